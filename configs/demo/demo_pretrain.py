@@ -1,0 +1,44 @@
+"""Supernet pre-training on classification, everything shared.
+
+python tools/train.py configs/demo/demo_pretrain.py
+"""
+
+_base_ = ['../_base_/joint_runtime.py']
+
+backbone = dict(
+    type='ElasticViT',
+    space=dict(
+        embed_dim=(96, 128),
+        depth=(5, 6),
+        num_heads=(2, 3, 4),
+        mlp_ratio=(2, 3),
+        share_ratio=(0.5, 0.7, 0.9),
+    ),
+    sharing='AllShared',
+    img_size=32,
+    patch_size=4,
+    head_dim=32,
+    max_relative_position=14,
+)
+tasks = dict(
+    cls=dict(
+        config='tasks/cls.py',
+        score='accuracy/top1',
+        backbone=dict(out_type='avg_featmap'),
+        search_dataloader=dict(dataset=dict(data_prefix='search')),
+    )
+)
+
+max_iters = 400
+train_cfg = dict(type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=max_iters)
+val_cfg = dict(type='MultiTaskValLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=1.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=30),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=30, T_max=max_iters - 30),
+]
+default_hooks = dict(checkpoint=dict(interval=100))

@@ -1,0 +1,264 @@
+"""The bundled demonstration data, made from what scikit-learn ships.
+
+1,797 handwritten digits and two photographs become three domains that differ
+in canvas, background, contrast and scale::
+
+    cls/{train,search,val}/<class>/*.png              light on plain dark, 32 x 32
+    det/images/{train,search,val}/*.png               coloured on photographs, 64 x 64
+    det/annotations/{train,search,val}.json           COCO instances with masks
+    seg/images/{training,search,validation}/*.png     dark on bright texture, 48 x 48
+    seg/annotations/{training,search,validation}/*.png
+    sources.json     which source digits every image shows
+    manifest.json    version, seed, scale, number of images
+
+The digits are first divided into three splits, common to all domains: a digit
+that is in one split of one domain is in no other split of any. ``search`` is
+for choosing architectures, held out of training.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .formats import (
+    ADE_NAMES,
+    CLASSES,
+    Originals,
+    write_class_folders,
+    write_coco,
+    write_label_maps,
+)
+
+VERSION = 1
+DOMAINS = ('cls', 'det', 'seg')
+SPLITS = ('train', 'search', 'val')
+SPLIT_DIGITS = dict(train=1200, search=250, val=347)
+IMAGES = dict(
+    cls=dict(train=3600, search=250, val=347),
+    det=dict(train=800, search=100, val=150),
+    seg=dict(train=600, search=80, val=120),
+)
+PHOTO_COLUMNS = dict(train=(0.0, 0.62), search=(0.62, 0.78), val=(0.78, 1.0))
+
+
+def write_demo_data(
+    root: str | Path, seed: int = 0, scale: float = 1.0, progress: bool = True
+) -> dict:
+    """Writes the demonstration data, unless it is already there.
+
+    The data appears under ``root`` only when complete: it is written beside it
+    and renamed. Data of another version, seed or scale is replaced. The same
+    arguments give the same bytes.
+
+    Args:
+        root: Folder of the data; created, with its parents.
+        seed: Seeds the splits and everything that is drawn.
+        scale: Multiplies the number of images, for quick tests; at least ten
+            images a split are written, so that every class occurs.
+        progress: Whether to show progress on stderr.
+
+    Returns:
+        The content of ``manifest.json``.
+
+    Raises:
+        FileExistsError: ``root`` holds something that this function did not write.
+        ValueError: ``scale`` is not positive.
+    """
+    if scale <= 0:
+        raise ValueError(f'scale must be positive, got {scale}')
+    root = Path(root).resolve()
+    images = {
+        domain: {split: max(round(count * scale), 10) for split, count in counts.items()}
+        for domain, counts in IMAGES.items()
+    }
+    manifest = dict(version=VERSION, seed=seed, scale=scale, images=images)
+    _check_replaceable(root)
+    if _is_complete(root, manifest):
+        return manifest
+    root.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(root)
+    partial = root.with_name(f'.{root.name}.partial-{os.getpid()}')
+    try:
+        _write_all(partial, seed, images, progress)
+        _save_json(partial / 'manifest.json', manifest)
+        _publish(partial, root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return manifest
+
+
+def split_digits(labels: np.ndarray, seed: int) -> dict[str, list[int]]:
+    """Divides the digits into the three splits.
+
+    Args:
+        labels: (1797,) class of each digit.
+        seed: Seeds the division.
+
+    Returns:
+        Split -> indices, in an order in which the classes take turns, so that
+        every beginning of it is balanced.
+    """
+    rng = np.random.default_rng([seed, 0])
+    turns = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        turns[rng.permutation(members)] = np.arange(len(members))
+    order = np.lexsort((rng.random(len(labels)), turns)).tolist()
+    splits, start = {}, 0
+    for split, count in SPLIT_DIGITS.items():
+        splits[split] = order[start : start + count]
+        start += count
+    return splits
+
+
+def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
+    """Draws and writes all domains and ``sources.json`` into a new folder."""
+    originals = _load_originals()
+    splits = split_digits(originals.labels, seed)
+    total = sum(sum(counts.values()) for counts in images.values())
+    tick = _Progress(total, progress)
+    sources: dict = {}
+    for number, split in enumerate(SPLITS):
+        cls_rng, det_rng, seg_rng = (
+            np.random.default_rng([seed, 1 + number, domain]) for domain in range(3)
+        )
+        digits = splits[split]
+        shown = [digits[i % len(digits)] for i in range(images['cls'][split])]
+        sources |= _below(
+            'cls', write_class_folders(folder / 'cls', split, shown, originals, cls_rng, tick)
+        )
+        groups = _groups(digits, images['det'][split], (0.3, 0.4, 0.3), det_rng)
+        photos = _photo_parts(originals.photos, split)
+        sources |= _below(
+            'det', write_coco(folder / 'det', split, groups, originals, photos, det_rng, tick)
+        )
+        groups = _groups(digits, images['seg'][split], (0.5, 0.5), seg_rng)
+        sources |= _below(
+            'seg', write_label_maps(folder / 'seg', split, groups, originals, seg_rng, tick)
+        )
+    _save_json(folder / 'sources.json', sources)
+
+
+def _load_originals() -> Originals:
+    """The digits and photographs out of the installed scikit-learn."""
+    from sklearn.datasets import load_digits, load_sample_images
+
+    digits = load_digits()
+    return Originals(digits.images, digits.target, load_sample_images().images)
+
+
+def _groups(
+    digits: list[int],
+    count: int,
+    chances: tuple[float, ...],
+    rng: np.random.Generator,
+) -> list[list[int]]:
+    """Groups of digits, one an image; all digits are used about equally often.
+
+    ``chances[k]`` is the probability of k + 1 digits in a group.
+    """
+    endless = _reshuffled(digits, rng)
+    sizes = rng.choice(len(chances), size=count, p=chances) + 1
+    return [[next(endless) for _ in range(size)] for size in sizes]
+
+
+def _reshuffled(digits: list[int], rng: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield from rng.permutation(digits).tolist()
+
+
+def _photo_parts(photos: list[np.ndarray], split: str) -> list[np.ndarray]:
+    """The columns of the photographs that belong to a split and no other."""
+    first, last = PHOTO_COLUMNS[split]
+    return [p[:, round(p.shape[1] * first) : round(p.shape[1] * last)] for p in photos]
+
+
+def _below(domain: str, sources: dict) -> dict:
+    return {f'{domain}/{name}': digits for name, digits in sources.items()}
+
+
+def _check_replaceable(root: Path) -> None:
+    """Refuses a folder with content that is not demonstration data."""
+    if not root.exists() or (root / 'manifest.json').is_file():
+        return
+    if not root.is_dir() or any(root.iterdir()):
+        raise FileExistsError(
+            f'{root} exists and is not demonstration data; name a new or empty folder'
+        )
+
+
+def _is_complete(root: Path, manifest: dict) -> bool:
+    """Whether the folder holds these data and no image of them is missing."""
+    try:
+        if json.loads((root / 'manifest.json').read_text(encoding='utf-8')) != manifest:
+            return False
+    except (OSError, ValueError):
+        return False
+    images = manifest['images']
+    needed = {f'cls/{split}': ('*/*.png', images['cls'][split]) for split in SPLITS}
+    for split in SPLITS:
+        needed[f'det/images/{split}'] = ('*.png', images['det'][split])
+        needed[f'det/annotations/{split}.json'] = ('', 1)
+        for kind in ('images', 'annotations'):
+            needed[f'seg/{kind}/{ADE_NAMES[split]}'] = ('*.png', images['seg'][split])
+    for name, (pattern, count) in needed.items():
+        found = sum(1 for _ in (root / name).glob(pattern)) if pattern else (root / name).is_file()
+        if found != count:
+            return False
+    return (root / 'sources.json').is_file()
+
+
+def _sweep(root: Path) -> None:
+    """Removes what killed writers left beside the folder."""
+    for pattern in ('partial', 'old'):
+        for leftover in root.parent.glob(f'.{root.name}.{pattern}-*'):
+            pid = int(leftover.name.rpartition('-')[2])
+            if pid == os.getpid() or not _is_alive(pid):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _publish(partial: Path, root: Path) -> None:
+    """Puts the finished folder under its name, in place of older data."""
+    old = root.with_name(f'.{root.name}.old-{os.getpid()}')
+    if root.exists():
+        root.rename(old)
+    partial.rename(root)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _save_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+
+
+class _Progress:
+    """Counts images; shows the count on stderr about fifty times."""
+
+    def __init__(self, total: int, shown: bool) -> None:
+        self.total = total
+        self.shown = shown
+        self.done = 0
+        self.step = max(total // (50 if sys.stderr.isatty() else 5), 1)
+
+    def __call__(self) -> None:
+        self.done += 1
+        last = self.done == self.total
+        if not self.shown or (self.done % self.step and not last):
+            return
+        line = f'demonstration data: {self.done}/{self.total} images'
+        end = '\n' if last or not sys.stderr.isatty() else ''
+        print(f'\r{line}' if sys.stderr.isatty() else line, end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,94 @@
+"""A picture of what is in the demonstration data."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+PALETTE = (
+    (40, 40, 40),
+    (230, 25, 75),
+    (60, 180, 75),
+    (255, 225, 25),
+    (0, 130, 200),
+    (245, 130, 48),
+    (145, 30, 180),
+    (70, 240, 240),
+    (240, 50, 230),
+    (210, 245, 60),
+    (250, 190, 212),
+)
+_SCALE = 3
+_SPLIT_FOLDERS = dict(cls='cls/train', det='det/images/train', seg='seg/images/training')
+
+
+def draw_contact_sheet(
+    root: str | Path, domain: str, path: str | Path, columns: int = 10, rows: int = 6
+) -> None:
+    """Draws training images of one domain side by side, with what is annotated.
+
+    Detection shows boxes and class names, segmentation its label map below
+    each image.
+
+    Args:
+        root: Where ``write_demo_data`` wrote.
+        domain: ``cls``, ``det`` or ``seg``.
+        path: The PNG to write.
+        columns: Images a row.
+        rows: Rows of images.
+
+    Raises:
+        FileNotFoundError: There is no image of that domain below ``root``.
+    """
+    root = Path(root)
+    folder = root / _SPLIT_FOLDERS[domain]
+    files = sorted(folder.rglob('*.png'))
+    if not files:
+        raise FileNotFoundError(f'no images in {folder}; write the demonstration data first')
+    every = max(len(files) // (columns * rows), 1)
+    draw = dict(cls=_plain, seg=_with_labels).get(domain) or _with_boxes(root)
+    tiles = [draw(file) for file in files[::every][: columns * rows]]
+    width, height = tiles[0].size
+    sheet = Image.new('RGB', (columns * (width + 4), rows * (height + 4)), 'white')
+    for i, tile in enumerate(tiles):
+        sheet.paste(tile, (i % columns * (width + 4) + 2, i // columns * (height + 4) + 2))
+    sheet.save(path, format='PNG')
+
+
+def _plain(file: Path) -> Image.Image:
+    image = Image.open(file).convert('RGB')
+    return image.resize((image.width * _SCALE, image.height * _SCALE), Image.Resampling.NEAREST)
+
+
+def _with_labels(file: Path) -> Image.Image:
+    image = _plain(file)
+    labels = np.asarray(Image.open(str(file).replace('/images/', '/annotations/')))
+    coloured = Image.fromarray(np.array(PALETTE, dtype=np.uint8)[labels])
+    both = Image.new('RGB', (image.width, 2 * image.height))
+    both.paste(image, (0, 0))
+    both.paste(coloured.resize(image.size, Image.Resampling.NEAREST), (0, image.height))
+    return both
+
+
+def _with_boxes(root: Path) -> Callable[[Path], Image.Image]:
+    """A function that draws a training image of detection with its boxes."""
+    path = root / 'det' / 'annotations' / 'train.json'
+    content = json.loads(path.read_text(encoding='utf-8'))
+    names = {category['id']: category['name'] for category in content['categories']}
+    files = {image['id']: image['file_name'] for image in content['images']}
+    by_name: dict[str, list] = {name: [] for name in files.values()}
+    for note in content['annotations']:
+        by_name[files[note['image_id']]].append((note['bbox'], names[note['category_id']]))
+
+    def draw(file: Path) -> Image.Image:
+        image = _plain(file)
+        pen = ImageDraw.Draw(image)
+        for box, name in by_name[file.name]:
+            left, top, width, height = (value * _SCALE for value in box)
+            pen.rectangle((left, top, left + width - 1, top + height - 1), outline='white')
+            pen.text((left + 3, top + 1), name, fill='white')
+        return image
+
+    return draw

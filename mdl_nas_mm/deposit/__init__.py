@@ -1,0 +1,6 @@
+"""One file with every task's weights, the shared ones once."""
+
+from .pack import pack
+from .unpack import Deposit
+
+__all__ = ['Deposit', 'pack']

@@ -1,0 +1,79 @@
+"""The JSON part of a deposit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FORMAT = 'mdl_nas_mm deposit'
+VERSION = 1
+
+
+def to_json(value: Any) -> Any:
+    """A config value as JSON knows it; tuples are marked, as some upstream code tells them apart.
+
+    Raises:
+        ValueError: something that no JSON can hold, such as a class.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return {'__tuple__': [to_json(item) for item in value]}
+    if isinstance(value, list):
+        return [to_json(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ValueError(f'deposit: {value!r} of type {type(value).__name__} cannot be stored as JSON')
+
+
+def from_json(value: Any) -> Any:
+    """The inverse of ``to_json``."""
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {'__tuple__'}:
+        return tuple(from_json(item) for item in value['__tuple__'])
+    return {key: from_json(item) for key, item in value.items()}
+
+
+def tensor_hash(tensor: Tensor) -> str:
+    """Hex SHA-256 of a tensor's dtype, shape and bytes."""
+    tensor = tensor.detach().cpu().contiguous()
+    digest = hashlib.sha256(f'{tensor.dtype} {tuple(tensor.shape)}'.encode())
+    digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def encode(manifest: Mapping) -> dict[str, str]:
+    """The manifest as the string metadata of a safetensors file."""
+    text = json.dumps(to_json(manifest))
+    return {
+        'format': FORMAT,
+        'version': str(VERSION),
+        'manifest': text,
+        'manifest_sha256': hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def decode(metadata: Mapping[str, str] | None, path: str) -> dict:
+    """Reads what ``encode`` wrote.
+
+    Raises:
+        ValueError: the file is no deposit, of a later version, or its manifest was altered.
+    """
+    if (metadata or {}).get('format') != FORMAT:
+        raise ValueError(f'{path} is no deposit')
+    if metadata.get('version') != str(VERSION):
+        raise ValueError(
+            f'deposit {path} has version {metadata.get("version")}, this reads {VERSION}'
+        )
+    text = metadata.get('manifest', '')
+    if hashlib.sha256(text.encode()).hexdigest() != metadata.get('manifest_sha256'):
+        raise ValueError(f"deposit {path} was altered: 'manifest' does not match its checksum")
+    return from_json(json.loads(text))

@@ -1,0 +1,7 @@
+"""Elastic layers and the registered backbones made of them."""
+
+from .active import activate
+from .backbone import ElasticBackbone
+from .vit import ElasticViT
+
+__all__ = ['ElasticBackbone', 'ElasticViT', 'activate']

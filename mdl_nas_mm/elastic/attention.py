@@ -1,0 +1,73 @@
+"""Multi-head self-attention with an elastic number of heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mdl_nas_mm.spec import Policy
+
+from .layers import ElasticLinear
+from .relative_position import RelativePosition2D
+
+
+class ElasticAttention(nn.Module):
+    """Self-attention (Eq. 2) of ``num_heads`` heads of a fixed width.
+
+    Since the width of a head never changes, neither does the scale of the logits.
+
+    Args:
+        embed_dim: widest embedding.
+        num_heads: most heads.
+        max_relative_position: see ``ViTShape``; 0 for no relative positions.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        head_dim: int,
+        policy: Policy,
+        tasks: Sequence[str],
+        qkv_bias: bool = True,
+        max_relative_position: int = 14,
+    ) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        inner = num_heads * head_dim
+        self.qkv = ElasticLinear(embed_dim, inner, policy, tasks, groups=3, bias=qkv_bias)
+        self.proj = ElasticLinear(inner, embed_dim, policy, tasks)
+        self.rel_pos_embed_k = self.rel_pos_embed_v = None
+        if max_relative_position:
+            self.rel_pos_embed_k = RelativePosition2D(head_dim, max_relative_position)
+            self.rel_pos_embed_v = RelativePosition2D(head_dim, max_relative_position)
+
+    def forward(
+        self,
+        x: Tensor,
+        task: str | None,
+        num_heads: int,
+        share_ratio: float,
+        grid: tuple[int, int],
+    ) -> Tensor:
+        """Maps (B, N, C) to (B, N, C).
+
+        Args:
+            grid: patches (down, across); a token more than these is the class token, in front.
+        """
+        batch, tokens, width = x.shape
+        inner = num_heads * self.head_dim
+        qkv = self.qkv(x, task, inner, share_ratio)
+        q, k, v = qkv.reshape(batch, tokens, 3, num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        if self.rel_pos_embed_k is None:
+            out = F.scaled_dot_product_attention(q, k, v)
+        else:
+            class_token = tokens > grid[0] * grid[1]
+            q = q * self.head_dim**-0.5
+            logits = q @ k.transpose(-2, -1) + self.rel_pos_embed_k.bias(q, grid, class_token)
+            attn = logits.softmax(dim=-1)
+            out = attn @ v + self.rel_pos_embed_v.weighted_sum(attn, grid, class_token)
+        out = out.transpose(1, 2).reshape(batch, tokens, inner)
+        return self.proj(out, task, width, share_ratio)

@@ -1,0 +1,235 @@
+"""Elastic vision transformer in AutoFormer's shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+import torch.utils.checkpoint as checkpointing
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import BlockSpec, Sharing, SubnetSpec, ViTLayout, ViTShape, hidden_features
+
+from .attention import ElasticAttention
+from .backbone import ElasticBackbone
+from .layers import ElasticLayerNorm, ElasticLinear, ElasticPatchEmbed
+
+OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap')
+
+
+class ElasticMLP(nn.Module):
+    """Two linear layers with a GELU between."""
+
+    def __init__(self, embed_dim: int, hidden: int, sharing: Sharing, tasks: Sequence[str]) -> None:
+        super().__init__()
+        self.fc1 = ElasticLinear(embed_dim, hidden, sharing.ffn, tasks)
+        self.fc2 = ElasticLinear(hidden, embed_dim, sharing.ffn, tasks)
+
+    def forward(self, x: Tensor, task: str | None, hidden: int, share_ratio: float) -> Tensor:
+        """Maps (B, N, C) to (B, N, C)."""
+        x_hidden = F.gelu(self.fc1(x, task, hidden, share_ratio))
+        return self.fc2(x_hidden, task, x.shape[-1], share_ratio)
+
+
+class ElasticBlock(nn.Module):
+    """Pre-norm transformer block (as AutoFormer; the paper's Eq. 3 writes post-norm)."""
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        hidden: int,
+        shape: ViTShape,
+        sharing: Sharing,
+        tasks: Sequence[str],
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        self.norm1 = ElasticLayerNorm(embed_dim, sharing.norm, tasks)
+        self.attn = ElasticAttention(
+            embed_dim,
+            num_heads,
+            shape.head_dim,
+            sharing.attn,
+            tasks,
+            shape.qkv_bias,
+            shape.max_relative_position,
+        )
+        self.norm2 = ElasticLayerNorm(embed_dim, sharing.norm, tasks)
+        self.mlp = ElasticMLP(embed_dim, hidden, sharing, tasks)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(
+        self, x: Tensor, task: str | None, block: BlockSpec, grid: tuple[int, int]
+    ) -> Tensor:
+        """Maps (B, N, C) to (B, N, C)."""
+        attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
+        y = self.attn(self.norm1(x, task, attn), task, block.num_heads, attn, grid)
+        x = x + self.drop_path(y)
+        hidden = hidden_features(x.shape[-1], block.mlp_ratio)
+        return x + self.drop_path(self.mlp(self.norm2(x, task, ffn), task, hidden, ffn))
+
+
+@MODELS.register_module()
+class ElasticViT(ElasticBackbone):
+    """Vision transformer whose depth, width, heads and MLP ratios are chosen in each call.
+
+    A backbone for mmpretrain (``out_type='cls_token'`` or ``'avg_featmap'``) and for dense tasks
+    (``'featmap'``). Outputs are padded with zeros to ``out_channels``, so that heads of one width
+    serve every architecture; for a linear map or a convolution this equals slicing its weight.
+
+    Args:
+        space, sharing, tasks, arch, task: see ``ElasticBackbone``.
+        img_size: pixels, one side or (height, width), for which positions are stored; they are
+            interpolated for other sizes.
+        patch_size: side of a patch in pixels.
+        head_dim: width of a head.
+        max_relative_position: farthest distance in patches of the relative positions; 0 for none.
+        out_type: output of all tasks, or task -> output: the class token (B, C), the mean of
+            the patches (B, C), or maps (B, C, h, w).
+        out_indices: blocks whose output is returned, of the deepest architecture, negative ones
+            from the end; or task -> such blocks. A shallower architecture returns the blocks at
+            the same fraction of its depth. The final norm is applied to the last block only.
+        out_channels: width of the outputs; the widest embedding by default.
+        drop_path_rate: stochastic depth of the deepest block, linearly less before it.
+        with_cp: recompute blocks in the backward pass instead of keeping their activations.
+    """
+
+    def __init__(
+        self,
+        space: Mapping | Sequence[Mapping],
+        sharing: str | Mapping | None = None,
+        tasks: Sequence[str] = (),
+        arch: Mapping | None = None,
+        task: str | None = None,
+        img_size: int | tuple[int, int] = 224,
+        patch_size: int = 16,
+        in_channels: int = 3,
+        head_dim: int = 64,
+        qkv_bias: bool = True,
+        absolute_position: bool = True,
+        max_relative_position: int = 14,
+        class_token: bool = True,
+        out_type: str | Mapping[str, str] = 'cls_token',
+        out_indices: Sequence[int] | Mapping[str, Sequence[int]] = (-1,),
+        out_channels: int | None = None,
+        drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        init_cfg: Mapping | None = None,
+    ) -> None:
+        super().__init__(space, sharing, tasks, arch, task, init_cfg)
+        size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
+        self.shape = ViTShape(
+            size,
+            patch_size,
+            in_channels,
+            head_dim,
+            qkv_bias,
+            absolute_position,
+            max_relative_position,
+            class_token,
+        )
+        self.layout = ViTLayout(self.space, self.shape)
+        (stage,), width = self.space.stages, self.space.max_embed_dim
+        self.out_channels = width if out_channels is None else out_channels
+        if self.out_channels < width:
+            raise ValueError(f'out_channels {out_channels} is less than the widest, {width}')
+        self.with_cp = with_cp
+        self._set_outputs(out_type, out_indices)
+
+        self.patch_embed = ElasticPatchEmbed(in_channels, width, patch_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
+        self.pos_embed = None
+        if absolute_position:
+            tokens = self.shape.grid[0] * self.shape.grid[1] + class_token
+            self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
+        for parameter in (self.cls_token, self.pos_embed):
+            if parameter is not None:
+                nn.init.trunc_normal_(parameter, std=0.02)
+        last = max(stage.depth[-1] - 1, 1)
+        self.blocks = nn.ModuleList(
+            ElasticBlock(
+                width,
+                choices.num_heads[-1],
+                stage.max_hidden(i),
+                self.shape,
+                self.sharing,
+                self.tasks,
+                drop_path_rate * i / last,
+            )
+            for i, choices in enumerate(stage.blocks)
+        )
+        self.norm = ElasticLayerNorm(width, self.sharing['stem'], ())
+
+    def _set_outputs(
+        self,
+        out_type: str | Mapping[str, str],
+        out_indices: Sequence[int] | Mapping[str, Sequence[int]],
+    ) -> None:
+        depth = self.space.stages[0].depth[-1]
+        types = [out_type] if isinstance(out_type, str) else out_type.values()
+        for kind in types:
+            if kind not in OUT_TYPES:
+                raise ValueError(f'out_type {kind!r} is not one of {OUT_TYPES}')
+            if kind == 'cls_token' and not self.shape.class_token:
+                raise ValueError("out_type 'cls_token' needs class_token=True")
+        lists = out_indices.values() if isinstance(out_indices, Mapping) else [out_indices]
+        for index in (i for indices in lists for i in indices):
+            if not -depth <= index < depth:
+                raise ValueError(f'out_indices: {index} is beyond the depth of {depth} blocks')
+        self.out_type, self.out_indices = out_type, out_indices
+
+    def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
+        """Features of images (B, C, H, W), one a wanted block: (B, out_channels[, h, w])."""
+        self.space.check(spec)
+        (stage,) = spec.stages
+        wanted = self.wanted_blocks(task, spec)
+        x, grid = self._embed(x, stage.embed_dim)
+        outputs = {}
+        for i, (module, block) in enumerate(zip(self.blocks, stage.blocks)):
+            if self.with_cp and torch.is_grad_enabled():
+                x = checkpointing.checkpoint(module, x, task, block, grid, use_reentrant=False)
+            else:
+                x = module(x, task, block, grid)
+            if i in wanted:
+                last = i == len(stage.blocks) - 1
+                outputs[i] = self._output(self.norm(x, None, 1.0) if last else x, task, grid)
+        return tuple(outputs[i] for i in wanted)
+
+    def wanted_blocks(self, task: str | None, spec: SubnetSpec) -> list[int]:
+        """Which blocks of an architecture are ``out_indices``, at the same fraction of its depth."""
+        indices, deepest, depth = self.out_indices, len(self.blocks), spec.depth
+        if isinstance(indices, Mapping):
+            indices = indices[task]
+        return [math.ceil((i % deepest + 1) * depth / deepest) - 1 for i in indices]
+
+    def _embed(self, x: Tensor, embed_dim: int) -> tuple[Tensor, tuple[int, int]]:
+        x, grid = self.patch_embed(x, embed_dim)
+        if self.cls_token is not None:
+            x = torch.cat((self.cls_token[..., :embed_dim].expand(len(x), -1, -1), x), dim=1)
+        if self.pos_embed is not None:
+            x = x + self._positions(grid)[..., :embed_dim]
+        return x, grid
+
+    def _positions(self, grid: tuple[int, int]) -> Tensor:
+        """Position embedding (1, tokens, width) for a grid, interpolated where it differs."""
+        if grid == self.shape.grid:
+            return self.pos_embed
+        special = int(self.shape.class_token)
+        patches = self.pos_embed[:, special:].transpose(1, 2).unflatten(2, self.shape.grid)
+        patches = F.interpolate(patches, grid, mode='bicubic', align_corners=False)
+        return torch.cat((self.pos_embed[:, :special], patches.flatten(2).transpose(1, 2)), dim=1)
+
+    def _output(self, x: Tensor, task: str | None, grid: tuple[int, int]) -> Tensor:
+        kind = self.out_type if isinstance(self.out_type, str) else self.out_type[task]
+        x = F.pad(x, (0, self.out_channels - x.shape[-1]))
+        if kind == 'cls_token':
+            return x[:, 0]
+        patches = x[:, int(self.shape.class_token) :]
+        if kind == 'avg_featmap':
+            return patches.mean(dim=1)
+        return patches.transpose(1, 2).unflatten(2, grid).contiguous()

@@ -1,0 +1,7 @@
+"""Joint training: runner, loops, gradients, checkpoints."""
+
+from .amp import CPUAmpOptimWrapper
+from .loops import MultiTaskTrainLoop, MultiTaskValLoop
+from .runner import MultiTaskRunner
+
+__all__ = ['CPUAmpOptimWrapper', 'MultiTaskRunner', 'MultiTaskTrainLoop', 'MultiTaskValLoop']

@@ -1,0 +1,108 @@
+"""Checkpoints that are whole, and that fit the model they are loaded into."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.tasks import MultiTaskModel, task_scope
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """Reads a checkpoint of this package's runner.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is cut short, altered, or no checkpoint.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'checkpoint {path} is not there')
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
+        raise ValueError(f'checkpoint {path} is cut short or no checkpoint ({error})') from None
+    if broken is not None:
+        raise ValueError(f'checkpoint {path} was altered: {broken!r} does not match its checksum')
+    # mmengine stores its log history and config beside the tensors, so more than tensors is read.
+    checkpoint = torch.load(path, map_location='cpu', weights_only=False)
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f"checkpoint {path} has no 'state_dict'")
+    return checkpoint
+
+
+def describe(backbone: ElasticBackbone) -> dict:
+    """What a checkpoint says of the backbone it was made with."""
+    return dict(space=backbone.space.to_config(), sharing=backbone.sharing.to_config())
+
+
+def check_space(path: str | Path, checkpoint: Mapping, backbone: ElasticBackbone) -> None:
+    """Raises ValueError, naming the first differing choice, for a checkpoint of another space.
+
+    Share ratios may differ: a supernet is pre-trained with everything shared.
+    """
+    theirs = checkpoint.get('meta', {}).get('backbone')
+    if theirs is None:
+        return
+    ours = describe(backbone)['space']
+    for i, (old, new) in enumerate(zip(theirs['space'], ours)):
+        for key in ('embed_dim', 'depth', 'num_heads', 'mlp_ratio'):
+            if old[key] != new[key]:
+                raise ValueError(
+                    f'checkpoint {path} is of another space: stage {i}, {key} is '
+                    f'{old[key]}, not {new[key]}'
+                )
+
+
+def load_weights(path: str | Path, model: MultiTaskModel, state: Mapping, strict: bool) -> None:
+    """Loads a state dict into a joint model.
+
+    With ``strict``, every key has to fit. Without, the checkpoint may be of other tasks or of a
+    pre-training in which everything was shared: the shared weights have to fit; a task's own
+    weights start from the shared ones where the checkpoint has none; heads of tasks that the
+    checkpoint does not know keep their initial values.
+
+    Raises:
+        ValueError: names the first key that is missing, left over or of another shape.
+    """
+    own = model.state_dict()
+    for key, value in state.items():
+        if key in own and own[key].shape != value.shape:
+            raise ValueError(
+                f'checkpoint {path} does not fit: {key!r} has shape {tuple(value.shape)}, '
+                f'not {tuple(own[key].shape)}'
+            )
+        if key not in own and (strict or _is_shared(key)):
+            raise ValueError(f'checkpoint {path} does not fit: {key!r} is not in the model')
+    for key in own:
+        if key not in state and (strict or _is_shared(key)):
+            raise ValueError(f'checkpoint {path} does not fit: {key!r} is missing')
+    model.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
+    if not any('.specific.' in key for key in state):
+        model.backbone.inherit_specific()
+
+
+def _is_shared(key: str) -> bool:
+    is_score = key.endswith('.score')
+    return key.startswith('backbone.') and '.specific.' not in key and not is_score
+
+
+def load_supernet(cfg: Config, path: str | Path) -> MultiTaskModel:
+    """The model of a resolved joint config with a checkpoint's weights, in eval mode.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``read_checkpoint``, ``check_space``, ``load_weights``.
+    """
+    checkpoint = read_checkpoint(path)
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(cfg.model)
+    check_space(path, checkpoint, model.backbone)
+    load_weights(path, model, checkpoint['state_dict'], strict=True)
+    return model.to(get_device()).eval()

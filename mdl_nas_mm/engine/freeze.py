@@ -1,0 +1,68 @@
+"""Freezing the rest: what no subnet of a step used keeps its value and its optimizer state.
+
+The paper updates a sampled subnet's weights "while freezing the rest" (supplement, C). A
+parameter that was sliced has a gradient of zero outside the slice, but weight decay and momentum
+would still move it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.spec import SubnetSpec, footprint
+
+
+def used_mask(parameter: Tensor, lengths: np.ndarray) -> Tensor:
+    """Boolean mask, of the parameter's shape, of the first ``lengths[i]`` elements of row i."""
+    ends = torch.from_numpy(lengths).to(parameter.device)[:, None]
+    columns = torch.arange(parameter.numel() // len(lengths), device=parameter.device)
+    return (columns < ends).view(parameter.shape)
+
+
+def partial_masks(
+    backbone: ElasticBackbone, passes: Iterable[tuple[str, SubnetSpec]]
+) -> dict[Tensor, Tensor]:
+    """Parameter -> mask of its used elements, for those that the passes used only in part."""
+    parameters = dict(backbone.named_parameters())
+    masks = {}
+    for name, lengths in footprint(backbone.ledger(), passes).items():
+        parameter = parameters[name]
+        if lengths.sum() < parameter.numel():
+            masks[parameter] = used_mask(parameter, lengths)
+    return masks
+
+
+@contextmanager
+def freeze_rest(optimizer: Optimizer, masks: dict[Tensor, Tensor]) -> Iterator[None]:
+    """Undoes, after the optimizer's step inside the block, what it did outside the masks."""
+    before = {
+        parameter: (parameter.detach().clone(), _clone_state(optimizer, parameter))
+        for parameter in masks
+        if parameter.grad is not None
+    }
+    yield
+    with torch.no_grad():
+        for parameter, (value, state) in before.items():
+            mask = masks[parameter]
+            parameter.copy_(torch.where(mask, parameter, value))
+            for key, tensor in optimizer.state[parameter].items():
+                if _is_elementwise(tensor, parameter):
+                    old = state.get(key)
+                    # The first step makes the state; all optimizers of torch begin with zeros.
+                    tensor.copy_(torch.where(mask, tensor, 0.0 if old is None else old))
+
+
+def _clone_state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    state = optimizer.state.get(parameter, {})
+    return {key: t.clone() for key, t in state.items() if _is_elementwise(t, parameter)}
+
+
+def _is_elementwise(value: object, parameter: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.shape == parameter.shape

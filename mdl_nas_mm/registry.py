@@ -1,0 +1,28 @@
+"""Child registries of mmengine's, under the scope ``mdl_nas_mm``.
+
+A registry that holds nothing of our own is there so that mmengine finds this scope in its tree.
+"""
+
+from mmengine import registry as root
+from mmengine.registry import Registry
+
+SCOPE = 'mdl_nas_mm'
+
+
+def _child(parent: Registry, *folders: str) -> Registry:
+    locations = [f'{SCOPE}.{folder}' for folder in folders]
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=locations)
+
+
+MODELS = _child(root.MODELS, 'elastic', 'tasks')
+RUNNERS = _child(root.RUNNERS, 'engine')
+LOOPS = _child(root.LOOPS, 'engine')
+HOOKS = _child(root.HOOKS, 'engine')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS)
+OPTIMIZERS = _child(root.OPTIMIZERS)
+PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS)
+WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS)
+LOG_PROCESSORS = _child(root.LOG_PROCESSORS)
+VISUALIZERS = _child(root.VISUALIZERS)
+VISBACKENDS = _child(root.VISBACKENDS)

@@ -1,0 +1,48 @@
+"""Which elements of which weights a set of subnets uses, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from .layout import ParamUse
+from .ledger import Ledger
+from .spec import SubnetSpec
+
+
+def specific_name(name: str, task: str) -> str:
+    """State-dict key of a task's own counterpart of a shared parameter."""
+    layer, leaf = name.rsplit('.', 1)
+    return f'{layer}.specific.{task}.{leaf}'
+
+
+def footprint(ledger: Ledger, passes: Iterable[tuple[str, SubnetSpec]]) -> dict[str, np.ndarray]:
+    """What the given (task, spec) pairs use, as the union over all of them.
+
+    Returns:
+        State-dict key -> for each row of the parameter, how many of its first elements are in
+        use; shape (groups * max_channels,). Keys are those of shared and of specific
+        parameters; what no pass uses is absent.
+    """
+    lengths: dict[str, np.ndarray] = {}
+    for task, spec in passes:
+        for use in ledger.layout.uses(spec):
+            shared = ledger.shared_rows(use)
+            policy = ledger.sharing[use.role]
+            if policy.has_shared:
+                _join(lengths, use.name, row_lengths(use, shared))
+            if policy.has_specific:
+                _join(lengths, specific_name(use.name, task), row_lengths(use, ~shared))
+    return lengths
+
+
+def row_lengths(use: ParamUse, rows: np.ndarray) -> np.ndarray:
+    """Elements in use of each row, given which used rows (groups, channels) are meant."""
+    lengths = np.zeros((use.groups, use.max_channels), np.int64)
+    lengths[:, : use.channels] = rows * use.columns
+    return lengths.reshape(-1)
+
+
+def _join(lengths: dict[str, np.ndarray], name: str, new: np.ndarray) -> None:
+    lengths[name] = np.maximum(lengths[name], new) if name in lengths else new

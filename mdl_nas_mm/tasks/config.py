@@ -1,0 +1,141 @@
+"""A joint config names upstream configs and says what differs; this resolves it."""
+
+from __future__ import annotations
+
+import copy
+import os.path as osp
+from collections.abc import Mapping
+
+from mmengine.config import Config, ConfigDict
+
+from mdl_nas_mm.utils.data_paths import data_paths
+from mdl_nas_mm.utils.upstream import upstream_config_path
+
+TASK_KEYS = {
+    'config',
+    'scope',
+    'score',
+    'backbone',
+    'loss_weight',
+    'score_weight',
+    'model',
+    'train_dataloader',
+    'val_dataloader',
+    'val_evaluator',
+    'search_dataloader',
+    'search_evaluator',
+}
+UPSTREAM_KEYS = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator')
+BACKBONE_KEYS = {'out_type', 'out_indices'}
+
+
+def resolve_joint_config(cfg: Config) -> Config:
+    """Turns ``backbone`` and ``tasks`` into what a runner is built from.
+
+    Adds ``model``, ``train_dataloader``, ``val_dataloader`` and ``val_evaluator``, the last
+    three keyed by task, and leaves in ``tasks`` each task's scope, score and weights. A config
+    that is already resolved comes back unchanged.
+
+    Raises:
+        ValueError: a task's key is unknown, or something that a task needs is missing.
+        FileNotFoundError: an upstream config or a data file is not there.
+    """
+    if 'model' in cfg:
+        return cfg
+    for key in ('backbone', 'tasks'):
+        if key not in cfg:
+            raise ValueError(f'joint config: {key!r} is missing')
+    if not cfg.tasks:
+        raise ValueError('joint config: no tasks given')
+    cfg = copy.deepcopy(cfg)
+    folder = osp.dirname(cfg.filename) if cfg.filename else '.'
+    tasks = {name: _resolve_task(name, task, folder) for name, task in cfg.tasks.items()}
+    backbone = copy.deepcopy(cfg.backbone)
+    backbone['tasks'] = tuple(tasks)
+    for key in BACKBONE_KEYS:
+        own = {name: task.backbone[key] for name, task in tasks.items() if key in task.backbone}
+        if own:
+            missing = [name for name in tasks if name not in own]
+            if missing:
+                raise ValueError(f'task {missing[0]!r}: backbone.{key} is missing')
+            backbone[key] = own
+    cfg.model = dict(
+        type='MultiTaskModel',
+        backbone=backbone,
+        tasks={name: dict(scope=task.scope, model=task.model) for name, task in tasks.items()},
+    )
+    keys = ['train_dataloader', 'search_dataloader', 'search_evaluator']
+    # Without a validation loop mmengine refuses what only such a loop would use.
+    keys += ['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') is not None else []
+    for key in keys:
+        cfg[key] = {name: task[key] for name, task in tasks.items()}
+    info = ('scope', 'score', 'loss_weight', 'score_weight')
+    cfg.tasks = {name: {key: task[key] for key in info} for name, task in tasks.items()}
+    return cfg
+
+
+def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
+    """One task with everything spelled out."""
+    if not name.isidentifier():
+        raise ValueError(f'task {name!r}: a name is letters, digits and underscores')
+    for key in task:
+        if key not in TASK_KEYS:
+            raise ValueError(f'task {name!r}: unknown key {key!r}, expected {sorted(TASK_KEYS)}')
+    if 'score' not in task:
+        raise ValueError(f"task {name!r}: 'score', the metric to maximise, is missing")
+    upstream = _upstream(name, task.get('config'), folder)
+    overrides = {key: task[key] for key in UPSTREAM_KEYS if key in task}
+    merged = Config(dict(upstream)) if upstream else Config()
+    merged.merge_from_dict(overrides)
+    for key in UPSTREAM_KEYS:
+        if merged.get(key) is None:
+            raise ValueError(f'task {name!r}: its config has no {key!r}')
+    scope = task.get('scope', upstream.get('default_scope'))
+    if scope is None:
+        raise ValueError(f"task {name!r}: 'scope' (mmdet, mmseg, ...) is missing")
+    resolved = ConfigDict(
+        scope=scope,
+        score=task.score,
+        loss_weight=task.get('loss_weight', 1.0),
+        score_weight=task.get('score_weight', 1.0),
+        backbone=task.get('backbone', {}),
+        model=_with_slot(merged),
+        train_dataloader=merged.train_dataloader,
+        val_dataloader=merged.val_dataloader,
+        val_evaluator=merged.val_evaluator,
+    )
+    for key in ('dataloader', 'evaluator'):
+        search = Config(dict(val=copy.deepcopy(merged[f'val_{key}'])))
+        if f'search_{key}' in task:
+            search.merge_from_dict(dict(val=task[f'search_{key}']))
+        resolved[f'search_{key}'] = search.val
+    for key in ('train_dataloader', 'val_dataloader', 'search_dataloader'):
+        check_data(resolved[key], f'task {name!r}, {key}')
+    return resolved
+
+
+def _upstream(name: str, path: str | None, folder: str) -> ConfigDict:
+    if path is None:
+        return ConfigDict()
+    try:
+        full = upstream_config_path(path, folder)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'task {name!r}: {error}') from None
+    return Config.fromfile(full)._cfg_dict
+
+
+def _with_slot(merged: Config) -> ConfigDict:
+    """The model config with an empty place where the backbone was."""
+    model = copy.deepcopy(merged.model)
+    model.pop('pretrained', None)
+    if merged.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', merged.data_preprocessor)
+    model['backbone'] = ConfigDict(type='mdl_nas_mm.BackboneSlot')
+    return model
+
+
+def check_data(loader: Mapping, where: str) -> None:
+    """Raises FileNotFoundError, naming ``where``, for a data file or folder that is not there."""
+    for path in data_paths(loader):
+        if not osp.exists(path):
+            raise FileNotFoundError(f'{where}: {path!r} is not there; check data_root')

@@ -1,0 +1,1 @@
+"""Helpers that belong to no one part: the check of an environment."""

@@ -1,0 +1,25 @@
+"""Silence for code that prints on every call."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator
+
+from mmengine.logging import MMLogger
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Drops what is printed or logged below warnings inside the block."""
+    loggers = list(MMLogger._instance_dict.values()) + [logging.getLogger()]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)

@@ -1,0 +1,103 @@
+"""Packaging of mdl_nas_mm.
+
+The package goes into an environment that already has torch and the mm libraries, OpenMMLab's own
+or the onedl-* forks of them. Neither is asked for here: the two makes have different names on the
+package index, so that asking for one would install it over the other.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import Command, find_packages, setup
+from setuptools.command.build_py import build_py
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # setuptools before 70.1
+    from wheel.bdist_wheel import bdist_wheel
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = 'mdl_nas_mm'
+# What mim and mmengine look for in the `.mim` folder of an installed package.
+MIM = ('configs', 'tools', 'model-index.yml')
+
+
+def version() -> str:
+    """Return the version without importing the package, which would need torch."""
+    text = (ROOT / PACKAGE / 'version.py').read_text(encoding='utf-8')
+    return re.search(r"^__version__ = '([^']+)'", text, re.MULTILINE).group(1)
+
+
+def readme() -> str:
+    """Return the README, or nothing where a source tree has none."""
+    path = ROOT / 'README.md'
+    return path.read_text(encoding='utf-8') if path.exists() else ''
+
+
+def copy_mim(target: Path) -> None:
+    """Write the `.mim` folder anew.
+
+    Args:
+        target: The `.mim` folder.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name in MIM:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns('__pycache__'))
+        elif source.exists():
+            shutil.copy2(source, target / name)
+
+
+def is_editable(command: Command) -> bool:
+    """Say whether this is a development install.
+
+    It gets no `.mim`: there mim looks into the source folder itself, and would find each config
+    twice.
+    """
+    return 'editable_wheel' in command.distribution.commands
+
+
+class BuildPyWithMim(build_py):
+    """Puts `.mim` into a built package, where mmengine and OpenMMLab's mim look for it."""
+
+    def run(self) -> None:
+        """Build the package, then its `.mim`."""
+        super().run()
+        if not is_editable(self):
+            copy_mim(Path(self.build_lib) / PACKAGE / '.mim')
+
+
+class BdistWheelWithMim(bdist_wheel):
+    """Puts `.mim` beside the metadata of a wheel too, where OneDL's mim looks for it.
+
+    That mim takes the folder of the first file that is listed as installed for that of the
+    package. The list is sorted and `mdl_nas_mm-*.dist-info` comes before `mdl_nas_mm`.
+    """
+
+    def write_wheelfile(self, wheelfile_base: str, *args: str, **kwargs: str) -> None:
+        """Write the wheel's description, then `.mim`."""
+        super().write_wheelfile(wheelfile_base, *args, **kwargs)
+        if not is_editable(self):
+            copy_mim(Path(wheelfile_base) / '.mim')
+
+
+if __name__ == '__main__':
+    setup(
+        name=PACKAGE,
+        version=version(),
+        description='One elastic backbone for several OpenMMLab tasks: train, search, deposit',
+        long_description=readme(),
+        long_description_content_type='text/markdown',
+        license='Apache-2.0',
+        python_requires='>=3.10',
+        packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+        package_data={'': ['*.md', '*.json', '*.yml']},
+        # Only what torch and the mm libraries do not bring: the file format of the deposit, and
+        # the images of the demonstration data.
+        install_requires=['safetensors>=0.4', 'scikit-learn>=1.2'],
+        cmdclass={'build_py': BuildPyWithMim, 'bdist_wheel': BdistWheelWithMim},
+        zip_safe=False,
+    )

@@ -1,0 +1,38 @@
+"""A tiny backbone to search in."""
+
+import numpy as np
+import pytest
+
+from mdl_nas_mm.spec import Ledger, SearchSpace, Sharing, ViTLayout, ViTShape
+
+SHAPE = ViTShape(img_size=(8, 8), patch_size=4, head_dim=2, max_relative_position=1)
+
+
+def build_ledger(space: SearchSpace, sharing, heads=None, seed: int = 0) -> Ledger:
+    """The ledger of a tiny ViT of this space, with random scores for the mask policy."""
+    layout, rng = ViTLayout(space, SHAPE), np.random.default_rng(seed)
+    scores = {
+        use.layer: rng.random(use.groups * use.max_channels, np.float32)
+        for use in layout.uses(space.largest())
+        if use.role != 'stem'
+    }
+    return Ledger(layout, Sharing.from_config(sharing), scores, heads)
+
+
+@pytest.fixture
+def make_ledger():
+    return build_ledger
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    """684 architectures, so 467,856 joint specs of two tasks."""
+    return SearchSpace.from_config(
+        dict(
+            embed_dim=(6, 8),
+            depth=(1, 2),
+            num_heads=(1, 2, 3),
+            mlp_ratio=(1, 2),
+            share_ratio=(0, 0.5, 1),
+        )
+    )

@@ -1,0 +1,285 @@
+"""The evolution finds known optima under a budget, stays within it, and repeats itself."""
+
+import random
+from itertools import product
+
+import pytest
+
+from mdl_nas_mm.search import EvolutionSettings, search, smallest_total
+from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
+
+TASKS = ('cls', 'det')
+SMALL = EvolutionSettings(population=12, generations=5, parents=4, crossovers=5, mutations=5)
+
+
+def likeness(spec, target) -> float:
+    """100 for the target, less for every choice that differs."""
+    (stage,), (wanted,) = spec.stages, target.stages
+    score = 100.0 - 5 * (stage.embed_dim != wanted.embed_dim)
+    score -= 5 * abs(len(stage.blocks) - len(wanted.blocks))
+    for block, other in zip(stage.blocks, wanted.blocks, strict=False):
+        score -= 2 * (block.num_heads != other.num_heads) + (block.mlp_ratio != other.mlp_ratio)
+        score -= abs(block.attn_share_ratio - other.attn_share_ratio)
+    return score
+
+
+class Scorer:
+    """Likeness to a target a task; remembers what it was asked."""
+
+    def __init__(self, targets: JointSpec) -> None:
+        self.targets, self.calls = targets, []
+
+    def __call__(self, task, spec):
+        self.calls.append((task, spec))
+        return likeness(spec, self.targets[task])
+
+
+@pytest.mark.parametrize('seed', [0, 1, 2])
+def test_finds_the_optimum_that_just_fits(space, make_ledger, seed):
+    """Each budget is exactly the size of the one joint spec of 467,856 that scores best."""
+    ledger, rng = make_ledger(space, 'Sequential', heads=dict(det=50)), random.Random(seed)
+    targets = JointSpec({task: space.sample(rng) for task in TASKS})
+    budget = ledger.count(targets).total
+    settings = EvolutionSettings(population=40, generations=50, crossovers=20, mutations=20)
+    result = search(space, TASKS, ledger, Scorer(targets), budget, settings, rng)
+    assert result.best == targets
+    assert result.score == 200
+    assert result.scores == dict(cls=100, det=100)
+    assert result.total == budget
+
+
+@pytest.mark.parametrize(
+    'sharing',
+    ['AllShared', 'AllSpecific', 'Sequential', 'Mask', dict(norm='Mask', ffn='Sequential')],
+)
+def test_equals_trying_everything(make_ledger, sharing):
+    """The better scores lie beyond the budget, which decides between the tasks."""
+    space = SearchSpace.from_config(
+        dict(embed_dim=(6, 8), depth=1, num_heads=(1, 2), mlp_ratio=(1, 2), share_ratio=(0, 0.5))
+    )
+    ledger = make_ledger(space, sharing)
+    rng = random.Random(0)
+    specs = []
+    while len(specs) < 16:
+        spec = space.sample(rng)
+        if spec not in specs:
+            specs.append(spec)
+    # Larger is better, with some noise, so that no two scores are equal.
+    values = {(t, s): ledger.params(s) / 10 + 5 * rng.random() for t in TASKS for s in specs}
+    weights = dict(cls=2.0)
+    every = []
+    for pair in product(specs, repeat=2):
+        joint = JointSpec(dict(zip(TASKS, pair, strict=True)))
+        score = 2 * values['cls', pair[0]] + values['det', pair[1]]
+        every.append((score, ledger.count(joint).total))
+    least, most = (extreme(total for _, total in every) for extreme in (min, max))
+    settings = EvolutionSettings(population=20, generations=10, crossovers=8, mutations=8)
+    for share in (0.0, 0.3, 0.6):
+        budget = int(least + share * (most - least))
+        result = search(
+            space,
+            TASKS,
+            ledger,
+            lambda task, spec: values[task, spec],
+            budget,
+            settings,
+            random.Random(1),
+            weights,
+        )
+        best = max((score for score, total in every if total <= budget))
+        assert result.score == pytest.approx(best)
+        assert result.total <= budget
+
+
+@pytest.mark.parametrize('with_heads', [True, False])
+@pytest.mark.parametrize('slack', [0, 1, 20, 100])
+def test_every_candidate_is_in_the_space_and_fits(space, make_ledger, slack, with_heads):
+    ledger = make_ledger(space, 'Sequential', heads=dict(cls=1000, det=500))
+    _, least = smallest_total(space, ledger, TASKS, with_heads)
+    budget, scored = least + slack, []
+
+    def evaluate(task, spec):
+        space.check(spec)
+        scored.append((task, spec))
+        return ledger.params(spec) / 10
+
+    log = []
+    result = search(
+        space,
+        TASKS,
+        ledger,
+        evaluate,
+        budget,
+        SMALL,
+        random.Random(0),
+        with_heads=with_heads,
+        on_generation=log.append,
+    )
+    counts = ledger.count(result.best)
+    assert result.total == (counts.total if with_heads else counts.backbone_total)
+    assert all(entry['total'] <= budget for entry in result.log)
+    assert log == result.log
+    # A spec that fits with no partner at all cannot come from a candidate that fits.
+    smallest = space.smallest()
+    for task, spec in scored:
+        assert any(
+            ledger.count(JointSpec({**dict.fromkeys(TASKS, other), task: spec})).backbone_total
+            <= budget
+            for other in (smallest, space.smallest(0), spec)
+        )
+
+
+def test_each_pair_is_scored_once(space, make_ledger):
+    ledger, rng = make_ledger(space, 'Sequential'), random.Random(0)
+    scorer = Scorer(JointSpec({task: space.sample(rng) for task in TASKS}))
+    result = search(space, TASKS, ledger, scorer, 10**9, SMALL, rng)
+    assert len(scorer.calls) == len(set(scorer.calls)) == result.log[-1]['evaluations']
+    assert sum(entry['candidates'] for entry in result.log) == 12 * 5
+
+
+def test_the_log_only_rises_and_ends_at_the_result(space, make_ledger):
+    ledger, rng = make_ledger(space, 'Mask'), random.Random(0)
+    scorer = Scorer(JointSpec({task: space.sample(rng) for task in TASKS}))
+    result = search(space, TASKS, ledger, scorer, 10**9, SMALL, rng)
+    best = [entry['best'] for entry in result.log]
+    assert best == sorted(best)
+    assert (result.log[-1]['best'], result.log[-1]['total']) == (result.score, result.total)
+    assert [entry['generation'] for entry in result.log] == list(range(5))
+    assert all(entry['mean'] <= entry['best'] for entry in result.log)
+
+
+def test_same_seed_same_run(space, make_ledger):
+    ledger = make_ledger(space, 'Sequential')
+    targets = JointSpec({task: space.sample(random.Random(9)) for task in TASKS})
+    budget = ledger.count(targets).total
+
+    def run(seed):
+        scorer = Scorer(targets)
+        result = search(space, TASKS, ledger, scorer, budget, SMALL, random.Random(seed))
+        return result, scorer.calls
+
+    assert run(3) == run(3)
+    assert run(3)[1] != run(4)[1]
+
+
+def test_same_run_whatever_the_hashes(space, make_ledger, monkeypatch):
+    """Hashes differ between processes, so the order of a set must not decide anything."""
+
+    def run():
+        scorer = Scorer(JointSpec({task: space.sample(random.Random(9)) for task in TASKS}))
+        ledger = make_ledger(space, 'Sequential')
+        result = search(space, TASKS, ledger, scorer, 10**9, SMALL, random.Random(0))
+        return result, scorer.calls
+
+    expected = run()
+    for kind in (JointSpec, SubnetSpec):
+        usual = kind.__hash__
+        monkeypatch.setattr(kind, '__hash__', lambda value, usual=usual: usual(value) * 7919 % 1013)
+    assert run() == expected
+
+
+def test_ends_early_where_nothing_new_fits(space, make_ledger):
+    ledger = make_ledger(space, 'Sequential')
+    scorer = Scorer(JointSpec({task: space.largest() for task in TASKS}))
+    smallest, least = smallest_total(space, ledger, TASKS)
+    result = search(space, TASKS, ledger, scorer, least, SMALL, random.Random(0))
+    assert result.total == least
+    # Blocks that count alike at another ratio can stand beside the smallest, but no other.
+    assert len(result.log) < SMALL.generations
+    assert sum(entry['candidates'] for entry in result.log) < SMALL.population
+
+
+def test_space_of_one_architecture(make_ledger, space):
+    only = SearchSpace.fixed(space.largest())
+    ledger = make_ledger(only, 'Sequential')
+    result = search(only, TASKS, ledger, lambda *_: 1.0, 10**9, SMALL, random.Random(0))
+    assert result.best == JointSpec(dict.fromkeys(TASKS, space.largest()))
+    assert [entry['candidates'] for entry in result.log] == [1]
+
+
+def test_weights_decide_between_tasks(make_ledger):
+    """Only one task can be large; the weight says which."""
+    space = SearchSpace.from_config(dict(embed_dim=8, depth=(1, 4), num_heads=3, mlp_ratio=2))
+    ledger = make_ledger(space, 'AllSpecific')
+    one = JointSpec(dict(cls=space.largest(), det=space.smallest()))
+    budget = ledger.count(one).total
+    for weights, winner in ((dict(cls=2), 'cls'), (dict(det=1.5), 'det')):
+        result = search(
+            space, TASKS, ledger, lambda _, s: s.depth, budget, SMALL, random.Random(0), weights
+        )
+        assert result.scores[winner] == 4
+        assert result.score == sum(weights.get(t, 1) * result.scores[t] for t in TASKS)
+
+
+def test_of_equal_scores_the_smallest_wins(space, make_ledger):
+    ledger = make_ledger(space, 'Sequential')
+    totals = []
+
+    def evaluate(_, spec):
+        totals.append(ledger.count(JointSpec(dict(cls=spec))).total)
+        return 1.0
+
+    result = search(space, ('cls',), ledger, evaluate, 10**9, SMALL, random.Random(0))
+    assert result.total == min(totals)
+
+
+def refuse(*_):
+    raise AssertionError('evaluated before the refusal')
+
+
+def test_budget_below_the_smallest_total_is_refused(space, make_ledger):
+    ledger = make_ledger(space, 'Mask', heads=dict(cls=100_000))
+    _, least = smallest_total(space, ledger, TASKS)
+    with pytest.raises(ValueError, match=f'below the smallest possible total, {least:,}') as caught:
+        search(space, TASKS, ledger, refuse, least - 1, SMALL, random.Random(0))
+    assert '\n' not in str(caught.value)
+    search(space, TASKS, ledger, lambda *_: 0.0, least, SMALL, random.Random(0))
+
+
+@pytest.mark.parametrize(
+    ('tasks', 'weights', 'message'),
+    [
+        ((), None, 'no task is given'),
+        (('cls', 'cls'), None, "two tasks are named 'cls'"),
+        (TASKS, dict(seg=1), "weight of unknown task 'seg', expected"),
+    ],
+)
+def test_bad_tasks_are_refused(space, make_ledger, tasks, weights, message):
+    ledger = make_ledger(space, 'Sequential')
+    with pytest.raises(ValueError, match=message):
+        search(space, tasks, ledger, refuse, 10**9, SMALL, random.Random(0), weights)
+
+
+def test_space_beyond_the_ledgers_is_refused(space, make_ledger):
+    ledger = make_ledger(space, 'Sequential')
+    config = dict(embed_dim=8, depth=2, num_heads=(1, 4), mlp_ratio=2, share_ratio=0.5)
+    with pytest.raises(ValueError, match="not part of the ledger's: .* num_heads: 4 is not one of"):
+        other = SearchSpace.from_config(config)
+        search(other, TASKS, ledger, refuse, 10**9, SMALL, random.Random(0))
+    part = SearchSpace.from_config(dict(config, num_heads=(1, 3)))
+    result = search(part, TASKS, ledger, lambda *_: 0.0, 10**9, SMALL, random.Random(0))
+    part.check_joint(result.best, TASKS)
+
+
+def test_score_that_is_no_number_is_refused(space, make_ledger):
+    ledger = make_ledger(space, 'Sequential')
+    with pytest.raises(ValueError, match="task 'cls' has score nan for"):
+        search(space, TASKS, ledger, lambda *_: float('nan'), 10**9, SMALL, random.Random(0))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(population=0), 'population is 0, expected at least 1'),
+        (dict(generations=0), 'generations is 0'),
+        (dict(parents=-1), 'parents is -1'),
+        (dict(crossovers=-1), 'crossovers is -1, expected at least 0'),
+        (dict(mutations=-2), 'mutations is -2'),
+        (dict(block_prob=1.1), 'block_prob is 1.1, expected 0 to 1'),
+        (dict(stage_prob=-0.1), 'stage_prob is -0.1'),
+        (dict(crossovers=30), '30 crossovers and 25 mutations are more than the population of 50'),
+    ],
+)
+def test_bad_settings_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        EvolutionSettings(**changes)

@@ -1,0 +1,207 @@
+"""The history survives kills, resumes searches to the same end, and refuses what is not its own."""
+
+import json
+import os
+import random
+import signal
+
+import numpy as np
+import pytest
+
+from mdl_nas_mm.search import EvolutionSettings, History, search, smallest_total
+from mdl_nas_mm.spec import SubnetSpec
+
+TASKS = ('cls', 'det')
+SETTINGS = EvolutionSettings(population=5, generations=4, parents=3, crossovers=2, mutations=2)
+FINGERPRINT = dict(space=[dict(embed_dim=(6, 8), depth=(1, 2, 3))], supernet='abc', tasks=TASKS)
+
+
+class Stop(Exception):
+    pass
+
+
+class Evaluator:
+    """Scores without meaning; stops instead of giving answer number ``stop``."""
+
+    def __init__(self, stop=None):
+        self.stop, self.calls = stop, []
+
+    def __call__(self, task, spec):
+        if len(self.calls) == self.stop:
+            raise Stop
+        self.calls.append((task, spec))
+        # Scores as evaluators report them: 32-bit, with a long decimal form.
+        score = np.float32(random.Random(f'{task} {spec}').random() * 100)
+        return score, dict(accuracy=score, count=np.int64(7))
+
+
+def run(path, space, ledger, evaluator):
+    """One search with its history."""
+    history = History(path, FINGERPRINT)
+    budget = int(smallest_total(space, ledger, TASKS)[1] * 1.5)
+    score = history.cached(evaluator)
+    return search(space, TASKS, ledger, score, budget, SETTINGS, random.Random(0)), history
+
+
+def test_resumed_search_ends_like_the_uninterrupted(tmp_path, space, make_ledger):
+    """Stopped at every evaluation in turn, half of the times within writing the last line."""
+    ledger = make_ledger(space, 'Sequential')
+    whole = Evaluator()
+    expected, history = run(tmp_path / 'whole.jsonl', space, ledger, whole)
+    content = (tmp_path / 'whole.jsonl').read_bytes()
+    assert len(whole.calls) == len(set(whole.calls)) == len(history) > 15
+    assert history.hits == 0
+    for stop in range(len(whole.calls)):
+        path = tmp_path / f'{stop}.jsonl'
+        with pytest.raises(Stop):
+            run(path, space, ledger, Evaluator(stop))
+        cut = stop % 2 and stop > 1
+        if cut:
+            os.truncate(path, path.stat().st_size - 1 - 3 * stop % 40)
+        rest = Evaluator()
+        result, resumed = run(path, space, ledger, rest)
+        assert result == expected
+        assert path.read_bytes() == content
+        assert rest.calls == whole.calls[stop - bool(cut) :]
+        assert resumed.hits == stop - bool(cut)
+
+
+def test_finished_search_costs_nothing_again(tmp_path, space, make_ledger):
+    ledger = make_ledger(space, 'Sequential')
+    expected, _ = run(tmp_path / 'h.jsonl', space, ledger, Evaluator())
+    result, history = run(tmp_path / 'h.jsonl', space, ledger, Evaluator(stop=0))
+    assert result == expected
+    assert history.hits == len(history)
+
+
+def some_specs(count):
+    return [
+        SubnetSpec.from_dict(dict(embed_dim=8, depth=1, num_heads=heads, mlp_ratio=2))
+        for heads in range(1, count + 1)
+    ]
+
+
+def written(path, count=3):
+    history = History(path, FINGERPRINT)
+    for i, spec in enumerate(some_specs(count)):
+        history.add('cls', spec, i / 3, dict(top1=i))
+    return history
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
+def test_every_evaluation_survives_a_kill(tmp_path):
+    child = os.fork()
+    if not child:
+        try:
+            written(tmp_path / 'h.jsonl', count=5)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert len(History(tmp_path / 'h.jsonl', FINGERPRINT)) == 5
+
+
+def test_round_trip(tmp_path):
+    first = written(tmp_path / 'new' / 'h.jsonl')
+    second = History(tmp_path / 'new' / 'h.jsonl', FINGERPRINT)
+    assert second.evaluations == first.evaluations
+    assert list(second.evaluations) == list(first.evaluations)
+    spec = some_specs(2)[1]
+    assert second.get('cls', spec).score == 1 / 3
+    assert second.get('cls', spec).metrics == dict(top1=1)
+    assert second.get('det', spec) is None
+    assert second.hits == 2
+    lines = [json.loads(line) for line in (tmp_path / 'new' / 'h.jsonl').read_text().splitlines()]
+    assert lines[2] == dict(task='cls', spec=spec.to_dict(), score=1 / 3, metrics=dict(top1=1.0))
+
+
+def test_metrics_that_are_no_numbers_are_left_out(tmp_path):
+    history = History(tmp_path / 'h.jsonl', FINGERPRINT)
+    metrics = dict(mIoU=np.float32(0.5), absent=float('nan'), classes=[1, 2], text='0.1 0.2')
+    history.add('seg', some_specs(1)[0], 50, metrics)
+    (again,) = History(tmp_path / 'h.jsonl', FINGERPRINT).evaluations.values()
+    assert set(again.metrics) == {'mIoU', 'absent'}
+    assert again.metrics['mIoU'] == 0.5
+
+
+def test_cut_anywhere_it_loses_only_the_cut_line(tmp_path):
+    path = tmp_path / 'h.jsonl'
+    written(path)
+    data = path.read_bytes()
+    starts = [0, *(i + 1 for i, byte in enumerate(data) if byte == ord('\n'))]
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        history = History(path, FINGERPRINT)
+        kept = [start for start in starts if start <= length]
+        assert len(history) == max(0, len(kept) - 2)
+        assert path.read_bytes() == data[: max(starts[1], kept[-1])]
+
+
+def test_adding_goes_on_after_a_cut(tmp_path):
+    path = tmp_path / 'h.jsonl'
+    written(path)
+    data = path.read_bytes()
+    os.truncate(path, len(data) - 5)
+    history = History(path, FINGERPRINT)
+    history.add('cls', some_specs(3)[2], 2 / 3, dict(top1=2))
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize('damage', [b'garbage', b'', b'{"task": "cls"}', b'[1]', b'\x00\xff'])
+def test_damaged_line_is_named(tmp_path, damage):
+    path = tmp_path / 'h.jsonl'
+    written(path)
+    lines = path.read_bytes().split(b'\n')
+    lines[2] = damage
+    path.write_bytes(b'\n'.join(lines))
+    with pytest.raises(ValueError, match=r'h\.jsonl, line 3: damaged') as caught:
+        History(path, FINGERPRINT)
+    assert '\n' not in str(caught.value)
+    assert path.read_bytes() == b'\n'.join(lines)
+
+
+@pytest.mark.parametrize('content', [b'a file of notes', b'notes\nof two lines\n', b'{}\n', b'3\n'])
+def test_other_files_are_refused_and_kept(tmp_path, content):
+    path = tmp_path / 'notes.txt'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'notes.txt, line 1: not the header of a history'):
+        History(path, FINGERPRINT)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(supernet='xyz'), "supernet is 'abc', expected 'xyz'"),
+        (dict(space=[dict(embed_dim=(6, 10), depth=(1, 2, 3))]), 'space.0.embed_dim.1 is 8, expec'),
+        (
+            dict(space=[dict(embed_dim=(6, 8), depth=(1, 2))]),
+            r'space.0.depth is \[1, 2, 3\], expec',
+        ),
+        (dict(space=[dict(embed_dim=(6, 8))]), 'space.0.depth is unknown'),
+        (dict(sharing='Mask'), 'sharing is missing'),
+        (dict(tasks=None), r"tasks is \['cls', 'det'\], expected None"),
+    ],
+)
+def test_history_of_another_search_is_refused(tmp_path, changes, message):
+    path = tmp_path / 'h.jsonl'
+    written(path)
+    data = path.read_bytes()
+    with pytest.raises(ValueError, match=f'is of another search: {message}') as caught:
+        History(path, {**FINGERPRINT, **changes})
+    assert '\n' not in str(caught.value)
+    assert path.read_bytes() == data
+
+
+def test_bad_evaluations_are_refused(tmp_path):
+    path = tmp_path / 'h.jsonl'
+    history = written(path)
+    data = path.read_bytes()
+    spec, *_, new = some_specs(4)
+    with pytest.raises(ValueError, match="task 'cls' has a score for .* already"):
+        history.add('cls', spec, 1.0)
+    for score in (float('nan'), np.float32('inf')):
+        with pytest.raises(ValueError, match="task 'cls' has score (nan|inf) for"):
+            history.add('cls', new, score)
+    assert path.read_bytes() == data
+    assert history.get('cls', new) is None

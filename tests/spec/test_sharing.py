@@ -1,0 +1,79 @@
+"""Sharing policies: the rule by channel, their configs, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mdl_nas_mm.spec import Policy, Sharing
+
+
+@pytest.mark.parametrize(
+    'config',
+    [
+        None,
+        'Sequential',
+        dict(type='Mask', threshold='ratio'),
+        dict(norm='AllSpecific', attn='AllShared', ffn=dict(type='Mask')),
+        dict(ffn='AllSpecific'),
+    ],
+)
+def test_config_round_trip(config):
+    sharing = Sharing.from_config(config)
+    assert Sharing.from_config(json.loads(json.dumps(sharing.to_config()))) == sharing
+
+
+def test_what_is_not_named_is_wholly_shared():
+    sharing = Sharing.from_config(dict(norm='AllSpecific'))
+    assert sharing['norm'] == Policy('AllSpecific')
+    assert sharing['attn'] == sharing['ffn'] == sharing['stem'] == Policy('AllShared')
+    assert sharing.has_specific
+    assert not Sharing.from_config(None).has_specific
+    # No config reaches what lies outside the blocks.
+    assert Sharing.from_config('AllSpecific')['stem'] == Policy('AllShared')
+
+
+@pytest.mark.parametrize(
+    ('config', 'message'),
+    [
+        ('Masked', "sharing policy 'Masked' is not one of"),
+        (dict(type='Mask', threshold='top'), "mask threshold 'top' is not one of"),
+        (dict(attention='Mask'), "unknown kind of layer 'attention'"),
+        (dict(stem='AllSpecific'), "unknown kind of layer 'stem'"),
+        (dict(norm='Shared'), "sharing policy 'Shared' is not one of"),
+    ],
+)
+def test_bad_configs_are_refused(config, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Sharing.from_config(config)
+    assert '\n' not in str(caught.value)
+
+
+def test_prefix_policies():
+    for name, count in (('AllShared', 5), ('AllSpecific', 0), ('Sequential', 2)):
+        shared = Policy(name).shared_channels(0.4, 5, 3, None)
+        assert shared.tolist() == [[j < count for j in range(5)]] * 3
+
+
+def test_mask_by_score_looks_at_each_channel_alone():
+    scores = np.array([0.1, 0.5, 0.7, 0.9, 0.4, 0.0, 0.6, 1.0], np.float32)
+    shared = Policy('Mask').shared_channels(0.5, 3, 2, scores)
+    # Two groups of four channels, of which the first three are in use.
+    assert shared.tolist() == [[False, True, True], [False, False, True]]
+
+
+def test_mask_by_ratio_shares_exactly_the_ratio_of_the_best_in_use():
+    scores = np.array([0.1, 0.5, 0.7, 0.9, 0.4, 0.0, 0.6, 1.0], np.float32)
+    policy = Policy('Mask', 'ratio')
+    assert policy.shared_channels(0.5, 4, 2, scores).tolist() == [
+        [False, False, True, True],
+        [False, False, True, True],
+    ]
+    assert policy.shared_channels(0.34, 3, 2, scores).tolist() == [
+        [False, False, True],
+        [False, False, True],
+    ]
+    # Of equal scores the first is the better one.
+    assert policy.shared_channels(0.5, 4, 1, np.zeros(4, np.float32)).tolist() == [
+        [True, True, False, False]
+    ]

@@ -1,0 +1,129 @@
+"""Architectures as values: equality, hash, JSON, and what is refused."""
+
+import copy
+import json
+import pickle
+import random
+
+import pytest
+
+from mdl_nas_mm.spec import (
+    BlockSpec,
+    JointSpec,
+    SearchSpace,
+    StageSpec,
+    SubnetSpec,
+    hidden_features,
+    shared_count,
+)
+
+SPACE = SearchSpace.from_config(
+    [
+        dict(embed_dim=(6, 8), depth=(1, 2), num_heads=(1, 2), mlp_ratio=(1, 2.5)),
+        dict(
+            embed_dim=(12, 16),
+            depth=(1, 3),
+            num_heads=(2, 4),
+            mlp_ratio=(2,),
+            attn_share_ratio=(0, 0.3, 1),
+            ffn_share_ratio=(0.1, 0.7),
+        ),
+    ]
+)
+FLAT = dict(embed_dim=8, depth=2, num_heads=2, mlp_ratio=3.5, share_ratio=0.5)
+
+
+def test_json_round_trip_keeps_the_spec():
+    rng = random.Random(0)
+    for _ in range(200):
+        spec = SPACE.sample(rng)
+        again = SubnetSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+        assert again == spec
+        assert hash(again) == hash(spec)
+        assert SubnetSpec.from_dict(json.loads(str(spec))) == spec
+
+
+def test_flat_form_of_one_stage():
+    block = BlockSpec(2, 3.5, 0.5, 0.5)
+    assert SubnetSpec.from_dict(FLAT) == SubnetSpec((StageSpec(8, (block, block)),))
+
+
+def test_lists_give_each_block_its_own_choice():
+    spec = SubnetSpec.from_dict(
+        dict(
+            embed_dim=8,
+            num_heads=[1, 2],
+            mlp_ratio=[1, 2],
+            attn_share_ratio=[0, 0.5],
+            ffn_share_ratio=1,
+        )
+    )
+    assert spec.stages[0].blocks == (BlockSpec(1, 1.0, 0.0, 1.0), BlockSpec(2, 2.0, 0.5, 1.0))
+    assert spec.depth == 2
+
+
+def test_specs_are_values():
+    first, second = SubnetSpec.from_dict(FLAT), SubnetSpec.from_dict(dict(FLAT, share_ratio=0.25))
+    assert first != second
+    assert {first: 1, second: 2}[SubnetSpec.from_dict(FLAT)] == 1
+    for spec in (first, JointSpec(dict(a=first, b=second))):
+        assert copy.deepcopy(spec) == spec
+        assert pickle.loads(pickle.dumps(spec)) == spec
+    with pytest.raises(AttributeError):
+        first.stages = ()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(width=3), "stage 0 of the architecture: unknown key 'width'"),
+        (dict(embed_dim=None), "stage 0 of the architecture: 'embed_dim' is missing"),
+        (dict(num_heads=None), "'num_heads' is missing"),
+        (dict(mlp_ratio=None), "'mlp_ratio' is missing"),
+        (dict(depth=None), "'depth' is missing"),
+        (dict(num_heads=[2, 2, 2]), 'num_heads has 3 values for 2 blocks'),
+        (dict(share_ratio=[0.5]), 'attn_share_ratio has 1 values for 2 blocks'),
+        (dict(share_ratio=1.5), r'share ratio 1.5 is outside \[0, 1\]'),
+        (dict(ffn_share_ratio=[0.5, -0.1]), r'ffn_share_ratio: share ratio -0.1 is outside'),
+        (dict(share_ratio=float('nan')), r'share ratio nan is outside'),
+    ],
+)
+def test_bad_architectures_are_refused(changes, message):
+    data = {key: value for key, value in {**FLAT, **changes}.items() if value is not None}
+    with pytest.raises(ValueError, match=message) as caught:
+        SubnetSpec.from_dict(data)
+    assert '\n' not in str(caught.value)
+
+
+def test_joint_spec_is_a_hashable_mapping():
+    rng = random.Random(0)
+    specs = {task: SPACE.sample(rng) for task in ('cls', 'det')}
+    joint = JointSpec(specs)
+    assert list(joint) == ['cls', 'det']
+    assert joint['det'] == specs['det']
+    again = JointSpec.from_dict(json.loads(json.dumps(joint.to_dict())))
+    assert again == joint
+    assert hash(again) == hash(joint)
+    # The order of the tasks is of no meaning.
+    turned = JointSpec(dict(reversed(specs.items())))
+    assert turned == joint
+    assert hash(turned) == hash(joint)
+    with pytest.raises(TypeError):
+        joint['cls'] = specs['det']
+
+
+def test_joint_spec_of_other_tasks_is_refused():
+    joint = JointSpec(dict(cls=SPACE.smallest(), det=SPACE.largest()))
+    SPACE.check_joint(joint, ('det', 'cls'))
+    with pytest.raises(ValueError, match="task 'seg' is missing"):
+        SPACE.check_joint(joint, ('cls', 'det', 'seg'))
+    with pytest.raises(ValueError, match="unknown task 'det'"):
+        SPACE.check_joint(joint, ('cls',))
+
+
+def test_rounding_of_sizes():
+    assert hidden_features(528, 3.5) == 1848
+    assert [shared_count(0.5, channels) for channels in range(6)] == [0, 1, 1, 2, 2, 3]
+    for channels in range(100):
+        assert shared_count(0.0, channels) == 0
+        assert shared_count(1.0, channels) == channels

@@ -1,0 +1,164 @@
+"""What `pip install .` brings, and the parts of the set-up that need no network."""
+
+import importlib.util
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml', 'configs')
+
+
+def load(path: Path):
+    """Import a file that lies outside the package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+setup_env = load(ROOT / 'tools' / 'setup_env.py')
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """A wheel of the package, built without network from a copy of the source."""
+    source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
+    for name in (*COPIED, 'tools', 'mdl_nas_mm'):
+        path = ROOT / name
+        if path.is_dir():
+            shutil.copytree(path, source / name, ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copy(path, source / name)
+    code = f'from setuptools import build_meta; build_meta.build_wheel({str(out)!r})'
+    subprocess.run([sys.executable, '-c', code], cwd=source, check=True, capture_output=True)
+    with zipfile.ZipFile(next(out.glob('*.whl'))) as archive:
+        yield archive
+
+
+def test_wheel_asks_for_no_torch_and_no_mm_library(wheel):
+    (name,) = (n for n in wheel.namelist() if n.endswith('.dist-info/METADATA'))
+    lines = wheel.read(name).decode().splitlines()
+    needed = sorted(line.split()[1] for line in lines if line.startswith('Requires-Dist'))
+    assert [n.split('>')[0] for n in needed] == ['safetensors', 'scikit-learn']
+    version = {}
+    exec((ROOT / 'mdl_nas_mm' / 'version.py').read_text(), version)
+    assert f'Version: {version["__version__"]}' in lines
+
+
+def test_wheel_has_mim_where_either_make_of_mim_looks(wheel):
+    names = set(wheel.namelist())
+    info = next(n.split('/')[0] for n in names if '.dist-info/' in n)
+    for folder in ('mdl_nas_mm', info):
+        assert f'{folder}/.mim/model-index.yml' in names
+        assert f'{folder}/.mim/tools/doctor.py' in names
+        source = {p.relative_to(ROOT).as_posix() for p in (ROOT / 'configs').rglob('*.py')}
+        assert source and {f'{folder}/.mim/{path}' for path in source} <= names
+
+
+def test_wheel_has_every_module(wheel):
+    modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / 'mdl_nas_mm').rglob('*.py')}
+    assert {m for m in modules if '/.mim/' not in m} <= set(wheel.namelist())
+
+
+def test_config_names_are_unique():
+    """`mim train mdl_nas_mm NAME.py` looks for a name in all of configs/ and wants one file."""
+    names = [p.name for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    'line, expected',
+    [
+        ('  [37/152] c++ -MMD -MF x.o.d -c x.cpp', ('compiling', 37, 152)),
+        ('Progress 524288 of 2097152\n', ('downloading', 524288, 2097152)),
+        ('Collecting onedl-mmcv==2.3.6', ('collecting onedl-mmcv==2.3.6', 0, 0)),
+        ('  Downloading https://x.org/a/torch-2.whl (9 MB)', ('downloading torch-2.whl', 0, 0)),
+        ('Building wheels for collected packages: a', ('building wheels for packages', 0, 0)),
+        ('  running build_ext', None),
+        ('[notice] something', None),
+    ],
+)
+def test_progress_of_a_line(line, expected):
+    assert setup_env.parse_progress(line) == expected
+
+
+def test_progress_bar_shows_time_left():
+    line = setup_env.show(setup_env.Progress('compiling', 39, 78), elapsed=130, counted=100)
+    assert '[############............]  50%' in line
+    assert line.endswith('2:10, about 1:40 left')
+    silent = setup_env.show(setup_env.Progress('collecting torch'), elapsed=61, counted=61)
+    assert silent == 'collecting torch, 1:01'
+
+
+def test_a_silent_build_is_seen_to_be_alive(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(setup_env.time, 'monotonic', lambda: now[0])
+    stream = io.StringIO()
+    reporter = setup_env.Reporter(stream)
+    reporter.update(setup_env.Progress('compiling', 1, 4))
+    for now[0] in range(1, 46):
+        reporter.update(None)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    assert all('compiling' in line for line in lines)
+
+
+def test_pins_are_read_for_the_python_at_hand():
+    text = 'A_b==1.0  # why\n\n# note\nc==2 ; python_version >= "3.11"\n'
+    text += 'c==1 ; python_version < "3.11"\n'
+    assert setup_env.read_pins(text, 10) == {'a-b': '1.0', 'c': '1'}
+    assert setup_env.read_pins(text, 12) == {'a-b': '1.0', 'c': '2'}
+    with pytest.raises(setup_env.SetupError, match='torch>=2'):
+        setup_env.read_pins('torch>=2', 11)
+
+
+@pytest.mark.parametrize('minor', [10, 11, 12])
+def test_everything_that_is_installed_is_pinned(minor):
+    pins = setup_env.read_pins(setup_env.PINS.read_text(), minor)
+    groups = [getattr(setup_env, name) for name in ('BUILD_TOOLS', 'TORCH', 'MM_LIBS')]
+    groups += [setup_env.RUNTIME, setup_env.DEVELOPMENT, ('onedl-mmcv', 'xtcocotools', 'mmpose')]
+    assert {name for group in groups for name in group} <= set(pins)
+    assert pins['opencv-python'] == pins['opencv-python-headless']
+
+
+def test_unusable_python_is_refused_in_one_line(tmp_path):
+    with pytest.raises(setup_env.SetupError, match='does not run'):
+        setup_env.check_machine(str(tmp_path / 'python3.11'))
+    old = tmp_path / 'python3.8'
+    old.write_text('#!/bin/sh\necho 3 8 1 1\n')
+    old.chmod(0o755)
+    with pytest.raises(setup_env.SetupError, match='is Python 3.8; .* 3.10 to 3.12'):
+        setup_env.check_machine(str(old))
+
+
+def test_missing_compiler_is_said_before_anything_long(monkeypatch):
+    monkeypatch.setattr(setup_env.shutil, 'which', lambda name: None)
+    with pytest.raises(setup_env.SetupError, match=r'no C\+\+ compiler'):
+        setup_env.check_machine(sys.executable)
+
+
+def test_failing_command_is_logged(tmp_path, capsys):
+    env = setup_env.Environment(tmp_path / 'venv')
+    command = [sys.executable, '-c', 'print("[1/2] c++"); print("why it failed"); exit(3)']
+    assert env.run(command, setup_env.Reporter(io.StringIO()), {}) == 3
+    env.print_log_end()
+    assert 'why it failed' in capsys.readouterr().out
+    assert env.version() is None and env.missing(['torch']) == ['torch']
+
+
+@pytest.mark.skipif(shutil.which('make') is None, reason='make is not installed')
+def test_make_help_lists_the_targets():
+    environment = {k: v for k, v in os.environ.items() if not k.startswith('MAKE')}
+    out = subprocess.run(
+        ['make', 'help'], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    for target in ('setup', 'demo', 'test', 'test-all', 'lint', 'doctor', 'clean'):
+        assert f'make {target} ' in out.stdout

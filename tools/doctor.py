@@ -1,0 +1,29 @@
+"""Say whether this environment can run the suite, and what to do where it cannot.
+
+python tools/doctor.py [--config CONFIG]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+# The package may not be installed: that is for this tool to find out.
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from mdl_nas_mm.utils import doctor  # noqa: E402
+
+
+def main() -> int:
+    """Print the report; return 0 if the suite can run here, else 1."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--config', help='also look for the data folders of this config')
+    args = parser.parse_args()
+    findings = doctor.examine(args.config)
+    print(doctor.report(findings))
+    return int(any(finding.level == doctor.FAIL for finding in findings))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Writes the bundled demonstration data: no network, half a minute at most.
+
+python tools/make_demo_data.py --root data/demo --preview work_dirs/demo_data
+"""
+
+import argparse
+from pathlib import Path
+
+from mdl_nas_mm.datasets import DOMAINS, draw_contact_sheet, write_demo_data
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--root', default='data/demo', help='folder of the data')
+    parser.add_argument('--seed', type=int, default=0, help='seeds splits and drawing')
+    parser.add_argument('--scale', type=float, default=1.0, help='multiplies the number of images')
+    parser.add_argument('--preview', help='folder for one picture a domain')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    manifest = write_demo_data(args.root, seed=args.seed, scale=args.scale)
+    for domain, counts in manifest['images'].items():
+        print(f'{domain}: ' + ', '.join(f'{split} {count}' for split, count in counts.items()))
+    if args.preview:
+        Path(args.preview).mkdir(parents=True, exist_ok=True)
+        for domain in DOMAINS:
+            draw_contact_sheet(args.root, domain, Path(args.preview) / f'{domain}.png')
+    print(f'in {args.root}')
+
+
+if __name__ == '__main__':
+    main()

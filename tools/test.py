@@ -1,0 +1,48 @@
+"""Evaluates a supernet: python tools/test.py CONFIG CHECKPOINT [--joint-spec FILE]."""
+
+import argparse
+import json
+import os.path as osp
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Evaluate all tasks of a joint config')
+    parser.add_argument('config', help='path of a joint config')
+    parser.add_argument('checkpoint', help='trained supernet')
+    parser.add_argument(
+        '--joint-spec', help='joint_spec.json of a search (default: the largest architecture)'
+    )
+    parser.add_argument('--work-dir', help='folder of the log')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value to override')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='as in train.py',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        cfg = Config.fromfile(args.config)
+        if args.cfg_options is not None:
+            cfg.merge_from_dict(args.cfg_options)
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
+        cfg.launcher, cfg.load_from, cfg.resume = args.launcher, args.checkpoint, False
+        if args.joint_spec is not None:
+            with open(args.joint_spec) as file:
+                cfg.val_cfg.joint_spec = json.load(file)['joint_spec']
+        RUNNERS.build(cfg).val()
+    except (ValueError, FileNotFoundError, NotImplementedError) as error:
+        raise SystemExit(f'error: {error}') from error
+
+
+if __name__ == '__main__':
+    main()
