@@ -9,6 +9,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mdl_nas_mm.engine.amp import use_amp
+from mdl_nas_mm.engine.checkpoint import resume_from
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,8 +58,7 @@ def main() -> None:
     if args.amp:
         use_amp(cfg)
     if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        resume_from(cfg, args.resume)
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         runner.train()

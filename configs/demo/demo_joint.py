@@ -28,4 +28,14 @@ tasks = dict(
         ),
     ),
 )
-load_from = 'work_dirs/demo/pretrain/last.pth'
+load_from = 'work_dirs/demo_pretrain/iter_300.pth'
+max_iters = 300
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=20, T_max=max_iters - 20),
+]
+search_cfg = dict(
+    budget='1.7M',
+    evolution=dict(population=8, generations=4, parents=4, crossovers=3, mutations=3),
+)

@@ -8,17 +8,18 @@ _base_ = ['../_base_/joint_runtime.py']
 backbone = dict(
     type='ElasticViT',
     space=dict(
-        embed_dim=(96, 128),
-        depth=(5, 6),
-        num_heads=(2, 3, 4),
+        embed_dim=(64, 96),
+        depth=(4, 5),
+        num_heads=(2, 3),
         mlp_ratio=(2, 3),
         share_ratio=(0.5, 0.7, 0.9),
     ),
     sharing='AllShared',
-    img_size=32,
+    img_size=48,
     patch_size=4,
     head_dim=32,
     max_relative_position=14,
+    position_std=0.5,
 )
 tasks = dict(
     cls=dict(
@@ -29,12 +30,14 @@ tasks = dict(
     )
 )
 
-max_iters = 400
-train_cfg = dict(type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=max_iters)
+max_iters = 300
+train_cfg = dict(
+    type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=max_iters, num_random=1
+)
 val_cfg = dict(type='MultiTaskValLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFilter
 
-CLS_CANVAS = 32
-DET_CANVAS = 64
-SEG_CANVAS = 48
+CLS_CANVAS = 20
+DET_CANVAS = 48
+SEG_CANVAS = 32
 
 
 class Scene(NamedTuple):
@@ -56,7 +56,7 @@ def render_digit(pixels: np.ndarray, height: float, angle: float = 0.0) -> np.nd
 def draw_classification(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One light digit that nearly fills a plain dark canvas."""
     size = CLS_CANVAS
-    alpha = render_digit(pixels, rng.uniform(24, 30), rng.uniform(-10, 10))[:size, :size]
+    alpha = render_digit(pixels, rng.uniform(16, 19), rng.uniform(-8, 8))[:size, :size]
     top = _centred(size, alpha.shape[0], rng)
     left = _centred(size, alpha.shape[1], rng)
     canvas = np.tile(rng.uniform(10, 60, 3), (size, size, 1))
@@ -78,8 +78,8 @@ def draw_detection(photo: np.ndarray, digits: list[np.ndarray], rng: np.random.G
     crop = Image.fromarray(photo[top : top + size, left : left + size])
     crop = crop.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 1.5)))
     canvas = np.asarray(crop, dtype=np.float64) * rng.uniform(0.35, 0.6)
-    largest = 36 if len(digits) < 3 else 28
-    heights = rng.uniform(16, largest, len(digits))
+    largest = 26 if len(digits) < 3 else 20
+    heights = rng.uniform(14, largest, len(digits))
     colours = [_bright_colour(rng) for _ in digits]
     return _compose(canvas, digits, heights, colours, rng)
 
@@ -98,7 +98,7 @@ def draw_segmentation(digits: list[np.ndarray], rng: np.random.Generator) -> Sce
         wave = np.sin(2 * np.pi * waves * (rows * np.sin(turn) + cols * np.cos(turn)))
         canvas += wave[..., None] * rng.uniform(5, 20)
     canvas += rng.normal(0, rng.uniform(3, 12), canvas.shape)
-    span = (34, 44) if len(digits) == 1 else (22, 28)
+    span = (24, 30) if len(digits) == 1 else (16, 20)
     heights = rng.uniform(*span, len(digits))
     colours = [rng.uniform(0, 90, 3) for _ in digits]
     return _compose(canvas, digits, heights, colours, rng)
@@ -153,9 +153,9 @@ def _blend(canvas: np.ndarray, alpha: np.ndarray, top: int, left: int, colour: n
 
 
 def _centred(size: int, extent: int, rng: np.random.Generator) -> int:
-    """An offset near the one that centres, by at most 3 pixels."""
+    """An offset near the one that centres, by at most one pixel."""
     room = size - extent
-    low, high = max(room // 2 - 3, 0), min(room // 2 + 3, room)
+    low, high = max(room // 2 - 1, 0), min(room // 2 + 1, room)
     return int(rng.integers(low, high + 1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -68,7 +69,7 @@ class ElasticPatchEmbed(nn.Module):
     def __init__(self, in_channels: int, embed_dim: int, patch_size: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dim, patch_size, patch_size)
-        nn.init.trunc_normal_(self.proj.weight, std=0.02)
+        nn.init.xavier_uniform_(self.proj.weight.view(embed_dim, -1))
         nn.init.zeros_(self.proj.bias)
 
     def forward(self, x: Tensor, embed_dim: int) -> tuple[Tensor, tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -88,6 +89,8 @@ class ElasticViT(ElasticBackbone):
             interpolated for other sizes.
         patch_size: side of a patch in pixels.
         head_dim: width of a head.
+        position_std: spread of the initial position embedding; small models on small data learn
+            faster from a large one.
         max_relative_position: farthest distance in patches of the relative positions; 0 for none.
         out_type: output of all tasks, or task -> output: the class token (B, C), the mean of
             the patches (B, C), or maps (B, C, h, w).
@@ -112,6 +115,7 @@ class ElasticViT(ElasticBackbone):
         head_dim: int = 64,
         qkv_bias: bool = True,
         absolute_position: bool = True,
+        position_std: float = 0.02,
         max_relative_position: int = 14,
         class_token: bool = True,
         out_type: str | Mapping[str, str] = 'cls_token',
@@ -147,9 +151,9 @@ class ElasticViT(ElasticBackbone):
         if absolute_position:
             tokens = self.shape.grid[0] * self.shape.grid[1] + class_token
             self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
-        for parameter in (self.cls_token, self.pos_embed):
-            if parameter is not None:
-                nn.init.trunc_normal_(parameter, std=0.02)
+            nn.init.trunc_normal_(self.pos_embed, std=position_std, a=-2, b=2)
+        if class_token:
+            nn.init.trunc_normal_(self.cls_token, std=0.02)
         last = max(stage.depth[-1] - 1, 1)
         self.blocks = nn.ModuleList(
             ElasticBlock(
@@ -177,6 +181,9 @@ class ElasticViT(ElasticBackbone):
                 raise ValueError(f'out_type {kind!r} is not one of {OUT_TYPES}')
             if kind == 'cls_token' and not self.shape.class_token:
                 raise ValueError("out_type 'cls_token' needs class_token=True")
+        for key, value in (('out_type', out_type), ('out_indices', out_indices)):
+            for task in self.tasks:
+                _of_task(value, task, key)
         lists = out_indices.values() if isinstance(out_indices, Mapping) else [out_indices]
         for index in (i for indices in lists for i in indices):
             if not -depth <= index < depth:
@@ -202,9 +209,8 @@ class ElasticViT(ElasticBackbone):
 
     def wanted_blocks(self, task: str | None, spec: SubnetSpec) -> list[int]:
         """Which blocks of an architecture are ``out_indices``, at the same fraction of its depth."""
-        indices, deepest, depth = self.out_indices, len(self.blocks), spec.depth
-        if isinstance(indices, Mapping):
-            indices = indices[task]
+        indices = _of_task(self.out_indices, task, 'out_indices')
+        deepest, depth = len(self.blocks), spec.depth
         return [math.ceil((i % deepest + 1) * depth / deepest) - 1 for i in indices]
 
     def _embed(self, x: Tensor, embed_dim: int) -> tuple[Tensor, tuple[int, int]]:
@@ -225,7 +231,7 @@ class ElasticViT(ElasticBackbone):
         return torch.cat((self.pos_embed[:, :special], patches.flatten(2).transpose(1, 2)), dim=1)
 
     def _output(self, x: Tensor, task: str | None, grid: tuple[int, int]) -> Tensor:
-        kind = self.out_type if isinstance(self.out_type, str) else self.out_type[task]
+        kind = _of_task(self.out_type, task, 'out_type')
         x = F.pad(x, (0, self.out_channels - x.shape[-1]))
         if kind == 'cls_token':
             return x[:, 0]
@@ -233,3 +239,12 @@ class ElasticViT(ElasticBackbone):
         if kind == 'avg_featmap':
             return patches.mean(dim=1)
         return patches.transpose(1, 2).unflatten(2, grid).contiguous()
+
+
+def _of_task(value: Any, task: str | None, key: str) -> Any:
+    """The value of a task, where there is one a task."""
+    if not isinstance(value, Mapping):
+        return value
+    if task not in value:
+        raise ValueError(f'{key}: nothing for task {task!r}, only for {sorted(value)}')
+    return value[task]

@@ -106,3 +106,22 @@ def load_supernet(cfg: Config, path: str | Path) -> MultiTaskModel:
     check_space(path, checkpoint, model.backbone)
     load_weights(path, model, checkpoint['state_dict'], strict=True)
     return model.to(get_device()).eval()
+
+
+def latest_checkpoint(work_dir: str | Path) -> Path | None:
+    """The checkpoint of the most iterations in a folder, or None."""
+    found = {int(path.stem[5:]): path for path in Path(work_dir).glob('iter_*.pth')}
+    return found[max(found)] if found else None
+
+
+def resume_from(cfg: Config, checkpoint: str) -> None:
+    """Makes a config go on from a checkpoint.
+
+    Args:
+        checkpoint: a path, or ``auto`` for the latest one in the config's ``work_dir``; where
+            there is none yet, the training starts as the config says.
+    """
+    path = latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else checkpoint
+    cfg.resume = path is not None
+    if path is not None:
+        cfg.load_from = str(path)

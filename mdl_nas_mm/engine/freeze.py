@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.spec import SubnetSpec, footprint
+from mdl_nas_mm.spec import SubnetSpec, footprint, score_footprint
 
 
 def used_mask(parameter: Tensor, lengths: np.ndarray) -> Tensor:
@@ -30,9 +30,10 @@ def partial_masks(
     backbone: ElasticBackbone, passes: Iterable[tuple[str, SubnetSpec]]
 ) -> dict[Tensor, Tensor]:
     """Parameter -> mask of its used elements, for those that the passes used only in part."""
-    parameters = dict(backbone.named_parameters())
+    parameters, ledger, passes = dict(backbone.named_parameters()), backbone.ledger(), list(passes)
     masks = {}
-    for name, lengths in footprint(backbone.ledger(), passes).items():
+    used = footprint(ledger, passes) | score_footprint(ledger, passes)
+    for name, lengths in used.items():
         parameter = parameters[name]
         if lengths.sum() < parameter.numel():
             masks[parameter] = used_mask(parameter, lengths)

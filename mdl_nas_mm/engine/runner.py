@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os.path as osp
 from collections.abc import Callable
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mdl_nas_mm.registry import RUNNERS
@@ -25,6 +27,14 @@ class MultiTaskRunner(Runner):
         cfg = resolve_joint_config(cfg)
         cfg.setdefault('randomness', dict(seed=0))
         return super().from_cfg(cfg)
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """A logger whose long listings go to the file alone; the screen is for progress."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(lambda record: record.getMessage().count('\n') < 30)
+        return logger
 
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
         """Saves as mmengine does; the file appears under its name only when complete."""

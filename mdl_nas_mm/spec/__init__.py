@@ -1,6 +1,6 @@
 """Architectures, search spaces and their exact sizes, as plain values without torch."""
 
-from .footprint import footprint, row_lengths, specific_name
+from .footprint import footprint, row_lengths, score_footprint, specific_name
 from .layout import Layout, ParamUse, ViTLayout, ViTShape
 from .ledger import Counts, Ledger
 from .sharing import Policy, Sharing
@@ -24,6 +24,7 @@ __all__ = [
     'footprint',
     'hidden_features',
     'row_lengths',
+    'score_footprint',
     'shared_count',
     'specific_name',
 ]

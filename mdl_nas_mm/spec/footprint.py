@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,6 +35,24 @@ def footprint(ledger: Ledger, passes: Iterable[tuple[str, SubnetSpec]]) -> dict[
                 _join(lengths, use.name, row_lengths(use, shared))
             if policy.has_specific:
                 _join(lengths, specific_name(use.name, task), row_lengths(use, ~shared))
+    return lengths
+
+
+def score_footprint(
+    ledger: Ledger, passes: Iterable[tuple[str, SubnetSpec]]
+) -> dict[str, np.ndarray]:
+    """Which scores of the mask policy the given (task, spec) pairs use.
+
+    Returns:
+        State-dict key -> 1 for each score of a channel in use, 0 for the others; shape
+        (groups * max_channels,).
+    """
+    lengths: dict[str, np.ndarray] = {}
+    for _, spec in passes:
+        for use in ledger.layout.uses(spec):
+            if ledger.sharing[use.role].has_scores:
+                every = np.ones((use.groups, use.channels), bool)
+                _join(lengths, f'{use.layer}.score', row_lengths(replace(use, columns=1), every))
     return lengths
 
 

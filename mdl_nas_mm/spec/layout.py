@@ -112,6 +112,10 @@ class ViTLayout:
         self.shape = shape
         self.uses = lru_cache(4096)(self.uses)
 
+    def __reduce__(self) -> tuple:
+        # What was remembered stays behind; it can be neither pickled nor copied.
+        return ViTLayout, (self.space, self.shape)
+
     def uses(self, spec: SubnetSpec) -> tuple[ParamUse, ...]:
         """Every parameter that ``spec`` uses."""
         (stage,), width = spec.stages, self.space.max_embed_dim

@@ -96,7 +96,7 @@ class Sharing:
         ``dict(norm='AllSpecific', attn='AllShared', ffn='AllShared')``.
 
         Raises:
-            ValueError: an unknown kind of layer, policy or threshold.
+            ValueError: an unknown kind of layer, policy, key or threshold.
         """
         if config is None:
             return cls()
@@ -123,4 +123,11 @@ class Sharing:
 
 
 def _policy(config: str | Mapping) -> Policy:
-    return Policy(config) if isinstance(config, str) else Policy(**config)
+    if isinstance(config, str):
+        return Policy(config)
+    for key in config:
+        if key not in ('type', 'threshold'):
+            raise ValueError(f"sharing: unknown key {key!r} of a policy, not 'type' or 'threshold'")
+    if 'type' not in config:
+        raise ValueError("sharing: a policy has no 'type'")
+    return Policy(**config)

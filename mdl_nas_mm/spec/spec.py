@@ -52,8 +52,8 @@ class SubnetSpec:
         ``share_ratio``, ``attn_share_ratio`` and ``ffn_share_ratio`` may be given.
 
         Raises:
-            ValueError: a key is missing or unknown, a list is not as long as the stage is deep,
-                or a share ratio lies outside [0, 1].
+            ValueError: a key is missing or unknown, a list is not as long as the stage is deep, a
+                width or number of heads is not whole, or a share ratio lies outside [0, 1].
         """
         stages = data['stages'] if 'stages' in data else [data]
         return cls(tuple(_stage_from_dict(stage, i) for i, stage in enumerate(stages)))
@@ -112,13 +112,17 @@ def _stage_from_dict(data: Mapping, index: int) -> StageSpec:
         for ratio in ratios:
             check_ratio(ratio, f'{where}, {key}')
         columns.append(ratios)
-    return StageSpec(int(data['embed_dim']), tuple(BlockSpec(*row) for row in zip(*columns)))
+    (embed_dim,) = _per_block(data['embed_dim'], 1, 'embed_dim', where, int)
+    return StageSpec(embed_dim, tuple(BlockSpec(*row) for row in zip(*columns)))
 
 
 def _per_block(value, depth: int, key: str, where: str, kind: type) -> list:
     values = [value] * depth if isinstance(value, (int, float)) else list(value)
     if len(values) != depth:
         raise ValueError(f'{where}: {key} has {len(values)} values for {depth} blocks')
+    for v in values:
+        if kind is int and int(v) != v:
+            raise ValueError(f'{where}: {key} {v} is not a whole number')
     return [kind(v) for v in values]
 
 

@@ -7,6 +7,7 @@ import os.path as osp
 from collections.abc import Mapping
 
 from mmengine.config import Config, ConfigDict
+from mmengine.model import ModuleDict
 
 from mdl_nas_mm.utils.data_paths import data_paths
 from mdl_nas_mm.utils.upstream import upstream_config_path
@@ -78,6 +79,8 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
     """One task with everything spelled out."""
     if not name.isidentifier():
         raise ValueError(f'task {name!r}: a name is letters, digits and underscores')
+    if hasattr(ModuleDict(), name):
+        raise ValueError(f'task {name!r}: every torch module has an attribute of this name')
     for key in task:
         if key not in TASK_KEYS:
             raise ValueError(f'task {name!r}: unknown key {key!r}, expected {sorted(TASK_KEYS)}')

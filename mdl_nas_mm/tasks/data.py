@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import random
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -115,9 +116,10 @@ def build_train_loader(
     seed = derive_seed(seed, task)
     with task_scope(scope):
         dataset_config = config.pop('dataset')
-        dataset = DATASETS.build(copy.deepcopy(dataset_config))
-        if hasattr(dataset, 'full_init'):
-            dataset.full_init()
+        with _not_empty(task, dataset_config):
+            dataset = DATASETS.build(copy.deepcopy(dataset_config))
+            if hasattr(dataset, 'full_init'):
+                dataset.full_init()
         _check_not_empty(task, dataset, dataset_config)
         dataset = PositionSeeded(dataset, seed)
         shuffle = config.pop('sampler', {}).get('shuffle', True)
@@ -152,13 +154,26 @@ def build_eval_loader(task: str, scope: str, config: Mapping) -> DataLoader:
     config = copy.deepcopy(config)
     if not config.get('num_workers'):
         config.pop('persistent_workers', None)
-    with task_scope(scope):
+    with task_scope(scope), _not_empty(task, config['dataset']):
         loader = Runner.build_dataloader(config)
     _check_not_empty(task, loader.dataset, config['dataset'])
     return loader
 
 
+@contextmanager
+def _not_empty(task: str, config: Mapping) -> Iterator[None]:
+    """Says which split it is where building a data set fails because it has no images."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        # mmengine concatenates the (no) samples; mmpretrain looks for files in class folders.
+        if re.search('need at least one array|Found 0 files', str(error)):
+            _check_not_empty(task, (), config)
+        raise
+
+
 def _check_not_empty(task: str, dataset: Any, config: Mapping) -> None:
     if len(dataset) == 0:
         name = config.get('ann_file') or config.get('data_prefix') or config['type']
-        raise ValueError(f'task {task!r}: no images in {name!r} of {config.get("data_root")!r}')
+        root = config.get('data_root')
+        raise ValueError(f'task {task!r}: no images in {name!r} of {root!r}') from None

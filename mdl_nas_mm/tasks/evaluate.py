@@ -60,15 +60,14 @@ def evaluate(
 def score_of(task: str, metrics: Mapping[str, float], key: str) -> float:
     """A task's score in percent.
 
-    A detector that finds nothing has no metrics of its kind at all; its score is 0.
+    A detector that finds nothing has no COCO metrics at all; its score is 0.
 
     Raises:
         ValueError: the evaluator gives other metrics, but not this one.
     """
     if key not in metrics:
-        prefix = key.split('/')[0]
-        if '/' in key and not any(name.startswith(f'{prefix}/') for name in metrics):
-            print_log(f'task {task!r}: no {prefix} metrics, so nothing was predicted', 'current')
+        if key.startswith('coco/') and not any(name.startswith('coco/') for name in metrics):
+            print_log(f'task {task!r}: no COCO metrics, so nothing was detected', 'current')
             return 0.0
         raise ValueError(
             f'task {task!r}: its evaluator gives no metric {key!r}, but {sorted(metrics)}'

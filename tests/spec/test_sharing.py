@@ -38,6 +38,8 @@ def test_what_is_not_named_is_wholly_shared():
     [
         ('Masked', "sharing policy 'Masked' is not one of"),
         (dict(type='Mask', threshold='top'), "mask threshold 'top' is not one of"),
+        (dict(type='Mask', treshold='ratio'), "unknown key 'treshold' of a policy"),
+        (dict(norm=dict(threshold='ratio')), "a policy has no 'type'"),
         (dict(attention='Mask'), "unknown kind of layer 'attention'"),
         (dict(stem='AllSpecific'), "unknown kind of layer 'stem'"),
         (dict(norm='Shared'), "sharing policy 'Shared' is not one of"),

@@ -136,12 +136,13 @@ def test_mutation_rates():
     """
     space, rng = SearchSpace.from_config(SPACES['tied']), random.Random(0)
     trials, block_prob, stage_prob = 4000, 0.1, 0.4
-    widths = depths = blocks = kept = 0
+    widths = depths = both = blocks = kept = 0
     for _ in range(trials):
         (before,) = space.sample(rng).stages
         (after,) = space.mutate(SubnetSpec((before,)), rng, block_prob, stage_prob).stages
         widths += before.embed_dim != after.embed_dim
         depths += len(before.blocks) != len(after.blocks)
+        both += before.embed_dim != after.embed_dim and len(before.blocks) != len(after.blocks)
         pairs = list(zip(before.blocks, after.blocks, strict=False))
         kept += len(pairs)
         blocks += sum(first != second for first, second in pairs)
@@ -152,6 +153,8 @@ def test_mutation_rates():
 
     assert close(widths, trials, stage_prob * (1 - 1 / 3))
     assert close(depths, trials, stage_prob * (1 - 1 / 3))
+    # Width and depth are redrawn independently of each other.
+    assert close(both, trials, (stage_prob * (1 - 1 / 3)) ** 2)
     assert close(blocks, kept, block_prob * (1 - 1 / (3 * 2 * 3)))
 
 

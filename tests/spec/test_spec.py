@@ -83,6 +83,8 @@ def test_specs_are_values():
         (dict(depth=None), "'depth' is missing"),
         (dict(num_heads=[2, 2, 2]), 'num_heads has 3 values for 2 blocks'),
         (dict(share_ratio=[0.5]), 'attn_share_ratio has 1 values for 2 blocks'),
+        (dict(num_heads=[2, 1.5]), 'num_heads 1.5 is not a whole number'),
+        (dict(embed_dim=7.5), 'embed_dim 7.5 is not a whole number'),
         (dict(share_ratio=1.5), r'share ratio 1.5 is outside \[0, 1\]'),
         (dict(ffn_share_ratio=[0.5, -0.1]), r'ffn_share_ratio: share ratio -0.1 is outside'),
         (dict(share_ratio=float('nan')), r'share ratio nan is outside'),

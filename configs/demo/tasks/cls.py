@@ -7,7 +7,7 @@ default_scope = 'mmpretrain'
 custom_imports = dict(imports=['mmpretrain.models'], allow_failed_imports=False)
 
 data_root = 'data/demo/cls'
-width = 128
+width = 96
 
 model = dict(
     type='ImageClassifier',
@@ -21,7 +21,7 @@ model = dict(
     backbone=dict(
         type='VisionTransformer',
         arch=dict(embed_dims=width, num_layers=6, num_heads=2, feedforward_channels=4 * width),
-        img_size=32,
+        img_size=20,
         patch_size=4,
         with_cls_token=False,
         out_type='avg_featmap',

@@ -8,7 +8,7 @@ custom_imports = dict(imports=['mmpretrain.models'], allow_failed_imports=False)
 
 data_root = 'data/demo/det/'
 classes = ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
-width = 128
+width = 96
 channels = 64
 
 model = dict(
@@ -24,7 +24,7 @@ model = dict(
     backbone=dict(
         type='mmpretrain.VisionTransformer',
         arch=dict(embed_dims=width, num_layers=6, num_heads=2, feedforward_channels=4 * width),
-        img_size=64,
+        img_size=48,
         patch_size=4,
         with_cls_token=False,
         out_type='featmap',
@@ -91,7 +91,7 @@ model = dict(
                 min_pos_iou=0.5,
                 match_low_quality=True,
             ),
-            sampler=dict(type='RandomSampler', num=32, pos_fraction=0.25),
+            sampler=dict(type='RandomSampler', num=16, pos_fraction=0.25),
             mask_size=28,
             pos_weight=-1,
         ),
@@ -112,7 +112,7 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=(64, 64), keep_ratio=True),
+    dict(type='Resize', scale=(48, 48), keep_ratio=True),
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),

@@ -21,7 +21,7 @@ palette = [
     [210, 245, 60],
     [250, 190, 212],
 ]
-width = 128
+width = 96
 
 model = dict(
     type='EncoderDecoder',
@@ -30,14 +30,14 @@ model = dict(
         mean=[127.5, 127.5, 127.5],
         std=[64.0, 64.0, 64.0],
         bgr_to_rgb=True,
-        size=(48, 48),
+        size=(32, 32),
         pad_val=0,
         seg_pad_val=255,
     ),
     backbone=dict(
         type='mmpretrain.VisionTransformer',
         arch=dict(embed_dims=width, num_layers=6, num_heads=2, feedforward_channels=4 * width),
-        img_size=48,
+        img_size=32,
         patch_size=4,
         with_cls_token=False,
         out_type='featmap',

@@ -1,0 +1,203 @@
+"""From configs to one deposited multi-task model, in stages that can be interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+
+from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.engine.checkpoint import latest_checkpoint, load_supernet, resume_from
+from mdl_nas_mm.search import run_search
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import Evaluation, build_eval_loader, evaluate, resolve_joint_config, score_of
+from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.quiet import quiet
+
+from .tasks import evaluate_deposited, save_deposit
+
+
+class Stages:
+    """Runs stages in a row, skips those that are done, and adds up their time.
+
+    A stage counts as done only for the settings that it ran with; when they change, it and all
+    later ones start anew.
+
+    Args:
+        work_dir: each stage has a folder of its own name in it; ``stages.json`` says how far
+            they are.
+        expected: stage -> seconds that it took elsewhere, to tell how long the rest may take.
+    """
+
+    def __init__(self, work_dir: str | Path, expected: dict[str, float]) -> None:
+        self.work_dir = Path(work_dir)
+        self.expected = expected
+        self.file = self.work_dir / 'stages.json'
+        self.state: dict[str, dict] = {}
+        if self.file.is_file():
+            self.state = json.loads(self.file.read_text())
+        self.fingerprint = ''
+
+    def run(self, name: str, settings: str, action: Callable[[Path], None]) -> Path:
+        """Runs one stage, unless it is done.
+
+        Args:
+            settings: everything that the stage depends on, beside the stages before it.
+            action: called with the folder of the stage.
+
+        Returns:
+            The folder of the stage.
+        """
+        text = f'{self.fingerprint}\n{name}\n{settings}'
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        folder = self.work_dir / name
+        if self.state.get(name, {}).get('fingerprint') != self.fingerprint:
+            shutil.rmtree(folder, ignore_errors=True)
+            self.state[name] = dict(fingerprint=self.fingerprint, seconds=0.0, done=False)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = self.state[name]
+        number = f'[{list(self.expected).index(name) + 1}/{len(self.expected)}] {name}'
+        if state['done']:
+            print(f'{number}: done before, in {_minutes(state["seconds"])}', flush=True)
+            return folder
+        print(f'{number}: {self._left(name)}', flush=True)
+        before, started = state['seconds'], time.monotonic()
+        try:
+            action(folder)
+            state['done'] = True
+        finally:
+            state['seconds'] = before + time.monotonic() - started
+            with written_whole(self.file) as temporary:
+                temporary.write_text(json.dumps(self.state, indent=1))
+        print(f'{number}: done in {_minutes(state["seconds"])}', flush=True)
+        return folder
+
+    def seconds(self) -> dict[str, float]:
+        """Stage -> seconds that it took, interruptions left out."""
+        return {name: round(self.state[name]['seconds'], 1) for name in self.expected}
+
+    def _left(self, name: str) -> str:
+        names = list(self.expected)
+        done, left = names[: names.index(name)], names[names.index(name) :]
+        took = sum(self.state[stage]['seconds'] for stage in done)
+        planned = sum(self.expected[stage] for stage in done)
+        pace = took / planned if planned and took else 1.0
+        stage, rest = self.expected[name] * pace, sum(self.expected[s] for s in left) * pace
+        return f'about {_minutes(stage)}; about {_minutes(rest)} until all is done'
+
+
+def _minutes(seconds: float) -> str:
+    return f'{int(seconds) // 60}:{int(seconds) % 60:02d} min'
+
+
+def train_stage(cfg: Config, folder: Path) -> None:
+    """Trains a joint config in a folder, or goes on where it stopped there."""
+    cfg.work_dir = str(folder)
+    if latest_checkpoint(folder) is not None:
+        resume_from(cfg, 'auto')
+    RUNNERS.build(cfg).train()
+
+
+def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
+    """Pre-training, joint fine-tuning, search, deposit, evaluation.
+
+    Started again after an interruption, it goes on where it was.
+
+    Args:
+        pretrain: config of the supernet's pre-training.
+        joint: config of the joint fine-tuning, with ``search_cfg``.
+
+    Returns:
+        The summary; see ``summarise``.
+    """
+    first = stages.run('pretrain', pretrain.pretty_text, lambda f: train_stage(pretrain, f))
+    settings = joint.pretty_text
+    joint.load_from = str(latest_checkpoint(first))
+    second = stages.run('joint', settings, lambda f: train_stage(joint, f))
+    cfg, supernet = resolve_joint_config(joint), latest_checkpoint(second)
+    found = stages.run('search', '', lambda f: run_search(cfg, supernet, f) and None)
+    report = json.loads((found / 'joint_spec.json').read_text())
+    spec = JointSpec.from_dict(report['joint_spec'])
+    packed = stages.run(
+        'deposit',
+        '',
+        lambda f: save_deposit(cfg, supernet, spec, f / 'deposit.safetensors') and None,
+    )
+    deposit = packed / 'deposit.safetensors'
+    evaluated = stages.run(
+        'evaluate', '', lambda f: _write_json(f / 'tasks.json', score(cfg, supernet, deposit))
+    )
+    summary = summarise(json.loads((evaluated / 'tasks.json').read_text()), deposit)
+    summary['seconds'] = stages.seconds()
+    _write_json(stages.work_dir / 'summary.json', summary)
+    return summary
+
+
+def score(cfg: Config, supernet: str | Path, deposit: str | Path) -> dict[str, dict]:
+    """Every task on its validation split: its subnet in the supernet, and out of the deposit.
+
+    Returns:
+        Task -> ``metric``, ``score`` (out of the deposit, percent), ``score_in_supernet``,
+        ``metrics`` (all of the evaluator), ``params`` (with head) and ``flops`` (multiply-adds
+        of the backbone on one validation image).
+    """
+    opened, model, results = Deposit(deposit), load_supernet(cfg, supernet), {}
+    layout = model.backbone.layout
+    for task, info in cfg.tasks.items():
+        print(f'  {task} on its validation split', flush=True)
+        spec = opened.joint[task]
+        loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
+        evaluation = Evaluation.build(task, info.scope, loader, cfg.val_evaluator[task])
+        with quiet():
+            inside = evaluate(lambda batch, t=task, s=spec: model.predict(t, s, batch), evaluation)
+            outside, metrics = evaluate_deposited(deposit, task, get_device())
+        images = model.preprocess(task, next(iter(loader)), training=False)['inputs']
+        results[task] = dict(
+            metric=info.score,
+            score=outside,
+            score_in_supernet=score_of(task, inside, info.score),
+            metrics={key: float(value) for key, value in metrics.items()},
+            params=opened.counts.backbones[task] + opened.counts.heads[task],
+            flops=layout.flops(spec, tuple(images.shape[-2:])),
+        )
+    return results
+
+
+def summarise(tasks: dict[str, dict], deposit: str | Path) -> dict:
+    """What ``summary.json`` holds: the tasks' results and the deposit's sizes.
+
+    Detection scores are given in percent beside the main one, as ``bbox_mAP_50`` and
+    ``segm_mAP``.
+    """
+    counts = Deposit(deposit).counts
+    results = {}
+    for task, result in tasks.items():
+        metrics = result['metrics']
+        results[task] = {key: value for key, value in result.items() if key != 'metrics'}
+        for key in ('bbox_mAP_50', 'segm_mAP'):
+            if f'coco/{key}' in metrics:
+                results[task][key] = 100 * metrics[f'coco/{key}']
+    return dict(
+        tasks=results,
+        shared=counts.shared,
+        specific=counts.specific,
+        heads=counts.heads,
+        backbone_total=counts.backbone_total,
+        backbone_separate=counts.backbone_separate,
+        total=counts.total,
+        separate=counts.separate,
+        deposit=str(deposit),
+        deposit_bytes=Path(deposit).stat().st_size,
+    )
+
+
+def _write_json(path: Path, content: dict) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1))

@@ -1,0 +1,47 @@
+"""The table at the end of a pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_summary(summary: dict, work_dir: str | Path) -> None:
+    """Prints scores, sizes and where everything lies.
+
+    Args:
+        summary: as ``mdl_nas_mm.apis.pipeline.summarise`` gives it.
+    """
+    console = Console(width=110)
+    table = Table(title='one deposit, all tasks')
+    table.add_column('task')
+    table.add_column('metric')
+    for name in ('in the supernet', 'out of the deposit', 'parameters', 'backbone MACs'):
+        table.add_column(name, justify='right')
+    for task, result in summary['tasks'].items():
+        table.add_row(
+            task,
+            result['metric'],
+            f'{result["score_in_supernet"]:.2f}',
+            f'{result["score"]:.2f}',
+            f'{result["params"]:,}',
+            f'{result["flops"]:,}',
+        )
+    console.print(table)
+    sizes = Table(show_header=False, box=None)
+    sizes.add_column()
+    sizes.add_column(justify='right')
+    sizes.add_row('shared by the backbones', f'{summary["shared"]:,}')
+    for task, count in summary['specific'].items():
+        sizes.add_row(f'specific of {task}', f'{count:,}')
+    for task, count in summary['heads'].items():
+        sizes.add_row(f'head of {task}', f'{count:,}')
+    sizes.add_row('total', f'{summary["total"]:,}')
+    sizes.add_row('the same as separate models', f'{summary["separate"]:,}')
+    sizes.add_row('bytes of the deposit', f'{summary["deposit_bytes"]:,}')
+    console.print(sizes)
+    minutes = sum(summary['seconds'].values()) / 60
+    console.print(f'{minutes:.1f} minutes in all; everything lies in {work_dir}')
+    console.print(f'the deposit: {summary["deposit"]}', soft_wrap=True)

@@ -1,0 +1,306 @@
+"""Builders that the tests of tasks, engine, search and deposit share: small, seeded, real.
+
+The three tasks are the upstream classes of the demo (``ImageClassifier``, ``MaskRCNN``,
+``EncoderDecoder`` with ``UPerHead``) with heads of a few channels, around a backbone of at most
+two blocks, on a few of the bundled images.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import mmengine.runner.runner
+import pytest
+import torch
+import yapf.yapflib.yapf_api
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mdl_nas_mm.datasets import write_demo_data
+from mdl_nas_mm.engine import MultiTaskRunner
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import MultiTaskModel, resolve_joint_config, task_scope
+
+ROOT = Path(__file__).parents[1]
+TASKS = ('cls', 'det', 'seg')
+WIDTH = 24
+SPACE = dict(
+    embed_dim=(16, WIDTH),
+    depth=(1, 2),
+    num_heads=(1, 2),
+    mlp_ratio=(1, 2),
+    share_ratio=(0.3, 0.6),
+)
+POLICIES = {
+    'AllShared': 'AllShared',
+    'AllSpecific': 'AllSpecific',
+    'Sequential': 'Sequential',
+    'Mask by score': dict(type='Mask', threshold='score'),
+    'Mask by ratio': dict(type='Mask', threshold='ratio'),
+}
+_PIXELS = dict(mean=[127.5] * 3, std=[64.0] * 3)
+_CHANNELS = 8
+_NMS = dict(nms_pre=20, max_per_img=10, nms=dict(type='nms', iou_threshold=0.7), min_bbox_size=0)
+
+
+@functools.cache
+def demo_data(folder: Path) -> Path:
+    """The bundled data with ten or some more images a split, written once a folder."""
+    write_demo_data(folder / 'demo', scale=0.01, progress=False)
+    return folder / 'demo'
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory) -> Path:
+    """The folder of ``demo_data``, the same for all tests."""
+    return demo_data(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope='module', autouse=True)
+def quick_mmengine() -> Iterator[None]:
+    """Leaves out what takes a runner seconds and no test needs; restores the default scope.
+
+    That is laying out the config as neat source code, which each checkpoint holds, and asking
+    compilers for their versions.
+    """
+    scopes = dict(DefaultScope._instance_dict)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf.yapflib.yapf_api, 'FormatCode', lambda text, **_: (text, True))
+        patch.setattr(mmengine.runner.runner, 'collect_env', dict)
+        yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(scopes)
+
+
+def _classifier() -> dict:
+    return dict(
+        _delete_=True,
+        type='ImageClassifier',
+        data_preprocessor=dict(num_classes=10, to_rgb=True, **_PIXELS),
+        backbone=dict(type='VisionTransformer'),
+        head=dict(
+            type='LinearClsHead',
+            num_classes=10,
+            in_channels=WIDTH,
+            loss=dict(type='CrossEntropyLoss'),
+        ),
+    )
+
+
+def _detector() -> dict:
+    coder = dict(type='DeltaXYWHBBoxCoder')
+    assigner = dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.3, min_pos_iou=0.3)
+    return dict(
+        _delete_=True,
+        type='MaskRCNN',
+        data_preprocessor=dict(
+            type='DetDataPreprocessor',
+            bgr_to_rgb=True,
+            pad_mask=True,
+            pad_size_divisor=4,
+            **_PIXELS,
+        ),
+        backbone=dict(type='ResNet'),
+        neck=dict(type='FPN', in_channels=[WIDTH], out_channels=_CHANNELS, num_outs=1),
+        rpn_head=dict(
+            type='RPNHead',
+            in_channels=_CHANNELS,
+            feat_channels=_CHANNELS,
+            anchor_generator=dict(type='AnchorGenerator', scales=[4], ratios=[1.5], strides=[4]),
+            bbox_coder=coder,
+        ),
+        roi_head=dict(
+            type='StandardRoIHead',
+            bbox_roi_extractor=_roi_extractor(3),
+            bbox_head=dict(
+                type='Shared2FCBBoxHead',
+                in_channels=_CHANNELS,
+                fc_out_channels=16,
+                roi_feat_size=3,
+                num_classes=10,
+                bbox_coder=coder,
+            ),
+            mask_roi_extractor=_roi_extractor(4),
+            mask_head=dict(
+                type='FCNMaskHead',
+                num_convs=1,
+                in_channels=_CHANNELS,
+                conv_out_channels=_CHANNELS,
+                num_classes=10,
+                loss_mask=dict(type='CrossEntropyLoss', use_mask=True),
+            ),
+        ),
+        train_cfg=dict(
+            rpn=dict(
+                assigner=assigner,
+                sampler=dict(
+                    type='RandomSampler', num=16, pos_fraction=0.5, add_gt_as_proposals=False
+                ),
+                allowed_border=-1,
+                pos_weight=-1,
+            ),
+            rpn_proposal=_NMS,
+            rcnn=dict(
+                assigner=assigner,
+                sampler=dict(type='RandomSampler', num=8, pos_fraction=0.5),
+                mask_size=8,
+                pos_weight=-1,
+            ),
+        ),
+        # So low a threshold that an untrained detector finds something.
+        test_cfg=dict(
+            rpn=_NMS,
+            rcnn=dict(
+                score_thr=0.01,
+                nms=dict(type='nms', iou_threshold=0.5),
+                max_per_img=5,
+                mask_thr_binary=0.5,
+            ),
+        ),
+    )
+
+
+def _roi_extractor(size: int) -> dict:
+    return dict(
+        type='SingleRoIExtractor',
+        roi_layer=dict(type='RoIAlign', output_size=size, sampling_ratio=1),
+        out_channels=_CHANNELS,
+        featmap_strides=[4],
+    )
+
+
+def _segmentor() -> dict:
+    return dict(
+        _delete_=True,
+        type='EncoderDecoder',
+        data_preprocessor=dict(
+            type='SegDataPreProcessor',
+            bgr_to_rgb=True,
+            size_divisor=4,
+            pad_val=0,
+            seg_pad_val=255,
+            **_PIXELS,
+        ),
+        backbone=dict(type='ResNet'),
+        decode_head=dict(
+            type='UPerHead',
+            in_channels=[WIDTH] * 2,
+            in_index=[0, 1],
+            pool_scales=(1, 2),
+            channels=_CHANNELS,
+            dropout_ratio=0.1,
+            num_classes=11,
+            norm_cfg=dict(type='GN', num_groups=2),
+            align_corners=False,
+            loss_decode=dict(type='CrossEntropyLoss'),
+        ),
+        train_cfg=dict(),
+        test_cfg=dict(mode='whole'),
+    )
+
+
+def joint_config(data: Path, sharing='Sequential', changes: dict | None = None) -> Config:
+    """The demo's joint config, made tiny, not resolved yet.
+
+    Args:
+        data: what ``demo_data`` gives.
+        sharing: a policy's config.
+        changes: more settings, as ``--cfg-options`` takes them (``{'tasks.det.score': ...}``).
+    """
+    cfg = Config.fromfile(ROOT / 'configs' / 'demo' / 'demo_joint.py')
+    outputs = dict(
+        cls=dict(out_type='avg_featmap', out_indices=(-1,)),
+        det=dict(out_type='featmap', out_indices=(-1,)),
+        seg=dict(out_type='featmap', out_indices=(0, -1)),
+    )
+    models = dict(cls=_classifier(), det=_detector(), seg=_segmentor())
+    scores = dict(cls='accuracy/top1', det='coco/bbox_mAP', seg='mIoU')
+    cfg.tasks = {
+        task: dict(
+            config=f'tasks/{task}.py',
+            score=scores[task],
+            backbone=outputs[task],
+            model=models[task],
+            train_dataloader=_loader(data, task, batch_size=2),
+            val_dataloader=_loader(data, task, batch_size=5),
+        )
+        for task in TASKS
+    }
+    annotations = str(data / 'det' / 'annotations')
+    cfg.tasks.det.val_evaluator = dict(ann_file=f'{annotations}/val.json')
+    cfg.tasks.det.search_evaluator = dict(ann_file=f'{annotations}/search.json')
+    searched = dict(
+        cls=dict(data_prefix='search'),
+        det=dict(ann_file='annotations/search.json', data_prefix=dict(img='images/search/')),
+        seg=dict(data_prefix=dict(img_path='images/search', seg_map_path='annotations/search')),
+    )
+    for task, dataset in searched.items():
+        cfg.tasks[task].search_dataloader = dict(dataset=dataset)
+    cfg.backbone = dict(
+        type='ElasticViT',
+        space=SPACE,
+        sharing=sharing,
+        img_size=16,
+        patch_size=4,
+        head_dim=8,
+        max_relative_position=3,
+    )
+    cfg.train_cfg = dict(type='MultiTaskTrainLoop', max_iters=6, val_interval=1000, num_random=1)
+    cfg.val_cfg = dict(type='MultiTaskValLoop')
+    cfg.optim_wrapper = dict(
+        type='OptimWrapper',
+        optimizer=dict(type='AdamW', lr=1e-2, weight_decay=0.05),
+        clip_grad=dict(max_norm=1.0),
+    )
+    cfg.param_scheduler = [
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=2),
+        dict(type='CosineAnnealingLR', by_epoch=False, begin=2, T_max=4),
+    ]
+    cfg.default_hooks.checkpoint.update(interval=1)
+    cfg.randomness = dict(seed=0)
+    cfg.load_from = None
+    cfg.merge_from_dict(changes or {})
+    return cfg
+
+
+def _loader(data: Path, task: str, batch_size: int) -> dict:
+    root = str(data / task) + '/'
+    return dict(batch_size=batch_size, num_workers=0, dataset=dict(data_root=root))
+
+
+def only(cfg: Config, *tasks: str) -> Config:
+    """The joint config with just these tasks."""
+    cfg.tasks = {task: cfg.tasks[task] for task in tasks}
+    return cfg
+
+
+def build_model(cfg: Config, seed: int = 0) -> MultiTaskModel:
+    """The joint model with random weights, in which no two tasks' own weights are equal."""
+    torch.manual_seed(seed)
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(resolve_joint_config(cfg).model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.endswith('.score'):
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+_NUMBERS = itertools.count()
+
+
+def build_runner(cfg: Config, work_dir: Path) -> MultiTaskRunner:
+    """A runner of its own: mmengine shares the state of runners that have one name."""
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = f'test_{next(_NUMBERS)}'
+    return MultiTaskRunner.from_cfg(cfg)
+
+
+def random_joint(model: MultiTaskModel, rng: random.Random) -> JointSpec:
+    """A joint spec drawn from a model's space."""
+    return JointSpec({task: model.backbone.space.sample(rng) for task in model.tasks})

@@ -1,0 +1,82 @@
+"""Which elements get a gradient, against the closed form of what a subnet uses."""
+
+import random
+
+import pytest
+import torch
+from numerics.small_vit import SHARINGS, TASKS, build_vit, draw_images, draw_specs
+
+from mdl_nas_mm.spec import footprint
+
+# More patches down and across than the relative positions tell apart, so that all rows are in use.
+SIZE = (24, 28)
+
+
+def backward(vit, task, spec, seed):
+    (out,) = vit.forward_subnet(draw_images(SIZE, seed=seed), task, spec)
+    generator = torch.Generator().manual_seed(seed)
+    (out * torch.randn(out.shape, generator=generator, dtype=out.dtype)).sum().backward()
+
+
+def used_elements(parameter, lengths):
+    """Boolean, of the parameter's shape, by a loop over its rows."""
+    used = torch.zeros(len(lengths), parameter.numel() // len(lengths), dtype=torch.bool)
+    for row, length in enumerate(lengths):
+        used[row, :length] = True
+    return used.view(parameter.shape)
+
+
+def has_gradient_of_rounding_only(name):
+    """An offset common to all keys changes no softmax."""
+    return name.endswith('attn.qkv.bias') or '.attn.qkv.specific' in name and 'bias' in name
+
+
+def check_gradients(vit, passes):
+    """Gradients of the passes lie in their footprint, and fill it."""
+    expected = footprint(vit.ledger(), passes)
+    assert set(expected) <= set(dict(vit.named_parameters()))
+    for name, parameter in vit.named_parameters():
+        gradient = parameter.grad
+        if name.endswith('.score'):
+            continue
+        if name not in expected:
+            assert gradient is None or not gradient.any(), name
+            continue
+        used = used_elements(parameter, expected[name])
+        if gradient is None:
+            assert not used.any(), name
+            continue
+        assert not gradient[~used].any(), name
+        if not has_gradient_of_rounding_only(name):
+            assert (gradient[used] != 0).all(), name
+
+
+@pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
+def test_gradients_of_a_subnet_fill_its_footprint_and_nothing_else(sharing):
+    vit = build_vit(sharing, out_type='featmap')
+    for i, spec in enumerate(draw_specs(vit, 8)):
+        task = TASKS[i % 2]
+        vit.zero_grad()
+        backward(vit, task, spec, seed=i)
+        check_gradients(vit, [(task, spec)])
+
+
+@pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
+def test_gradients_of_several_passes_fill_the_union(sharing):
+    vit, rng = build_vit(sharing, out_type='featmap'), random.Random(0)
+    for _ in range(3):
+        passes = [(task, vit.space.sample(rng)) for task in TASKS for _ in range(2)]
+        vit.zero_grad()
+        for i, (task, spec) in enumerate(passes):
+            backward(vit, task, spec, seed=i)
+        check_gradients(vit, passes)
+
+
+@pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
+def test_a_task_never_reaches_the_weights_of_another(sharing):
+    vit, rng = build_vit(sharing, out_type='featmap'), random.Random(0)
+    for i in range(4):
+        backward(vit, 'a', vit.space.sample(rng), seed=i)
+    for name, parameter in vit.named_parameters():
+        if '.specific.b.' in name:
+            assert parameter.grad is None, name

@@ -1,0 +1,252 @@
+"""A short joint config becomes what a runner is built from; what is wrong in it is named."""
+
+import copy
+
+import pytest
+from helpers import ROOT, TASKS, joint_config, only
+from mmengine.config import Config
+
+from mdl_nas_mm.tasks import config as config_module
+from mdl_nas_mm.tasks import resolve_joint_config
+
+UPSTREAM = dict(
+    cls=('mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py', 'data/imagenet'),
+    det=('mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco.py', 'data/coco/'),
+    seg=(
+        'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py',
+        'data/ade/ADEChallengeData2016',
+    ),
+)
+
+
+@pytest.fixture
+def upstream() -> Config:
+    """The joint config of three untouched upstream configs, as a user writes it."""
+    return Config(
+        dict(
+            backbone=dict(type='ElasticViT', space=dict(embed_dim=16)),
+            tasks=dict(
+                cls=dict(config=UPSTREAM['cls'][0], score='accuracy/top1'),
+                det=dict(config=UPSTREAM['det'][0], score='coco/bbox_mAP'),
+                seg=dict(config=UPSTREAM['seg'][0], score='mIoU'),
+            ),
+            val_cfg=dict(),
+        )
+    )
+
+
+def test_untouched_upstream_configs_resolve(upstream, monkeypatch):
+    monkeypatch.setattr(config_module, 'check_data', lambda *_: None)
+    cfg = resolve_joint_config(upstream)
+    types = dict(cls='ImageClassifier', det='MaskRCNN', seg='EncoderDecoder')
+    scopes = dict(cls='mmpretrain', det='mmdet', seg='mmseg')
+    evaluators = dict(cls='Accuracy', det='CocoMetric', seg='IoUMetric')
+    assert cfg.model.backbone.tasks == TASKS
+    for task in TASKS:
+        model = cfg.model.tasks[task].model
+        assert (model.type, cfg.tasks[task].scope) == (types[task], scopes[task])
+        assert model.backbone == dict(type='mdl_nas_mm.BackboneSlot')
+        assert cfg.val_evaluator[task].type == evaluators[task]
+        original = Config.fromfile(config_module.upstream_config_path(upstream.tasks[task].config))
+        for key in ('train_dataloader', 'val_dataloader'):
+            assert cfg[key][task] == original[key]
+        assert cfg.search_dataloader[task] == original.val_dataloader
+        assert cfg.search_evaluator[task] == original.val_evaluator
+    # mmpretrain's configs have it beside the model.
+    assert cfg.model.tasks.cls.model.data_preprocessor.num_classes == 1000
+    assert cfg.model.tasks.seg.model.decode_head.type == 'UPerHead'
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_data_of_an_upstream_config_that_are_not_there(upstream, task, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    only(upstream, task)
+    with pytest.raises(FileNotFoundError) as error:
+        resolve_joint_config(upstream)
+    assert str(error.value).startswith(f'task {task!r}, train_dataloader: {UPSTREAM[task][1]!r}')
+
+
+def test_only_differences_are_changed(data):
+    changed = resolve_joint_config(
+        joint_config(
+            data,
+            changes={
+                'tasks.cls.train_dataloader.batch_size': 7,
+                'tasks.cls.model.head.loss.label_smooth_val': 0.1,
+                'tasks.cls.loss_weight': 0.5,
+                'tasks.seg.score_weight': 2.0,
+            },
+        )
+    )
+    plain = resolve_joint_config(joint_config(data))
+    assert changed.train_dataloader.cls.batch_size == 7
+    assert changed.model.tasks.cls.model.head.loss == dict(
+        type='CrossEntropyLoss', label_smooth_val=0.1
+    )
+    assert changed.tasks.cls == dict(plain.tasks.cls, loss_weight=0.5)
+    assert changed.tasks.seg == dict(plain.tasks.seg, score_weight=2.0)
+    for cfg in (changed, plain):
+        cfg.train_dataloader.cls.batch_size = None
+        cfg.model.tasks.cls.model.head.loss = None
+        cfg.tasks.cls.loss_weight = cfg.tasks.seg.score_weight = None
+    assert changed.to_dict() == plain.to_dict()
+
+
+def test_upstream_file_lies_beside_the_joint_config(data, tmp_path, monkeypatch):
+    """From any working directory; and ``cls`` has what its file says, but for the overrides."""
+    monkeypatch.chdir(tmp_path)
+    cfg = resolve_joint_config(joint_config(data))
+    original = Config.fromfile(ROOT / 'configs' / 'demo' / 'tasks' / 'cls.py')
+    expected = copy.deepcopy(original.train_dataloader)
+    expected.merge(dict(batch_size=2, dataset=dict(data_root=f'{data}/cls/')))
+    assert cfg.train_dataloader.cls == expected
+    assert cfg.val_evaluator.cls == original.val_evaluator
+
+
+def test_delete_replaces_a_whole_part(data):
+    cfg = joint_config(data)
+    head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=24)
+    cfg.tasks.cls.model.head = dict(_delete_=True, **head)
+    cfg.tasks.cls.val_evaluator = dict(_delete_=True, type='AveragePrecision')
+    cfg.tasks.cls.search_evaluator = dict(_delete_=True, type='SingleLabelMetric')
+    resolved = resolve_joint_config(cfg)
+    assert resolved.model.tasks.cls.model.head == head
+    assert resolved.val_evaluator.cls == dict(type='AveragePrecision')
+    assert resolved.search_evaluator.cls == dict(type='SingleLabelMetric')
+
+
+def test_search_split_is_the_validation_split_with_differences(data):
+    cfg = resolve_joint_config(joint_config(data))
+    for task, key, name in (
+        ('cls', 'data_prefix', 'search'),
+        ('det', 'ann_file', 'annotations/search.json'),
+    ):
+        assert cfg.search_dataloader[task].dataset[key] == name
+        assert cfg.val_dataloader[task].dataset[key] == name.replace('search', 'val')
+        cfg.search_dataloader[task].dataset = cfg.val_dataloader[task].dataset
+        assert cfg.search_dataloader[task] == cfg.val_dataloader[task]
+    assert cfg.search_evaluator.det.ann_file.endswith('search.json')
+    assert cfg.val_evaluator.det.ann_file.endswith('val.json')
+    assert cfg.search_evaluator.det.metric == cfg.val_evaluator.det.metric
+
+
+def test_inline_task_needs_no_file(data):
+    cfg = joint_config(data)
+    whole = resolve_joint_config(cfg)
+    inline = {
+        key: whole[key].cls for key in ('train_dataloader', 'val_dataloader', 'val_evaluator')
+    }
+    model = whole.model.tasks.cls.model
+    cfg.tasks = dict(mine=dict(scope='mmpretrain', score='accuracy/top1', model=model, **inline))
+    resolved = resolve_joint_config(cfg)
+    assert resolved.model.tasks.mine == whole.model.tasks.cls
+    assert resolved.train_dataloader.mine == whole.train_dataloader.cls
+    assert resolved.tasks.mine == whole.tasks.cls
+    del cfg.tasks.mine.scope
+    with pytest.raises(ValueError, match=r"task 'mine': 'scope' .* is missing"):
+        resolve_joint_config(cfg)
+
+
+def test_resolved_config_comes_back_unchanged(data):
+    cfg = resolve_joint_config(joint_config(data))
+    assert resolve_joint_config(cfg) is cfg
+
+
+def test_resolving_leaves_the_config_as_it_was(data):
+    cfg = joint_config(data)
+    before = copy.deepcopy(cfg.to_dict())
+    resolve_joint_config(cfg)
+    assert cfg.to_dict() == before
+
+
+def test_outputs_of_the_backbone_are_kept_by_task(data):
+    backbone = resolve_joint_config(joint_config(data)).model.backbone
+    assert backbone.out_type == dict(cls='avg_featmap', det='featmap', seg='featmap')
+    assert backbone.out_indices == dict(cls=(-1,), det=(-1,), seg=(0, -1))
+    cfg = joint_config(data)
+    del cfg.tasks.det.backbone.out_type
+    with pytest.raises(ValueError, match="task 'det': backbone.out_type is missing"):
+        resolve_joint_config(cfg)
+
+
+def test_without_validation_nothing_of_it_is_left(data):
+    cfg = joint_config(data)
+    cfg.val_cfg = None
+    resolved = resolve_joint_config(cfg)
+    assert 'val_dataloader' not in resolved and 'val_evaluator' not in resolved
+    assert set(resolved.train_dataloader) == set(TASKS)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'error', 'message'),
+    [
+        (
+            {'tasks.det.config': 'tasks/nowhere.py'},
+            FileNotFoundError,
+            "task 'det': config 'tasks/nowhere.py' is not there",
+        ),
+        (
+            {'tasks.det.config': 'mmdet::swin/nowhere.py'},
+            FileNotFoundError,
+            "task 'det': config 'mmdet::swin/nowhere.py' is not there",
+        ),
+        (
+            {'tasks.det.config': 'no_such_library::a.py'},
+            FileNotFoundError,
+            "task 'det': config 'no_such_library::a.py': no_such_library is not installed",
+        ),
+        (
+            {'tasks.seg.train_dataloader.dataset.data_root': '/no/such/folder'},
+            FileNotFoundError,
+            "task 'seg', train_dataloader: '/no/such/folder' is not there; check data_root",
+        ),
+        (
+            {'tasks.cls.val_dataloader.dataset.data_prefix': 'absent'},
+            FileNotFoundError,
+            r"task 'cls', val_dataloader: '.*/cls/absent' is not there; check data_root",
+        ),
+        (
+            {'tasks.det.search_dataloader.dataset.ann_file': 'absent.json'},
+            FileNotFoundError,
+            r"task 'det', search_dataloader: '.*/absent.json' is not there; check data_root",
+        ),
+        ({'tasks.cls.scores': 'mIoU'}, ValueError, r"task 'cls': unknown key 'scores', expected"),
+        ({'tasks.cls.score': None}, ValueError, r"task 'cls': 'score', .* is missing"),
+        (
+            {'tasks.cls.val_evaluator': None},
+            ValueError,
+            "task 'cls': its config has no 'val_evaluator'",
+        ),
+        ({'tasks': None}, ValueError, 'joint config: no tasks given'),
+    ],
+    ids=str,
+)
+def test_refused_configs(data, changes, error, message):
+    cfg = joint_config(data)
+    cfg.merge_from_dict(changes)
+    with pytest.raises(error, match=message) as raised:
+        resolve_joint_config(cfg)
+    assert '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('key', ['backbone', 'tasks'])
+def test_a_joint_config_has_a_backbone_and_tasks(data, key):
+    cfg = joint_config(data)
+    del cfg[key]
+    with pytest.raises(ValueError, match=f'joint config: {key!r} is missing'):
+        resolve_joint_config(cfg)
+
+
+def test_missing_score_is_refused(data):
+    cfg = joint_config(data)
+    del cfg.tasks.cls.score
+    with pytest.raises(ValueError, match=r"task 'cls': 'score', .* is missing"):
+        resolve_joint_config(cfg)
+
+
+@pytest.mark.parametrize('name', ['my task', '2d', 'a-b', '', 'a.b', 'items', 'training'])
+def test_names_that_cannot_be_a_module_are_refused(data, name):
+    cfg = only(joint_config(data), 'cls')
+    cfg.tasks = {name: cfg.tasks.cls}
+    with pytest.raises(ValueError, match=f'task {name!r}'):
+        resolve_joint_config(cfg)

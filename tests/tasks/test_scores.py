@@ -1,0 +1,105 @@
+"""Evaluation with the upstream evaluators, and the one number that a search maximises."""
+
+import pytest
+import torch
+from helpers import TASKS, build_model, joint_config
+
+from mdl_nas_mm.tasks import (
+    Evaluation,
+    build_eval_loader,
+    evaluate,
+    resolve_joint_config,
+    score_of,
+)
+
+
+def test_scores_are_in_percent():
+    assert score_of('cls', {'accuracy/top1': 91.5}, 'accuracy/top1') == 91.5
+    assert score_of('seg', {'mIoU': 60.0, 'aAcc': 80.0}, 'mIoU') == 60.0
+    assert score_of('det', {'coco/bbox_mAP': 0.25}, 'coco/bbox_mAP') == 25.0
+    assert score_of('det', {'coco/bbox_mAP': torch.tensor(0.5)}, 'coco/bbox_mAP') == 50.0
+
+
+def test_a_detector_that_finds_nothing_scores_zero():
+    assert score_of('det', {}, 'coco/bbox_mAP') == 0.0
+
+
+@pytest.mark.parametrize(
+    ('metrics', 'key'),
+    [
+        ({'accuracy/top1': 90.0}, 'accuracy/top5'),
+        ({'accuracy/top1': 90.0}, 'acuracy/top1'),
+        ({'coco/bbox_mAP': 0.5}, 'coco/bbox_map'),
+        ({'mIoU': 60.0}, 'mDice'),
+        ({}, 'mIoU'),
+    ],
+)
+def test_metric_that_an_evaluator_does_not_give_is_refused(metrics, key):
+    with pytest.raises(ValueError) as error:
+        score_of('mine', metrics, key)
+    message = f"task 'mine': its evaluator gives no metric {key!r}, but {sorted(metrics)}"
+    assert str(error.value) == message
+
+
+@pytest.fixture(scope='module')
+def cfg(data):
+    return resolve_joint_config(joint_config(data))
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_perfect_predictions_score_highest(cfg, task):
+    """The whole way through the real evaluator: what the annotations say is given as prediction."""
+    info = cfg.tasks[task]
+    loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
+    evaluation = Evaluation.build(task, info.scope, loader, cfg.val_evaluator[task])
+    truth = {}
+    if task == 'det':
+        coco = loader.dataset.coco
+        truth = {i: coco.load_anns(coco.get_ann_ids(img_ids=[i])) for i in coco.get_img_ids()}
+
+    def predict(batch):
+        return [perfect(task, sample, truth, loader.dataset) for sample in batch['data_samples']]
+
+    batches = []
+    metrics = evaluate(predict, evaluation, lambda index, batch, out: batches.append(index))
+    assert score_of(task, metrics, info.score) == pytest.approx(100, abs=0.1)
+    assert batches == list(range(len(loader)))
+    # The evaluator starts anew for the next architecture.
+    assert evaluate(predict, evaluation) == metrics
+
+
+def perfect(task, sample, truth, dataset):
+    from mmengine.structures import InstanceData, PixelData
+
+    sample = sample.new()
+    if task == 'cls':
+        sample.set_pred_score(torch.nn.functional.one_hot(sample.gt_label, 10)[0].float())
+        sample.set_pred_label(sample.gt_label)
+    elif task == 'det':
+        found = truth[sample.img_id]
+        boxes = torch.tensor([a['bbox'] for a in found]).float().reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        masks = [dataset.coco.annToMask(annotation) for annotation in found]
+        sample.pred_instances = InstanceData(
+            bboxes=boxes,
+            scores=torch.ones(len(found)),
+            labels=torch.tensor([dataset.cat2label[a['category_id']] for a in found]),
+            masks=torch.stack([torch.from_numpy(mask).bool() for mask in masks]),
+        )
+    else:
+        sample.pred_sem_seg = PixelData(data=sample.gt_sem_seg.data)
+    return sample.to_dict()
+
+
+def test_evaluation_leaves_no_gradients(cfg):
+    model = build_model(cfg).eval()
+    info, spec = cfg.tasks.cls, model.backbone.space.smallest()
+    loader = build_eval_loader('cls', info.scope, cfg.val_dataloader.cls)
+    evaluation = Evaluation.build('cls', info.scope, loader, cfg.val_evaluator.cls)
+    outputs = []
+    evaluate(
+        lambda batch: model.predict('cls', spec, batch),
+        evaluation,
+        lambda index, batch, out: outputs.extend(out),
+    )
+    assert not any(sample.pred_score.requires_grad for sample in outputs)
