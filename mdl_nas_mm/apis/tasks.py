@@ -43,9 +43,13 @@ def save_deposit(cfg: Config, checkpoint: str | Path, joint: JointSpec, path: st
 def evaluate_deposited(
     deposit: str | Path, task: str, device: str | torch.device = 'cpu'
 ) -> tuple[float, dict[str, float]]:
-    """A deposited task's score in percent, and all metrics, on its validation split."""
+    """A deposited task's score in percent, and all metrics, on its validation split.
+
+    Raises:
+        ValueError: see ``Deposit.load_task``.
+    """
     opened = Deposit(deposit)
-    info, model = opened.tasks[task], opened.load_task(task, device)
+    model, info = opened.load_task(task, device), opened.tasks[task]
     loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
     evaluation = Evaluation.build(task, info['scope'], loader, info['val_evaluator'])
     metrics = evaluate(model.val_step, evaluation)

@@ -5,41 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from mdl_nas_mm.utils.jsonable import from_json, to_json
+
 FORMAT = 'mdl_nas_mm deposit'
 VERSION = 1
-
-
-def to_json(value: Any) -> Any:
-    """A config value as JSON knows it; tuples are marked, as some upstream code tells them apart.
-
-    Raises:
-        ValueError: something that no JSON can hold, such as a class.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return {'__tuple__': [to_json(item) for item in value]}
-    if isinstance(value, list):
-        return [to_json(item) for item in value]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise ValueError(f'deposit: {value!r} of type {type(value).__name__} cannot be stored as JSON')
-
-
-def from_json(value: Any) -> Any:
-    """The inverse of ``to_json``."""
-    if isinstance(value, list):
-        return [from_json(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if set(value) == {'__tuple__'}:
-        return tuple(from_json(item) for item in value['__tuple__'])
-    return {key: from_json(item) for key, item in value.items()}
 
 
 def tensor_hash(tensor: Tensor) -> str:

@@ -61,6 +61,22 @@ def check_space(path: str | Path, checkpoint: Mapping, backbone: ElasticBackbone
                 )
 
 
+def check_resumable(path: str | Path, checkpoint: Mapping, num_schedulers: int) -> None:
+    """Raises ValueError, naming what is missing, for a checkpoint that no training can go on from."""
+    for key in ('meta', 'optimizer', 'message_hub'):
+        if key not in checkpoint:
+            raise ValueError(
+                f'checkpoint {path} has no {key!r}, so no training can go on from it; '
+                'load_from starts one from its weights'
+            )
+    found = len(checkpoint.get('param_schedulers', ()))
+    if found != num_schedulers:
+        raise ValueError(
+            f"checkpoint {path} does not fit: 'param_schedulers' has {found} entries, "
+            f'not {num_schedulers}'
+        )
+
+
 def load_weights(path: str | Path, model: MultiTaskModel, state: Mapping, strict: bool) -> None:
     """Loads a state dict into a joint model.
 
@@ -73,6 +89,7 @@ def load_weights(path: str | Path, model: MultiTaskModel, state: Mapping, strict
         ValueError: names the first key that is missing, left over or of another shape.
     """
     own = model.state_dict()
+    state = dict(state) if strict else _with_inherited(state, own)
     for key, value in state.items():
         if key in own and own[key].shape != value.shape:
             raise ValueError(
@@ -85,8 +102,21 @@ def load_weights(path: str | Path, model: MultiTaskModel, state: Mapping, strict
         if key not in state and (strict or _is_shared(key)):
             raise ValueError(f'checkpoint {path} does not fit: {key!r} is missing')
     model.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
-    if not any('.specific.' in key for key in state):
-        model.backbone.inherit_specific()
+
+
+def _with_inherited(state: Mapping, own: Mapping) -> dict:
+    """The state with a task's own weights of the model taken from the shared ones, if it has none.
+
+    Shared weights of layers that in the model have none are left out then.
+    """
+    whole, used = dict(state), set()
+    for key in own:
+        layer, is_specific, leaf = key.partition('.specific.')
+        shared = f'{layer}.{leaf.partition(".")[2]}'
+        if is_specific and shared in state:
+            whole.setdefault(key, state[shared])
+            used.add(shared)
+    return {key: value for key, value in whole.items() if key in own or key not in used}
 
 
 def _is_shared(key: str) -> bool:

@@ -14,7 +14,7 @@ from mdl_nas_mm.registry import RUNNERS
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.files import written_whole
 
-from .checkpoint import check_space, describe, load_weights, read_checkpoint
+from .checkpoint import check_resumable, check_space, describe, load_weights, read_checkpoint
 
 
 @RUNNERS.register_module()
@@ -58,9 +58,13 @@ class MultiTaskRunner(Runner):
         """Goes on from a checkpoint: weights, optimizer, schedules, log and position in the data.
 
         Raises:
-            ValueError: the checkpoint is cut short, altered, or of another model.
+            ValueError: the checkpoint is cut short, altered, of another model, or just weights.
         """
         checkpoint = self.load_checkpoint(filename, strict=True)
+        check_resumable(filename, checkpoint, len(self.param_schedulers or ()))
+        # A seed that was drawn, not given, is known to the checkpoint alone.
+        self._randomness_cfg.update(seed=checkpoint['meta']['seed'])
+        self.set_randomness(**self._randomness_cfg)
         self.train_loop.restore(checkpoint['meta']['iter'])
         self.message_hub.load_state_dict(checkpoint['message_hub'])
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 import torch
 from mmengine.optim import OptimWrapper
+from mmengine.runner import set_random_seed
 from torch import Tensor
 
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
@@ -57,7 +58,7 @@ def train_step(
     losses: dict[str, Tensor] = {}
     for task, batch in batches.items():
         # Dropout and upstream's random choices depend on the step alone, not on what ran before.
-        torch.manual_seed(derive_seed(seed, iteration, task))
+        set_random_seed(derive_seed(seed, iteration, task))
         data = model.preprocess(task, batch, training=True)
         for spec in specs[task]:
             with optim_wrapper.optim_context(model):

@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.utils.files import sha256_of, written_whole
+from mdl_nas_mm.utils.jsonable import to_json
 
 from .evaluator import SupernetEvaluator
 from .evolution import EvolutionSettings, SearchResult, search
@@ -61,7 +62,9 @@ def run_search(cfg: Config, checkpoint: str | Path, work_dir: str | Path) -> Sea
         space=model.backbone.space.to_config(),
         sharing=model.backbone.sharing.to_config(),
         checkpoint=sha256_of(checkpoint),
-        data={task: _where(loader) for task, loader in cfg.search_dataloader.items()},
+        scores={task: info.score for task, info in cfg.tasks.items()},
+        data=to_json(cfg.search_dataloader),
+        evaluators=to_json(cfg.search_evaluator),
     )
     history = History(Path(work_dir) / 'history.jsonl', fingerprint)
     progress = _Progress(settings, len(cfg.tasks))
@@ -95,11 +98,6 @@ def run_search(cfg: Config, checkpoint: str | Path, work_dir: str | Path) -> Sea
     with written_whole(Path(work_dir) / 'joint_spec.json') as temporary:
         temporary.write_text(json.dumps(report, indent=1))
     return result
-
-
-def _where(loader: dict) -> list:
-    dataset = loader['dataset']
-    return [dataset.get(key) for key in ('type', 'data_root', 'ann_file', 'data_prefix')]
 
 
 class _Progress:

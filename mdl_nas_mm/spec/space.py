@@ -234,10 +234,10 @@ def _stage_from_config(config: Mapping, index: int) -> StageSpace:
     for key in config:
         if key not in _REQUIRED + _RATIOS:
             raise ValueError(f'{where}: unknown key {key!r}, expected {_REQUIRED + _RATIOS}')
-    depth = _choices(config['depth'], f'{where}, depth')
+    depth = _choices(config['depth'], f'{where}, depth', whole=True)
     attn = config.get('attn_share_ratio', config.get('share_ratio', 1.0))
     columns = [
-        _block_choices(config['num_heads'], depth[-1], f'{where}, num_heads'),
+        _block_choices(config['num_heads'], depth[-1], f'{where}, num_heads', whole=True),
         _block_choices(config['mlp_ratio'], depth[-1], f'{where}, mlp_ratio'),
         _block_choices(attn, depth[-1], f'{where}, share ratio', positive=False),
     ]
@@ -248,7 +248,8 @@ def _stage_from_config(config: Mapping, index: int) -> StageSpace:
         for ratio in (r for block in choices for r in block):
             check_ratio(ratio, where)
     blocks = tuple(BlockSpace(*choices) for choices in zip(*columns))
-    return StageSpace(_choices(config['embed_dim'], f'{where}, embed_dim'), depth, blocks)
+    widths = _choices(config['embed_dim'], f'{where}, embed_dim', whole=True)
+    return StageSpace(widths, depth, blocks)
 
 
 def _stage_to_config(stage: StageSpace) -> dict:
@@ -264,22 +265,26 @@ def _stage_to_config(stage: StageSpace) -> dict:
     return config
 
 
-def _choices(value, where: str, positive: bool = True) -> tuple:
+def _choices(value, where: str, positive: bool = True, whole: bool = False) -> tuple:
     values = (value,) if isinstance(value, (int, float)) else tuple(value)
     if not values:
         raise ValueError(f'{where}: no choice given')
     if positive and min(values) <= 0:
         raise ValueError(f'{where}: {min(values)} is not positive')
+    if whole and any(value != int(value) for value in values):
+        raise ValueError(f'{where}: {values} are not all whole numbers')
     return tuple(sorted(set(values)))
 
 
-def _block_choices(value, depth: int, where: str, positive: bool = True) -> list[tuple]:
+def _block_choices(
+    value, depth: int, where: str, positive: bool = True, whole: bool = False
+) -> list[tuple]:
     per_block = isinstance(value, Sequence) and any(isinstance(v, Sequence) for v in value)
     if not per_block:
-        return [_choices(value, where, positive)] * depth
+        return [_choices(value, where, positive, whole)] * depth
     if len(value) != depth:
         raise ValueError(f'{where}: choices for {len(value)} blocks, the deepest has {depth}')
-    return [_choices(v, where, positive) for v in value]
+    return [_choices(v, where, positive, whole) for v in value]
 
 
 def _check(value, choices: tuple, where: str) -> None:

@@ -49,7 +49,8 @@ class SubnetSpec:
 
         A stage is ``dict(embed_dim=, depth=, num_heads=, mlp_ratio=, share_ratio=)``; the last
         three may be one number for all blocks or a list with one number a block. Instead of
-        ``share_ratio``, ``attn_share_ratio`` and ``ffn_share_ratio`` may be given.
+        ``share_ratio``, ``attn_share_ratio`` and ``ffn_share_ratio`` may be given; without the
+        latter, the former is meant for both.
 
         Raises:
             ValueError: a key is missing or unknown, a list is not as long as the stage is deep, a
@@ -102,13 +103,14 @@ def _stage_from_dict(data: Mapping, index: int) -> StageSpec:
         if isinstance(data['num_heads'], int):
             raise ValueError(f"{where}: 'depth' is missing")
         depth = len(data['num_heads'])
-    share_ratio = data.get('share_ratio', 1.0)
+    attn = data.get('attn_share_ratio', data.get('share_ratio', 1.0))
+    share_ratios = dict(attn_share_ratio=attn, ffn_share_ratio=data.get('ffn_share_ratio', attn))
     columns = [
         _per_block(data['num_heads'], depth, 'num_heads', where, int),
         _per_block(data['mlp_ratio'], depth, 'mlp_ratio', where, float),
     ]
-    for key in ('attn_share_ratio', 'ffn_share_ratio'):
-        ratios = _per_block(data.get(key, share_ratio), depth, key, where, float)
+    for key, value in share_ratios.items():
+        ratios = _per_block(value, depth, key, where, float)
         for ratio in ratios:
             check_ratio(ratio, f'{where}, {key}')
         columns.append(ratios)

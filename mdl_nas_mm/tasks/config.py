@@ -84,7 +84,7 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
     for key in task:
         if key not in TASK_KEYS:
             raise ValueError(f'task {name!r}: unknown key {key!r}, expected {sorted(TASK_KEYS)}')
-    if 'score' not in task:
+    if task.get('score') is None:
         raise ValueError(f"task {name!r}: 'score', the metric to maximise, is missing")
     upstream = _upstream(name, task.get('config'), folder)
     overrides = {key: task[key] for key in UPSTREAM_KEYS if key in task}

@@ -1,4 +1,4 @@
-"""Which elements get a gradient, against the closed form of what a subnet uses."""
+"""Which elements get a gradient and move, against the closed form of what a subnet uses."""
 
 import random
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 from numerics.small_vit import SHARINGS, TASKS, build_vit, draw_images, draw_specs
 
-from mdl_nas_mm.spec import footprint
+from mdl_nas_mm.engine.freeze import freeze_rest, partial_masks
+from mdl_nas_mm.spec import footprint, score_footprint
 
 # More patches down and across than the relative positions tell apart, so that all rows are in use.
 SIZE = (24, 28)
@@ -33,12 +34,11 @@ def has_gradient_of_rounding_only(name):
 
 def check_gradients(vit, passes):
     """Gradients of the passes lie in their footprint, and fill it."""
-    expected = footprint(vit.ledger(), passes)
+    ledger = vit.ledger()
+    expected = footprint(ledger, passes) | score_footprint(ledger, passes)
     assert set(expected) <= set(dict(vit.named_parameters()))
     for name, parameter in vit.named_parameters():
         gradient = parameter.grad
-        if name.endswith('.score'):
-            continue
         if name not in expected:
             assert gradient is None or not gradient.any(), name
             continue
@@ -80,3 +80,42 @@ def test_a_task_never_reaches_the_weights_of_another(sharing):
     for name, parameter in vit.named_parameters():
         if '.specific.b.' in name:
             assert parameter.grad is None, name
+
+
+@pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
+def test_freezing_the_rest_leaves_every_unused_element(sharing):
+    """Values and both moments of AdamW, scores included, although weight decay would move them."""
+    vit = build_vit(sharing, out_type='featmap')
+    optimizer = torch.optim.AdamW(vit.parameters(), lr=0.1, weight_decay=0.1)
+    names = {parameter: name for name, parameter in vit.named_parameters()}
+
+    def step(passes):
+        optimizer.zero_grad()
+        for i, (task, spec) in enumerate(passes):
+            backward(vit, task, spec, seed=i)
+        with freeze_rest(optimizer, partial_masks(vit, passes)):
+            optimizer.step()
+
+    def snapshot():
+        kept = {}
+        for parameter, name in names.items():
+            kept[name] = [parameter.detach().clone()]
+            state = optimizer.state.get(parameter, {})
+            kept[name] += [state[k].clone() for k in ('exp_avg', 'exp_avg_sq') if k in state]
+        return kept
+
+    step([(task, vit.space.largest(1)) for task in TASKS])
+    before, rng, moved = snapshot(), random.Random(0), False
+    passes = [('a', vit.space.smallest(1)), ('a', vit.space.sample(rng))]
+    ledger = vit.ledger()
+    used = footprint(ledger, passes) | score_footprint(ledger, passes)
+    step(passes)
+    for name, after in snapshot().items():
+        for old, new in zip(before[name], after, strict=True):
+            changed = old != new
+            if name in used:
+                mask = used_elements(old, used[name])
+                moved = moved or changed[mask].any()
+                changed = changed & ~mask
+            assert not changed.any(), name
+    assert moved

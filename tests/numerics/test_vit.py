@@ -80,12 +80,12 @@ def test_every_subnet_equals_the_plain_model_of_its_slices(sharing):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('seed', range(1, 4))
+@pytest.mark.parametrize('seed', [1, 2])
 @all_sharings
 def test_many_subnets_equal_the_plain_models_of_their_slices(sharing, seed):
-    """100 more subnets, each at every size."""
+    """40 more subnets, each at every size."""
     vit = build_vit(sharing, seed)
-    for i, spec in enumerate(draw_specs(vit, 100, seed)):
+    for i, spec in enumerate(draw_specs(vit, 40, seed)):
         vit.out_type = OUT_TYPES[i % 3]
         for size in SIZES:
             check_subnet(vit, spec, TASKS[i % 2], size)

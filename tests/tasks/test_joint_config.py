@@ -105,6 +105,7 @@ def test_upstream_file_lies_beside_the_joint_config(data, tmp_path, monkeypatch)
 
 def test_delete_replaces_a_whole_part(data):
     cfg = joint_config(data)
+    cfg.tasks.cls.pop('model')
     head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=24)
     cfg.tasks.cls.model.head = dict(_delete_=True, **head)
     cfg.tasks.cls.val_evaluator = dict(_delete_=True, type='AveragePrecision')
@@ -232,7 +233,7 @@ def test_refused_configs(data, changes, error, message):
 @pytest.mark.parametrize('key', ['backbone', 'tasks'])
 def test_a_joint_config_has_a_backbone_and_tasks(data, key):
     cfg = joint_config(data)
-    del cfg[key]
+    cfg.pop(key)
     with pytest.raises(ValueError, match=f'joint config: {key!r} is missing'):
         resolve_joint_config(cfg)
 

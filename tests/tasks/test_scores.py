@@ -3,6 +3,8 @@
 import pytest
 import torch
 from helpers import TASKS, build_model, joint_config
+from mmengine.structures import InstanceData, PixelData
+from pycocotools.coco import COCO
 
 from mdl_nas_mm.tasks import (
     Evaluation,
@@ -52,13 +54,10 @@ def test_perfect_predictions_score_highest(cfg, task):
     info = cfg.tasks[task]
     loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
     evaluation = Evaluation.build(task, info.scope, loader, cfg.val_evaluator[task])
-    truth = {}
-    if task == 'det':
-        coco = loader.dataset.coco
-        truth = {i: coco.load_anns(coco.get_ann_ids(img_ids=[i])) for i in coco.get_img_ids()}
+    truth = COCO(cfg.val_evaluator.det.ann_file)
 
     def predict(batch):
-        return [perfect(task, sample, truth, loader.dataset) for sample in batch['data_samples']]
+        return [perfect(task, sample, truth) for sample in batch['data_samples']]
 
     batches = []
     metrics = evaluate(predict, evaluation, lambda index, batch, out: batches.append(index))
@@ -68,23 +67,21 @@ def test_perfect_predictions_score_highest(cfg, task):
     assert evaluate(predict, evaluation) == metrics
 
 
-def perfect(task, sample, truth, dataset):
-    from mmengine.structures import InstanceData, PixelData
-
+def perfect(task, sample, truth):
+    """An upstream data sample, as a dict, in which the annotations are the prediction."""
     sample = sample.new()
     if task == 'cls':
         sample.set_pred_score(torch.nn.functional.one_hot(sample.gt_label, 10)[0].float())
         sample.set_pred_label(sample.gt_label)
     elif task == 'det':
-        found = truth[sample.img_id]
-        boxes = torch.tensor([a['bbox'] for a in found]).float().reshape(-1, 4)
+        found = truth.imgToAnns[sample.img_id]
+        boxes = torch.tensor([annotation['bbox'] for annotation in found]).float()
         boxes[:, 2:] += boxes[:, :2]
-        masks = [dataset.coco.annToMask(annotation) for annotation in found]
         sample.pred_instances = InstanceData(
             bboxes=boxes,
             scores=torch.ones(len(found)),
-            labels=torch.tensor([dataset.cat2label[a['category_id']] for a in found]),
-            masks=torch.stack([torch.from_numpy(mask).bool() for mask in masks]),
+            labels=torch.tensor([annotation['category_id'] - 1 for annotation in found]),
+            masks=torch.stack([torch.from_numpy(truth.annToMask(a)).bool() for a in found]),
         )
     else:
         sample.pred_sem_seg = PixelData(data=sample.gt_sem_seg.data)
