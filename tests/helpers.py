@@ -7,9 +7,14 @@ two blocks, on a few of the bundled images.
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
+import os
 import random
+import runpy
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -299,6 +304,71 @@ def build_runner(cfg: Config, work_dir: Path) -> MultiTaskRunner:
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = f'test_{next(_NUMBERS)}'
     return MultiTaskRunner.from_cfg(cfg)
+
+
+def differences(first, second, where: str = '') -> list[str]:
+    """Where two nested states differ, tensors compared bit for bit."""
+    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        same = first.dtype == second.dtype and torch.equal(first, second)
+        return [] if same else [where]
+    if isinstance(first, dict) and isinstance(second, dict):
+        keys = list(first) + [key for key in second if key not in first]
+        return [
+            path
+            for key in keys
+            for path in (
+                differences(first[key], second[key], f'{where}/{key}')
+                if key in first and key in second
+                else [f'{where}/{key}']
+            )
+        ]
+    if isinstance(first, (list, tuple)) and len(first) == len(second):
+        pairs = enumerate(zip(first, second))
+        return [path for i, (a, b) in pairs for path in differences(a, b, f'{where}/{i}')]
+    return [] if first == second else [where]
+
+
+# What takes a tool seconds and no test needs; see ``quick_mmengine``.
+_QUICK = """
+import runpy, sys
+import mmengine.runner.runner, yapf.yapflib.yapf_api
+yapf.yapflib.yapf_api.FormatCode = lambda text, **_: (text, True)
+mmengine.runner.runner.collect_env = dict
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
+def run_tool(name: str, *args: str | Path, cwd: Path) -> subprocess.CompletedProcess:
+    """Runs ``tools/<name>.py`` as a process of its own."""
+    command = [sys.executable, '-c', _QUICK, ROOT / 'tools' / f'{name}.py', *args]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def refusal_of_tool(monkeypatch, name: str, *args: str | Path) -> str:
+    """What ``tools/<name>.py`` says when it refuses its arguments; run inside this process."""
+    monkeypatch.setattr(sys, 'argv', [f'tools/{name}.py', *map(str, args)])
+    with pytest.raises(SystemExit) as error:
+        runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
+    assert isinstance(error.value.code, str), f'exit code {error.value.code}'
+    return error.value.code
+
+
+def write_config(cfg: Config, path: Path) -> Path:
+    """Writes a joint config of the demo to a file of another folder."""
+    cfg = copy.deepcopy(cfg)
+    for task in cfg.tasks.values():
+        task.config = str(ROOT / 'configs' / 'demo' / task.config)
+    cfg.dump(path)
+    return path
 
 
 def random_joint(model: MultiTaskModel, rng: random.Random) -> JointSpec:

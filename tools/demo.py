@@ -11,7 +11,8 @@ from mmengine.config import Config
 
 from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
 from mdl_nas_mm.datasets import write_demo_data
-from mdl_nas_mm.visualization import print_summary
+from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.visualization import draw_answers, draw_architectures, print_summary
 
 ROOT = Path(__file__).resolve().parent.parent
 # Seconds on the machine that the README names; only to tell the time left.
@@ -37,6 +38,9 @@ def main() -> None:
         summary = run_pipeline(pretrain, joint, stages)
     except KeyboardInterrupt:
         raise SystemExit('interrupted; the same command goes on from here') from None
+    deposit = Deposit(summary['deposit'])
+    draw_answers(deposit.path, work_dir / 'answers.png')
+    draw_architectures(deposit.joint, deposit.counts, work_dir / 'architectures.png')
     print_summary(summary, work_dir)
 
 

@@ -39,3 +39,4 @@ search_cfg = dict(
     budget='1.7M',
     evolution=dict(population=8, generations=4, parents=4, crossovers=3, mutations=3),
 )
+default_hooks = dict(checkpoint=dict(interval=25))

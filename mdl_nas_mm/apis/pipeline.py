@@ -15,7 +15,7 @@ from mmengine.registry import RUNNERS
 
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, load_supernet, resume_from
-from mdl_nas_mm.search import run_search
+from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import Evaluation, build_eval_loader, evaluate, resolve_joint_config, score_of
 from mdl_nas_mm.utils.files import written_whole
@@ -117,6 +117,8 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     Returns:
         The summary; see ``summarise``.
     """
+    # What is wrong with a later stage is said before an earlier one has run.
+    check_search(resolve_joint_config(joint))
     first = stages.run('pretrain', pretrain.pretty_text, lambda f: train_stage(pretrain, f))
     settings = joint.pretty_text
     joint.load_from = str(latest_checkpoint(first))

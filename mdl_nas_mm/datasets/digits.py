@@ -27,7 +27,6 @@ import numpy as np
 
 from .formats import (
     ADE_NAMES,
-    CLASSES,
     Originals,
     write_class_folders,
     write_coco,

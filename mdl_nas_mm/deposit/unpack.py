@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from mmengine.registry import MODELS as ROOT_MODELS
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 

@@ -33,8 +33,10 @@ class ElasticLinear(TaskParameters):
         rows = groups * out_features
         shapes = dict(weight=(rows, in_features), **(dict(bias=(rows,)) if bias else {}))
         super().__init__(shapes, policy, tasks, groups)
+        # Xavier-uniform by group, as in the original ViT: q, k and v are layers of their own.
+        bound = math.sqrt(6 / (in_features + out_features))
         for weight in self.all_of('weight'):
-            nn.init.trunc_normal_(weight, std=0.02)
+            nn.init.uniform_(weight, -bound, bound)
         for offset in self.all_of('bias') if bias else ():
             nn.init.zeros_(offset)
 

@@ -208,7 +208,7 @@ class ElasticViT(ElasticBackbone):
         return tuple(outputs[i] for i in wanted)
 
     def wanted_blocks(self, task: str | None, spec: SubnetSpec) -> list[int]:
-        """Which blocks of an architecture are ``out_indices``, at the same fraction of its depth."""
+        """The blocks of an architecture that ``out_indices`` mean, by fraction of its depth."""
         indices = _of_task(self.out_indices, task, 'out_indices')
         deepest, depth = len(self.blocks), spec.depth
         return [math.ceil((i % deepest + 1) * depth / deepest) - 1 for i in indices]

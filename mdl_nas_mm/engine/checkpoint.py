@@ -62,7 +62,7 @@ def check_space(path: str | Path, checkpoint: Mapping, backbone: ElasticBackbone
 
 
 def check_resumable(path: str | Path, checkpoint: Mapping, num_schedulers: int) -> None:
-    """Raises ValueError, naming what is missing, for a checkpoint that no training can go on from."""
+    """Raises ValueError, naming what is missing, for a checkpoint that cannot be resumed."""
     for key in ('meta', 'optimizer', 'message_hub'):
         if key not in checkpoint:
             raise ValueError(

@@ -3,13 +3,14 @@
 from .evaluator import SupernetEvaluator
 from .evolution import EvolutionSettings, SearchResult, search, smallest_total
 from .history import History
-from .run import parse_budget, run_search
+from .run import check_search, parse_budget, run_search
 
 __all__ = [
     'EvolutionSettings',
     'History',
     'SearchResult',
     'SupernetEvaluator',
+    'check_search',
     'parse_budget',
     'run_search',
     'search',

@@ -123,12 +123,7 @@ def search(
     _check_space(space, ledger.layout.space)
     floor = _floor(space, ledger, tasks)
     total = lru_cache(1024)(lambda joint: _total(ledger, joint, with_heads))
-    least = total(_cut(floor, space, tasks))
-    if budget < least:
-        raise ValueError(
-            f'search: the budget of {budget:,} parameters is below the smallest possible total, '
-            f'{least:,}'
-        )
+    check_budget(budget, space, ledger, tasks, with_heads)
     proposer = _Proposer(space, tasks, lambda joint: total(joint) <= budget, floor, rng)
     known: dict[tuple[str, SubnetSpec], float] = {}
     ranked: list[_Candidate] = []
@@ -147,6 +142,18 @@ def search(
             on_generation(log[-1])
     best = ranked[0]
     return SearchResult(best.joint, best.score, best.total, best.scores, log)
+
+
+def check_budget(
+    budget: int, space: SearchSpace, ledger: Ledger, tasks: Sequence[str], with_heads: bool = True
+) -> None:
+    """Raises ValueError, naming the smallest possible total, for a budget below it."""
+    _, least = smallest_total(space, ledger, tasks, with_heads)
+    if budget < least:
+        raise ValueError(
+            f'search: the budget of {budget:,} parameters is below the smallest possible total, '
+            f'{least:,}'
+        )
 
 
 def smallest_total(

@@ -12,12 +12,14 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.files import sha256_of, written_whole
 from mdl_nas_mm.utils.jsonable import to_json
 
 from .evaluator import SupernetEvaluator
-from .evolution import EvolutionSettings, SearchResult, search
+from .evolution import EvolutionSettings, SearchResult, check_budget, search
 from .history import History
 
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9}
@@ -98,6 +100,22 @@ def run_search(cfg: Config, checkpoint: str | Path, work_dir: str | Path) -> Sea
     with written_whole(Path(work_dir) / 'joint_spec.json') as temporary:
         temporary.write_text(json.dumps(report, indent=1))
     return result
+
+
+def check_search(cfg: Config) -> None:
+    """Finds what is wrong with a config's search before its supernet is trained.
+
+    Raises:
+        ValueError: a setting is not valid, or the budget cannot be met. Under the mask policy
+            the smallest total depends on learned scores, so that the budget is checked later.
+    """
+    EvolutionSettings(**cfg.search_cfg.get('evolution', {}))
+    budget, with_heads = parse_budget(cfg.search_cfg.budget), cfg.search_cfg.get('with_heads', True)
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(cfg.model)
+    if not model.backbone.scores():
+        ledger = model.backbone.ledger(model.head_sizes())
+        check_budget(budget, model.backbone.space, ledger, tuple(cfg.tasks), with_heads)
 
 
 class _Progress:

@@ -1,5 +1,7 @@
 """Reports and pictures for people."""
 
+from .answers import draw_answers
+from .architectures import draw_architectures
 from .summary import print_summary
 
-__all__ = ['print_summary']
+__all__ = ['draw_answers', 'draw_architectures', 'print_summary']

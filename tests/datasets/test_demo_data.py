@@ -12,9 +12,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from mdl_nas_mm.datasets import DOMAINS, SPLITS, draw_contact_sheet, write_demo_data
+from mdl_nas_mm.datasets import DOMAINS, SPLITS, draw_contact_sheet, formats, write_demo_data
 from mdl_nas_mm.datasets import digits as digits_module
-from mdl_nas_mm.datasets import formats
 from mdl_nas_mm.datasets.digits import split_digits
 from mdl_nas_mm.datasets.render import Scene
 

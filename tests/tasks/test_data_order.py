@@ -121,9 +121,7 @@ def test_batches_of_one_aspect_ratio(data):
     assert take(cfg, 'det', 6, num_workers=2, persistent_workers=True) == whole
     built = build_train_loader('det', 'mmdet', loader, 0)
     sizes = dict(width=10, height=20), dict(width=20, height=10)
-    built.dataset.get_data_info = lambda key: dict(
-        zip(('width', 'height'), sizes[key[0] % 2], strict=True)
-    )
+    built.dataset.get_data_info = lambda key: sizes[key[0] % 2]
     for batch in itertools.islice(iter(built.batch_sampler), 8):
         assert len(batch) == 3 and len({index % 2 for index, _ in batch}) == 1
 

@@ -105,7 +105,7 @@ def test_upstream_file_lies_beside_the_joint_config(data, tmp_path, monkeypatch)
 
 def test_delete_replaces_a_whole_part(data):
     cfg = joint_config(data)
-    cfg.tasks.cls.pop('model')
+    cfg.tasks.cls.model = dict()
     head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=24)
     cfg.tasks.cls.model.head = dict(_delete_=True, **head)
     cfg.tasks.cls.val_evaluator = dict(_delete_=True, type='AveragePrecision')

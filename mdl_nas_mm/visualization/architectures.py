@@ -1,0 +1,58 @@
+"""Pictures of architectures and of what they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use('Agg')
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from mdl_nas_mm.spec import Counts, JointSpec
+from mdl_nas_mm.utils.files import written_whole
+
+PARTS = {
+    'heads': lambda block: block.num_heads,
+    'MLP ratio': lambda block: block.mlp_ratio,
+    'share ratio (attention)': lambda block: block.attn_share_ratio,
+    'share ratio (FFN)': lambda block: block.ffn_share_ratio,
+}
+
+
+def draw_architectures(joint: JointSpec, counts: Counts, path: str | Path) -> None:
+    """Draws each task's architecture block by block, and the parameters of all of them.
+
+    Args:
+        path: PNG to write.
+    """
+    figure, axes = plt.subplots(1, len(PARTS) + 1, figsize=(3 * len(PARTS) + 4, 3))
+    for axis, (title, value) in zip(axes, PARTS.items()):
+        for offset, (task, spec) in enumerate(joint.items()):
+            blocks = [block for stage in spec.stages for block in stage.blocks]
+            width = 0.8 / len(joint)
+            places = [i + offset * width for i in range(len(blocks))]
+            axis.bar(places, [value(block) for block in blocks], width, label=task)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel('block')
+    axes[0].legend(fontsize=8)
+    _draw_sizes(axes[-1], joint, counts)
+    figure.tight_layout()
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format='png', dpi=110)
+    plt.close(figure)
+
+
+def _draw_sizes(axis: Axes, joint: JointSpec, counts: Counts) -> None:
+    """Two bars: the one backbone file, and one file a task."""
+    axis.bar(0, counts.shared / 1e6, color='0.6', label='shared')
+    bottoms = [counts.shared / 1e6, 0.0]
+    for task in joint:
+        for x, size in enumerate((counts.specific[task], counts.backbones[task])):
+            axis.bar(x, size / 1e6, bottom=bottoms[x], color=f'C{list(joint).index(task)}')
+            bottoms[x] += size / 1e6
+    axis.set_xticks((0, 1), ('one deposit', 'separate'))
+    axis.set_title('backbone parameters (M)', fontsize=10)
+    axis.legend(fontsize=8)
