@@ -119,7 +119,7 @@ class ElasticViT(ElasticBackbone):
         max_relative_position: int = 14,
         class_token: bool = True,
         out_type: str | Mapping[str, str] = 'cls_token',
-        out_indices: Sequence[int] | Mapping[str, Sequence[int]] = (-1,),
+        out_indices: int | Sequence[int] | Mapping[str, Sequence[int]] = (-1,),
         out_channels: int | None = None,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
@@ -143,7 +143,7 @@ class ElasticViT(ElasticBackbone):
         if self.out_channels < width:
             raise ValueError(f'out_channels {out_channels} is less than the widest, {width}')
         self.with_cp = with_cp
-        self._set_outputs(out_type, out_indices)
+        self._set_outputs(out_type, (out_indices,) if isinstance(out_indices, int) else out_indices)
 
         self.patch_embed = ElasticPatchEmbed(in_channels, width, patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None

@@ -1,0 +1,297 @@
+"""Checkpoints appear whole or not at all, and what does not fit is refused by name."""
+
+import random
+import shutil
+
+import mmengine.runner.runner
+import pytest
+import torch
+from helpers import (
+    POLICIES,
+    build_model,
+    build_runner,
+    differences,
+    joint_config,
+    only,
+    refusal_of_tool,
+    write_config,
+)
+
+from mdl_nas_mm.engine.checkpoint import load_supernet, load_weights, read_checkpoint
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.files import written_whole
+
+
+def training(data, changes=None, sharing='Sequential', iterations=1):
+    cfg = joint_config(data, sharing, {'train_cfg.max_iters': iterations, **(changes or {})})
+    cfg.val_cfg = None
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def trained(data, tmp_path_factory, quick_mmengine):
+    """A checkpoint of one iteration."""
+    folder = tmp_path_factory.mktemp('trained')
+    build_runner(training(data), folder).train()
+    return folder / 'iter_1.pth'
+
+
+def test_checkpoint_says_what_it_is_of(data, trained):
+    checkpoint = read_checkpoint(trained)
+    assert checkpoint['meta']['iter'] == 1
+    assert checkpoint['meta']['backbone']['space'][0]['embed_dim'] == [16, 24]
+    assert checkpoint['meta']['backbone']['sharing']['ffn']['type'] == 'Sequential'
+    model = build_model(training(data))
+    assert set(checkpoint['state_dict']) == set(model.state_dict())
+
+
+def test_a_crash_while_writing_leaves_the_last_one(data, tmp_path, monkeypatch):
+    runner = build_runner(training(data, iterations=2), tmp_path)
+    whole, saves = mmengine.runner.runner.save_checkpoint, []
+
+    def save(checkpoint, filename, **kwargs):
+        saves.append(filename)
+        whole(checkpoint, filename, **kwargs)
+        if len(saves) == 2:
+            assert not (tmp_path / 'iter_2.pth').exists()
+            raise OSError('disk full')
+
+    monkeypatch.setattr(mmengine.runner.runner, 'save_checkpoint', save)
+    with pytest.raises(OSError, match='disk full'):
+        runner.train()
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
+    assert not list(tmp_path.glob('.*'))
+    assert read_checkpoint(tmp_path / 'iter_1.pth')['meta']['iter'] == 1
+
+
+def test_a_failed_rewrite_leaves_the_old_file(tmp_path):
+    path = tmp_path / 'folder' / 'a.txt'
+    with written_whole(path) as temporary:
+        temporary.write_text('old')
+        assert not path.exists()
+    with pytest.raises(KeyError), written_whole(path) as temporary:
+        temporary.write_text('half')
+        raise KeyError
+    assert path.read_text() == 'old'
+    assert [found.name for found in path.parent.iterdir()] == ['a.txt']
+
+
+def test_absent_checkpoint_is_named(data, tmp_path):
+    with pytest.raises(FileNotFoundError, match='checkpoint .*absent.pth is not there'):
+        read_checkpoint(tmp_path / 'absent.pth')
+
+
+@pytest.mark.parametrize('share', [0.0, 0.01, 0.5, 0.9, 0.999])
+def test_checkpoint_that_is_cut_short_is_refused(trained, tmp_path, share):
+    content = trained.read_bytes()
+    path = tmp_path / 'cut.pth'
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ValueError, match='checkpoint .*cut.pth is cut short or no checkpoint'):
+        read_checkpoint(path)
+
+
+def test_a_flipped_bit_is_found_or_harmless(trained, tmp_path):
+    content, expected = trained.read_bytes(), read_checkpoint(trained)
+    rng, path, refused = random.Random(0), tmp_path / 'flipped.pth', 0
+    # Everywhere, and more often at the end, where the directory of the archive is.
+    places = [rng.randrange(len(content)) for _ in range(30)]
+    places += [rng.randrange(len(content) - 2000, len(content)) for _ in range(30)]
+    for place in places:
+        altered = bytearray(content)
+        altered[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(altered)
+        try:
+            found = read_checkpoint(path)
+        except ValueError as error:
+            assert str(path) in str(error)
+            refused += 1
+        else:
+            for key in ('state_dict', 'optimizer', 'param_schedulers'):
+                assert differences(found[key], expected[key]) == [], place
+    assert refused > 30
+
+
+def test_altered_weights_are_named(trained, tmp_path):
+    """A flipped bit in the middle of the largest record."""
+    import zipfile
+
+    path = tmp_path / 'altered.pth'
+    content = bytearray(trained.read_bytes())
+    with zipfile.ZipFile(trained) as archive:
+        largest = max(archive.infolist(), key=lambda info: info.file_size)
+    content[largest.header_offset + 100 + largest.file_size // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"was altered: '{largest.filename}' does not match"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize('content', [b'', b'no checkpoint at all', b'PK\x05\x06' + bytes(18)])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / 'other.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='checkpoint .*other.pth'):
+        read_checkpoint(path)
+
+
+def test_file_without_weights_is_refused(tmp_path):
+    torch.save([1, 2], tmp_path / 'list.pth')
+    with pytest.raises(ValueError, match="has no 'state_dict'"):
+        read_checkpoint(tmp_path / 'list.pth')
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
+            {'backbone.space.embed_dim': (16, 32)},
+            r'is of another space: stage 0, embed_dim is \[16, 24\], not \[16, 32\]',
+        ),
+        ({'backbone.space.depth': (1,)}, r'stage 0, depth is \[1, 2\], not \[1\]'),
+        ({'backbone.space.num_heads': (2,)}, r'stage 0, num_heads is \[\[1, 2\]'),
+        ({'backbone.space.mlp_ratio': (1, 2, 3)}, r'stage 0, mlp_ratio is \[\[1, 2\]'),
+        (
+            {'backbone.head_dim': 4},
+            r"'backbone.blocks.0.attn.qkv.weight' has shape \(48, 24\), not \(24, 24\)",
+        ),
+        ({'backbone.img_size': 20}, r"'backbone.pos_embed' has shape \(1, 17, 24\), not"),
+        ({'backbone.class_token': False}, "'backbone.cls_token' is not in the model"),
+        (
+            {'backbone.sharing': 'AllShared'},
+            "'backbone.blocks.0.norm1.specific.cls.weight' is not in the model",
+        ),
+        ({'backbone.sharing': 'Mask'}, "'backbone.blocks.0.norm1.score' is missing"),
+        (
+            {'tasks.cls.model.head.num_classes': 11},
+            r"'tasks.cls.head.fc.weight' has shape \(10, 24\), not \(11, 24\)",
+        ),
+    ],
+    ids=str,
+)
+def test_checkpoint_of_another_model_is_refused(data, trained, changes, message):
+    """The first offending choice or key is named, before anything is loaded."""
+    cfg = training(data, changes)
+    if 'backbone.sharing' in changes:
+        cfg.backbone.sharing = changes['backbone.sharing']
+    with pytest.raises(ValueError, match=message) as error:
+        load_supernet(resolve_joint_config(cfg), trained)
+    assert f'checkpoint {trained}' in str(error.value) and '\n' not in str(error.value)
+
+
+def test_checkpoint_of_other_tasks_is_refused(data, trained):
+    fewer = only(training(data), 'cls', 'det')
+    with pytest.raises(ValueError, match='specific.seg.* is not in the model'):
+        load_supernet(resolve_joint_config(fewer), trained)
+
+
+def test_share_ratios_may_be_others(data, trained):
+    """They are no property of the weights."""
+    cfg = training(data)
+    cfg.backbone.space.share_ratio = (0.1, 0.9)
+    load_supernet(resolve_joint_config(cfg), trained)
+
+
+def test_loaded_supernet_is_the_trained_one(data, trained):
+    model = load_supernet(resolve_joint_config(training(data)), trained)
+    assert differences(dict(model.state_dict()), dict(read_checkpoint(trained)['state_dict'])) == []
+    assert not model.training
+
+
+@pytest.mark.parametrize('missing', ['optimizer', 'message_hub', 'param_schedulers'])
+def test_just_weights_are_no_checkpoint_to_go_on_from(data, trained, tmp_path, missing):
+    checkpoint = read_checkpoint(trained)
+    del checkpoint[missing]
+    torch.save(checkpoint, tmp_path / 'weights.pth')
+    cfg = training(data, {'resume': True, 'load_from': str(tmp_path / 'weights.pth')})
+    with pytest.raises(ValueError, match=f"weights.pth .*'{missing}'"):
+        build_runner(cfg, tmp_path).train()
+
+
+@pytest.fixture(scope='module')
+def pretrained(data, tmp_path_factory, quick_mmengine):
+    """A checkpoint of the pre-training: one task, everything shared."""
+    folder = tmp_path_factory.mktemp('pretrained')
+    cfg = only(training(data, sharing='AllShared'), 'cls')
+    build_runner(cfg, folder).train()
+    return folder / 'iter_1.pth'
+
+
+@pytest.mark.parametrize('sharing', POLICIES.values(), ids=POLICIES)
+def test_pretrained_supernet_starts_every_tasks_own_weights(data, pretrained, tmp_path, sharing):
+    """Through the runner's load_from, into three tasks under any policy."""
+    cfg = training(data, {'load_from': str(pretrained)}, sharing)
+    runner = build_runner(cfg, tmp_path)
+    initial = {key: value.clone() for key, value in runner.model.state_dict().items()}
+    runner.load_or_resume()
+    old, new = read_checkpoint(pretrained)['state_dict'], runner.model.state_dict()
+    assert differences_in_heads(new, initial) == []
+    for key, value in new.items():
+        if '.specific.' in key:
+            layer, _, rest = key.partition('.specific.')
+            assert torch.equal(value, old[f'{layer}.{rest.partition(".")[2]}']), key
+        elif key.endswith('.score'):
+            assert torch.equal(value, initial[key])
+        elif key.startswith(('backbone.', 'tasks.cls.')):
+            assert torch.equal(value, old[key]), key
+
+
+def differences_in_heads(new, initial):
+    """Heads that the pre-training did not know keep their initial values."""
+    heads = [key for key in new if key.startswith(('tasks.det.', 'tasks.seg.'))]
+    assert heads
+    return [key for key in heads if not torch.equal(new[key], initial[key])]
+
+
+def test_a_task_that_is_added_starts_from_the_shared_weights(data, trained):
+    """The others keep their own."""
+    model = build_model(joint_config(data))
+    state = read_checkpoint(trained)['state_dict']
+    fewer = {k: v for k, v in state.items() if '.seg.' not in k}
+    load_weights('some.pth', model, fewer, strict=False)
+    for key, value in model.state_dict().items():
+        if '.specific.seg.' in key:
+            assert torch.equal(value, state[key.replace('.specific.seg.', '.')])
+        elif key in fewer:
+            assert torch.equal(value, state[key])
+
+
+def test_pretraining_of_another_space_is_refused(data, pretrained, tmp_path):
+    cfg = training(data, {'load_from': str(pretrained), 'backbone.space.depth': (2, 3)})
+    with pytest.raises(ValueError, match=r'another space: stage 0, depth is \[1, 2\], not'):
+        build_runner(cfg, tmp_path).load_or_resume()
+
+
+def test_weights_from_elsewhere_need_every_shared_one(data, trained, tmp_path):
+    """A file without a description, as a converted one is."""
+    state = dict(read_checkpoint(trained)['state_dict'])
+    model = build_model(joint_config(data))
+    del state['backbone.norm.weight']
+    with pytest.raises(ValueError, match="'backbone.norm.weight' is missing"):
+        load_weights('some.pth', model, state, strict=False)
+    state['backbone.blocks.9.norm1.weight'] = state['backbone.norm.bias']
+    with pytest.raises(ValueError, match="'backbone.blocks.9.norm1.weight' is not in the model"):
+        load_weights('some.pth', model, state, strict=False)
+
+
+def test_tools_refuse_in_one_line(data, trained, tmp_path, monkeypatch):
+    """Before anything has run, and without a traceback."""
+    path = write_config(training(data), tmp_path / 'mine.py')
+    work_dir = ['--work-dir', tmp_path / 'work']
+    cut = tmp_path / 'cut.pth'
+    cut.write_bytes(trained.read_bytes()[:5000])
+    shutil.copy(trained, tmp_path / 'iter_1.pth')
+
+    def says(tool, *args):
+        message = refusal_of_tool(monkeypatch, tool, *args)
+        assert '\n' not in message
+        return message
+
+    assert says('train', tmp_path / 'no.py') == f'config {tmp_path / "no.py"} is not there'
+    absent = tmp_path / 'absent.pth'
+    assert says('train', path, *work_dir, '--resume', absent) == (
+        f'error: checkpoint {absent} is not there'
+    )
+    assert 'cut short' in says('train', path, *work_dir, '--resume', cut)
+    option = ['--cfg-options', 'tasks.cls.train_dataloader.dataset.data_root=/no/such']
+    assert "'/no/such' is not there; check data_root" in says('train', path, *work_dir, *option)
+    assert says('test', path, absent, *work_dir) == f'error: checkpoint {absent} is not there'
+    assert 'not there' in says('search', path, '--checkpoint', absent, '--budget', '1M', *work_dir)

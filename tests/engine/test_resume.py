@@ -1,0 +1,233 @@
+"""Killed at any point and resumed, training ends where the uninterrupted run ends, bit for bit."""
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import (
+    ROOT,
+    TASKS,
+    build_runner,
+    differences,
+    joint_config,
+    run_tool,
+    write_config,
+)
+
+from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
+from mdl_nas_mm.spec import SearchSpace
+
+ITERATIONS = 6
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing may catch it."""
+
+
+def training(data, sharing='Sequential', changes=None):
+    """Six iterations with everything that draws at random: order, flips, mixup, dropout, paths."""
+    cfg = joint_config(data, sharing, {'backbone.drop_path_rate': 0.2, **(changes or {})})
+    cfg.val_cfg = None
+    cfg.train_cfg.max_iters = ITERATIONS
+    # Its random numbers are numpy's, drawn while the batch is prepared.
+    cfg.tasks.cls.model.train_cfg = dict(augments=dict(type='Mixup', alpha=0.8))
+    cfg.tasks.cls.model.head.loss = dict(type='CrossEntropyLoss', use_soft=True)
+    cfg.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=2)
+    return cfg
+
+
+def run(cfg, folder):
+    """Runs or goes on; returns the runner."""
+    cfg = copy.deepcopy(cfg)
+    cfg.work_dir = str(folder)
+    resume_from(cfg, 'auto')
+    runner = build_runner(cfg, folder)
+    runner.train()
+    return runner
+
+
+def final_state(folder):
+    checkpoint = torch.load(latest_checkpoint(folder), weights_only=False)
+    assert checkpoint['meta']['iter'] == ITERATIONS
+    return {key: checkpoint[key] for key in ('state_dict', 'optimizer', 'param_schedulers')}
+
+
+def kill_in(monkeypatch, name, iteration):
+    """Raises in the middle of an iteration: in a loss, in the optimizer, or in a save."""
+    import mmengine.runner.runner as module
+
+    from mdl_nas_mm.engine import loops, step
+
+    now, calls = [0], []
+
+    def counting(model, wrapper, *args, **kwargs):
+        now[0] = args[4] if len(args) > 4 else kwargs['iteration']
+        return original(model, wrapper, *args, **kwargs)
+
+    original = step.train_step
+    monkeypatch.setattr(loops, 'train_step', counting)
+
+    def killing(wrapped, count):
+        def function(*args, **kwargs):
+            if now[0] == iteration:
+                calls.append(name)
+                if len(calls) == count:
+                    raise Killed
+            return wrapped(*args, **kwargs)
+
+        return function
+
+    if name == 'loss':
+        from mdl_nas_mm.tasks import MultiTaskModel
+
+        monkeypatch.setattr(MultiTaskModel, 'loss', killing(MultiTaskModel.loss, 5))
+    elif name == 'step':
+        monkeypatch.setattr(step, 'partial_masks', killing(step.partial_masks, 1))
+    else:
+        monkeypatch.setattr(module, 'save_checkpoint', killing(module.save_checkpoint, 1))
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(data, tmp_path_factory, quick_mmengine):
+    folder = tmp_path_factory.mktemp('whole')
+    run(training(data), folder)
+    return final_state(folder)
+
+
+@pytest.mark.parametrize(
+    ('where', 'iteration'),
+    [('loss', 0), ('loss', 3), ('step', 4), ('save', 1), ('save', 3), ('save', 5)],
+)
+def test_resumed_training_ends_like_the_uninterrupted(
+    data, uninterrupted, tmp_path, where, iteration
+):
+    with pytest.MonkeyPatch.context() as patch:
+        kill_in(patch, where, iteration)
+        with pytest.raises(Killed):
+            run(training(data), tmp_path)
+    done = 2 * (iteration // 2)
+    latest = latest_checkpoint(tmp_path)
+    assert latest == (tmp_path / f'iter_{done}.pth' if done else None)
+    run(training(data), tmp_path)
+    assert differences(final_state(tmp_path), uninterrupted) == []
+    assert not list(tmp_path.glob('.*'))
+
+
+def test_killed_again_and_again(data, uninterrupted, tmp_path):
+    for where, iteration in (('loss', 2), ('save', 3), ('step', 3), ('save', 5), ('loss', 5)):
+        with pytest.MonkeyPatch.context() as patch:
+            kill_in(patch, where, iteration)
+            with pytest.raises(Killed):
+                run(training(data), tmp_path)
+    run(training(data), tmp_path)
+    assert differences(final_state(tmp_path), uninterrupted) == []
+
+
+@pytest.mark.parametrize('sharing', ['AllSpecific', 'Mask'])
+def test_other_policies_and_workers_resume_as_well(data, tmp_path, sharing):
+    cfg = training(data, sharing, {'train_cfg.freeze_rest': False})
+    run(cfg, tmp_path / 'whole')
+    for task in TASKS:
+        cfg.tasks[task].train_dataloader.num_workers = 1
+    with pytest.MonkeyPatch.context() as patch:
+        kill_in(patch, 'loss', 5)
+        with pytest.raises(Killed):
+            run(cfg, tmp_path / 'resumed')
+    run(cfg, tmp_path / 'resumed')
+    assert differences(final_state(tmp_path / 'resumed'), final_state(tmp_path / 'whole')) == []
+
+
+def test_a_seed_that_was_drawn_is_kept(data, tmp_path):
+    """Without a seed in the config the checkpoint alone knows it."""
+    cfg = training(data)
+    cfg.randomness = dict(seed=None)
+    cfg.train_cfg.max_iters = 4
+    first = run(cfg, tmp_path)
+    cfg.train_cfg.max_iters = ITERATIONS
+    second = run(cfg, tmp_path)
+    assert second.seed == first.seed
+    cfg.randomness = dict(seed=first.seed)
+    run(cfg, tmp_path / 'whole')
+    assert differences(final_state(tmp_path), final_state(tmp_path / 'whole')) == []
+
+
+def test_validation_changes_nothing(data, uninterrupted, tmp_path):
+    cfg = training(data)
+    cfg.val_cfg = dict(type='MultiTaskValLoop')
+    cfg.train_cfg.val_interval = 3
+    run(cfg, tmp_path)
+    assert differences(final_state(tmp_path), uninterrupted) == []
+
+
+def test_other_seeds_end_elsewhere(data, uninterrupted, tmp_path):
+    """The comparisons above can fail."""
+    run(training(data, changes={'randomness.seed': 1}), tmp_path)
+    found = differences(final_state(tmp_path), uninterrupted)
+    assert len(found) > len(uninterrupted['state_dict']) / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('share', [0.0, 0.5, 1.0])
+def test_process_killed_while_it_writes_a_checkpoint(data, uninterrupted, tmp_path, share):
+    """SIGKILL after that share of the bytes of the second checkpoint, before it has its name."""
+    code = f"""
+import os, signal, sys
+sys.path.insert(0, {str(ROOT / 'tests')!r})
+sys.path.insert(0, {str(ROOT / 'tests' / 'engine')!r})
+from pathlib import Path
+from mmengine.fileio.backends import LocalBackend
+from test_resume import run, training
+
+def put(self, content, path):
+    if 'iter_4' in str(path):
+        with open(path, 'wb') as file:
+            file.write(content[:int(len(content) * {share})])
+        os.kill(os.getpid(), signal.SIGKILL)
+    whole(self, content, path)
+
+whole, LocalBackend.put = LocalBackend.put, put
+run(training(Path({str(data)!r})), Path({str(tmp_path)!r}))
+"""
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    command = [sys.executable, '-c', code]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert [path.name for path in tmp_path.glob('iter_*')] == ['iter_2.pth']
+    run(training(data), tmp_path)
+    assert differences(final_state(tmp_path), uninterrupted) == []
+
+
+def test_training_tool_runs_and_goes_on(data, tmp_path):
+    """From the command line: two iterations, then two more; and the same four at once."""
+    path = write_config(training(data), tmp_path / 'mine.py')
+    options = ['--work-dir', tmp_path / 'resumed', '--cfg-options']
+    first = run_tool('train', path, *options, 'train_cfg.max_iters=2', cwd=tmp_path)
+    assert first.returncode == 0, first.stderr[-2000:]
+    assert latest_checkpoint(tmp_path / 'resumed').name == 'iter_2.pth'
+    options = ['--resume', *options]
+    second = run_tool('train', path, *options, f'train_cfg.max_iters={ITERATIONS}', cwd=tmp_path)
+    assert second.returncode == 0, second.stderr[-2000:]
+    assert 'resumed iter: 2' in second.stdout + second.stderr
+    run(training(data), tmp_path / 'whole')
+    assert differences(final_state(tmp_path / 'resumed'), final_state(tmp_path / 'whole')) == []
+    assert SearchSpace.from_config(training(data).backbone.space)
+
+
+def test_resume_without_a_checkpoint_starts_as_the_config_says(data, tmp_path):
+    cfg = training(data, changes={'load_from': 'supernet.pth'})
+    cfg.work_dir = str(tmp_path / 'nothing')
+    resume_from(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (False, 'supernet.pth')
+    resume_from(cfg, 'other.pth')
+    assert (cfg.resume, cfg.load_from) == (True, 'other.pth')
+
+
+def test_latest_checkpoint_is_that_of_the_most_iterations(tmp_path):
+    for name in ('iter_9.pth', 'iter_10.pth', 'iter_2.pth', '.iter_11.pth.5.tmp', 'best_x.pth'):
+        (tmp_path / name).touch()
+    assert latest_checkpoint(tmp_path) == Path(tmp_path / 'iter_10.pth')
