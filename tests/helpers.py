@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import gc
 import itertools
+import json
 import os
 import random
 import runpy
@@ -19,11 +21,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mmengine.runner.runner
+import numpy as np
 import pytest
 import torch
 import yapf.yapflib.yapf_api
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.structures import BaseDataElement
 
 from mdl_nas_mm.datasets import write_demo_data
 from mdl_nas_mm.engine import MultiTaskRunner
@@ -70,14 +74,17 @@ def data(tmp_path_factory) -> Path:
 def quick_mmengine() -> Iterator[None]:
     """Leaves out what takes a runner seconds and no test needs; restores the default scope.
 
-    That is laying out the config as neat source code, which each checkpoint holds, and asking
-    compilers for their versions.
+    That is laying out the config as neat source code, which each checkpoint holds, asking
+    compilers for their versions, and looking for garbage among all modules with each data set.
     """
     scopes = dict(DefaultScope._instance_dict)
+    gc.collect()
+    gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yapf.yapflib.yapf_api, 'FormatCode', lambda text, **_: (text, True))
         patch.setattr(mmengine.runner.runner, 'collect_env', dict)
         yield
+    gc.unfreeze()
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(scopes)
 
@@ -255,7 +262,7 @@ def joint_config(data: Path, sharing='Sequential', changes: dict | None = None) 
         head_dim=8,
         max_relative_position=3,
     )
-    cfg.train_cfg = dict(type='MultiTaskTrainLoop', max_iters=6, val_interval=1000, num_random=1)
+    cfg.train_cfg = dict(type='MultiTaskTrainLoop', max_iters=6, val_interval=1000, num_random=0)
     cfg.val_cfg = dict(type='MultiTaskValLoop')
     cfg.optim_wrapper = dict(
         type='OptimWrapper',
@@ -263,8 +270,8 @@ def joint_config(data: Path, sharing='Sequential', changes: dict | None = None) 
         clip_grad=dict(max_norm=1.0),
     )
     cfg.param_scheduler = [
-        dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=2),
-        dict(type='CosineAnnealingLR', by_epoch=False, begin=2, T_max=4),
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=3),
+        dict(type='CosineAnnealingLR', by_epoch=False, end=10, T_max=10),
     ]
     cfg.default_hooks.checkpoint.update(interval=1)
     cfg.randomness = dict(seed=0)
@@ -306,6 +313,20 @@ def build_runner(cfg: Config, work_dir: Path) -> MultiTaskRunner:
     return MultiTaskRunner.from_cfg(cfg)
 
 
+def plain(value):
+    """Nested upstream data as dicts, lists and tensors."""
+    if isinstance(value, BaseDataElement):
+        return {key: plain(item) for key, item in value.all_items()}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    # Boxes and bitmap masks of mmdet wrap one array.
+    for name in ('tensor', 'masks'):
+        value = getattr(value, name, value)
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
 def differences(first, second, where: str = '') -> list[str]:
     """Where two nested states differ, tensors compared bit for bit."""
     if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
@@ -330,10 +351,11 @@ def differences(first, second, where: str = '') -> list[str]:
 
 # What takes a tool seconds and no test needs; see ``quick_mmengine``.
 _QUICK = """
-import runpy, sys
+import gc, runpy, sys
 import mmengine.runner.runner, yapf.yapflib.yapf_api
 yapf.yapflib.yapf_api.FormatCode = lambda text, **_: (text, True)
 mmengine.runner.runner.collect_env = dict
+gc.freeze()
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name='__main__')
 """
@@ -353,13 +375,19 @@ def run_tool(name: str, *args: str | Path, cwd: Path) -> subprocess.CompletedPro
     )
 
 
-def refusal_of_tool(monkeypatch, name: str, *args: str | Path) -> str:
-    """What ``tools/<name>.py`` says when it refuses its arguments; run inside this process."""
+def call_tool(monkeypatch, name: str, *args: str | Path) -> None:
+    """Runs ``tools/<name>.py`` inside this process."""
     monkeypatch.setattr(sys, 'argv', [f'tools/{name}.py', *map(str, args)])
+    runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
+
+
+def refusal_of_tool(monkeypatch, name: str, *args: str | Path) -> str:
+    """What ``tools/<name>.py`` says when it refuses its arguments: one line."""
     with pytest.raises(SystemExit) as error:
-        runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
-    assert isinstance(error.value.code, str), f'exit code {error.value.code}'
-    return error.value.code
+        call_tool(monkeypatch, name, *args)
+    message = error.value.code
+    assert isinstance(message, str) and '\n' not in message, f'exit code {message!r}'
+    return message
 
 
 def write_config(cfg: Config, path: Path) -> Path:
@@ -369,6 +397,11 @@ def write_config(cfg: Config, path: Path) -> Path:
         task.config = str(ROOT / 'configs' / 'demo' / task.config)
     cfg.dump(path)
     return path
+
+
+def read_json(path: Path):
+    """The content of a JSON file."""
+    return json.loads(path.read_text())
 
 
 def random_joint(model: MultiTaskModel, rng: random.Random) -> JointSpec:

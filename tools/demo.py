@@ -7,6 +7,9 @@ import argparse
 import os
 from pathlib import Path
 
+# Threads that spin while they wait cost a shared machine far more than they gain.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
 from mmengine.config import Config
 
 from mdl_nas_mm.apis.pipeline import Stages, run_pipeline

@@ -29,14 +29,14 @@ tasks = dict(
     ),
 )
 load_from = 'work_dirs/demo_pretrain/iter_300.pth'
-max_iters = 300
+max_iters = 450
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=20, T_max=max_iters - 20),
 ]
 search_cfg = dict(
-    budget='1.7M',
-    evolution=dict(population=8, generations=4, parents=4, crossovers=3, mutations=3),
+    budget='1.55M',
+    evolution=dict(population=10, generations=4, parents=4, crossovers=4, mutations=4),
 )
 default_hooks = dict(checkpoint=dict(interval=25))

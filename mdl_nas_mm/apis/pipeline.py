@@ -62,6 +62,8 @@ class Stages:
             shutil.rmtree(folder, ignore_errors=True)
             self.state[name] = dict(fingerprint=self.fingerprint, seconds=0.0, done=False)
         folder.mkdir(parents=True, exist_ok=True)
+        # Before it runs: what a killed process left of the stage is known to be of these settings.
+        _write_json(self.file, self.state)
         state = self.state[name]
         number = f'[{list(self.expected).index(name) + 1}/{len(self.expected)}] {name}'
         if state['done']:
@@ -74,8 +76,7 @@ class Stages:
             state['done'] = True
         finally:
             state['seconds'] = before + time.monotonic() - started
-            with written_whole(self.file) as temporary:
-                temporary.write_text(json.dumps(self.state, indent=1))
+            _write_json(self.file, self.state)
         print(f'{number}: done in {_minutes(state["seconds"])}', flush=True)
         return folder
 

@@ -38,9 +38,9 @@ DOMAINS = ('cls', 'det', 'seg')
 SPLITS = ('train', 'search', 'val')
 SPLIT_DIGITS = dict(train=1200, search=250, val=347)
 IMAGES = dict(
-    cls=dict(train=3600, search=250, val=347),
-    det=dict(train=800, search=100, val=150),
-    seg=dict(train=600, search=80, val=120),
+    cls=dict(train=2400, search=250, val=347),
+    det=dict(train=1200, search=100, val=150),
+    seg=dict(train=1600, search=80, val=120),
 )
 PHOTO_COLUMNS = dict(train=(0.0, 0.62), search=(0.62, 0.78), val=(0.78, 1.0))
 
@@ -136,7 +136,7 @@ def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
         sources |= _below(
             'det', write_coco(folder / 'det', split, groups, originals, photos, det_rng, tick)
         )
-        groups = _groups(digits, images['seg'][split], (0.5, 0.5), seg_rng)
+        groups = _groups(digits, images['seg'][split], (0.7, 0.3), seg_rng)
         sources |= _below(
             'seg', write_label_maps(folder / 'seg', split, groups, originals, seg_rng, tick)
         )

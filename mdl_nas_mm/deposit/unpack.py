@@ -101,6 +101,8 @@ class Deposit:
             space=SearchSpace.fixed(spec).to_config(),
             sharing=None,
             tasks=(),
+            task=None,
+            arch=None,
             out_channels=self._supernet.out_channels,
         )
         with task_scope('mdl_nas_mm'):
@@ -118,11 +120,9 @@ class Deposit:
         """What a task uses of one parameter, (groups * channels, columns)."""
         shared = self._shared_rows(task, use)
         weight = torch.empty(use.groups * use.channels, use.columns)
-        for name, rows in (
-            (use.name, shared),
-            (specific_name(use.name, task), ~shared),
-        ):
+        for rows in (shared, ~shared):
             if rows.any():
+                name = use.name if rows is shared else specific_name(use.name, task)
                 lengths = self._lengths(use) if rows is shared else row_lengths(use, rows)
                 indices = np.flatnonzero(row_lengths(use, rows))
                 flat = self._read(f'backbone/{name}')

@@ -8,23 +8,35 @@ from contextlib import contextmanager
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
-from torch import nn
+from torch import Tensor
 
 from mdl_nas_mm.registry import OPTIM_WRAPPERS
+from mdl_nas_mm.tasks import MultiTaskModel
 
 
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
-    """Runs forward passes in bfloat16 on a CPU, where mmengine's ``AmpOptimWrapper`` refuses to.
+    """Runs the backbone in bfloat16 on a CPU, where mmengine's ``AmpOptimWrapper`` refuses to.
 
-    bfloat16 has float32's range, so no loss scale is needed.
+    Necks and heads stay in float32, which is all that mmcv's operators know on a CPU. bfloat16
+    has float32's range, so no loss scale is needed.
     """
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocasts a forward pass."""
-        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
-            yield
+    def optim_context(self, model: MultiTaskModel) -> Iterator[None]:
+        """Autocasts the forward passes of the backbone inside the block."""
+        forward = model.backbone.forward
+
+        def in_bfloat16(x: Tensor) -> tuple[Tensor, ...]:
+            with torch.autocast('cpu', torch.bfloat16):
+                return tuple(feature.float() for feature in forward(x))
+
+        model.backbone.forward = in_bfloat16
+        try:
+            with super().optim_context(model):
+                yield
+        finally:
+            del model.backbone.forward
 
 
 def use_amp(cfg: Config) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,13 +28,19 @@ def read_checkpoint(path: str | Path) -> dict:
         raise FileNotFoundError(f'checkpoint {path} is not there')
     try:
         with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
+            # A record that is marked as a folder by its attributes is read as empty by torch.
+            folders = [info.filename for info in archive.infolist() if info.external_attr & 0x10]
+            broken = archive.testzip() or next(iter(folders), None)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise ValueError(f'checkpoint {path} is cut short or no checkpoint ({error})') from None
     if broken is not None:
         raise ValueError(f'checkpoint {path} was altered: {broken!r} does not match its checksum')
     # mmengine stores its log history and config beside the tensors, so more than tensors is read.
-    checkpoint = torch.load(path, map_location='cpu', weights_only=False)
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=False)
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f'checkpoint {path} is no checkpoint ({reason})') from None
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise ValueError(f"checkpoint {path} has no 'state_dict'")
     return checkpoint

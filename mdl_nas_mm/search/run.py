@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 import time
+from dataclasses import fields
 from pathlib import Path
 
 from mmengine.config import Config
@@ -36,7 +38,7 @@ def parse_budget(budget: int | float | str) -> int:
         value = float(match[1]) * _UNITS[match[2]]
     except (TypeError, ValueError):
         value = 0
-    if value <= 0:
+    if not 1 <= value < math.inf:
         raise ValueError(f'budget {budget!r}: expected parameters, such as 235M or 235000000')
     return int(value)
 
@@ -56,8 +58,7 @@ def run_search(cfg: Config, checkpoint: str | Path, work_dir: str | Path) -> Sea
         ValueError: the budget cannot be met, a setting is not valid, or the checkpoint does not
             fit the config.
     """
-    settings = EvolutionSettings(**cfg.search_cfg.get('evolution', {}))
-    budget = parse_budget(cfg.search_cfg.budget)
+    settings, budget = _settings(cfg)
     model = load_supernet(cfg, checkpoint)
     ledger = model.backbone.ledger(model.head_sizes())
     fingerprint = dict(
@@ -109,13 +110,25 @@ def check_search(cfg: Config) -> None:
         ValueError: a setting is not valid, or the budget cannot be met. Under the mask policy
             the smallest total depends on learned scores, so that the budget is checked later.
     """
-    EvolutionSettings(**cfg.search_cfg.get('evolution', {}))
-    budget, with_heads = parse_budget(cfg.search_cfg.budget), cfg.search_cfg.get('with_heads', True)
+    _, budget = _settings(cfg)
+    with_heads = cfg.search_cfg.get('with_heads', True)
     with task_scope('mdl_nas_mm'):
         model = MODELS.build(cfg.model)
     if not model.backbone.scores():
         ledger = model.backbone.ledger(model.head_sizes())
         check_budget(budget, model.backbone.space, ledger, tuple(cfg.tasks), with_heads)
+
+
+def _settings(cfg: Config) -> tuple[EvolutionSettings, int]:
+    """What the search's config says, the budget in parameters, or ValueError."""
+    search_cfg = cfg.get('search_cfg') or {}
+    if search_cfg.get('budget') is None:
+        raise ValueError("search_cfg: 'budget', the most parameters of all tasks, is missing")
+    known = [field.name for field in fields(EvolutionSettings)]
+    for key in search_cfg.get('evolution', {}):
+        if key not in known:
+            raise ValueError(f'search_cfg, evolution: unknown key {key!r}, expected {known}')
+    return EvolutionSettings(**search_cfg.get('evolution', {})), parse_budget(search_cfg.budget)
 
 
 class _Progress:

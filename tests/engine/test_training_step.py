@@ -126,8 +126,7 @@ def test_a_batch_gives_the_same_step_after_any_other_work(data, batches):
     assert all(torch.equal(value, results[1][key]) for key, value in results[0].items())
 
 
-@pytest.mark.parametrize('task', TASKS)
-@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+@pytest.mark.parametrize(('task', 'bad'), [('det', float('nan')), ('seg', float('inf'))])
 def test_loss_that_is_not_finite_stops_the_training(data, tmp_path, monkeypatch, task, bad):
     """It says where; the last checkpoint is whole, and from it the training goes on."""
     runner = build_runner(quick(data), tmp_path)
@@ -164,8 +163,10 @@ def test_loss_that_is_not_finite_stops_the_training(data, tmp_path, monkeypatch,
 
 
 def quick(data, changes=None):
-    """A config without validation, of three iterations with three subnets a task."""
-    cfg = joint_config(data, changes={'train_cfg.max_iters': 3, **(changes or {})})
+    """A config without validation, of three iterations with three subnets a task each."""
+    cfg = joint_config(
+        data, changes={'train_cfg.max_iters': 3, 'train_cfg.num_random': 1} | (changes or {})
+    )
     cfg.val_cfg = None
     return cfg
 

@@ -60,7 +60,7 @@ model = dict(
         ),
         mask_roi_extractor=dict(
             type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=1),
+            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=1),
             out_channels=channels,
             featmap_strides=[4],
         ),
@@ -92,7 +92,7 @@ model = dict(
                 match_low_quality=True,
             ),
             sampler=dict(type='RandomSampler', num=16, pos_fraction=0.25),
-            mask_size=28,
+            mask_size=14,
             pos_weight=-1,
         ),
     ),
@@ -103,7 +103,7 @@ model = dict(
         rcnn=dict(
             score_thr=0.05,
             nms=dict(type='nms', iou_threshold=0.5),
-            max_per_img=20,
+            max_per_img=10,
             mask_thr_binary=0.5,
         ),
     ),
@@ -120,7 +120,7 @@ train_pipeline = [
 ]
 test_pipeline = [step for step in train_pipeline if step['type'] != 'LoadAnnotations']
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=0,
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=True),

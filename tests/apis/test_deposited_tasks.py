@@ -1,0 +1,170 @@
+"""What a user does with a trained supernet: deposit it, look into it, use its tasks."""
+
+import copy
+import json
+import random
+
+import pytest
+import torch
+from helpers import (
+    TASKS,
+    build_runner,
+    call_tool,
+    differences,
+    joint_config,
+    plain,
+    random_joint,
+    refusal_of_tool,
+    write_config,
+)
+
+from mdl_nas_mm.apis import evaluate_deposited, load_task, save_deposit
+from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import (
+    Evaluation,
+    build_eval_loader,
+    evaluate,
+    resolve_joint_config,
+    score_of,
+)
+from mdl_nas_mm.utils.files import sha256_of
+
+
+@pytest.fixture(scope='module')
+def cfg(data):
+    return joint_config(data, 'Sequential', {'train_cfg.max_iters': 2})
+
+
+@pytest.fixture(scope='module')
+def supernet(cfg, tmp_path_factory, quick_mmengine):
+    folder = tmp_path_factory.mktemp('supernet')
+    cfg = copy.deepcopy(cfg)
+    cfg.val_cfg = None
+    build_runner(cfg, folder).train()
+    return folder / 'iter_2.pth'
+
+
+@pytest.fixture(scope='module')
+def model(cfg, supernet):
+    return load_supernet(resolve_joint_config(cfg), supernet)
+
+
+@pytest.fixture(scope='module')
+def joint(model):
+    return random_joint(model, random.Random(7))
+
+
+@pytest.fixture(scope='module')
+def deposit(cfg, supernet, joint, tmp_path_factory):
+    path = tmp_path_factory.mktemp('deposit') / 'all.safetensors'
+    save_deposit(resolve_joint_config(cfg), supernet, joint, path)
+    return path
+
+
+def test_deposit_is_smaller_than_separate_models(model, joint, deposit):
+    counts = Deposit(deposit).counts
+    assert counts == model.backbone.ledger(model.head_sizes()).count(joint)
+    assert counts.total < counts.separate
+
+
+def test_deposit_says_where_it_comes_from(supernet, deposit):
+    provenance = Deposit(deposit).manifest['provenance']
+    assert provenance['checkpoint'] == sha256_of(supernet)
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_deposited_task_scores_like_its_subnet(cfg, model, joint, deposit, task):
+    """The upstream evaluator's every number, on the whole validation split."""
+    resolved = resolve_joint_config(cfg)
+    info = resolved.tasks[task]
+    loader = build_eval_loader(task, info.scope, resolved.val_dataloader[task])
+    evaluation = Evaluation.build(task, info.scope, loader, resolved.val_evaluator[task])
+    expected = evaluate(lambda batch: model.predict(task, joint[task], batch), evaluation)
+    score, metrics = evaluate_deposited(deposit, task)
+    assert metrics == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
+    assert score == score_of(task, expected, info.score)
+
+
+def test_loaded_task_predicts_without_anything_around_it(cfg, model, joint, deposit):
+    """As an upstream model does, with nothing active and in any scope."""
+    resolved = resolve_joint_config(cfg)
+    loader = build_eval_loader('seg', 'mmseg', resolved.val_dataloader.seg)
+    batch = next(iter(loader))
+    loaded = load_task(deposit, 'seg')
+    with torch.no_grad():
+        found = loaded.test_step(copy.deepcopy(batch))
+        expected = model.predict('seg', joint['seg'], copy.deepcopy(batch))
+    assert differences(plain(found), plain(expected)) == []
+
+
+def test_deposit_needs_no_supernet_nor_its_config(supernet, deposit, tmp_path, monkeypatch):
+    """The file alone, moved elsewhere and read from another folder."""
+    copied = tmp_path / 'moved.safetensors'
+    copied.write_bytes(deposit.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for task in TASKS:
+        first, second = load_task('moved.safetensors', task), load_task(deposit, task)
+        assert differences(dict(first.state_dict()), dict(second.state_dict())) == []
+
+
+@pytest.mark.parametrize('use', [load_task, evaluate_deposited])
+def test_unknown_task_is_named(deposit, use):
+    with pytest.raises(ValueError, match=r"no task 'pose', it has \['cls', 'det', 'seg'\]"):
+        use(deposit, 'pose')
+
+
+def test_checkpoint_of_another_space_is_refused(cfg, supernet, joint, tmp_path):
+    other = copy.deepcopy(cfg)
+    other.backbone.space.embed_dim = (16, 20, 24)
+    with pytest.raises(ValueError, match='is of another space: stage 0, embed_dim'):
+        save_deposit(resolve_joint_config(other), supernet, joint, tmp_path / 'a.safetensors')
+    assert not list(tmp_path.iterdir())
+
+
+def test_deposit_tool(cfg, supernet, joint, deposit, tmp_path, monkeypatch, capsys):
+    """pack, list and test; what is refused, in one line and with nothing written."""
+    config = write_config(cfg, tmp_path / 'mine.py')
+    chosen = tmp_path / 'joint_spec.json'
+    chosen.write_text(json.dumps(dict(joint_spec=joint.to_dict())))
+    out = tmp_path / 'out.safetensors'
+    packing = ['pack', config, '--checkpoint', supernet, '--out', out, '--joint-spec']
+    call_tool(monkeypatch, 'deposit', *packing, chosen)
+    counts = Deposit(deposit).counts
+    assert f'{counts.total:,} parameters, {counts.separate:,} as' in capsys.readouterr().out
+    assert Deposit(out).manifest['sha256'] == Deposit(deposit).manifest['sha256']
+    call_tool(monkeypatch, 'deposit', 'list', out)
+    listed = capsys.readouterr().out
+    assert f'shared: {counts.shared:,}  total: {counts.total:,}' in listed
+    assert f'det: mmdet, {counts.specific["det"]:,} specific parameters' in listed
+    call_tool(monkeypatch, 'deposit', 'test', out, '--task', 'cls')
+    score, _ = evaluate_deposited(out, 'cls')
+    assert f'cls: accuracy/top1 = {score:.2f}' in capsys.readouterr().out
+
+    def says(*args):
+        return refusal_of_tool(monkeypatch, 'deposit', *args)
+
+    out.unlink()
+    fewer = {task: spec for task, spec in joint.to_dict().items() if task != 'det'}
+    chosen.write_text(json.dumps(dict(joint_spec=fewer)))
+    assert says(*packing, chosen).startswith("error: joint spec: task 'det' is missing")
+    assert says('list', out) == f'error: deposit {out} is not there'
+    assert says('test', deposit, '--task', 'pose').startswith(
+        f"error: deposit {deposit}: no task 'pose'"
+    )
+    assert not out.exists()
+
+
+def test_joint_spec_outside_the_space_is_refused(cfg, supernet, joint, tmp_path):
+    specs = joint.to_dict()
+    specs['cls']['stages'][0]['mlp_ratio'][0] = 3
+    message = r"task 'cls': architecture, stage 0, block 0, mlp_ratio: 3.0 is not one of \(1, 2\)"
+    with pytest.raises(ValueError, match=message):
+        save_deposit(
+            resolve_joint_config(cfg),
+            supernet,
+            JointSpec.from_dict(specs),
+            tmp_path / 'a.safetensors',
+        )
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,153 @@
+"""From configs to the deposited model in stages, which can be interrupted anywhere."""
+
+import copy
+import importlib
+import os
+
+import pytest
+from helpers import TASKS, differences, joint_config, only, read_json
+from safetensors.torch import load_file
+
+from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
+from mdl_nas_mm.search import smallest_total
+
+pipeline = importlib.import_module('mdl_nas_mm.apis.pipeline')
+EXPECTED = dict(pretrain=1, joint=2, search=3, deposit=1, evaluate=1)
+
+
+class Stop(BaseException):
+    pass
+
+
+@pytest.fixture(scope='module')
+def configs(data):
+    """Pre-training of one task, then three, of one iteration each, and the smallest search."""
+    pretrain = only(joint_config(data, 'AllShared', {'train_cfg.max_iters': 1}), 'cls')
+    joint = joint_config(data, 'Sequential', {'train_cfg.max_iters': 2})
+    joint.search_cfg = dict(
+        budget='1M', evolution=dict(population=2, generations=1, crossovers=0, mutations=0)
+    )
+    return pretrain, joint
+
+
+def run(configs, folder):
+    return run_pipeline(*copy.deepcopy(configs), Stages(folder, EXPECTED))
+
+
+@pytest.fixture(scope='module')
+def whole(configs, tmp_path_factory, quick_mmengine):
+    folder = tmp_path_factory.mktemp('whole')
+    return folder, run(configs, folder)
+
+
+def test_summary_has_what_a_reader_looks_for(whole):
+    folder, summary = whole
+    assert read_json(folder / 'summary.json') == summary
+    assert set(summary['tasks']) == set(summary['specific']) == set(TASKS)
+    for task, result in summary['tasks'].items():
+        assert {'metric', 'score', 'score_in_supernet', 'params', 'flops'} <= set(result)
+        assert result['score'] == result['score_in_supernet']
+        assert result['params'] > 0 and result['flops'] > 0, task
+    assert {'bbox_mAP_50', 'segm_mAP'} <= set(summary['tasks']['det'])
+    assert summary['total'] < summary['separate']
+    assert summary['separate'] == sum(result['params'] for result in summary['tasks'].values())
+    parts = summary['shared'] + sum(summary['specific'].values()) + sum(summary['heads'].values())
+    assert summary['total'] == parts
+    assert summary['deposit_bytes'] == os.path.getsize(summary['deposit'])
+    assert set(summary['seconds']) == set(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    'stops',
+    [
+        ['MultiTaskRunner.resume'],
+        ['run_search'],
+        ['save_deposit', 'score'],
+        ['train_stage', 'evaluate_deposited', 'summarise'],
+    ],
+    ids=' '.join,
+)
+def test_interrupted_pipeline_ends_like_the_uninterrupted(configs, whole, tmp_path, stops):
+    """Stopped in each of these functions in turn, after it has done its work."""
+    for name in stops:
+        with pytest.MonkeyPatch.context() as patch:
+            stop_after(patch, name)
+            if name == 'MultiTaskRunner.resume':
+                # A kill within the first training, then one right after it was resumed.
+                stop_after(patch, 'MultiTaskRunner.save_checkpoint')
+                with pytest.raises(Stop):
+                    run(configs, tmp_path)
+                patch.undo()
+                stop_after(patch, name)
+            with pytest.raises(Stop):
+                run(configs, tmp_path)
+    summary, expected = run(configs, tmp_path), whole[1]
+    assert without_place(summary) == without_place(expected)
+    first, second = (load_file(each['deposit']) for each in (summary, expected))
+    assert differences(first, second) == []
+    assert read_json(tmp_path / 'summary.json') == summary
+
+
+def stop_after(patch, name):
+    """Raises once a function of the pipeline, or a method of its runner, is done."""
+    from mdl_nas_mm.engine import MultiTaskRunner
+
+    owner, _, name = name.rpartition('.')
+    owner = MultiTaskRunner if owner else pipeline
+    function = getattr(owner, name)
+
+    def stopping(*args, **kwargs):
+        function(*args, **kwargs)
+        raise Stop
+
+    patch.setattr(owner, name, stopping)
+
+
+def without_place(summary):
+    return {key: value for key, value in summary.items() if key not in ('deposit', 'seconds')}
+
+
+def test_finished_pipeline_does_nothing_again(configs, whole, monkeypatch, capsys):
+    folder, summary = whole
+    for name in ('train_stage', 'run_search', 'save_deposit', 'score'):
+        stop_after(monkeypatch, name)
+    assert run(configs, folder) == summary
+    assert capsys.readouterr().out.count('done before') == len(EXPECTED)
+
+
+def test_impossible_budget_is_refused_before_the_training(configs, tmp_path):
+    pretrain, joint = copy.deepcopy(configs)
+    joint.search_cfg.budget = 100
+    with pytest.raises(ValueError, match='below the smallest possible total'):
+        run((pretrain, joint), tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert smallest_total
+
+
+def test_stage_that_was_killed_goes_on_with_what_it_left(tmp_path):
+    """Killed as by a signal, so that nothing can be written any more."""
+    if not (child := os.fork()):
+        try:
+            stages = Stages(tmp_path, dict(first=1))
+            stages.run('first', 'a', lambda f: ((f / 'half').touch(), os._exit(7)))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    found = []
+    stages = Stages(tmp_path, dict(first=1))
+    stages.run('first', 'a', lambda f: found.extend(path.name for path in f.iterdir()))
+    assert found == ['half']
+
+
+def test_changed_settings_start_a_stage_and_all_later_ones_anew(tmp_path):
+    def run_all(second):
+        stages, ran = Stages(tmp_path, dict(a=1, b=1, c=1)), []
+        for name, settings in (('a', ''), ('b', second), ('c', '')):
+            stages.run(name, settings, lambda f, n=name: (ran.append(n), (f / 'x').touch()))
+        return ran, stages.seconds()
+
+    assert run_all('old')[0] == ['a', 'b', 'c']
+    assert run_all('old')[0] == []
+    ran, seconds = run_all('new')
+    assert ran == ['b', 'c'] and set(seconds) == {'a', 'b', 'c'}
+    assert run_all('new')[0] == []

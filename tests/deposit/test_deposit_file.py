@@ -1,0 +1,313 @@
+"""The file: whole or not at all, no pickle, and what is wrong with it is named."""
+
+import importlib
+import json
+import os
+import pickle
+import random
+import struct
+
+import pytest
+import torch
+from deposits import pack_joint
+from helpers import TASKS, build_model, differences, joint_config, random_joint
+from mmengine.config import ConfigDict
+from safetensors.torch import load_file, save_file
+
+from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit.manifest import encode, tensor_hash
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.jsonable import from_json, to_json
+
+pack_module = importlib.import_module('mdl_nas_mm.deposit.pack')
+
+
+@pytest.fixture(scope='module')
+def cfg(data):
+    return resolve_joint_config(joint_config(data, 'Mask'))
+
+
+@pytest.fixture(scope='module')
+def model(cfg):
+    return build_model(cfg)
+
+
+@pytest.fixture(scope='module')
+def joint(model):
+    return random_joint(model, random.Random(5))
+
+
+@pytest.fixture(scope='module')
+def path(cfg, model, joint, tmp_path_factory):
+    """A whole deposit; tests do not change it."""
+    path = tmp_path_factory.mktemp('deposit') / 'whole.safetensors'
+    pack_joint(path, cfg, model, joint)
+    return path
+
+
+def header_of(content: bytes) -> tuple[dict, int]:
+    """The JSON in front, and where the tensors begin."""
+    (length,) = struct.unpack('<Q', content[:8])
+    return json.loads(content[8 : 8 + length]), 8 + length
+
+
+def test_manifest_tells_how_the_tasks_are_built(path, cfg, model, joint):
+    deposit = Deposit(path)
+    assert list(deposit.tasks) == list(TASKS) and deposit.joint == joint
+    for task, info in deposit.tasks.items():
+        assert info['scope'] == cfg.tasks[task].scope
+        assert info['score'] == cfg.tasks[task].score
+        assert info['model'] == cfg.model.tasks[task].model
+    assert deposit.manifest['backbone'] == cfg.model.backbone
+    assert deposit.counts == model.backbone.ledger(model.head_sizes()).count(joint)
+    assert deposit.sharing == model.backbone.sharing
+    assert 'mdl_nas_mm' in deposit.manifest['provenance']
+
+
+def test_tuples_in_configs_survive(path):
+    """Upstream code tells them from lists."""
+    backbone = Deposit(path).manifest['backbone']
+    assert backbone['space']['embed_dim'] == (16, 24)
+    assert type(backbone['space']['embed_dim']) is tuple
+    assert type(backbone['out_indices']['seg']) is tuple
+    assert type(Deposit(path).tasks['det']['model']['neck']['in_channels']) is list
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        dict(a=(1, 2), b=[1, (2, [3, ()])], c=None, d=dict(e=1.5, f=True, g='text')),
+        ConfigDict(scale=(64, 64), steps=[dict(type='A', size=(1,))]),
+        (),
+        [],
+        {},
+        0.1 + 0.2,
+    ],
+    ids=str,
+)
+def test_config_values_come_back_from_json(value):
+    found = from_json(json.loads(json.dumps(to_json(value))))
+    assert found == value and repr(found) == repr(plain_dicts(value))
+
+
+def plain_dicts(value):
+    if isinstance(value, dict):
+        return {key: plain_dicts(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(plain_dicts(item) for item in value)
+    return value
+
+
+@pytest.mark.parametrize('value', [dict(type=dict), {1, 2}, torch.float32, b'bytes', TASKS.index])
+def test_what_no_json_can_hold_is_refused(cfg, model, joint, tmp_path, value):
+    with pytest.raises(ValueError, match='cannot be stored as JSON'):
+        to_json(dict(model=[value]))
+    changed = cfg.copy()
+    changed.tasks = ConfigDict(cfg.tasks, cls=dict(cfg.tasks.cls, note=value))
+    with pytest.raises(ValueError, match='cannot be stored as JSON'):
+        pack_joint(tmp_path / 'a.safetensors', changed, model, joint)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_in_it_is_executed(path, monkeypatch):
+    """A length, JSON, and the bytes of the tensors; no pickle is written or read."""
+    content = path.read_bytes()
+    header, start = header_of(content)
+    assert set(header.pop('__metadata__')) == {'format', 'version', 'manifest', 'manifest_sha256'}
+    ends = sorted(entry['data_offsets'] for entry in header.values())
+    assert ends[0][0] == 0 and len(content) == start + ends[-1][1]
+    assert all(end == following for (_, end), (following, _) in zip(ends, ends[1:]))
+
+    def refuse(*args, **kwargs):
+        raise AssertionError('pickle')
+
+    for module, name in ((pickle, 'load'), (pickle, 'loads'), (torch, 'load')):
+        monkeypatch.setattr(module, name, refuse)
+    monkeypatch.setattr(pickle, 'Unpickler', refuse)
+    for task in TASKS:
+        Deposit(path).load_task(task)
+
+
+def test_a_crash_while_writing_leaves_the_old_file(cfg, model, joint, tmp_path, monkeypatch):
+    target, save = tmp_path / 'folder' / 'a.safetensors', pack_module.save_file
+    seen = []
+
+    def crash(tensors, filename, metadata):
+        seen.append(filename)
+        save(tensors, filename, metadata)
+        os.truncate(filename, 1000)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pack_module, 'save_file', crash)
+    with pytest.raises(KeyboardInterrupt):
+        pack_joint(target, cfg, model, joint)
+    assert not list(target.parent.iterdir())
+    monkeypatch.setattr(pack_module, 'save_file', save)
+    pack_joint(target, cfg, model, joint)
+    before = target.read_bytes()
+    monkeypatch.setattr(pack_module, 'save_file', crash)
+    with pytest.raises(KeyboardInterrupt):
+        pack_joint(target, cfg, model, random_joint(model, random.Random(9)))
+    assert target.read_bytes() == before
+    assert [path.name for path in target.parent.iterdir()] == ['a.safetensors']
+    assert target not in map(type(target), seen)
+
+
+def test_same_subnets_give_the_same_file(cfg, model, joint, path, tmp_path):
+    again = tmp_path / 'again.safetensors'
+    pack_joint(again, cfg, model, joint)
+    headers = [header_of(file.read_bytes()) for file in (again, path)]
+    assert headers[0] == headers[1]
+    start = headers[0][1]
+    assert again.read_bytes()[start:] == path.read_bytes()[start:]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda specs: specs.pop('det'), "joint spec: task 'det' is missing"),
+        (
+            lambda specs: specs.update(pose=specs['det']),
+            "joint spec: unknown task 'pose', expected",
+        ),
+        (
+            lambda specs: specs['seg']['stages'][0].update(embed_dim=20),
+            r"task 'seg': architecture, stage 0, embed_dim: 20 is not one of \(16, 24\)",
+        ),
+    ],
+    ids=['missing task', 'unknown task', 'outside the space'],
+)
+def test_joint_specs_that_are_refused(cfg, model, joint, tmp_path, change, message):
+    specs = joint.to_dict()
+    change(specs)
+    with pytest.raises(ValueError, match=message):
+        pack_joint(tmp_path / 'a.safetensors', cfg, model, JointSpec.from_dict(specs))
+    assert not list(tmp_path.iterdir())
+
+
+def test_absent_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='deposit .*absent.safetensors is not there'):
+        Deposit(tmp_path / 'absent.safetensors')
+
+
+@pytest.mark.parametrize('share', [0.0, 0.001, 0.2, 0.5, 0.99, 0.99999])
+def test_file_that_is_cut_short_is_refused(path, tmp_path, share):
+    content = path.read_bytes()
+    cut = tmp_path / 'cut.safetensors'
+    cut.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ValueError, match='cut.safetensors is cut short or no deposit'):
+        Deposit(cut)
+
+
+def test_a_flipped_bit_in_any_tensor_is_named(path, tmp_path):
+    """By every task that needs the tensor."""
+    content = path.read_bytes()
+    header, start = header_of(content)
+    header.pop('__metadata__')
+    altered, rng = tmp_path / 'altered.safetensors', random.Random(0)
+    for name in rng.sample(sorted(header), 15):
+        first, last = header[name]['data_offsets']
+        changed = bytearray(content)
+        changed[start + rng.randrange(first, last)] ^= 1 << rng.randrange(8)
+        altered.write_bytes(changed)
+        refusals = []
+        for task in TASKS:
+            try:
+                Deposit(altered).load_task(task)
+            except ValueError as error:
+                refusals.append(str(error))
+        assert refusals, name
+        assert set(refusals) == {
+            f'deposit {altered} was altered: {name!r} does not match its checksum'
+        }
+
+
+def test_a_flipped_bit_in_front_is_found_or_harmless(path, tmp_path):
+    content, expected = path.read_bytes(), Deposit(path)
+    _, start = header_of(content)
+    states = {task: dict(expected.load_task(task).state_dict()) for task in TASKS}
+    altered, rng, refused = tmp_path / 'altered.safetensors', random.Random(0), 0
+    for _ in range(40):
+        changed = bytearray(content)
+        changed[rng.randrange(start)] ^= 1 << rng.randrange(8)
+        altered.write_bytes(changed)
+        try:
+            found = Deposit(altered)
+            loaded = {task: dict(found.load_task(task).state_dict()) for task in TASKS}
+        except ValueError as error:
+            assert str(altered) in str(error)
+            refused += 1
+        else:
+            assert found.manifest == expected.manifest
+            assert differences(loaded, states) == []
+    assert refused > 30
+
+
+def rewritten(path, target, change):
+    """The same tensors with other metadata."""
+    content = path.read_bytes()
+    metadata = header_of(content)[0]['__metadata__']
+    save_file(load_file(path), target, change(metadata) or metadata)
+    return target
+
+
+def test_altered_manifest_is_refused(path, tmp_path):
+    def change(metadata):
+        metadata['manifest'] = metadata['manifest'].replace('"avg_featmap"', '"cls_token"')
+
+    target = rewritten(path, tmp_path / 'a.safetensors', change)
+    with pytest.raises(ValueError, match="was altered: 'manifest' does not match its checksum"):
+        Deposit(target)
+
+
+@pytest.mark.parametrize('version', ['2', '10', '0', ''])
+def test_another_version_is_refused(path, tmp_path, version):
+    target = rewritten(path, tmp_path / 'a.safetensors', lambda m: m.update(version=version))
+    with pytest.raises(ValueError, match=rf'a.safetensors has version {version}, this reads 1'):
+        Deposit(target)
+
+
+def test_what_is_no_deposit_is_refused(path, tmp_path):
+    other = tmp_path / 'other.safetensors'
+    save_file(dict(weight=torch.ones(2)), other)
+    with pytest.raises(ValueError, match='other.safetensors is no deposit'):
+        Deposit(other)
+    save_file(dict(weight=torch.ones(2)), other, dict(format='pt'))
+    with pytest.raises(ValueError, match='other.safetensors is no deposit'):
+        Deposit(other)
+    torch.save(dict(weight=torch.ones(2)), other)
+    with pytest.raises(ValueError, match='other.safetensors is cut short or no deposit'):
+        Deposit(other)
+    other.write_bytes(random.Random(0).randbytes(5000))
+    with pytest.raises(ValueError, match='other.safetensors is cut short or no deposit'):
+        Deposit(other)
+
+
+def test_unknown_task_is_named(path):
+    with pytest.raises(ValueError, match=r"no task 'pose', it has \['cls', 'det', 'seg'\]"):
+        Deposit(path).load_task('pose')
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['backbone/norm.weight', 'head/cls/head.fc.bias', 'mask/cls/blocks.0.attn.qkv'],
+)
+def test_tensor_that_is_missing_is_named(path, tmp_path, name):
+    tensors = load_file(path)
+    assert tensors.pop(name) is not None
+    manifest = Deposit(path).manifest
+    save_file(tensors, tmp_path / 'a.safetensors', encode(manifest))
+    with pytest.raises(ValueError, match=f"'{name.replace('head/cls/', '')}'"):
+        Deposit(tmp_path / 'a.safetensors').load_task('cls')
+
+
+def test_tensor_of_another_length_is_named(path, tmp_path):
+    """A whole file whose parts do not belong together."""
+    tensors, manifest = load_file(path), Deposit(path).manifest
+    name = 'backbone/blocks.0.mlp.fc1.weight'
+    tensors[name] = tensors[name][:-1].clone()
+    manifest['sha256'][name] = tensor_hash(tensors[name])
+    save_file(tensors, tmp_path / 'a.safetensors', encode(manifest))
+    with pytest.raises(ValueError, match="'blocks.0.mlp.fc1.weight' has .* elements, not"):
+        Deposit(tmp_path / 'a.safetensors').load_task('cls')

@@ -1,0 +1,117 @@
+"""Every task is evaluated with its upstream evaluator, under its own names."""
+
+import json
+
+import pytest
+from helpers import TASKS, build_runner, call_tool, joint_config, only, write_config
+
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import MultiTaskModel
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The (task, architecture) of every batch that is predicted."""
+    calls, predict = [], MultiTaskModel.predict
+
+    def recording(self, task, spec, batch):
+        calls.append((task, spec))
+        return predict(self, task, spec, batch)
+
+    monkeypatch.setattr(MultiTaskModel, 'predict', recording)
+    return calls
+
+
+def test_metrics_are_named_by_task(data, tmp_path, seen):
+    weights = {'tasks.det.score_weight': 2.0, 'tasks.seg.score_weight': 0.5}
+    runner = build_runner(joint_config(data, changes=weights), tmp_path)
+    metrics = runner.val()
+    expected = {'cls/accuracy/top1', 'det/coco/bbox_mAP', 'det/coco/segm_mAP', 'seg/mIoU'}
+    assert expected | {'s_score', 'det/coco/bbox_mAP_50', 'seg/aAcc'} <= set(metrics)
+    assert {name.split('/')[0] for name in metrics} == {*TASKS, 's_score'}
+    s_score = metrics['cls/accuracy/top1'] + 0.5 * metrics['seg/mIoU']
+    s_score += 2 * 100 * metrics['det/coco/bbox_mAP']
+    assert metrics['s_score'] == pytest.approx(s_score)
+    # Ten images each, in batches of five, by the largest architecture.
+    assert seen == [(task, runner.model.backbone.space.largest()) for task in TASKS for _ in 'ab']
+
+
+def test_training_validates_when_it_is_due(data, tmp_path, monkeypatch):
+    changes = {'train_cfg.max_iters': 5, 'train_cfg.val_interval': 2, 'train_cfg.val_begin': 3}
+    cfg = joint_config(data, changes=changes)
+    cfg.default_hooks.checkpoint.update(save_best='s_score', rule='greater')
+    runner = build_runner(only(cfg, 'cls'), tmp_path)
+    reported = []
+    hook = runner.call_hook
+
+    def call_hook(name, **kwargs):
+        if name == 'after_val_epoch':
+            reported.append((runner.iter, kwargs['metrics']))
+        hook(name, **kwargs)
+
+    monkeypatch.setattr(runner, 'call_hook', call_hook)
+    runner.train()
+    assert [iteration for iteration, _ in reported] == [4, 5]
+    assert all(set(m) == {'s_score', 'cls/accuracy/top1'} for _, m in reported)
+    assert len(list(tmp_path.glob('best_s_score_iter_*.pth'))) == 1
+
+
+def test_a_joint_spec_says_what_is_evaluated(data, tmp_path, seen):
+    cfg = joint_config(data)
+    space = build_runner(cfg, tmp_path).model.backbone.space
+    joint = JointSpec(dict(zip(TASKS, (space.smallest(), space.largest(0), space.smallest(0)))))
+    cfg.val_cfg.joint_spec = joint.to_dict()
+    build_runner(cfg, tmp_path).val()
+    assert set(seen) == set(joint.items())
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda d: d.pop('seg'), "joint spec: task 'seg' is missing"),
+        (lambda d: d.update(pose=d['cls']), "joint spec: unknown task 'pose', expected"),
+        (
+            lambda d: d['det']['stages'][0].update(embed_dim=20),
+            r"task 'det': architecture, stage 0, embed_dim: 20 is not one of \(16, 24\)",
+        ),
+        (
+            lambda d: d['det']['stages'][0].update(attn_share_ratio=1.5),
+            r'share ratio 1.5 is outside \[0, 1\]',
+        ),
+    ],
+    ids=['missing task', 'unknown task', 'outside the space', 'share ratio'],
+)
+def test_joint_specs_that_are_refused(data, tmp_path, seen, change, message):
+    cfg = joint_config(data)
+    space = build_runner(cfg, tmp_path).model.backbone.space
+    joint = JointSpec(dict.fromkeys(TASKS, space.largest())).to_dict()
+    change(joint)
+    cfg.val_cfg.joint_spec = joint
+    with pytest.raises(ValueError, match=message):
+        build_runner(cfg, tmp_path).val()
+    assert not seen
+
+
+def test_metric_that_the_evaluator_does_not_give_is_named(data, tmp_path):
+    cfg = only(joint_config(data, changes={'tasks.cls.score': 'accuracy/top5'}), 'cls')
+    message = r"task 'cls': its evaluator gives no metric 'accuracy/top5', but \['accuracy/top1'\]"
+    with pytest.raises(ValueError, match=message):
+        build_runner(cfg, tmp_path).val()
+
+
+def test_test_tool_evaluates_what_a_search_chose(data, tmp_path, seen, monkeypatch):
+    """tools/test.py, with the largest architectures and with a joint spec."""
+    cfg = joint_config(data, changes={'train_cfg.max_iters': 1})
+    runner = build_runner(cfg, tmp_path / 'train')
+    runner.train()
+    path = write_config(cfg, tmp_path / 'mine.py')
+    arguments = [path, tmp_path / 'train' / 'iter_1.pth', '--work-dir', tmp_path / 'test']
+    space = runner.model.backbone.space
+    seen.clear()
+    call_tool(monkeypatch, 'test', *arguments)
+    assert set(seen) == {(task, space.largest()) for task in TASKS}
+    joint = JointSpec(dict.fromkeys(TASKS, space.smallest()))
+    (tmp_path / 'joint_spec.json').write_text(json.dumps(dict(joint_spec=joint.to_dict())))
+    seen.clear()
+    call_tool(monkeypatch, 'test', *arguments, '--joint-spec', tmp_path / 'joint_spec.json')
+    assert set(seen) == set(joint.items())
