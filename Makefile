@@ -14,7 +14,7 @@ help: ## say what there is
 		| while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 setup: ## make .venv and install the pinned stack (once several minutes, then nothing)
-	@$(PYTHON) tools/setup_env.py --venv $(VENV) --python $(PYTHON)
+	@$(PYTHON) tools/setup_env --venv $(VENV) --python $(PYTHON)
 
 demo: setup ## train, search and deposit one model for three tasks on the bundled images
 	$(BIN)/python tools/demo.py

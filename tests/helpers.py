@@ -364,11 +364,10 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 def run_tool(name: str, *args: str | Path, cwd: Path) -> subprocess.CompletedProcess:
     """Runs ``tools/<name>.py`` as a process of its own."""
     command = [sys.executable, '-c', _QUICK, ROOT / 'tools' / f'{name}.py', *args]
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
     return subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env=environment,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
         timeout=300,

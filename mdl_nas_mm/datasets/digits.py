@@ -3,10 +3,10 @@
 1,797 handwritten digits and two photographs become three domains that differ
 in canvas, background, contrast and scale::
 
-    cls/{train,search,val}/<class>/*.png              light on plain dark, 32 x 32
-    det/images/{train,search,val}/*.png               coloured on photographs, 64 x 64
+    cls/{train,search,val}/<class>/*.png              light on plain dark, 20 x 20
+    det/images/{train,search,val}/*.png               coloured on photographs, 48 x 48
     det/annotations/{train,search,val}.json           COCO instances with masks
-    seg/images/{training,search,validation}/*.png     dark on bright texture, 48 x 48
+    seg/images/{training,search,validation}/*.png     dark on bright texture, 32 x 32
     seg/annotations/{training,search,validation}/*.png
     sources.json     which source digits every image shows
     manifest.json    version, seed, scale, number of images
@@ -33,12 +33,12 @@ from .formats import (
     write_label_maps,
 )
 
-VERSION = 1
+VERSION = 2
 DOMAINS = ('cls', 'det', 'seg')
 SPLITS = ('train', 'search', 'val')
 SPLIT_DIGITS = dict(train=1200, search=250, val=347)
 IMAGES = dict(
-    cls=dict(train=2400, search=250, val=347),
+    cls=dict(train=4800, search=250, val=347),
     det=dict(train=1200, search=100, val=150),
     seg=dict(train=1600, search=80, val=120),
 )

@@ -20,7 +20,7 @@ PALETTE = (
     (210, 245, 60),
     (250, 190, 212),
 )
-_SCALE = 3
+_TILE = 144
 _SPLIT_FOLDERS = dict(cls='cls/train', det='det/images/train', seg='seg/images/training')
 
 
@@ -59,12 +59,17 @@ def draw_contact_sheet(
 
 def _plain(file: Path) -> Image.Image:
     image = Image.open(file).convert('RGB')
-    return image.resize((image.width * _SCALE, image.height * _SCALE), Image.Resampling.NEAREST)
+    times = _enlargement(image)
+    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+
+
+def _enlargement(image: Image.Image) -> int:
+    return max(_TILE // image.width, 1)
 
 
 def _with_labels(file: Path) -> Image.Image:
     image = _plain(file)
-    labels = np.asarray(Image.open(str(file).replace('/images/', '/annotations/')))
+    labels = np.asarray(Image.open(file.parents[2] / 'annotations' / file.parent.name / file.name))
     coloured = Image.fromarray(np.array(PALETTE, dtype=np.uint8)[labels])
     both = Image.new('RGB', (image.width, 2 * image.height))
     both.paste(image, (0, 0))
@@ -84,9 +89,10 @@ def _with_boxes(root: Path) -> Callable[[Path], Image.Image]:
 
     def draw(file: Path) -> Image.Image:
         image = _plain(file)
+        times = _enlargement(Image.open(file))
         pen = ImageDraw.Draw(image)
         for box, name in by_name[file.name]:
-            left, top, width, height = (value * _SCALE for value in box)
+            left, top, width, height = (value * times for value in box)
             pen.rectangle((left, top, left + width - 1, top + height - 1), outline='white')
             pen.text((left + 3, top + 1), name, fill='white')
         return image

@@ -1,9 +1,11 @@
 """The search for the best joint spec under a budget."""
 
+from .budget import smallest_total
 from .evaluator import SupernetEvaluator
-from .evolution import EvolutionSettings, SearchResult, search, smallest_total
+from .evolution import SearchResult, search
 from .history import History
 from .run import check_search, parse_budget, run_search
+from .settings import EvolutionSettings
 
 __all__ = [
     'EvolutionSettings',

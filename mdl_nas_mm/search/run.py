@@ -20,9 +20,11 @@ from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.files import sha256_of, written_whole
 from mdl_nas_mm.utils.jsonable import to_json
 
+from .budget import check_budget
 from .evaluator import SupernetEvaluator
-from .evolution import EvolutionSettings, SearchResult, check_budget, search
+from .evolution import SearchResult, search
 from .history import History
+from .settings import EvolutionSettings
 
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9}
 

@@ -1,0 +1,99 @@
+"""The smallest joint spec, and budgets that it does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+from mdl_nas_mm.spec import BlockSpec, JointSpec, Ledger, SearchSpace, StageSpec, SubnetSpec
+from mdl_nas_mm.spec.space import BlockSpace
+
+
+def check_budget(
+    budget: int, space: SearchSpace, ledger: Ledger, tasks: Sequence[str], with_heads: bool = True
+) -> None:
+    """Raises ValueError, naming the smallest possible total, for a budget below it."""
+    _, least = smallest_total(space, ledger, tasks, with_heads)
+    if budget < least:
+        raise ValueError(
+            f'search: the budget of {budget:,} parameters is below the smallest possible total, '
+            f'{least:,}'
+        )
+
+
+def smallest_total(
+    space: SearchSpace, ledger: Ledger, tasks: Sequence[str], with_heads: bool = True
+) -> tuple[JointSpec, int]:
+    """The joint spec of the fewest parameters, and how many those are.
+
+    It is exact, for every policy and every mix of them:
+
+    1. One architecture for all K tasks is enough. Let P_k be the elements that task k uses and
+       S_k the shared ones among them. The union of all S_k is at least as large as their mean,
+       so total = |union S_k| + sum |P_k - S_k| >= mean over k of (|S_k| + K |P_k - S_k|), and
+       term k of this mean is the total if every task takes the architecture of task k.
+    2. That architecture has the smallest sizes. At a fixed share ratio one more channel adds one
+       row to P and at most one to S, so K |P| - (K - 1) |S|, which is the total, grows with
+       every channel, column and block.
+    3. Its share ratios are found by counting, block by block, as blocks add up independently.
+       Neither extreme is always best: a higher ratio shares more under the sequential policy,
+       but less under the mask policy with a score threshold, and both may rule one block.
+
+    Heads only add a constant.
+    """
+    joint = _cut(floor_spec(space, ledger, tasks), space, tasks)
+    return joint, count_total(ledger, joint, with_heads)
+
+
+def floor_spec(space: SearchSpace, ledger: Ledger, tasks: Sequence[str]) -> SubnetSpec:
+    """The smallest sizes at the largest depth, with the ratios that make the total smallest."""
+    stages = []
+    for stage in space.stages:
+        blocks = tuple(block.extreme(0, -1) for block in stage.blocks)
+        stages.append(StageSpec(stage.embed_dim[0], blocks))
+    floor = SubnetSpec(tuple(stages))
+    for i, stage in enumerate(space.stages):
+        for j, choices in enumerate(stage.blocks):
+            options = []
+            for attn, ffn in _ratios(choices):
+                block = replace(
+                    floor.stages[i].blocks[j], attn_share_ratio=attn, ffn_share_ratio=ffn
+                )
+                options.append(_with_block(floor, i, j, block))
+            floor = min(options, key=lambda spec: count_total(ledger, _same(spec, tasks)))
+    return floor
+
+
+def _ratios(block: BlockSpace) -> list[tuple[float, float]]:
+    """Every (attention, feed-forward) pair of share ratios that a block may have."""
+    if block.ffn_share_ratio is None:
+        return [(ratio, ratio) for ratio in block.attn_share_ratio]
+    return list(product(block.attn_share_ratio, block.ffn_share_ratio))
+
+
+def _with_block(spec: SubnetSpec, i: int, j: int, block: BlockSpec) -> SubnetSpec:
+    """The spec with block ``j`` of stage ``i`` exchanged."""
+    stages = list(spec.stages)
+    blocks = stages[i].blocks
+    stages[i] = replace(stages[i], blocks=(*blocks[:j], block, *blocks[j + 1 :]))
+    return SubnetSpec(tuple(stages))
+
+
+def _cut(floor: SubnetSpec, space: SearchSpace, tasks: Sequence[str]) -> JointSpec:
+    """The floor at the smallest depth, for every task."""
+    stages = [
+        replace(stage, blocks=stage.blocks[: choices.depth[0]])
+        for stage, choices in zip(floor.stages, space.stages, strict=True)
+    ]
+    return _same(SubnetSpec(tuple(stages)), tasks)
+
+
+def _same(spec: SubnetSpec, tasks: Sequence[str]) -> JointSpec:
+    return JointSpec({task: spec for task in tasks})
+
+
+def count_total(ledger: Ledger, joint: JointSpec, with_heads: bool = True) -> int:
+    """What a budget counts of a joint spec, with or without what lies outside the backbones."""
+    counts = ledger.count(joint)
+    return counts.total if with_heads else counts.backbone_total

@@ -1,0 +1,46 @@
+"""How an evolution goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EvolutionSettings:
+    """How the evolution goes; the defaults are the paper's (Appendix E).
+
+    Attributes:
+        population: new candidates a generation.
+        generations: generations, the first random one included.
+        parents: how many of the best candidates so far have children.
+        crossovers: children a generation from two parents each.
+        mutations: children a generation from one parent each. What crossovers and mutations
+            leave of the population is drawn at random.
+        block_prob: probability that a mutation draws a block anew (P_m).
+        stage_prob: probability that a mutation draws a stage's depth, or its width, anew.
+    """
+
+    population: int = 50
+    generations: int = 20
+    parents: int = 10
+    crossovers: int = 25
+    mutations: int = 25
+    block_prob: float = 0.1
+    stage_prob: float = 0.4
+
+    def __post_init__(self) -> None:
+        for key in ('population', 'generations', 'parents'):
+            if getattr(self, key) < 1:
+                raise ValueError(f'search: {key} is {getattr(self, key)}, expected at least 1')
+        for key in ('crossovers', 'mutations'):
+            if getattr(self, key) < 0:
+                raise ValueError(f'search: {key} is {getattr(self, key)}, expected at least 0')
+        for key in ('block_prob', 'stage_prob'):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ValueError(f'search: {key} is {getattr(self, key)}, expected 0 to 1')
+        children = self.crossovers + self.mutations
+        if children > self.population:
+            raise ValueError(
+                f'search: {self.crossovers} crossovers and {self.mutations} mutations are more '
+                f'than the population of {self.population}'
+            )

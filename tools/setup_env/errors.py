@@ -1,0 +1,5 @@
+"""What ends the set-up with a message instead of a traceback."""
+
+
+class SetupError(Exception):
+    """Something that the user has to put right; the message says what and how."""
