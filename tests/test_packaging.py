@@ -1,6 +1,6 @@
 """What `pip install .` brings, and the parts of the set-up that need no network."""
 
-import importlib.util
+import importlib
 import io
 import os
 import shutil
@@ -15,16 +15,19 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml', 'configs')
 
 
-def load(path: Path):
-    """Import a file that lies outside the package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+def load(folder: Path, *names: str):
+    """Import modules of a folder that lies outside the package."""
+    sys.path.insert(0, str(folder))
+    try:
+        return [importlib.import_module(name) for name in names]
+    finally:
+        sys.path.remove(str(folder))
 
 
-setup_env = load(ROOT / 'tools' / 'setup_env.py')
+SETUP_ENV = ROOT / 'tools' / 'setup_env'
+environment, errors, machine, pins, progress, stamp = load(
+    SETUP_ENV, 'environment', 'errors', 'machine', 'pins', 'progress', 'stamp'
+)
 
 
 @pytest.fixture(scope='module')
@@ -87,23 +90,23 @@ def test_config_names_are_unique():
     ],
 )
 def test_progress_of_a_line(line, expected):
-    assert setup_env.parse_progress(line) == expected
+    assert progress.parse_progress(line) == expected
 
 
 def test_progress_bar_shows_time_left():
-    line = setup_env.show(setup_env.Progress('compiling', 39, 78), elapsed=130, counted=100)
+    line = progress.show(progress.Progress('compiling', 39, 78), elapsed=130, counted=100)
     assert '[############............]  50%' in line
     assert line.endswith('2:10, about 1:40 left')
-    silent = setup_env.show(setup_env.Progress('collecting torch'), elapsed=61, counted=61)
+    silent = progress.show(progress.Progress('collecting torch'), elapsed=61, counted=61)
     assert silent == 'collecting torch, 1:01'
 
 
 def test_a_silent_build_is_seen_to_be_alive(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(setup_env.time, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
     stream = io.StringIO()
-    reporter = setup_env.Reporter(stream)
-    reporter.update(setup_env.Progress('compiling', 1, 4))
+    reporter = progress.Reporter(stream)
+    reporter.update(progress.Progress('compiling', 1, 4))
     for now[0] in range(1, 46):
         reporter.update(None)
     lines = stream.getvalue().splitlines()
@@ -114,44 +117,54 @@ def test_a_silent_build_is_seen_to_be_alive(monkeypatch):
 def test_pins_are_read_for_the_python_at_hand():
     text = 'A_b==1.0  # why\n\n# note\nc==2 ; python_version >= "3.11"\n'
     text += 'c==1 ; python_version < "3.11"\n'
-    assert setup_env.read_pins(text, 10) == {'a-b': '1.0', 'c': '1'}
-    assert setup_env.read_pins(text, 12) == {'a-b': '1.0', 'c': '2'}
-    with pytest.raises(setup_env.SetupError, match='torch>=2'):
-        setup_env.read_pins('torch>=2', 11)
+    assert pins.read_pins(text, 10) == {'a-b': '1.0', 'c': '1'}
+    assert pins.read_pins(text, 12) == {'a-b': '1.0', 'c': '2'}
+    with pytest.raises(errors.SetupError, match='torch>=2'):
+        pins.read_pins('torch>=2', 11)
 
 
 @pytest.mark.parametrize('minor', [10, 11, 12])
 def test_everything_that_is_installed_is_pinned(minor):
-    pins = setup_env.read_pins(setup_env.PINS.read_text(), minor)
-    groups = [getattr(setup_env, name) for name in ('BUILD_TOOLS', 'TORCH', 'MM_LIBS')]
-    groups += [setup_env.RUNTIME, setup_env.DEVELOPMENT, ('onedl-mmcv', 'xtcocotools', 'mmpose')]
-    assert {name for group in groups for name in group} <= set(pins)
-    assert pins['opencv-python'] == pins['opencv-python-headless']
+    pinned = pins.read_pins(pins.PINS.read_text(), minor)
+    groups = [getattr(pins, name) for name in ('BUILD_TOOLS', 'TORCH', 'MM_LIBS')]
+    groups += [pins.RUNTIME, pins.DEVELOPMENT, ('onedl-mmcv', 'xtcocotools', 'mmpose')]
+    assert {name for group in groups for name in group} <= set(pinned)
+    assert pinned['opencv-python'] == pinned['opencv-python-headless']
 
 
 def test_unusable_python_is_refused_in_one_line(tmp_path):
-    with pytest.raises(setup_env.SetupError, match='does not run'):
-        setup_env.check_machine(str(tmp_path / 'python3.11'))
+    with pytest.raises(errors.SetupError, match='does not run'):
+        machine.check_machine(str(tmp_path / 'python3.11'))
     old = tmp_path / 'python3.8'
     old.write_text('#!/bin/sh\necho 3 8 1 1\n')
     old.chmod(0o755)
-    with pytest.raises(setup_env.SetupError, match='is Python 3.8; .* 3.10 to 3.12'):
-        setup_env.check_machine(str(old))
+    with pytest.raises(errors.SetupError, match='is Python 3.8; .* 3.10 to 3.12'):
+        machine.check_machine(str(old))
 
 
 def test_missing_compiler_is_said_before_anything_long(monkeypatch):
-    monkeypatch.setattr(setup_env.shutil, 'which', lambda name: None)
-    with pytest.raises(setup_env.SetupError, match=r'no C\+\+ compiler'):
-        setup_env.check_machine(sys.executable)
+    monkeypatch.setattr(machine.shutil, 'which', lambda name: None)
+    with pytest.raises(errors.SetupError, match=r'no C\+\+ compiler'):
+        machine.check_machine(sys.executable)
 
 
 def test_failing_command_is_logged(tmp_path, capsys):
-    env = setup_env.Environment(tmp_path / 'venv')
+    env = environment.Environment(tmp_path / 'venv')
     command = [sys.executable, '-c', 'print("[1/2] c++"); print("why it failed"); exit(3)']
-    assert env.run(command, setup_env.Reporter(io.StringIO()), {}) == 3
+    assert env.run(command, progress.Reporter(io.StringIO()), {}) == 3
     env.print_log_end()
     assert 'why it failed' in capsys.readouterr().out
     assert env.version() is None and env.missing(['torch']) == ['torch']
+
+
+def test_setup_starts_with_the_standard_library_alone():
+    command = [sys.executable, '-S', '-I', SETUP_ENV, '--help']
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert out.startswith('usage: setup_env ')
+
+
+def test_stamp_covers_every_module_of_the_setup():
+    assert set(SETUP_ENV.glob('*.py')) <= set(stamp.STAMPED)
 
 
 @pytest.mark.skipif(shutil.which('make') is None, reason='make is not installed')

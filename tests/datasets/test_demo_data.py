@@ -102,7 +102,7 @@ def test_full_size_uses_every_digit_and_keeps_the_splits_apart(tmp_path, monkeyp
             assert shown <= set(splits[split])
             if domain == 'cls':
                 assert shown == set(splits[split])
-    assert len(sources) <= 6500
+    assert len(sources) <= 9000
 
 
 def test_labels_are_those_of_the_source_digits(root):

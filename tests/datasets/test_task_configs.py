@@ -70,6 +70,8 @@ def test_upstream_data_sets_read_the_files(task, loader, root):
 @pytest.mark.parametrize('task', READERS)
 def test_stock_model_takes_a_step_and_is_evaluated(task, root):
     config = load(task, root)
+    if task == 'det':  # the metric gives no score where nothing is found
+        config.model.test_cfg.rcnn.score_thr = 0.0
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(config.default_scope):
         model = MODELS.build(config.model)
@@ -83,7 +85,8 @@ def test_stock_model_takes_a_step_and_is_evaluated(task, root):
         evaluator.dataset_meta = val.dataset.metainfo
         model.eval()
         for batch in val:
-            evaluator.process(model.val_step(batch), batch)
+            with torch.no_grad():
+                evaluator.process(model.val_step(batch), batch)
         scores = evaluator.evaluate(len(val.dataset))
     assert torch.isfinite(loss)
     assert model.backbone.patch_embed.projection.weight.grad.abs().sum() > 0

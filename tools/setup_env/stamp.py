@@ -9,8 +9,8 @@ from environment import Environment
 from installs import headless_wins
 from pins import BUILD_TOOLS, DEVELOPMENT, MM_LIBS, OPENCV, PINS, ROOT, RUNTIME, TORCH
 
-# What decides whether an environment is up to date.
 MODULES = sorted(Path(__file__).resolve().parent.glob('*.py'))
+# What decides whether an environment is up to date.
 STAMPED = (PINS, *MODULES, ROOT / 'setup.py', ROOT / 'pyproject.toml')
 
 
