@@ -29,7 +29,7 @@ tasks = dict(
     ),
 )
 load_from = 'work_dirs/demo_pretrain/iter_300.pth'
-max_iters = 450
+max_iters = 600
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),

@@ -12,6 +12,7 @@ matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from mmengine.structures import BaseDataElement
@@ -29,7 +30,7 @@ COLOURS = plt.get_cmap('tab10').colors
 def draw_answers(
     deposit: str | Path, path: str | Path, images: int = 8, score_thr: float = 0.5
 ) -> None:
-    """Draws, for every task, the first validation images with the deposited task's answers.
+    """Draws, for every task, images of the whole validation split with the deposited answers.
 
     Args:
         path: PNG to write.
@@ -38,21 +39,24 @@ def draw_answers(
     """
     tasks = Deposit(deposit).tasks
     figure, rows = plt.subplots(
-        len(tasks), images, figsize=(1.5 * images, 1.7 * len(tasks)), squeeze=False
+        len(tasks), images, figsize=(1.5 * images, 1.8 * len(tasks)), squeeze=False
     )
     for row, (task, info) in zip(rows, tasks.items()):
         with quiet():
             loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
             model = load_task(deposit, task)
-            batches = (model.val_step(batch) for batch in loader)
-            samples = list(itertools.islice(itertools.chain.from_iterable(batches), images))
+            every = max(len(loader.dataset) // images, 1)
+            with torch.no_grad():
+                batches = (model.val_step(batch) for batch in loader)
+                answers = itertools.chain.from_iterable(batches)
+                samples = list(itertools.islice(answers, 0, None, every))[:images]
         classes = getattr(loader.dataset, 'metainfo', {}).get('classes', ())
         for axes, sample in itertools.zip_longest(row, samples):
             axes.set_axis_off()
             if sample is not None:
                 _draw(axes, sample, classes, score_thr)
         row[0].set_title(task, loc='left', fontweight='bold')
-    figure.tight_layout(pad=0.3)
+    figure.tight_layout(pad=0.3, h_pad=0.8)
     with written_whole(path) as temporary:
         figure.savefig(temporary, format='png', dpi=120)
     plt.close(figure)

@@ -37,7 +37,7 @@ def draw_architectures(joint: JointSpec, counts: Counts, path: str | Path) -> No
             axis.bar(places, [value(block) for block in blocks], width, label=task)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel('block')
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc='lower left')
     _draw_sizes(axes[-1], joint, counts)
     figure.tight_layout()
     with written_whole(path) as temporary:
