@@ -23,10 +23,10 @@ lint: setup ## ruff check and format, through pre-commit
 	PATH="$(BIN):$$PATH" $(BIN)/pre-commit run --all-files
 
 test: lint ## lint and all tests but those marked slow
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
 
 test-all: lint ## lint and all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 doctor: ## say whether this environment can run the suite
 	@if [ -x $(BIN)/python ]; then $(BIN)/python tools/doctor.py $(ARGS); \

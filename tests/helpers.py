@@ -75,9 +75,12 @@ def quick_mmengine() -> Iterator[None]:
     """Leaves out what takes a runner seconds and no test needs; restores the default scope.
 
     That is laying out the config as neat source code, which each checkpoint holds, asking
-    compilers for their versions, and looking for garbage among all modules with each data set.
+    compilers for their versions, looking for garbage among all modules with each data set, and
+    several threads for so small models.
     """
     scopes = dict(DefaultScope._instance_dict)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
@@ -85,6 +88,7 @@ def quick_mmengine() -> Iterator[None]:
         patch.setattr(mmengine.runner.runner, 'collect_env', dict)
         yield
     gc.unfreeze()
+    torch.set_num_threads(threads)
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(scopes)
 
@@ -349,29 +353,33 @@ def differences(first, second, where: str = '') -> list[str]:
     return [] if first == second else [where]
 
 
-# What takes a tool seconds and no test needs; see ``quick_mmengine``.
+# What takes a process seconds and no test needs; see ``quick_mmengine``.
 _QUICK = """
 import gc, runpy, sys
-import mmengine.runner.runner, yapf.yapflib.yapf_api
+import mmengine.runner.runner, torch, yapf.yapflib.yapf_api
 yapf.yapflib.yapf_api.FormatCode = lambda text, **_: (text, True)
 mmengine.runner.runner.collect_env = dict
+torch.set_num_threads(1)
 gc.freeze()
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name='__main__')
 """
 
 
-def run_tool(name: str, *args: str | Path, cwd: Path) -> subprocess.CompletedProcess:
-    """Runs ``tools/<name>.py`` as a process of its own."""
-    command = [sys.executable, '-c', _QUICK, ROOT / 'tools' / f'{name}.py', *args]
+def run_python(code: str, *args: str | Path, cwd: Path) -> subprocess.CompletedProcess:
+    """Runs code as a process of its own."""
     return subprocess.run(
-        [str(part) for part in command],
+        [sys.executable, '-c', _QUICK + code, *map(str, args)],
         cwd=cwd,
         env=dict(os.environ, PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+def run_tool(name: str, *args: str | Path, cwd: Path) -> subprocess.CompletedProcess:
+    """Runs ``tools/<name>.py`` as a process of its own."""
+    code = "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    return run_python(code, ROOT / 'tools' / f'{name}.py', *args, cwd=cwd)
 
 
 def call_tool(monkeypatch, name: str, *args: str | Path) -> None:

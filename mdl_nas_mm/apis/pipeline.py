@@ -118,24 +118,27 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     Returns:
         The summary; see ``summarise``.
     """
-    # What is wrong with a later stage is said before an earlier one has run.
-    check_search(resolve_joint_config(joint))
+    # Resolved, since a stage depends on the upstream configs as well; and checked, so that what is
+    # wrong with a later stage is said before an earlier one has run.
+    pretrain, joint = resolve_joint_config(pretrain), resolve_joint_config(joint)
+    check_search(joint)
+    joint.load_from = None
     first = stages.run('pretrain', pretrain.pretty_text, lambda f: train_stage(pretrain, f))
     settings = joint.pretty_text
     joint.load_from = str(latest_checkpoint(first))
     second = stages.run('joint', settings, lambda f: train_stage(joint, f))
-    cfg, supernet = resolve_joint_config(joint), latest_checkpoint(second)
-    found = stages.run('search', '', lambda f: run_search(cfg, supernet, f) and None)
+    supernet = latest_checkpoint(second)
+    found = stages.run('search', '', lambda f: run_search(joint, supernet, f) and None)
     report = json.loads((found / 'joint_spec.json').read_text())
     spec = JointSpec.from_dict(report['joint_spec'])
     packed = stages.run(
         'deposit',
         '',
-        lambda f: save_deposit(cfg, supernet, spec, f / 'deposit.safetensors') and None,
+        lambda f: save_deposit(joint, supernet, spec, f / 'deposit.safetensors') and None,
     )
     deposit = packed / 'deposit.safetensors'
     evaluated = stages.run(
-        'evaluate', '', lambda f: _write_json(f / 'tasks.json', score(cfg, supernet, deposit))
+        'evaluate', '', lambda f: _write_json(f / 'tasks.json', score(joint, supernet, deposit))
     )
     summary = summarise(json.loads((evaluated / 'tasks.json').read_text()), deposit)
     summary['seconds'] = stages.seconds()

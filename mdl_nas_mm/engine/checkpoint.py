@@ -148,8 +148,8 @@ def load_supernet(cfg: Config, path: str | Path) -> MultiTaskModel:
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
     """The checkpoint of the most iterations in a folder, or None."""
-    found = {int(path.stem[5:]): path for path in Path(work_dir).glob('iter_*.pth')}
-    return found[max(found)] if found else None
+    paths = [path for path in Path(work_dir).glob('iter_*.pth') if path.stem[5:].isdigit()]
+    return max(paths, key=lambda path: int(path.stem[5:]), default=None)
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:

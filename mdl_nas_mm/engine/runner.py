@@ -14,7 +14,14 @@ from mdl_nas_mm.registry import RUNNERS
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.files import written_whole
 
-from .checkpoint import check_resumable, check_space, describe, load_weights, read_checkpoint
+from .checkpoint import (
+    check_resumable,
+    check_space,
+    describe,
+    latest_checkpoint,
+    load_weights,
+    read_checkpoint,
+)
 
 
 @RUNNERS.register_module()
@@ -53,6 +60,12 @@ class MultiTaskRunner(Runner):
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
+
+    def load_or_resume(self) -> None:
+        """As mmengine; but a kill may have left its note of the last checkpoint half-written."""
+        if self._resume and self._load_from is None:
+            self._load_from = latest_checkpoint(self.work_dir)
+        super().load_or_resume()
 
     def resume(self, filename: str, **kwargs) -> None:
         """Goes on from a checkpoint: weights, optimizer, schedules, log and position in the data.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os.path as osp
-from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import ModuleDict
@@ -112,8 +112,9 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
         if f'search_{key}' in task:
             search.merge_from_dict(dict(val=task[f'search_{key}']))
         resolved[f'search_{key}'] = search.val
-    for key in ('train_dataloader', 'val_dataloader', 'search_dataloader'):
-        check_data(resolved[key], f'task {name!r}, {key}')
+    for split in ('train', 'val', 'search'):
+        for key in (f'{split}_dataloader', f'{split}_evaluator'):
+            check_data(resolved.get(key), f'task {name!r}, {key}')
     return resolved
 
 
@@ -137,8 +138,8 @@ def _with_slot(merged: Config) -> ConfigDict:
     return model
 
 
-def check_data(loader: Mapping, where: str) -> None:
+def check_data(config: Any, where: str) -> None:
     """Raises FileNotFoundError, naming ``where``, for a data file or folder that is not there."""
-    for path in data_paths(loader):
+    for path in data_paths(config):
         if not osp.exists(path):
             raise FileNotFoundError(f'{where}: {path!r} is not there; check data_root')

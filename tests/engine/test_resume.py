@@ -1,11 +1,7 @@
 """Killed at any point and resumed, training ends where the uninterrupted run ends, bit for bit."""
 
 import copy
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +11,7 @@ from helpers import (
     build_runner,
     differences,
     joint_config,
+    run_python,
     run_tool,
     write_config,
 )
@@ -116,6 +113,17 @@ def test_resumed_training_ends_like_the_uninterrupted(
     assert not list(tmp_path.glob('.*'))
 
 
+def test_note_of_the_last_checkpoint_that_was_cut_short(data, uninterrupted, tmp_path):
+    """mmengine writes it beside the checkpoints; ``resume=True`` in a config needs it not."""
+    with pytest.MonkeyPatch.context() as patch:
+        kill_in(patch, 'loss', 3)
+        with pytest.raises(Killed):
+            run(training(data), tmp_path)
+    (tmp_path / 'last_checkpoint').write_text('')
+    build_runner(training(data, changes={'resume': True}), tmp_path).train()
+    assert differences(final_state(tmp_path), uninterrupted) == []
+
+
 def test_killed_again_and_again(data, uninterrupted, tmp_path):
     for where, iteration in (('loss', 2), ('save', 3), ('step', 3), ('save', 5), ('loss', 5)):
         with pytest.MonkeyPatch.context() as patch:
@@ -175,8 +183,7 @@ def test_process_killed_while_it_writes_a_checkpoint(data, uninterrupted, tmp_pa
     """SIGKILL after that share of the bytes of the second checkpoint, before it has its name."""
     code = f"""
 import os, signal, sys
-sys.path.insert(0, {str(ROOT / 'tests')!r})
-sys.path.insert(0, {str(ROOT / 'tests' / 'engine')!r})
+sys.path[:0] = {[str(ROOT / 'tests'), str(ROOT / 'tests' / 'engine')]}
 from pathlib import Path
 from mmengine.fileio.backends import LocalBackend
 from test_resume import run, training
@@ -191,9 +198,7 @@ def put(self, content, path):
 whole, LocalBackend.put = LocalBackend.put, put
 run(training(Path({str(data)!r})), Path({str(tmp_path)!r}))
 """
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    command = [sys.executable, '-c', code]
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=300)
+    done = run_python(code, cwd=tmp_path)
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
     assert [path.name for path in tmp_path.glob('iter_*')] == ['iter_2.pth']
     run(training(data), tmp_path)
@@ -225,6 +230,8 @@ def test_resume_without_a_checkpoint_starts_as_the_config_says(data, tmp_path):
 
 
 def test_latest_checkpoint_is_that_of_the_most_iterations(tmp_path):
-    for name in ('iter_9.pth', 'iter_10.pth', 'iter_2.pth', '.iter_11.pth.5.tmp', 'best_x.pth'):
+    assert latest_checkpoint(tmp_path) is None
+    for name in ('iter_9.pth', 'iter_10.pth', 'iter_2.pth', 'iter_99-0a1b2c3d.pth', 'best_x.pth'):
         (tmp_path / name).touch()
-    assert latest_checkpoint(tmp_path) == Path(tmp_path / 'iter_10.pth')
+    (tmp_path / '.iter_11.pth.5.tmp').touch()
+    assert latest_checkpoint(tmp_path) == tmp_path / 'iter_10.pth'

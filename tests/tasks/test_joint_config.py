@@ -211,6 +211,11 @@ def test_without_validation_nothing_of_it_is_left(data):
             FileNotFoundError,
             r"task 'det', search_dataloader: '.*/absent.json' is not there; check data_root",
         ),
+        (
+            {'tasks.det.val_evaluator.ann_file': '/absent.json'},
+            FileNotFoundError,
+            "task 'det', val_evaluator: '/absent.json' is not there",
+        ),
         ({'tasks.cls.scores': 'mIoU'}, ValueError, r"task 'cls': unknown key 'scores', expected"),
         ({'tasks.cls.score': None}, ValueError, r"task 'cls': 'score', .* is missing"),
         (
