@@ -39,4 +39,3 @@ search_cfg = dict(
     budget='1.55M',
     evolution=dict(population=10, generations=4, parents=4, crossovers=4, mutations=4),
 )
-default_hooks = dict(checkpoint=dict(interval=25))

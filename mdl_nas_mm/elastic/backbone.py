@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -76,13 +75,3 @@ class ElasticBackbone(BaseModule):
     def ledger(self, heads: Mapping[str, int] | None = None) -> Ledger:
         """The ledger of this backbone with its present scores."""
         return Ledger(self.layout, self.sharing, self.scores(), heads)
-
-    @torch.no_grad()
-    def inherit_specific(self) -> None:
-        """Sets every task's own weights to the shared ones, where a layer has both."""
-        for layer in self.modules():
-            if isinstance(layer, TaskParameters) and layer.policy.has_shared:
-                for name in layer.names:
-                    shared, *own = layer.all_of(name)
-                    for parameter in own:
-                        parameter.copy_(shared)

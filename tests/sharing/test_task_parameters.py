@@ -1,10 +1,8 @@
 """Parameters of one layer: their keys, which rows are shared, and what is refused."""
 
-import random
-
 import pytest
 import torch
-from numerics.small_vit import SHARINGS, TASKS, build_vit, draw_images, draw_specs
+from numerics.small_vit import TASKS
 
 from mdl_nas_mm.elastic.layers import ElasticLinear
 from mdl_nas_mm.sharing import TaskParameters, shared_mask
@@ -82,26 +80,3 @@ def test_scores_come_from_the_seed_and_lie_in_the_unit_interval():
     assert torch.equal(scores(1), scores(1))
     assert not torch.equal(scores(1), scores(2))
     assert 0 <= scores(1).min() < 0.05 and 0.95 < scores(1).max() < 1
-
-
-@pytest.mark.parametrize('sharing', list(SHARINGS.values())[2:], ids=list(SHARINGS)[2:])
-def test_tasks_that_inherit_answer_like_the_shared_weights(sharing):
-    """Whatever is shared, since both weights of a row are equal; later changes stay apart."""
-    if isinstance(sharing, dict) and 'type' not in sharing:
-        sharing = {**sharing, 'norm': 'Sequential'}  # AllSpecific has nothing to inherit.
-    vit, plain = build_vit(sharing), build_vit('AllShared')
-    vit.inherit_specific()
-    plain.load_state_dict({k: v for k, v in vit.state_dict().items() if k in plain.state_dict()})
-    images = draw_images((12, 16))
-    for spec in draw_specs(vit, 4):
-        for task in TASKS:
-            (ours,), (theirs,) = (m.forward_subnet(images, task, spec) for m in (vit, plain))
-            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
-    spec = vit.space.sample(random.Random(1))
-    (before,) = vit.forward_subnet(images, 'a', spec)
-    with torch.no_grad():
-        for name, parameter in vit.named_parameters():
-            if '.specific.b.' in name:
-                parameter.add_(1)
-    (after,) = vit.forward_subnet(images, 'a', spec)
-    assert torch.equal(before, after)
