@@ -33,12 +33,12 @@ from .formats import (
     write_label_maps,
 )
 
-VERSION = 2
+VERSION = 1
 DOMAINS = ('cls', 'det', 'seg')
 SPLITS = ('train', 'search', 'val')
 SPLIT_DIGITS = dict(train=1200, search=250, val=347)
 IMAGES = dict(
-    cls=dict(train=4800, search=250, val=347),
+    cls=dict(train=2400, search=250, val=347),
     det=dict(train=1200, search=100, val=150),
     seg=dict(train=1600, search=80, val=120),
 )
