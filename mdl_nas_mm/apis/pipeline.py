@@ -101,8 +101,7 @@ def _minutes(seconds: float) -> str:
 def train_stage(cfg: Config, folder: Path) -> None:
     """Trains a joint config in a folder, or goes on where it stopped there."""
     cfg.work_dir = str(folder)
-    if latest_checkpoint(folder) is not None:
-        resume_from(cfg, 'auto')
+    resume_from(cfg, 'auto')
     RUNNERS.build(cfg).train()
 
 
