@@ -20,7 +20,7 @@ tasks = dict(
     seg=dict(
         config='tasks/seg.py',
         score='mIoU',
-        backbone=dict(out_type='featmap', out_indices=(2, 3, 4, -1)),
+        backbone=dict(out_type='featmap', out_indices=(1, 2, 3, -1)),
         search_dataloader=dict(
             dataset=dict(
                 data_prefix=dict(img_path='images/search', seg_map_path='annotations/search')
