@@ -2,6 +2,7 @@
 
 from .active import activate
 from .backbone import ElasticBackbone
+from .swin import ElasticSwin
 from .vit import ElasticViT
 
-__all__ = ['ElasticBackbone', 'ElasticViT', 'activate']
+__all__ = ['ElasticBackbone', 'ElasticSwin', 'ElasticViT', 'activate']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.model import BaseModule
@@ -35,7 +36,7 @@ class ElasticBackbone(BaseModule):
 
     def __init__(
         self,
-        space: Mapping | Sequence[Mapping],
+        space: str | Mapping | Sequence[Mapping],
         sharing: str | Mapping | None = None,
         tasks: Sequence[str] = (),
         arch: Mapping | None = None,
@@ -75,3 +76,22 @@ class ElasticBackbone(BaseModule):
     def ledger(self, heads: Mapping[str, int] | None = None) -> Ledger:
         """The ledger of this backbone with its present scores."""
         return Ledger(self.layout, self.sharing, self.scores(), heads)
+
+    def flops(
+        self,
+        task: str | None,
+        spec: SubnetSpec,
+        input_size: tuple[int, int],
+        attention_products: bool = True,
+    ) -> int:
+        """Multiply-adds of one image of ``input_size`` (height, width) as a task runs it."""
+        return self.layout.flops(spec, input_size, attention_products)
+
+
+def of_task(value: Any, task: str | None, key: str) -> Any:
+    """The value of a task, where there is one a task."""
+    if not isinstance(value, Mapping):
+        return value
+    if task not in value:
+        raise ValueError(f'{key}: nothing for task {task!r}, only for {sorted(value)}')
+    return value[task]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,24 +15,10 @@ from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import BlockSpec, Sharing, SubnetSpec, ViTLayout, ViTShape, hidden_features
 
 from .attention import ElasticAttention
-from .backbone import ElasticBackbone
-from .layers import ElasticLayerNorm, ElasticLinear, ElasticPatchEmbed
+from .backbone import ElasticBackbone, of_task
+from .layers import ElasticLayerNorm, ElasticMLP, ElasticPatchEmbed
 
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap')
-
-
-class ElasticMLP(nn.Module):
-    """Two linear layers with a GELU between."""
-
-    def __init__(self, embed_dim: int, hidden: int, sharing: Sharing, tasks: Sequence[str]) -> None:
-        super().__init__()
-        self.fc1 = ElasticLinear(embed_dim, hidden, sharing.ffn, tasks)
-        self.fc2 = ElasticLinear(hidden, embed_dim, sharing.ffn, tasks)
-
-    def forward(self, x: Tensor, task: str | None, hidden: int, share_ratio: float) -> Tensor:
-        """Maps (B, N, C) to (B, N, C)."""
-        x_hidden = F.gelu(self.fc1(x, task, hidden, share_ratio))
-        return self.fc2(x_hidden, task, x.shape[-1], share_ratio)
 
 
 class ElasticBlock(nn.Module):
@@ -104,7 +89,7 @@ class ElasticViT(ElasticBackbone):
 
     def __init__(
         self,
-        space: Mapping | Sequence[Mapping],
+        space: str | Mapping | Sequence[Mapping],
         sharing: str | Mapping | None = None,
         tasks: Sequence[str] = (),
         arch: Mapping | None = None,
@@ -183,7 +168,7 @@ class ElasticViT(ElasticBackbone):
                 raise ValueError("out_type 'cls_token' needs class_token=True")
         for key, value in (('out_type', out_type), ('out_indices', out_indices)):
             for task in self.tasks:
-                _of_task(value, task, key)
+                of_task(value, task, key)
         lists = out_indices.values() if isinstance(out_indices, Mapping) else [out_indices]
         for index in (i for indices in lists for i in indices):
             if not -depth <= index < depth:
@@ -209,7 +194,7 @@ class ElasticViT(ElasticBackbone):
 
     def wanted_blocks(self, task: str | None, spec: SubnetSpec) -> list[int]:
         """The blocks of an architecture that ``out_indices`` mean, by fraction of its depth."""
-        indices = _of_task(self.out_indices, task, 'out_indices')
+        indices = of_task(self.out_indices, task, 'out_indices')
         deepest, depth = len(self.blocks), spec.depth
         return [math.ceil((i % deepest + 1) * depth / deepest) - 1 for i in indices]
 
@@ -231,7 +216,7 @@ class ElasticViT(ElasticBackbone):
         return torch.cat((self.pos_embed[:, :special], patches.flatten(2).transpose(1, 2)), dim=1)
 
     def _output(self, x: Tensor, task: str | None, grid: tuple[int, int]) -> Tensor:
-        kind = _of_task(self.out_type, task, 'out_type')
+        kind = of_task(self.out_type, task, 'out_type')
         x = F.pad(x, (0, self.out_channels - x.shape[-1]))
         if kind == 'cls_token':
             return x[:, 0]
@@ -239,12 +224,3 @@ class ElasticViT(ElasticBackbone):
         if kind == 'avg_featmap':
             return patches.mean(dim=1)
         return patches.transpose(1, 2).unflatten(2, grid).contiguous()
-
-
-def _of_task(value: Any, task: str | None, key: str) -> Any:
-    """The value of a task, where there is one a task."""
-    if not isinstance(value, Mapping):
-        return value
-    if task not in value:
-        raise ValueError(f'{key}: nothing for task {task!r}, only for {sorted(value)}')
-    return value[task]

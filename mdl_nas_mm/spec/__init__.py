@@ -1,11 +1,13 @@
 """Architectures, search spaces and their exact sizes, as plain values without torch."""
 
 from .footprint import footprint, row_lengths, score_footprint, specific_name
-from .layout import Layout, ParamUse, ViTLayout, ViTShape
+from .layout import Layout, ParamUse
 from .ledger import Counts, Ledger
 from .sharing import Policy, Sharing
 from .space import SearchSpace
 from .spec import BlockSpec, JointSpec, StageSpec, SubnetSpec, hidden_features, shared_count
+from .swin_layout import SwinLayout, SwinShape
+from .vit_layout import ViTLayout, ViTShape
 
 __all__ = [
     'BlockSpec',
@@ -19,6 +21,8 @@ __all__ = [
     'Sharing',
     'StageSpec',
     'SubnetSpec',
+    'SwinLayout',
+    'SwinShape',
     'ViTLayout',
     'ViTShape',
     'footprint',

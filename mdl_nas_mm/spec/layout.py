@@ -8,11 +8,10 @@ storing and freezing all follow from this one description.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 from .space import SearchSpace
-from .spec import BlockSpec, SubnetSpec, hidden_features
+from .spec import SubnetSpec
 
 
 @dataclass(frozen=True)
@@ -64,141 +63,17 @@ class Layout(Protocol):
         """Multiply-adds of one image of ``input_size`` (height, width)."""
 
 
-@dataclass(frozen=True)
-class ViTShape:
-    """What is fixed in an elastic ViT.
-
-    Attributes:
-        img_size: (height, width) in pixels for which positions are stored; other sizes are
-            interpolated.
-        patch_size: side of a square patch in pixels.
-        head_dim: width of one attention head.
-        max_relative_position: farthest distance, in patches, that the relative position tables
-            tell apart; 0 leaves relative positions out.
-        class_token: whether a class token leads the sequence.
-    """
-
-    img_size: tuple[int, int] = (224, 224)
-    patch_size: int = 16
-    in_channels: int = 3
-    head_dim: int = 64
-    qkv_bias: bool = True
-    absolute_position: bool = True
-    max_relative_position: int = 14
-    class_token: bool = True
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Patches (down, across) of ``img_size``."""
-        return self.patches(self.img_size)
-
-    def patches(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Patches (down, across) of an image; a rest at the border counts as a patch."""
-        return -(-size[0] // self.patch_size), -(-size[1] // self.patch_size)
-
-    @property
-    def table_rows(self) -> int:
-        """Rows of one relative position table; row 0 is the class token's."""
-        return 2 * self.max_relative_position + 2
-
-
-class ViTLayout:
-    """Layout of ``ElasticViT``."""
-
-    def __init__(self, space: SearchSpace, shape: ViTShape) -> None:
-        if len(space.stages) != 1:
-            raise ValueError(f'a ViT space has one stage, not {len(space.stages)}')
-        self.space = space
-        self.shape = shape
-        self.uses = lru_cache(4096)(self.uses)
-
-    def __reduce__(self) -> tuple:
-        # What was remembered stays behind; it can be neither pickled nor copied.
-        return ViTLayout, (self.space, self.shape)
-
-    def uses(self, spec: SubnetSpec) -> tuple[ParamUse, ...]:
-        """Every parameter that ``spec`` uses."""
-        (stage,), width = spec.stages, self.space.max_embed_dim
-        uses = self._stem(stage.embed_dim, width)
-        for i, block in enumerate(stage.blocks):
-            uses += self._block(f'blocks.{i}', i, block, stage.embed_dim, width)
-        return tuple(uses + _vector('norm', 'stem', stage.embed_dim, width))
-
-    def _stem(self, dim: int, width: int) -> list[ParamUse]:
-        shape, grid = self.shape, self.shape.grid
-        patch = shape.in_channels * shape.patch_size**2
-        uses = [
-            ParamUse('patch_embed.proj.weight', 'stem', 1, width, patch, dim, patch),
-            ParamUse('patch_embed.proj.bias', 'stem', 1, width, 1, dim, 1),
-        ]
-        if shape.class_token:
-            uses.append(ParamUse('cls_token', 'stem', 1, 1, width, 1, dim))
-        if shape.absolute_position:
-            tokens = grid[0] * grid[1] + shape.class_token
-            uses.append(ParamUse('pos_embed', 'stem', 1, tokens, width, tokens, dim))
-        return uses
-
-    def _block(
-        self, name: str, index: int, block: BlockSpec, dim: int, width: int
-    ) -> list[ParamUse]:
-        shape, choices = self.shape, self.space.stages[0].blocks[index]
-        inner, max_inner = (
-            heads * shape.head_dim for heads in (block.num_heads, choices.num_heads[-1])
-        )
-        hidden = hidden_features(dim, block.mlp_ratio)
-        max_hidden = self.space.stages[0].max_hidden(index)
-        attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
-        uses = _vector(f'{name}.norm1', 'norm', dim, width, attn)
-        uses += _linear(
-            f'{name}.attn.qkv', 'attn', inner, max_inner, dim, width, attn, 3, shape.qkv_bias
-        )
-        uses += _linear(f'{name}.attn.proj', 'attn', dim, width, inner, max_inner, attn)
-        if shape.max_relative_position:
-            for key in ('k', 'v'):
-                for axis in ('v', 'h'):
-                    table = f'{name}.attn.rel_pos_embed_{key}.embeddings_table_{axis}'
-                    rows, columns = shape.table_rows, shape.head_dim
-                    uses.append(ParamUse(table, 'stem', 1, rows, columns, rows, columns))
-        uses += _vector(f'{name}.norm2', 'norm', dim, width, ffn)
-        uses += _linear(f'{name}.mlp.fc1', 'ffn', hidden, max_hidden, dim, width, ffn)
-        uses += _linear(f'{name}.mlp.fc2', 'ffn', dim, width, hidden, max_hidden, ffn)
-        return uses
-
-    def flops(
-        self, spec: SubnetSpec, input_size: tuple[int, int], attention_products: bool = True
-    ) -> int:
-        """Multiply-adds of one image of ``input_size`` (height, width).
-
-        Counts convolutions and matrix products. With ``attention_products`` also q k^T, the
-        attention times v, and the products with the relative position tables; published figures
-        differ in whether these are counted.
-        """
-        (stage,), shape = spec.stages, self.shape
-        down, across = shape.patches(input_size)
-        tokens = down * across + shape.class_token
-        patch = shape.in_channels * shape.patch_size**2
-        total = down * across * patch * stage.embed_dim
-        for block in stage.blocks:
-            inner = block.num_heads * shape.head_dim
-            hidden = hidden_features(stage.embed_dim, block.mlp_ratio)
-            total += tokens * stage.embed_dim * (4 * inner + 2 * hidden)
-            if attention_products:
-                total += 2 * tokens * tokens * inner
-                if shape.max_relative_position:
-                    total += 4 * tokens * shape.table_rows * inner
-        return total
-
-
-def _vector(
+def vector_uses(
     name: str, role: str, channels: int, max_channels: int, ratio: float = 1.0
 ) -> list[ParamUse]:
+    """A norm's weight and bias."""
     return [
         ParamUse(f'{name}.{key}', role, 1, max_channels, 1, channels, 1, ratio)
         for key in ('weight', 'bias')
     ]
 
 
-def _linear(
+def linear_uses(
     name: str,
     role: str,
     channels: int,
@@ -209,6 +84,7 @@ def _linear(
     groups: int = 1,
     bias: bool = True,
 ) -> list[ParamUse]:
+    """A linear layer's weight and bias; ``columns`` are its inputs."""
     size = (groups, max_channels, max_columns, channels, columns, ratio)
     uses = [ParamUse(f'{name}.weight', role, *size)]
     if bias:

@@ -4,60 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from .spec import BlockSpec, JointSpec, StageSpec, SubnetSpec, check_ratio, hidden_features
-
-
-@dataclass(frozen=True)
-class BlockSpace:
-    """Choices of one block, each an ascending tuple.
-
-    ``ffn_share_ratio=None`` ties it to ``attn_share_ratio``: one ratio a block, as in the
-    paper's ViT space (Appendix B); its Swin space has two.
-    """
-
-    num_heads: tuple[int, ...]
-    mlp_ratio: tuple[float, ...]
-    attn_share_ratio: tuple[float, ...]
-    ffn_share_ratio: tuple[float, ...] | None = None
-
-    def sample(self, rng: random.Random) -> BlockSpec:
-        """A block drawn uniformly."""
-        sizes = (rng.choice(self.num_heads), rng.choice(self.mlp_ratio))
-        return BlockSpec(*sizes, *self.sample_ratios(rng))
-
-    def sample_ratios(self, rng: random.Random) -> tuple[float, float]:
-        """Share ratios (attention, feed-forward) drawn uniformly."""
-        attn = rng.choice(self.attn_share_ratio)
-        return attn, attn if self.ffn_share_ratio is None else rng.choice(self.ffn_share_ratio)
-
-    def extreme(self, size: int, ratio: int) -> BlockSpec:
-        """The block of the first (0) or last (-1) choices of its sizes and of its share ratios."""
-        attn = self.attn_share_ratio[ratio]
-        ffn = attn if self.ffn_share_ratio is None else self.ffn_share_ratio[ratio]
-        return BlockSpec(self.num_heads[size], self.mlp_ratio[size], attn, ffn)
-
-    def check(self, block: BlockSpec, where: str) -> None:
-        """Raises ValueError, naming ``where``, for a block outside the choices."""
-        ffn_choices = self.ffn_share_ratio or (block.attn_share_ratio,)
-        _check(block.num_heads, self.num_heads, f'{where}, num_heads')
-        _check(block.mlp_ratio, self.mlp_ratio, f'{where}, mlp_ratio')
-        _check(block.attn_share_ratio, self.attn_share_ratio, f'{where}, attn_share_ratio')
-        _check(block.ffn_share_ratio, ffn_choices, f'{where}, ffn_share_ratio')
-
-
-@dataclass(frozen=True)
-class StageSpace:
-    """Choices of one stage; ``blocks`` has as many entries as the deepest choice."""
-
-    embed_dim: tuple[int, ...]
-    depth: tuple[int, ...]
-    blocks: tuple[BlockSpace, ...]
-
-    def max_hidden(self, block: int) -> int:
-        """The widest feed-forward hidden layer of a block."""
-        return hidden_features(self.embed_dim[-1], self.blocks[block].mlp_ratio[-1])
+from .published import SPACES
+from .spec import JointSpec, StageSpec, SubnetSpec
+from .stage_space import StageSpace, stage_from_config, stage_to_config
 
 
 @dataclass(frozen=True)
@@ -70,20 +21,25 @@ class SearchSpace:
     stages: tuple[StageSpace, ...]
 
     @classmethod
-    def from_config(cls, config: Mapping | Sequence[Mapping]) -> SearchSpace:
-        """Builds a space from one mapping (ViT) or one a stage (Swin).
+    def from_config(cls, config: str | Mapping | Sequence[Mapping]) -> SearchSpace:
+        """Builds a space from a name in ``SPACES``, one mapping (ViT), or one a stage (Swin).
 
         A stage is ``dict(embed_dim=, depth=, num_heads=, mlp_ratio=, share_ratio=)``. Every
         choice is a tuple; a bare number is a single choice. A list of tuples gives each block
         its own choices. ``attn_share_ratio`` and ``ffn_share_ratio`` in place of ``share_ratio``
         make the two ratios of a block independent. Without any, everything is shared.
+        ``per_stage=True`` makes all blocks of a stage alike.
 
         Raises:
-            ValueError: a key is missing or unknown, a choice is empty or not positive, or a
-                share ratio lies outside [0, 1].
+            ValueError: the name or a key is unknown, a key is missing, a choice is empty or not
+                positive, or a share ratio lies outside [0, 1].
         """
+        if isinstance(config, str):
+            if config not in SPACES:
+                raise ValueError(f'search space {config!r} is not one of {sorted(SPACES)}')
+            config = SPACES[config]
         stages = [config] if isinstance(config, Mapping) else config
-        return cls(tuple(_stage_from_config(stage, i) for i, stage in enumerate(stages)))
+        return cls(tuple(stage_from_config(stage, i) for i, stage in enumerate(stages)))
 
     @classmethod
     def fixed(cls, spec: SubnetSpec) -> SearchSpace:
@@ -104,7 +60,7 @@ class SearchSpace:
 
     def to_config(self) -> list[dict]:
         """The form that ``from_config`` reads, one JSON-able mapping a stage."""
-        return [_stage_to_config(stage) for stage in self.stages]
+        return [stage_to_config(stage) for stage in self.stages]
 
     @property
     def max_embed_dim(self) -> int:
@@ -118,18 +74,14 @@ class SearchSpace:
                 f'architecture: {len(spec.stages)} stages, the space has {len(self.stages)}'
             )
         for i, (stage, space) in enumerate(zip(spec.stages, self.stages)):
-            _check(stage.embed_dim, space.embed_dim, f'architecture, stage {i}, embed_dim')
-            _check(len(stage.blocks), space.depth, f'architecture, stage {i}, depth')
-            for j, (block, choices) in enumerate(zip(stage.blocks, space.blocks)):
-                choices.check(block, f'architecture, stage {i}, block {j}')
+            space.check(stage, f'architecture, stage {i}')
 
     def sample(self, rng: random.Random) -> SubnetSpec:
         """A spec with every choice drawn uniformly."""
         return SubnetSpec(
             tuple(
                 StageSpec(
-                    rng.choice(stage.embed_dim),
-                    tuple(block.sample(rng) for block in stage.blocks[: rng.choice(stage.depth)]),
+                    rng.choice(stage.embed_dim), stage.sample_blocks(rng.choice(stage.depth), rng)
                 )
                 for stage in self.stages
             )
@@ -156,14 +108,12 @@ class SearchSpace:
 
     def redraw_ratios(self, spec: SubnetSpec, rng: random.Random) -> SubnetSpec:
         """The same sizes with every share ratio drawn anew."""
-        stages = []
-        for stage, space in zip(spec.stages, self.stages):
-            blocks = []
-            for block, choices in zip(stage.blocks, space.blocks):
-                attn, ffn = choices.sample_ratios(rng)
-                blocks.append(replace(block, attn_share_ratio=attn, ffn_share_ratio=ffn))
-            stages.append(StageSpec(stage.embed_dim, tuple(blocks)))
-        return SubnetSpec(tuple(stages))
+        return SubnetSpec(
+            tuple(
+                StageSpec(stage.embed_dim, space.redraw_ratios(stage.blocks, rng))
+                for stage, space in zip(spec.stages, self.stages)
+            )
+        )
 
     def sandwich(self, rng: random.Random, num_random: int = 2) -> list[SubnetSpec]:
         """The specs of one training step: smallest, ``num_random`` drawn ones, largest.
@@ -192,24 +142,18 @@ class SearchSpace:
             redraw_width, redraw_depth = rng.random() < stage_prob, rng.random() < stage_prob
             embed_dim = rng.choice(space.embed_dim) if redraw_width else stage.embed_dim
             depth = rng.choice(space.depth) if redraw_depth else len(stage.blocks)
-            blocks = []
-            for i, choices in enumerate(space.blocks[:depth]):
-                keep = i < len(stage.blocks) and rng.random() >= block_prob
-                blocks.append(stage.blocks[i] if keep else choices.sample(rng))
-            stages.append(StageSpec(embed_dim, tuple(blocks)))
+            blocks = space.mutate_blocks(stage.blocks, depth, rng, block_prob)
+            stages.append(StageSpec(embed_dim, blocks))
         return SubnetSpec(tuple(stages))
 
     def crossover(self, a: SubnetSpec, b: SubnetSpec, rng: random.Random) -> SubnetSpec:
         """Takes each stage's width and depth, and each block, from one of two parents."""
         stages = []
-        for first, second in zip(a.stages, b.stages):
+        for first, second, space in zip(a.stages, b.stages, self.stages):
             embed_dim = rng.choice((first.embed_dim, second.embed_dim))
             depth = rng.choice((len(first.blocks), len(second.blocks)))
-            blocks = []
-            for i in range(depth):
-                owners = [parent.blocks[i] for parent in (first, second) if i < len(parent.blocks)]
-                blocks.append(rng.choice(owners))
-            stages.append(StageSpec(embed_dim, tuple(blocks)))
+            blocks = space.cross_blocks((first.blocks, second.blocks), depth, rng)
+            stages.append(StageSpec(embed_dim, blocks))
         return SubnetSpec(tuple(stages))
 
     def check_joint(self, joint: JointSpec, tasks: tuple[str, ...]) -> None:
@@ -220,73 +164,3 @@ class SearchSpace:
                 self.check(spec)
             except ValueError as error:
                 raise ValueError(f'task {task!r}: {error}') from None
-
-
-_REQUIRED = ('embed_dim', 'depth', 'num_heads', 'mlp_ratio')
-_RATIOS = ('share_ratio', 'attn_share_ratio', 'ffn_share_ratio')
-
-
-def _stage_from_config(config: Mapping, index: int) -> StageSpace:
-    where = f'search space, stage {index}'
-    for key in _REQUIRED:
-        if key not in config:
-            raise ValueError(f'{where}: {key!r} is missing')
-    for key in config:
-        if key not in _REQUIRED + _RATIOS:
-            raise ValueError(f'{where}: unknown key {key!r}, expected {_REQUIRED + _RATIOS}')
-    depth = _choices(config['depth'], f'{where}, depth', whole=True)
-    attn = config.get('attn_share_ratio', config.get('share_ratio', 1.0))
-    columns = [
-        _block_choices(config['num_heads'], depth[-1], f'{where}, num_heads', whole=True),
-        _block_choices(config['mlp_ratio'], depth[-1], f'{where}, mlp_ratio'),
-        _block_choices(attn, depth[-1], f'{where}, share ratio', positive=False),
-    ]
-    if 'ffn_share_ratio' in config:
-        ratio = config['ffn_share_ratio']
-        columns.append(_block_choices(ratio, depth[-1], f'{where}, share ratio', positive=False))
-    for choices in columns[2:]:
-        for ratio in (r for block in choices for r in block):
-            check_ratio(ratio, where)
-    blocks = tuple(BlockSpace(*choices) for choices in zip(*columns))
-    widths = _choices(config['embed_dim'], f'{where}, embed_dim', whole=True)
-    return StageSpace(widths, depth, blocks)
-
-
-def _stage_to_config(stage: StageSpace) -> dict:
-    config = dict(
-        embed_dim=list(stage.embed_dim),
-        depth=list(stage.depth),
-        num_heads=[list(block.num_heads) for block in stage.blocks],
-        mlp_ratio=[list(block.mlp_ratio) for block in stage.blocks],
-        attn_share_ratio=[list(block.attn_share_ratio) for block in stage.blocks],
-    )
-    if stage.blocks[0].ffn_share_ratio is not None:
-        config['ffn_share_ratio'] = [list(block.ffn_share_ratio) for block in stage.blocks]
-    return config
-
-
-def _choices(value, where: str, positive: bool = True, whole: bool = False) -> tuple:
-    values = (value,) if isinstance(value, (int, float)) else tuple(value)
-    if not values:
-        raise ValueError(f'{where}: no choice given')
-    if positive and min(values) <= 0:
-        raise ValueError(f'{where}: {min(values)} is not positive')
-    if whole and any(value != int(value) for value in values):
-        raise ValueError(f'{where}: {values} are not all whole numbers')
-    return tuple(sorted(set(values)))
-
-
-def _block_choices(
-    value, depth: int, where: str, positive: bool = True, whole: bool = False
-) -> list[tuple]:
-    per_block = isinstance(value, Sequence) and any(isinstance(v, Sequence) for v in value)
-    if not per_block:
-        return [_choices(value, where, positive, whole)] * depth
-    if len(value) != depth:
-        raise ValueError(f'{where}: choices for {len(value)} blocks, the deepest has {depth}')
-    return [_choices(v, where, positive, whole) for v in value]
-
-
-def _check(value, choices: tuple, where: str) -> None:
-    if value not in choices:
-        raise ValueError(f'{where}: {value} is not one of {choices}')

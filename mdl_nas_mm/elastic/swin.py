@@ -1,0 +1,236 @@
+"""Elastic Swin transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+import torch.utils.checkpoint as checkpointing
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import (
+    BlockSpec,
+    Policy,
+    SearchSpace,
+    Sharing,
+    SubnetSpec,
+    SwinLayout,
+    SwinShape,
+    hidden_features,
+)
+
+from .backbone import ElasticBackbone, of_task
+from .layers import ElasticLayerNorm, ElasticLinear, ElasticMLP, ElasticPatchEmbed
+from .window_attention import ElasticWindowAttention
+
+# That of the published models; ElasticViT has 1e-6, as its own have.
+_EPS = 1e-5
+_SHARED = Policy('AllShared')
+
+
+class ElasticSwinBlock(nn.Module):
+    """Pre-norm block with attention in windows, shifted in every other block."""
+
+    def __init__(
+        self,
+        stage: int,
+        index: int,
+        space: SearchSpace,
+        shape: SwinShape,
+        sharing: Sharing,
+        tasks: Sequence[str],
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        choices = space.stages[stage]
+        width, window = choices.embed_dim[-1], shape.window_sizes[stage]
+        self.shift = window // 2 if index % 2 else 0
+        self.norm1 = ElasticLayerNorm(width, sharing.norm, tasks, _EPS)
+        self.attn = ElasticWindowAttention(
+            width,
+            choices.blocks[index].num_heads[-1],
+            shape.head_dim,
+            window,
+            sharing.attn,
+            tasks,
+            shape.qkv_bias,
+        )
+        self.norm2 = ElasticLayerNorm(width, sharing.norm, tasks, _EPS)
+        self.mlp = ElasticMLP(width, choices.max_hidden(index), sharing, tasks)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, task: str | None, block: BlockSpec, pad_small_map: bool) -> Tensor:
+        """Maps (B, H, W, C) to (B, H, W, C)."""
+        attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
+        shift = self._shift(min(x.shape[1:3]), pad_small_map)
+        y = self.attn(self.norm1(x, task, attn), task, block.num_heads, attn, shift)
+        x = x + self.drop_path(y)
+        hidden = hidden_features(x.shape[-1], block.mlp_ratio)
+        return x + self.drop_path(self.mlp(self.norm2(x, task, ffn), task, hidden, ffn))
+
+    def _shift(self, side: int, pad_small_map: bool) -> int:
+        """A map of a single window is not shifted, unless maps are padded."""
+        window = self.attn.window_size
+        if side < window and not pad_small_map:
+            raise ValueError(
+                f'a window of {window} x {window} is larger than the map, whose shorter side is '
+                f'{side}; set pad_small_map=True, or give larger images or smaller windows'
+            )
+        return 0 if side == window and not pad_small_map else self.shift
+
+
+class ElasticPatchMerging(nn.Module):
+    """Halves a map, taking each 2 x 2 patches together; wholly shared by all tasks.
+
+    Channels are ordered by source channel, then by place in the patch, so that a narrower map
+    meets the first columns of the weight.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm = ElasticLayerNorm(4 * in_channels, _SHARED, (), _EPS)
+        self.reduction = ElasticLinear(4 * in_channels, out_channels, _SHARED, (), bias=False)
+
+    def forward(self, x: Tensor, out_channels: int) -> Tensor:
+        """Maps (B, H, W, C) to (B, H / 2, W / 2, out_channels), odd sides padded with zeros."""
+        batch, height, width, channels = x.shape
+        x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
+        x = x.view(batch, -(-height // 2), 2, -(-width // 2), 2, channels)
+        x = x.permute(0, 1, 3, 5, 2, 4).flatten(3)
+        return self.reduction(self.norm(x, None, 1.0), None, out_channels, 1.0)
+
+
+class ElasticSwinStage(nn.Module):
+    """The blocks of one stage and, but for the last stage, the merging behind them."""
+
+    def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = downsample
+
+
+@MODELS.register_module()
+class ElasticSwin(ElasticBackbone):
+    """Swin transformer whose widths, depths, heads and MLP ratios are chosen in each call.
+
+    A backbone that returns maps of several stages, each padded with zeros to the widest
+    embedding of its stage, so that necks and heads of one width serve every architecture. With
+    a space of one architecture it is the published Swin.
+
+    Args:
+        space, sharing, tasks, arch, task: see ``ElasticBackbone``; one space a stage.
+        img_size: shorter side in pixels of the smallest images that will come, if known: windows
+            are then checked against it at once, not in the first step.
+        patch_size: side of a patch in pixels.
+        head_dim: width of a head.
+        window_size: side of the windows in tokens, for all stages or one a stage.
+        pad_small_map: whether maps smaller than a window are padded to one, as is usual for
+            dense tasks, in place of an error; or task -> whether.
+        out_indices: stages whose maps are returned, each with a norm of its own; or task ->
+            such stages.
+        drop_path_rate: stochastic depth of the deepest block, linearly less before it.
+        with_cp: recompute blocks in the backward pass instead of keeping their activations.
+    """
+
+    def __init__(
+        self,
+        space: str | Sequence[Mapping],
+        sharing: str | Mapping | None = None,
+        tasks: Sequence[str] = (),
+        arch: Mapping | str | None = None,
+        task: str | None = None,
+        img_size: int | None = None,
+        patch_size: int = 4,
+        in_channels: int = 3,
+        head_dim: int = 32,
+        window_size: int | Sequence[int] = 7,
+        qkv_bias: bool = True,
+        pad_small_map: bool | Mapping[str, bool] = False,
+        out_indices: Sequence[int] | Mapping[str, Sequence[int]] = (0, 1, 2, 3),
+        drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        init_cfg: Mapping | None = None,
+    ) -> None:
+        super().__init__(space, sharing, tasks, arch, task, init_cfg)
+        stages = self.space.stages
+        windows = (window_size,) * len(stages) if isinstance(window_size, int) else window_size
+        if len(windows) != len(stages):
+            raise ValueError(f'window_size: {len(windows)} values for {len(stages)} stages')
+        self.out_indices, self.pad_small_map = out_indices, pad_small_map
+        self.shape = SwinShape(
+            patch_size, in_channels, head_dim, tuple(windows), qkv_bias, self._out_stages()
+        )
+        self.layout = SwinLayout(self.space, self.shape)
+        if img_size is not None:
+            self._check_windows(img_size)
+        self.with_cp = with_cp
+
+        widths = [stage.embed_dim[-1] for stage in stages]
+        self.patch_embed = ElasticPatchEmbed(in_channels, widths[0], patch_size, _EPS)
+        depths = [stage.depth[-1] for stage in stages]
+        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
+        self.stages = nn.ModuleList()
+        for s, depth in enumerate(depths):
+            blocks = [
+                ElasticSwinBlock(
+                    s, i, self.space, self.shape, self.sharing, self.tasks, rates.pop(0)
+                )
+                for i in range(depth)
+            ]
+            last = s + 1 == len(stages)
+            merging = None if last else ElasticPatchMerging(widths[s], widths[s + 1])
+            self.stages.append(ElasticSwinStage(blocks, merging))
+        for s in self.shape.out_stages:
+            self.add_module(f'norm{s}', ElasticLayerNorm(widths[s], _SHARED, (), _EPS))
+
+    def _out_stages(self) -> tuple[int, ...]:
+        """Stages that any task's output needs, or ValueError."""
+        indices, count = self.out_indices, len(self.space.stages)
+        lists = indices.values() if isinstance(indices, Mapping) else [indices]
+        for index in (i for wanted in lists for i in wanted):
+            if not 0 <= index < count:
+                raise ValueError(f'out_indices: {index} is not one of the {count} stages from 0')
+        for key, value in (('out_indices', indices), ('pad_small_map', self.pad_small_map)):
+            for task in self.tasks:
+                of_task(value, task, key)
+        return tuple(sorted({i for wanted in lists for i in wanted}))
+
+    def _check_windows(self, side: int) -> None:
+        padded = self.pad_small_map
+        if all(padded.values()) if isinstance(padded, Mapping) else padded:
+            return
+        for s, (map_side, _) in enumerate(self.shape.maps((side, side))):
+            if map_side < self.shape.window_sizes[s]:
+                raise ValueError(
+                    f'window_size {self.shape.window_sizes[s]} of stage {s} is larger than its '
+                    f'map of {map_side} x {map_side} at img_size {side}; set pad_small_map=True'
+                )
+
+    def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
+        """Maps of images (B, C, H, W), one a wanted stage: (B, widest of the stage, h, w)."""
+        self.space.check(spec)
+        wanted = of_task(self.out_indices, task, 'out_indices')
+        pad_small_map = of_task(self.pad_small_map, task, 'pad_small_map')
+        x, grid = self.patch_embed(x, spec.stages[0].embed_dim)
+        x = x.unflatten(1, grid)
+        outputs = {}
+        for s, (module, stage) in enumerate(zip(self.stages, spec.stages)):
+            for block_module, block in zip(module.blocks, stage.blocks):
+                args = (x, task, block, pad_small_map)
+                if self.with_cp and torch.is_grad_enabled():
+                    x = checkpointing.checkpoint(block_module, *args, use_reentrant=False)
+                else:
+                    x = block_module(*args)
+            if s in wanted:
+                outputs[s] = self._output(x, s)
+            if module.downsample is not None:
+                x = module.downsample(x, spec.stages[s + 1].embed_dim)
+        return tuple(outputs[s] for s in wanted)
+
+    def _output(self, x: Tensor, stage: int) -> Tensor:
+        x = getattr(self, f'norm{stage}')(x, None, 1.0)
+        x = F.pad(x, (0, self.space.stages[stage].embed_dim[-1] - x.shape[-1]))
+        return x.permute(0, 3, 1, 2).contiguous()

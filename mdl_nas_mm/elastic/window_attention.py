@@ -1,0 +1,82 @@
+"""Attention within shifted windows (Swin), with an elastic number of heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mdl_nas_mm.spec import Policy
+
+from .layers import ElasticLinear
+from .windows import cut, join, pad_to_windows, pair_index, shift_mask
+
+
+class ElasticWindowAttention(nn.Module):
+    """Self-attention in windows with a learned bias for every relative position.
+
+    Args:
+        embed_dim: widest embedding.
+        num_heads: most heads.
+        head_dim: width of a head.
+        window_size: side of a window in tokens.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        head_dim: int,
+        window_size: int,
+        policy: Policy,
+        tasks: Sequence[str],
+        qkv_bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        self.window_size = window_size
+        inner = num_heads * head_dim
+        self.qkv = ElasticLinear(embed_dim, inner, policy, tasks, groups=3, bias=qkv_bias)
+        self.proj = ElasticLinear(inner, embed_dim, policy, tasks)
+        offsets = (2 * window_size - 1) ** 2
+        self.relative_position_bias_table = nn.Parameter(torch.zeros(offsets, num_heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+
+    def forward(
+        self, x: Tensor, task: str | None, num_heads: int, share_ratio: float, shift: int
+    ) -> Tensor:
+        """Maps (B, H, W, C) to (B, H, W, C).
+
+        Maps of any size are padded with zeros to whole windows; as in the published Swin, the
+        padding takes part in the attention.
+
+        Args:
+            shift: tokens by which the windows are displaced; 0 for none.
+        """
+        batch, height, width, channels = x.shape
+        inner, window = num_heads * self.head_dim, self.window_size
+        x = pad_to_windows(x, window)
+        padded = tuple(x.shape[1:3])
+        if shift:
+            x = x.roll((-shift, -shift), dims=(1, 2))
+        x = cut(x, window)
+        qkv = self.qkv(x, task, inner, share_ratio)
+        qkv = qkv.view(*x.shape[:3], 3, num_heads, self.head_dim)
+        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)
+        bias = self._bias(num_heads).to(q.dtype)
+        if shift:
+            bias = bias + shift_mask(padded, window, shift, x.device, q.dtype)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = x.transpose(2, 3).reshape(batch, -1, window * window, inner)
+        x = join(self.proj(x, task, channels, share_ratio), window, padded)
+        if shift:
+            x = x.roll((shift, shift), dims=(1, 2))
+        return x[:, :height, :width].contiguous()
+
+    def _bias(self, num_heads: int) -> Tensor:
+        """Bias of every pair of tokens of a window: (1, num_heads, N, N)."""
+        table = self.relative_position_bias_table[:, :num_heads]
+        index = pair_index(self.window_size, table.device)
+        return table[index.flatten()].T.reshape(1, num_heads, *index.shape)

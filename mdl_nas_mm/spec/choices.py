@@ -1,0 +1,35 @@
+"""The choices of one dimension, as configs write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def parse_choices(value, where: str, positive: bool = True, whole: bool = False) -> tuple:
+    """An ascending tuple from a bare number or a sequence, or ValueError naming ``where``."""
+    values = (value,) if isinstance(value, (int, float)) else tuple(value)
+    if not values:
+        raise ValueError(f'{where}: no choice given')
+    if positive and min(values) <= 0:
+        raise ValueError(f'{where}: {min(values)} is not positive')
+    if whole and any(value != int(value) for value in values):
+        raise ValueError(f'{where}: {values} are not all whole numbers')
+    return tuple(sorted(set(values)))
+
+
+def parse_block_choices(
+    value, depth: int, where: str, positive: bool = True, whole: bool = False
+) -> list[tuple]:
+    """One tuple of choices a block, from choices for all blocks or a list of one a block."""
+    per_block = isinstance(value, Sequence) and any(isinstance(v, Sequence) for v in value)
+    if not per_block:
+        return [parse_choices(value, where, positive, whole)] * depth
+    if len(value) != depth:
+        raise ValueError(f'{where}: choices for {len(value)} blocks, the deepest has {depth}')
+    return [parse_choices(v, where, positive, whole) for v in value]
+
+
+def check_choice(value, choices: tuple, where: str) -> None:
+    """Raises ValueError, naming ``where``, for a value that is no choice."""
+    if value not in choices:
+        raise ValueError(f'{where}: {value} is not one of {choices}')

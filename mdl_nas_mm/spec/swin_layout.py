@@ -1,0 +1,113 @@
+"""What an architecture of ``ElasticSwin`` uses, in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from .layout import ParamUse, linear_uses, vector_uses
+from .space import SearchSpace
+from .spec import BlockSpec, SubnetSpec, hidden_features
+
+
+@dataclass(frozen=True)
+class SwinShape:
+    """What is fixed in an elastic Swin.
+
+    Attributes:
+        patch_size: side of a square patch in pixels.
+        head_dim: width of one attention head.
+        window_sizes: side of the attention windows of each stage, in tokens.
+        out_stages: stages whose output is normalised and returned.
+    """
+
+    patch_size: int = 4
+    in_channels: int = 3
+    head_dim: int = 32
+    window_sizes: tuple[int, ...] = (7, 7, 7, 7)
+    qkv_bias: bool = True
+    out_stages: tuple[int, ...] = (0, 1, 2, 3)
+
+    def maps(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """(height, width) of each stage's map for an image; a rest at a border counts as one."""
+        maps = [(-(-size[0] // self.patch_size), -(-size[1] // self.patch_size))]
+        for _ in self.window_sizes[1:]:
+            maps.append((-(-maps[-1][0] // 2), -(-maps[-1][1] // 2)))
+        return maps
+
+
+class SwinLayout:
+    """Layout of ``ElasticSwin``."""
+
+    def __init__(self, space: SearchSpace, shape: SwinShape) -> None:
+        self.space = space
+        self.shape = shape
+        self.uses = lru_cache(4096)(self.uses)
+
+    def __reduce__(self) -> tuple:
+        # What was remembered stays behind; it can be neither pickled nor copied.
+        return SwinLayout, (self.space, self.shape)
+
+    def uses(self, spec: SubnetSpec) -> tuple[ParamUse, ...]:
+        """Every parameter that ``spec`` uses."""
+        shape, stages = self.shape, self.space.stages
+        dims = [stage.embed_dim for stage in spec.stages]
+        widths = [stage.embed_dim[-1] for stage in stages]
+        patch = shape.in_channels * shape.patch_size**2
+        uses = linear_uses('patch_embed.proj', 'stem', dims[0], widths[0], patch, patch, 1.0)
+        uses += vector_uses('patch_embed.norm', 'stem', dims[0], widths[0])
+        for s, stage in enumerate(spec.stages):
+            for i, block in enumerate(stage.blocks):
+                uses += self._block(s, i, block, dims[s])
+            if s + 1 < len(stages):
+                name, merged, max_merged = f'stages.{s}.downsample', 4 * dims[s], 4 * widths[s]
+                uses += vector_uses(f'{name}.norm', 'stem', merged, max_merged)
+                size = (dims[s + 1], widths[s + 1], merged, max_merged)
+                uses += linear_uses(f'{name}.reduction', 'stem', *size, 1.0, bias=False)
+        for s in shape.out_stages:
+            uses += vector_uses(f'norm{s}', 'stem', dims[s], widths[s])
+        return tuple(uses)
+
+    def _block(self, stage: int, index: int, block: BlockSpec, dim: int) -> list[ParamUse]:
+        shape, space = self.shape, self.space.stages[stage]
+        name, width = f'stages.{stage}.blocks.{index}', space.embed_dim[-1]
+        max_heads = space.blocks[index].num_heads[-1]
+        inner, max_inner = block.num_heads * shape.head_dim, max_heads * shape.head_dim
+        hidden, max_hidden = hidden_features(dim, block.mlp_ratio), space.max_hidden(index)
+        offsets = (2 * shape.window_sizes[stage] - 1) ** 2
+        table = f'{name}.attn.relative_position_bias_table'
+        attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
+        uses = vector_uses(f'{name}.norm1', 'norm', dim, width, attn)
+        uses.append(ParamUse(table, 'stem', 1, offsets, max_heads, offsets, block.num_heads))
+        uses += linear_uses(
+            f'{name}.attn.qkv', 'attn', inner, max_inner, dim, width, attn, 3, shape.qkv_bias
+        )
+        uses += linear_uses(f'{name}.attn.proj', 'attn', dim, width, inner, max_inner, attn)
+        uses += vector_uses(f'{name}.norm2', 'norm', dim, width, ffn)
+        uses += linear_uses(f'{name}.mlp.fc1', 'ffn', hidden, max_hidden, dim, width, ffn)
+        return uses + linear_uses(f'{name}.mlp.fc2', 'ffn', dim, width, hidden, max_hidden, ffn)
+
+    def flops(
+        self, spec: SubnetSpec, input_size: tuple[int, int], attention_products: bool = True
+    ) -> int:
+        """Multiply-adds of one image of ``input_size`` (height, width).
+
+        Counts convolutions and matrix products, the ones on tokens that pad a map to whole
+        windows included. With ``attention_products`` also q k^T and the attention times v.
+        """
+        shape, maps = self.shape, self.shape.maps(input_size)
+        patch = shape.in_channels * shape.patch_size**2
+        total = maps[0][0] * maps[0][1] * patch * spec.stages[0].embed_dim
+        for s, (stage, (height, width)) in enumerate(zip(spec.stages, maps)):
+            dim, window = stage.embed_dim, shape.window_sizes[s]
+            padded = -(-height // window) * -(-width // window) * window**2
+            for block in stage.blocks:
+                inner = block.num_heads * shape.head_dim
+                total += padded * dim * 4 * inner
+                total += height * width * dim * 2 * hidden_features(dim, block.mlp_ratio)
+                if attention_products:
+                    total += 2 * padded * window**2 * inner
+            if s + 1 < len(maps):
+                merged = maps[s + 1][0] * maps[s + 1][1] * 4 * dim
+                total += merged * spec.stages[s + 1].embed_dim
+        return total
