@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import BlockSpec, Sharing, SubnetSpec, ViTLayout, ViTShape, hidden_features
+from mdl_nas_mm.spec.vit_layout import global_blocks
 
 from .attention import ElasticAttention
 from .backbone import ElasticBackbone, of_task
 from .layers import ElasticLayerNorm, ElasticMLP, ElasticPatchEmbed
+from .windows import cut, join, pad_to_windows
 
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap')
 
@@ -50,14 +52,33 @@ class ElasticBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(
-        self, x: Tensor, task: str | None, block: BlockSpec, grid: tuple[int, int]
+        self, x: Tensor, task: str | None, block: BlockSpec, grid: tuple[int, int], window: int
     ) -> Tensor:
-        """Maps (B, N, C) to (B, N, C)."""
+        """Maps (B, N, C) to (B, N, C).
+
+        Args:
+            grid: patches (down, across).
+            window: side in patches of the windows that attention keeps to; 0 for none.
+        """
         attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
-        y = self.attn(self.norm1(x, task, attn), task, block.num_heads, attn, grid)
+        y = self.norm1(x, task, attn)
+        if window:
+            y = self._attend_in_windows(y, task, block, grid, window)
+        else:
+            y = self.attn(y, task, block.num_heads, attn, grid)
         x = x + self.drop_path(y)
         hidden = hidden_features(x.shape[-1], block.mlp_ratio)
         return x + self.drop_path(self.mlp(self.norm2(x, task, ffn), task, hidden, ffn))
+
+    def _attend_in_windows(
+        self, x: Tensor, task: str | None, block: BlockSpec, grid: tuple[int, int], window: int
+    ) -> Tensor:
+        """Attention of (B, N, C) in windows; as in ViTDet, padding takes part in it."""
+        maps = pad_to_windows(x.unflatten(1, grid), window)
+        windows = cut(maps, window)
+        args = (task, block.num_heads, block.attn_share_ratio, (window, window))
+        y = self.attn(windows.flatten(0, 1), *args).view(windows.shape)
+        return join(y, window, grid).flatten(1, 2)
 
 
 @MODELS.register_module()
@@ -82,6 +103,9 @@ class ElasticViT(ElasticBackbone):
         out_indices: blocks whose output is returned, of the deepest architecture, negative ones
             from the end; or task -> such blocks. A shallower architecture returns the blocks at
             the same fraction of its depth. The final norm is applied to the last block only.
+        window_size: side in patches of the windows that attention keeps to but in four evenly
+            spaced blocks, as in ViTDet, without the class token; 0 for attention over the whole
+            image; or task -> such a side.
         out_channels: width of the outputs; the widest embedding by default.
         drop_path_rate: stochastic depth of the deepest block, linearly less before it.
         with_cp: recompute blocks in the backward pass instead of keeping their activations.
@@ -105,6 +129,7 @@ class ElasticViT(ElasticBackbone):
         class_token: bool = True,
         out_type: str | Mapping[str, str] = 'cls_token',
         out_indices: int | Sequence[int] | Mapping[str, Sequence[int]] = (-1,),
+        window_size: int | Mapping[str, int] = 0,
         out_channels: int | None = None,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
@@ -128,6 +153,7 @@ class ElasticViT(ElasticBackbone):
         if self.out_channels < width:
             raise ValueError(f'out_channels {out_channels} is less than the widest, {width}')
         self.with_cp = with_cp
+        self.window_size = window_size
         self._set_outputs(out_type, (out_indices,) if isinstance(out_indices, int) else out_indices)
 
         self.patch_embed = ElasticPatchEmbed(in_channels, width, patch_size)
@@ -166,9 +192,14 @@ class ElasticViT(ElasticBackbone):
                 raise ValueError(f'out_type {kind!r} is not one of {OUT_TYPES}')
             if kind == 'cls_token' and not self.shape.class_token:
                 raise ValueError("out_type 'cls_token' needs class_token=True")
-        for key, value in (('out_type', out_type), ('out_indices', out_indices)):
+        per_task = dict(out_type=out_type, out_indices=out_indices, window_size=self.window_size)
+        for key, value in per_task.items():
             for task in self.tasks:
                 of_task(value, task, key)
+        for task in self.tasks or (self.task,):
+            kind = of_task(out_type, task, 'out_type')
+            if kind == 'cls_token' and of_task(self.window_size, task, 'window_size'):
+                raise ValueError("out_type 'cls_token' needs window_size=0: windows drop the token")
         lists = out_indices.values() if isinstance(out_indices, Mapping) else [out_indices]
         for index in (i for indices in lists for i in indices):
             if not -depth <= index < depth:
@@ -180,13 +211,15 @@ class ElasticViT(ElasticBackbone):
         self.space.check(spec)
         (stage,) = spec.stages
         wanted = self.wanted_blocks(task, spec)
-        x, grid = self._embed(x, stage.embed_dim)
-        outputs = {}
+        window = of_task(self.window_size, task, 'window_size')
+        x, grid = self._embed(x, stage.embed_dim, class_token=not window)
+        whole, outputs = global_blocks(spec.depth), {}
         for i, (module, block) in enumerate(zip(self.blocks, stage.blocks)):
+            args = (x, task, block, grid, 0 if i in whole else window)
             if self.with_cp and torch.is_grad_enabled():
-                x = checkpointing.checkpoint(module, x, task, block, grid, use_reentrant=False)
+                x = checkpointing.checkpoint(module, *args, use_reentrant=False)
             else:
-                x = module(x, task, block, grid)
+                x = module(*args)
             if i in wanted:
                 last = i == len(stage.blocks) - 1
                 outputs[i] = self._output(self.norm(x, None, 1.0) if last else x, task, grid)
@@ -198,12 +231,28 @@ class ElasticViT(ElasticBackbone):
         deepest, depth = len(self.blocks), spec.depth
         return [math.ceil((i % deepest + 1) * depth / deepest) - 1 for i in indices]
 
-    def _embed(self, x: Tensor, embed_dim: int) -> tuple[Tensor, tuple[int, int]]:
+    def flops(
+        self,
+        task: str | None,
+        spec: SubnetSpec,
+        input_size: tuple[int, int],
+        attention_products: bool = True,
+    ) -> int:
+        """Multiply-adds of one image of ``input_size`` (height, width) as a task runs it."""
+        window = of_task(self.window_size, task, 'window_size')
+        return self.layout.flops(spec, input_size, attention_products, window)
+
+    def _embed(
+        self, x: Tensor, embed_dim: int, class_token: bool
+    ) -> tuple[Tensor, tuple[int, int]]:
         x, grid = self.patch_embed(x, embed_dim)
-        if self.cls_token is not None:
+        special = int(class_token and self.cls_token is not None)
+        if special:
             x = torch.cat((self.cls_token[..., :embed_dim].expand(len(x), -1, -1), x), dim=1)
         if self.pos_embed is not None:
-            x = x + self._positions(grid)[..., :embed_dim]
+            # Without the class token its position falls away too.
+            dropped = self.shape.class_token - special
+            x = x + self._positions(grid)[:, dropped:, :embed_dim]
         return x, grid
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
@@ -220,7 +269,7 @@ class ElasticViT(ElasticBackbone):
         x = F.pad(x, (0, self.out_channels - x.shape[-1]))
         if kind == 'cls_token':
             return x[:, 0]
-        patches = x[:, int(self.shape.class_token) :]
+        patches = x[:, x.shape[1] - grid[0] * grid[1] :]
         if kind == 'avg_featmap':
             return patches.mean(dim=1)
         return patches.transpose(1, 2).unflatten(2, grid).contiguous()

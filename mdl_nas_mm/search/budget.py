@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 
 from mdl_nas_mm.spec import BlockSpec, JointSpec, Ledger, SearchSpace, StageSpec, SubnetSpec
-from mdl_nas_mm.spec.space import BlockSpace
+from mdl_nas_mm.spec.stage_space import BlockSpace
 
 
 def check_budget(

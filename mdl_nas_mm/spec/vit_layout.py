@@ -111,25 +111,43 @@ class ViTLayout:
         return uses
 
     def flops(
-        self, spec: SubnetSpec, input_size: tuple[int, int], attention_products: bool = True
+        self,
+        spec: SubnetSpec,
+        input_size: tuple[int, int],
+        attention_products: bool = True,
+        window: int = 0,
     ) -> int:
         """Multiply-adds of one image of ``input_size`` (height, width).
 
-        Counts convolutions and matrix products. With ``attention_products`` also q k^T, the
-        attention times v, and the products with the relative position tables; published figures
-        differ in whether these are counted.
+        Counts convolutions and matrix products, the ones on patches that pad windows included.
+        With ``attention_products`` also q k^T, the attention times v, and the products with the
+        relative position tables; published figures differ in whether these are counted.
+
+        Args:
+            window: side of the attention's windows, see ``ElasticViT``; 0 for none.
         """
         (stage,), shape = spec.stages, self.shape
         down, across = shape.patches(input_size)
-        tokens = down * across + shape.class_token
+        special = int(shape.class_token and not window)
         patch = shape.in_channels * shape.patch_size**2
         total = down * across * patch * stage.embed_dim
-        for block in stage.blocks:
+        whole = global_blocks(spec.depth)
+        for i, block in enumerate(stage.blocks):
+            tokens = keys = down * across + special
+            if window and i not in whole:
+                keys = window**2
+                tokens = -(-down // window) * -(-across // window) * keys
             inner = block.num_heads * shape.head_dim
+            total += tokens * stage.embed_dim * 4 * inner
             hidden = hidden_features(stage.embed_dim, block.mlp_ratio)
-            total += tokens * stage.embed_dim * (4 * inner + 2 * hidden)
+            total += (down * across + special) * stage.embed_dim * 2 * hidden
             if attention_products:
-                total += 2 * tokens * tokens * inner
+                total += 2 * tokens * keys * inner
                 if shape.max_relative_position:
                     total += 4 * tokens * shape.table_rows * inner
         return total
+
+
+def global_blocks(depth: int) -> set[int]:
+    """The blocks that attend over the whole image where the others keep to windows (ViTDet)."""
+    return {-(-(i + 1) * depth // 4) - 1 for i in range(4)}
