@@ -171,15 +171,12 @@ class ElasticSwin(ElasticBackbone):
         widths = [stage.embed_dim[-1] for stage in stages]
         self.patch_embed = ElasticPatchEmbed(in_channels, widths[0], patch_size, _EPS)
         depths = [stage.depth[-1] for stage in stages]
-        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
+        deepest = max(sum(depths) - 1, 1)
         self.stages = nn.ModuleList()
         for s, depth in enumerate(depths):
-            blocks = [
-                ElasticSwinBlock(
-                    s, i, self.space, self.shape, self.sharing, self.tasks, rates.pop(0)
-                )
-                for i in range(depth)
-            ]
+            before, shared = sum(depths[:s]), (self.space, self.shape, self.sharing, self.tasks)
+            rates = [drop_path_rate * (before + i) / deepest for i in range(depth)]
+            blocks = [ElasticSwinBlock(s, i, *shared, rate) for i, rate in enumerate(rates)]
             last = s + 1 == len(stages)
             merging = None if last else ElasticPatchMerging(widths[s], widths[s + 1])
             self.stages.append(ElasticSwinStage(blocks, merging))

@@ -1,0 +1,177 @@
+"""Parameters and FLOPs of a joint config's tasks, without weights or data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mdl_nas_mm.elastic import ElasticBackbone, activate
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import JointSpec, Ledger
+from mdl_nas_mm.tasks import MultiTaskModel, task_scope
+
+Size = tuple[int, int]
+
+
+def analyze(
+    cfg: Config,
+    joint: JointSpec | None = None,
+    input_sizes: Mapping[str, Size] | None = None,
+    scores: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """Counts what every task's architecture takes to store and to run.
+
+    The models are built without memory for their weights. FLOPs are multiply-adds of one image;
+    those of backbones are counted in closed form, once with and once without the attention
+    products (q k^T, attention times v, and relative positions), as publications differ in that.
+
+    Args:
+        cfg: a resolved joint config.
+        joint: the architectures; by default the config's ``joint_spec``, else the largest.
+        input_sizes: task -> (height, width); by default what its validation pipeline gives.
+        scores: scores of the mask policy by layer, from a trained supernet. Without them, and
+            where there are any, scores are drawn as they are initialised, uniform in [0, 1].
+
+    Returns:
+        ``tasks.<task>`` with ``input_size``, ``backbone_params``, ``neck_params``,
+        ``head_params`` (all that is not backbone, the neck included), ``backbone_flops``,
+        ``backbone_flops_without_attention``, ``neck_flops``, ``head_flops`` (without the neck),
+        ``flops`` and ``flops_without_attention`` (of the whole model); ``shared``,
+        ``specific.<task>``, ``backbone_total``, ``backbone_separate``, ``total``, ``separate``.
+
+    Raises:
+        ValueError: an architecture is not in the space, or a size is not known.
+    """
+    with task_scope('mdl_nas_mm'), torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    model.eval()
+    space, names = model.backbone.space, tuple(cfg.tasks)
+    if joint is None and cfg.get('joint_spec') is not None:
+        joint = JointSpec.from_dict(cfg.joint_spec)
+    joint = joint or JointSpec(dict.fromkeys(names, space.largest()))
+    space.check_joint(joint, names)
+    ledger = Ledger(
+        model.backbone.layout,
+        model.backbone.sharing,
+        initial_scores(model.backbone) if scores is None else scores,
+        model.head_sizes(),
+    )
+    counts = ledger.count(joint)
+    tasks = {}
+    for name in names:
+        size = (input_sizes or {}).get(name) or validation_size(cfg.val_dataloader[name], name)
+        tasks[name] = dict(
+            input_size=list(size),
+            backbone_params=counts.backbones[name],
+            neck_params=_numel(getattr(model.tasks[name], 'neck', None)),
+            head_params=counts.heads[name],
+            **_task_flops(model, name, joint, size),
+        )
+    return dict(
+        tasks=tasks,
+        shared=counts.shared,
+        specific=counts.specific,
+        backbone_total=counts.backbone_total,
+        backbone_separate=counts.backbone_separate,
+        total=counts.total,
+        separate=counts.separate,
+    )
+
+
+def initial_scores(backbone: ElasticBackbone, seed: int = 0) -> dict[str, np.ndarray]:
+    """Mask scores drawn as they are initialised, uniform in [0, 1]."""
+    generator = np.random.default_rng(seed)
+    return {
+        name.removesuffix('.score'): generator.random(len(parameter), np.float32)
+        for name, parameter in backbone.named_parameters()
+        if name.endswith('.score')
+    }
+
+
+def validation_size(dataloader: Mapping, task: str) -> Size:
+    """(height, width) of the images that a validation pipeline gives, from its last resizing.
+
+    Raises:
+        ValueError: no step of the pipeline says it.
+    """
+    size, dataset = None, dataloader['dataset']
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    for step in dataset.get('pipeline', ()):
+        # (width, height), but a single number for both; crops of mmpretrain are square.
+        value = step.get('crop_size') or step.get('scale') or step.get('input_size')
+        if value is not None:
+            size = (value, value) if isinstance(value, int) else (value[1], value[0])
+    if size is None:
+        raise ValueError(f'task {task!r}: its validation pipeline fixes no input size; give one')
+    return size
+
+
+def _task_flops(model: MultiTaskModel, task: str, joint: JointSpec, size: Size) -> dict[str, int]:
+    backbone, upstream = model.backbone, model.tasks[task]
+    with torch.no_grad(), task_scope(model.scopes[task]):
+        images = torch.empty(1, 3, *size, device='meta')
+        with activate(task, joint[task]):
+            features = backbone(images)
+        neck = 0
+        if getattr(upstream, 'neck', None) is not None:
+            features, neck = _counted(upstream.neck, features)
+        head = _head_flops(upstream, features)
+    own = backbone.flops(task, joint[task], size)
+    without = backbone.flops(task, joint[task], size, attention_products=False)
+    return dict(
+        backbone_flops=own,
+        backbone_flops_without_attention=without,
+        neck_flops=neck,
+        head_flops=head,
+        flops=own + neck + head,
+        flops_without_attention=without + neck + head,
+    )
+
+
+def _head_flops(model: nn.Module, features: Sequence[Tensor]) -> int:
+    """Multiply-adds of an upstream model's heads behind the neck."""
+    if getattr(model, 'roi_head', None) is not None:
+        return _counted(model.rpn_head, features)[1] + _roi_flops(model)
+    for name in ('decode_head', 'bbox_head', 'head'):
+        head = getattr(model, name, None)
+        if head is not None:
+            stages = head if isinstance(head, nn.ModuleList) else [head]
+            return sum(_counted(stage, features)[1] for stage in stages)
+    return 0
+
+
+def _roi_flops(model: nn.Module) -> int:
+    """Multiply-adds of the heads on regions, as many as the test settings give at most."""
+    roi, total = model.roi_head, 0
+    counts = dict(bbox=model.test_cfg.rpn.max_per_img, mask=model.test_cfg.rcnn.max_per_img)
+    for kind, count in counts.items():
+        heads = getattr(roi, f'{kind}_head', None)
+        extractors = getattr(roi, f'{kind}_roi_extractor', None)
+        if heads is None:
+            continue
+        listed = isinstance(heads, nn.ModuleList)
+        for head, extractor in zip(
+            heads if listed else [heads], extractors if listed else [extractors]
+        ):
+            side = extractor.roi_layers[0].output_size
+            regions = torch.empty(count, extractor.out_channels, *side, device='meta')
+            total += _counted(head, regions)[1]
+    return total
+
+
+def _counted(module: nn.Module, inputs: Any) -> tuple[Any, int]:
+    """What a module gives, and its multiply-adds in matrix products and convolutions."""
+    with FlopCounterMode(display=False) as counter:
+        outputs = module(inputs)
+    return outputs, counter.get_total_flops() // 2
+
+
+def _numel(module: nn.Module | None) -> int:
+    return 0 if module is None else sum(p.numel() for p in module.parameters())

@@ -1,0 +1,42 @@
+"""Tables of what a joint config's tasks take to store and to run."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+
+def analysis_tables(report: dict) -> list[Table]:
+    """The tables of a report of ``mdl_nas_mm.apis.analyze.analyze``."""
+    params = Table(title='parameters')
+    flops = Table(
+        title='multiply-adds of one image; attention products are q k^T, attention times v, and '
+        'relative positions'
+    )
+    columns = ('backbone', 'of it its own', 'neck', 'heads')
+    for table, names in (
+        (params, columns),
+        (flops, ('input', 'backbone', 'without attention products', 'neck', 'heads', 'in all')),
+    ):
+        table.add_column('task')
+        for name in names:
+            table.add_column(name, justify='right')
+    for name, task in report['tasks'].items():
+        numbers = (
+            task['backbone_params'],
+            report['specific'][name],
+            task['neck_params'],
+            task['head_params'] - task['neck_params'],
+        )
+        params.add_row(name, *(f'{number:,}' for number in numbers))
+        keys = ('backbone_flops', 'backbone_flops_without_attention', 'neck_flops', 'head_flops')
+        size = 'x'.join(str(side) for side in task['input_size'])
+        values = [f'{task[key] / 1e9:.2f} G' for key in (*keys, 'flops')]
+        flops.add_row(name, size, *values)
+    sums = Table(title='all tasks')
+    sums.add_column('')
+    sums.add_column('backbones', justify='right')
+    sums.add_column('with necks and heads', justify='right')
+    sums.add_row('shared', f'{report["shared"]:,}', '')
+    sums.add_row('one file', f'{report["backbone_total"]:,}', f'{report["total"]:,}')
+    sums.add_row('separate models', f'{report["backbone_separate"]:,}', f'{report["separate"]:,}')
+    return [params, flops, sums]
