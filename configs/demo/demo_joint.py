@@ -20,7 +20,7 @@ tasks = dict(
     seg=dict(
         config='tasks/seg.py',
         score='mIoU',
-        backbone=dict(out_type='featmap', out_indices=(1, 2, 3, -1)),
+        backbone=dict(out_type='featmap', out_indices=(2, 3, 4, -1)),
         search_dataloader=dict(
             dataset=dict(
                 data_prefix=dict(img_path='images/search', seg_map_path='annotations/search')
@@ -29,7 +29,7 @@ tasks = dict(
     ),
 )
 load_from = 'work_dirs/demo_pretrain/iter_300.pth'
-max_iters = 600
+max_iters = 660
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),
