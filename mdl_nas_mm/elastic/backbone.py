@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,10 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mdl_nas_mm.sharing import TaskParameters
-from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, Sharing, SubnetSpec
+from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, Sharing, SubnetSpec, read_arch
 
 from .active import active
+from .inherit import inherit_pretrained, is_pretrained
 
 
 class ElasticBackbone(BaseModule):
@@ -21,40 +23,63 @@ class ElasticBackbone(BaseModule):
     A subclass sets ``layout`` and defines ``forward_subnet``.
 
     Args:
-        space: the search space's config; see ``SearchSpace.from_config``.
+        space: the search space's config; see ``SearchSpace.from_config``. None for a backbone of
+            just ``arch``, without weights that it does not use.
         sharing: the sharing policies' config; see ``Sharing.from_config``.
         tasks: names of the tasks that own specific weights.
-        arch: architecture outside of ``activate``; a dict as ``SubnetSpec.from_dict`` reads it.
-            Without it the largest of the space.
-        task: whose specific weights to use outside of ``activate``.
+        arch: architecture outside of ``activate``: a dict as ``SubnetSpec.from_dict`` reads it,
+            or the path of a JSON file or of a deposit; see ``read_arch``. Without it the largest
+            of the space.
+        task: whose specific weights to use outside of ``activate``, and whose architecture,
+            where ``arch`` has one a task.
+
+    Attributes:
+        is_fixed: whether ``arch`` was given.
 
     Raises:
         ValueError: the space, the sharing, the task or the architecture is not valid.
+        FileNotFoundError: ``arch`` is a path of nothing.
     """
 
     layout: Layout
 
     def __init__(
         self,
-        space: str | Mapping | Sequence[Mapping],
+        space: str | Mapping | Sequence[Mapping] | None,
         sharing: str | Mapping | None = None,
         tasks: Sequence[str] = (),
-        arch: Mapping | None = None,
+        arch: Mapping | str | os.PathLike | None = None,
         task: str | None = None,
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.space = SearchSpace.from_config(space)
+        self.is_fixed = arch is not None
+        if space is None and not self.is_fixed:
+            raise ValueError('a backbone needs a space, an arch, or both')
+        given = read_arch(arch, task) if self.is_fixed else None
+        self.space = SearchSpace.fixed(given) if space is None else SearchSpace.from_config(space)
         self.sharing = Sharing.from_config(sharing)
         self.tasks = tuple(tasks)
         repeated = [name for name in self.tasks if self.tasks.count(name) > 1]
         if repeated:
             raise ValueError(f'two tasks are named {repeated[0]!r}')
-        if task is not None and task not in self.tasks:
+        # Where no task owns weights, its name may still choose the architecture.
+        if task is not None and task not in self.tasks and (self.tasks or not self.is_fixed):
             raise ValueError(f'task {task!r} is not one of {self.tasks}')
         self.task = task
-        self.arch = self.space.largest() if arch is None else SubnetSpec.from_dict(arch)
+        self.arch = given or self.space.largest()
         self.space.check(self.arch)
+
+    def init_weights(self) -> None:
+        """As mmengine does, but ``Pretrained`` weights may be in any published style of keys.
+
+        See ``inherit_pretrained`` for the settings in ``init_cfg``.
+        """
+        if self.is_init or not is_pretrained(self.init_cfg):
+            super().init_weights()
+            return
+        inherit_pretrained(self, self.init_cfg)
+        self.is_init = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of the active architecture, or of ``arch`` where none is active."""

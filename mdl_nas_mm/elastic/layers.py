@@ -35,8 +35,11 @@ class ElasticLinear(TaskParameters):
         super().__init__(shapes, policy, tasks, groups)
         # Xavier-uniform by group, as in the original ViT: q, k and v are layers of their own.
         bound = math.sqrt(6 / (in_features + out_features))
-        for weight in self.all_of('weight'):
-            nn.init.uniform_(weight, -bound, bound)
+        first, *others = self.all_of('weight')
+        nn.init.uniform_(first, -bound, bound)
+        # All tasks start from the same weights, however many there are.
+        for weight in others:
+            weight.data.copy_(first)
         for offset in self.all_of('bias') if bias else ():
             nn.init.zeros_(offset)
 

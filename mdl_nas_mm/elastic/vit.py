@@ -35,9 +35,10 @@ class ElasticBlock(nn.Module):
         sharing: Sharing,
         tasks: Sequence[str],
         drop_path: float,
+        norm_eps: float,
     ) -> None:
         super().__init__()
-        self.norm1 = ElasticLayerNorm(embed_dim, sharing.norm, tasks)
+        self.norm1 = ElasticLayerNorm(embed_dim, sharing.norm, tasks, norm_eps)
         self.attn = ElasticAttention(
             embed_dim,
             num_heads,
@@ -47,7 +48,7 @@ class ElasticBlock(nn.Module):
             shape.qkv_bias,
             shape.max_relative_position,
         )
-        self.norm2 = ElasticLayerNorm(embed_dim, sharing.norm, tasks)
+        self.norm2 = ElasticLayerNorm(embed_dim, sharing.norm, tasks, norm_eps)
         self.mlp = ElasticMLP(embed_dim, hidden, sharing, tasks)
         self.drop_path = DropPath(drop_path)
 
@@ -107,6 +108,7 @@ class ElasticViT(ElasticBackbone):
             spaced blocks, as in ViTDet, without the class token; 0 for attention over the whole
             image; or task -> such a side.
         out_channels: width of the outputs; the widest embedding by default.
+        norm_eps: epsilon of the layer norms; AutoFormer's own is 1e-5.
         drop_path_rate: stochastic depth of the deepest block, linearly less before it.
         with_cp: recompute blocks in the backward pass instead of keeping their activations.
     """
@@ -131,6 +133,7 @@ class ElasticViT(ElasticBackbone):
         out_indices: int | Sequence[int] | Mapping[str, Sequence[int]] = (-1,),
         window_size: int | Mapping[str, int] = 0,
         out_channels: int | None = None,
+        norm_eps: float = 1e-6,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
         init_cfg: Mapping | None = None,
@@ -175,10 +178,11 @@ class ElasticViT(ElasticBackbone):
                 self.sharing,
                 self.tasks,
                 drop_path_rate * i / last,
+                norm_eps,
             )
             for i, choices in enumerate(stage.blocks)
         )
-        self.norm = ElasticLayerNorm(width, self.sharing['stem'], ())
+        self.norm = ElasticLayerNorm(width, self.sharing['stem'], (), norm_eps)
 
     def _set_outputs(
         self,

@@ -1,5 +1,6 @@
 """Architectures, search spaces and their exact sizes, as plain values without torch."""
 
+from .arch_source import read_arch
 from .footprint import footprint, row_lengths, score_footprint, specific_name
 from .layout import Layout, ParamUse
 from .ledger import Counts, Ledger
@@ -27,6 +28,7 @@ __all__ = [
     'ViTShape',
     'footprint',
     'hidden_features',
+    'read_arch',
     'row_lengths',
     'score_footprint',
     'shared_count',

@@ -1,0 +1,236 @@
+"""Starts an elastic backbone from the weights of a published model."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmengine.logging import MMLogger
+from mmengine.model import PretrainedInit
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from .fitting import fit_bias_table, fit_distance_table, fit_positions, fit_weight
+from .importance import reorder_by_importance
+from .key_styles import STYLES, KeyStyle, find_style
+
+if TYPE_CHECKING:
+    from .backbone import ElasticBackbone
+
+# Under which keys checkpoints hold the state dict; of two, the first is taken.
+_WRAPPERS = ('state_dict', 'model', 'teacher', 'module')
+# Follows from the sizes; nothing that is learned.
+_COMPUTED = re.compile(r'\.(attn_mask|relative_position_index)$')
+_BLOCK = re.compile(r'(stages\.\d+\.)?blocks\.\d+\.')
+_OF_A_TASK = re.compile(r'\.specific\.[^.]+(?=\.)')
+_SETTINGS = ('type', 'checkpoint', 'prefix', 'reorder')
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class InheritanceReport:
+    """What became of every weight.
+
+    Attributes:
+        style: whose keys the checkpoint has.
+        taken: weights of the backbone that are the checkpoint's.
+        resized: those that were interpolated, for another grid or window.
+        cut: those that are the first rows and columns of the checkpoint's.
+        kept: those that the checkpoint does not have.
+        left_out: keys of the checkpoint that are not used.
+        without_place: those of ``left_out`` that belong to blocks of the backbone. Without them
+            it does not compute what the checkpoint's model does.
+    """
+
+    style: str
+    taken: tuple[str, ...]
+    resized: tuple[str, ...]
+    cut: tuple[str, ...]
+    kept: tuple[str, ...]
+    left_out: tuple[str, ...]
+    without_place: tuple[str, ...]
+
+    def summary(self) -> str:
+        """A few lines: how many there are of each kind, and the names of the first."""
+        lines = [
+            f'weights inherited from a checkpoint in the keys of {self.style}:',
+            _line('taken as they are', self.taken),
+            _line('resized', self.resized),
+            _line('cut', self.cut),
+            _line('not in the checkpoint, kept as initialised', self.kept),
+            _line('in the checkpoint, left out', self.left_out),
+        ]
+        if self.without_place:
+            lines.append(_line('of these, needed for the same features', self.without_place))
+        return '\n'.join(lines)
+
+
+def inherit_weights(
+    backbone: ElasticBackbone,
+    state_dict: Mapping[str, Any],
+    reorder: bool = False,
+    prefix: str | None = None,
+) -> InheritanceReport:
+    """Fills a backbone's shared weights from a checkpoint of the same family.
+
+    A backbone whose largest architecture has the sizes of the checkpoint's model then computes
+    what that does. A larger model is cut to its first channels, heads and blocks; position
+    embeddings and relative position tables of another grid or window are interpolated. Every
+    task's own weights become copies of the shared ones; the mask policy's scores stay.
+
+    Args:
+        state_dict: a state dict, or a checkpoint around one, in the keys of one of ``STYLES``
+            behind any prefix (``backbone.``, ``module.``).
+        reorder: whether to put the most important heads and hidden channels first, where smaller
+            architectures find them; see ``reorder_by_importance``. Not for weights of a supernet,
+            such as AutoFormer's, whose smaller architectures are trained already.
+        prefix: what the keys to use start with; by default it is found.
+
+    Raises:
+        ValueError: the checkpoint is of no known style or of another family, or one of its
+            weights is smaller than the backbone's. Nothing is changed then.
+    """
+    state = _tensors(state_dict, prefix)
+    style, before = _style_of(state, backbone)
+    source = {style.rename(key[len(before) :]): key for key in state if key.startswith(before)}
+    targets = _targets(backbone)
+    fitted, names = {}, dict(taken=[], resized=[], cut=[], kept=[])
+    for key, (target, *_) in targets.items():
+        if key not in source:
+            names['kept'].append(key)
+            continue
+        value = style.convert(key, state[source[key]])
+        fitted[key], how = _fit(key, value, target, style, backbone, 'cls_token' in source)
+        names[how].append(key)
+    with torch.no_grad():
+        for key, value in fitted.items():
+            for parameter in targets[key]:
+                parameter.copy_(value)
+    if reorder:
+        reorder_by_importance(backbone)
+    left_out = {
+        key: original
+        for key, original in source.items()
+        if key not in fitted and not _COMPUTED.search(key)
+    }
+    outside = [key for key in state if not key.startswith(before)]
+    report = InheritanceReport(
+        style.name,
+        **{how: tuple(keys) for how, keys in names.items()},
+        left_out=(*left_out.values(), *outside),
+        without_place=tuple(left_out[key] for key in _without_place(left_out, targets)),
+    )
+    level = logging.WARNING if report.without_place else logging.INFO
+    MMLogger.get_current_instance().log(level, report.summary())
+    return report
+
+
+def is_pretrained(init_cfg: Any) -> bool:
+    """Whether an ``init_cfg`` asks for the weights of a checkpoint."""
+    kinds = ('Pretrained', PretrainedInit)
+    return isinstance(init_cfg, Mapping) and init_cfg.get('type') in kinds
+
+
+def inherit_pretrained(backbone: ElasticBackbone, init_cfg: Mapping[str, Any]) -> InheritanceReport:
+    """Does what ``init_cfg=dict(type='Pretrained', checkpoint=...)`` asks for.
+
+    Args:
+        init_cfg: ``checkpoint``, a path or an address that mmengine knows (``https://...``), and
+            perhaps ``prefix`` and ``reorder``; see ``inherit_weights``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: an unknown setting, or the checkpoint does not fit.
+    """
+    for key in init_cfg:
+        if key not in _SETTINGS:
+            raise ValueError(f'init_cfg: unknown key {key!r}, expected {_SETTINGS}')
+    path = init_cfg.get('checkpoint')
+    if not path:
+        raise ValueError("init_cfg: 'checkpoint', a path or an address, is missing")
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    reorder, prefix = init_cfg.get('reorder', False), init_cfg.get('prefix')
+    try:
+        return inherit_weights(backbone, checkpoint, reorder, prefix)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+
+
+def _tensors(checkpoint: Mapping[str, Any], prefix: str | None) -> dict[str, Tensor]:
+    """The state dict in a checkpoint; of it, what lies under ``prefix``, without that."""
+    while inner := [c for c in map(checkpoint.get, _WRAPPERS) if isinstance(c, Mapping)]:
+        checkpoint = inner[0]
+    state = {key: value for key, value in checkpoint.items() if isinstance(value, Tensor)}
+    if not prefix:
+        return state
+    prefix = prefix.rstrip('.') + '.'
+    below = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+    if not below:
+        raise ValueError(f'no weight of the checkpoint starts with {prefix!r}')
+    return below
+
+
+def _style_of(state: Iterable[str], backbone: ElasticBackbone) -> tuple[KeyStyle, str]:
+    """The style of a state dict and the prefix of its keys, or ValueError."""
+    found = find_style(state)
+    if found is None:
+        known = ', '.join(style.name for style in STYLES)
+        raise ValueError(
+            f'the checkpoint is of no known style ({known}); its first keys are {[*state][:_SHOWN]}'
+        )
+    family = 'Swin' if hasattr(backbone, 'stages') else 'ViT'
+    if found[0].family != family:
+        raise ValueError(
+            f'the checkpoint is a {found[0].family} (keys of {found[0].name}), the backbone '
+            f'{type(backbone).__name__} a {family}; give weights of a {family}'
+        )
+    return found
+
+
+def _targets(backbone: ElasticBackbone) -> dict[str, list[nn.Parameter]]:
+    """Plain key -> the shared parameter, if there is one, and every task's own."""
+    targets = {}
+    for name, parameter in backbone.named_parameters():
+        if not name.endswith('.score'):
+            targets.setdefault(_OF_A_TASK.sub('', name), []).append(parameter)
+    return targets
+
+
+def _fit(
+    key: str,
+    value: Tensor,
+    target: Tensor,
+    style: KeyStyle,
+    backbone: ElasticBackbone,
+    has_class_token: bool,
+) -> tuple[Tensor, str]:
+    if key == 'pos_embed':
+        tokens = (has_class_token, backbone.shape.class_token)
+        return fit_positions(key, value, target, tokens, backbone.shape.grid)
+    if key.endswith('.relative_position_bias_table'):
+        return fit_bias_table(key, value, target)
+    if '.embeddings_table_' in key:
+        return fit_distance_table(key, value, target)
+    return fit_weight(key, value, target.shape, 3 if key.endswith(style.grouped) else 1)
+
+
+def _without_place(left_out: Iterable[str], targets: Iterable[str]) -> list[str]:
+    """Plain keys of ``left_out`` that lie in a block of the backbone."""
+    blocks = {match.group() for match in map(_BLOCK.match, targets) if match}
+    return [
+        key
+        for key in left_out
+        if (match := _BLOCK.match(key))
+        and match.group() in blocks
+        and not key.endswith('.score')
+        and not _OF_A_TASK.search(key)
+    ]
+
+
+def _line(what: str, keys: tuple[str, ...]) -> str:
+    shown = [*keys[:_SHOWN], *(['...'] if len(keys) > _SHOWN else [])]
+    return f'  {what}: {len(keys)}' + (f' ({", ".join(shown)})' if shown else '')
