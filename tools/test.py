@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import os
 import os.path as osp
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +26,9 @@ def parse_args() -> argparse.Namespace:
         help='as in train.py',
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
 
 
 def main() -> None:
@@ -36,11 +40,17 @@ def main() -> None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
         cfg.launcher, cfg.load_from, cfg.resume = args.launcher, args.checkpoint, False
-        if args.joint_spec is not None:
+        if args.joint_spec is not None and cfg.get('val_cfg') is not None:
             with open(args.joint_spec) as file:
                 cfg.val_cfg.joint_spec = json.load(file)['joint_spec']
-        RUNNERS.build(cfg).val()
-    except (ValueError, FileNotFoundError, NotImplementedError) as error:
+        if 'runner_type' not in cfg:
+            # An ordinary config, perhaps with an elastic backbone in it.
+            Runner.from_cfg(cfg).test()
+        elif cfg.get('val_cfg') is None:
+            raise ValueError(f'config {args.config} has no val_cfg, so it evaluates nothing')
+        else:
+            RUNNERS.build(cfg).val()
+    except (ValueError, FileNotFoundError) as error:
         raise SystemExit(f'error: {error}') from error
 
 

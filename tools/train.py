@@ -62,7 +62,7 @@ def main() -> None:
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         runner.train()
-    except (ValueError, FileNotFoundError, FloatingPointError, NotImplementedError) as error:
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
         raise SystemExit(f'error: {error}') from error
 
 

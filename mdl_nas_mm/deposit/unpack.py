@@ -63,8 +63,6 @@ class Deposit:
         Raises:
             ValueError: the deposit has no such task, or a tensor was altered (names it).
         """
-        if task not in self.tasks:
-            raise ValueError(f'deposit {self.path}: no task {task!r}, it has {sorted(self.tasks)}')
         backbone = self._backbone(task)
         config = ConfigDict(self.tasks[task])
         model = build_task_model(config, nn.Identity())
@@ -79,6 +77,17 @@ class Deposit:
             raise ValueError(f'deposit {self.path}: {wrong[0]!r} of task {task!r} does not fit')
         return model.to(device).eval()
 
+    def backbone_weights(self, task: str) -> dict[str, Tensor]:
+        """Parameter name -> what a task uses of it, (groups * channels, columns).
+
+        Raises:
+            ValueError: the deposit has no such task, or a tensor was altered (names it).
+        """
+        if task not in self.tasks:
+            raise ValueError(f'deposit {self.path}: no task {task!r}, it has {sorted(self.tasks)}')
+        uses = self._supernet.layout.uses(self.joint[task])
+        return {use.name: self._weight(task, use) for use in uses}
+
     @cached_property
     def _keys(self) -> list[str]:
         return list(self._file.keys())
@@ -91,29 +100,23 @@ class Deposit:
             return MODELS.build(config)
 
     def _backbone(self, task: str) -> ElasticBackbone:
+        weights = self.backbone_weights(task)
         spec, config = self.joint[task], dict(self.manifest['backbone'])
-        for key in ('out_type', 'out_indices'):
-            if isinstance(config.get(key), dict):
-                config[key] = config[key][task]
-        if 'out_indices' in config:
-            config['out_indices'] = self._supernet.wanted_blocks(task, spec)
         config.update(
+            self._supernet.settings_of(task, spec),
             space=SearchSpace.fixed(spec).to_config(),
             sharing=None,
             tasks=(),
             task=None,
             arch=None,
-            out_channels=self._supernet.out_channels,
         )
         with task_scope('mdl_nas_mm'):
             backbone = MODELS.build(config)
-        parameters = dict(backbone.named_parameters())
         with torch.no_grad():
-            for use in self._supernet.layout.uses(spec):
-                parameter = parameters.pop(use.name)
-                parameter.copy_(self._weight(task, use).reshape(parameter.shape))
-        if parameters:
-            raise ValueError(f'deposit {self.path}: {next(iter(parameters))!r} is missing')
+            for name, parameter in backbone.named_parameters():
+                if name not in weights:
+                    raise ValueError(f'deposit {self.path}: {name!r} is missing')
+                parameter.copy_(weights[name].reshape(parameter.shape))
         return backbone
 
     def _weight(self, task: str, use: ParamUse) -> Tensor:

@@ -90,6 +90,10 @@ class ElasticBackbone(BaseModule):
         """Features of images (B, C, H, W) by one architecture with one task's weights."""
         raise NotImplementedError
 
+    def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
+        """Arguments for a backbone of this class that gives what one task's subnet gives here."""
+        raise NotImplementedError
+
     def scores(self) -> dict[str, np.ndarray]:
         """State-dict prefix -> mask scores (groups * max_channels,) of the layers that have any."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -131,6 +132,8 @@ class ElasticSwin(ElasticBackbone):
             dense tasks, in place of an error; or task -> whether.
         out_indices: stages whose maps are returned, each with a norm of its own; or task ->
             such stages.
+        out_channels: channels of each stage's map, also of those that are not returned; by
+            default the widest embeddings.
         drop_path_rate: stochastic depth of the deepest block, linearly less before it.
         with_cp: recompute blocks in the backward pass instead of keeping their activations.
     """
@@ -149,7 +152,8 @@ class ElasticSwin(ElasticBackbone):
         window_size: int | Sequence[int] = 7,
         qkv_bias: bool = True,
         pad_small_map: bool | Mapping[str, bool] = False,
-        out_indices: Sequence[int] | Mapping[str, Sequence[int]] = (0, 1, 2, 3),
+        out_indices: int | Sequence[int] | Mapping[str, Sequence[int]] = (0, 1, 2, 3),
+        out_channels: Sequence[int] | None = None,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
         init_cfg: Mapping | None = None,
@@ -159,7 +163,10 @@ class ElasticSwin(ElasticBackbone):
         windows = (window_size,) * len(stages) if isinstance(window_size, int) else window_size
         if len(windows) != len(stages):
             raise ValueError(f'window_size: {len(windows)} values for {len(stages)} stages')
-        self.out_indices, self.pad_small_map = out_indices, pad_small_map
+        if min(windows) < 1:
+            raise ValueError(f'window_size: a side of {min(windows)} tokens is not positive')
+        self.out_indices = (out_indices,) if isinstance(out_indices, int) else out_indices
+        self.pad_small_map = pad_small_map
         self.shape = SwinShape(
             patch_size, in_channels, head_dim, tuple(windows), qkv_bias, self._out_stages()
         )
@@ -169,6 +176,9 @@ class ElasticSwin(ElasticBackbone):
         self.with_cp = with_cp
 
         widths = [stage.embed_dim[-1] for stage in stages]
+        self.out_channels = tuple(widths if out_channels is None else out_channels)
+        if len(self.out_channels) != len(widths) or any(map(int.__lt__, self.out_channels, widths)):
+            raise ValueError(f'out_channels {out_channels} are not at least the widest, {widths}')
         self.patch_embed = ElasticPatchEmbed(in_channels, widths[0], patch_size, _EPS)
         depths = [stage.depth[-1] for stage in stages]
         deepest = max(sum(depths) - 1, 1)
@@ -206,6 +216,14 @@ class ElasticSwin(ElasticBackbone):
                     f'map of {map_side} x {map_side} at img_size {side}; set pad_small_map=True'
                 )
 
+    def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
+        """Arguments for a backbone of this class that gives what one task's subnet gives here."""
+        return dict(
+            out_indices=of_task(self.out_indices, task, 'out_indices'),
+            pad_small_map=of_task(self.pad_small_map, task, 'pad_small_map'),
+            out_channels=self.out_channels,
+        )
+
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """Maps of images (B, C, H, W), one a wanted stage: (B, widest of the stage, h, w)."""
         self.space.check(spec)
@@ -229,5 +247,5 @@ class ElasticSwin(ElasticBackbone):
 
     def _output(self, x: Tensor, stage: int) -> Tensor:
         x = getattr(self, f'norm{stage}')(x, None, 1.0)
-        x = F.pad(x, (0, self.space.stages[stage].embed_dim[-1] - x.shape[-1]))
+        x = F.pad(x, (0, self.out_channels[stage] - x.shape[-1]))
         return x.permute(0, 3, 1, 2).contiguous()

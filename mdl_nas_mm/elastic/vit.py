@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -234,6 +235,15 @@ class ElasticViT(ElasticBackbone):
         indices = of_task(self.out_indices, task, 'out_indices')
         deepest, depth = len(self.blocks), spec.depth
         return [math.ceil((i % deepest + 1) * depth / deepest) - 1 for i in indices]
+
+    def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
+        """Arguments for a backbone of this class that gives what one task's subnet gives here."""
+        return dict(
+            out_type=of_task(self.out_type, task, 'out_type'),
+            out_indices=self.wanted_blocks(task, spec),
+            window_size=of_task(self.window_size, task, 'window_size'),
+            out_channels=self.out_channels,
+        )
 
     def flops(
         self,

@@ -1,6 +1,7 @@
 """Cuts maps into square windows and puts them together again.
 
-What depends on sizes alone is computed once and kept; it holds nothing of a subnet.
+What depends on sizes alone is computed once and kept; it holds nothing of a subnet. It is
+computed outside of inference mode, whose tensors no later training step could use.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def join(x: Tensor, window: int, size: tuple[int, int]) -> Tensor:
 
 
 @lru_cache(256)
+@torch.inference_mode(False)
 def pair_index(window: int, device: torch.device) -> Tensor:
     """Row of the relative position bias table for each pair of tokens of a window (N, N)."""
     y, x = torch.meshgrid(
@@ -45,7 +47,9 @@ def pair_index(window: int, device: torch.device) -> Tensor:
     return (rows + window - 1) * (2 * window - 1) + columns + window - 1
 
 
-@lru_cache(256)
+# Few: detection sees images of ever new sizes, whose masks take megabytes each.
+@lru_cache(32)
+@torch.inference_mode(False)
 def shift_mask(
     size: tuple[int, int], window: int, shift: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:

@@ -3,5 +3,12 @@
 from .amp import CPUAmpOptimWrapper
 from .loops import MultiTaskTrainLoop, MultiTaskValLoop
 from .runner import MultiTaskRunner
+from .sample_hook import SampleSubnetHook
 
-__all__ = ['CPUAmpOptimWrapper', 'MultiTaskRunner', 'MultiTaskTrainLoop', 'MultiTaskValLoop']
+__all__ = [
+    'CPUAmpOptimWrapper',
+    'MultiTaskRunner',
+    'MultiTaskTrainLoop',
+    'MultiTaskValLoop',
+    'SampleSubnetHook',
+]

@@ -1,0 +1,60 @@
+"""What the tests of stock configs share."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from helpers import ROOT, data, quick_mmengine  # noqa: F401
+from stock import write_deposit, write_json
+
+from mdl_nas_mm.elastic import ElasticSwin
+from mdl_nas_mm.spec import SubnetSpec
+
+_COCO_MINI = Path(os.environ.get('MDL_NAS_COCO_MINI', ROOT / 'data' / 'coco_mini'))
+
+
+@pytest.fixture(scope='session')
+def sources(tmp_path_factory) -> Path:
+    """A folder with what ``arch`` can name; see ``backbone_of``."""
+    folder = tmp_path_factory.mktemp('sources')
+    write_json(folder / 'joint_spec.json')
+    write_deposit(folder / 'deposit.safetensors')
+    return folder
+
+
+@pytest.fixture
+def data_of(data):  # noqa: F811
+    """Task -> the folder of its data; skips where there is none."""
+
+    def folder(task: str) -> Path:
+        if task != 'pose':
+            return data
+        if not (_COCO_MINI / 'person_keypoints.json').is_file():
+            pytest.skip(
+                'no annotated COCO images: put images/ and person_keypoints.json into '
+                'data/coco_mini, or name their folder in MDL_NAS_COCO_MINI'
+            )
+        return _COCO_MINI
+
+    return folder
+
+
+class Ran(NamedTuple):
+    """The architectures that elastic Swins ran as, in order."""
+
+    in_training: list[SubnetSpec]
+    in_evaluation: list[SubnetSpec]
+
+
+@pytest.fixture
+def ran(monkeypatch) -> Ran:
+    """What all elastic Swins of a test run as."""
+    specs, forward = Ran([], []), ElasticSwin.forward_subnet
+
+    def record(self, x, task, spec):
+        (specs.in_training if self.training else specs.in_evaluation).append(spec)
+        return forward(self, x, task, spec)
+
+    monkeypatch.setattr(ElasticSwin, 'forward_subnet', record)
+    return specs

@@ -1,0 +1,104 @@
+"""Sampling in an ordinary training: which subnet an iteration takes, and what is refused."""
+
+import random
+
+import pytest
+from stock import ARCH, SAMPLED, SPACE, backbone_of, build_runner, write_config
+
+from mdl_nas_mm.elastic.active import active
+from mdl_nas_mm.engine.sample_hook import draw_subnet
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.tasks.data import derive_seed
+
+FIXED = SubnetSpec.from_dict(ARCH)
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    return SearchSpace.from_config([dict(stage, share_ratio=(0.3, 0.6)) for stage in SPACE])
+
+
+@pytest.fixture
+def config(sources, data, tmp_path):
+    """A stock classification config that samples: two iterations an epoch."""
+    return write_config(
+        tmp_path / 'config.py', 'cls', backbone_of('sampled', sources), data, **SAMPLED
+    )
+
+
+def sizes(spec):
+    """An architecture without its share ratios."""
+    stages = spec.stages
+    return [(s.embed_dim, [(b.num_heads, b.mlp_ratio) for b in s.blocks]) for s in stages]
+
+
+@pytest.mark.parametrize('num_random', [0, 2, 3])
+def test_iterations_go_through_sandwiches(space, num_random):
+    length = num_random + 2
+    drawn = [draw_subnet(space, 7, i, num_random) for i in range(3 * length)]
+    for number in range(3):
+        sandwich = drawn[number * length : (number + 1) * length]
+        rng = random.Random(derive_seed(7, 'sandwich', number))
+        assert sandwich == space.sandwich(rng, num_random)
+        assert sizes(sandwich[0]) == sizes(space.smallest())
+        assert sizes(sandwich[-1]) == sizes(space.largest())
+    assert drawn[:length] != drawn[length : 2 * length]
+
+
+def test_a_draw_is_a_function_of_seed_and_iteration(space):
+    first = [draw_subnet(space, 1, i) for i in range(8)]
+    backwards = [draw_subnet(space, 1, i) for i in reversed(range(8))]
+    assert first == backwards[::-1]
+    assert first != [draw_subnet(space, 2, i) for i in range(8)]
+
+
+def test_one_architecture_is_drawn_always():
+    space = SearchSpace.fixed(FIXED)
+    assert {draw_subnet(space, 0, i) for i in range(9)} == {FIXED}
+
+
+def test_a_resumed_run_draws_what_the_whole_one_does(config, ran, tmp_path):
+    build_runner(config, **{'train_cfg.max_epochs': 3, 'work_dir': str(tmp_path / 'whole')}).train()
+    whole = list(ran.in_training)
+    ran.in_training.clear()
+    build_runner(config, **{'train_cfg.max_epochs': 1}).train()
+    # Another seed in the config: that of the checkpoint counts.
+    again = {'train_cfg.max_epochs': 3, 'resume': True, 'randomness.seed': 11}
+    build_runner(config, **again).train()
+    assert len(whole) == 6 and ran.in_training == whole
+
+
+def test_evaluation_takes_the_largest_or_the_arch_given_for_it(config, ran):
+    runner = build_runner(config)
+    runner.train()
+    assert 'train_step' not in vars(runner.model) and active() is None
+    runner.test()
+    assert set(ran.in_evaluation) == {runner.model.backbone.space.largest()}
+    ran.in_evaluation.clear()
+    build_runner(config, **{'model.backbone.arch': ARCH}).test()
+    assert set(ran.in_evaluation) == {FIXED}
+
+
+def test_nothing_stays_active_when_a_step_raises(config, monkeypatch):
+    runner, seen = build_runner(config), []
+
+    def fail(*_, **__):
+        seen.append(active())
+        raise RuntimeError('boom')
+
+    monkeypatch.setattr(runner.model.head, 'loss', fail)
+    with pytest.raises(RuntimeError, match='boom'):
+        runner.train()
+    assert seen[0].spec == draw_subnet(runner.model.backbone.space, runner.seed, 0)
+    assert active() is None
+
+
+def test_a_fixed_arch_is_not_sampled(config):
+    with pytest.raises(ValueError, match='\\Athe config asks both for a fixed arch and .*\\Z'):
+        build_runner(config, **{'model.backbone.arch': ARCH}).train()
+
+
+def test_there_has_to_be_an_elastic_backbone(config):
+    plain = dict(_delete_=True, type='ResNet_CIFAR', depth=18, base_channels=4, stem_channels=4)
+    with pytest.raises(ValueError, match='\\ASampleSubnetHook: the model has 0 elastic .*\\Z'):
+        build_runner(config, **{'model.backbone': plain}).train()
