@@ -29,13 +29,16 @@ def used_mask(parameter: Tensor, lengths: np.ndarray) -> Tensor:
 def partial_masks(
     backbone: ElasticBackbone, passes: Iterable[tuple[str, SubnetSpec]]
 ) -> dict[Tensor, Tensor]:
-    """Parameter -> mask of its used elements, for those that the passes used only in part."""
+    """Parameter -> mask of its used elements, for those that the passes used only in part.
+
+    Passes of tasks whose weights are not here count for the shared ones.
+    """
     parameters, ledger, passes = dict(backbone.named_parameters()), backbone.ledger(), list(passes)
     masks = {}
     used = footprint(ledger, passes) | score_footprint(ledger, passes)
     for name, lengths in used.items():
-        parameter = parameters[name]
-        if lengths.sum() < parameter.numel():
+        parameter = parameters.get(name)
+        if parameter is not None and lengths.sum() < parameter.numel():
             masks[parameter] = used_mask(parameter, lengths)
     return masks
 

@@ -4,44 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import BaseLoop, Runner
 
 from mdl_nas_mm.registry import LOOPS
-from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.spec import JointSpec, SubnetSpec
 from mdl_nas_mm.tasks import (
     Evaluation,
     build_eval_loader,
     build_train_loader,
+    drawn_space,
     evaluate,
+    fixed_spec,
     score_of,
 )
 
-from .groups import tasks_of_rank
-from .step import draw_specs, train_step
+from .grad_sync import sync_buffers
+from .groups import TaskGroups
+from .losses import LossGatherer
+from .step import StepPlan, draw_specs, train_step
 
 
 class JointLoader:
-    """All tasks' loaders as the one loader that mmengine's hooks expect."""
+    """All tasks' loaders as the one loader that mmengine's hooks expect.
 
-    def __init__(self, loaders: Mapping, length: int) -> None:
+    Args:
+        loaders: task -> its loader.
+        length: joint batches.
+        counts: task -> batches of its loader in a joint one.
+    """
+
+    def __init__(
+        self, loaders: Mapping, length: int, counts: Mapping[str, int] | None = None
+    ) -> None:
         self.loaders = dict(loaders)
         self.length = length
+        self.counts = dict(counts or dict.fromkeys(loaders, 1))
         self.dataset = next(iter(self.loaders.values())).dataset
 
     def __len__(self) -> int:
         return self.length
 
-    def __iter__(self) -> Iterator[dict]:
-        """Joint batches: task -> its batch."""
+    def __iter__(self) -> Iterator[dict[str, list]]:
+        """Joint batches: task -> its batches."""
         iterators = {task: iter(loader) for task, loader in self.loaders.items()}
         while True:
-            yield {task: next(iterator) for task, iterator in iterators.items()}
+            yield {
+                task: [next(iterator) for _ in range(self.counts[task])]
+                for task, iterator in iterators.items()
+            }
 
 
 @LOOPS.register_module()
 class MultiTaskTrainLoop(BaseLoop):
     """Iteration-based training of all tasks that live on this rank.
+
+    Subnets are drawn from the backbone's space, or from the config's ``subspace`` of it. With a
+    ``joint_spec`` in the config each task trains its architecture of it and nothing else.
 
     Args:
         dataloader: task -> config of its training loader.
@@ -64,20 +82,32 @@ class MultiTaskTrainLoop(BaseLoop):
         self._runner = runner
         self._max_iters, self._iter = int(max_iters), 0
         self.val_begin, self.val_interval = val_begin, val_interval
-        self.num_random, self.freeze_rest = num_random, freeze_rest
+        self.num_random = num_random
+        self.joint_spec = fixed_spec(runner.cfg)
+        self.space = drawn_space(runner.cfg, runner.model.backbone.space)
         # Set by mmengine's EarlyStoppingHook.
         self.stop_training = False
-        self.tasks = tasks_of_rank(tuple(dataloader), get_rank(), get_world_size())
-        self.configs = {task: dataloader[task] for task in self.tasks}
+        self.ranks: TaskGroups = runner.ranks
+        self.configs = {task: dataloader[task] for task in self.ranks.tasks}
+        self.plan = StepPlan.make(
+            self.ranks.dealing,
+            self.ranks.rank,
+            {task: config['batch_size'] for task, config in self.configs.items()},
+            {task: info.loss_weight for task, info in runner.cfg.tasks.items()},
+            runner.seed,
+            freeze_rest,
+        )
+        self.gather_losses = LossGatherer(self.ranks)
         self.dataloader = self._loader(start=0)
 
     def _loader(self, start: int) -> JointLoader:
-        info, seed = self.runner.cfg.tasks, self.runner.seed
-        loaders = {
-            task: build_train_loader(task, info[task].scope, config, seed, start)
-            for task, config in self.configs.items()
-        }
-        return JointLoader(loaders, self._max_iters)
+        info, dealing, loaders = self.runner.cfg.tasks, self.ranks.dealing, {}
+        for task, config in self.configs.items():
+            pieces = [(piece.unit, piece.part, piece.parts) for piece in self.plan.pieces[task]]
+            settings = (info[task].scope, config, self.runner.seed, start)
+            loaders[task] = build_train_loader(task, *settings, dealing.units[task], pieces)
+        counts = {task: len(pieces) for task, pieces in self.plan.pieces.items()}
+        return JointLoader(loaders, self._max_iters, counts)
 
     @property
     def max_epochs(self) -> int:
@@ -119,27 +149,33 @@ class MultiTaskTrainLoop(BaseLoop):
         self.runner.call_hook('after_train')
         return self.runner.model
 
-    def run_iter(self, batches: dict[str, dict]) -> None:
+    def run_iter(self, batches: dict[str, list]) -> None:
         """One joint step.
 
         Args:
-            batches: task -> its batch.
+            batches: task -> a batch for each of this rank's pieces.
         """
         runner, index = self.runner, self._iter
         runner.call_hook('before_train_iter', batch_idx=index, data_batch=batches)
-        space = runner.model.backbone.space
         outputs = train_step(
             runner.model,
             runner.optim_wrapper,
             batches,
-            draw_specs(space, self.tasks, runner.seed, index, self.num_random),
-            {task: runner.cfg.tasks[task].loss_weight for task in self.tasks},
-            runner.seed,
+            self._specs(index),
+            self.plan,
             index,
-            self.freeze_rest,
+            runner.reducer,
         )
+        outputs = self.gather_losses(outputs)
         runner.call_hook('after_train_iter', batch_idx=index, data_batch=batches, outputs=outputs)
         self._iter += 1
+
+    def _specs(self, index: int) -> dict[str, list[SubnetSpec]]:
+        """Each task's subnets of one step; all ranks draw the same."""
+        if self.joint_spec is not None:
+            return {task: [self.joint_spec[task]] for task in self.ranks.dealing.tasks}
+        tasks = self.ranks.dealing.tasks
+        return draw_specs(self.space, tasks, self.runner.seed, index, self.num_random)
 
 
 @LOOPS.register_module()
@@ -153,7 +189,7 @@ class MultiTaskValLoop(BaseLoop):
         dataloader: task -> config of its validation loader.
         evaluator: task -> config of its evaluator.
         joint_spec: the architecture to evaluate a task with, as ``JointSpec.to_dict`` gives it;
-            the largest of the space by default.
+            by default the config's ``joint_spec``, else the largest of what is trained.
     """
 
     def __init__(
@@ -164,28 +200,31 @@ class MultiTaskValLoop(BaseLoop):
         joint_spec: Mapping | None = None,
     ) -> None:
         self._runner = runner
-        tasks = tasks_of_rank(tuple(dataloader), get_rank(), get_world_size())
-        scopes = {task: runner.cfg.tasks[task].scope for task in tasks}
-        loaders = {t: build_eval_loader(t, scopes[t], dataloader[t]) for t in tasks}
-        self.evaluations = {
-            task: Evaluation.build(task, scopes[task], loaders[task], evaluator[task])
-            for task in tasks
-        }
+        self.ranks: TaskGroups = runner.ranks
+        tasks = self.ranks.tasks
+        self.evaluations = {}
+        for task in tasks:
+            scope, group = runner.cfg.tasks[task].scope, self.ranks.groups[task]
+            loader = build_eval_loader(task, scope, dataloader[task], group)
+            self.evaluations[task] = Evaluation.build(task, scope, loader, evaluator[task], group)
+        loaders = {task: evaluation.loader for task, evaluation in self.evaluations.items()}
         self.dataloader = JointLoader(loaders, sum(len(loader) for loader in loaders.values()))
-        space = runner.model.backbone.space
-        if joint_spec is None:
-            self.joint_spec = JointSpec(dict.fromkeys(tasks, space.largest()))
-        else:
+        space, fixed = runner.model.backbone.space, fixed_spec(runner.cfg)
+        if joint_spec is not None:
             self.joint_spec = JointSpec.from_dict(joint_spec)
-            space.check_joint(self.joint_spec, tuple(tasks))
+            space.check_joint(self.joint_spec, tuple(dataloader))
+        else:
+            largest = drawn_space(runner.cfg, space).largest()
+            self.joint_spec = fixed or JointSpec(dict.fromkeys(tasks, largest))
 
     def run(self) -> dict[str, float]:
         """Evaluates all tasks and returns their metrics."""
-        runner, info = self.runner, self.runner.cfg.tasks
+        runner = self.runner
         runner.call_hook('before_val')
         runner.call_hook('before_val_epoch')
         runner.model.eval()
-        results, done = {'s_score': 0.0}, 0
+        sync_buffers(runner.model, self.ranks)
+        own, done = {}, 0
         for task, evaluation in self.evaluations.items():
             spec = self.joint_spec[task]
 
@@ -194,15 +233,25 @@ class MultiTaskValLoop(BaseLoop):
                     'after_val_iter', batch_idx=offset + index, data_batch=batch, outputs=outputs
                 )
 
-            metrics = evaluate(
+            own[task] = evaluate(
                 lambda batch, task=task, spec=spec: runner.model.predict(task, spec, batch),
                 evaluation,
                 on_batch,
             )
             done += len(evaluation.loader)
-            results.update({f'{task}/{name}': value for name, value in metrics.items()})
-            score = score_of(task, metrics, info[task].score)
-            results['s_score'] += info[task].score_weight * score
+        results = self._joined(own)
         runner.call_hook('after_val_epoch', metrics=results)
         runner.call_hook('after_val')
+        return results
+
+    def _joined(self, own: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """All tasks' metrics, the same on every rank, from those of each rank's tasks."""
+        metrics = {}
+        for theirs in self.ranks.all_gather(dict(own)):
+            metrics.update(theirs)
+        results, info = {'s_score': 0.0}, self.runner.cfg.tasks
+        for task in self.ranks.dealing.tasks:
+            results.update({f'{task}/{name}': value for name, value in metrics[task].items()})
+            score = score_of(task, metrics[task], info[task].score)
+            results['s_score'] += info[task].score_weight * score
         return results

@@ -1,14 +1,25 @@
-"""The runner: mmengine's, with joint configs and whole checkpoints."""
+"""The runner: mmengine's, with joint configs, task groups and whole checkpoints."""
 
 from __future__ import annotations
 
 import logging
 import os.path as osp
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
 
+import mmengine
+import torch
+import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from mdl_nas_mm.registry import RUNNERS
 from mdl_nas_mm.tasks import resolve_joint_config
@@ -22,11 +33,32 @@ from .checkpoint import (
     load_weights,
     read_checkpoint,
 )
+from .clipping import clip_over_all_ranks
+from .grad_sync import GradientReducer, sync_parameters
+from .groups import TaskGroups, deal
+from .launch import check_same_config, start_processes
+from .state import (
+    load_optimizer_state,
+    load_scheduler_state,
+    optimizer_state,
+    own_state,
+    scheduler_state,
+    to_cpu,
+    whole_state,
+)
 
 
 @RUNNERS.register_module()
 class MultiTaskRunner(Runner):
-    """Runs joint configs; see ``mdl_nas_mm.tasks.config`` for what they say."""
+    """Runs joint configs; see ``mdl_nas_mm.tasks.config`` for what they say.
+
+    Attributes:
+        ranks: which tasks this process has, and how it reaches the other processes.
+        reducer: adds up the gradients of all processes; None where there is one.
+    """
+
+    ranks: TaskGroups
+    reducer: GradientReducer | None = None
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> MultiTaskRunner:
@@ -43,17 +75,111 @@ class MultiTaskRunner(Runner):
                 handler.addFilter(lambda record: record.getMessage().count('\n') < 30)
         return logger
 
-    def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
-        """Saves as mmengine does; the file appears under its name only when complete."""
-        kwargs['meta'] = dict(kwargs.get('meta') or {}, backbone=describe(self.model.backbone))
-        with written_whole(osp.join(out_dir, filename)) as temporary:
-            super().save_checkpoint(str(temporary.parent), temporary.name, *args, **kwargs)
+    def setup_env(self, env_cfg: Mapping) -> None:
+        """Starts the processes' connections, without a GPU as well."""
+        timeout = env_cfg.get('dist_cfg', {}).get('timeout', 600)
+        self.timeout = timedelta(seconds=timeout)
+        if self.distributed:
+            start_processes(self._launcher, self.timeout)
+        super().setup_env(env_cfg)
+
+    def build_model(self, model: nn.Module | Mapping) -> nn.Module:
+        """Builds the tasks that this process has, and no others."""
+        if isinstance(model, nn.Module):
+            raise ValueError('a joint training builds its model from the config')
+        check_same_config(self.cfg)
+        dealing = deal(tuple(model['tasks']), self.cfg.get('groups'), get_world_size())
+        self.ranks = TaskGroups.make(dealing, self.timeout)
+        if not self.ranks.alone:
+            self.logger.info(f'{get_world_size()} processes\n{dealing}')
+        own = self.ranks.tasks
+        model = dict(
+            model,
+            tasks={task: model['tasks'][task] for task in own},
+            backbone=dict(model['backbone'], tasks=own),
+            groups={task: self.ranks.groups[task] for task in own},
+        )
+        return super().build_model(model)
+
+    def wrap_model(self, model_wrapper_cfg: Mapping | None, model: nn.Module) -> nn.Module:
+        """Moves the model to its device; gradients are exchanged by ``reducer``, not by a wrapper.
+
+        Raises:
+            ValueError: the config asks for a wrapper.
+        """
+        if model_wrapper_cfg is not None:
+            raise ValueError('model_wrapper_cfg: a joint model takes no wrapper')
+        model = model.to(get_device())
+        if self.ranks.alone:
+            return revert_sync_batchnorm(model)
+        for task in self.ranks.tasks:
+            for module in model.tasks[task].modules():
+                if isinstance(module, nn.SyncBatchNorm):
+                    module.process_group = self.ranks.groups[task]
+        sets = [(model.shared_parameters(), dist.group.WORLD)]
+        sets += [(model.task_parameters(t), self.ranks.groups[t]) for t in self.ranks.tasks]
+        self.reducer = GradientReducer(sets, serial=dist.get_backend() == 'nccl')
+        return model
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
+        """As mmengine; gradients are clipped by their norm over all ranks."""
+        built = super().build_optim_wrapper(optim_wrapper)
+        if not self.ranks.alone and built.clip_grad_kwargs and built.grad_name == 'grad_norm':
+            built.clip_func = clip_over_all_ranks(self.model, self.ranks)
+        return built
+
+    def _init_model_weights(self) -> None:
+        self.model.init_weights()
+        sync_parameters(self.model, self.ranks)
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: Mapping | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: Mapping | None = None,
+        by_epoch: bool = True,
+        backend_args: Mapping | None = None,
+    ) -> None:
+        """Saves what all ranks have in one file, which appears under its name when complete.
+
+        Every rank has to call this.
+        """
+        meta = dict(meta or {})
+        meta.setdefault('epoch', self.epoch + by_epoch)
+        meta.setdefault('iter', self.iter + (not by_epoch))
+        meta.update(
+            cfg=self.cfg.pretty_text,
+            seed=self.seed,
+            experiment_name=self.experiment_name,
+            time=time.strftime('%Y%m%d_%H%M%S', time.localtime()),
+            mmengine_version=mmengine.__version__,
+            backbone=describe(self.model.backbone),
+        )
+        checkpoint = dict(
+            meta=meta,
+            state_dict=to_cpu(self.model.state_dict()),
+            message_hub=to_cpu(self.message_hub.state_dict()),
+        )
+        if save_optimizer:
+            checkpoint['optimizer'] = to_cpu(optimizer_state(self.optim_wrapper, self.model))
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint['param_schedulers'] = [scheduler_state(s) for s in self.param_schedulers]
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        checkpoint = whole_state(checkpoint, self.ranks)
+        if checkpoint is not None:
+            with written_whole(osp.join(out_dir, filename)) as temporary:
+                torch.save(checkpoint, temporary)
+        # Nobody goes on, and perhaps removes an older one, before the file is there.
+        self.ranks.all_gather(None)
 
     def load_checkpoint(
         self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False, **kwargs
     ) -> dict:
         """Loads weights; see ``load_weights`` for what has to fit."""
-        checkpoint = read_checkpoint(filename)
+        checkpoint = own_state(read_checkpoint(filename), self.ranks)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         check_space(filename, checkpoint, self.model.backbone)
         load_weights(filename, self.model, checkpoint['state_dict'], strict)
@@ -70,6 +196,8 @@ class MultiTaskRunner(Runner):
     def resume(self, filename: str, **kwargs) -> None:
         """Goes on from a checkpoint: weights, optimizer, schedules, log and position in the data.
 
+        The checkpoint may have been written by any number of processes.
+
         Raises:
             ValueError: the checkpoint is cut short, altered, of another model, or just weights.
         """
@@ -81,9 +209,11 @@ class MultiTaskRunner(Runner):
         self.train_loop.restore(checkpoint['meta']['iter'])
         self.message_hub.load_state_dict(checkpoint['message_hub'])
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
-        self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
         if self.param_schedulers is not None:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-            for scheduler, state in zip(self.param_schedulers, checkpoint['param_schedulers']):
-                scheduler.load_state_dict(state)
+        load_optimizer_state(self.optim_wrapper, self.model, checkpoint['optimizer'])
+        for scheduler, state in zip(
+            self.param_schedulers or (), checkpoint.get('param_schedulers', ())
+        ):
+            load_scheduler_state(scheduler, state)
         self.logger.info(f'resumed iter: {self.iter}')

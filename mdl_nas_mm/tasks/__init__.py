@@ -5,6 +5,7 @@ from .data import build_eval_loader, build_train_loader
 from .evaluate import Evaluation, evaluate, score_of
 from .model import BackboneSlot, MultiTaskModel
 from .scope import task_scope
+from .subnets import drawn_space, fixed_spec
 
 __all__ = [
     'BackboneSlot',
@@ -12,7 +13,9 @@ __all__ = [
     'MultiTaskModel',
     'build_eval_loader',
     'build_train_loader',
+    'drawn_space',
     'evaluate',
+    'fixed_spec',
     'resolve_joint_config',
     'score_of',
     'task_scope',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os.path as osp
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -11,6 +12,8 @@ from mmengine.model import ModuleDict
 
 from mdl_nas_mm.utils.data_paths import data_paths
 from mdl_nas_mm.utils.upstream import upstream_config_path
+
+from .subnets import resolve_subnets
 
 TASK_KEYS = {
     'config',
@@ -27,15 +30,21 @@ TASK_KEYS = {
     'search_evaluator',
 }
 UPSTREAM_KEYS = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator')
-BACKBONE_KEYS = {'out_type', 'out_indices'}
+BACKBONE_KEYS = ('out_type', 'out_indices', 'window_size', 'pad_small_map')
+# What a task has that does not say it, unless the backbone has a value for all tasks.
+BACKBONE_DEFAULTS = {'window_size': 0, 'pad_small_map': False}
 
 
-def resolve_joint_config(cfg: Config) -> Config:
+def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
     """Turns ``backbone`` and ``tasks`` into what a runner is built from.
 
     Adds ``model``, ``train_dataloader``, ``val_dataloader`` and ``val_evaluator``, the last
     three keyed by task, and leaves in ``tasks`` each task's scope, score and weights. A config
-    that is already resolved comes back unchanged.
+    that is already resolved comes back unchanged. Which subnets are used may be restricted; see
+    ``resolve_subnets``.
+
+    Args:
+        check_files: whether the data has to be there.
 
     Raises:
         ValueError: a task's key is unknown, or something that a task needs is missing.
@@ -50,16 +59,16 @@ def resolve_joint_config(cfg: Config) -> Config:
         raise ValueError('joint config: no tasks given')
     cfg = copy.deepcopy(cfg)
     folder = osp.dirname(cfg.filename) if cfg.filename else '.'
+    resolve_subnets(cfg, folder)
     tasks = {name: _resolve_task(name, task, folder) for name, task in cfg.tasks.items()}
+    if check_files:
+        for name, task in tasks.items():
+            _check_files(name, task)
     backbone = copy.deepcopy(cfg.backbone)
     backbone['tasks'] = tuple(tasks)
     for key in BACKBONE_KEYS:
-        own = {name: task.backbone[key] for name, task in tasks.items() if key in task.backbone}
-        if own:
-            missing = [name for name in tasks if name not in own]
-            if missing:
-                raise ValueError(f'task {missing[0]!r}: backbone.{key} is missing')
-            backbone[key] = own
+        if any(key in task.backbone for task in tasks.values()):
+            backbone[key] = _by_task(key, tasks, backbone.get(key))
     cfg.model = dict(
         type='MultiTaskModel',
         backbone=backbone,
@@ -75,6 +84,19 @@ def resolve_joint_config(cfg: Config) -> Config:
     return cfg
 
 
+def _by_task(key: str, tasks: Mapping[str, ConfigDict], common: Any) -> dict[str, Any]:
+    """Task -> its value of a backbone's key; ``common`` is the backbone's own value."""
+    values = {}
+    for name, task in tasks.items():
+        if key not in task.backbone and key not in BACKBONE_DEFAULTS:
+            raise ValueError(f'task {name!r}: backbone.{key} is missing')
+        usual = BACKBONE_DEFAULTS.get(key)
+        if common is not None and not isinstance(common, Mapping):
+            usual = common
+        values[name] = task.backbone.get(key, usual)
+    return values
+
+
 def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
     """One task with everything spelled out."""
     if not name.isidentifier():
@@ -84,6 +106,9 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
     for key in task:
         if key not in TASK_KEYS:
             raise ValueError(f'task {name!r}: unknown key {key!r}, expected {sorted(TASK_KEYS)}')
+    for key in task.get('backbone', {}):
+        if key not in BACKBONE_KEYS:
+            raise ValueError(f'task {name!r}: unknown key backbone.{key}, not of {BACKBONE_KEYS}')
     if task.get('score') is None:
         raise ValueError(f"task {name!r}: 'score', the metric to maximise, is missing")
     upstream = _upstream(name, task.get('config'), folder)
@@ -112,10 +137,13 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
         if f'search_{key}' in task:
             search.merge_from_dict(dict(val=task[f'search_{key}']))
         resolved[f'search_{key}'] = search.val
+    return resolved
+
+
+def _check_files(name: str, task: ConfigDict) -> None:
     for split in ('train', 'val', 'search'):
         for key in (f'{split}_dataloader', f'{split}_evaluator'):
-            check_data(resolved.get(key), f'task {name!r}, {key}')
-    return resolved
+            check_data(task.get(key), f'task {name!r}, {key}')
 
 
 def _upstream(name: str, path: str | None, folder: str) -> ConfigDict:

@@ -12,13 +12,14 @@ import itertools
 import random
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
@@ -90,27 +91,58 @@ class EndlessOrder(Sampler):
                 yield index, epoch * size + i
 
 
-class BatchesFrom:
-    """The batches of a batch sampler from the given one on, without loading those before."""
+class Pieces:
+    """What one rank has of the batches of every step, without loading what came before.
 
-    def __init__(self, batch_sampler: Any, start: int) -> None:
+    Args:
+        batch_sampler: endless batches of indices.
+        units: how many of them make up one step.
+        pieces: (unit, part, parts) of each step, see ``Dealing.pieces``.
+        start: the first step.
+    """
+
+    def __init__(
+        self, batch_sampler: Any, units: int, pieces: Sequence[tuple[int, int, int]], start: int
+    ) -> None:
         self.batch_sampler = batch_sampler
+        self.units = units
+        self.pieces = pieces
         self.start = start
 
     def __iter__(self) -> Iterator[list]:
-        return itertools.islice(iter(self.batch_sampler), self.start, None)
+        batches = itertools.islice(iter(self.batch_sampler), self.start * self.units, None)
+        while True:
+            step = [next(batches) for _ in range(self.units)]
+            for unit, part, parts in self.pieces:
+                yield step[unit][part_of(len(step[unit]), part, parts)]
+
+
+def part_of(size: int, part: int, parts: int) -> slice:
+    """Where part number ``part`` of ``parts`` nearly equal ones lies in a batch."""
+    return slice(part * size // parts, (part + 1) * size // parts)
 
 
 def build_train_loader(
-    task: str, scope: str, config: Mapping, seed: int, start: int = 0
+    task: str,
+    scope: str,
+    config: Mapping,
+    seed: int,
+    start: int = 0,
+    units: int = 1,
+    pieces: Sequence[tuple[int, int, int]] = ((0, 0, 1),),
 ) -> DataLoader:
-    """An endless loader of a task's training batches, beginning with batch ``start``.
+    """An endless loader of what this rank has of a task's training batches, from a step on.
 
     The upstream config's data set, batch sampler, collation and worker settings are kept; its
     sampler is replaced by ``EndlessOrder``, which honours its ``shuffle``.
 
+    Args:
+        start: the first step.
+        units: batches of the config's size that make up one step.
+        pieces: this rank's (unit, part, parts) of each step; it gets one batch for each.
+
     Raises:
-        ValueError: the split has no images.
+        ValueError: the split has no images, or a batch is too small for its parts.
     """
     config = copy.deepcopy(dict(config))
     seed = derive_seed(seed, task)
@@ -125,6 +157,12 @@ def build_train_loader(
         shuffle = config.pop('sampler', {}).get('shuffle', True)
         sampler = EndlessOrder(dataset, shuffle, seed)
         batch_size, batches = config.pop('batch_size'), config.pop('batch_sampler', None)
+        for _, _, parts in pieces:
+            if parts > batch_size:
+                raise ValueError(
+                    f'task {task!r}: its batch of {batch_size} images cannot be split over {parts} '
+                    'ranks; raise batch_size, or groups of the task, or use fewer ranks'
+                )
         if batches is None:
             batches = BatchSampler(sampler, batch_size, drop_last=False)
         else:
@@ -139,14 +177,16 @@ def build_train_loader(
         config.pop('persistent_workers', None)
     return DataLoader(
         dataset,
-        batch_sampler=BatchesFrom(batches, start),
+        batch_sampler=Pieces(batches, units, pieces, start),
         collate_fn=partial(function, **collate),
         **config,
     )
 
 
-def build_eval_loader(task: str, scope: str, config: Mapping) -> DataLoader:
-    """A loader over an evaluation split, as the upstream library builds it.
+def build_eval_loader(
+    task: str, scope: str, config: Mapping, group: dist.ProcessGroup | None = None
+) -> DataLoader:
+    """A loader over an evaluation split, as the upstream library builds it for the task's ranks.
 
     Raises:
         ValueError: the split has no images.
@@ -154,7 +194,7 @@ def build_eval_loader(task: str, scope: str, config: Mapping) -> DataLoader:
     config = copy.deepcopy(config)
     if not config.get('num_workers'):
         config.pop('persistent_workers', None)
-    with task_scope(scope), _not_empty(task, config['dataset']):
+    with task_scope(scope, group), _not_empty(task, config['dataset']):
         loader = Runner.build_dataloader(config)
     _check_not_empty(task, loader.dataset, config['dataset'])
     return loader

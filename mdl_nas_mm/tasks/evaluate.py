@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from torch.utils.data import DataLoader
@@ -26,14 +27,26 @@ class Evaluation:
     scope: str
     loader: DataLoader
     evaluator: Evaluator
+    group: dist.ProcessGroup | None = None
 
     @classmethod
-    def build(cls, task: str, scope: str, loader: DataLoader, evaluator: Any) -> Evaluation:
-        """Builds the evaluator from an upstream config."""
-        with task_scope(scope):
+    def build(
+        cls,
+        task: str,
+        scope: str,
+        loader: DataLoader,
+        evaluator: Any,
+        group: dist.ProcessGroup | None = None,
+    ) -> Evaluation:
+        """Builds the evaluator from an upstream config.
+
+        Args:
+            group: the ranks that evaluate together, each with its part of the loader.
+        """
+        with task_scope(scope, group):
             evaluator = Evaluator(copy.deepcopy(evaluator))
         evaluator.dataset_meta = getattr(loader.dataset, 'metainfo', None)
-        return cls(task, scope, loader, evaluator)
+        return cls(task, scope, loader, evaluator, group)
 
 
 @torch.no_grad()
@@ -48,7 +61,7 @@ def evaluate(
         predict: batch from the loader -> upstream data samples.
         on_batch: called with the index, the batch and the predictions of each batch.
     """
-    with task_scope(evaluation.scope):
+    with task_scope(evaluation.scope, evaluation.group):
         for index, batch in enumerate(evaluation.loader):
             outputs = predict(batch)
             evaluation.evaluator.process(data_samples=outputs, data_batch=batch)

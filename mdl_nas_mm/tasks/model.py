@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
+import torch
+import torch.distributed as dist
 from mmengine.model import BaseModel, ModuleDict
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
@@ -12,6 +15,7 @@ from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
 
+from .data import derive_seed, seeded
 from .scope import task_scope
 
 
@@ -30,35 +34,67 @@ class MultiTaskModel(BaseModel):
 
     Args:
         backbone: config of an elastic backbone.
-        tasks: task -> ``dict(scope=..., model=...)``, an upstream model's config.
+        tasks: task -> ``dict(scope=..., model=...)``, an upstream model's config. Each is drawn
+            from a seed of its own, so that its weights do not depend on which others there are.
+        groups: task -> the process group of its ranks, for more than one process.
     """
 
     def __init__(
-        self, backbone: Mapping, tasks: Mapping[str, Mapping], init_cfg: Mapping | None = None
+        self,
+        backbone: Mapping,
+        tasks: Mapping[str, Mapping],
+        groups: Mapping[str, dist.ProcessGroup | None] | None = None,
+        init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        with task_scope('mdl_nas_mm'):
-            self.backbone: ElasticBackbone = MODELS.build(dict(backbone))
+        self.groups = dict(groups or dict.fromkeys(tasks))
         self.scopes = {name: task['scope'] for name, task in tasks.items()}
-        self.tasks = ModuleDict(
-            {name: build_task_model(task, self.backbone) for name, task in tasks.items()}
-        )
+        with self._seeded('backbone'), task_scope('mdl_nas_mm'):
+            self.backbone: ElasticBackbone = MODELS.build(dict(backbone))
+        self.tasks = ModuleDict()
+        for name, task in tasks.items():
+            with self._seeded(name), self.scope(name):
+                self.tasks[name] = build_task_model(task, self.backbone)
+
+    @staticmethod
+    def _seeded(name: str) -> AbstractContextManager:
+        return seeded(derive_seed(torch.initial_seed(), name))
+
+    def scope(self, task: str) -> AbstractContextManager:
+        """The scope that a task's model is built and run in."""
+        return task_scope(self.scopes[task], self.groups[task])
+
+    def init_weights(self) -> None:
+        """Initialises as upstream does, each part from a seed of its own."""
+        with self._seeded('init backbone'):
+            self.backbone.init_weights()
+        for name, model in self.tasks.items():
+            with self._seeded(f'init {name}'), self.scope(name):
+                model.init_weights()
 
     def preprocess(self, task: str, data: dict, training: bool) -> dict:
         """A batch of one task as its model takes it."""
-        with task_scope(self.scopes[task]):
+        with self.scope(task):
             return self.tasks[task].data_preprocessor(data, training)
 
     def loss(self, task: str, spec: SubnetSpec, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one subnet on a preprocessed batch, and its parts by name."""
         model = self.tasks[task]
-        with task_scope(self.scopes[task]), activate(task, spec):
+        with self.scope(task), activate(task, spec):
             return model.parse_losses(model(**data, mode='loss'))
 
     def predict(self, task: str, spec: SubnetSpec, data: dict) -> list:
         """Upstream data samples with one subnet's predictions on a batch from a loader."""
-        with task_scope(self.scopes[task]), activate(task, spec):
+        with self.scope(task), activate(task, spec):
             return self.tasks[task].val_step(data)
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """What all tasks use."""
+        return [p for name, p in self.named_parameters() if owner_of(name) is None]
+
+    def task_parameters(self, task: str) -> list[nn.Parameter]:
+        """A task's own weights of the backbone, and its neck and head."""
+        return [p for name, p in self.named_parameters() if owner_of(name) == task]
 
     def head_sizes(self) -> dict[str, int]:
         """Task -> elements outside the backbone."""
@@ -70,6 +106,14 @@ class MultiTaskModel(BaseModel):
     def forward(self, *args, **kwargs):
         """A joint model has no forward of its own."""
         raise NotImplementedError('call loss or predict with the name of a task')
+
+
+def owner_of(name: str) -> str | None:
+    """The task that owns an entry of a joint model's state dict; None for what is shared."""
+    if name.startswith('tasks.'):
+        return name.split('.', 2)[1]
+    _, specific, rest = name.partition('.specific.')
+    return rest.partition('.')[0] if specific else None
 
 
 def build_task_model(task: Mapping, backbone: nn.Module) -> nn.Module:

@@ -1,16 +1,34 @@
-"""Everything of a task is built and run in its own library's scope."""
+"""Everything of a task is built and run in its own library's scope, among its own ranks."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import torch.distributed as dist
 from mmengine.registry import DefaultScope
 
 
-def task_scope(scope: str) -> AbstractContextManager:
-    """Makes ``scope`` (``mmdet``, ...) the default one inside the ``with`` block.
+@contextmanager
+def task_scope(scope: str, group: dist.ProcessGroup | None = None) -> Iterator[None]:
+    """Makes ``scope`` (``mmdet``, ...) the default one, and ``group`` the world, inside the block.
 
     mmengine's registries prefer the default scope to the scope of the caller, so that upstream
     code which builds things, also while it runs, finds its own ones only inside such a block.
+    Upstream's samplers, losses and metrics talk to all ranks; those of one task are all that
+    they may talk to, or the numbers of two tasks would be mixed.
+
+    Args:
+        group: the ranks of the task; None where there is a single process.
     """
-    return DefaultScope.overwrite_default_scope(scope)
+    with DefaultScope.overwrite_default_scope(scope):
+        if group is None:
+            yield
+            return
+        # torch has no public way to say which group is meant where none is given.
+        world = dist.group.WORLD
+        dist.distributed_c10d._update_default_pg(group)
+        try:
+            yield
+        finally:
+            dist.distributed_c10d._update_default_pg(world)

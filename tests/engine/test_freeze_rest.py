@@ -8,7 +8,8 @@ from helpers import POLICIES, TASKS, build_model, joint_config, only
 from mmengine.optim import OptimWrapper
 
 from mdl_nas_mm.engine.freeze import used_mask
-from mdl_nas_mm.engine.step import train_step
+from mdl_nas_mm.engine.groups import deal
+from mdl_nas_mm.engine.step import StepPlan, train_step
 from mdl_nas_mm.spec import footprint, score_footprint
 from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
 
@@ -19,7 +20,7 @@ MOMENTS = ('exp_avg', 'exp_avg_sq')
 def batches(data):
     cfg = resolve_joint_config(joint_config(data))
     return {
-        task: next(iter(build_train_loader(task, info.scope, cfg.train_dataloader[task], seed=0)))
+        task: [next(iter(build_train_loader(task, info.scope, cfg.train_dataloader[task], seed=0)))]
         for task, info in cfg.tasks.items()
     }
 
@@ -44,10 +45,10 @@ class Training:
 
         self.wrapper.optimizer.step = keep_gradients
         batches = {task: self.batches[task] for task in specs}
-        weights = dict.fromkeys(specs, 1.0)
-        train_step(
-            self.model, self.wrapper, batches, specs, weights, 0, self.iteration, self.freeze
-        )
+        tasks = tuple(specs)
+        ones, weights = dict.fromkeys(tasks, 1), dict.fromkeys(tasks, 1.0)
+        plan = StepPlan.make(deal(tasks, None, 1), 0, ones, weights, 0, self.freeze)
+        train_step(self.model, self.wrapper, batches, specs, plan, self.iteration)
         self.wrapper.optimizer.step = step
         self.iteration += 1
 

@@ -62,7 +62,7 @@ def kill_in(monkeypatch, name, iteration):
     now, calls = [0], []
 
     def counting(model, wrapper, *args, **kwargs):
-        now[0] = args[4] if len(args) > 4 else kwargs['iteration']
+        now[0] = args[3] if len(args) > 3 else kwargs['iteration']
         return original(model, wrapper, *args, **kwargs)
 
     original = step.train_step

@@ -1,0 +1,42 @@
+"""Gradient clipping by the norm over all tasks, wherever their weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mdl_nas_mm.tasks import MultiTaskModel
+
+from .groups import TaskGroups
+
+
+def clip_over_all_ranks(model: MultiTaskModel, ranks: TaskGroups) -> Callable[..., Tensor]:
+    """What ``torch.nn.utils.clip_grad_norm_`` does in a single process that has all tasks.
+
+    Clipping by the norm of what one rank holds would scale shared weights differently on each.
+    """
+    shared = model.shared_parameters()
+    led = [p for task in ranks.led_tasks for p in model.task_parameters(task)]
+
+    def clip(parameters: Iterable[nn.Parameter], max_norm: float, norm_type: float = 2.0) -> Tensor:
+        if norm_type != 2:
+            raise ValueError(f'clip_grad: norm_type {norm_type}, only 2 works over several ranks')
+        own = _squares(led)
+        dist.all_reduce(own)
+        norm = (_squares(shared) + own).sqrt()
+        factor = (max_norm / (norm + 1e-6)).clamp(max=1)
+        for parameter in parameters:
+            parameter.grad.mul_(factor.to(parameter.grad))
+        return norm
+
+    return clip
+
+
+def _squares(parameters: Iterable[nn.Parameter]) -> Tensor:
+    parameters = list(parameters)
+    norms = [p.grad.norm() for p in parameters if p.grad is not None]
+    device = parameters[0].device if parameters else None
+    return torch.stack(norms).square().sum() if norms else torch.zeros((), device=device)

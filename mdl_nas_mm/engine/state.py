@@ -1,0 +1,158 @@
+"""The state of a training by names of parameters, so that any dealing can go on from it.
+
+torch numbers parameters in the order in which a process holds them, and mmengine's schedulers
+keep lists in that order. Both differ between ranks; names do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper, _ParamScheduler
+from torch import nn
+
+from mdl_nas_mm.tasks.model import owner_of
+
+from .groups import TaskGroups
+
+# Lists by parameter group, which follow from the optimizer.
+_BY_GROUP = ('base_values', '_last_value')
+
+
+def optimizer_state(optim_wrapper: OptimWrapper, model: nn.Module) -> dict[str, Any]:
+    """Moments and settings by name of the parameter.
+
+    Returns:
+        ``state``: name -> the optimizer's state of the parameter; ``settings``: name -> learning
+        rate, decay and so on; ``base_settings``: those that are logged; ``loss_scaler``, where
+        there is one.
+    """
+    optimizer, names = optim_wrapper.optimizer, {p: name for name, p in model.named_parameters()}
+    settings = {}
+    for group in optimizer.param_groups:
+        values = {key: value for key, value in group.items() if key != 'params'}
+        settings.update({names[parameter]: values for parameter in group['params']})
+    state = {names[parameter]: state for parameter, state in optimizer.state.items()}
+    whole = dict(state=state, settings=settings)
+    base = getattr(optim_wrapper, 'base_param_settings', None)
+    if base is not None:
+        whole['base_settings'] = {k: v for k, v in base.items() if k != 'params'}
+    if hasattr(optim_wrapper, 'loss_scaler'):
+        whole['loss_scaler'] = optim_wrapper.loss_scaler.state_dict()
+    return whole
+
+
+def load_optimizer_state(optim_wrapper: OptimWrapper, model: nn.Module, saved: Mapping) -> None:
+    """Takes over what ``optimizer_state`` gave, for the parameters that are here.
+
+    Raises:
+        ValueError: names a parameter that the saved state does not know.
+    """
+    optimizer, names = optim_wrapper.optimizer, {p: name for name, p in model.named_parameters()}
+    state, groups, index = {}, [], 0
+    for group in optimizer.param_groups:
+        numbers = []
+        for parameter in group['params']:
+            name = names[parameter]
+            if name not in saved['settings']:
+                raise ValueError(f'the checkpoint has no optimizer state of {name!r}')
+            if name in saved['state']:
+                state[index] = saved['state'][name]
+            numbers.append(index)
+            index += 1
+        groups.append({**saved['settings'][names[group['params'][0]]], 'params': numbers})
+    optimizer.load_state_dict(dict(state=state, param_groups=groups))
+    base = getattr(optim_wrapper, 'base_param_settings', None)
+    if base is not None:
+        base.update(saved['base_settings'])
+    if hasattr(optim_wrapper, 'loss_scaler'):
+        optim_wrapper.loss_scaler.load_state_dict(saved['loss_scaler'])
+
+
+def scheduler_state(scheduler: _ParamScheduler) -> dict[str, Any]:
+    """Where a scheduler is, without what belongs to parameter groups."""
+    return {key: v for key, v in scheduler.state_dict().items() if key not in _BY_GROUP}
+
+
+def load_scheduler_state(scheduler: _ParamScheduler, saved: Mapping) -> None:
+    """Takes over what ``scheduler_state`` gave; the optimizer's state has to be loaded before."""
+    scheduler.load_state_dict(dict(saved))
+    scheduler._last_value = [
+        group[scheduler.param_name] for group in scheduler.optimizer.param_groups
+    ]
+
+
+def whole_state(local: dict[str, Any], ranks: TaskGroups) -> dict[str, Any] | None:
+    """One checkpoint of what all ranks have, on rank 0; None on the others.
+
+    What is shared comes from rank 0, what a task owns from the first of its ranks.
+    """
+    led = set(ranks.led_tasks)
+    parts = ranks.gather(_filtered(local, led) if ranks.rank else None)
+    if ranks.rank:
+        return None
+    for part in filter(None, parts):
+        _merge(local, part)
+    return local
+
+
+def own_state(whole: dict[str, Any], ranks: TaskGroups) -> dict[str, Any]:
+    """The part of a whole checkpoint that concerns this process.
+
+    Entries of tasks that the training does not have stay, so that they are noticed.
+    """
+    others = set(ranks.dealing.tasks) - set(ranks.tasks)
+    if not others:
+        return whole
+    return {
+        key: {k: v for k, v in value.items() if owner_of(_bare(k)) not in others}
+        if _is_named(value)
+        else own_state(value, ranks)
+        if key == 'optimizer'
+        else value
+        for key, value in whole.items()
+    }
+
+
+def _filtered(local: Mapping[str, Any], tasks: set[str]) -> dict[str, Any]:
+    """The entries by name that belong to some tasks."""
+    part = {}
+    for key, value in local.items():
+        if _is_named(value):
+            part[key] = {k: v for k, v in value.items() if owner_of(_bare(k)) in tasks}
+        elif key == 'optimizer':
+            part[key] = _filtered(value, tasks)
+    return part
+
+
+def _merge(whole: dict[str, Any], part: Mapping[str, Any]) -> None:
+    for key, value in part.items():
+        if key == 'optimizer':
+            _merge(whole[key], value)
+        else:
+            whole[key].update(value)
+
+
+def _is_named(value: Any) -> bool:
+    """Whether a mapping has an entry for each parameter or buffer of a joint model."""
+    return isinstance(value, Mapping) and any(
+        isinstance(key, str) and _bare(key).startswith(('backbone.', 'tasks.')) for key in value
+    )
+
+
+def _bare(name: str) -> str:
+    """The name without the prefix that a wrapped copy (EMA) puts before it."""
+    return name.removeprefix('module.')
+
+
+def to_cpu(value: Any) -> Any:
+    """Nested mappings and sequences with their tensors on the CPU."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu()
+    if isinstance(value, Mapping):
+        return type(value)((k, to_cpu(v)) for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_cpu(v) for v in value)
+    return value

@@ -1,0 +1,123 @@
+"""Which subnets a joint config trains, evaluates and searches: its whole space by default."""
+
+from __future__ import annotations
+
+import json
+import os.path as osp
+from collections.abc import Mapping
+
+from mmengine.config import Config
+
+from mdl_nas_mm.spec import JointSpec, SearchSpace
+
+
+def resolve_subnets(cfg: Config, folder: str) -> None:
+    """Checks a joint config's ``joint_spec`` and ``subspace``, and reads the former's file.
+
+    ``joint_spec`` is one architecture for each task: task -> architecture, or the report of a
+    search, or the path of a JSON file with either. Of its tasks, those of the config are kept.
+    ``subspace`` is a part of ``backbone.space``, in the form of a space.
+
+    Args:
+        folder: what a relative path starts from; else the current folder.
+
+    Raises:
+        ValueError: ``joint_spec`` stands beside another choice of subnets, a task has no
+            architecture, something lies outside of the space, or the file is not JSON.
+        FileNotFoundError: there is no such file.
+    """
+    given = [key for key in ('joint_spec', 'subspace') if cfg.get(key) is not None]
+    if not given:
+        return
+    if cfg.backbone.get('space') is None:
+        raise ValueError(f'{given[0]}: backbone.space, of which it is a part, is missing')
+    space = SearchSpace.from_config(cfg.backbone.space)
+    if 'joint_spec' in given:
+        _check_alone(cfg)
+        tasks = tuple(cfg.tasks)
+        joint = JointSpec.from_dict(_architectures(cfg.joint_spec, folder))
+        joint = JointSpec({task: spec for task, spec in joint.items() if task in tasks})
+        space.check_joint(joint, tasks)
+        cfg.joint_spec = joint.to_dict()
+    else:
+        _check_part(SearchSpace.from_config(cfg.subspace), space)
+
+
+def _check_alone(cfg: Config) -> None:
+    """Raises ValueError where something else chooses subnets beside ``joint_spec``."""
+    others = {
+        'subspace': cfg.get('subspace'),
+        'train_cfg.num_random': (cfg.get('train_cfg') or {}).get('num_random'),
+        'search_cfg': cfg.get('search_cfg'),
+        'backbone.arch': cfg.backbone.get('arch'),
+    }
+    for key, value in others.items():
+        if value is not None:
+            raise ValueError(f'joint_spec already says which subnets are used; remove it or {key}')
+
+
+def _architectures(source: Mapping | str, folder: str) -> Mapping[str, Mapping]:
+    """Task -> architecture, unchecked, from what a config gives as its ``joint_spec``."""
+    where = 'joint_spec' if isinstance(source, Mapping) else f'joint_spec {source!r}'
+    if not isinstance(source, (Mapping, str)):
+        raise ValueError(f'{where}: expected a path, or an architecture for each task')
+    data = source if isinstance(source, Mapping) else _read(source, folder, where)
+    if isinstance(data, Mapping):
+        data = data.get('joint_spec', data)
+    if not isinstance(data, Mapping) or not all(isinstance(v, Mapping) for v in data.values()):
+        raise ValueError(f'{where}: expected an architecture for each task')
+    return data
+
+
+def _read(name: str, folder: str, where: str) -> object:
+    """The content of a JSON file beside the config or in the current folder."""
+    paths = [path for path in (osp.join(folder, name), name) if osp.isfile(path)]
+    if not paths:
+        raise FileNotFoundError(f'{where}: no such file, neither in {folder!r} nor here')
+    try:
+        with open(paths[0], encoding='utf-8') as file:
+            return json.load(file)
+    except ValueError as error:
+        raise ValueError(f'{where}: not JSON ({error})') from None
+
+
+def _check_part(part: SearchSpace, whole: SearchSpace) -> None:
+    """Raises ValueError, naming the first choice that ``whole`` does not have."""
+    if len(part.stages) != len(whole.stages):
+        raise ValueError(
+            f'subspace: {len(part.stages)} stages, backbone.space has {len(whole.stages)}'
+        )
+    for i, (ours, theirs) in enumerate(zip(part.stages, whole.stages)):
+        where = f'subspace, stage {i}'
+        if theirs.per_stage and not ours.per_stage:
+            raise ValueError(f'{where}: per_stage=True is missing, which backbone.space has')
+        _check_choices(ours.embed_dim, theirs.embed_dim, f'{where}, embed_dim')
+        _check_choices(ours.depth, theirs.depth, f'{where}, depth')
+        for j, (block, choices) in enumerate(zip(ours.blocks, theirs.blocks)):
+            if block.ffn_share_ratio is not None and choices.ffn_share_ratio is None:
+                raise ValueError(f'{where}: backbone.space has one share ratio a block')
+            for key in ('num_heads', 'mlp_ratio', 'attn_share_ratio', 'ffn_share_ratio'):
+                # Where a part has one ratio a block, it is the feed-forward one as well.
+                own = getattr(block, key) or block.attn_share_ratio
+                allowed = getattr(choices, key) or choices.attn_share_ratio
+                _check_choices(own, allowed, f'{where}, block {j}, {key}')
+
+
+def _check_choices(own: tuple, allowed: tuple, where: str) -> None:
+    for choice in own:
+        if choice not in allowed:
+            raise ValueError(f'{where}: {choice} is not one of {allowed}')
+
+
+def fixed_spec(cfg: Config) -> JointSpec | None:
+    """The one architecture a task that a resolved config fixes, or None."""
+    return None if cfg.get('joint_spec') is None else JointSpec.from_dict(cfg.joint_spec)
+
+
+def drawn_space(cfg: Config, whole: SearchSpace) -> SearchSpace:
+    """What training draws its subnets from and a search looks in.
+
+    Args:
+        whole: the space of the backbone.
+    """
+    return whole if cfg.get('subspace') is None else SearchSpace.from_config(cfg.subspace)
