@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
-from mdl_nas_mm.spec import BlockSpec, JointSpec, Ledger, SearchSpace, StageSpec, SubnetSpec
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, StageSpec, SubnetSpec
 from mdl_nas_mm.spec.stage_space import BlockSpace
 
 
@@ -36,32 +36,35 @@ def smallest_total(
     2. That architecture has the smallest sizes. At a fixed share ratio one more channel adds one
        row to P and at most one to S, so K |P| - (K - 1) |S|, which is the total, grows with
        every channel, column and block.
-    3. Its share ratios are found by counting, block by block, as blocks add up independently.
-       Neither extreme is always best: a higher ratio shares more under the sequential policy,
-       but less under the mask policy with a score threshold, and both may rule one block.
+    3. Its share ratios are found by counting, block by block, or stage by stage where the blocks
+       of a stage are alike, as these add up independently. Neither extreme is always best: a
+       higher ratio shares more under the sequential policy, but less under the mask policy with
+       a score threshold, and both may rule one block.
 
     Heads only add a constant.
     """
-    joint = _cut(floor_spec(space, ledger, tasks), space, tasks)
+    joint = _same(_cut(floor_spec(space, ledger, tasks), space), tasks)
     return joint, count_total(ledger, joint, with_heads)
 
 
 def floor_spec(space: SearchSpace, ledger: Ledger, tasks: Sequence[str]) -> SubnetSpec:
-    """The smallest sizes at the largest depth, with the ratios that make the total smallest."""
+    """The smallest sizes at the largest depth, with the ratios that make the total smallest.
+
+    Where the blocks of a stage have to be alike, it is the total at the smallest depth.
+    """
     stages = []
     for stage in space.stages:
         blocks = tuple(block.extreme(0, -1) for block in stage.blocks)
         stages.append(StageSpec(stage.embed_dim[0], blocks))
     floor = SubnetSpec(tuple(stages))
     for i, stage in enumerate(space.stages):
-        for j, choices in enumerate(stage.blocks):
-            options = []
-            for attn, ffn in _ratios(choices):
-                block = replace(
-                    floor.stages[i].blocks[j], attn_share_ratio=attn, ffn_share_ratio=ffn
-                )
-                options.append(_with_block(floor, i, j, block))
-            floor = min(options, key=lambda spec: count_total(ledger, _same(spec, tasks)))
+        every = range(len(stage.blocks))
+        for indices in [every] if stage.per_stage else [[j] for j in every]:
+            ratios = _ratios(stage.blocks[indices[0]])
+            options = [_with_ratios(floor, i, indices, pair) for pair in ratios]
+            counted = [_cut(spec, space) for spec in options] if stage.per_stage else options
+            totals = [count_total(ledger, _same(spec, tasks)) for spec in counted]
+            floor = options[totals.index(min(totals))]
     return floor
 
 
@@ -72,21 +75,25 @@ def _ratios(block: BlockSpace) -> list[tuple[float, float]]:
     return list(product(block.attn_share_ratio, block.ffn_share_ratio))
 
 
-def _with_block(spec: SubnetSpec, i: int, j: int, block: BlockSpec) -> SubnetSpec:
-    """The spec with block ``j`` of stage ``i`` exchanged."""
+def _with_ratios(
+    spec: SubnetSpec, stage: int, indices: Sequence[int], ratios: tuple[float, float]
+) -> SubnetSpec:
+    """The spec with other share ratios (attention, feed-forward) in some blocks of a stage."""
     stages = list(spec.stages)
-    blocks = stages[i].blocks
-    stages[i] = replace(stages[i], blocks=(*blocks[:j], block, *blocks[j + 1 :]))
+    blocks = list(stages[stage].blocks)
+    for j in indices:
+        blocks[j] = replace(blocks[j], attn_share_ratio=ratios[0], ffn_share_ratio=ratios[1])
+    stages[stage] = replace(stages[stage], blocks=tuple(blocks))
     return SubnetSpec(tuple(stages))
 
 
-def _cut(floor: SubnetSpec, space: SearchSpace, tasks: Sequence[str]) -> JointSpec:
-    """The floor at the smallest depth, for every task."""
+def _cut(floor: SubnetSpec, space: SearchSpace) -> SubnetSpec:
+    """The floor at the smallest depth."""
     stages = [
         replace(stage, blocks=stage.blocks[: choices.depth[0]])
         for stage, choices in zip(floor.stages, space.stages, strict=True)
     ]
-    return _same(SubnetSpec(tuple(stages)), tasks)
+    return SubnetSpec(tuple(stages))
 
 
 def _same(spec: SubnetSpec, tasks: Sequence[str]) -> JointSpec:

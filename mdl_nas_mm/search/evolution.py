@@ -81,13 +81,13 @@ def search(
     floor = floor_spec(space, ledger, tasks)
     total = lru_cache(1024)(lambda joint: count_total(ledger, joint, with_heads))
     check_budget(budget, space, ledger, tasks, with_heads)
-    proposer = Proposer(space, tasks, lambda joint: total(joint) <= budget, floor, rng)
+    proposer = Proposer(space, tasks, lambda joint: total(joint) <= budget, floor, rng, settings)
     known: dict[tuple[str, SubnetSpec], float] = {}
     ranked: list[_Candidate] = []
     log: list[dict] = []
     for generation in range(settings.generations):
         parents = [candidate.joint for candidate in ranked[: settings.parents]]
-        joints = proposer.generation(parents, settings)
+        joints = proposer.generation(parents)
         if not joints:
             break
         _evaluate(joints, tasks, evaluate, known)

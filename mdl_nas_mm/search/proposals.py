@@ -20,6 +20,7 @@ class Proposer:
     Args:
         fits: whether a joint spec is within the budget.
         floor: what repairs pull towards; cut to the smallest depth it fits for sure.
+        settings: how many of which kind, how much they differ, and whether all tasks are alike.
     """
 
     def __init__(
@@ -29,16 +30,21 @@ class Proposer:
         fits: Callable[[JointSpec], bool],
         floor: SubnetSpec,
         rng: random.Random,
+        settings: EvolutionSettings,
     ) -> None:
         self.space = space
         self.tasks = tasks
         self.fits = fits
         self.floor = floor
         self.rng = rng
+        self.settings = settings
+        # The tasks that an architecture is made for; where all are alike, the first stands for all.
+        self.leading = tasks[:1] if settings.same_for_all_tasks else tasks
         self.seen: set[JointSpec] = set()
 
-    def generation(self, parents: list[JointSpec], settings: EvolutionSettings) -> list[JointSpec]:
+    def generation(self, parents: list[JointSpec]) -> list[JointSpec]:
         """New joint specs, ``population`` of them while the space has as many."""
+        settings = self.settings
 
         def crossover() -> JointSpec:
             first, second = self.rng.choice(parents), self.rng.choice(parents)
@@ -60,7 +66,8 @@ class Proposer:
         return joints + self._draw(sample, settings.population - len(joints))
 
     def _per_task(self, make: Callable[[str], SubnetSpec]) -> JointSpec:
-        return JointSpec({task: make(task) for task in self.tasks})
+        made = {task: make(task) for task in self.leading}
+        return JointSpec({task: made.get(task, made[self.leading[0]]) for task in self.tasks})
 
     def _draw(self, make: Callable[[], JointSpec], count: int) -> list[JointSpec]:
         """Up to ``count`` new joint specs; fewer where ``make`` has nothing new left."""
@@ -87,10 +94,11 @@ class Proposer:
     def _repair(self, joint: JointSpec) -> JointSpec:
         """Pulls random pieces of a joint spec to the floor, just as many as it takes to fit."""
         pieces = []
-        for task in self.tasks:
-            for i, stage in enumerate(joint[task].stages):
+        for task in self.leading:
+            for i, (stage, space) in enumerate(zip(joint[task].stages, self.space.stages)):
                 pieces += [(task, i, 'embed_dim'), (task, i, 'depth')]
-                pieces += [(task, i, j) for j in range(len(stage.blocks))]
+                # Blocks that have to be alike are one piece.
+                pieces += [(task, i, j) for j in range(1 if space.per_stage else len(stage.blocks))]
         self.rng.shuffle(pieces)
         # With all pieces pulled it is the smallest joint spec, which fits, so bisection ends
         # with one that fits.
@@ -101,17 +109,23 @@ class Proposer:
 
     def _pull(self, joint: JointSpec, pieces: list[tuple]) -> JointSpec:
         """Exchanges the named widths, depths and blocks for those of the floor."""
-        pulled, specs = set(pieces), {}
-        for task, spec in joint.items():
+
+        def pull(task: str) -> SubnetSpec:
             stages = []
-            for i, (stage, floor) in enumerate(zip(spec.stages, self.floor.stages, strict=True)):
-                width = floor.embed_dim if (task, i, 'embed_dim') in pulled else stage.embed_dim
-                least = self.space.stages[i].depth[0]
-                depth = least if (task, i, 'depth') in pulled else len(stage.blocks)
-                blocks = [
-                    floor.blocks[j] if (task, i, j) in pulled else block
-                    for j, block in enumerate(stage.blocks[:depth])
-                ]
-                stages.append(StageSpec(width, tuple(blocks)))
-            specs[task] = SubnetSpec(tuple(stages))
-        return JointSpec(specs)
+            for i, stage in enumerate(joint[task].stages):
+                pulled = {what for owner, j, what in pieces if (owner, j) == (task, i)}
+                stages.append(self._pull_stage(stage, i, pulled))
+            return SubnetSpec(tuple(stages))
+
+        return self._per_task(pull)
+
+    def _pull_stage(self, stage: StageSpec, index: int, pulled: set) -> StageSpec:
+        """One stage with its width, its depth, or blocks of those numbers from the floor."""
+        space, floor = self.space.stages[index], self.floor.stages[index]
+        depth = space.depth[0] if 'depth' in pulled else len(stage.blocks)
+        blocks = [
+            floor.blocks[j] if (0 if space.per_stage else j) in pulled else stage.blocks[j]
+            for j in range(depth)
+        ]
+        width = floor.embed_dim if 'embed_dim' in pulled else stage.embed_dim
+        return StageSpec(width, tuple(blocks))

@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
-from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.tasks import drawn_space, task_scope
 from mdl_nas_mm.utils.files import sha256_of, written_whole
 from mdl_nas_mm.utils.jsonable import to_json
 
@@ -81,7 +81,7 @@ def run_search(cfg: Config, checkpoint: str | Path, work_dir: str | Path) -> Sea
         return score
 
     result = search(
-        model.backbone.space,
+        drawn_space(cfg, model.backbone.space),
         tuple(cfg.tasks),
         ledger,
         evaluate,
@@ -118,7 +118,8 @@ def check_search(cfg: Config) -> None:
         model = MODELS.build(cfg.model)
     if not model.backbone.scores():
         ledger = model.backbone.ledger(model.head_sizes())
-        check_budget(budget, model.backbone.space, ledger, tuple(cfg.tasks), with_heads)
+        space = drawn_space(cfg, model.backbone.space)
+        check_budget(budget, space, ledger, tuple(cfg.tasks), with_heads)
 
 
 def _settings(cfg: Config) -> tuple[EvolutionSettings, int]:

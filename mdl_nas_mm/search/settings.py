@@ -18,6 +18,8 @@ class EvolutionSettings:
             leave of the population is drawn at random.
         block_prob: probability that a mutation draws a block anew (P_m).
         stage_prob: probability that a mutation draws a stage's depth, or its width, anew.
+        same_for_all_tasks: whether all tasks get one architecture with the same share ratios
+            (the ablations' "(S)") in place of one each.
     """
 
     population: int = 50
@@ -27,6 +29,7 @@ class EvolutionSettings:
     mutations: int = 25
     block_prob: float = 0.1
     stage_prob: float = 0.4
+    same_for_all_tasks: bool = False
 
     def __post_init__(self) -> None:
         for key in ('population', 'generations', 'parents'):

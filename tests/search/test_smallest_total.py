@@ -47,6 +47,18 @@ SPACES = {
         ),
         2,
     ),
+    'alike blocks': (
+        dict(
+            embed_dim=(6, 8),
+            depth=(1, 3),
+            num_heads=(1, 2),
+            mlp_ratio=1,
+            attn_share_ratio=(0.2, 0.5, 0.9),
+            ffn_share_ratio=(0.1, 0.6),
+            per_stage=True,
+        ),
+        2,
+    ),
 }
 
 
@@ -65,6 +77,7 @@ def members(space: SearchSpace) -> list[SubnetSpec]:
         for dim in stage.embed_dim
         for depth in stage.depth
         for blocks in product(*choices[:depth])
+        if not stage.per_stage or len(set(blocks)) == 1
     ]
 
 

@@ -1,0 +1,13 @@
+r"""MDL-NAS-B-AB2 (D): an architecture for each task, everything shared.
+
+python tools/search.py configs/mdl_nas/mdl-nas-b_ab2-d_search.py \
+    --checkpoint work_dirs/mdl-nas-b_ab2_joint-1x/iter_87960.pth
+
+The budget is that of AB1's backbone, since the paper compares "similar parameters".
+Hardware: one GPU (the paper does not say).
+Expected (Table 5): 82.8 top-1, 45.0 box AP, 49.8 mIoU, 55M in the shared backbone.
+"""
+
+_base_ = ['mdl-nas-b_ab2_joint-1x.py']
+
+search_cfg = dict(budget='55M', with_heads=False)

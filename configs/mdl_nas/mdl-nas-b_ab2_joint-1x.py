@@ -1,0 +1,9 @@
+"""The supernet of MDL-NAS-B-AB2: the coarse search space alone, everything shared.
+
+python tools/train.py configs/mdl_nas/mdl-nas-b_ab2_joint-1x.py
+
+Hardware of the paper: 16 V100 for each of the three tasks (16+16+16). Its subnets are those of
+mdl-nas-b_ab2-s_search.py and mdl-nas-b_ab2-d_search.py.
+"""
+
+_base_ = ['_base_/mdl-nas-b_sizes.py', '_base_/joint_1x.py']

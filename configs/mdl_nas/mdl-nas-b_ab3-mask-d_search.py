@@ -1,0 +1,13 @@
+r"""MDL-NAS-B-AB3 (D), mask sharing: share ratios for each task.
+
+python tools/search.py configs/mdl_nas/mdl-nas-b_ab3-mask-d_search.py \
+    --checkpoint work_dirs/mdl-nas-b_ab3-mask_joint-1x/iter_87960.pth
+
+The budget is the size that the paper reports.
+Hardware: one GPU (the paper does not say).
+Expected (Table 6): 83.0 top-1, 47.0 box AP, 50.0 mIoU, 117M in all backbones.
+"""
+
+_base_ = ['mdl-nas-b_ab3-mask_joint-1x.py']
+
+search_cfg = dict(budget='117M', with_heads=False)

@@ -1,0 +1,12 @@
+"""Joint fine-tuning of the supernet of MDL-NAS-B on three domains, mask sharing, schedule 1x.
+
+python tools/train.py configs/mdl_nas/mdl-nas-b_mask_joint-1x.py
+
+Starts from the weights of mdl-nas-b_pretrain.py.
+Hardware of the paper: 16 V100 for each of the three tasks (16+16+16). The short schedule, for
+which the paper gives no numbers of this policy.
+"""
+
+_base_ = ['_base_/mdl-nas-b_joint.py', '_base_/joint_1x.py']
+
+backbone = dict(sharing='Mask')

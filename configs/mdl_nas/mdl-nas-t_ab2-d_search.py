@@ -1,0 +1,13 @@
+r"""MDL-NAS-T-AB2 (D): an architecture for each task, everything shared.
+
+python tools/search.py configs/mdl_nas/mdl-nas-t_ab2-d_search.py \
+    --checkpoint work_dirs/mdl-nas-t_ab2_joint-1x/iter_87960.pth
+
+The budget is that of AB1's backbone, since the paper compares "similar parameters".
+Hardware: one GPU (the paper does not say).
+Expected (Table 5): 81.6 top-1, 41.3 box AP, 47.8 mIoU, 27M in the shared backbone.
+"""
+
+_base_ = ['mdl-nas-t_ab2_joint-1x.py']
+
+search_cfg = dict(budget='28M', with_heads=False)

@@ -1,0 +1,13 @@
+r"""MDL-NAS-T-AB3 (D), mask sharing: share ratios for each task.
+
+python tools/search.py configs/mdl_nas/mdl-nas-t_ab3-mask-d_search.py \
+    --checkpoint work_dirs/mdl-nas-t_ab3-mask_joint-1x/iter_87960.pth
+
+The budget is the size that the paper reports.
+Hardware: one GPU (the paper does not say).
+Expected (Table 6): 82.1 top-1, 43.8 box AP, 47.3 mIoU, 47M in all backbones.
+"""
+
+_base_ = ['mdl-nas-t_ab3-mask_joint-1x.py']
+
+search_cfg = dict(budget='47M', with_heads=False)

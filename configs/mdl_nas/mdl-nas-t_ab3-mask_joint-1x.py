@@ -1,0 +1,13 @@
+"""The supernet of MDL-NAS-T-AB3: the sizes of AB1 for all tasks, mask sharing.
+
+python tools/train.py configs/mdl_nas/mdl-nas-t_ab3-mask_joint-1x.py
+
+The fine search space alone: a subnet differs from another in its share ratios. The sizes are those
+of mdl-nas-t_all-shared_joint-1x.py.
+Hardware of the paper: 8 V100 for each of the three tasks (8+8+8). Its subnets are those of
+mdl-nas-t_ab3-mask-s_search.py and mdl-nas-t_ab3-mask-d_search.py.
+"""
+
+_base_ = ['_base_/mdl-nas-t_ab3.py', '_base_/joint_1x.py']
+
+backbone = dict(sharing='Mask')

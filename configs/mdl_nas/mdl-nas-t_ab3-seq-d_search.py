@@ -1,0 +1,13 @@
+r"""MDL-NAS-T-AB3 (D), sequential sharing: share ratios for each task.
+
+python tools/search.py configs/mdl_nas/mdl-nas-t_ab3-seq-d_search.py \
+    --checkpoint work_dirs/mdl-nas-t_ab3-seq_joint-1x/iter_87960.pth
+
+The budget is the size that the paper reports.
+Hardware: one GPU (the paper does not say).
+Expected (Table 6): 82.1 top-1, 44.3 box AP, 46.8 mIoU, 53M in all backbones.
+"""
+
+_base_ = ['mdl-nas-t_ab3-seq_joint-1x.py']
+
+search_cfg = dict(budget='53M', with_heads=False)

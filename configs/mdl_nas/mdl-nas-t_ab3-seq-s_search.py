@@ -1,0 +1,13 @@
+r"""MDL-NAS-T-AB3 (S), sequential sharing: one share ratio a layer for all tasks.
+
+python tools/search.py configs/mdl_nas/mdl-nas-t_ab3-seq-s_search.py \
+    --checkpoint work_dirs/mdl-nas-t_ab3-seq_joint-1x/iter_87960.pth
+
+The budget is the size that the paper reports.
+Hardware: one GPU (the paper does not say).
+Expected (Table 6): 82.2 top-1, 44.3 box AP, 46.6 mIoU, 53M in all backbones.
+"""
+
+_base_ = ['mdl-nas-t_ab3-seq_joint-1x.py']
+
+search_cfg = dict(budget='53M', with_heads=False, evolution=dict(same_for_all_tasks=True))

@@ -1,0 +1,12 @@
+"""Joint fine-tuning of the supernet of MDL-NAS-T on three domains, mask sharing, schedule 1x.
+
+python tools/train.py configs/mdl_nas/mdl-nas-t_mask_joint-1x.py
+
+Starts from the weights of mdl-nas-t_pretrain.py.
+Hardware of the paper: 8 V100 for each of the three tasks (8+8+8). The short schedule, for which
+the paper gives no numbers of this policy.
+"""
+
+_base_ = ['_base_/mdl-nas-t_joint.py', '_base_/joint_1x.py']
+
+backbone = dict(sharing='Mask')

@@ -1,0 +1,12 @@
+"""Baseline of Fig. 2 for MDL-NAS-T: each task has its own self-attention layers.
+
+python tools/train.py configs/mdl_nas/mdl-nas-t_spe-attn_joint-1x.py
+
+The architecture is that of mdl-nas-t_all-shared_joint-1x.py.
+Hardware of the paper: 8 V100 for each of the three tasks (8+8+8).
+Expected (Fig. 2, without printed numbers): classification and detection gain on everything shared.
+"""
+
+_base_ = ['mdl-nas-t_all-shared_joint-1x.py']
+
+backbone = dict(sharing=dict(_delete_=True, attn='AllSpecific'))

@@ -1,0 +1,12 @@
+"""Joint training of the space below DeiT-B on three domains, mask sharing, schedule 1x.
+
+python tools/train.py configs/zoo/deit-b_mask_joint-1x.py
+
+Starts from the zoo's DeiT-B; no supernet is pre-trained.
+Recipe and hardware are those of MDL-NAS-B: 16 GPUs for each of the three tasks (16+16+16).
+Expected: no results are known yet.
+"""
+
+_base_ = ['_base_/deit-b_joint.py', '../mdl_nas/_base_/joint_1x.py']
+
+backbone = dict(sharing='Mask')

@@ -1,0 +1,14 @@
+r"""Joint search in the space below DeiT-S, mask sharing.
+
+python tools/search.py configs/zoo/deit-s_mask_search.py \
+    --checkpoint work_dirs/deit-s_mask_joint-1x/iter_87960.pth
+
+The settings are the paper's: 50 joint specs a generation, 20 generations, scored on the
+validation sets. The budget is 60% of three backbones of DeiT-S, 65.0M.
+Hardware: one GPU.
+Expected: no results are known yet.
+"""
+
+_base_ = ['deit-s_mask_joint-1x.py']
+
+search_cfg = dict(budget='39M', with_heads=False)

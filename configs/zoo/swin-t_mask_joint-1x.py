@@ -1,0 +1,12 @@
+"""Joint training of the space below Swin-T on three domains, mask sharing, schedule 1x.
+
+python tools/train.py configs/zoo/swin-t_mask_joint-1x.py
+
+Starts from the zoo's Swin-T; no supernet is pre-trained.
+Recipe and hardware are those of MDL-NAS-T: 8 GPUs for each of the three tasks (8+8+8).
+Expected: no results are known yet.
+"""
+
+_base_ = ['_base_/swin-t_joint.py', '../mdl_nas/_base_/joint_1x.py']
+
+backbone = dict(sharing='Mask')

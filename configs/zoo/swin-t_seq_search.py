@@ -1,0 +1,14 @@
+r"""Joint search in the space below Swin-T, sequential sharing.
+
+python tools/search.py configs/zoo/swin-t_seq_search.py \
+    --checkpoint work_dirs/swin-t_seq_joint-1x/iter_87960.pth
+
+The settings are the paper's: 50 joint specs a generation, 20 generations, scored on the
+validation sets. The budget is 60% of three backbones of Swin-T, 82.6M.
+Hardware: one GPU.
+Expected: no results are known yet.
+"""
+
+_base_ = ['swin-t_seq_joint-1x.py']
+
+search_cfg = dict(budget='50M', with_heads=False)

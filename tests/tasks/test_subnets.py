@@ -1,0 +1,190 @@
+"""A joint config fixes an architecture a task, or a part of its space; mistakes are named."""
+
+import json
+
+import pytest
+from helpers import TASKS, joint_config, only
+from mmengine.config import Config
+
+from mdl_nas_mm.spec import JointSpec, SearchSpace
+from mdl_nas_mm.tasks import config as config_module
+from mdl_nas_mm.tasks import drawn_space, fixed_spec, resolve_joint_config
+
+PER_STAGE = [
+    dict(
+        embed_dim=(8, 16),
+        depth=(1, 2),
+        num_heads=(1, 2),
+        mlp_ratio=2,
+        share_ratio=(0.5, 1),
+        per_stage=True,
+    )
+]
+
+
+@pytest.fixture
+def cfg(data):
+    """The small joint config, without what chooses other subnets."""
+    cfg = joint_config(data)
+    cfg.train_cfg.pop('num_random')
+    cfg.pop('search_cfg')
+    return cfg
+
+
+@pytest.fixture
+def joint(cfg):
+    """Another architecture for each task."""
+    space = SearchSpace.from_config(cfg.backbone.space)
+    return JointSpec(dict(zip(TASKS, (space.smallest(), space.largest(0), space.smallest(0)))))
+
+
+def test_from_a_dict_or_a_report(cfg, joint):
+    assert fixed_spec(resolve_joint_config(cfg)) is None
+    for given in (joint.to_dict(), dict(s_score=1.0, joint_spec=joint.to_dict())):
+        cfg.joint_spec = given
+        assert fixed_spec(resolve_joint_config(cfg)) == joint
+
+
+def test_from_a_file_beside_the_config_else_in_the_current_folder(
+    cfg, joint, tmp_path, monkeypatch
+):
+    beside, here = tmp_path / 'configs', tmp_path / 'here'
+    beside.mkdir()
+    here.mkdir()
+    cfg.tasks = {task: dict(info, config=None) for task, info in _inline(cfg).items()}
+    cfg.joint_spec = 'archs/mine.json'
+    cfg.dump(beside / 'mine.py')
+    monkeypatch.chdir(here)
+    other = JointSpec(dict.fromkeys(TASKS, joint['cls']))
+    for folder, expected in ((here, other), (beside, joint)):
+        (folder / 'archs').mkdir()
+        (folder / 'archs' / 'mine.json').write_text(json.dumps(expected.to_dict()))
+        resolved = resolve_joint_config(Config.fromfile(beside / 'mine.py'))
+        assert fixed_spec(resolved) == expected
+    # What is resolved needs no file any more, also after it was written and read.
+    (beside / 'archs' / 'mine.json').unlink()
+    resolved.dump(tmp_path / 'resolved.py')
+    assert fixed_spec(resolve_joint_config(Config.fromfile(tmp_path / 'resolved.py'))) == joint
+
+
+def _inline(cfg):
+    """The tasks of a config with nothing left to read from upstream configs."""
+    whole = resolve_joint_config(cfg)
+    keys = ('train_dataloader', 'val_dataloader', 'val_evaluator')
+    return {
+        task: dict(
+            {key: whole[key][task] for key in keys},
+            scope=info.scope,
+            score=info.score,
+            model=whole.model.tasks[task].model,
+        )
+        for task, info in whole.tasks.items()
+    }
+
+
+def test_of_more_tasks_than_the_config_has(cfg, joint):
+    cfg.joint_spec = joint.to_dict()
+    resolved = resolve_joint_config(only(cfg, 'seg', 'det'))
+    assert fixed_spec(resolved) == JointSpec({task: joint[task] for task in ('det', 'seg')})
+
+
+def no_upstream(*_):
+    raise AssertionError('something was read before the refusal')
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'train_cfg.num_random': 0}, 'remove it or train_cfg.num_random'),
+        ({'search_cfg': dict(budget='1M')}, 'remove it or search_cfg'),
+        ({'backbone.arch': dict(embed_dim=16)}, 'remove it or backbone.arch'),
+        ({'subspace': dict(embed_dim=16)}, 'remove it or subspace'),
+        ({'backbone.space': None}, 'joint_spec: backbone.space, of which it is a part, is missing'),
+        ({'joint_spec.det': None}, 'joint_spec: expected an architecture for each task'),
+        ({'joint_spec': 5}, 'joint_spec 5: expected a path'),
+        ({'joint_spec': 'nowhere.json'}, "joint_spec 'nowhere.json': no such file, neither in"),
+        ({'tasks.pose': dict()}, "joint spec: task 'pose' is missing"),
+        (
+            {'joint_spec.seg.stages': [dict(embed_dim=20, depth=1, num_heads=1, mlp_ratio=1)]},
+            r"task 'seg': architecture, stage 0, embed_dim: 20 is not one of \(16, 24\)",
+        ),
+        (
+            {'joint_spec.seg.stages': [dict(embed_dim=16, depth=1, num_heads=1)]},
+            "stage 0 of the architecture: 'mlp_ratio' is missing",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
+)
+def test_joint_specs_that_are_refused(cfg, joint, monkeypatch, changes, message):
+    monkeypatch.setattr(config_module, '_upstream', no_upstream)
+    cfg.joint_spec = joint.to_dict()
+    cfg.merge_from_dict(changes)
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
+        resolve_joint_config(cfg)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [('{', 'not JSON'), ('[1]', 'expected an architecture for each task'), ('{}', 'is missing')],
+)
+def test_files_that_are_refused(cfg, tmp_path, text, message):
+    path = tmp_path / 'mine.json'
+    path.write_text(text)
+    cfg.joint_spec = str(path)
+    with pytest.raises(ValueError, match=message) as error:
+        resolve_joint_config(cfg)
+    assert '\n' not in str(error.value)
+
+
+def test_a_subspace_is_what_is_drawn_from(cfg):
+    whole = SearchSpace.from_config(cfg.backbone.space)
+    assert drawn_space(resolve_joint_config(cfg), whole) is whole
+    part = dict(cfg.backbone.space, embed_dim=24, share_ratio=0.6)
+    cfg.subspace = part
+    assert drawn_space(resolve_joint_config(cfg), whole) == SearchSpace.from_config(part)
+
+
+@pytest.mark.parametrize(
+    ('whole', 'changes', 'message'),
+    [
+        (None, dict(embed_dim=(16, 20)), r'stage 0, embed_dim: 20 is not one of \(16, 24\)'),
+        (None, dict(depth=(1, 2, 3)), r'stage 0, depth: 3 is not one of \(1, 2\)'),
+        (None, dict(num_heads=[[1], [3]]), r'stage 0, block 1, num_heads: 3 is not one of'),
+        (None, dict(mlp_ratio=(1, 1.5, 2)), r'stage 0, block 0, mlp_ratio: 1.5 is not one of'),
+        (None, dict(share_ratio=(0.3, 1)), r'block 0, attn_share_ratio: 1 is not one of'),
+        (None, dict(ffn_share_ratio=0.3), 'stage 0: backbone.space has one share ratio a block'),
+        (PER_STAGE, dict(per_stage=False), 'stage 0: per_stage=True is missing'),
+        (PER_STAGE * 2, {}, '1 stages, backbone.space has 2'),
+    ],
+    ids=str,
+)
+def test_subspaces_that_are_refused(cfg, whole, changes, message):
+    part = dict(whole[0] if whole else cfg.backbone.space, **changes)
+    cfg.backbone.space = whole or cfg.backbone.space
+    cfg.subspace = part
+    with pytest.raises(ValueError, match=f'subspace.*{message}') as error:
+        resolve_joint_config(cfg)
+    assert '\n' not in str(error.value)
+
+
+def test_windows_and_padding_of_a_task(cfg):
+    cfg.tasks.det.backbone.window_size = 14
+    cfg.tasks.seg.backbone.pad_small_map = True
+    backbone = resolve_joint_config(cfg).model.backbone
+    assert backbone.window_size == dict(cls=0, det=14, seg=0)
+    assert backbone.pad_small_map == dict(cls=False, det=False, seg=True)
+    # What the backbone has for all tasks is what a task has that does not say otherwise.
+    cfg.backbone.window_size, cfg.backbone.pad_small_map = 7, dict(cls=True)
+    backbone = resolve_joint_config(cfg).model.backbone
+    assert backbone.window_size == dict(cls=7, det=14, seg=7)
+    assert backbone.pad_small_map == dict(cls=False, det=False, seg=True)
+    for task in ('det', 'seg'):
+        cfg.tasks[task].backbone.pop('window_size', None)
+    assert resolve_joint_config(cfg).model.backbone.window_size == 7
+
+
+def test_unknown_keys_of_a_tasks_backbone_are_refused(cfg):
+    cfg.tasks.det.backbone.windows = 14
+    with pytest.raises(ValueError, match="task 'det': unknown key backbone.windows, not of"):
+        resolve_joint_config(cfg)
