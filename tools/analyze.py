@@ -8,7 +8,7 @@ from rich.console import Console
 
 from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
-from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks import choose_joint_spec, resolve_joint_config
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.visualization.analysis import analysis_tables
 
@@ -51,10 +51,7 @@ def main() -> None:
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
         if args.joint_spec:
-            cfg.merge_from_dict(dict(joint_spec=args.joint_spec))
-            for key in ('search_cfg', 'subspace'):
-                cfg.pop(key, None)
-            cfg.train_cfg.pop('num_random', None)
+            choose_joint_spec(cfg, args.joint_spec)
         cfg = resolve_joint_config(cfg, check_files=False)
         scores = None
         if args.checkpoint:

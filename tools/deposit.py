@@ -1,15 +1,13 @@
 """Puts all tasks into one file, and looks into it: python tools/deposit.py {pack,list,test}."""
 
 import argparse
-import json
 
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from mdl_nas_mm.apis import evaluate_deposited, save_deposit
 from mdl_nas_mm.deposit import Deposit
-from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     packing = commands.add_parser('pack', help='deposit the chosen subnets of a supernet')
     packing.add_argument('config', help='path of a joint config')
     packing.add_argument('--checkpoint', required=True, help='trained supernet')
-    packing.add_argument('--joint-spec', required=True, help='joint_spec.json of a search')
+    packing.add_argument('--joint-spec', help='JSON of the architectures (default: the config)')
     packing.add_argument('--out', required=True, help='file to write (.safetensors)')
     for name, text in (('list', 'show the tasks'), ('test', 'evaluate tasks on their val split')):
         command = commands.add_parser(name, help=text)
@@ -30,9 +28,13 @@ def parse_args() -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     if args.command == 'pack':
-        with open(args.joint_spec) as file:
-            joint = JointSpec.from_dict(json.load(file)['joint_spec'])
-        cfg = resolve_joint_config(Config.fromfile(args.config))
+        cfg = Config.fromfile(args.config)
+        if args.joint_spec:
+            choose_joint_spec(cfg, args.joint_spec)
+        cfg = resolve_joint_config(cfg)
+        joint = fixed_spec(cfg)
+        if joint is None:
+            raise ValueError(f'{args.config} fixes no architectures; give --joint-spec')
         counts = save_deposit(cfg, args.checkpoint, joint, args.out)
         print(f'{args.out}: {counts.total:,} parameters, {counts.separate:,} as separate models')
         return

@@ -1,7 +1,6 @@
 """Evaluates a supernet: python tools/test.py CONFIG CHECKPOINT [--joint-spec FILE]."""
 
 import argparse
-import json
 import os
 import os.path as osp
 
@@ -9,13 +8,16 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mdl_nas_mm.tasks import choose_joint_spec
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate all tasks of a joint config')
     parser.add_argument('config', help='path of a joint config')
     parser.add_argument('checkpoint', help='trained supernet')
     parser.add_argument(
-        '--joint-spec', help='joint_spec.json of a search (default: the largest architecture)'
+        '--joint-spec',
+        help='JSON of the architectures (default: those of the config, or the largest)',
     )
     parser.add_argument('--work-dir', help='folder of the log')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value to override')
@@ -40,9 +42,8 @@ def main() -> None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
         cfg.launcher, cfg.load_from, cfg.resume = args.launcher, args.checkpoint, False
-        if args.joint_spec is not None and cfg.get('val_cfg') is not None:
-            with open(args.joint_spec) as file:
-                cfg.val_cfg.joint_spec = json.load(file)['joint_spec']
+        if args.joint_spec is not None:
+            choose_joint_spec(cfg, args.joint_spec)
         if 'runner_type' not in cfg:
             # An ordinary config, perhaps with an elastic backbone in it.
             Runner.from_cfg(cfg).test()

@@ -45,7 +45,7 @@ class ElasticBackbone(BaseModule):
 
     def __init__(
         self,
-        space: str | Mapping | Sequence[Mapping] | None,
+        space: str | Mapping | Sequence[Mapping] | None = None,
         sharing: str | Mapping | None = None,
         tasks: Sequence[str] = (),
         arch: Mapping | str | os.PathLike | None = None,

@@ -140,7 +140,7 @@ class ElasticSwin(ElasticBackbone):
 
     def __init__(
         self,
-        space: str | Sequence[Mapping],
+        space: str | Sequence[Mapping] | None = None,
         sharing: str | Mapping | None = None,
         tasks: Sequence[str] = (),
         arch: Mapping | str | None = None,

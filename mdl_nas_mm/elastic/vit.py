@@ -116,10 +116,10 @@ class ElasticViT(ElasticBackbone):
 
     def __init__(
         self,
-        space: str | Mapping | Sequence[Mapping],
+        space: str | Mapping | Sequence[Mapping] | None = None,
         sharing: str | Mapping | None = None,
         tasks: Sequence[str] = (),
-        arch: Mapping | None = None,
+        arch: Mapping | str | None = None,
         task: str | None = None,
         img_size: int | tuple[int, int] = 224,
         patch_size: int = 16,

@@ -80,7 +80,7 @@ class MultiTaskTrainLoop(BaseLoop):
         freeze_rest: bool = True,
     ) -> None:
         self._runner = runner
-        self._max_iters, self._iter = int(max_iters), 0
+        self._max_iters = int(max_iters)
         self.val_begin, self.val_interval = val_begin, val_interval
         self.num_random = num_random
         self.joint_spec = fixed_spec(runner.cfg)
@@ -89,16 +89,20 @@ class MultiTaskTrainLoop(BaseLoop):
         self.stop_training = False
         self.ranks: TaskGroups = runner.ranks
         self.configs = {task: dataloader[task] for task in self.ranks.tasks}
-        self.plan = StepPlan.make(
+        self.freeze_rest = freeze_rest
+        self.gather_losses = LossGatherer(self.ranks)
+        self.restore(0)
+
+    def _plan(self) -> StepPlan:
+        runner = self.runner
+        return StepPlan.make(
             self.ranks.dealing,
             self.ranks.rank,
             {task: config['batch_size'] for task, config in self.configs.items()},
             {task: info.loss_weight for task, info in runner.cfg.tasks.items()},
             runner.seed,
-            freeze_rest,
+            self.freeze_rest,
         )
-        self.gather_losses = LossGatherer(self.ranks)
-        self.dataloader = self._loader(start=0)
 
     def _loader(self, start: int) -> JointLoader:
         info, dealing, loaders = self.runner.cfg.tasks, self.ranks.dealing, {}
@@ -130,8 +134,8 @@ class MultiTaskTrainLoop(BaseLoop):
         return self._iter
 
     def restore(self, iteration: int) -> None:
-        """Goes on after ``iteration`` steps."""
-        self._iter = iteration
+        """Goes on after ``iteration`` steps, with the runner's present seed."""
+        self._iter, self.plan = iteration, self._plan()
         self.dataloader = self._loader(start=iteration)
 
     def run(self):
@@ -183,13 +187,12 @@ class MultiTaskValLoop(BaseLoop):
     """Evaluates every task that lives on this rank with its upstream evaluator.
 
     Metrics are named ``<task>/<metric>``; ``s_score`` is the weighted sum of the tasks' scores
-    in percent (Eq. 10).
+    in percent (Eq. 10). Each is evaluated with its architecture in the config's ``joint_spec``,
+    without one with the largest of what is trained.
 
     Args:
         dataloader: task -> config of its validation loader.
         evaluator: task -> config of its evaluator.
-        joint_spec: the architecture to evaluate a task with, as ``JointSpec.to_dict`` gives it;
-            by default the config's ``joint_spec``, else the largest of what is trained.
     """
 
     def __init__(
@@ -197,7 +200,6 @@ class MultiTaskValLoop(BaseLoop):
         runner: Runner,
         dataloader: Mapping[str, Mapping],
         evaluator: Mapping[str, Mapping],
-        joint_spec: Mapping | None = None,
     ) -> None:
         self._runner = runner
         self.ranks: TaskGroups = runner.ranks
@@ -209,13 +211,8 @@ class MultiTaskValLoop(BaseLoop):
             self.evaluations[task] = Evaluation.build(task, scope, loader, evaluator[task], group)
         loaders = {task: evaluation.loader for task, evaluation in self.evaluations.items()}
         self.dataloader = JointLoader(loaders, sum(len(loader) for loader in loaders.values()))
-        space, fixed = runner.model.backbone.space, fixed_spec(runner.cfg)
-        if joint_spec is not None:
-            self.joint_spec = JointSpec.from_dict(joint_spec)
-            space.check_joint(self.joint_spec, tuple(dataloader))
-        else:
-            largest = drawn_space(runner.cfg, space).largest()
-            self.joint_spec = fixed or JointSpec(dict.fromkeys(tasks, largest))
+        largest = drawn_space(runner.cfg, runner.model.backbone.space).largest()
+        self.joint_spec = fixed_spec(runner.cfg) or JointSpec(dict.fromkeys(tasks, largest))
 
     def run(self) -> dict[str, float]:
         """Evaluates all tasks and returns their metrics."""

@@ -5,7 +5,7 @@ from .data import build_eval_loader, build_train_loader
 from .evaluate import Evaluation, evaluate, score_of
 from .model import BackboneSlot, MultiTaskModel
 from .scope import task_scope
-from .subnets import drawn_space, fixed_spec
+from .subnets import choose_joint_spec, drawn_space, fixed_spec
 
 __all__ = [
     'BackboneSlot',
@@ -13,6 +13,7 @@ __all__ = [
     'MultiTaskModel',
     'build_eval_loader',
     'build_train_loader',
+    'choose_joint_spec',
     'drawn_space',
     'evaluate',
     'fixed_spec',

@@ -109,6 +109,18 @@ def _check_choices(own: tuple, allowed: tuple, where: str) -> None:
             raise ValueError(f'{where}: {choice} is not one of {allowed}')
 
 
+def choose_joint_spec(cfg: Config, source: str | Mapping) -> None:
+    """Makes an unresolved config one of fixed architectures, whatever it draws otherwise.
+
+    Args:
+        source: see ``resolve_subnets``.
+    """
+    cfg.joint_spec = source
+    for key in ('search_cfg', 'subspace'):
+        cfg.pop(key, None)
+    (cfg.get('train_cfg') or {}).pop('num_random', None)
+
+
 def fixed_spec(cfg: Config) -> JointSpec | None:
     """The one architecture a task that a resolved config fixes, or None."""
     return None if cfg.get('joint_spec') is None else JointSpec.from_dict(cfg.joint_spec)

@@ -11,7 +11,12 @@ from mmengine.config import Config
 from mdl_nas_mm.engine.checkpoint import resume_from
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
-from mdl_nas_mm.tasks import MultiTaskModel, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import (
+    MultiTaskModel,
+    choose_joint_spec,
+    fixed_spec,
+    resolve_joint_config,
+)
 
 STEPS = 3
 
@@ -90,7 +95,7 @@ def test_another_joint_spec_can_be_evaluated(cfg, joint, tmp_path, seen):
     cfg.joint_spec = joint.to_dict()
     space = SearchSpace.from_config(cfg.backbone.space)
     other = JointSpec(dict.fromkeys(TASKS, space.largest()))
-    cfg.val_cfg.joint_spec = other.to_dict()
+    choose_joint_spec(cfg, other.to_dict())
     build_runner(cfg, tmp_path).val()
     assert {call[1:] for call in seen} == set(other.items())
 

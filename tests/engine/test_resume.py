@@ -15,7 +15,6 @@ from helpers import (
     run_tool,
     write_config,
 )
-from mmengine.runner import runner as mmengine_runner
 
 from mdl_nas_mm.engine import loops, step
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
@@ -83,8 +82,7 @@ def kill_in(monkeypatch, name, iteration):
     elif name == 'step':
         monkeypatch.setattr(step, 'partial_masks', killing(step.partial_masks, 1))
     else:
-        save = mmengine_runner.save_checkpoint
-        monkeypatch.setattr(mmengine_runner, 'save_checkpoint', killing(save, 1))
+        monkeypatch.setattr(torch, 'save', killing(torch.save, 1))
 
 
 @pytest.fixture(scope='module')

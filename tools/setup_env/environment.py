@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import IO, Sequence
 
 from errors import SetupError
-from pins import PINS, ROOT, normalize, read_pins
+from pins import ROOT, Stack, normalize, read_pins
 from progress import Reporter, parse_progress
 
 
 class Environment:
-    """A virtual environment: what is in it, and how commands run in it."""
+    """A virtual environment: what is in it, and how commands run in it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where it is, or will be.
+        stack: What belongs into it.
+    """
+
+    def __init__(self, folder: Path, stack: Stack) -> None:
         self.folder = folder
+        self.stack = stack
         self.python = folder / 'bin' / 'python'
         self.log = folder / 'setup.log'
         self.stamp = folder / 'setup.stamp'
@@ -44,15 +50,22 @@ class Environment:
         """Return where its packages lie, without starting it."""
         return next(iter(self.folder.glob('lib/python3.*/site-packages')), None)
 
+    def installed(self) -> dict[str, str]:
+        """Return the version of each package that is there, by normalized name."""
+        site = self.site_packages()
+        return {
+            normalize(found.metadata['Name'] or ''): found.version.split('+')[0]
+            for found in metadata.distributions(path=[str(site)] if site else [])
+        }
+
     def missing(self, names: Sequence[str]) -> list[str]:
         """Return those of the packages that are not there in the pinned version."""
         site = self.site_packages()
         if site is None:
             return list(names)
-        pins = read_pins(PINS.read_text(encoding='utf-8'), int(site.parent.name.split('.')[1]))
-        installed = {}
-        for found in metadata.distributions(path=[str(site)]):
-            installed[normalize(found.metadata['Name'] or '')] = found.version.split('+')[0]
+        minor = int(site.parent.name.split('.')[1])
+        pins = read_pins(self.stack.pins.read_text(encoding='utf-8'), minor)
+        installed = self.installed()
         return [name for name in names if installed.get(name) != pins[name]]
 
     def imports(self, *modules: str) -> bool:
@@ -121,7 +134,7 @@ class Environment:
         if not self.missing(['pip']):
             command += ['--progress-bar', 'raw']
         reporter = Reporter()
-        status = self.run([*command, '-c', str(PINS), *args], reporter, extra)
+        status = self.run([*command, '-c', str(self.stack.pins), *args], reporter, extra)
         reporter.close()
         if status and check:
             self.print_log_end()

@@ -31,7 +31,8 @@ def install_mmcv(env: Environment) -> None:
     is installed (no build isolation), since they must fit it. pip keeps what it built; a wheel
     built for another torch installs but does not import, and is then built anew.
     """
-    wheel = ['--only-binary', 'onedl-mmcv', 'onedl-mmcv']
+    mmcv = env.stack.mmcv
+    wheel = ['--only-binary', mmcv, mmcv]
     if env.pip(*wheel, check=False) and env.imports('mmcv.ops'):
         return
     extra = {'MAX_JOBS': os.environ.get('MAX_JOBS') or str(jobs())}
@@ -40,11 +41,11 @@ def install_mmcv(env: Environment) -> None:
         # mmcv compiles for a GPU wherever torch sees one, which fails without the CUDA compiler.
         extra['CUDA_VISIBLE_DEVICES'] = ''
     print('      no prebuilt wheel: compiling the operators, minutes, the first time', flush=True)
-    env.pip('--no-build-isolation', 'onedl-mmcv', **extra)
+    env.pip('--no-build-isolation', mmcv, **extra)
     if not env.imports('mmcv.ops'):
         print('      the cached build does not fit this torch: compiling anew', flush=True)
         again = ['--no-cache-dir', '--force-reinstall', '--no-deps', '--no-build-isolation']
-        env.pip(*again, 'onedl-mmcv', **extra)
+        env.pip(*again, mmcv, **extra)
         if not env.imports('mmcv.ops'):
             raise SetupError(
                 f'`{env.python} -c "import mmcv.ops"` fails although mmcv was compiled just now: '

@@ -7,15 +7,15 @@ import shutil
 import subprocess
 
 from errors import SetupError
+from pins import Stack, read_pins
 
-VERSIONS = ((3, 10), (3, 12))
 
-
-def check_machine(python: str) -> None:
+def check_machine(python: str, stack: Stack) -> None:
     """Look for what no package index has, before anything long begins.
 
     Args:
         python: The Python to make the environment with.
+        stack: What shall go into the environment.
 
     Raises:
         SetupError: For a Python of the wrong age, without venv or headers, or no C++ compiler.
@@ -32,13 +32,15 @@ def check_machine(python: str) -> None:
         answer = [int(number) for number in result.stdout.split()]
     except (OSError, ValueError):
         answer = []
-    low, high = ('.'.join(map(str, version)) for version in VERSIONS)
+    low, high = ('.'.join(map(str, version)) for version in stack.pythons)
     if len(answer) != 4:
         raise SetupError(f'{python} does not run; name a Python {low} to {high} that does')
-    if not VERSIONS[0] <= tuple(answer[:2]) <= VERSIONS[1]:
+    if not stack.pythons[0] <= tuple(answer[:2]) <= stack.pythons[1]:
+        torch = read_pins(stack.pins.read_text(encoding='utf-8'), answer[1])['torch']
         raise SetupError(
-            f'{python} is Python {answer[0]}.{answer[1]}; the tried stack needs {low} to {high}: '
-            'install one and say `make setup PYTHON=/path/to/python`'
+            f'{python} is Python {answer[0]}.{answer[1]}; torch {torch} of the {stack.name} stack '
+            f'needs {low} to {high}: install one and say '
+            f'`make setup STACK={stack.name} PYTHON=/path/to/python`'
         )
     if not answer[2]:
         raise SetupError(f'{python} has no venv module; on Debian or Ubuntu install python3-venv')

@@ -1,24 +1,17 @@
-"""Which packages are installed, and in which versions: requirements.txt pins them all."""
+"""Which packages a stack has, and in which versions: its requirements file pins them all."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from errors import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PINS = ROOT / 'requirements.txt'
 
 BUILD_TOOLS = ('pip', 'setuptools', 'wheel', 'ninja', 'packaging', 'psutil', 'cython')
 TORCH = ('torch', 'torchvision', 'numpy')
-MM_LIBS = (
-    'onedl-mmengine',
-    'onedl-mmpretrain',
-    'onedl-mmsegmentation',
-    'onedl-mmdetection',
-    'onedl-mim',
-)
 RUNTIME = (
     'json-tricks',
     'matplotlib',
@@ -31,6 +24,73 @@ RUNTIME = (
 )
 DEVELOPMENT = ('fvcore', 'pre-commit', 'pytest', 'ruff', 'tensorboard')
 OPENCV = 'opencv-python-headless'
+
+
+class Stack(NamedTuple):
+    """One make of the mm libraries, with the torch that it runs on.
+
+    Attributes:
+        name: Value of ``--stack``.
+        venv: Folder of its environment.
+        pins: Requirements file of all its versions.
+        pythons: Lowest and highest Python that its torch has wheels for.
+        mmcv: Distribution of mmcv, whose operators are compiled.
+        mm_libs: Distributions of the other mm libraries, mmpose left out.
+    """
+
+    name: str
+    venv: str
+    pins: Path
+    pythons: tuple[tuple[int, int], tuple[int, int]]
+    mmcv: str
+    mm_libs: tuple[str, ...]
+
+    def packages(self) -> list[str]:
+        """Return everything that is installed by name."""
+        return [
+            *BUILD_TOOLS,
+            *TORCH,
+            self.mmcv,
+            *self.mm_libs,
+            *RUNTIME,
+            *DEVELOPMENT,
+            'xtcocotools',
+            'mmpose',
+            OPENCV,
+        ]
+
+
+ONEDL = Stack(
+    name='onedl',
+    venv='.venv',
+    pins=ROOT / 'requirements.txt',
+    pythons=((3, 10), (3, 12)),
+    mmcv='onedl-mmcv',
+    mm_libs=(
+        'onedl-mmengine',
+        'onedl-mmpretrain',
+        'onedl-mmsegmentation',
+        'onedl-mmdetection',
+        'onedl-mim',
+    ),
+)
+OPENMMLAB = Stack(
+    name='openmmlab',
+    venv='.venv-openmmlab',
+    pins=ROOT / 'requirements-openmmlab.txt',
+    pythons=((3, 10), (3, 11)),
+    mmcv='mmcv',
+    # The last two are imported by mmsegmentation, which does not ask for them.
+    mm_libs=('mmengine', 'mmpretrain', 'mmsegmentation', 'mmdet', 'openmim', 'ftfy', 'regex'),
+)
+STACKS = {stack.name: stack for stack in (ONEDL, OPENMMLAB)}
+
+
+def stack_named(name: str) -> Stack:
+    """Return a stack; SetupError for a name that there is not."""
+    if name not in STACKS:
+        raise SetupError(f'there is no stack {name!r}: say one of {", ".join(STACKS)}')
+    return STACKS[name]
 
 
 def normalize(name: str) -> str:
@@ -57,7 +117,7 @@ def read_pins(text: str, minor: int) -> dict[str, str]:
             continue
         match = re.match(form, line)
         if match is None:
-            raise SetupError(f'{PINS.name}: cannot read the line "{line}"')
+            raise SetupError(f'requirements: cannot read the line "{line}"')
         name, version, sign, bound = match.groups()
         if sign is None or (minor < int(bound)) == (sign == '<'):
             pins[normalize(name)] = version

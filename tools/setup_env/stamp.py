@@ -7,17 +7,17 @@ from pathlib import Path
 
 from environment import Environment
 from installs import headless_wins
-from pins import BUILD_TOOLS, DEVELOPMENT, MM_LIBS, OPENCV, PINS, ROOT, RUNTIME, TORCH
+from pins import ROOT, Stack
 
 MODULES = sorted(Path(__file__).resolve().parent.glob('*.py'))
-# What decides whether an environment is up to date.
-STAMPED = (PINS, *MODULES, ROOT / 'setup.py', ROOT / 'pyproject.toml')
+# What decides, beside the pins, whether an environment is up to date.
+STAMPED = (*MODULES, ROOT / 'setup.py', ROOT / 'pyproject.toml')
 
 
-def stamp_text() -> str:
+def stamp_text(stack: Stack) -> str:
     """Return what the stamp of an up-to-date environment holds."""
     digest = hashlib.sha256()
-    for path in STAMPED:
+    for path in (stack.pins, *STAMPED):
         digest.update(path.read_bytes())
     # A development install points at one source folder.
     return f'{digest.hexdigest()} {ROOT}\n'
@@ -25,11 +25,10 @@ def stamp_text() -> str:
 
 def is_ready(env: Environment) -> bool:
     """Say, in a fraction of a second, whether there is nothing to do."""
-    packages = [*BUILD_TOOLS, *TORCH, 'onedl-mmcv', *MM_LIBS, *RUNTIME, *DEVELOPMENT]
     return (
         env.stamp.exists()
-        and env.stamp.read_text() == stamp_text()
-        and not env.missing([*packages, 'xtcocotools', 'mmpose', OPENCV])
+        and env.stamp.read_text() == stamp_text(env.stack)
+        and not env.missing(env.stack.packages())
         and headless_wins(env)
         and env.output('-c', '') is not None
     )

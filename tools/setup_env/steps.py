@@ -7,8 +7,7 @@ from typing import Callable, NamedTuple
 from environment import Environment
 from errors import SetupError
 from installs import headless_wins, install_mmcv, install_mmpose, install_opencv, make_venv
-from machine import VERSIONS
-from pins import BUILD_TOOLS, DEVELOPMENT, MM_LIBS, OPENCV, ROOT, RUNTIME, TORCH
+from pins import BUILD_TOOLS, DEVELOPMENT, OPENCV, ROOT, RUNTIME, STACKS, TORCH
 
 
 class Step(NamedTuple):
@@ -21,16 +20,22 @@ class Step(NamedTuple):
 
 def steps(env: Environment, python: str) -> list[Step]:
     """List the steps, in their order."""
+    stack = env.stack
 
     def has(*names: str) -> bool:
         return not env.missing(names)
 
     def suits() -> bool:
         version = env.version()
-        if version and not VERSIONS[0] <= version <= VERSIONS[1]:
+        if version and not stack.pythons[0] <= version <= stack.pythons[1]:
             raise SetupError(
                 f'{env.folder} has Python {version[0]}.{version[1]}; remove it (make distclean)'
             )
+        for other in STACKS.values():
+            if other is not stack and other.mmcv in env.installed():
+                raise SetupError(
+                    f'{env.folder} has the {other.name} stack; name another folder with --venv'
+                )
         return version is not None
 
     return [
@@ -39,14 +44,14 @@ def steps(env: Environment, python: str) -> list[Step]:
         Step('torch', lambda: has(*TORCH), lambda: env.pip(*TORCH)),
         Step(
             'mmcv and its compiled operators',
-            lambda: has('onedl-mmcv') and env.imports('mmcv.ops'),
+            lambda: has(stack.mmcv) and env.imports('mmcv.ops'),
             lambda: install_mmcv(env),
         ),
         Step(
             'mm libraries, runtime and development packages',
-            lambda: has(*MM_LIBS, *RUNTIME, *DEVELOPMENT),
+            lambda: has(*stack.mm_libs, *RUNTIME, *DEVELOPMENT),
             # Two of the mm libraries import torch, or want the pinned setuptools, to be built.
-            lambda: env.pip('--no-build-isolation', *MM_LIBS, *RUNTIME, *DEVELOPMENT),
+            lambda: env.pip('--no-build-isolation', *stack.mm_libs, *RUNTIME, *DEVELOPMENT),
         ),
         Step('mmpose', lambda: has('xtcocotools', 'mmpose'), lambda: install_mmpose(env)),
         Step(
