@@ -167,3 +167,18 @@ def sync_buffers(model: MultiTaskModel, ranks: TaskGroups) -> None:
     for task in ranks.tasks:
         for buffer in model.tasks[task].buffers():
             dist.broadcast(buffer, ranks.dealing.ranks[task][0], ranks.groups[task])
+
+
+@torch.no_grad()
+def spread_overflow(model: MultiTaskModel) -> None:
+    """Makes every rank see a gradient that is not finite on any of them.
+
+    A loss scaler (fp16) then skips the step everywhere or nowhere. Shared gradients are the same
+    on all ranks; those of a task's own weights are not.
+    """
+    shared = [p.grad for p in model.shared_parameters() if p.grad is not None]
+    own = [p.grad for task in model.tasks for p in model.task_parameters(task)]
+    finite = [grad.isfinite().all() for grad in own if grad is not None]
+    found = 1 - torch.stack(finite).all().float() if finite else shared[0].new_zeros(())
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    shared[0].view(-1)[0] += torch.where(found > 0, torch.inf, 0.0)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import torch
 import torch.distributed as dist
 
 
@@ -162,3 +163,11 @@ class TaskGroups:
         values = [None] * dist.get_world_size()
         dist.all_gather_object(values, value, group=self.objects)
         return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether a flag is set on any rank."""
+        if self.alone:
+            return flag
+        count = torch.tensor(int(flag))
+        dist.all_reduce(count, group=self.objects)
+        return bool(count)

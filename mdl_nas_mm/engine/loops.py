@@ -21,7 +21,11 @@ from mdl_nas_mm.tasks import (
 from .grad_sync import sync_buffers
 from .groups import TaskGroups
 from .losses import LossGatherer
+from .preemption import StopRequest
 from .step import StepPlan, draw_specs, train_step
+
+# All ranks have to agree to stop, which takes them an exchange.
+_ITERS_BETWEEN_STOPS = 5
 
 
 class JointLoader:
@@ -142,16 +146,27 @@ class MultiTaskTrainLoop(BaseLoop):
         """Trains to the end."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
-        batches = iter(self.dataloader)
-        while self._iter < self._max_iters and not self.stop_training:
-            self.runner.model.train()
-            self.run_iter(next(batches))
-            due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
-            if self.runner.val_loop is not None and self._iter >= self.val_begin and due:
-                self.runner.val_loop.run()
+        batches, request = iter(self.dataloader), StopRequest()
+        with request.listening():
+            while self._iter < self._max_iters and not self.stop_training:
+                self.runner.model.train()
+                self.run_iter(next(batches))
+                asking = self.ranks.alone or self._iter % _ITERS_BETWEEN_STOPS == 0
+                if asking and self.ranks.any(request.asked):
+                    self._save_and_stop()
+                due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+                if self.runner.val_loop is not None and self._iter >= self.val_begin and due:
+                    self.runner.val_loop.run()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
+
+    def _save_and_stop(self) -> None:
+        name = f'iter_{self._iter}.pth'
+        self.runner.save_checkpoint(
+            self.runner.work_dir, name, meta=dict(iter=self._iter), by_epoch=False
+        )
+        raise SystemExit(f'stopped by SIGTERM after iteration {self._iter}; go on with --resume')
 
     def run_iter(self, batches: dict[str, list]) -> None:
         """One joint step.

@@ -17,7 +17,7 @@ from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.data import derive_seed, part_of
 
 from .freeze import freeze_rest, partial_masks
-from .grad_sync import GradientReducer
+from .grad_sync import GradientReducer, spread_overflow
 from .groups import Dealing
 
 
@@ -140,6 +140,8 @@ def train_step(
         for parameter in model.task_parameters(task):
             if parameter.grad is not None:
                 parameter.grad /= plan.shares[task]
+    if reducer is not None and hasattr(optim_wrapper, 'loss_scaler'):
+        spread_overflow(model)
     passes = [(task, spec) for task, group in specs.items() for spec in group]
     masks = partial_masks(model.backbone, passes) if plan.freeze else {}
     with freeze_rest(optim_wrapper.optimizer, masks) if plan.freeze else nullcontext():

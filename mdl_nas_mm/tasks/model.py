@@ -24,6 +24,13 @@ class BackboneSlot(nn.Module):
     """Stands where the backbone goes while an upstream model is built."""
 
 
+class _Groups(dict):
+    """Task -> process group; a copy of the model (EMA) uses the same ones."""
+
+    def __deepcopy__(self, memo: dict) -> _Groups:
+        return self
+
+
 @MODELS.register_module()
 class MultiTaskModel(BaseModel):
     """One backbone and, for each task, the upstream model without its backbone.
@@ -47,7 +54,7 @@ class MultiTaskModel(BaseModel):
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.groups = dict(groups or dict.fromkeys(tasks))
+        self.groups = _Groups(groups or dict.fromkeys(tasks))
         self.scopes = {name: task['scope'] for name, task in tasks.items()}
         with self._seeded('backbone'), task_scope('mdl_nas_mm'):
             self.backbone: ElasticBackbone = MODELS.build(dict(backbone))
