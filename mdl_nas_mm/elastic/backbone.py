@@ -124,3 +124,24 @@ def of_task(value: Any, task: str | None, key: str) -> Any:
     if task not in value:
         raise ValueError(f'{key}: nothing for task {task!r}, only for {sorted(value)}')
     return value[task]
+
+
+def derive_head_dim(space: SearchSpace, head_dim: int | None) -> int:
+    """The width of a head, where it is not given that of the widest block with the most heads.
+
+    Raises:
+        ValueError: the heads do not divide the embedding, or stages have different widths.
+    """
+    if head_dim is not None:
+        return head_dim
+    found = set()
+    for i, stage in enumerate(space.stages):
+        width, heads = stage.embed_dim[-1], stage.blocks[0].num_heads[-1]
+        if width % heads:
+            raise ValueError(
+                f'stage {i}: {heads} heads do not divide an embedding of {width}; give head_dim'
+            )
+        found.add(width // heads)
+    if len(found) > 1:
+        raise ValueError(f'heads are {sorted(found)} wide in different stages; give head_dim')
+    return found.pop()

@@ -23,7 +23,7 @@ from mdl_nas_mm.spec import (
     hidden_features,
 )
 
-from .backbone import ElasticBackbone, of_task
+from .backbone import ElasticBackbone, derive_head_dim, of_task
 from .layers import ElasticLayerNorm, ElasticLinear, ElasticMLP, ElasticPatchEmbed
 from .window_attention import ElasticWindowAttention
 
@@ -126,7 +126,7 @@ class ElasticSwin(ElasticBackbone):
         img_size: shorter side in pixels of the smallest images that will come, if known: windows
             are then checked against it at once, not in the first step.
         patch_size: side of a patch in pixels.
-        head_dim: width of a head.
+        head_dim: width of a head; None for the widest embedding over the most heads.
         window_size: side of the windows in tokens, for all stages or one a stage.
         pad_small_map: whether maps smaller than a window are padded to one, as is usual for
             dense tasks, in place of an error; or task -> whether.
@@ -148,7 +148,7 @@ class ElasticSwin(ElasticBackbone):
         img_size: int | None = None,
         patch_size: int = 4,
         in_channels: int = 3,
-        head_dim: int = 32,
+        head_dim: int | None = 32,
         window_size: int | Sequence[int] = 7,
         qkv_bias: bool = True,
         pad_small_map: bool | Mapping[str, bool] = False,
@@ -168,7 +168,12 @@ class ElasticSwin(ElasticBackbone):
         self.out_indices = (out_indices,) if isinstance(out_indices, int) else out_indices
         self.pad_small_map = pad_small_map
         self.shape = SwinShape(
-            patch_size, in_channels, head_dim, tuple(windows), qkv_bias, self._out_stages()
+            patch_size,
+            in_channels,
+            derive_head_dim(self.space, head_dim),
+            tuple(windows),
+            qkv_bias,
+            self._out_stages(),
         )
         self.layout = SwinLayout(self.space, self.shape)
         if img_size is not None:

@@ -17,7 +17,7 @@ from mdl_nas_mm.spec import BlockSpec, Sharing, SubnetSpec, ViTLayout, ViTShape,
 from mdl_nas_mm.spec.vit_layout import global_blocks
 
 from .attention import ElasticAttention
-from .backbone import ElasticBackbone, of_task
+from .backbone import ElasticBackbone, derive_head_dim, of_task
 from .layers import ElasticLayerNorm, ElasticMLP, ElasticPatchEmbed
 from .windows import cut, join, pad_to_windows
 
@@ -96,7 +96,7 @@ class ElasticViT(ElasticBackbone):
         img_size: pixels, one side or (height, width), for which positions are stored; they are
             interpolated for other sizes.
         patch_size: side of a patch in pixels.
-        head_dim: width of a head.
+        head_dim: width of a head; None for the widest embedding over the most heads.
         position_std: spread of the initial position embedding; small models on small data learn
             faster from a large one.
         max_relative_position: farthest distance in patches of the relative positions; 0 for none.
@@ -124,7 +124,7 @@ class ElasticViT(ElasticBackbone):
         img_size: int | tuple[int, int] = 224,
         patch_size: int = 16,
         in_channels: int = 3,
-        head_dim: int = 64,
+        head_dim: int | None = 64,
         qkv_bias: bool = True,
         absolute_position: bool = True,
         position_std: float = 0.02,
@@ -145,7 +145,7 @@ class ElasticViT(ElasticBackbone):
             size,
             patch_size,
             in_channels,
-            head_dim,
+            derive_head_dim(self.space, head_dim),
             qkv_bias,
             absolute_position,
             max_relative_position,

@@ -1,6 +1,7 @@
 """One joint step of the paper's configs on real data set classes, heads and losses."""
 
 import copy
+import random
 
 import pytest
 import torch
@@ -10,20 +11,12 @@ from real_layout import shrink_images, write_data
 
 from mdl_nas_mm.engine import MultiTaskTrainLoop
 from mdl_nas_mm.spec import SearchSpace
-from mdl_nas_mm.tasks import MultiTaskModel, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import MultiTaskModel, drawn_space, fixed_spec, resolve_joint_config
 
 NAMES = ['mdl-nas-t_seq_searched', 'mdl-nas-b_seq_separate-det']
-SLOW = [
-    'mdl-nas-b_pretrain',
-    'mdl-nas-t_pretrain',
-    'mdl-nas-b_mask_joint-1x',
-    'mdl-nas-t_mask_joint-3x',
-    'mdl-nas-b_seq_searched',
-    'mdl-nas-t_ab3-mask_joint-1x',
-    'mdl-nas-b_ab4_joint-1x',
-    'mdl-nas-t_spe-norm_joint-1x',
-]
-NAMES += [pytest.param(name, marks=pytest.mark.slow) for name in SLOW]
+# They stand for all: of both backbones, of joint and of separate training.
+OTHERS = sorted(path.stem for path in (ROOT / 'configs' / 'mdl_nas').glob('*.py'))
+NAMES += [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS if name not in NAMES]
 
 
 @pytest.fixture(scope='module')
@@ -103,7 +96,8 @@ def test_one_step(name, layout, tmp_path, monkeypatch):
     if joint is not None:
         assert passes == [(task, joint[task]) for task in cfg.tasks]
     else:
-        subnets = 1 if cfg.get('subspace') is not None else 4
+        space = drawn_space(cfg, SearchSpace.from_config(cfg.model.backbone.space))
+        subnets = len(space.sandwich(random.Random(0)))
         assert [task for task, _ in passes] == [task for task in cfg.tasks for _ in range(subnets)]
 
 

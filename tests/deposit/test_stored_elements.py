@@ -23,11 +23,40 @@ SPACE = dict(
 )
 
 
+SWIN_SPACE = [
+    dict(SPACE, embed_dim=widths, depth=(1, 2), num_heads=heads, per_stage=True)
+    for widths, heads in [((12, 16), (1, 2)), ((20, 24), (2, 3))]
+]
+
+
 def build(data, sharing, seed=0):
     cfg = joint_config(data, sharing)
     cfg.backbone.space = SPACE
     cfg = resolve_joint_config(cfg)
     return cfg, build_model(cfg, seed)
+
+
+def build_swin(data, sharing, seed=0):
+    """The same tasks on a Swin of two stages, the segmentor's maps being those of both."""
+    cfg = joint_config(data, sharing)
+    cfg.backbone = dict(
+        type='ElasticSwin',
+        space=SWIN_SPACE,
+        sharing=sharing,
+        patch_size=4,
+        head_dim=4,
+        window_size=(3, 2),
+        pad_small_map=True,
+    )
+    for task, indices in dict(cls=(1,), det=(1,), seg=(0, 1)).items():
+        cfg.tasks[task].backbone = dict(out_indices=indices)
+    cfg.tasks.seg.model.decode_head.in_channels = [16, 24]
+    cfg = resolve_joint_config(cfg)
+    return cfg, build_model(cfg, seed)
+
+
+BUILDERS = {'ViT': build, 'Swin': build_swin}
+all_backbones = pytest.mark.parametrize('build', BUILDERS.values(), ids=BUILDERS)
 
 
 def check(model, ledger, joint):
@@ -42,18 +71,19 @@ def check(model, ledger, joint):
     assert sum(sizes.values()) == counts.backbone_total
 
 
+@pytest.mark.parametrize(('build', 'joints'), [(build, 100), (build_swin, 30)], ids=BUILDERS)
 @pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS)
-def test_stored_elements_are_those_of_the_ledger(data, sharing):
-    """100 joint specs a policy."""
+def test_stored_elements_are_those_of_the_ledger(data, build, joints, sharing):
     _, model = build(data, sharing)
     ledger, rng = model.backbone.ledger(), random.Random(0)
-    for _ in range(100):
+    for _ in range(joints):
         check(model, ledger, random_joint(model, rng))
 
 
 @pytest.mark.slow
+@all_backbones
 @pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS)
-def test_stored_elements_of_a_thousand_joint_specs(data, sharing):
+def test_stored_elements_of_a_thousand_joint_specs(data, build, sharing):
     """As many as the design asks for, over supernets with different scores."""
     for seed in range(4):
         _, model = build(data, sharing, seed)
@@ -62,8 +92,9 @@ def test_stored_elements_of_a_thousand_joint_specs(data, sharing):
             check(model, ledger, random_joint(model, rng))
 
 
+@all_backbones
 @pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS)
-def test_file_has_these_elements_and_the_heads(data, sharing, tmp_path):
+def test_file_has_these_elements_and_the_heads(data, build, sharing, tmp_path):
     cfg, model = build(data, sharing)
     rng, path = random.Random(1), tmp_path / 'a.safetensors'
     for _ in range(3):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from numerics.small_swin import all_backbones, build_swin
 from numerics.small_vit import build_vit, draw_images
 
 import mdl_nas_mm
@@ -16,9 +17,13 @@ from mdl_nas_mm.elastic.active import active
 PACKAGE = Path(mdl_nas_mm.__file__).parent
 
 
-def two_specs(vit):
+def two_specs(backbone):
     rng = random.Random(0)
-    return vit.space.largest(), vit.space.sample(rng)
+    return backbone.space.largest(), backbone.space.sample(rng)
+
+
+def assert_equal(ours, theirs):
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_nothing_is_active_at_first():
@@ -57,13 +62,14 @@ def test_one_activate_serves_again():
     assert active() is None
 
 
-def test_a_backbone_runs_as_what_is_active():
-    vit, images = build_vit('Sequential'), draw_images((12, 16))
+@all_backbones
+def test_a_backbone_runs_as_what_is_active(build):
+    backbone, images = build('Sequential'), draw_images((12, 16))
     for task in 'ab':
-        for spec in two_specs(vit):
+        for spec in two_specs(backbone):
             with activate(task, spec):
-                (ours,) = vit(images)
-            assert torch.equal(ours, vit.forward_subnet(images, task, spec)[0])
+                ours = backbone(images)
+            assert_equal(ours, backbone.forward_subnet(images, task, spec))
 
 
 def test_outside_it_runs_as_its_own_arch():
@@ -80,14 +86,25 @@ def test_outside_it_runs_as_its_own_arch():
     assert vit.arch.stages[0].embed_dim == 12 and not ours[:, 12:].any()
 
 
-def test_threads_do_not_see_each_others():
-    vit, images = build_vit('Sequential'), draw_images((12, 16))
-    specs, barrier, outputs = two_specs(vit), threading.Barrier(2), {}
+def test_a_swin_runs_as_its_own_arch():
+    images = draw_images((12, 16))
+    swin = build_swin('Sequential', task='b', pad_small_map=True)
+    assert_equal(swin(images), swin.forward_subnet(images, 'b', swin.space.largest()))
+    arch = swin.space.sample(random.Random(1))
+    swin = build_swin('Sequential', task='a', pad_small_map=True, arch=arch.to_dict())
+    assert swin.arch == arch
+    assert_equal(swin(images), swin.forward_subnet(images, 'a', arch))
+
+
+@all_backbones
+def test_threads_do_not_see_each_others(build):
+    backbone, images = build('Sequential'), draw_images((12, 16))
+    specs, barrier, outputs = two_specs(backbone), threading.Barrier(2), {}
 
     def run(task, spec):
         with activate(task, spec):
             barrier.wait(timeout=60)
-            outputs[task] = vit(images)[0]
+            outputs[task] = backbone(images)
             barrier.wait(timeout=60)
 
     jobs = list(zip('ab', specs, strict=True))
@@ -97,7 +114,7 @@ def test_threads_do_not_see_each_others():
     for thread in threads:
         thread.join()
     for task, spec in jobs:
-        assert torch.equal(outputs[task], vit.forward_subnet(images, task, spec)[0])
+        assert_equal(outputs[task], backbone.forward_subnet(images, task, spec))
 
 
 def names_in(path, *names):

@@ -1,31 +1,14 @@
 """What a backbone refuses, each with one line that names what is wrong."""
 
-import re
-
 import pytest
 import torch
 from numerics.small_vit import SPACE, build_vit, draw_images
+from refusing import refused
 
 from mdl_nas_mm.elastic import ElasticViT, activate
 from mdl_nas_mm.spec import BlockSpec, StageSpec, SubnetSpec
 
 INSIDE = dict(embed_dim=8, depth=1, num_heads=1, mlp_ratio=1, share_ratio=0)
-
-
-def refused(message):
-    """Expects a ValueError with this text, in one line."""
-
-    class OneLine:
-        def __enter__(self):
-            self.raises = pytest.raises(ValueError, match=re.escape(message))
-            self.caught = self.raises.__enter__()
-
-        def __exit__(self, *error):
-            done = self.raises.__exit__(*error)
-            assert '\n' not in str(self.caught.value)
-            return done
-
-    return OneLine()
 
 
 @pytest.mark.parametrize(

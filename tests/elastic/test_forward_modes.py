@@ -6,21 +6,21 @@ import threading
 
 import pytest
 import torch
-from numerics.small_vit import SHARINGS, build_vit, draw_images, draw_specs
+from numerics.small_swin import BUILDERS, all_backbones, backbones_with_sharings, with_sharings
+from numerics.small_vit import SPACE, build_vit, draw_images, draw_specs
 
 from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.elastic.windows import pair_index, shift_mask
 
-all_sharings = pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
 
-
-def gradients(vit, task, spec, images, backward=lambda loss: loss.backward()):
+def gradients(backbone, task, spec, images, backward=lambda loss: loss.backward()):
     """Loss and gradients by name; the backward pass runs with nothing active any more."""
-    vit.zero_grad()
+    backbone.zero_grad()
     torch.manual_seed(0)
     with activate(task, spec):
-        loss = vit(images)[0].square().sum()
+        loss = sum(out.square().sum() for out in backbone(images))
     backward(loss)
-    return loss, {name: p.grad for name, p in vit.named_parameters() if p.grad is not None}
+    return loss, {name: p.grad for name, p in backbone.named_parameters() if p.grad is not None}
 
 
 def assert_same(ours, theirs):
@@ -30,12 +30,20 @@ def assert_same(ours, theirs):
         assert torch.equal(gradient, theirs[1][name]), name
 
 
-@all_sharings
+# A ViT with windows recomputes these as well.
+CHECKPOINTED = BUILDERS | {
+    'ViT with windows': lambda *args, **changes: build_vit(
+        *args, window_size=2, out_type='featmap', space=dict(SPACE, depth=(2, 6)), **changes
+    )
+}
+
+
+@with_sharings(CHECKPOINTED)
 @pytest.mark.parametrize('drop_path_rate', [0.0, 0.5])
-def test_checkpointing_gives_the_same_gradients(sharing, drop_path_rate):
+def test_checkpointing_gives_the_same_gradients(build, sharing, drop_path_rate):
     """Although blocks are recomputed when nothing, or something else, is active."""
-    plain = build_vit(sharing, drop_path_rate=drop_path_rate).train()
-    checkpointed = build_vit(sharing, drop_path_rate=drop_path_rate, with_cp=True).train()
+    plain = build(sharing, drop_path_rate=drop_path_rate).train()
+    checkpointed = build(sharing, drop_path_rate=drop_path_rate, with_cp=True).train()
     assert_state_equal(plain, checkpointed)
     images, largest = draw_images((12, 16)), plain.space.largest()
 
@@ -43,7 +51,7 @@ def test_checkpointing_gives_the_same_gradients(sharing, drop_path_rate):
         with activate('b', largest):
             loss.backward()
 
-    for spec in draw_specs(plain, 4)[1:]:
+    for spec in draw_specs(plain, 2)[1:]:
         expected = gradients(plain, 'a', spec, images)
         assert_same(gradients(checkpointed, 'a', spec, images), expected)
         assert_same(gradients(checkpointed, 'a', spec, images, backward_elsewhere), expected)
@@ -84,17 +92,18 @@ def test_checkpointing_recomputes_each_block_once():
     assert calls == [0, 1, 2, 2, 1, 0] + [0, 1, 2]
 
 
-def test_stochastic_depth_comes_from_the_seed():
-    vit = build_vit(drop_path_rate=0.5).train()
-    spec, images = vit.space.largest(), draw_images((8, 8), batch=16)
+@all_backbones
+def test_stochastic_depth_comes_from_the_seed(build):
+    backbone = build(drop_path_rate=0.5).train()
+    spec, images = backbone.space.largest(), draw_images((8, 8), batch=16)
 
     def run(seed):
         torch.manual_seed(seed)
-        return vit.forward_subnet(images, None, spec)[0]
+        return backbone.forward_subnet(images, None, spec)[-1]
 
     assert torch.equal(run(1), run(1))
     assert not torch.equal(run(1), run(2))
-    vit.eval()
+    backbone.eval()
     assert torch.equal(run(1), run(2))
 
 
@@ -104,6 +113,11 @@ def test_stochastic_depth_grows_with_the_block():
     assert rates == pytest.approx([0, 0.15, 0.3])
     single = build_vit(space=dict(embed_dim=8, depth=1, num_heads=1, mlp_ratio=1), arch=None)
     assert [block.drop_path.drop_prob for block in single.blocks] == [0]
+    # Over the stages of a Swin as over one sequence.
+    swin = BUILDERS['Swin'](drop_path_rate=0.8)
+    rates = [[block.drop_path.drop_prob for block in stage.blocks] for stage in swin.stages]
+    expected = [[0, 0.1], [0.2, 0.3], [0.4, 0.5, 0.6], [0.7, 0.8]]
+    assert rates == [pytest.approx(stage) for stage in expected]
 
 
 def test_a_dropped_block_passes_its_input_on():
@@ -120,27 +134,28 @@ def test_a_dropped_block_passes_its_input_on():
     assert len(patterns) == 2
 
 
-@all_sharings
-def test_bfloat16_autocast(sharing):
+@backbones_with_sharings
+def test_bfloat16_autocast(build, sharing):
     """Runs, stays close, and leaves weights and gradients in single precision."""
-    vit = build_vit(sharing, dtype=torch.float32)
+    backbone = build(sharing, dtype=torch.float32)
     images = draw_images((12, 16), dtype=torch.float32)
-    for spec in draw_specs(vit, 2):
-        (exact,) = vit.forward_subnet(images, 'a', spec)
-        vit.zero_grad()
+    for spec in draw_specs(backbone, 2):
+        exact = backbone.forward_subnet(images, 'a', spec)[-1]
+        backbone.zero_grad()
         with torch.autocast('cpu', torch.bfloat16):
-            (out,) = vit.forward_subnet(images, 'a', spec)
+            out = backbone.forward_subnet(images, 'a', spec)[-1]
         assert (out.float() - exact).norm() < 0.1 * exact.norm()
         out.float().square().sum().backward()
-        moved = [p for p in vit.parameters() if p.grad is not None]
+        moved = [p for p in backbone.parameters() if p.grad is not None]
         assert moved
         assert all(p.grad.dtype == torch.float32 for p in moved)
         assert all(p.grad.isfinite().all() for p in moved)
 
 
-def test_bfloat16_autocast_under_checkpointing():
+@all_backbones
+def test_bfloat16_autocast_under_checkpointing(build):
     plain, checkpointed = (
-        build_vit('Mask', dtype=torch.float32, with_cp=with_cp) for with_cp in (False, True)
+        build('Mask', dtype=torch.float32, with_cp=with_cp) for with_cp in (False, True)
     )
     images, spec = draw_images((12, 16), dtype=torch.float32), plain.space.largest(0)
     with torch.autocast('cpu', torch.bfloat16):
@@ -149,13 +164,27 @@ def test_bfloat16_autocast_under_checkpointing():
     assert_same(ours, expected)
 
 
-def test_no_gradient_under_no_grad_harms_no_later_step():
+@all_backbones
+def test_no_gradient_under_no_grad_harms_no_later_step(build):
     """A pass without gradients (an evaluation) before a step leaves nothing behind."""
-    vit = build_vit('Sequential')
-    fresh = copy.deepcopy(vit)
-    images, spec = draw_images((12, 16)), vit.space.sample(random.Random(2))
+    backbone = build('Sequential')
+    fresh = copy.deepcopy(backbone)
+    images, spec = draw_images((12, 16)), backbone.space.sample(random.Random(2))
     with torch.no_grad():
-        vit.forward_subnet(images, 'a', spec)
+        backbone.forward_subnet(images, 'a', spec)
     with torch.inference_mode():
-        vit.forward_subnet(images, 'a', spec)
-    assert_same(gradients(vit, 'a', spec, images), gradients(fresh, 'a', spec, images))
+        backbone.forward_subnet(images, 'a', spec)
+    assert_same(gradients(backbone, 'a', spec, images), gradients(fresh, 'a', spec, images))
+
+
+def test_what_is_kept_of_windows_serves_every_later_pass():
+    """Indices and masks first needed without gradients serve a step with them all the same."""
+    pair_index.cache_clear()
+    shift_mask.cache_clear()
+    swin = BUILDERS['Swin']('Sequential')
+    images, spec = draw_images((24, 16)), swin.space.largest()
+    with torch.inference_mode():
+        before = swin.forward_subnet(images, 'a', spec)
+    assert pair_index.cache_info().currsize and shift_mask.cache_info().currsize
+    loss, _ = gradients(swin, 'a', spec, images)
+    assert loss == sum(out.square().sum() for out in before)

@@ -5,109 +5,109 @@ import io
 import pickle
 import random
 
-import pytest
 import torch
-from numerics.small_vit import SHARINGS, TASKS, build_vit, draw_images, draw_specs
+from numerics.small_swin import backbones_with_sharings
+from numerics.small_vit import TASKS, build_vit, draw_images, draw_specs
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.spec import JointSpec, footprint
 
-all_sharings = pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
 
-
-def used(sharing):
+def used(build, sharing):
     """A backbone after a training step, an evaluation and some counting."""
-    vit, rng = build_vit(sharing), random.Random(0)
-    optimizer = torch.optim.SGD(vit.parameters(), 0.01)
+    backbone, rng = build(sharing), random.Random(0)
+    optimizer = torch.optim.SGD(backbone.parameters(), 0.01)
     for task in TASKS:
-        with activate(task, vit.space.sample(rng)):
-            vit(draw_images((12, 16)))[0].sum().backward()
+        with activate(task, backbone.space.sample(rng)):
+            sum(out.sum() for out in backbone(draw_images((12, 16)))).backward()
     optimizer.step()
-    with torch.no_grad(), activate('a', vit.space.sample(rng)):
-        vit(draw_images((8, 8)))
-    vit.ledger().count(JointSpec({task: vit.space.sample(rng) for task in TASKS}))
-    return vit
+    with torch.no_grad(), activate('a', backbone.space.sample(rng)):
+        backbone(draw_images((8, 8)))
+    backbone.ledger().count(JointSpec({task: backbone.space.sample(rng) for task in TASKS}))
+    return backbone
 
 
-def answers(vit, seed=5):
+def answers(backbone, seed=5):
     images, rng = draw_images((9, 14)), random.Random(seed)
-    specs = [vit.space.sample(rng) for _ in range(4)]
+    specs = [backbone.space.sample(rng) for _ in range(4)]
     with torch.no_grad():
-        return [vit.forward_subnet(images, task, s)[0] for s in specs for task in TASKS]
+        return [backbone.forward_subnet(images, task, s)[-1] for s in specs for task in TASKS]
 
 
 def assert_equal(ours, theirs):
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-@all_sharings
-def test_evaluation_does_not_depend_on_what_ran_before(sharing):
-    vit = build_vit(sharing).eval()
-    images, specs = draw_images((9, 14)), draw_specs(vit, 4)
+@backbones_with_sharings
+def test_evaluation_does_not_depend_on_what_ran_before(build, sharing):
+    backbone = build(sharing).eval()
+    images, specs = draw_images((9, 14)), draw_specs(backbone, 4)
     passes = [(task, spec) for spec in specs for task in TASKS]
     with torch.no_grad():
-        alone = [copy.deepcopy(vit).forward_subnet(images, *one)[0] for one in passes]
+        alone = [copy.deepcopy(backbone).forward_subnet(images, *one)[-1] for one in passes]
         for order in (passes, passes[::-1]):
-            results = {one: vit.forward_subnet(images, *one)[0] for one in order}
+            results = {one: backbone.forward_subnet(images, *one)[-1] for one in order}
             assert_equal([results[one] for one in passes], alone)
 
 
-@all_sharings
-def test_counting_between_two_passes_changes_nothing(sharing):
-    vit, rng = build_vit(sharing), random.Random(0)
-    images, spec, other = draw_images((12, 16)), vit.space.sample(rng), vit.space.smallest()
+@backbones_with_sharings
+def test_counting_between_two_passes_changes_nothing(build, sharing):
+    backbone, rng = build(sharing), random.Random(0)
+    spec, other = backbone.space.sample(rng), backbone.space.smallest()
+    images = draw_images((12, 16))
     with activate('a', spec):
-        (before,) = vit(images)
-        ledger = vit.ledger()
+        before = backbone(images)
+        ledger = backbone.ledger()
         counts = ledger.count(JointSpec(dict(a=other, b=spec)))
         ledger.params(other)
         ledger.layout.flops(other, (224, 224))
         footprint(ledger, [('b', other)])
-        (after,) = vit(images)
-    assert torch.equal(before, after)
+        after = backbone(images)
+    assert_equal(after, before)
     # And running changes no count.
-    assert vit.ledger().count(JointSpec(dict(a=other, b=spec))) == counts
+    assert backbone.ledger().count(JointSpec(dict(a=other, b=spec))) == counts
 
 
-@all_sharings
-def test_deepcopy_after_use(sharing):
-    vit = used(sharing)
-    before, (spec,) = answers(vit), draw_specs(vit, 0)[:1]
+@backbones_with_sharings
+def test_deepcopy_after_use(build, sharing):
+    backbone = used(build, sharing)
+    before, (spec,) = answers(backbone), draw_specs(backbone, 0)[:1]
     with activate('a', spec):
-        twin = copy.deepcopy(vit)
+        twin = copy.deepcopy(backbone)
     assert_equal(answers(twin), before)
-    assert twin.ledger().params(spec) == vit.ledger().params(spec)
+    assert twin.ledger().params(spec) == backbone.ledger().params(spec)
     for name, parameter in twin.named_parameters():
-        assert parameter is not vit.get_parameter(name)
+        assert parameter is not backbone.get_parameter(name)
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter.add_(0.5)
-    assert_equal(answers(vit), before)
+    assert_equal(answers(backbone), before)
     # A copy is an object of its own, down to what it counts with.
-    assert twin.layout is not vit.layout and twin.layout.uses is not vit.layout.uses
+    assert twin.layout is not backbone.layout and twin.layout.uses is not backbone.layout.uses
 
 
-@all_sharings
-def test_pickling_after_use(sharing):
-    vit = used(sharing)
-    twin = pickle.loads(pickle.dumps(vit))
-    assert_equal(answers(twin), answers(vit))
-    spec = vit.space.sample(random.Random(3))
-    assert twin.ledger().params(spec) == vit.ledger().params(spec)
-    assert (twin.space, twin.sharing, twin.shape) == (vit.space, vit.sharing, vit.shape)
+@backbones_with_sharings
+def test_pickling_after_use(build, sharing):
+    backbone = used(build, sharing)
+    twin = pickle.loads(pickle.dumps(backbone))
+    assert_equal(answers(twin), answers(backbone))
+    spec = backbone.space.sample(random.Random(3))
+    assert twin.ledger().params(spec) == backbone.ledger().params(spec)
+    for name in ('space', 'sharing', 'shape'):
+        assert getattr(twin, name) == getattr(backbone, name)
     buffer = io.BytesIO()
-    torch.save(vit, buffer)
+    torch.save(backbone, buffer)
     buffer.seek(0)
-    assert_equal(answers(torch.load(buffer, weights_only=False)), answers(vit))
+    assert_equal(answers(torch.load(buffer, weights_only=False)), answers(backbone))
 
 
-@all_sharings
-def test_state_dict_says_all(sharing):
+@backbones_with_sharings
+def test_state_dict_says_all(build, sharing):
     """Another seed's backbone answers the same once it has the weights."""
-    vit, other = used(sharing), build_vit(sharing, seed=1)
-    assert not torch.equal(answers(vit)[0], answers(other)[0])
-    other.load_state_dict(vit.state_dict(), strict=True)
-    assert_equal(answers(other), answers(vit))
+    backbone, other = used(build, sharing), build(sharing, seed=1)
+    assert not torch.equal(answers(backbone)[0], answers(other)[0])
+    other.load_state_dict(backbone.state_dict(), strict=True)
+    assert_equal(answers(other), answers(backbone))
 
 
 def test_ledger_has_the_scores_of_the_moment():

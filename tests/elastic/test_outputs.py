@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 from numerics.plain_vit import PlainViT, as_features, slice_supernet
+from numerics.small_swin import all_backbones, build_swin
 from numerics.small_vit import SHAPE, SPACE, build_vit, draw_images, draw_specs
 from torch.func import functional_call
 
@@ -26,6 +27,36 @@ def test_outputs_are_padded_with_zeros_to_one_width(out_type, out_channels):
         assert out.is_contiguous() or out_type != 'featmap'
         assert not out[:, width:].any()
         assert (out[:, :width] != 0).all()
+
+
+@pytest.mark.parametrize('size', [(20, 28), (17, 23), (5, 70)])
+def test_maps_of_a_swin_are_padded_with_zeros_to_the_widest_of_their_stage(size):
+    """Each half as large as the one before, a rest counting as a whole."""
+    swin = build_swin('Sequential', pad_small_map=True)
+    for spec in draw_specs(swin, 4):
+        maps = swin.forward_subnet(draw_images(size), 'a', spec)
+        for s, (out, stage, widest) in enumerate(zip(maps, spec.stages, (6, 8, 12, 10))):
+            sides = [-(-side // 2 ** (s + 1)) for side in size]
+            assert out.shape == (2, widest, *sides)
+            assert out.is_contiguous()
+            assert not out[:, stage.embed_dim :].any()
+            assert (out[:, : stage.embed_dim] != 0).all()
+        assert len(maps) == 4
+
+
+@pytest.mark.parametrize('indices', [(0, 1, 2, 3), (3,), (3, 1), (0,)])
+def test_stages_of_a_swin_in_the_asked_order(indices):
+    whole = build_swin('Sequential')
+    swin = build_swin('Sequential', out_indices=indices)
+    swin.load_state_dict(whole.state_dict(), strict=False)
+    images, spec = draw_images((20, 28)), whole.space.largest()
+    every = whole.forward_subnet(images, 'a', spec)
+    maps = swin.forward_subnet(images, 'a', spec)
+    for ours, index in zip(maps, indices, strict=True):
+        assert torch.equal(ours, every[index])
+    assert build_swin(out_indices=indices[0]).out_indices == indices[:1]
+    norms = {name for name, _ in swin.named_children() if name.startswith('norm')}
+    assert norms == {f'norm{index}' for index in indices}
 
 
 def test_padding_equals_slicing_the_layer_behind():
@@ -87,23 +118,27 @@ def test_each_task_has_its_own_outputs():
         assert torch.equal(ours, theirs)
 
 
-def test_images_of_a_batch_do_not_influence_each_other():
-    vit, spec = build_vit('Mask'), build_vit('Mask').space.largest()
-    images = draw_images((9, 14), batch=3)
-    (together,) = vit.forward_subnet(images, 'a', spec)
+@all_backbones
+def test_images_of_a_batch_do_not_influence_each_other(build):
+    backbone = build('Mask')
+    spec, images = backbone.space.largest(), draw_images((9, 14), batch=3)
+    together = backbone.forward_subnet(images, 'a', spec)
     for i in range(3):
-        (alone,) = vit.forward_subnet(images[i : i + 1], 'a', spec)
-        torch.testing.assert_close(together[i : i + 1], alone, **EXACT)
+        alone = backbone.forward_subnet(images[i : i + 1], 'a', spec)
+        for ours, theirs in zip(together, alone, strict=True):
+            torch.testing.assert_close(ours[i : i + 1], theirs, **EXACT)
 
 
-def test_pixels_beyond_the_border_count_as_zero():
-    vit, spec = build_vit(), build_vit().space.largest()
-    images = draw_images((9, 14))
-    padded = torch.nn.functional.pad(images, (0, 2, 0, 3))
-    assert padded.shape[-2:] == (12, 16)
+@all_backbones
+def test_pixels_beyond_the_border_count_as_zero(build):
+    backbone = build()
+    spec, images = backbone.space.largest(), draw_images((9, 13))
+    patch = backbone.shape.patch_size
+    padded = torch.nn.functional.pad(images, (0, -13 % patch, 0, -9 % patch))
+    assert padded.shape[-2:] in ((12, 16), (10, 14))
     for ours, theirs in zip(
-        vit.forward_subnet(images, None, spec),
-        vit.forward_subnet(padded, None, spec),
+        backbone.forward_subnet(images, None, spec),
+        backbone.forward_subnet(padded, None, spec),
         strict=True,
     ):
         assert torch.equal(ours, theirs)

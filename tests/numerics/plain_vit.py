@@ -1,14 +1,15 @@
 """A plain vision transformer in AutoFormer's shape, and how to slice one out of a supernet.
 
-Written from the description of the architecture and of the sharing policies, and on purpose as
-slow and as literal as they are: a table of all pairs of positions, a loop over output channels.
-Nothing of the elastic layers, of the merging or of the deposit is used here.
+Written from the description of the architecture, and on purpose as slow and as literal as it is:
+a table of all pairs of positions, a loop over windows. Nothing of the elastic layers is used here.
 """
 
 import functools
 import math
+from fractions import Fraction
 
 import torch
+from numerics.slicing import Slicer
 from torch import nn
 from torch.nn import functional as F
 
@@ -94,16 +95,47 @@ class PlainMLP(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    def __init__(self, dim, heads, hidden, head_dim, qkv_bias, limit):
+    def __init__(self, dim, heads, hidden, head_dim, qkv_bias, limit, norm_eps):
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
         self.attn = PlainAttention(dim, heads, head_dim, qkv_bias, limit)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
         self.mlp = PlainMLP(dim, hidden)
 
-    def forward(self, x, grid, class_token):
-        x = x + self.attn(self.norm1(x), grid, class_token)
+    def forward(self, x, grid, class_token, window=0):
+        y = self.norm1(x)
+        if window:
+            y = self.attend_in_windows(y, grid, window)
+        else:
+            y = self.attn(y, grid, class_token)
+        x = x + y
         return x + self.mlp(self.norm2(x))
+
+    def attend_in_windows(self, x, grid, window):
+        """One window after another; what lies below or right of the map are tokens of zeros."""
+        tokens, zeros = list(x.unbind(1)), torch.zeros_like(x[:, 0])
+        for top in range(0, grid[0], window):
+            for left in range(0, grid[1], window):
+                places = [
+                    row * grid[1] + column if row < grid[0] and column < grid[1] else None
+                    for row in range(top, top + window)
+                    for column in range(left, left + window)
+                ]
+                inside = [zeros if place is None else x[:, place] for place in places]
+                out = self.attn(torch.stack(inside, dim=1), (window, window), False)
+                for i, place in enumerate(places):
+                    if place is not None:
+                        tokens[place] = out[:, i]
+        return torch.stack(tokens, dim=1)
+
+
+def attends_everywhere(block, depth):
+    """Whether a block of a model with windows is one of the four that have none.
+
+    They are the ones that complete a quarter of the depth.
+    """
+    done, before = Fraction(block + 1, depth), Fraction(block, depth)
+    return any(before < Fraction(quarter, 4) <= done for quarter in (1, 2, 3, 4))
 
 
 class PlainViT(nn.Module):
@@ -112,6 +144,8 @@ class PlainViT(nn.Module):
     Args:
         spec: a SubnetSpec of one stage.
         img_size: (height, width) that positions are stored for.
+        window: side in patches of the windows that attention keeps to, without the class token,
+            but in four blocks; 0 for none.
     """
 
     def __init__(
@@ -125,13 +159,15 @@ class PlainViT(nn.Module):
         absolute_position=True,
         max_relative_position=14,
         class_token=True,
+        window=0,
+        norm_eps=1e-6,
     ):
         super().__init__()
         (stage,) = spec.stages
         dim = stage.embed_dim
-        self.patch_size = patch_size
+        self.patch_size, self.window = patch_size, window
         self.grid = tuple(math.ceil(side / patch_size) for side in img_size)
-        self.class_token = class_token
+        self.class_token = class_token and not window
         self.patch_embed = nn.Module()
         self.patch_embed.proj = nn.Conv2d(in_channels, dim, patch_size, patch_size)
         self.cls_token = nn.Parameter(torch.randn(1, 1, dim)) if class_token else None
@@ -145,10 +181,11 @@ class PlainViT(nn.Module):
                 head_dim,
                 qkv_bias,
                 max_relative_position,
+                norm_eps,
             )
             for block in stage.blocks
         )
-        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.norm = nn.LayerNorm(dim, eps=norm_eps)
 
     def forward(self, images):
         """Tokens (B, N, dim) after each block, the last ones normalised, and the grid."""
@@ -165,17 +202,20 @@ class PlainViT(nn.Module):
         if self.pos_embed is not None:
             x = x + self.positions((down, across))
         tokens = []
-        for block in self.blocks:
-            x = block(x, (down, across), self.class_token)
+        for i, block in enumerate(self.blocks):
+            window = 0 if attends_everywhere(i, len(self.blocks)) else self.window
+            x = block(x, (down, across), self.class_token, window)
             tokens.append(x)
         tokens[-1] = self.norm(x)
         return tokens, (down, across)
 
     def positions(self, grid):
-        if grid == self.grid:
-            return self.pos_embed
-        first = 1 if self.class_token else 0
+        first = self.pos_embed.shape[1] - self.grid[0] * self.grid[1]
         special, patches = self.pos_embed[:, :first], self.pos_embed[:, first:]
+        if not self.class_token:
+            special = special[:, :0]
+        if grid == self.grid:
+            return torch.cat([special, patches], dim=1)
         patches = patches.reshape(1, *self.grid, -1).permute(0, 3, 1, 2)
         patches = F.interpolate(patches, grid, mode='bicubic', align_corners=False)
         patches = patches.permute(0, 2, 3, 1).reshape(1, grid[0] * grid[1], -1)
@@ -197,94 +237,33 @@ def as_features(tokens, grid, class_token, out_type):
     return patches.reshape(len(patches), *grid, -1).permute(0, 3, 1, 2)
 
 
-def shared_channels(policy, ratio, channels, scores=None):
-    """For each of the first output channels of a layer, whether it is the shared one.
-
-    Args:
-        policy: has ``type`` and, for the mask, ``threshold``.
-        scores: the layer's scores of these channels, for the mask.
-    """
-    if policy.type == 'AllShared':
-        return [True] * channels
-    if policy.type == 'AllSpecific':
-        return [False] * channels
-    count = math.floor(ratio * channels + 0.5)
-    if policy.type == 'Sequential':
-        return [j < count for j in range(channels)]
-    if policy.threshold == 'score':
-        return [score >= ratio for score in scores.tolist()]
-    order = sorted(range(channels), key=lambda j: (-scores[j].item(), j))
-    return [j in order[:count] for j in range(channels)]
-
-
 def slice_supernet(state, spec, sharing, task, head_dim, leaves=None):
-    """The state dict of the plain model of one subnet with one task's weights.
-
-    Slices with autograd, so that gradients of the plain model reach the tensors of ``state``.
-
-    Args:
-        state: the supernet's state dict, or its parameters by name.
-        sharing: kind of layer ('norm', 'attn', 'ffn') -> policy.
-        leaves: where given, each layer under the mask policy becomes m * W + (1 - m) * W_spe with
-            m a new leaf of zeros and ones, (groups, channels in use), put here by its prefix.
-    """
+    """The state dict of the plain model of one subnet with one task's weights; see ``Slicer``."""
     (stage,) = spec.stages
-    dim, out = stage.embed_dim, {}
-
-    def wholly_shared(name, *ends):
-        if name in state:
-            out[name] = state[name][tuple(slice(end) for end in ends)]
-
-    def layer(prefix, role, ratio, channels, columns=None, groups=1):
-        policy = sharing[role]
-        masks = []
-        for group in range(groups):
-            scores = None
-            if policy.type == 'Mask':
-                stored = state[f'{prefix}.score']
-                size = len(stored) // groups
-                scores = stored[group * size : group * size + channels].detach()
-            masks.append(shared_channels(policy, ratio, channels, scores))
-        blend = None
-        if leaves is not None and policy.type == 'Mask':
-            blend = torch.tensor(masks, dtype=state[f'{prefix}.score'].dtype, requires_grad=True)
-            leaves[prefix] = blend
-        for leaf in ('weight', 'bias'):
-            shared = state.get(f'{prefix}.{leaf}')
-            own = state.get(f'{prefix}.specific.{task}.{leaf}')
-            if shared is None and own is None:
-                continue
-            rows = []
-            for group in range(groups):
-                size = len(own if shared is None else shared) // groups
-                for j in range(channels):
-                    where = group * size + j
-                    if leaf == 'weight' and columns is not None:
-                        where = (where, slice(columns))
-                    if blend is not None:
-                        m = blend[group, j]
-                        rows.append(m * shared[where] + (1 - m) * own[where])
-                    else:
-                        rows.append((shared if masks[group][j] else own)[where])
-            out[f'{prefix}.{leaf}'] = torch.stack(rows)
-
-    wholly_shared('patch_embed.proj.weight', dim)
-    wholly_shared('patch_embed.proj.bias', dim)
-    wholly_shared('cls_token', None, None, dim)
-    wholly_shared('pos_embed', None, None, dim)
+    dim, slicer = stage.embed_dim, Slicer(state, sharing, task, leaves)
+    slicer.wholly_shared('patch_embed.proj.weight', dim)
+    slicer.wholly_shared('patch_embed.proj.bias', dim)
+    slicer.wholly_shared('cls_token', None, None, dim)
+    slicer.wholly_shared('pos_embed', None, None, dim)
     for i, block in enumerate(stage.blocks):
-        prefix, inner = f'blocks.{i}', block.num_heads * head_dim
-        hidden = int(dim * block.mlp_ratio)
-        attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
-        layer(f'{prefix}.norm1', 'norm', attn, dim)
-        layer(f'{prefix}.attn.qkv', 'attn', attn, inner, dim, groups=3)
-        layer(f'{prefix}.attn.proj', 'attn', attn, dim, inner)
-        layer(f'{prefix}.norm2', 'norm', ffn, dim)
-        layer(f'{prefix}.mlp.fc1', 'ffn', ffn, hidden, dim)
-        layer(f'{prefix}.mlp.fc2', 'ffn', ffn, dim, hidden)
+        slicer.block(f'blocks.{i}', block, dim, head_dim)
         for table in ('k', 'v'):
             for axis in ('v', 'h'):
-                wholly_shared(f'{prefix}.attn.rel_pos_embed_{table}.embeddings_table_{axis}')
-    wholly_shared('norm.weight', dim)
-    wholly_shared('norm.bias', dim)
-    return out
+                name = f'blocks.{i}.attn.rel_pos_embed_{table}.embeddings_table_{axis}'
+                slicer.wholly_shared(name)
+    slicer.wholly_shared('norm.weight', dim)
+    slicer.wholly_shared('norm.bias', dim)
+    return slicer.out
+
+
+def plain_of(vit, spec, task, parameters):
+    """The plain model of a subnet, without weights, and its state dict.
+
+    Args:
+        parameters: those of the supernet by name, or copies of them.
+    """
+    window = vit.window_size[task] if isinstance(vit.window_size, dict) else vit.window_size
+    plain = PlainViT(spec, **vars(vit.shape), window=window, norm_eps=vit.norm.eps)
+    state = slice_supernet(parameters, spec, vit.sharing, task, vit.shape.head_dim)
+    assert set(state) == set(plain.state_dict())
+    return plain.to(next(iter(parameters.values())).dtype), state

@@ -28,25 +28,31 @@ SHARINGS = {
         norm='Mask', attn=dict(type='Mask', threshold='ratio'), ffn='AllShared'
     ),
 }
+# Where a policy matters no more than another: each of them is in one of the two.
+MIXED = {name: SHARINGS[name] for name in ('mixed', 'mixed otherwise')}
 
 
 def build_vit(sharing='AllShared', seed=0, dtype=torch.float64, **changes) -> ElasticViT:
     """An ElasticViT whose every weight is random and of a size that matters."""
     torch.manual_seed(seed)
     config = {**dict(space=SPACE, sharing=sharing, tasks=TASKS), **SHAPE, **changes}
-    vit = ElasticViT(**config)
+    return randomize(ElasticViT(**config)).to(dtype)
+
+
+def randomize(backbone):
+    """Every weight anew, of a size that matters; scores of masks stay."""
     with torch.no_grad():
-        for name, parameter in vit.named_parameters():
+        for name, parameter in backbone.named_parameters():
             if not name.endswith('.score'):
                 parameter.normal_(std=0.3)
                 if 'norm' in name and name.endswith('weight'):
                     parameter.add_(1)
-    return vit.to(dtype)
+    return backbone
 
 
-def draw_specs(vit, count, seed=0) -> list[SubnetSpec]:
+def draw_specs(backbone, count, seed=0) -> list[SubnetSpec]:
     """Largest and smallest at both ends of the share ratios, then ``count`` random ones."""
-    rng, space = random.Random(seed), vit.space
+    rng, space = random.Random(seed), backbone.space
     ends = [space.largest(-1), space.largest(0), space.smallest(-1), space.smallest(0)]
     return ends + [space.sample(rng) for _ in range(count)]
 

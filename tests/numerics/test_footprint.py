@@ -2,21 +2,26 @@
 
 import random
 
-import pytest
 import torch
-from numerics.small_vit import SHARINGS, TASKS, build_vit, draw_images, draw_specs
+from numerics.small_swin import build_swin, with_sharings
+from numerics.small_vit import TASKS, build_vit, draw_images, draw_specs
 
 from mdl_nas_mm.engine.freeze import freeze_rest, partial_masks
 from mdl_nas_mm.spec import footprint, score_footprint
 
 # More patches down and across than the relative positions tell apart, so that all rows are in use.
 SIZE = (24, 28)
+backbones_with_sharings = with_sharings(
+    {'ViT': lambda sharing: build_vit(sharing, out_type='featmap'), 'Swin': build_swin}
+)
 
 
-def backward(vit, task, spec, seed):
-    (out,) = vit.forward_subnet(draw_images(SIZE, seed=seed), task, spec)
+def backward(backbone, task, spec, seed):
     generator = torch.Generator().manual_seed(seed)
-    (out * torch.randn(out.shape, generator=generator, dtype=out.dtype)).sum().backward()
+    loss = 0
+    for out in backbone.forward_subnet(draw_images(SIZE, seed=seed), task, spec):
+        loss = loss + (out * torch.randn(out.shape, generator=generator, dtype=out.dtype)).sum()
+    loss.backward()
 
 
 def used_elements(parameter, lengths):
@@ -32,12 +37,12 @@ def has_gradient_of_rounding_only(name):
     return name.endswith('attn.qkv.bias') or '.attn.qkv.specific' in name and 'bias' in name
 
 
-def check_gradients(vit, passes):
+def check_gradients(backbone, passes):
     """Gradients of the passes lie in their footprint, and fill it."""
-    ledger = vit.ledger()
+    ledger = backbone.ledger()
     expected = footprint(ledger, passes) | score_footprint(ledger, passes)
-    assert set(expected) <= set(dict(vit.named_parameters()))
-    for name, parameter in vit.named_parameters():
+    assert set(expected) <= set(dict(backbone.named_parameters()))
+    for name, parameter in backbone.named_parameters():
         gradient = parameter.grad
         if name not in expected:
             assert gradient is None or not gradient.any(), name
@@ -51,49 +56,49 @@ def check_gradients(vit, passes):
             assert (gradient[used] != 0).all(), name
 
 
-@pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
-def test_gradients_of_a_subnet_fill_its_footprint_and_nothing_else(sharing):
-    vit = build_vit(sharing, out_type='featmap')
-    for i, spec in enumerate(draw_specs(vit, 8)):
+@backbones_with_sharings
+def test_gradients_of_a_subnet_fill_its_footprint_and_nothing_else(build, sharing):
+    backbone = build(sharing)
+    for i, spec in enumerate(draw_specs(backbone, 8)):
         task = TASKS[i % 2]
-        vit.zero_grad()
-        backward(vit, task, spec, seed=i)
-        check_gradients(vit, [(task, spec)])
+        backbone.zero_grad()
+        backward(backbone, task, spec, seed=i)
+        check_gradients(backbone, [(task, spec)])
 
 
-@pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
-def test_gradients_of_several_passes_fill_the_union(sharing):
-    vit, rng = build_vit(sharing, out_type='featmap'), random.Random(0)
+@backbones_with_sharings
+def test_gradients_of_several_passes_fill_the_union(build, sharing):
+    backbone, rng = build(sharing), random.Random(0)
     for _ in range(3):
-        passes = [(task, vit.space.sample(rng)) for task in TASKS for _ in range(2)]
-        vit.zero_grad()
+        passes = [(task, backbone.space.sample(rng)) for task in TASKS for _ in range(2)]
+        backbone.zero_grad()
         for i, (task, spec) in enumerate(passes):
-            backward(vit, task, spec, seed=i)
-        check_gradients(vit, passes)
+            backward(backbone, task, spec, seed=i)
+        check_gradients(backbone, passes)
 
 
-@pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
-def test_a_task_never_reaches_the_weights_of_another(sharing):
-    vit, rng = build_vit(sharing, out_type='featmap'), random.Random(0)
+@backbones_with_sharings
+def test_a_task_never_reaches_the_weights_of_another(build, sharing):
+    backbone, rng = build(sharing), random.Random(0)
     for i in range(4):
-        backward(vit, 'a', vit.space.sample(rng), seed=i)
-    for name, parameter in vit.named_parameters():
+        backward(backbone, 'a', backbone.space.sample(rng), seed=i)
+    for name, parameter in backbone.named_parameters():
         if '.specific.b.' in name:
             assert parameter.grad is None, name
 
 
-@pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
-def test_freezing_the_rest_leaves_every_unused_element(sharing):
+@backbones_with_sharings
+def test_freezing_the_rest_leaves_every_unused_element(build, sharing):
     """Values and both moments of AdamW, scores included, although weight decay would move them."""
-    vit = build_vit(sharing, out_type='featmap')
-    optimizer = torch.optim.AdamW(vit.parameters(), lr=0.1, weight_decay=0.1)
-    names = {parameter: name for name, parameter in vit.named_parameters()}
+    backbone = build(sharing)
+    optimizer = torch.optim.AdamW(backbone.parameters(), lr=0.1, weight_decay=0.1)
+    names = {parameter: name for name, parameter in backbone.named_parameters()}
 
     def step(passes):
         optimizer.zero_grad()
         for i, (task, spec) in enumerate(passes):
-            backward(vit, task, spec, seed=i)
-        with freeze_rest(optimizer, partial_masks(vit, passes)):
+            backward(backbone, task, spec, seed=i)
+        with freeze_rest(optimizer, partial_masks(backbone, passes)):
             optimizer.step()
 
     def snapshot():
@@ -104,10 +109,10 @@ def test_freezing_the_rest_leaves_every_unused_element(sharing):
             kept[name] += [state[k].clone() for k in ('exp_avg', 'exp_avg_sq') if k in state]
         return kept
 
-    step([(task, vit.space.largest(1)) for task in TASKS])
+    step([(task, backbone.space.largest(1)) for task in TASKS])
     before, rng, moved = snapshot(), random.Random(0), False
-    passes = [('a', vit.space.smallest(1)), ('a', vit.space.sample(rng))]
-    ledger = vit.ledger()
+    passes = [('a', backbone.space.smallest(1)), ('a', backbone.space.sample(rng))]
+    ledger = backbone.ledger()
     used = footprint(ledger, passes) | score_footprint(ledger, passes)
     step(passes)
     for name, after in snapshot().items():

@@ -8,7 +8,8 @@ import random
 
 import pytest
 import torch
-from numerics.plain_vit import PlainViT, shared_channels, slice_supernet
+from numerics.plain_vit import PlainViT, slice_supernet
+from numerics.slicing import shared_channels
 from numerics.small_vit import SHAPE, TASKS, build_vit, draw_images, draw_specs
 from torch.func import functional_call
 from torch.nn import functional as F

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from numerics.plain_vit import PlainViT, as_features, slice_supernet
+from numerics.comparing import CLOSE, EXACT, check_gradients, check_padded, detached
+from numerics.plain_vit import PlainViT, as_features, plain_of
 from numerics.small_vit import SHAPE, SHARINGS, TASKS, build_vit, draw_images, draw_specs
 from torch.func import functional_call
 
@@ -16,58 +17,24 @@ from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 # patches than the relative positions tell apart.
 SIZES = [(20, 12), (12, 20), (9, 22), (4, 4), (30, 26)]
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap')
-EXACT = dict(rtol=1e-10, atol=1e-10)
-CLOSE = dict(rtol=1e-5, atol=1e-5)
 all_sharings = pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
 
 
-def plain_of(vit, spec, task, parameters):
-    """The plain model of a subnet, without weights, and its state dict."""
-    keys = ('qkv_bias', 'absolute_position', 'max_relative_position', 'class_token')
-    changes = {key: getattr(vit.shape, key) for key in keys}
-    plain = PlainViT(spec, **{**SHAPE, **changes}).to(next(iter(parameters.values())).dtype)
-    state = slice_supernet(parameters, spec, vit.sharing, task, SHAPE['head_dim'])
-    assert set(state) == set(plain.state_dict())
-    return plain, state
-
-
 def check_features(vit, plain, state, spec, task, size, tolerance):
-    dtype = next(vit.parameters()).dtype
-    images = draw_images(size, dtype=dtype)
+    images = draw_images(size, dtype=next(vit.parameters()).dtype)
     (ours,) = vit.forward_subnet(images, task, spec)
     tokens, grid = functional_call(plain, state, (images,))
-    theirs = as_features(tokens[-1], grid, vit.shape.class_token, vit.out_type)
-    width = spec.stages[0].embed_dim
-    assert ours.shape[1] == vit.out_channels
-    torch.testing.assert_close(ours[:, :width], theirs, **tolerance)
-    assert not ours[:, width:].any()
+    theirs = as_features(tokens[-1], grid, plain.class_token, vit.out_type)
+    check_padded(ours, theirs, vit.out_channels, tolerance)
     return ours, theirs
 
 
 def check_subnet(vit, spec, task, size):
     """Outputs and gradients of one subnet against the plain model of its slices."""
-    leaves = {
-        name: parameter.detach().clone().requires_grad_()
-        for name, parameter in vit.named_parameters()
-    }
+    leaves = detached(vit)
     plain, state = plain_of(vit, spec, task, leaves)
     ours, theirs = check_features(vit, plain, state, spec, task, size, EXACT)
-    generator = torch.Generator().manual_seed(1)
-    weights = torch.randn(theirs.shape, generator=generator, dtype=theirs.dtype)
-    vit.zero_grad()
-    (ours[:, : theirs.shape[1]] * weights).sum().backward()
-    own = [name for name in leaves if not name.endswith('.score')]
-    inputs = [leaves[name] for name in own]
-    expected = torch.autograd.grad((theirs * weights).sum(), inputs, allow_unused=True)
-    ones = sum(value.sum() for value in state.values())
-    used = torch.autograd.grad(ones, inputs, allow_unused=True)
-    for name, right, mask in zip(own, expected, used, strict=True):
-        gradient = vit.get_parameter(name).grad
-        if mask is None:
-            assert gradient is None or not gradient.any(), name
-            continue
-        torch.testing.assert_close(gradient, right, **EXACT, msg=lambda m, n=name: f'{n}: {m}')
-        assert not gradient[mask == 0].any(), name
+    check_gradients(vit, leaves, state, [ours], [theirs])
 
 
 @all_sharings
@@ -99,6 +66,7 @@ def test_many_subnets_equal_the_plain_models_of_their_slices(sharing, seed):
         dict(absolute_position=False),
         dict(max_relative_position=0),
         dict(max_relative_position=14),
+        dict(norm_eps=0.1),
         dict(class_token=False, absolute_position=False, max_relative_position=0),
     ],
     ids=str,

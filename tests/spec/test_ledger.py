@@ -4,8 +4,8 @@ import json
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
+from by_hand import SwinByHand, ViTByHand, mask_scores
 
 from mdl_nas_mm.spec import (
     JointSpec,
@@ -13,6 +13,8 @@ from mdl_nas_mm.spec import (
     SearchSpace,
     Sharing,
     SubnetSpec,
+    SwinLayout,
+    SwinShape,
     ViTLayout,
     ViTShape,
 )
@@ -22,6 +24,29 @@ RATIOS = (0, 0.3, 0.5, 1)
 ONE_RATIO = SearchSpace.from_config(dict(SIZES, share_ratio=RATIOS))
 TWO_RATIOS = SearchSpace.from_config(dict(SIZES, attn_share_ratio=RATIOS, ffn_share_ratio=RATIOS))
 SHAPE = ViTShape(img_size=(8, 12), patch_size=4, head_dim=2, max_relative_position=2)
+STAGES = [
+    dict(SIZES, embed_dim=widths, attn_share_ratio=RATIOS, ffn_share_ratio=RATIOS)
+    for widths in ((3, 4), (4, 6), (2, 5), (6, 7))
+]
+SWIN_SPACES = {
+    'Swin': SearchSpace.from_config(STAGES),
+    'Swin per stage': SearchSpace.from_config([dict(stage, per_stage=True) for stage in STAGES]),
+    'Swin of two stages': SearchSpace.from_config(STAGES[:2]),
+}
+SWIN_SHAPES = {
+    'Swin': SwinShape(patch_size=2, head_dim=2, window_sizes=(3, 2, 2, 1)),
+    'Swin per stage': SwinShape(
+        patch_size=2, head_dim=3, window_sizes=(2, 2, 1, 1), out_stages=(3,)
+    ),
+    'Swin of two stages': SwinShape(
+        patch_size=1,
+        in_channels=1,
+        head_dim=2,
+        window_sizes=(1, 2),
+        qkv_bias=False,
+        out_stages=(0,),
+    ),
+}
 SHARINGS = {
     'shared': 'AllShared',
     'specific': 'AllSpecific',
@@ -33,111 +58,27 @@ SHARINGS = {
 PUBLISHED = json.loads((Path(__file__).parents[1] / 'data/published_archs.json').read_text())
 
 
-class ByHand:
-    """Marks every element of every parameter of a subnet as used or not, and shared or not."""
-
-    def __init__(self, shape, sharing, scores):
-        self.shape, self.sharing, self.scores = shape, sharing, scores
-
-    def is_shared(self, layer, role, ratio, group, row, rows, max_rows):
-        """Whether one output channel of a layer is shared."""
-        policy = self.sharing[role] if role else None
-        if policy is None or policy.type == 'AllShared':
-            return True
-        if policy.type == 'AllSpecific':
-            return False
-        if policy.type == 'Sequential':
-            # A channel belongs to the prefix if its middle lies within it.
-            return row + 0.5 <= ratio * rows
-        scores = self.scores[layer][group * max_rows : (group + 1) * max_rows]
-        if policy.threshold == 'score':
-            return scores[row] >= np.float32(ratio)
-        better = (scores[:rows] > scores[row]).sum() + (scores[:row] == scores[row]).sum()
-        return better + 0.5 <= ratio * rows
-
-    def mark(self, marks, name, role, ratio, groups, rows, columns):
-        """``rows`` and ``columns`` are pairs (in use, stored)."""
-        used = np.zeros((groups, rows[1], columns[1]), bool)
-        shared = np.zeros_like(used)
-        layer = name.rsplit('.', 1)[0]
-        for group in range(groups):
-            for row in range(rows[0]):
-                used[group, row, : columns[0]] = True
-                if self.is_shared(layer, role, ratio, group, row, *rows):
-                    shared[group, row, : columns[0]] = True
-        marks[name] = used, shared
-
-    def marks(self, spec, space):
-        """State-dict key -> (used, shared), boolean and of the parameter's whole size."""
-        shape, marks = self.shape, {}
-        (stage,), (choices,) = spec.stages, space.stages
-        dim = (stage.embed_dim, choices.embed_dim[-1])
-
-        def add(name, role, ratio, rows, columns=(1, 1), groups=1):
-            self.mark(marks, name, role, ratio, groups, rows, columns)
-
-        patch = shape.in_channels * shape.patch_size**2
-        add('patch_embed.proj.weight', None, 1, dim, (patch, patch))
-        add('patch_embed.proj.bias', None, 1, dim)
-        tokens = (shape.img_size[0] // shape.patch_size) * (shape.img_size[1] // shape.patch_size)
-        if shape.class_token:
-            tokens += 1
-            add('cls_token', None, 1, (1, 1), dim)
-        if shape.absolute_position:
-            add('pos_embed', None, 1, (tokens, tokens), dim)
-        add('norm.weight', None, 1, dim)
-        add('norm.bias', None, 1, dim)
-        for i, block in enumerate(stage.blocks):
-            heads = (block.num_heads, choices.blocks[i].num_heads[-1])
-            inner = tuple(h * shape.head_dim for h in heads)
-            ratio = (block.mlp_ratio, choices.blocks[i].mlp_ratio[-1])
-            hidden = tuple(int(d * r) for d, r in zip(dim, ratio, strict=True))
-            attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
-            for key in ('weight', 'bias'):
-                add(f'blocks.{i}.norm1.{key}', 'norm', attn, dim)
-                add(f'blocks.{i}.norm2.{key}', 'norm', ffn, dim)
-            add(f'blocks.{i}.attn.qkv.weight', 'attn', attn, inner, dim, 3)
-            if shape.qkv_bias:
-                add(f'blocks.{i}.attn.qkv.bias', 'attn', attn, inner, groups=3)
-            add(f'blocks.{i}.attn.proj.weight', 'attn', attn, dim, inner)
-            add(f'blocks.{i}.attn.proj.bias', 'attn', attn, dim)
-            add(f'blocks.{i}.mlp.fc1.weight', 'ffn', ffn, hidden, dim)
-            add(f'blocks.{i}.mlp.fc1.bias', 'ffn', ffn, hidden)
-            add(f'blocks.{i}.mlp.fc2.weight', 'ffn', ffn, dim, hidden)
-            add(f'blocks.{i}.mlp.fc2.bias', 'ffn', ffn, dim)
-            if shape.max_relative_position:
-                rows, width = 2 * shape.max_relative_position + 2, shape.head_dim
-                for key in ('k_v', 'k_h', 'v_v', 'v_h'):
-                    table = f'rel_pos_embed_{key[0]}.embeddings_table_{key[2]}'
-                    add(f'blocks.{i}.attn.{table}', None, 1, (rows, rows), (width, width))
-        return marks
-
-
-def mask_scores(space, shape, seed):
-    """Layer -> scores, some of them equal, of every layer that can have a mask."""
-    rng, widest = np.random.default_rng(seed), space.stages[0]
-    dim, scores = widest.embed_dim[-1], {}
-    for i, block in enumerate(widest.blocks):
-        channels = {
-            'norm1': dim,
-            'norm2': dim,
-            'attn.qkv': 3 * block.num_heads[-1] * shape.head_dim,
-            'attn.proj': dim,
-            'mlp.fc1': int(dim * block.mlp_ratio[-1]),
-            'mlp.fc2': dim,
-        }
-        for layer, size in channels.items():
-            scores[f'blocks.{i}.{layer}'] = rng.integers(0, 11, size).astype(np.float32) / 10
-    return scores
-
-
 @pytest.mark.parametrize('config', SHARINGS.values(), ids=SHARINGS.keys())
 @pytest.mark.parametrize('space', [ONE_RATIO, TWO_RATIOS], ids=['one ratio', 'two ratios'])
 def test_counts_equal_counting_by_hand(space, config):
     sharing, scores = Sharing.from_config(config), mask_scores(space, SHAPE, 0)
-    ledger = Ledger(ViTLayout(space, SHAPE), sharing, scores, heads=dict(a=100, c=7))
-    by_hand, rng = ByHand(SHAPE, sharing, scores), random.Random(0)
-    for _ in range(120):
+    by_hand = ViTByHand(SHAPE, sharing, scores)
+    check_counts(ViTLayout(space, SHAPE), sharing, scores, by_hand, joints=120)
+
+
+@pytest.mark.parametrize('config', SHARINGS.values(), ids=SHARINGS.keys())
+@pytest.mark.parametrize('name', SWIN_SPACES)
+def test_counts_of_swin_equal_counting_by_hand(name, config):
+    space, shape, sharing = SWIN_SPACES[name], SWIN_SHAPES[name], Sharing.from_config(config)
+    scores = mask_scores(space, shape, 0)
+    by_hand = SwinByHand(shape, sharing, scores)
+    check_counts(SwinLayout(space, shape), sharing, scores, by_hand, joints=20)
+
+
+def check_counts(layout, sharing, scores, by_hand, joints):
+    ledger = Ledger(layout, sharing, scores, heads=dict(a=100, c=7))
+    space, rng = layout.space, random.Random(0)
+    for _ in range(joints):
         joint = JointSpec({task: space.sample(rng) for task in 'abc'})
         marks = {task: by_hand.marks(spec, space) for task, spec in joint.items()}
         counts, union = ledger.count(joint), {}
@@ -167,7 +108,7 @@ def test_counts_equal_counting_by_hand(space, config):
 def test_params_of_other_shapes(changes):
     shape = ViTShape(**{**vars(SHAPE), **changes})
     ledger = Ledger(ViTLayout(ONE_RATIO, shape), Sharing())
-    by_hand, rng = ByHand(shape, Sharing(), {}), random.Random(0)
+    by_hand, rng = ViTByHand(shape, Sharing(), {}), random.Random(0)
     for spec in (ONE_RATIO.sample(rng) for _ in range(20)):
         marks = by_hand.marks(spec, ONE_RATIO)
         assert ledger.params(spec) == sum(used.sum() for used, _ in marks.values())
@@ -213,6 +154,20 @@ def test_published_classifiers(name, params, published):
     head = 1000 * (spec.stages[0].embed_dim + 1)
     assert ledger.params(spec) + head == params
     assert abs(params / 1e6 / published - 1) < 0.03
+
+
+@pytest.mark.parametrize(
+    'name', [name for name in PUBLISHED if name.startswith(('MDL-NAS-T', 'MDL-NAS-B'))]
+)
+def test_published_architectures_lie_in_the_papers_space(name):
+    """All but one ratio: the paper gives 0.9 in stage 3, where its space ends at 0.7."""
+    spec = SubnetSpec.from_dict(PUBLISHED[name])
+    space = SearchSpace.from_config('mdl-nas-t' if 'MDL-NAS-T' in name else 'mdl-nas-b')
+    if name == 'MDL-NAS-T Mask classification':
+        with pytest.raises(ValueError, match='stage 2, block 0, attn_share_ratio: 0.9 is not one'):
+            space.check(spec)
+        spec = space.redraw_ratios(spec, random.Random(0))
+    space.check(spec)
 
 
 def test_published_joint_total():

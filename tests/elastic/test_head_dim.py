@@ -1,0 +1,37 @@
+"""The width of a head, given or derived."""
+
+import pytest
+
+from mdl_nas_mm.elastic import ElasticSwin, ElasticViT
+
+VIT = dict(embed_dim=(48, 96), depth=1, num_heads=(2, 4), mlp_ratio=2)
+SWIN = [dict(embed_dim=24 << i, depth=1, num_heads=2 << i, mlp_ratio=2) for i in range(4)]
+
+
+def test_given_none_it_is_the_widest_embedding_over_the_most_heads():
+    assert ElasticViT(VIT, head_dim=None).shape.head_dim == 24
+    assert ElasticSwin(SWIN, head_dim=None).shape.head_dim == 12
+    assert ElasticViT('deit-t', head_dim=None).shape.head_dim == 64
+
+
+@pytest.mark.parametrize(
+    ('build', 'message'),
+    [
+        (
+            lambda: ElasticViT({**VIT, 'num_heads': 5}, head_dim=None),
+            'stage 0: 5 heads do not divide an embedding of 96; give head_dim',
+        ),
+        (
+            lambda: ElasticSwin([*SWIN[:3], {**SWIN[3], 'num_heads': 7}], head_dim=None),
+            'stage 3: 7 heads do not divide an embedding of 192',
+        ),
+        (
+            lambda: ElasticSwin([*SWIN[:3], {**SWIN[3], 'num_heads': 8}], head_dim=None),
+            r'heads are \[12, 24\] wide in different stages',
+        ),
+    ],
+    ids=['ViT', 'Swin', 'stages'],
+)
+def test_heads_that_do_not_divide(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
