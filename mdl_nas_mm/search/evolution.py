@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetSpec
 
-from .budget import check_budget, count_total, floor_spec
+from .budget import check_budget, floor_spec
 from .proposals import Proposer
 from .settings import EvolutionSettings
 
@@ -79,7 +79,8 @@ def search(
     weights = _weights(tasks, weights)
     _check_space(space, ledger.layout.space)
     floor = floor_spec(space, ledger, tasks)
-    total = lru_cache(1024)(lambda joint: count_total(ledger, joint, with_heads))
+    batch = BatchLedger(ledger, with_heads)
+    total = lru_cache(1024)(lambda joint: int(batch.totals([joint])[0]))
     check_budget(budget, space, ledger, tasks, with_heads)
     proposer = Proposer(space, tasks, lambda joint: total(joint) <= budget, floor, rng, settings)
     known: dict[tuple[str, SubnetSpec], float] = {}

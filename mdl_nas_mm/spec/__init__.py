@@ -1,6 +1,7 @@
 """Architectures, search spaces and their exact sizes, as plain values without torch."""
 
 from .arch_source import read_arch
+from .batch_ledger import BatchLedger
 from .footprint import footprint, row_lengths, score_footprint, specific_name
 from .layout import Layout, ParamUse
 from .ledger import Counts, Ledger
@@ -11,6 +12,7 @@ from .swin_layout import SwinLayout, SwinShape
 from .vit_layout import ViTLayout, ViTShape
 
 __all__ = [
+    'BatchLedger',
     'BlockSpec',
     'Counts',
     'JointSpec',

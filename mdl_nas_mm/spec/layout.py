@@ -57,6 +57,12 @@ class Layout(Protocol):
     def uses(self, spec: SubnetSpec) -> tuple[ParamUse, ...]:
         """Every parameter that ``spec`` uses."""
 
+    def parts(self, spec: SubnetSpec) -> list[tuple]:
+        """Keys of the parts that ``uses`` is made of; an architecture has few different ones."""
+
+    def part_uses(self, part: tuple) -> tuple[ParamUse, ...]:
+        """Every parameter that a part uses; the same for all architectures with this part."""
+
     def flops(
         self, spec: SubnetSpec, input_size: tuple[int, int], attention_products: bool = True
     ) -> int:

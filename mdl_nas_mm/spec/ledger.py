@@ -70,18 +70,27 @@ class Ledger:
         self.sharing = sharing
         self.scores = scores or {}
         self.heads = dict(heads or {})
+        self._rows: dict[ParamUse, np.ndarray] = {}
 
     def params(self, spec: SubnetSpec) -> int:
         """Backbone elements of one architecture on its own."""
         return sum(use.size for use in self.layout.uses(spec))
 
-    def shared_rows(self, use: ParamUse) -> np.ndarray:
-        """Boolean (groups, channels): which used rows of a parameter are shared."""
-        scores = self.scores.get(use.layer)
-        policy = self.sharing[use.role]
-        if policy.has_scores and scores is None:
+    def scores_of(self, use: ParamUse) -> np.ndarray:
+        """Scores (groups * max_channels,) of a layer under the mask policy, or ValueError."""
+        if use.layer not in self.scores:
             raise ValueError(f'ledger: no mask scores for layer {use.layer!r}')
-        return policy.shared_channels(use.share_ratio, use.channels, use.groups, scores)
+        return self.scores[use.layer]
+
+    def shared_rows(self, use: ParamUse) -> np.ndarray:
+        """Boolean (groups, channels): which used rows are shared. Kept, so not to be changed."""
+        rows = self._rows.get(use)
+        if rows is None:
+            policy = self.sharing[use.role]
+            scores = self.scores_of(use) if policy.has_scores else None
+            rows = policy.shared_channels(use.share_ratio, use.channels, use.groups, scores)
+            self._rows[use] = rows
+        return rows
 
     def count(self, joint: JointSpec) -> Counts:
         """Counts a joint spec; the shared part is the union of what its subnets use."""

@@ -42,33 +42,58 @@ class SwinLayout:
     def __init__(self, space: SearchSpace, shape: SwinShape) -> None:
         self.space = space
         self.shape = shape
-        self.uses = lru_cache(4096)(self.uses)
+        self.part_uses = lru_cache(None)(self.part_uses)
 
     def __reduce__(self) -> tuple:
         # What was remembered stays behind; it can be neither pickled nor copied.
         return SwinLayout, (self.space, self.shape)
 
+    def parts(self, spec: SubnetSpec) -> list[tuple]:
+        """Keys of the independent parts of an architecture, for ``part_uses``."""
+        parts = [('stem', spec.stages[0].embed_dim)]
+        for s, stage in enumerate(spec.stages):
+            dim = stage.embed_dim
+            # Plain numbers: their hashes are far cheaper than those of BlockSpecs.
+            parts += [
+                (s, i, dim, b.num_heads, b.mlp_ratio, b.attn_share_ratio, b.ffn_share_ratio)
+                for i, b in enumerate(stage.blocks)
+            ]
+            after = spec.stages[s + 1].embed_dim if s + 1 < len(spec.stages) else None
+            parts.append(('end', s, dim, after))
+        return parts
+
+    def part_uses(self, part: tuple) -> tuple[ParamUse, ...]:
+        """Every parameter that a part uses."""
+        if part[0] == 'stem':
+            return tuple(self._stem(part[1]))
+        if part[0] == 'end':
+            return tuple(self._end(*part[1:]))
+        stage, index, dim, *block = part
+        return tuple(self._block(stage, index, dim, BlockSpec(*block)))
+
     def uses(self, spec: SubnetSpec) -> tuple[ParamUse, ...]:
         """Every parameter that ``spec`` uses."""
-        shape, stages = self.shape, self.space.stages
-        dims = [stage.embed_dim for stage in spec.stages]
-        widths = [stage.embed_dim[-1] for stage in stages]
-        patch = shape.in_channels * shape.patch_size**2
-        uses = linear_uses('patch_embed.proj', 'stem', dims[0], widths[0], patch, patch, 1.0)
-        uses += vector_uses('patch_embed.norm', 'stem', dims[0], widths[0])
-        for s, stage in enumerate(spec.stages):
-            for i, block in enumerate(stage.blocks):
-                uses += self._block(s, i, block, dims[s])
-            if s + 1 < len(stages):
-                name, merged, max_merged = f'stages.{s}.downsample', 4 * dims[s], 4 * widths[s]
-                uses += vector_uses(f'{name}.norm', 'stem', merged, max_merged)
-                size = (dims[s + 1], widths[s + 1], merged, max_merged)
-                uses += linear_uses(f'{name}.reduction', 'stem', *size, 1.0, bias=False)
-        for s in shape.out_stages:
-            uses += vector_uses(f'norm{s}', 'stem', dims[s], widths[s])
-        return tuple(uses)
+        return tuple(use for part in self.parts(spec) for use in self.part_uses(part))
 
-    def _block(self, stage: int, index: int, block: BlockSpec, dim: int) -> list[ParamUse]:
+    def _stem(self, dim: int) -> list[ParamUse]:
+        width = self.space.stages[0].embed_dim[-1]
+        patch = self.shape.in_channels * self.shape.patch_size**2
+        uses = linear_uses('patch_embed.proj', 'stem', dim, width, patch, patch, 1.0)
+        return uses + vector_uses('patch_embed.norm', 'stem', dim, width)
+
+    def _end(self, stage: int, dim: int, after: int | None) -> list[ParamUse]:
+        """The norm of a stage's output and the merging behind the stage, where there are any."""
+        width, uses = self.space.stages[stage].embed_dim[-1], []
+        if stage in self.shape.out_stages:
+            uses += vector_uses(f'norm{stage}', 'stem', dim, width)
+        if after is not None:
+            name, max_after = f'stages.{stage}.downsample', self.space.stages[stage + 1].embed_dim
+            uses += vector_uses(f'{name}.norm', 'stem', 4 * dim, 4 * width)
+            size = (after, max_after[-1], 4 * dim, 4 * width)
+            uses += linear_uses(f'{name}.reduction', 'stem', *size, 1.0, bias=False)
+        return uses
+
+    def _block(self, stage: int, index: int, dim: int, block: BlockSpec) -> list[ParamUse]:
         shape, space = self.shape, self.space.stages[stage]
         name, width = f'stages.{stage}.blocks.{index}', space.embed_dim[-1]
         max_heads = space.blocks[index].num_heads[-1]

@@ -56,19 +56,34 @@ class ViTLayout:
             raise ValueError(f'a ViT space has one stage, not {len(space.stages)}')
         self.space = space
         self.shape = shape
-        self.uses = lru_cache(4096)(self.uses)
+        self.part_uses = lru_cache(None)(self.part_uses)
 
     def __reduce__(self) -> tuple:
         # What was remembered stays behind; it can be neither pickled nor copied.
         return ViTLayout, (self.space, self.shape)
 
+    def parts(self, spec: SubnetSpec) -> list[tuple]:
+        """Keys of the independent parts of an architecture, for ``part_uses``."""
+        (stage,) = spec.stages
+        dim = stage.embed_dim
+        # Plain numbers: their hashes are far cheaper than those of BlockSpecs.
+        return [('stem', dim)] + [
+            (i, dim, b.num_heads, b.mlp_ratio, b.attn_share_ratio, b.ffn_share_ratio)
+            for i, b in enumerate(stage.blocks)
+        ]
+
+    def part_uses(self, part: tuple) -> tuple[ParamUse, ...]:
+        """Every parameter that a part uses."""
+        width = self.space.max_embed_dim
+        if part[0] == 'stem':
+            uses = self._stem(part[1], width) + vector_uses('norm', 'stem', part[1], width)
+            return tuple(uses)
+        index, dim, *block = part
+        return tuple(self._block(f'blocks.{index}', index, BlockSpec(*block), dim, width))
+
     def uses(self, spec: SubnetSpec) -> tuple[ParamUse, ...]:
         """Every parameter that ``spec`` uses."""
-        (stage,), width = spec.stages, self.space.max_embed_dim
-        uses = self._stem(stage.embed_dim, width)
-        for i, block in enumerate(stage.blocks):
-            uses += self._block(f'blocks.{i}', i, block, stage.embed_dim, width)
-        return tuple(uses + vector_uses('norm', 'stem', stage.embed_dim, width))
+        return tuple(use for part in self.parts(spec) for use in self.part_uses(part))
 
     def _stem(self, dim: int, width: int) -> list[ParamUse]:
         shape, grid = self.shape, self.shape.grid

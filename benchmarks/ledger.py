@@ -1,0 +1,92 @@
+"""Joint specs of three tasks that are counted in a second, on one core.
+
+    OMP_NUM_THREADS=1 python benchmarks/ledger.py [--write benchmarks/results/NAME.json]
+
+Times new, random joint specs of a published space, from ``JointSpec`` values to totals, in turn
+for every policy, and takes the median of the rounds. The ledger that counts one by one is timed
+beside, for the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mdl_nas_mm.spec import (
+    BatchLedger,
+    JointSpec,
+    Ledger,
+    SearchSpace,
+    Sharing,
+    ViTLayout,
+    ViTShape,
+)
+
+POLICIES = {
+    'Sequential': 'Sequential',
+    'Mask': 'Mask',
+    'Mask, ratio': dict(type='Mask', threshold='ratio'),
+}
+
+
+def build(sharing, seed: int = 0) -> Ledger:
+    """The ledger of the paper's ViT space with random scores."""
+    layout = ViTLayout(SearchSpace.from_config('mdl-nas-b'), ViTShape())
+    sharing, generator = Sharing.from_config(sharing), np.random.default_rng(seed)
+    scores = {
+        use.layer: generator.random(use.groups * use.max_channels, np.float32)
+        for use in layout.uses(layout.space.largest())
+        if sharing[use.role].has_scores
+    }
+    return Ledger(layout, sharing, scores)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--count', type=int, default=4000, help='joint specs a round')
+    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--write', help='JSON file for the result')
+    args = parser.parse_args()
+    rng, space = random.Random(0), SearchSpace.from_config('mdl-nas-b')
+
+    def draw(count: int) -> list[JointSpec]:
+        return [JointSpec({task: space.sample(rng) for task in 'abc'}) for _ in range(count)]
+
+    ledgers = {name: build(sharing) for name, sharing in POLICIES.items()}
+    batches = {name: BatchLedger(ledger) for name, ledger in ledgers.items()}
+    for batch in batches.values():
+        batch.totals(draw(500))
+    rates = {name: [] for name in POLICIES}
+    single = {name: [] for name in POLICIES}
+    for _ in range(args.rounds):
+        for name in POLICIES:
+            joints = draw(args.count)
+            start = time.perf_counter()
+            batches[name].totals(joints)
+            rates[name].append(args.count / (time.perf_counter() - start))
+            start = time.perf_counter()
+            for joint in joints[:50]:
+                ledgers[name].count(joint)
+            single[name].append(50 / (time.perf_counter() - start))
+    result = dict(
+        command='python benchmarks/ledger.py',
+        machine=platform.machine(),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        per_second={name: round(statistics.median(values)) for name, values in rates.items()},
+        one_by_one={name: round(statistics.median(values)) for name, values in single.items()},
+    )
+    print(json.dumps(result, indent=1))
+    if args.write:
+        Path(args.write).write_text(json.dumps(result, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,193 @@
+"""Totals of many joint specs at once.
+
+What a task shares of a layer is a rectangle, its shared rows times its used columns, and what two
+tasks both share of it is one again, with the fewer columns. Its rows follow without looking at
+them: where a prefix is shared, the shorter prefix; under the mask policy with a score threshold
+the rows that score at least the higher ratio among the fewer channels. Only the best-scored
+channels (threshold ``ratio``) have to be compared bit by bit. So the union over all tasks follows
+by inclusion and exclusion, in a few array operations for all joint specs together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations, groupby
+
+import numpy as np
+
+from .footprint import row_lengths
+from .layout import ParamUse
+from .ledger import Ledger
+from .spec import JointSpec, SubnetSpec
+
+# Joint specs that are counted together; more do not fit into a processor's cache.
+_CHUNK = 1024
+_ONES = np.array([bin(byte).count('1') for byte in range(256)], np.uint8)
+
+
+class BatchLedger:
+    """Counts the same totals as ``Ledger.count``, of many joint specs in one call.
+
+    An architecture is encoded as a row of numbers, one for each part of its layout; what a part
+    uses is looked up in tables that grow with every new part.
+
+    Args:
+        ledger: what is counted.
+        with_heads: whether totals include what lies outside the backbones.
+    """
+
+    def __init__(self, ledger: Ledger, with_heads: bool = True) -> None:
+        self.ledger, self.layout = ledger, ledger.layout
+        self.heads = ledger.heads if with_heads else {}
+        largest = [self.layout.part_uses(part) for part in self.layout.parts(self._largest())]
+        self._slots = {uses[0].name: slot for slot, uses in enumerate(largest)}
+        units = [_layers(uses) for uses in largest]
+        self._width = max(map(len, units))
+        self._ratios = _share_ratios(ledger)
+        self._passing = self._score_tables(units)
+        self._parts: dict[tuple, tuple[int, int]] = {}
+        # Number 0 is the part that an architecture does not have.
+        self._tables = [np.zeros((1, self._width), np.int64) for _ in range(4)]
+        self._own = np.zeros(1, np.int64)
+        self._bits = np.zeros((1, self._width, self._most_bytes(units)), np.uint8)
+
+    def totals(self, joints: Sequence[JointSpec]) -> np.ndarray:
+        """Parameters (P_share + sum of P_spe, and heads) of joint specs of one set of tasks."""
+        if not joints:
+            return np.zeros(0, np.int64)
+        tasks = tuple(joints[0])
+        heads = sum(self.heads.get(task, 0) for task in tasks)
+        encoded = [self.encode([joint[task] for joint in joints]) for task in tasks]
+        return self.unions(encoded) + heads
+
+    def encode(self, specs: Sequence[SubnetSpec]) -> np.ndarray:
+        """(len(specs), parts): the number of each part of each architecture."""
+        rows, known = np.zeros((len(specs), len(self._slots)), np.int64), self._parts
+        for row, spec in enumerate(specs):
+            for part in self.layout.parts(spec):
+                found = known.get(part)
+                if found is None:
+                    found = known[part] = self._add(part)
+                rows[row, found[0]] = found[1]
+        return rows
+
+    def unions(self, encoded: Sequence[np.ndarray]) -> np.ndarray:
+        """Backbone parameters of joint specs, from the encoded architectures of each task."""
+        count = len(encoded[0])
+        chunks = [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
+        return np.concatenate([self._unions([rows[chunk] for rows in encoded]) for chunk in chunks])
+
+    def specific(self, encoded: np.ndarray) -> np.ndarray:
+        """Backbone parameters of encoded architectures that no other task could share."""
+        rows = self._shared_rows([encoded], (0,))
+        shared = np.einsum('npu,npu->n', rows, self._tables[1][encoded])
+        return self._own[encoded].sum(axis=1) - shared
+
+    def _unions(self, encoded: list[np.ndarray]) -> np.ndarray:
+        columns = [self._tables[1][rows] for rows in encoded]
+        total = sum(self._own[rows].sum(axis=1) for rows in encoded)
+        for size in range(2, len(encoded) + 1):
+            for tasks in combinations(range(len(encoded)), size):
+                fewest = _over(np.minimum, columns, tasks)
+                both = np.einsum('npu,npu->n', self._shared_rows(encoded, tasks), fewest)
+                total = total + (-1) ** (size + 1) * both
+        return total
+
+    def _shared_rows(self, encoded: list[np.ndarray], tasks: tuple[int, ...]) -> np.ndarray:
+        """(joint specs, parts, layers): how many rows all of these tasks share."""
+        prefixes, _, channels, ratios = self._tables
+        rows = _over(np.minimum, [prefixes[e] for e in encoded], tasks)
+        if self._passing is not None:
+            fewer = _over(np.minimum, [channels[e] for e in encoded], tasks)
+            higher = _over(np.maximum, [ratios[e] for e in encoded], tasks)
+            slots, units = np.ogrid[: rows.shape[1], : rows.shape[2]]
+            rows = rows + self._passing[slots, units, fewer, higher]
+        if self._bits.shape[2]:
+            common = _over(np.bitwise_and, [self._bits[e] for e in encoded], tasks)
+            rows = rows + _ONES[common].sum(axis=3, dtype=np.int64)
+        return rows
+
+    def _add(self, part: tuple) -> tuple[int, int]:
+        """Enters a part into the tables; its slot and number."""
+        uses = self.layout.part_uses(part)
+        new = np.zeros((4, 1, self._width), np.int64)
+        bits = np.zeros((1, *self._bits.shape[1:]), np.uint8)
+        for unit, layer in enumerate(_layers(uses)):
+            first, policy = layer[0], self.ledger.sharing[layer[0].role]
+            new[1, 0, unit] = sum(use.columns for use in layer)
+            if policy.has_scores and policy.threshold == 'ratio':
+                shared = self.ledger.shared_rows(first)
+                packed = np.packbits(row_lengths(replace(first, columns=1), shared).astype(bool))
+                bits[0, unit, : len(packed)] = packed
+            elif policy.has_scores:
+                new[2, 0, unit] = first.channels
+                new[3, 0, unit] = self._ratios.index(first.share_ratio)
+            else:
+                shared = policy.num_shared(first.share_ratio, first.channels)
+                new[0, 0, unit] = first.groups * shared
+        self._tables = [np.concatenate(pair) for pair in zip(self._tables, new)]
+        self._own = np.append(self._own, sum(use.size for use in uses))
+        self._bits = np.concatenate((self._bits, bits))
+        return self._slots[uses[0].name], len(self._own) - 1
+
+    def _score_tables(self, units: list[list[list[ParamUse]]]) -> np.ndarray | None:
+        """[part, layer, c, ratio]: rows among the first c channels that score at least a ratio."""
+        scored = [
+            (slot, unit, layer[0])
+            for slot, layers in enumerate(units)
+            for unit, layer in enumerate(layers)
+            if _threshold(self.ledger, layer[0]) == 'score'
+        ]
+        if not scored:
+            return None
+        longest = max(use.max_channels for _, _, use in scored)
+        shape = (len(units), self._width, longest + 1, len(self._ratios))
+        tables = np.zeros(shape, np.int32)
+        for slot, unit, use in scored:
+            scores = self.ledger.scores_of(use).reshape(use.groups, -1)
+            for i, ratio in enumerate(self._ratios):
+                passing = (scores >= np.float32(ratio)).sum(axis=0).cumsum()
+                tables[slot, unit, 1 : len(passing) + 1, i] = passing
+                tables[slot, unit, len(passing) + 1 :, i] = passing[-1]
+        return tables
+
+    def _most_bytes(self, units: list[list[list[ParamUse]]]) -> int:
+        """Bytes that a bit for each row of a layer of best-scored channels takes at most."""
+        rows = [
+            layer[0].groups * layer[0].max_channels
+            for layers in units
+            for layer in layers
+            if _threshold(self.ledger, layer[0]) == 'ratio'
+        ]
+        return -(-max(rows, default=0) // 8)
+
+    def _largest(self) -> SubnetSpec:
+        return self.layout.space.largest()
+
+
+def _threshold(ledger: Ledger, use: ParamUse) -> str | None:
+    policy = ledger.sharing[use.role]
+    return policy.threshold if policy.has_scores else None
+
+
+def _over(function: np.ufunc, arrays: list[np.ndarray], tasks: tuple[int, ...]) -> np.ndarray:
+    """The function over some tasks' arrays."""
+    result = arrays[tasks[0]]
+    for task in tasks[1:]:
+        result = function(result, arrays[task])
+    return result
+
+
+def _layers(uses: Sequence[ParamUse]) -> list[list[ParamUse]]:
+    """The uses layer by layer; a layer's weight and bias share the same rows."""
+    return [list(group) for _, group in groupby(uses, key=lambda use: (use.layer, use.channels))]
+
+
+def _share_ratios(ledger: Ledger) -> list[float]:
+    """Every share ratio of the space, ascending."""
+    ratios = {1.0}
+    for stage in ledger.layout.space.stages:
+        for block in stage.blocks:
+            ratios |= {*block.attn_share_ratio, *(block.ffn_share_ratio or ())}
+    return sorted(ratios)

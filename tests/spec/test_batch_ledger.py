@@ -1,0 +1,104 @@
+"""Totals of many joint specs at once against the ledger that counts them one by one."""
+
+import random
+
+import numpy as np
+import pytest
+
+from mdl_nas_mm.spec import (
+    BatchLedger,
+    JointSpec,
+    Ledger,
+    SearchSpace,
+    Sharing,
+    SwinLayout,
+    SwinShape,
+    ViTLayout,
+    ViTShape,
+)
+
+VIT = dict(
+    embed_dim=(8, 12, 16),
+    depth=(1, 2, 3),
+    num_heads=(1, 2, 3),
+    mlp_ratio=(1, 1.5, 2.5),
+    attn_share_ratio=(0, 0.3, 0.55, 1),
+    ffn_share_ratio=(0, 0.25, 0.8),
+)
+SWIN = [
+    dict(
+        embed_dim=(8, 12), depth=(1, 2), num_heads=(1, 2), mlp_ratio=(1, 2), share_ratio=(0.3, 0.7)
+    ),
+    dict(
+        embed_dim=(16, 20),
+        depth=2,
+        num_heads=(2, 3),
+        mlp_ratio=2,
+        share_ratio=(0, 1),
+        per_stage=True,
+    ),
+]
+LAYOUTS = {
+    'ViT': lambda: ViTLayout(
+        SearchSpace.from_config(VIT), ViTShape((16, 16), 4, 3, 4, max_relative_position=2)
+    ),
+    'Swin': lambda: SwinLayout(
+        SearchSpace.from_config(SWIN), SwinShape(4, 3, 4, (3, 3), out_stages=(1,))
+    ),
+}
+SHARINGS = [
+    'AllShared',
+    'AllSpecific',
+    'Sequential',
+    'Mask',
+    dict(type='Mask', threshold='ratio'),
+    dict(norm='AllSpecific', attn='Sequential', ffn='Mask'),
+    dict(norm='Mask', attn=dict(type='Mask', threshold='ratio'), ffn='AllShared'),
+]
+
+
+def build(layout, sharing, seed=0):
+    sharing, generator = Sharing.from_config(sharing), np.random.default_rng(seed)
+    scores = {
+        use.layer: generator.random(use.groups * use.max_channels).astype(np.float32)
+        for use in layout.uses(layout.space.largest())
+        if sharing[use.role].has_scores
+    }
+    return Ledger(layout, sharing, scores, heads=dict(a=100, b=7, c=1, d=3, e=9))
+
+
+@pytest.mark.parametrize('sharing', SHARINGS, ids=str)
+@pytest.mark.parametrize('name', LAYOUTS)
+@pytest.mark.parametrize('tasks', ['a', 'ab', 'abc', 'abcde'])
+def test_totals_are_those_of_the_ledger(name, sharing, tasks):
+    ledger, rng = build(LAYOUTS[name](), sharing), random.Random(len(tasks))
+    space = ledger.layout.space
+    joints = [JointSpec({task: space.sample(rng) for task in tasks}) for _ in range(30)]
+    joints.append(JointSpec(dict.fromkeys(tasks, space.largest())))
+    joints.append(JointSpec(dict.fromkeys(tasks, space.smallest(0))))
+    whole, backbones = BatchLedger(ledger), BatchLedger(ledger, with_heads=False)
+    assert whole.totals(joints).tolist() == [ledger.count(j).total for j in joints]
+    assert backbones.totals(joints).tolist() == [ledger.count(j).backbone_total for j in joints]
+
+
+@pytest.mark.parametrize('sharing', SHARINGS, ids=str)
+def test_specific_is_what_the_ledger_calls_a_tasks_own(sharing):
+    ledger, rng = build(LAYOUTS['ViT'](), sharing), random.Random(1)
+    specs, batch = [ledger.layout.space.sample(rng) for _ in range(20)], BatchLedger(ledger)
+    expected = [ledger.count(JointSpec(dict(a=spec))).specific['a'] for spec in specs]
+    assert batch.specific(batch.encode(specs)).tolist() == expected
+
+
+def test_many_joint_specs_are_counted_in_pieces():
+    """More of them than are held at a time, most of their parts met before."""
+    ledger, rng = build(LAYOUTS['ViT'](), 'Sequential'), random.Random(2)
+    joints = [
+        JointSpec({task: ledger.layout.space.sample(rng) for task in 'abc'}) for _ in range(2500)
+    ]
+    totals = BatchLedger(ledger).totals(joints)
+    for i in (0, 1023, 1024, 2047, 2048, 2499):
+        assert totals[i] == ledger.count(joints[i]).total
+
+
+def test_nothing_to_count():
+    assert BatchLedger(build(LAYOUTS['ViT'](), 'AllShared')).totals([]).shape == (0,)
