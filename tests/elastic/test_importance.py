@@ -123,6 +123,8 @@ def test_weights_of_the_tasks_are_sorted_alike(family, sharing):
 @families
 def test_weights_that_differ_between_tasks_are_refused(family):
     backbone, _ = build(family, sharing='Sequential', tasks=('a', 'b'), random=False)
+    own = {k: p for k, p in backbone.named_parameters() if k.endswith('qkv.specific.b.weight')}
+    next(iter(own.values())).data[0, 0] += 1
     before = snapshot(backbone)
     with pytest.raises(ValueError, match=r'blocks.0.attn.qkv.weight: the weights of the tasks'):
         reorder_by_importance(backbone)
