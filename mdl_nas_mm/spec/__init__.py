@@ -1,6 +1,6 @@
 """Architectures, search spaces and their exact sizes, as plain values without torch."""
 
-from .arch_source import read_arch
+from .arch_source import read_arch, read_joint_spec
 from .batch_ledger import BatchLedger
 from .footprint import footprint, row_lengths, score_footprint, specific_name
 from .layout import Layout, ParamUse
@@ -31,6 +31,7 @@ __all__ = [
     'footprint',
     'hidden_features',
     'read_arch',
+    'read_joint_spec',
     'row_lengths',
     'score_footprint',
     'shared_count',

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from .spec import SubnetSpec
+from .spec import JointSpec, SubnetSpec
 
 
 def read_arch(source: Mapping | str | os.PathLike, task: str | None = None) -> SubnetSpec:
@@ -26,12 +26,9 @@ def read_arch(source: Mapping | str | os.PathLike, task: str | None = None) -> S
         ValueError: the file is neither JSON nor a deposit, the task is not given or not in it,
             or the architecture is not valid.
     """
-    if isinstance(source, Mapping):
-        data, where = source, 'arch'
-    else:
-        data, where = _read_file(Path(source)), f'arch {source}'
-    data = data.get('joint_spec', data)
-    if data and all(isinstance(value, Mapping) for value in data.values()):
+    where = 'arch' if isinstance(source, Mapping) else f'arch {source}'
+    data = read_archs(source, where)
+    if _is_by_task(data):
         if task is None:
             raise ValueError(f'{where} has one for each of {sorted(data)}; choose with task=')
         if task not in data:
@@ -40,26 +37,57 @@ def read_arch(source: Mapping | str | os.PathLike, task: str | None = None) -> S
     return SubnetSpec.from_dict(data)
 
 
-def _read_file(path: Path) -> Mapping:
-    """What a file says: an architecture, or task -> architecture."""
+def read_joint_spec(source: Mapping | str | os.PathLike, where: str = 'joint_spec') -> JointSpec:
+    """Reads one architecture for each task.
+
+    Args:
+        source: see ``read_arch``.
+        where: what errors begin with.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``read_arch``; or it is a single architecture.
+    """
+    data = read_archs(source, where)
+    if not _is_by_task(data):
+        raise ValueError(f'{where}: expected an architecture for each task')
+    return JointSpec.from_dict(data)
+
+
+def read_archs(source: Mapping | str | os.PathLike, where: str) -> Mapping:
+    """What a source says, unchecked: an architecture, or task -> architecture."""
+    if not isinstance(source, (Mapping, str, os.PathLike)):
+        raise ValueError(f'{where}: expected a path or a mapping, not {type(source).__name__}')
+    data = source if isinstance(source, Mapping) else _read_file(Path(source), where)
+    return data.get('joint_spec', data)
+
+
+def _is_by_task(data: object) -> bool:
+    return (
+        isinstance(data, Mapping)
+        and bool(data)
+        and all(isinstance(value, Mapping) for value in data.values())
+    )
+
+
+def _read_file(path: Path, where: str) -> Mapping:
     if not path.is_file():
-        raise FileNotFoundError(f'arch {path} is not there')
+        raise FileNotFoundError(f'{where} is not there')
     if path.suffix != '.json':
-        return _read_deposit(path)
+        return _read_deposit(path, where)
     try:
         data = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise ValueError(f'arch {path} is no JSON ({error})') from None
+        raise ValueError(f'{where} is no JSON ({error})') from None
     if not isinstance(data, Mapping):
-        raise ValueError(f'arch {path} holds a {type(data).__name__}, not an architecture')
+        raise ValueError(f'{where} holds a {type(data).__name__}, not an architecture')
     return data
 
 
-def _read_deposit(path: Path) -> Mapping:
+def _read_deposit(path: Path, where: str) -> Mapping:
     """Task -> architecture of a deposit, from its header alone."""
     try:
         with safe_open(path, 'numpy') as file:
             manifest = (file.metadata() or {})['manifest']
     except (SafetensorError, OSError, KeyError):
-        raise ValueError(f'arch {path} is neither a .json file nor a deposit') from None
+        raise ValueError(f'{where} is neither a .json file nor a deposit') from None
     return {task: info['spec'] for task, info in json.loads(manifest)['tasks'].items()}

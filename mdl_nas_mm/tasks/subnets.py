@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os.path as osp
 from collections.abc import Mapping
 
 from mmengine.config import Config
 
-from mdl_nas_mm.spec import JointSpec, SearchSpace
+from mdl_nas_mm.spec import JointSpec, SearchSpace, read_joint_spec
 
 
 def resolve_subnets(cfg: Config, folder: str) -> None:
     """Checks a joint config's ``joint_spec`` and ``subspace``, and reads the former's file.
 
     ``joint_spec`` is one architecture for each task: task -> architecture, or the report of a
-    search, or the path of a JSON file with either. Of its tasks, those of the config are kept.
-    ``subspace`` is a part of ``backbone.space``, in the form of a space.
+    search, or the path of a JSON file with either, or of a deposit. Of its tasks, those of the
+    config are kept. ``subspace`` is a part of ``backbone.space``, in the form of a space.
 
     Args:
         folder: what a relative path starts from; else the current folder.
@@ -35,7 +34,11 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
     if 'joint_spec' in given:
         _check_alone(cfg)
         tasks = tuple(cfg.tasks)
-        joint = JointSpec.from_dict(_architectures(cfg.joint_spec, folder))
+        source, where = cfg.joint_spec, 'joint_spec'
+        if isinstance(source, str):
+            beside = osp.join(folder, source)
+            source, where = beside if osp.isfile(beside) else source, f'joint_spec {source!r}'
+        joint = read_joint_spec(source, where)
         joint = JointSpec({task: spec for task, spec in joint.items() if task in tasks})
         space.check_joint(joint, tasks)
         cfg.joint_spec = joint.to_dict()
@@ -54,31 +57,6 @@ def _check_alone(cfg: Config) -> None:
     for key, value in others.items():
         if value is not None:
             raise ValueError(f'joint_spec already says which subnets are used; remove it or {key}')
-
-
-def _architectures(source: Mapping | str, folder: str) -> Mapping[str, Mapping]:
-    """Task -> architecture, unchecked, from what a config gives as its ``joint_spec``."""
-    where = 'joint_spec' if isinstance(source, Mapping) else f'joint_spec {source!r}'
-    if not isinstance(source, (Mapping, str)):
-        raise ValueError(f'{where}: expected a path, or an architecture for each task')
-    data = source if isinstance(source, Mapping) else _read(source, folder, where)
-    if isinstance(data, Mapping):
-        data = data.get('joint_spec', data)
-    if not isinstance(data, Mapping) or not all(isinstance(v, Mapping) for v in data.values()):
-        raise ValueError(f'{where}: expected an architecture for each task')
-    return data
-
-
-def _read(name: str, folder: str, where: str) -> object:
-    """The content of a JSON file beside the config or in the current folder."""
-    paths = [path for path in (osp.join(folder, name), name) if osp.isfile(path)]
-    if not paths:
-        raise FileNotFoundError(f'{where}: no such file, neither in {folder!r} nor here')
-    try:
-        with open(paths[0], encoding='utf-8') as file:
-            return json.load(file)
-    except ValueError as error:
-        raise ValueError(f'{where}: not JSON ({error})') from None
 
 
 def _check_part(part: SearchSpace, whole: SearchSpace) -> None:
@@ -122,8 +100,14 @@ def choose_joint_spec(cfg: Config, source: str | Mapping) -> None:
 
 
 def fixed_spec(cfg: Config) -> JointSpec | None:
-    """The one architecture a task that a resolved config fixes, or None."""
-    return None if cfg.get('joint_spec') is None else JointSpec.from_dict(cfg.joint_spec)
+    """The one architecture of each task in a resolved config that leaves no choice, or None."""
+    if cfg.get('joint_spec') is not None:
+        return JointSpec.from_dict(cfg.joint_spec)
+    config = cfg.get('subspace') or cfg.model.backbone.get('space')
+    space = None if config is None else SearchSpace.from_config(config)
+    if space is None or space.smallest(0) != space.largest():
+        return None
+    return JointSpec(dict.fromkeys(cfg.tasks, space.largest()))
 
 
 def drawn_space(cfg: Config, whole: SearchSpace) -> SearchSpace:

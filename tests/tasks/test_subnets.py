@@ -101,8 +101,8 @@ def no_upstream(*_):
         ({'subspace': dict(embed_dim=16)}, 'remove it or subspace'),
         ({'backbone.space': None}, 'joint_spec: backbone.space, of which it is a part, is missing'),
         ({'joint_spec.det': None}, 'joint_spec: expected an architecture for each task'),
-        ({'joint_spec': 5}, 'joint_spec 5: expected a path'),
-        ({'joint_spec': 'nowhere.json'}, "joint_spec 'nowhere.json': no such file, neither in"),
+        ({'joint_spec': 5}, 'joint_spec: expected a path or a mapping, not int'),
+        ({'joint_spec': 'nowhere.json'}, "joint_spec 'nowhere.json' is not there"),
         ({'tasks.pose': dict()}, "joint spec: task 'pose' is missing"),
         (
             {'joint_spec.seg.stages': [dict(embed_dim=20, depth=1, num_heads=1, mlp_ratio=1)]},
@@ -126,7 +126,11 @@ def test_joint_specs_that_are_refused(cfg, joint, monkeypatch, changes, message)
 
 @pytest.mark.parametrize(
     ('text', 'message'),
-    [('{', 'not JSON'), ('[1]', 'expected an architecture for each task'), ('{}', 'is missing')],
+    [
+        ('{', 'is no JSON'),
+        ('[1]', 'holds a list, not an architecture'),
+        ('{}', 'expected an architecture for each task'),
+    ],
 )
 def test_files_that_are_refused(cfg, tmp_path, text, message):
     path = tmp_path / 'mine.json'
@@ -188,3 +192,12 @@ def test_unknown_keys_of_a_tasks_backbone_are_refused(cfg):
     cfg.tasks.det.backbone.windows = 14
     with pytest.raises(ValueError, match="task 'det': unknown key backbone.windows, not of"):
         resolve_joint_config(cfg)
+
+
+def test_a_space_of_one_architecture_leaves_no_choice(cfg):
+    assert fixed_spec(resolve_joint_config(cfg)) is None
+    cfg.backbone.space = dict(cfg.backbone.space, embed_dim=24, depth=1, num_heads=2, mlp_ratio=2)
+    assert fixed_spec(resolve_joint_config(cfg)) is None
+    cfg.backbone.space.share_ratio = 0.6
+    only = SearchSpace.from_config(cfg.backbone.space).largest()
+    assert fixed_spec(resolve_joint_config(cfg)) == JointSpec(dict.fromkeys(cfg.tasks, only))
