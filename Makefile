@@ -1,9 +1,23 @@
+# The make of the mm libraries: OneDL's forks, or OpenMMLab's own (make test STACK=openmmlab).
+STACK ?= onedl
+ifeq ($(STACK),onedl)
+VENV ?= .venv
+DEMO := work_dirs/demo
+NEWEST := 12
+else ifeq ($(STACK),openmmlab)
+VENV ?= .venv-openmmlab
+DEMO := work_dirs/demo-openmmlab
+# The last Python that torch 2.1.2 has a wheel for.
+NEWEST := 11
+else
+$(error there is no stack '$(STACK)': say STACK=onedl or STACK=openmmlab)
+endif
+
 # The first Python of the right age that really runs: version managers put launchers on the PATH
 # that only print an error. Another one: make setup PYTHON=/path/to/python
-AGE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+AGE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $(NEWEST)))
 PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3.10 python3; do \
 	$$p -c '$(AGE)' >/dev/null 2>&1 && { echo $$p; break; }; done),python3)
-VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 
 .DEFAULT_GOAL := help
@@ -12,12 +26,13 @@ BIN := $(abspath $(VENV))/bin
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' \
 		| while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@echo "With STACK=openmmlab, any of them on OpenMMLab's own libraries, in .venv-openmmlab."
 
 setup: ## make .venv and install the pinned stack (once several minutes, then nothing)
-	@$(PYTHON) tools/setup_env --venv $(VENV) --python $(PYTHON)
+	@$(PYTHON) tools/setup_env --stack $(STACK) --venv $(VENV) --python $(PYTHON)
 
 demo: setup ## train, search and deposit one model for three tasks on the bundled images
-	$(BIN)/python tools/demo.py
+	$(BIN)/python tools/demo.py --work-dir $(DEMO)
 
 lint: setup ## ruff check and format, through pre-commit
 	PATH="$(BIN):$$PATH" $(BIN)/pre-commit run --all-files
@@ -34,7 +49,7 @@ doctor: ## say whether this environment can run the suite
 
 clean: ## remove build outputs, caches and work_dirs
 	rm -rf build dist work_dirs *.egg-info .ruff_cache .pytest_cache
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
-distclean: clean ## clean, and remove .venv too
+distclean: clean ## clean, and remove the stack's environment too
 	rm -rf $(VENV)

@@ -41,15 +41,46 @@ def test_missing_library_is_a_line_with_advice(monkeypatch):
 
 
 def test_other_version_is_a_warning(monkeypatch):
-    part = doctor.Part('json', {'json-tricks': '0.1'})
+    part = doctor.Part('json', 'json-tricks==0.1', 'json-tricks==0.2')
     finding = doctor.check_part(part)
     assert finding.level == doctor.WARN
     assert '0.1' in finding.advice
+    assert '0.2' in doctor.check_part(part, 'openmmlab').advice
 
 
-def test_openmmlabs_own_versions_are_known(monkeypatch):
-    monkeypatch.setattr(doctor.metadata, 'version', {'numpy': '1.26.4'}.__getitem__)
-    assert doctor.check_part(doctor.STACK[0], openmmlab=True).level == doctor.OK
+def pretend(monkeypatch, **installed):
+    """Make the doctor see these distributions alone; an underscore stands for a hyphen."""
+
+    def version(name):
+        if name.replace('-', '_') not in installed:
+            raise metadata.PackageNotFoundError(name)
+        return installed[name.replace('-', '_')]
+
+    monkeypatch.setattr(doctor.metadata, 'version', version)
+
+
+def test_stack_is_told_by_mmengine(monkeypatch):
+    for mmengine, stack in ('mmengine', 'openmmlab'), ('onedl_mmengine', 'onedl'):
+        pretend(monkeypatch, **{mmengine: '0.10.7', 'mmpose': '1.3.2'})
+        assert doctor.installed_stack() == stack
+        finding = doctor.check_stack(stack)
+        assert (finding.level, finding.message.split(',')[0]) == (doctor.OK, stack)
+
+
+def test_both_makes_of_a_library_are_a_failure(monkeypatch):
+    pretend(monkeypatch, onedl_mmengine='0.10.12', onedl_mmcv='2.3.6', mmcv='2.1.0')
+    finding = doctor.check_stack('onedl')
+    assert finding.level == doctor.FAIL
+    assert finding.message.startswith('onedl-mmcv and mmcv are both installed')
+
+
+def test_each_stack_has_versions_of_its_own(monkeypatch):
+    pretend(monkeypatch, numpy='1.26.4')
+    assert doctor.check_part(doctor.STACK[0], 'openmmlab').level == doctor.OK
+    assert doctor.check_part(doctor.STACK[0], 'onedl').level == doctor.WARN
+    pretend(monkeypatch)
+    missing = doctor.check_part(doctor.STACK[0], 'openmmlab')
+    assert 'make setup STACK=openmmlab' in missing.advice
 
 
 @pytest.mark.parametrize('module', ['torch', 'mmcv.ops'])

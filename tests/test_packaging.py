@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mdl_nas_mm.utils import doctor
+
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml', 'configs')
 
@@ -28,6 +30,12 @@ SETUP_ENV = ROOT / 'tools' / 'setup_env'
 environment, errors, machine, pins, progress, stamp = load(
     SETUP_ENV, 'environment', 'errors', 'machine', 'pins', 'progress', 'stamp'
 )
+(steps,) = load(SETUP_ENV, 'steps')
+MINORS = [
+    (stack, minor)
+    for stack in pins.STACKS.values()
+    for minor in range(stack.pythons[0][1], stack.pythons[1][1] + 1)
+]
 
 
 @pytest.fixture(scope='module')
@@ -123,33 +131,68 @@ def test_pins_are_read_for_the_python_at_hand():
         pins.read_pins('torch>=2', 11)
 
 
-@pytest.mark.parametrize('minor', [10, 11, 12])
-def test_everything_that_is_installed_is_pinned(minor):
-    pinned = pins.read_pins(pins.PINS.read_text(), minor)
-    groups = [getattr(pins, name) for name in ('BUILD_TOOLS', 'TORCH', 'MM_LIBS')]
-    groups += [pins.RUNTIME, pins.DEVELOPMENT, ('onedl-mmcv', 'xtcocotools', 'mmpose')]
-    assert {name for group in groups for name in group} <= set(pinned)
+@pytest.mark.parametrize('stack, minor', MINORS, ids=lambda value: getattr(value, 'name', None))
+def test_everything_that_is_installed_is_pinned(stack, minor):
+    pinned = pins.read_pins(stack.pins.read_text(), minor)
+    assert set(stack.packages()) <= set(pinned)
     assert pinned['opencv-python'] == pinned['opencv-python-headless']
+    for other in set(pins.STACKS.values()) - {stack}:
+        assert not {other.mmcv, other.mm_libs[0]} & set(pinned)
+
+
+@pytest.mark.parametrize('stack', pins.STACKS.values(), ids=lambda stack: stack.name)
+def test_doctor_knows_the_pinned_versions(stack):
+    pinned = pins.read_pins(stack.pins.read_text(), stack.pythons[1][1])
+    for part in doctor.STACK:
+        name, version = part.pins(stack.name)[0]
+        assert pinned[name] == version
+
+
+def test_unknown_stack_is_refused_in_one_line():
+    command = [sys.executable, SETUP_ENV, '--stack', 'other']
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stdout == ''
+    assert result.stderr.strip().splitlines() == [
+        "setup: there is no stack 'other': say one of onedl, openmmlab"
+    ]
+
+
+def test_environment_of_the_other_stack_is_refused(tmp_path):
+    version = f'python3.{sys.version_info.minor}'
+    site = tmp_path / 'venv' / 'lib' / version / 'site-packages'
+    (site / 'onedl_mmcv-2.3.6.dist-info').mkdir(parents=True)
+    metadata = 'Metadata-Version: 2.1\nName: onedl-mmcv\nVersion: 2.3.6\n'
+    (site / 'onedl_mmcv-2.3.6.dist-info' / 'METADATA').write_text(metadata)
+    env = environment.Environment(tmp_path / 'venv', pins.OPENMMLAB)
+    assert env.installed() == {'onedl-mmcv': '2.3.6'}
+    first = steps.steps(env, sys.executable)[0]
+    with pytest.raises(errors.SetupError, match='has the onedl stack; .* --venv'):
+        first.done()
 
 
 def test_unusable_python_is_refused_in_one_line(tmp_path):
     with pytest.raises(errors.SetupError, match='does not run'):
-        machine.check_machine(str(tmp_path / 'python3.11'))
+        machine.check_machine(str(tmp_path / 'python3.11'), pins.ONEDL)
     old = tmp_path / 'python3.8'
     old.write_text('#!/bin/sh\necho 3 8 1 1\n')
     old.chmod(0o755)
     with pytest.raises(errors.SetupError, match='is Python 3.8; .* 3.10 to 3.12'):
-        machine.check_machine(str(old))
+        machine.check_machine(str(old), pins.ONEDL)
+    new = tmp_path / 'python3.12'
+    new.write_text('#!/bin/sh\necho 3 12 1 1\n')
+    new.chmod(0o755)
+    with pytest.raises(errors.SetupError, match='torch 2.1.2 .* needs 3.10 to 3.11: .*'):
+        machine.check_machine(str(new), pins.OPENMMLAB)
 
 
 def test_missing_compiler_is_said_before_anything_long(monkeypatch):
     monkeypatch.setattr(machine.shutil, 'which', lambda name: None)
     with pytest.raises(errors.SetupError, match=r'no C\+\+ compiler'):
-        machine.check_machine(sys.executable)
+        machine.check_machine(sys.executable, pins.ONEDL)
 
 
 def test_failing_command_is_logged(tmp_path, capsys):
-    env = environment.Environment(tmp_path / 'venv')
+    env = environment.Environment(tmp_path / 'venv', pins.ONEDL)
     command = [sys.executable, '-c', 'print("[1/2] c++"); print("why it failed"); exit(3)']
     assert env.run(command, progress.Reporter(io.StringIO()), {}) == 3
     env.print_log_end()
@@ -167,11 +210,30 @@ def test_stamp_covers_every_module_of_the_setup():
     assert set(SETUP_ENV.glob('*.py')) <= set(stamp.STAMPED)
 
 
-@pytest.mark.skipif(shutil.which('make') is None, reason='make is not installed')
+def make(*args: str) -> subprocess.CompletedProcess:
+    """Run make from its own environment, whatever started the tests."""
+    if shutil.which('make') is None:
+        pytest.skip('make is not installed')
+    inherited = ('MAKE', 'MFLAGS', 'STACK', 'VENV')
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(inherited)}
+    return subprocess.run(['make', *args], cwd=ROOT, env=clean, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize('stack', pins.STACKS.values(), ids=lambda stack: stack.name)
+def test_make_keeps_the_stacks_apart(stack):
+    out = make('-n', 'test', f'STACK={stack.name}', 'PYTHON=python3').stdout
+    assert f'--stack {stack.name} --venv {stack.venv} --python python3\n' in out
+    assert f'{ROOT / stack.venv}/bin/python -m pytest' in out
+
+
+def test_make_refuses_an_unknown_stack_in_one_line():
+    result = make('test', 'STACK=other')
+    assert result.returncode == 2 and result.stdout == ''
+    (line,) = result.stderr.splitlines()
+    assert "there is no stack 'other': say STACK=onedl or STACK=openmmlab" in line
+
+
 def test_make_help_lists_the_targets():
-    environment = {k: v for k, v in os.environ.items() if not k.startswith('MAKE')}
-    out = subprocess.run(
-        ['make', 'help'], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    out = make('help')
     for target in ('setup', 'demo', 'test', 'test-all', 'lint', 'doctor', 'clean'):
         assert f'make {target} ' in out.stdout

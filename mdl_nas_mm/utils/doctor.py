@@ -13,7 +13,6 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +23,10 @@ from .upstream import upstream_config_path
 
 OK, WARN, FAIL = 'ok', 'warn', 'FAIL'
 PYTHONS = ((3, 10), (3, 12))
-INSTALL = '`make setup` installs the tried stack'
+INSTALL = {
+    'onedl': '`make setup` installs the tried stack',
+    'openmmlab': '`make setup STACK=openmmlab` installs the tried stack',
+}
 
 
 @dataclass(frozen=True)
@@ -50,28 +52,34 @@ class Part:
 
     Attributes:
         module: The name it is imported by.
-        tried: Version that was tried, by the name of its distribution.
+        onedl: Distribution and version that were tried with OneDL's forks, as pip writes them.
+        openmmlab: The same with OpenMMLab's own libraries.
         needed: What does not run without it; empty if nothing runs.
     """
 
     module: str
-    tried: Mapping[str, str]
+    onedl: str
+    openmmlab: str
     needed: str = ''
 
+    def pins(self, stack: str) -> list[tuple[str, str]]:
+        """List the two tried distributions with their versions, the stack's own first."""
+        pins = [tuple(pin.split('==')) for pin in (self.onedl, self.openmmlab)]
+        return pins if stack == 'onedl' else pins[::-1]
 
-# OneDL's and OpenMMLab's own distributions have the same modules. numpy and torch go with a make.
+
 STACK = (
-    Part('numpy', {'numpy': '2.2.6'}),
-    Part('torch', {'torch': '2.11.0'}),
-    Part('torchvision', {'torchvision': '0.26.0'}),
-    Part('mmengine', {'onedl-mmengine': '0.10.12', 'mmengine': '0.10.7'}),
-    Part('mmcv', {'onedl-mmcv': '2.3.6', 'mmcv': '2.1.0'}),
-    Part('mmpretrain', {'onedl-mmpretrain': '1.3.6', 'mmpretrain': '1.2.0'}),
-    Part('mmdet', {'onedl-mmdetection': '3.5.1', 'mmdet': '3.3.0'}, 'detection'),
-    Part('mmseg', {'onedl-mmsegmentation': '1.4.2', 'mmsegmentation': '1.2.2'}, 'segmentation'),
-    Part('mmpose', {'mmpose': '1.3.2'}, 'pose estimation'),
-    Part('safetensors', {'safetensors': '0.8.0'}),
-    Part('sklearn', {'scikit-learn': '1.9.1'}, 'the demonstration data'),
+    Part('numpy', 'numpy==2.2.6', 'numpy==1.26.4'),
+    Part('torch', 'torch==2.11.0', 'torch==2.1.2'),
+    Part('torchvision', 'torchvision==0.26.0', 'torchvision==0.16.2'),
+    Part('mmengine', 'onedl-mmengine==0.10.12', 'mmengine==0.10.7'),
+    Part('mmcv', 'onedl-mmcv==2.3.6', 'mmcv==2.1.0'),
+    Part('mmpretrain', 'onedl-mmpretrain==1.3.6', 'mmpretrain==1.2.0'),
+    Part('mmdet', 'onedl-mmdetection==3.5.1', 'mmdet==3.3.0', 'detection'),
+    Part('mmseg', 'onedl-mmsegmentation==1.4.2', 'mmsegmentation==1.2.2', 'segmentation'),
+    Part('mmpose', 'mmpose==1.3.2', 'mmpose==1.3.2', 'pose estimation'),
+    Part('safetensors', 'safetensors==0.8.0', 'safetensors==0.8.0'),
+    Part('sklearn', 'scikit-learn==1.9.1', 'scikit-learn==1.7.2', 'the demonstration data'),
 )
 # What a task uses of the config that it names, as far as it reads data.
 USED = (
@@ -81,8 +89,28 @@ USED = (
     'search_dataloader',
     'search_evaluator',
 )
-# What OpenMMLab's own libraries were tried with.
-OPENMMLAB = {'numpy': '1', 'torch': '2.1.2', 'torchvision': '0.16.2'}
+
+
+def installed_stack() -> str:
+    """Return ``openmmlab`` where mmengine is OpenMMLab's own, else ``onedl``, the default."""
+    own = _version('mmengine') is not None and _version('onedl-mmengine') is None
+    return 'openmmlab' if own else 'onedl'
+
+
+def check_stack(stack: str) -> Finding:
+    """Say which make of the mm libraries is installed, and whether the other one is as well.
+
+    Args:
+        stack: As ``installed_stack`` returns it.
+    """
+    for part in STACK:
+        (own, _), (other, _) = part.pins(stack)
+        if own != other and _version(own) and _version(other):
+            message = f'{own} and {other} are both installed, one written over the other'
+            advice = f'pip uninstall {own} {other}, then install one of them'
+            return Finding(FAIL, 'stack', message, advice)
+    makes = {'onedl': 'onedl, the maintained forks', 'openmmlab': "openmmlab, OpenMMLab's own"}
+    return Finding(OK, 'stack', makes[stack])
 
 
 def check_python() -> Finding:
@@ -95,20 +123,17 @@ def check_python() -> Finding:
     return Finding(FAIL, 'Python', f'{found} (tried {low} to {high})', advice)
 
 
-def check_part(part: Part, openmmlab: bool = False) -> Finding:
+def check_part(part: Part, stack: str = 'onedl') -> Finding:
     """Look at the version of a library, and import it.
 
     Args:
         part: The library.
-        openmmlab: Whether the mm libraries are OpenMMLab's own.
+        stack: As ``installed_stack`` returns it.
     """
-    for distribution, tried in part.tried.items():
-        try:
-            version = metadata.version(distribution).split('+')[0]
-        except metadata.PackageNotFoundError:
+    for distribution, tried in part.pins(stack):
+        version = _version(distribution)
+        if version is None:
             continue
-        if openmmlab:
-            tried = OPENMMLAB.get(distribution, tried)
         subject = part.module if part.module == distribution else f'{part.module} ({distribution})'
         try:
             importlib.import_module(part.module)
@@ -116,15 +141,15 @@ def check_part(part: Part, openmmlab: bool = False) -> Finding:
             Exception
         ) as error:  # the mm libraries raise AssertionError for a version they refuse
             return Finding(
-                FAIL, subject, f'{version} cannot be imported: {_line(error)}', _cure(error)
+                FAIL, subject, f'{version} cannot be imported: {_line(error)}', _cure(error, stack)
             )
-        if version == tried or (openmmlab and version.startswith(f'{tried}.')):
+        if version == tried:
             return Finding(OK, subject, version)
         advice = f'if something fails, try {tried}'
         return Finding(WARN, subject, f'{version} (tried {tried})', advice)
     level = WARN if part.needed else FAIL
     needed = f', needed for {part.needed}' if part.needed else ''
-    return Finding(level, part.module, f'not installed{needed}', INSTALL)
+    return Finding(level, part.module, f'not installed{needed}', INSTALL[stack])
 
 
 def check_mmcv_ops() -> Finding:
@@ -162,7 +187,7 @@ def check_cuda() -> Finding:
     try:
         torch = importlib.import_module('torch')
     except Exception as error:
-        return Finding(FAIL, 'CUDA', f'torch cannot be imported: {_line(error)}', INSTALL)
+        return Finding(FAIL, 'CUDA', f'torch cannot be imported: {_line(error)}')
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return Finding(OK, 'CUDA', f'{torch.version.cuda}: {", ".join(names)}')
@@ -199,8 +224,9 @@ def examine(config: str | None = None) -> list[Finding]:
     """
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter('ignore')
-        openmmlab = _is_installed('mmengine') and not _is_installed('onedl-mmengine')
-        findings = [check_python(), *(check_part(part, openmmlab) for part in STACK)]
+        stack = installed_stack()
+        findings = [check_python(), check_stack(stack)]
+        findings += [check_part(part, stack) for part in STACK]
         findings += [check_mmcv_ops(), check_cuda()]
         if config:
             findings += check_config(config)
@@ -242,18 +268,17 @@ def _load(filename: str) -> dict[str, Any]:
     return config
 
 
-def _is_installed(distribution: str) -> bool:
+def _version(distribution: str) -> str | None:
     try:
-        metadata.version(distribution)
+        return metadata.version(distribution).split('+')[0]
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
-def _cure(error: BaseException) -> str:
+def _cure(error: BaseException, stack: str) -> str:
     if 'libGL' in str(error):
         return 'pip install --force-reinstall --no-deps opencv-python-headless (needs no libGL)'
-    return INSTALL
+    return INSTALL[stack]
 
 
 def _line(error: BaseException) -> str:
