@@ -8,6 +8,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mdl_nas_mm.engine.launch import one_line_errors
 from mdl_nas_mm.tasks import choose_joint_spec
 
 
@@ -35,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
+    with one_line_errors():
         cfg = Config.fromfile(args.config)
         if args.cfg_options is not None:
             cfg.merge_from_dict(args.cfg_options)
@@ -51,8 +52,6 @@ def main() -> None:
             raise ValueError(f'config {args.config} has no val_cfg, so it evaluates nothing')
         else:
             RUNNERS.build(cfg).val()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'error: {error}') from error
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mdl_nas_mm.engine.amp import use_amp
 from mdl_nas_mm.engine.checkpoint import resume_from
+from mdl_nas_mm.engine.launch import one_line_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,11 +60,9 @@ def main() -> None:
         use_amp(cfg)
     if args.resume is not None:
         resume_from(cfg, args.resume)
-    try:
+    with one_line_errors():
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         runner.train()
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
-        raise SystemExit(f'error: {error}') from error
 
 
 if __name__ == '__main__':

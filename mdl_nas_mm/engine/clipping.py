@@ -24,9 +24,9 @@ def clip_over_all_ranks(model: MultiTaskModel, ranks: TaskGroups) -> Callable[..
     def clip(parameters: Iterable[nn.Parameter], max_norm: float, norm_type: float = 2.0) -> Tensor:
         if norm_type != 2:
             raise ValueError(f'clip_grad: norm_type {norm_type}, only 2 works over several ranks')
-        own = _squares(led)
+        own = _squares(led, shared[0].device)
         dist.all_reduce(own)
-        norm = (_squares(shared) + own).sqrt()
+        norm = (_squares(shared, shared[0].device) + own).sqrt()
         factor = (max_norm / (norm + 1e-6)).clamp(max=1)
         for parameter in parameters:
             parameter.grad.mul_(factor.to(parameter.grad))
@@ -35,8 +35,6 @@ def clip_over_all_ranks(model: MultiTaskModel, ranks: TaskGroups) -> Callable[..
     return clip
 
 
-def _squares(parameters: Iterable[nn.Parameter]) -> Tensor:
-    parameters = list(parameters)
+def _squares(parameters: Iterable[nn.Parameter], device: torch.device) -> Tensor:
     norms = [p.grad.norm() for p in parameters if p.grad is not None]
-    device = parameters[0].device if parameters else None
     return torch.stack(norms).square().sum() if norms else torch.zeros((), device=device)

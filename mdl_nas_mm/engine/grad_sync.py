@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
+from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from mdl_nas_mm.tasks import MultiTaskModel
@@ -167,6 +168,26 @@ def sync_buffers(model: MultiTaskModel, ranks: TaskGroups) -> None:
     for task in ranks.tasks:
         for buffer in model.tasks[task].buffers():
             dist.broadcast(buffer, ranks.dealing.ranks[task][0], ranks.groups[task])
+
+
+def sync_batch_norms(model: nn.Module, task: str, ranks: TaskGroups) -> None:
+    """Makes a task's synchronised batch norms those of its ranks.
+
+    Raises:
+        ValueError: one of the ranks would wait for another that has fewer batches.
+    """
+    group, count = ranks.groups[task], len(ranks.dealing.ranks[task])
+    norms = [m for m in model.modules() if isinstance(m, nn.SyncBatchNorm)]
+    if count == 1:
+        # There is nothing to synchronise, and without a GPU torch would refuse to.
+        revert_sync_batchnorm(model)
+    elif norms and len({len(ranks.dealing.pieces(task, r)) for r in ranks.dealing.ranks[task]}) > 1:
+        raise ValueError(
+            f'task {task!r}: SyncBN needs as many batches on each rank, but {count} ranks share '
+            f'{ranks.dealing.units[task]}; change groups.{task}'
+        )
+    for norm in norms:
+        norm.process_group = group
 
 
 @torch.no_grad()

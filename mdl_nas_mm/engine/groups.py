@@ -17,6 +17,11 @@ import torch
 import torch.distributed as dist
 
 
+# Ranks of a task that is evaluated quickly wait for those of the slowest; a process that has died
+# is noticed at once all the same.
+_PATIENCE = timedelta(days=1)
+
+
 @dataclass(frozen=True)
 class Dealing:
     """The ranks of each task, and how much each task counts.
@@ -57,9 +62,17 @@ class Dealing:
         if count <= units:
             first, end = place * units // count, (place + 1) * units // count
             return [(unit, 0, 1) for unit in range(first, end)]
-        unit = place * units // count
-        mates = [i for i in range(count) if i * units // count == unit]
-        return [(unit, mates.index(place), len(mates))]
+        mates = self.mates(rank)
+        return [(place * units // count, mates.index(rank), len(mates))]
+
+    def mates(self, rank: int) -> list[int]:
+        """The ranks that have parts of the same batch; one that has whole batches is alone."""
+        task = self.tasks_of(rank)[0]
+        ranks, units = self.ranks[task], self.units[task]
+        if len(ranks) <= units:
+            return [rank]
+        batches = {other: place * units // len(ranks) for place, other in enumerate(ranks)}
+        return [other for other in ranks if batches[other] == batches[rank]]
 
     def __str__(self) -> str:
         total = sum(self.units.values())
@@ -116,22 +129,26 @@ class TaskGroups:
 
     Attributes:
         groups: task -> process group of its ranks; None where there is a single process.
+        mates: process group of the ranks that have parts of the same batch.
         objects: process group of all ranks for what is no gradient; works without a GPU.
     """
 
     dealing: Dealing
     rank: int
     groups: Mapping[str, dist.ProcessGroup | None]
+    mates: dist.ProcessGroup | None
     objects: dist.ProcessGroup | None
 
     @classmethod
     def make(cls, dealing: Dealing, timeout: timedelta) -> TaskGroups:
         """Makes the process groups; every rank has to call this."""
         if not dist.is_initialized():
-            return cls(dealing, 0, dict.fromkeys(dealing.tasks), None)
+            return cls(dealing, 0, dict.fromkeys(dealing.tasks), None, None)
         # Each rank has to make every group, in the same order.
         groups = {task: dist.new_group(ranks, timeout) for task, ranks in dealing.ranks.items()}
-        return cls(dealing, dist.get_rank(), groups, dist.new_group(None, timeout, 'gloo'))
+        rank = dist.get_rank()
+        mates = dist.new_group(dealing.mates(rank), timeout, use_local_synchronization=True)
+        return cls(dealing, rank, groups, mates, dist.new_group(None, _PATIENCE, 'gloo'))
 
     @property
     def tasks(self) -> tuple[str, ...]:

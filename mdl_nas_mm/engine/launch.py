@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -57,6 +59,44 @@ def _slurm_to_torch() -> None:
         hosts = ('scontrol', 'show', 'hostname', environ['SLURM_NODELIST'])
         names = subprocess.run(hosts, capture_output=True, text=True, check=True).stdout
         environ['MASTER_ADDR'] = names.split()[0]
+
+
+# Where the processes' common store has the error of the rank that failed.
+_ERROR = 'mdl_nas_mm.error'
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Ends the process with one line for what a user can put right, instead of a traceback.
+
+    Where it is wrong on another rank, this one notices that the connection is lost. The first
+    rank, at whose output people look, then says what the other has said.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        if dist.is_initialized():
+            _store().set(_ERROR, f'{error} (rank {dist.get_rank()})')
+        raise SystemExit(f'error: {error}') from error
+    except RuntimeError as error:
+        told = _error_of_another()
+        if told is None:
+            raise
+        raise SystemExit(1 if dist.get_rank() else f'error: {told}') from error
+
+
+def _error_of_another() -> str | None:
+    if not dist.is_initialized():
+        return None
+    try:
+        return _store().get(_ERROR).decode() if _store().check([_ERROR]) else None
+    except RuntimeError:
+        return 'rank 0, or what has started it, has ended'
+
+
+def _store() -> dist.Store:
+    # torch has no public way to reach the store that it has made from the environment.
+    return dist.distributed_c10d._get_default_store()
 
 
 def check_same_config(cfg: Config) -> None:

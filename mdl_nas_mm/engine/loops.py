@@ -265,5 +265,7 @@ class MultiTaskValLoop(BaseLoop):
         for task in self.ranks.dealing.tasks:
             results.update({f'{task}/{name}': value for name, value in metrics[task].items()})
             score = score_of(task, metrics[task], info[task].score)
+            # A metric that is not there counts as zero, also for keeping the best checkpoint.
+            results.setdefault(f'{task}/{info[task].score}', score)
             results['s_score'] += info[task].score_weight * score
         return results

@@ -16,7 +16,7 @@ class LossGatherer:
 
     def __init__(self, ranks: TaskGroups) -> None:
         self.ranks = ranks
-        self.names: list[str] | None = None
+        self.names: list[str] = []
 
     def __call__(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Every task's losses as ``<task>/<name>``, and their sum over the tasks as ``loss``."""
@@ -27,12 +27,13 @@ class LossGatherer:
         return losses
 
     def _summed(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if self.names is None:
-            # What a task reports is the same in every step.
+        zero = next(iter(parts.values())).new_zeros((), dtype=torch.float32)
+        while True:
+            new = zero + len(parts.keys() - set(self.names))
+            values = torch.stack([new, *(parts.get(name, zero).float() for name in self.names)])
+            dist.all_reduce(values)
+            if not values[0]:
+                return dict(zip(self.names, values[1:]))
+            # Nearly always the first step only: a task reports the same in every step.
             names = [name for own in self.ranks.all_gather(list(parts)) for name in own]
-            self.names = list(dict.fromkeys(names))
-        device = next(iter(parts.values())).device
-        zero = torch.zeros((), device=device)
-        values = torch.stack([parts.get(name, zero).float() for name in self.names])
-        dist.all_reduce(values)
-        return dict(zip(self.names, values))
+            self.names = list(dict.fromkeys([*self.names, *names]))

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import get_world_size
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
@@ -34,7 +35,7 @@ from .checkpoint import (
     read_checkpoint,
 )
 from .clipping import clip_over_all_ranks
-from .grad_sync import GradientReducer, sync_parameters
+from .grad_sync import GradientReducer, sync_batch_norms, sync_parameters
 from .groups import TaskGroups, deal
 from .launch import check_same_config, start_processes
 from .state import (
@@ -83,6 +84,21 @@ class MultiTaskRunner(Runner):
             start_processes(self._launcher, self.timeout)
         super().setup_env(env_cfg)
 
+    def set_randomness(
+        self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False
+    ) -> None:
+        """As mmengine.
+
+        Raises:
+            ValueError: ranks shall have different seeds, and so would train different subnets.
+        """
+        if diff_rank_seed:
+            raise ValueError(
+                'randomness: diff_rank_seed has to be False; all ranks draw the same subnets, '
+                'and what else is random depends on the place in the batch'
+            )
+        super().set_randomness(seed, diff_rank_seed, deterministic)
+
     def build_model(self, model: nn.Module | Mapping) -> nn.Module:
         """Builds the tasks that this process has, and no others."""
         if isinstance(model, nn.Module):
@@ -98,6 +114,7 @@ class MultiTaskRunner(Runner):
             tasks={task: model['tasks'][task] for task in own},
             backbone=dict(model['backbone'], tasks=own),
             groups={task: self.ranks.groups[task] for task in own},
+            mates=self.ranks.mates,
         )
         return super().build_model(model)
 
@@ -105,7 +122,7 @@ class MultiTaskRunner(Runner):
         """Moves the model to its device; gradients are exchanged by ``reducer``, not by a wrapper.
 
         Raises:
-            ValueError: the config asks for a wrapper.
+            ValueError: the config asks for a wrapper, or see ``sync_batch_norms``.
         """
         if model_wrapper_cfg is not None:
             raise ValueError('model_wrapper_cfg: a joint model takes no wrapper')
@@ -113,9 +130,7 @@ class MultiTaskRunner(Runner):
         if self.ranks.alone:
             return revert_sync_batchnorm(model)
         for task in self.ranks.tasks:
-            for module in model.tasks[task].modules():
-                if isinstance(module, nn.SyncBatchNorm):
-                    module.process_group = self.ranks.groups[task]
+            sync_batch_norms(model.tasks[task], task, self.ranks)
         sets = [(model.shared_parameters(), dist.group.WORLD)]
         sets += [(model.task_parameters(t), self.ranks.groups[t]) for t in self.ranks.tasks]
         self.reducer = GradientReducer(sets, serial=dist.get_backend() == 'nccl')
@@ -160,15 +175,15 @@ class MultiTaskRunner(Runner):
         )
         checkpoint = dict(
             meta=meta,
-            state_dict=to_cpu(self.model.state_dict()),
-            message_hub=to_cpu(self.message_hub.state_dict()),
+            state_dict=self.model.state_dict(),
+            message_hub=self.message_hub.state_dict(),
         )
         if save_optimizer:
-            checkpoint['optimizer'] = to_cpu(optimizer_state(self.optim_wrapper, self.model))
+            checkpoint['optimizer'] = optimizer_state(self.optim_wrapper, self.model)
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint['param_schedulers'] = [scheduler_state(s) for s in self.param_schedulers]
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
-        checkpoint = whole_state(checkpoint, self.ranks)
+        checkpoint = whole_state(to_cpu(checkpoint), self.ranks)
         if checkpoint is not None:
             with written_whole(osp.join(out_dir, filename)) as temporary:
                 torch.save(checkpoint, temporary)
@@ -186,6 +201,13 @@ class MultiTaskRunner(Runner):
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
+
+    def val(self) -> dict[str, float]:
+        """Evaluates all tasks, and saves nothing, also not as the best."""
+        for hook in self.hooks:
+            if isinstance(hook, CheckpointHook):
+                hook.save_best = None
+        return super().val()
 
     def load_or_resume(self) -> None:
         """As mmengine; but a kill may have left its note of the last checkpoint half-written."""

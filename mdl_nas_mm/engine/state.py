@@ -6,6 +6,7 @@ keep lists in that order. Both differ between ranks; names do not.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -148,11 +149,12 @@ def _bare(name: str) -> str:
 
 
 def to_cpu(value: Any) -> Any:
-    """Nested mappings and sequences with their tensors on the CPU."""
+    """Nested dicts, lists and tuples with their tensors on the CPU; all else as it is."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu()
-    if isinstance(value, Mapping):
+    # Counters, as some schedulers have, are made of other things than pairs.
+    if type(value) in (dict, OrderedDict):
         return type(value)((k, to_cpu(v)) for k, v in value.items())
-    if isinstance(value, (list, tuple)):
+    if type(value) in (list, tuple):
         return type(value)(to_cpu(v) for v in value)
     return value

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 import random
 import re
+import signal
+import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -179,8 +182,26 @@ def build_train_loader(
         dataset,
         batch_sampler=Pieces(batches, units, pieces, start),
         collate_fn=partial(function, **collate),
+        worker_init_fn=_end_with_parent,
         **config,
     )
+
+
+def _end_with_parent(_worker: int) -> None:
+    """Lets a data loader's worker be ended by its parent alone.
+
+    Clusters send SIGTERM to all processes. The training saves then, and may need some more steps
+    and so its workers until all ranks do.
+    """
+
+    def wait() -> None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+            pass
+        os._exit(0)
+
+    if hasattr(signal, 'sigwaitinfo'):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def build_eval_loader(

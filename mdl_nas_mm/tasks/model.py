@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
@@ -24,13 +25,6 @@ class BackboneSlot(nn.Module):
     """Stands where the backbone goes while an upstream model is built."""
 
 
-class _Groups(dict):
-    """Task -> process group; a copy of the model (EMA) uses the same ones."""
-
-    def __deepcopy__(self, memo: dict) -> _Groups:
-        return self
-
-
 @MODELS.register_module()
 class MultiTaskModel(BaseModel):
     """One backbone and, for each task, the upstream model without its backbone.
@@ -44,6 +38,7 @@ class MultiTaskModel(BaseModel):
         tasks: task -> ``dict(scope=..., model=...)``, an upstream model's config. Each is drawn
             from a seed of its own, so that its weights do not depend on which others there are.
         groups: task -> the process group of its ranks, for more than one process.
+        mates: the process group of the ranks that train on parts of the same batch.
     """
 
     def __init__(
@@ -51,10 +46,11 @@ class MultiTaskModel(BaseModel):
         backbone: Mapping,
         tasks: Mapping[str, Mapping],
         groups: Mapping[str, dist.ProcessGroup | None] | None = None,
+        mates: dist.ProcessGroup | None = None,
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.groups = _Groups(groups or dict.fromkeys(tasks))
+        self.groups, self.mates = dict(groups or dict.fromkeys(tasks)), mates
         self.scopes = {name: task['scope'] for name, task in tasks.items()}
         with self._seeded('backbone'), task_scope('mdl_nas_mm'):
             self.backbone: ElasticBackbone = MODELS.build(dict(backbone))
@@ -63,6 +59,13 @@ class MultiTaskModel(BaseModel):
             with self._seeded(name), self.scope(name):
                 self.tasks[name] = build_task_model(task, self.backbone)
 
+    def __deepcopy__(self, memo: dict) -> MultiTaskModel:
+        """A copy (EMA) has weights of its own, but the same process groups."""
+        memo.update((id(group), group) for group in (*self.groups.values(), self.mates))
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(copy.deepcopy(self.__dict__, memo))
+        return copied
+
     @staticmethod
     def _seeded(name: str) -> AbstractContextManager:
         return seeded(derive_seed(torch.initial_seed(), name))
@@ -70,6 +73,15 @@ class MultiTaskModel(BaseModel):
     def scope(self, task: str) -> AbstractContextManager:
         """The scope that a task's model is built and run in."""
         return task_scope(self.scopes[task], self.groups[task])
+
+    def training_scope(self, task: str) -> AbstractContextManager:
+        """The scope of a training pass, among the ranks that have parts of its batch.
+
+        Upstream's detectors divide losses by means over the ranks. Ranks with other batches are
+        no part of that: they may have more or fewer of them, and would wait for each other, and
+        results would depend on how many batches a rank has.
+        """
+        return task_scope(self.scopes[task], self.mates)
 
     def init_weights(self) -> None:
         """Initialises as upstream does, each part from a seed of its own."""
@@ -81,13 +93,13 @@ class MultiTaskModel(BaseModel):
 
     def preprocess(self, task: str, data: dict, training: bool) -> dict:
         """A batch of one task as its model takes it."""
-        with self.scope(task):
+        with self.training_scope(task) if training else self.scope(task):
             return self.tasks[task].data_preprocessor(data, training)
 
     def loss(self, task: str, spec: SubnetSpec, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one subnet on a preprocessed batch, and its parts by name."""
         model = self.tasks[task]
-        with self.scope(task), activate(task, spec):
+        with self.training_scope(task), activate(task, spec):
             return model.parse_losses(model(**data, mode='loss'))
 
     def predict(self, task: str, spec: SubnetSpec, data: dict) -> list:

@@ -3,9 +3,17 @@
 import multiprocessing
 import os
 import socket
+import time
 import traceback
 
+import mmdet.utils
+import mmpretrain.utils
+import mmseg.utils
 import torch
+
+# Processes are forked, and begin with what is loaded here.
+for library in (mmdet, mmpretrain, mmseg):
+    library.utils.register_all_modules(init_default_scope=False)
 
 
 def free_port():
@@ -23,17 +31,60 @@ def _enter(rank, world_size, port, log, function, args):
         MASTER_PORT=str(port),
     )
     torch.set_num_threads(1)
-    with open(log, 'w') as file:
+    with open(log, 'w', buffering=1) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+        code = 0
         try:
             function(*args)
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+            print(error.code, file=file)
         except BaseException:
-            traceback.print_exc()
-            file.flush()
-            os._exit(1)
-    # Nothing of the parent, such as its fixtures, is torn down here.
-    os._exit(0)
+            traceback.print_exc(file=file)
+            code = 1
+        # Nothing of the parent, such as its fixtures, is torn down here.
+        file.flush()
+        os._exit(code or 0)
+
+
+class Processes:
+    """Processes that run ``function(*args)``, each with its output in a file of the folder."""
+
+    def __init__(self, world_size, function, *args, folder):
+        context, port = multiprocessing.get_context('fork'), free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.logs = [folder / f'rank_{rank}.txt' for rank in range(world_size)]
+        self.processes = [
+            context.Process(target=_enter, args=(rank, world_size, port, log, function, args))
+            for rank, log in enumerate(self.logs)
+        ]
+        for process in self.processes:
+            process.start()
+
+    def __getitem__(self, rank):
+        return self.processes[rank]
+
+    def wait(self, timeout=240):
+        """Their exit codes; those that take too long are killed."""
+        end = time.monotonic() + timeout
+        for process in self.processes:
+            process.join(max(0, end - time.monotonic()))
+        late = [rank for rank, process in enumerate(self.processes) if process.is_alive()]
+        for process in self.processes:
+            process.kill()
+            process.join()
+        assert not late, f'ranks {late} did not end in {timeout} s\n{self.texts(late)}'
+        return [process.exitcode for process in self.processes]
+
+    def outputs(self):
+        """What each has printed so far."""
+        return [log.read_text() for log in self.logs]
+
+    def texts(self, ranks):
+        """The ends of what some have printed."""
+        outputs = self.outputs()
+        return '\n'.join(f'--- rank {rank}\n{outputs[rank][-3000:]}' for rank in ranks)
 
 
 def run_processes(world_size, function, *args, folder, timeout=240):
@@ -45,24 +96,8 @@ def run_processes(world_size, function, *args, folder, timeout=240):
     Raises:
         AssertionError: one of them failed or took too long; with what it printed.
     """
-    # Forked, so that each begins with all libraries loaded.
-    context, port = multiprocessing.get_context('fork'), free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    logs = [folder / f'rank_{rank}.log' for rank in range(world_size)]
-    processes = [
-        context.Process(target=_enter, args=(rank, world_size, port, logs[rank], function, args))
-        for rank in range(world_size)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout)
-    for process in processes:
-        if process.is_alive():
-            process.kill()
-            process.join()
-    texts = [log.read_text() for log in logs]
-    failed = [rank for rank, process in enumerate(processes) if process.exitcode]
-    details = '\n'.join(texts[rank][-3000:] for rank in failed)
-    assert not failed, f'ranks {failed} of {world_size} failed\n{details}'
-    return texts
+    processes = Processes(world_size, function, *args, folder=folder)
+    codes = processes.wait(timeout)
+    failed = [rank for rank, code in enumerate(codes) if code]
+    assert not failed, f'ranks {failed} of {world_size} failed\n{processes.texts(failed)}'
+    return processes.outputs()

@@ -3,51 +3,18 @@
 import copy
 
 import pytest
-import torch
-from distributed.processes import run_processes
-from helpers import POLICIES, build_runner, joint_config
+from distributed.trainings import (
+    eventful,
+    largest_difference,
+    optimizer_tensors,
+    trained,
+    training,
+)
+from helpers import POLICIES, differences
 
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, read_checkpoint
 
 pytestmark = pytest.mark.distributed
-STEPS = 5
-
-
-def training(data, sharing='Sequential', optimizer='SGD', units=None, changes=None):
-    """Five steps; each task's batch is made of two units that are never cut."""
-    cfg = joint_config(data, sharing, {'train_cfg.max_iters': STEPS, **(changes or {})})
-    cfg.val_cfg = None
-    # Adam makes much of differences of rounding where gradients are near zero.
-    settings = dict(SGD=dict(lr=0.02, momentum=0.9), AdamW=dict(lr=1e-3, eps=1e-4))
-    cfg.optim_wrapper.optimizer = dict(type=optimizer, weight_decay=0.05, **settings[optimizer])
-    cfg.groups = units or dict(cls=2, det=2, seg=2)
-    cfg.default_hooks.checkpoint.update(interval=STEPS)
-    return cfg
-
-
-def train(cfg, folder, distributed=True):
-    cfg = copy.deepcopy(cfg)
-    cfg.launcher = 'pytorch' if distributed else 'none'
-    build_runner(cfg, folder).train()
-
-
-def trained(world_size, cfg, folder):
-    """The whole checkpoint that ``world_size`` processes leave; 0 means no launcher."""
-    if world_size:
-        run_processes(world_size, train, cfg, folder, folder=folder / 'logs')
-    else:
-        run_processes(1, train, cfg, folder, False, folder=folder / 'logs')
-    return read_checkpoint(latest_checkpoint(folder))
-
-
-def largest_difference(first, second):
-    assert first.keys() == second.keys()
-    return max(
-        float((first[key].double() - second[key].double()).abs().max())
-        for key in first
-        # Each process has running statistics of its own part; none are in these models.
-        if first[key].is_floating_point()
-    )
 
 
 @pytest.mark.parametrize('optimizer', ['SGD', 'AdamW'])
@@ -57,11 +24,7 @@ def test_three_processes_are_one(data, tmp_path, optimizer):
     three = trained(3, cfg, tmp_path / 'three')
     assert largest_difference(one['state_dict'], three['state_dict']) < 1e-5
     assert one['optimizer']['settings'].keys() == three['optimizer']['settings'].keys()
-    states = [
-        {f'{name}.{key}': value for name, s in whole['optimizer']['state'].items()
-         for key, value in s.items() if torch.is_tensor(value)}
-        for whole in (one, three)
-    ]  # fmt: skip
+    states = [optimizer_tensors(whole) for whole in (one, three)]
     assert largest_difference(*states) < 1e-4
 
 
@@ -90,3 +53,47 @@ def test_a_checkpoint_of_any_dealing_goes_on_in_any_other(data, tmp_path):
         whole = trained(world_size, part, folder)
         assert whole['meta']['iter'] == end
     assert largest_difference(one, whole['state_dict']) < 1e-5
+
+
+def test_three_processes_in_bfloat16_are_one(data, tmp_path):
+    """The backbone in bfloat16, on CPUs."""
+    cfg = training(data, changes={'train_cfg.max_iters': 2})
+    cfg.optim_wrapper.type = 'CPUAmpOptimWrapper'
+    one = trained(0, cfg, tmp_path / 'one')['state_dict']
+    three = trained(3, cfg, tmp_path / 'three')['state_dict']
+    assert largest_difference(one, three) < 5e-6
+    cfg.optim_wrapper.type = 'OptimWrapper'
+    in_float32 = trained(0, cfg, tmp_path / 'float32')['state_dict']
+    assert largest_difference(one, in_float32) > 2e-5
+
+
+@pytest.mark.slow
+def test_the_same_processes_give_the_same_bits(data, tmp_path):
+    """Six ranks, two of each task: at once, and interrupted."""
+    cfg = training(data, changes={'train_cfg.max_iters': 4, 'backbone.drop_path_rate': 0.1})
+    cfg.default_hooks.checkpoint.update(interval=2)
+    whole = trained(6, cfg, tmp_path / 'whole')
+    for end in (2, 4):
+        cfg.train_cfg.max_iters, cfg.resume = end, end > 2
+        parts = trained(6, cfg, tmp_path / 'parts')
+    for key in ('state_dict', 'optimizer'):
+        assert differences(parts[key], whole[key]) == []
+
+
+@pytest.mark.slow
+def test_averages_and_best_scores_go_on_with_other_processes(data, tmp_path, eventful_run):
+    """Two steps of three ranks, then two of two, against four in one process."""
+    folder = tmp_path / 'passed_on'
+    for end, world_size in ((2, 3), (4, 2)):
+        part = eventful(data)
+        part.train_cfg.max_iters = end
+        part.resume = end > 2
+        passed_on = trained(world_size, part, folder)
+    whole = read_checkpoint(latest_checkpoint(eventful_run(0)))
+    for key in ('state_dict', 'ema_state_dict'):
+        assert largest_difference(passed_on[key], whole[key]) < 1e-5, key
+    best = [state['message_hub']['runtime_info'] for state in (passed_on, whole)]
+    for name in ('best_score_s_score', 'best_score_cls/accuracy/top1', 'best_score_seg/mIoU'):
+        assert best[0][name] == pytest.approx(best[1][name], abs=1e-6)
+    names = [{path.name for path in found.glob('*.pth')} for found in (folder, eventful_run(0))]
+    assert names[0] == names[1]

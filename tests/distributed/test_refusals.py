@@ -1,0 +1,112 @@
+"""What is wrong is said in one line, and no rank goes on or waits."""
+
+import os
+import runpy
+import sys
+
+import pytest
+from distributed.processes import Processes
+from distributed.trainings import training
+from helpers import ROOT, only, refusal_of_tool, write_config
+
+pytestmark = pytest.mark.distributed
+
+
+def tool(name, arguments, of_second):
+    """Runs ``tools/<name>.py``; the second rank has more arguments."""
+    if os.environ['RANK'] == '1':
+        arguments = [*arguments, *of_second]
+    sys.argv = [f'tools/{name}.py', *map(str, arguments), '--launcher', 'pytorch']
+    runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
+
+
+def last_lines(world_size, cfg, folder, of_second=()):
+    """What each rank said last, after all have failed."""
+    folder.mkdir(exist_ok=True)
+    arguments = [write_config(cfg, folder / 'mine.py'), '--work-dir', folder / 'work']
+    processes = Processes(world_size, tool, 'train', arguments, of_second, folder=folder)
+    codes, outputs = processes.wait(timeout=60), processes.outputs()
+    assert codes == [1] * world_size, processes.texts(range(world_size))
+    assert not any('Traceback' in text for text in outputs), processes.texts(range(world_size))
+    return [text.splitlines()[-1] for text in outputs]
+
+
+BAD = {
+    'groups of other tasks': (
+        {'groups': dict(cls=1, det=1, pose=1)},
+        r"error: groups: they are of ['cls', 'det', 'pose'], the tasks are ['cls', 'det', 'seg']",
+    ),
+    'wrapper': (
+        {'model_wrapper_cfg': dict(type='MMDistributedDataParallel')},
+        'error: model_wrapper_cfg: a joint model takes no wrapper',
+    ),
+    'seeds': (
+        {'randomness.diff_rank_seed': True},
+        'error: randomness: diff_rank_seed has to be False; all ranks draw the same subnets, and '
+        'what else is random depends on the place in the batch',
+    ),
+}
+
+
+@pytest.mark.parametrize(('changes', 'message'), BAD.values(), ids=BAD)
+def test_settings_that_no_rank_can_run(data, tmp_path, changes, message):
+    cfg = training(data)
+    cfg.pop('groups')
+    cfg.merge_from_dict(changes)
+    assert last_lines(2, cfg, tmp_path) == [message] * 2
+
+
+def test_different_configs_on_two_ranks(data, tmp_path):
+    options = ['--cfg-options', 'optim_wrapper.optimizer.lr=0.5']
+    message = (
+        'error: ranks [1] have another config or other versions than rank 0; start all with the '
+        'same files'
+    )
+    assert last_lines(3, training(data), tmp_path, options) == [message] * 3
+
+
+def test_a_batch_that_is_too_small_for_its_ranks(data, tmp_path):
+    """Only the ranks of one task see it; the first rank says it as well, the others nothing."""
+    cfg = training(data, units=dict(cls=1, det=1, seg=1))
+    cfg.tasks.seg.train_dataloader.batch_size = 1
+    first, *others = last_lines(6, cfg, tmp_path)
+    message = (
+        "error: task 'seg': its batch of 1 images cannot be split over 2 ranks; raise batch_size, "
+        'or groups of the task, or use fewer ranks'
+    )
+    assert first in {f'{message} (rank {rank})' for rank in (4, 5)}
+    assert others == ['1', '1', '1', message, message]
+
+
+def test_a_loss_that_is_not_finite_on_one_rank(data, tmp_path):
+    cfg = training(data)
+    # After the first step the head is far away; nothing else is.
+    cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'tasks.seg.': dict(lr_mult=1e38)})
+    first, second, third = last_lines(3, cfg, tmp_path)
+    assert third.startswith("error: loss is nan: task 'seg', iteration 1, subnet")
+    assert (first, second) == (f'{third} (rank 2)', '1')
+
+
+def test_batch_norm_over_ranks_of_which_one_has_more_batches(data, tmp_path):
+    cfg = only(training(data, units=dict(cls=1, seg=3)), 'cls', 'seg')
+    cfg.tasks.seg.model.decode_head.norm_cfg = dict(type='SyncBN')
+    message = (
+        "error: task 'seg': SyncBN needs as many batches on each rank, but 2 ranks share 3; change "
+        'groups.seg'
+    )
+    first, *others = last_lines(3, cfg, tmp_path)
+    assert first in {f'{message} (rank {rank})' for rank in (1, 2)}
+    assert others == [message, message]
+
+
+def test_launcher_without_its_environment(data, tmp_path, monkeypatch):
+    path = write_config(training(data), tmp_path / 'mine.py')
+    for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.delenv(name, raising=False)
+    says = refusal_of_tool(
+        monkeypatch, 'train', path, '--work-dir', tmp_path / 'work', '--launcher', 'pytorch'
+    )
+    assert says == (
+        "error: launcher 'pytorch': the environment variable RANK is not set; start with torchrun, "
+        'srun or mpirun, or with --launcher none'
+    )
