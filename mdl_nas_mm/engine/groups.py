@@ -16,7 +16,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-
 # Ranks of a task that is evaluated quickly wait for those of the slowest; a process that has died
 # is noticed at once all the same.
 _PATIENCE = timedelta(days=1)
