@@ -61,8 +61,8 @@ def _slurm_to_torch() -> None:
         environ['MASTER_ADDR'] = names.split()[0]
 
 
-# Where the processes' common store has the error of the rank that failed.
-_ERROR = 'mdl_nas_mm.error'
+# Where the processes' common store has the error of a rank that failed, and how many there are.
+_ERROR, _COUNT = 'mdl_nas_mm.error', 'mdl_nas_mm.errors'
 
 
 @contextmanager
@@ -77,6 +77,7 @@ def one_line_errors() -> Iterator[None]:
     except (ValueError, FileNotFoundError, FloatingPointError) as error:
         if dist.is_initialized():
             _store().set(_ERROR, f'{error} (rank {dist.get_rank()})')
+            _store().add(_COUNT, 1)
         raise SystemExit(f'error: {error}') from error
     except RuntimeError as error:
         told = _error_of_another()
@@ -89,7 +90,7 @@ def _error_of_another() -> str | None:
     if not dist.is_initialized():
         return None
     try:
-        return _store().get(_ERROR).decode() if _store().check([_ERROR]) else None
+        return _store().get(_ERROR).decode() if _store().add(_COUNT, 0) else None
     except RuntimeError:
         return 'rank 0, or what has started it, has ended'
 

@@ -112,7 +112,7 @@ def infer_class(config: Path, checkpoint: str, data: Path) -> None:
 def infer_boxes(config: Path, checkpoint: str, data: Path) -> None:
     from mmdet.apis import DetInferencer
 
-    inferencer = DetInferencer(str(config), checkpoint, device='cpu', show_progress=False)
+    inferencer = DetInferencer(str(config), checkpoint, device='cpu')
     (result,) = inferencer(str(first_image(data / 'det' / 'images' / 'val')))['predictions']
     assert len(result['bboxes']) == len(result['labels']) == len(result['masks']) == 5
     assert np.isfinite(result['bboxes']).all()
@@ -121,7 +121,7 @@ def infer_boxes(config: Path, checkpoint: str, data: Path) -> None:
 def infer_labels(config: Path, checkpoint: str, data: Path) -> None:
     from mmseg.apis import MMSegInferencer
 
-    inferencer = MMSegInferencer(str(config), checkpoint, device='cpu', show_progress=False)
+    inferencer = MMSegInferencer(str(config), checkpoint, device='cpu')
     result = inferencer(str(first_image(data / 'seg' / 'images' / 'validation')))['predictions']
     assert result.shape == (32, 32) and 0 <= result.min() <= result.max() < 150
 
@@ -130,7 +130,7 @@ def infer_keypoints(config: Path, checkpoint: str, data: Path) -> None:
     from mmpose.apis import MMPoseInferencer
 
     inferencer = MMPoseInferencer(
-        str(config), checkpoint, det_model='whole_image', device='cpu', show_progress=False
+        str(config), checkpoint, det_model='whole_image', device='cpu'
     )
     (person,) = next(inferencer(str(first_image(data / 'images'))))['predictions'][0]
     assert np.shape(person['keypoints']) == (17, 2) and np.isfinite(person['keypoints']).all()
