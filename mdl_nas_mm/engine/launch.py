@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import torch
@@ -75,15 +75,21 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, FileNotFoundError, FloatingPointError) as error:
-        if dist.is_initialized():
-            _store().set(_ERROR, f'{error} (rank {dist.get_rank()})')
-            _store().add(_COUNT, 1)
+        _tell_others(error)
         raise SystemExit(f'error: {error}') from error
     except RuntimeError as error:
         told = _error_of_another()
         if told is None:
             raise
         raise SystemExit(1 if dist.get_rank() else f'error: {told}') from error
+
+
+def _tell_others(error: Exception) -> None:
+    if dist.is_initialized():
+        # Rank 0, which may have the store, may have ended with the same error.
+        with suppress(RuntimeError):
+            _store().set(_ERROR, f'{error} (rank {dist.get_rank()})')
+            _store().add(_COUNT, 1)
 
 
 def _error_of_another() -> str | None:

@@ -129,9 +129,7 @@ def infer_labels(config: Path, checkpoint: str, data: Path) -> None:
 def infer_keypoints(config: Path, checkpoint: str, data: Path) -> None:
     from mmpose.apis import MMPoseInferencer
 
-    inferencer = MMPoseInferencer(
-        str(config), checkpoint, det_model='whole_image', device='cpu'
-    )
+    inferencer = MMPoseInferencer(str(config), checkpoint, det_model='whole_image', device='cpu')
     (person,) = next(inferencer(str(first_image(data / 'images'))))['predictions'][0]
     assert np.shape(person['keypoints']) == (17, 2) and np.isfinite(person['keypoints']).all()
 
