@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import mmengine.config.config
 import mmengine.runner.runner
 import numpy as np
 import pytest
@@ -84,7 +85,10 @@ def quick_mmengine() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yapf.yapflib.yapf_api, 'FormatCode', lambda text, **_: (text, True))
+        plain = lambda text, **_: (text, True)  # noqa: E731
+        patch.setattr(yapf.yapflib.yapf_api, 'FormatCode', plain)
+        # OpenMMLab's own mmengine has imported it by name.
+        patch.setattr(mmengine.config.config, 'FormatCode', plain, raising=False)
         patch.setattr(mmengine.runner.runner, 'collect_env', dict)
         yield
     gc.unfreeze()

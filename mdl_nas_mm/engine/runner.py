@@ -139,6 +139,11 @@ class MultiTaskRunner(Runner):
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
         """As mmengine; gradients are clipped by their norm over all ranks."""
         built = super().build_optim_wrapper(optim_wrapper)
+        if built._accumulative_counts != 1:
+            raise ValueError(
+                'optim_wrapper: accumulative_counts is not used here; groups say how many batches '
+                'make up a step'
+            )
         if not self.ranks.alone and built.clip_grad_kwargs and built.grad_name == 'grad_norm':
             built.clip_func = clip_over_all_ranks(self.model, self.ranks)
         return built

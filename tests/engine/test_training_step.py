@@ -227,3 +227,9 @@ def test_a_single_task_is_an_ordinary_training(data, tmp_path):
     runner = build_runner(cfg, tmp_path)
     runner.train()
     assert runner.iter == 3 and list(runner.model.tasks) == ['seg']
+
+
+def test_accumulation_that_would_be_ignored_is_refused(data, tmp_path):
+    runner = build_runner(quick(data, {'optim_wrapper.accumulative_counts': 2}), tmp_path)
+    with pytest.raises(ValueError, match='accumulative_counts is not used here; groups say'):
+        runner.train()
