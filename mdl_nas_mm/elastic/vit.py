@@ -157,6 +157,9 @@ class ElasticViT(ElasticBackbone):
         if self.out_channels < width:
             raise ValueError(f'out_channels {out_channels} is less than the widest, {width}')
         self.with_cp = with_cp
+        sizes = window_size.values() if isinstance(window_size, Mapping) else [window_size]
+        if min(sizes) < 0:
+            raise ValueError(f'window_size: a side of {min(sizes)} patches is negative')
         self.window_size = window_size
         self._set_outputs(out_type, (out_indices,) if isinstance(out_indices, int) else out_indices)
 

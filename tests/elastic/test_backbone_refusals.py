@@ -137,3 +137,8 @@ def test_refusals_change_nothing():
             vit.forward_subnet(bad, 'c', spec)
     assert torch.equal(vit.forward_subnet(images, 'a', spec)[0], before)
     assert isinstance(vit, ElasticViT)
+
+
+def test_negative_window():
+    with pytest.raises(ValueError, match='window_size: a side of -2 patches is negative'):
+        ElasticViT('deit-t', out_type='featmap', window_size=-2)
