@@ -154,7 +154,6 @@ def score(cfg: Config, supernet: str | Path, deposit: str | Path) -> dict[str, d
         of the backbone on one validation image).
     """
     opened, model, results = Deposit(deposit), load_supernet(cfg, supernet), {}
-    layout = model.backbone.layout
     for task, info in cfg.tasks.items():
         print(f'  {task} on its validation split', flush=True)
         spec = opened.joint[task]
@@ -170,7 +169,7 @@ def score(cfg: Config, supernet: str | Path, deposit: str | Path) -> dict[str, d
             score_in_supernet=score_of(task, inside, info.score),
             metrics={key: float(value) for key, value in metrics.items()},
             params=opened.counts.backbones[task] + opened.counts.heads[task],
-            flops=layout.flops(spec, tuple(images.shape[-2:])),
+            flops=model.backbone.flops(task, spec, tuple(images.shape[-2:])),
         )
     return results
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.data import derive_seed, part_of
+from mdl_nas_mm.tasks.model import owner_of
 
 from .freeze import freeze_rest, partial_masks
 from .grad_sync import GradientReducer, spread_overflow
@@ -136,10 +137,10 @@ def train_step(
             for name, value in parts.items():
                 key = f'{task}/{name}'
                 losses[key] = losses.get(key, 0) + piece.weight * value.detach()
-    for task in batches:
-        for parameter in model.task_parameters(task):
-            if parameter.grad is not None:
-                parameter.grad /= plan.shares[task]
+    for name, parameter in model.named_parameters():
+        owner = owner_of(name)
+        if owner is not None and parameter.grad is not None:
+            parameter.grad /= plan.shares[owner]
     if reducer is not None and hasattr(optim_wrapper, 'loss_scaler'):
         spread_overflow(model)
     passes = [(task, spec) for task, group in specs.items() for spec in group]
