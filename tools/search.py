@@ -1,13 +1,17 @@
 """Searches every task's architecture: python tools/search.py CONFIG --checkpoint SUPERNET."""
 
 import argparse
-import os.path as osp
+import json
+import os
+from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
-from mdl_nas_mm.search import run_search
+from mdl_nas_mm.engine.launch import one_line_errors
+from mdl_nas_mm.search import choose_again, parse_budget, run_search
 from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.visualization.search_report import write_report
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,32 +19,58 @@ def parse_args() -> argparse.Namespace:
         description='Find the joint spec of the highest S-Score under a budget of parameters. '
         'Started again, it goes on where it was.'
     )
-    parser.add_argument('config', help='path of a joint config with search_cfg')
-    parser.add_argument('--checkpoint', required=True, help='trained supernet')
-    parser.add_argument('--budget', help='most parameters of all tasks together, such as 235M')
-    parser.add_argument('--work-dir', help='folder of history.jsonl and joint_spec.json')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value to override')
-    return parser.parse_args()
+    add = parser.add_argument
+    add('config', nargs='?', help='path of a joint config with search_cfg')
+    add('--checkpoint', help='trained supernet')
+    add('--budget', help='most parameters of all tasks together, such as 235M')
+    add(
+        '--from',
+        dest='history',
+        metavar='HISTORY',
+        help='history.jsonl of an earlier search: choose for --budget among what it has scored, '
+        'without a config, a checkpoint or any evaluation',
+    )
+    add(
+        '--work-dir',
+        help='folder of results (default: work_dirs/<config>/search, or beside HISTORY)',
+    )
+    add('--random-baseline', action='store_true', help='also search at random, as many evaluations')
+    add('--cfg-options', nargs='+', action=DictAction, help='key=value to override')
+    add('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    add('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.history and (args.config or args.checkpoint or not args.budget):
+        parser.error('--from takes a --budget, and neither a config nor a --checkpoint')
+    if not args.history and not (args.config and args.checkpoint):
+        parser.error('give a config and --checkpoint, or --from with --budget')
+    return args
 
 
 def main() -> None:
     args = parse_args()
-    try:
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options is not None:
-            cfg.merge_from_dict(args.cfg_options)
-        if args.budget is not None:
-            cfg.merge_from_dict({'search_cfg.budget': args.budget})
-        name = osp.splitext(osp.basename(args.config))[0]
-        work_dir = args.work_dir or osp.join('work_dirs', name, 'search')
-        MMLogger.get_instance('search', log_file=None)
-        result = run_search(resolve_joint_config(cfg), args.checkpoint, work_dir)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'error: {error}') from error
-    print(f'S-Score {result.score:.2f}, {result.total:,} parameters')
-    for task, score in result.scores.items():
-        print(f'{task}: {score:.2f}')
-    print(f'{osp.join(work_dir, "joint_spec.json")}')
+    with one_line_errors():
+        if args.history:
+            beside = Path(args.history).parent / f'budget_{args.budget}'
+            work_dir = Path(args.work_dir or beside)
+            result = choose_again(args.history, parse_budget(args.budget), work_dir)
+        else:
+            cfg = Config.fromfile(args.config)
+            given = {'budget': args.budget, 'random_baseline': args.random_baseline or None}
+            cfg.merge_from_dict({f'search_cfg.{k}': v for k, v in given.items() if v is not None})
+            cfg.merge_from_dict(args.cfg_options or {})
+            work_dir = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/search')
+            MMLogger.get_instance('search', log_file=None)
+            cfg = resolve_joint_config(cfg)
+            result = run_search(cfg, args.checkpoint, work_dir, args.launcher)
+        if result is None:
+            return
+        print(f'S-Score {result.score:.2f}, {result.total:,} parameters')
+        for task, score in result.scores.items():
+            print(f'{task}: {score:.2f}')
+        report = json.loads((work_dir / 'report.json').read_text())
+        for path in (work_dir / 'joint_spec.json', *write_report(report, work_dir)):
+            print(path)
 
 
 if __name__ == '__main__':

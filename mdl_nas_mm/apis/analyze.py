@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, Ledger
-from mdl_nas_mm.tasks import MultiTaskModel, task_scope
+from mdl_nas_mm.tasks import MultiTaskModel, task_scope, validation_size
 
 Size = tuple[int, int]
 
@@ -92,25 +92,6 @@ def initial_scores(backbone: ElasticBackbone, seed: int = 0) -> dict[str, np.nda
         for name, parameter in backbone.named_parameters()
         if name.endswith('.score')
     }
-
-
-def validation_size(dataloader: Mapping, task: str) -> Size:
-    """(height, width) of the images that a validation pipeline gives, from its last resizing.
-
-    Raises:
-        ValueError: no step of the pipeline says it.
-    """
-    size, dataset = None, dataloader['dataset']
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    for step in dataset.get('pipeline', ()):
-        # (width, height), but a single number for both; crops of mmpretrain are square.
-        value = step.get('crop_size') or step.get('scale') or step.get('input_size')
-        if value is not None:
-            size = (value, value) if isinstance(value, int) else (value[1], value[0])
-    if size is None:
-        raise ValueError(f'task {task!r}: its validation pipeline fixes no input size; give one')
-    return size
 
 
 def _task_flops(model: MultiTaskModel, task: str, joint: JointSpec, size: Size) -> dict[str, int]:

@@ -180,6 +180,16 @@ class TaskGroups:
         dist.all_gather_object(values, value, group=self.objects)
         return values
 
+    def own_part(self, model: Mapping) -> dict:
+        """The config of a joint model with the tasks of this process alone."""
+        return dict(
+            model,
+            tasks={task: model['tasks'][task] for task in self.tasks},
+            backbone=dict(model['backbone'], tasks=self.tasks),
+            groups={task: self.groups[task] for task in self.tasks},
+            mates=self.mates,
+        )
+
     def any(self, flag: bool) -> bool:
         """Whether a flag is set on any rank."""
         if self.alone:

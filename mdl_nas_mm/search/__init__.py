@@ -1,20 +1,33 @@
 """The search for the best joint spec under a budget."""
 
 from .budget import smallest_total
+from .constraints import Constraints
 from .evaluator import SupernetEvaluator
 from .evolution import SearchResult, search
-from .history import History
-from .run import check_search, parse_budget, run_search
+from .history import History, Outcome
+from .hook import SearchHook
+from .plan import SearchPlan, parse_budget
+from .results import choose_again
+from .run import check_search, run_search
+from .selection import Selection, pareto_front, select
 from .settings import EvolutionSettings
 
 __all__ = [
+    'Constraints',
     'EvolutionSettings',
     'History',
+    'Outcome',
+    'SearchHook',
+    'SearchPlan',
     'SearchResult',
+    'Selection',
     'SupernetEvaluator',
     'check_search',
+    'choose_again',
+    'pareto_front',
     'parse_budget',
     'run_search',
     'search',
+    'select',
     'smallest_total',
 ]

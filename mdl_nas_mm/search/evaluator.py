@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from mmengine.config import Config
+from collections.abc import Callable, Sequence
 
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import (
+    BatchNormRecalibration,
     Evaluation,
     MultiTaskModel,
     build_eval_loader,
@@ -14,30 +22,123 @@ from mdl_nas_mm.tasks import (
 )
 from mdl_nas_mm.utils.quiet import quiet
 
+from .history import History, Outcome, Pair
+
 
 class SupernetEvaluator:
     """Evaluates (task, architecture) pairs, building each task's loader and evaluator once.
 
+    Each evaluation is that of a single process over the whole split, whatever others do.
+
     Args:
+        model: of the tasks to evaluate.
         cfg: a resolved joint config; its ``search_dataloader`` and ``search_evaluator`` say on
-            which images.
+            which images, ``search_cfg.recalibrate_images`` from how many training images the
+            batch norms of heads are estimated for each architecture (default 0: as trained).
+        solo: process group of this process alone, where there are more.
     """
 
-    def __init__(self, model: MultiTaskModel, cfg: Config) -> None:
-        self.model = model.eval()
-        self.score_keys = {task: info.score for task, info in cfg.tasks.items()}
-        self.evaluations = {}
+    def __init__(
+        self, model: MultiTaskModel, cfg: Config, solo: dist.ProcessGroup | None = None
+    ) -> None:
+        self.model, self.cfg, self.solo = model.eval(), cfg, solo
+        self.evaluations: dict[str, Evaluation] = {}
+        self.norms: dict[str, BatchNormRecalibration] = {}
+        images = (cfg.get('search_cfg') or {}).get('recalibrate_images', 0)
         with quiet():
-            for task, info in cfg.tasks.items():
-                loader = build_eval_loader(task, info.scope, cfg.search_dataloader[task])
-                self.evaluations[task] = Evaluation.build(
-                    task, info.scope, loader, cfg.search_evaluator[task]
-                )
+            for task in model.tasks:
+                self._build(task, cfg.search_dataloader[task]['batch_size'])
+                if images:
+                    loader = cfg.train_dataloader[task]
+                    self.norms[task] = BatchNormRecalibration(model, task, loader, images)
 
-    def __call__(self, task: str, spec: SubnetSpec) -> tuple[float, dict[str, float]]:
-        """The task's score in percent, and all metrics of its evaluator."""
+    def __call__(self, task: str, spec: SubnetSpec) -> Outcome:
+        """What came of an evaluation: a score in percent and all metrics, or why there is none.
+
+        A batch that does not fit into the GPU's memory is halved, from then on.
+        """
         with quiet():
-            metrics = evaluate(
-                lambda batch: self.model.predict(task, spec, batch), self.evaluations[task]
-            )
-        return score_of(task, metrics, self.score_keys[task]), metrics
+            try:
+                return self._evaluate(task, spec)
+            except torch.cuda.OutOfMemoryError:
+                size = self.evaluations[task].loader.batch_size // 2
+                if not size:
+                    raise
+                torch.cuda.empty_cache()
+                self._build(task, size)
+        print_log(f'search: task {task!r} goes on with batches of {size} images', 'current')
+        return self(task, spec)
+
+    def _build(self, task: str, batch_size: int) -> None:
+        scope = self.cfg.tasks[task].scope
+        config = dict(self.cfg.search_dataloader[task], batch_size=batch_size)
+        loader = build_eval_loader(task, scope, config, self.solo)
+        self.evaluations[task] = Evaluation.build(
+            task, scope, loader, self.cfg.search_evaluator[task], self.solo
+        )
+
+    def _evaluate(self, task: str, spec: SubnetSpec) -> Outcome:
+        if task in self.norms:
+            with self.norms[task].applied(spec):
+                return self._score(task, spec)
+        return self._score(task, spec)
+
+    def _score(self, task: str, spec: SubnetSpec) -> Outcome:
+        with activate(task, spec):
+            metrics = evaluate(self.model.tasks[task].val_step, self.evaluations[task])
+        try:
+            return Outcome.of(score_of(task, metrics, self.cfg.tasks[task].score), metrics)
+        except ValueError as error:
+            return Outcome(None, {}, str(error))
+
+
+class SplitEvaluator:
+    """Splits the pairs of a task over its ranks; all tasks are scored at the same time.
+
+    The first rank calls it; the others ``serve`` until it says ``finish``.
+
+    Args:
+        evaluate: of single pairs.
+        part: file of what this rank has evaluated, so that no evaluation is lost with a rank.
+    """
+
+    def __init__(
+        self, evaluate: Callable[[str, SubnetSpec], Outcome], ranks: TaskGroups, part: History
+    ) -> None:
+        self.evaluate, self.ranks, self.part = evaluate, ranks, part
+        self.before = {}
+        for evaluations in ranks.all_gather(part.evaluations):
+            self.before.update(evaluations)
+
+    def __call__(self, pairs: Sequence[Pair]) -> list[Outcome]:
+        """What came of each pair, in their order."""
+        return self._together(pairs)
+
+    def serve(self) -> None:
+        """Evaluates what the first rank asks for."""
+        while self._together(None) is not None:
+            pass
+
+    def finish(self) -> None:
+        """Lets the other ranks return from ``serve``."""
+        self._together(None)
+
+    def _together(self, pairs: Sequence[Pair] | None) -> list[Outcome] | None:
+        pairs = self.ranks.all_gather(pairs)[0]
+        if pairs is None:
+            return None
+        found, new = dict(self.before), [pair for pair in pairs if pair not in self.before]
+        for outcomes in self.ranks.all_gather(self._own(new)):
+            found.update(outcomes)
+        return [found[pair] for pair in pairs]
+
+    def _own(self, pairs: Sequence[Pair]) -> dict[Pair, Outcome]:
+        """Evaluates this rank's part of the pairs."""
+        own = {}
+        for task in self.ranks.tasks:
+            ranks = self.ranks.dealing.ranks[task]
+            of_task = [pair for pair in pairs if pair[0] == task]
+            for pair in of_task[ranks.index(self.ranks.rank) :: len(ranks)]:
+                own[pair] = self.evaluate(*pair)
+                self.part.add(*pair, own[pair])
+        return own

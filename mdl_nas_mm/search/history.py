@@ -5,27 +5,40 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from mdl_nas_mm.spec import SubnetSpec
 
+Pair = tuple[str, SubnetSpec]
+
 
 @dataclass(frozen=True)
-class HistoryEntry:
-    """What one architecture scored on one task.
+class Outcome:
+    """What came of evaluating one architecture on one task.
 
     Attributes:
-        score: what the search maximises, in percent.
+        score: what the search maximises, in percent; None where the evaluation failed.
         metrics: every single number that the evaluator reported.
+        failure: why there is no score.
     """
 
-    task: str
-    spec: SubnetSpec
-    score: float
+    score: float | None
     metrics: dict[str, float]
+    failure: str | None = None
+
+    @classmethod
+    def of(cls, score: float, metrics: Mapping[str, Any]) -> Outcome:
+        """The outcome of an evaluator's numbers; one that is not finite is a failure."""
+        # float() because evaluators report numpy scalars, which JSON does not know.
+        score = float(score)
+        numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, Real)}
+        if not math.isfinite(score):
+            return cls(None, {}, f'its score is {score}')
+        return cls(score, numbers)
 
 
 class History:
@@ -40,8 +53,7 @@ class History:
             the supernet, evaluation data).
 
     Attributes:
-        evaluations: (task, architecture) -> evaluation, in the order of the file.
-        hits: how many evaluations ``get`` has spared.
+        evaluations: (task, architecture) -> what came of it, in the order of the file.
 
     Raises:
         ValueError: the file has another fingerprint (names the first key that differs), is no
@@ -52,49 +64,59 @@ class History:
         self.path = Path(path)
         # Through JSON and back, so that a tuple equals the list that the file holds.
         self.fingerprint = json.loads(json.dumps(fingerprint))
-        self.evaluations: dict[tuple[str, SubnetSpec], HistoryEntry] = {}
-        self.hits = 0
+        self.evaluations: dict[Pair, Outcome] = {}
         self._load()
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> History:
+        """Opens the history of a search that is there, whatever it was of.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is no history, or has a damaged line.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'history {path} is not there')
+        with open(path, 'rb') as file:
+            return cls(path, _parse_header(file.readline(), path))
 
     def __len__(self) -> int:
         return len(self.evaluations)
 
-    def get(self, task: str, spec: SubnetSpec) -> HistoryEntry | None:
-        """The evaluation of an architecture on a task, or None."""
-        evaluation = self.evaluations.get((task, spec))
-        self.hits += evaluation is not None
-        return evaluation
+    def failed(self) -> list[tuple[str, SubnetSpec, str]]:
+        """(task, architecture, reason) of the evaluations that failed."""
+        return [
+            (task, spec, outcome.failure)
+            for (task, spec), outcome in self.evaluations.items()
+            if outcome.score is None
+        ]
 
-    def add(
-        self, task: str, spec: SubnetSpec, score: float, metrics: Mapping[str, float] | None = None
-    ) -> HistoryEntry:
+    def add(self, task: str, spec: SubnetSpec, outcome: Outcome) -> None:
         """Writes an evaluation to disk.
 
         Raises:
-            ValueError: it is there already, or the score is not finite.
+            ValueError: it is there already.
         """
         if (task, spec) in self.evaluations:
             raise ValueError(f'history {self.path}: task {task!r} has a score for {spec} already')
-        # float() because evaluators report numpy scalars, which JSON does not know.
-        score = float(score)
-        numbers = {k: float(v) for k, v in (metrics or {}).items() if isinstance(v, Real)}
-        if not math.isfinite(score):
-            raise ValueError(f'history {self.path}: task {task!r} has score {score} for {spec}')
-        self._append({'task': task, 'spec': spec.to_dict(), 'score': score, 'metrics': numbers})
-        evaluation = HistoryEntry(task, spec, score, numbers)
-        self.evaluations[task, spec] = evaluation
-        return evaluation
+        entry = {'task': task, 'spec': spec.to_dict(), 'score': outcome.score}
+        entry |= {'metrics': outcome.metrics} if outcome.failure is None else {}
+        entry |= {} if outcome.failure is None else {'failure': outcome.failure}
+        self._append(entry)
+        self.evaluations[task, spec] = outcome
 
     def cached(
-        self, evaluate: Callable[[str, SubnetSpec], tuple[float, Mapping[str, float]]]
-    ) -> Callable[[str, SubnetSpec], float]:
-        """Makes (task, architecture) -> (score, metrics) the remembering scorer of a search."""
+        self, evaluate: Callable[[Sequence[Pair]], Iterable[Outcome]]
+    ) -> Callable[[Sequence[Pair]], list[float | None]]:
+        """Makes an evaluator of (task, architecture) pairs the remembering one of a search."""
 
-        def score(task: str, spec: SubnetSpec) -> float:
-            evaluation = self.get(task, spec)
-            return (evaluation or self.add(task, spec, *evaluate(task, spec))).score
+        def scores(pairs: Sequence[Pair]) -> list[float | None]:
+            new = [pair for pair in pairs if pair not in self.evaluations]
+            for pair, outcome in zip(new, evaluate(new)):
+                self.add(*pair, outcome)
+            return [self.evaluations[pair].score for pair in pairs]
 
-        return score
+        return scores
 
     def _append(self, entry: dict) -> None:
         with self.path.open('a', encoding='utf-8') as file:
@@ -112,29 +134,31 @@ class History:
             self.path.write_bytes(b'')
             self._append(header)
             return
-        self._check_header((lines or [rest])[0])
+        difference = _difference(_parse_header((lines or [rest])[0], self.path), self.fingerprint)
+        if difference:
+            raise ValueError(f'history {self.path} is of another search: {difference}')
         for number, line in enumerate(lines[1:], 2):
-            evaluation = self._parse(line, number)
-            self.evaluations[evaluation.task, evaluation.spec] = evaluation
+            pair, outcome = self._parse(line, number)
+            self.evaluations[pair] = outcome
         if rest:
             os.truncate(self.path, len(data) - len(rest))
 
-    def _check_header(self, line: bytes) -> None:
-        try:
-            fingerprint = json.loads(line)['fingerprint']
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(f'history {self.path}, line 1: not the header of a history') from None
-        difference = _difference(fingerprint, self.fingerprint)
-        if difference:
-            raise ValueError(f'history {self.path} is of another search: {difference}')
-
-    def _parse(self, line: bytes, number: int) -> HistoryEntry:
+    def _parse(self, line: bytes, number: int) -> tuple[Pair, Outcome]:
         try:
             entry = json.loads(line)
-            spec = SubnetSpec.from_dict(entry['spec'])
-            return HistoryEntry(entry['task'], spec, float(entry['score']), entry['metrics'])
+            pair = (entry['task'], SubnetSpec.from_dict(entry['spec']))
+            if 'failure' in entry:
+                return pair, Outcome(None, {}, entry['failure'])
+            return pair, Outcome(float(entry['score']), entry['metrics'])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f'history {self.path}, line {number}: damaged ({error})') from None
+
+
+def _parse_header(line: bytes, path: str | os.PathLike) -> dict:
+    try:
+        return json.loads(line)['fingerprint']
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f'history {path}, line 1: not the header of a history') from None
 
 
 def _difference(found, expected, key: str = '') -> str | None:

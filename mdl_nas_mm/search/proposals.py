@@ -18,7 +18,7 @@ class Proposer:
     """Draws joint specs that fit the budget and were not drawn before.
 
     Args:
-        fits: whether a joint spec is within the budget.
+        fits: whether a joint spec is within the budget and other constraints.
         floor: what repairs pull towards; cut to the smallest depth it fits for sure.
         settings: how many of which kind, how much they differ, and whether all tasks are alike.
     """

@@ -2,106 +2,141 @@
 
 from __future__ import annotations
 
-import json
-import math
 import random
-import re
 import time
-from dataclasses import fields
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import torch
+import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
 
 from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.engine.groups import TaskGroups, deal
+from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import SubnetSpec
-from mdl_nas_mm.tasks import drawn_space, task_scope
-from mdl_nas_mm.utils.files import sha256_of, written_whole
+from mdl_nas_mm.spec import Ledger, SearchSpace
+from mdl_nas_mm.tasks import MultiTaskModel, drawn_space, task_scope
+from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
 
-from .budget import check_budget
-from .evaluator import SupernetEvaluator
-from .evolution import SearchResult, search
+from .budget import check_budget, smallest_total
+from .constraints import Constraints
+from .evaluator import SplitEvaluator, SupernetEvaluator
+from .evolution import SearchFailed, SearchResult, search
 from .history import History
-from .settings import EvolutionSettings
+from .plan import SearchPlan
+from .progress import Progress
+from .results import failures, save_plan, write_results
+from .selection import Selection
 
-_UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9}
-
-
-def parse_budget(budget: int | float | str) -> int:
-    """A number of parameters from ``235_000_000``, ``'235M'`` or ``'1.5G'``.
-
-    Raises:
-        ValueError: it is not a positive number with such a unit.
-    """
-    match = re.fullmatch(r'([0-9.]+(?:e[0-9]+)?)([KMG]?)', str(budget).strip().replace('_', ''))
-    try:
-        value = float(match[1]) * _UNITS[match[2]]
-    except (TypeError, ValueError):
-        value = 0
-    if not 1 <= value < math.inf:
-        raise ValueError(f'budget {budget!r}: expected parameters, such as 235M or 235000000')
-    return int(value)
+_TIMEOUT = timedelta(minutes=10)
 
 
-def run_search(cfg: Config, checkpoint: str | Path, work_dir: str | Path) -> SearchResult:
+def run_search(
+    cfg: Config, checkpoint: str | Path, work_dir: str | Path, launcher: str = 'none'
+) -> SearchResult | None:
     """Searches as the config's ``search_cfg`` says; goes on where an earlier run stopped.
 
-    Writes ``history.jsonl`` (every evaluation) as it goes, and ``joint_spec.json`` (the result)
-    when complete.
+    Writes ``history.jsonl`` (every evaluation) as it goes, and when complete ``joint_spec.json``
+    (the result), ``front.json`` (the best of every budget) and ``report.json``. In several
+    processes, each of which has to call this, every task is scored by its own ranks.
 
     Args:
-        cfg: a resolved joint config with ``search_cfg = dict(budget=..., with_heads=True,
-            seed=0, evolution=dict(...))``; see ``EvolutionSettings``.
+        cfg: a resolved joint config with ``search_cfg``; see ``SearchPlan``.
         checkpoint: the trained supernet.
+        launcher: what has started the processes: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Returns:
+        What was found; None on other ranks than the first.
 
     Raises:
-        ValueError: the budget cannot be met, a setting is not valid, or the checkpoint does not
-            fit the config.
+        ValueError: the budget or another limit cannot be met, a setting is not valid, or the
+            checkpoint does not fit the config.
     """
-    settings, budget = _settings(cfg)
-    model = load_supernet(cfg, checkpoint)
-    ledger = model.backbone.ledger(model.head_sizes())
-    fingerprint = dict(
-        space=model.backbone.space.to_config(),
-        sharing=model.backbone.sharing.to_config(),
-        checkpoint=sha256_of(checkpoint),
-        scores={task: info.score for task, info in cfg.tasks.items()},
-        data=to_json(cfg.search_dataloader),
-        evaluators=to_json(cfg.search_evaluator),
-    )
-    history = History(Path(work_dir) / 'history.jsonl', fingerprint)
-    progress = _Progress(settings, len(cfg.tasks))
-    scorer = history.cached(SupernetEvaluator(model, cfg))
+    SearchPlan.from_config(cfg)
+    if launcher != 'none':
+        start_processes(launcher, _TIMEOUT)
+        check_same_config(cfg)
+    dealing = deal(tuple(cfg.tasks), cfg.get('groups'), get_world_size())
+    ranks = TaskGroups.make(dealing, _TIMEOUT)
+    model = load_supernet(cfg, checkpoint, ranks)
+    return search_supernet(model, ranks, cfg, checkpoint, work_dir)
 
-    def evaluate(task: str, spec: SubnetSpec) -> float:
-        score = scorer(task, spec)
-        progress.evaluated(len(history), history.hits)
-        return score
 
-    result = search(
-        drawn_space(cfg, model.backbone.space),
+def search_supernet(
+    model: MultiTaskModel,
+    ranks: TaskGroups,
+    cfg: Config,
+    checkpoint: str | Path,
+    work_dir: str | Path,
+) -> SearchResult | None:
+    """As ``run_search``, with a supernet that is there: each rank's tasks of it.
+
+    Args:
+        checkpoint: the file with the supernet's weights, by which its history knows it.
+    """
+    started, plan, folder = time.monotonic(), SearchPlan.from_config(cfg), Path(work_dir)
+    ledger = model.backbone.ledger(_head_sizes(model, ranks))
+    space = drawn_space(cfg, model.backbone.space)
+    constraints = Constraints.from_config(cfg, model.backbone)
+    _check_reachable(plan, space, ledger, constraints)
+    solo = None
+    if not ranks.alone:
+        solo = dist.new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
+    header = _fingerprint(cfg, model, ledger, checkpoint)
+    progress = Progress(plan.evolution.generations, dist.get_world_size() if solo else 1)
+    single = progress.timing(SupernetEvaluator(model, cfg, solo))
+    evaluate = _in_order(single)
+    if not ranks.alone:
+        part = History(folder / f'history.rank{ranks.rank}.jsonl', header)
+        evaluate = SplitEvaluator(single, ranks, part)
+        if ranks.rank:
+            evaluate.serve()
+            part.path.unlink()
+            return None
+    history = History(folder / 'history.jsonl', header)
+    _warn_of_validation(cfg)
+    save_plan(folder, plan, ledger, [str(limit) for limit in constraints.limits])
+    searching = partial(
+        search,
+        space,
         tuple(cfg.tasks),
         ledger,
-        evaluate,
-        budget,
-        settings,
-        random.Random(cfg.search_cfg.get('seed', 0)),
-        weights={task: info.score_weight for task, info in cfg.tasks.items()},
-        with_heads=cfg.search_cfg.get('with_heads', True),
+        progress.counting(history.cached(evaluate)),
+        plan.budget,
+        weights=plan.weights,
+        with_heads=plan.with_heads,
+        allow=constraints.allow,
         on_generation=progress.generation,
     )
-    report = dict(
-        budget=budget,
-        total=result.total,
-        s_score=result.score,
-        scores=result.scores,
-        joint_spec=result.best.to_dict(),
-        generations=result.log,
+    try:
+        result = searching(plan.evolution, random.Random(plan.seed))
+    except SearchFailed as error:
+        task, _, reason = history.failed()[0]
+        raise ValueError(f'{error}; the first one, of task {task!r}: {reason}') from None
+    evaluations, baseline = result.log[-1]['evaluations'], None
+    if plan.random_baseline:
+        progress.begin('Random search', len(result.log))
+        at_random = plan.evolution.at_random(evaluations)
+        baseline = searching(at_random, random.Random(plan.seed + 1)).log
+    if not ranks.alone:
+        evaluate.finish()
+        part.path.unlink()
+    more = dict(
+        constraints=[str(limit) for limit in constraints.limits],
+        random=baseline,
+        evaluations=evaluations,
+        saved_by_cache=result.log[-1]['spared'],
+        failed=failures(history),
+        seconds=round(time.monotonic() - started, 1),
     )
-    with written_whole(Path(work_dir) / 'joint_spec.json') as temporary:
-        temporary.write_text(json.dumps(report, indent=1))
+    chosen = Selection(result.best, result.score, result.total, result.scores)
+    write_results(folder, plan, ledger, result.scored, chosen, result.log, more)
     return result
 
 
@@ -109,65 +144,68 @@ def check_search(cfg: Config) -> None:
     """Finds what is wrong with a config's search before its supernet is trained.
 
     Raises:
-        ValueError: a setting is not valid, or the budget cannot be met. Under the mask policy
-            the smallest total depends on learned scores, so that the budget is checked later.
+        ValueError: a setting is not valid, or the budget or another limit cannot be met. Under
+            the mask policy the smallest total depends on learned scores, so that the budget is
+            checked later.
     """
-    _, budget = _settings(cfg)
-    with_heads = cfg.search_cfg.get('with_heads', True)
-    with task_scope('mdl_nas_mm'):
+    plan = SearchPlan.from_config(cfg)
+    with task_scope('mdl_nas_mm'), torch.device('meta'):
         model = MODELS.build(cfg.model)
-    if not model.backbone.scores():
+    constraints = Constraints.from_config(cfg, model.backbone)
+    if not model.backbone.sharing.has_scores:
         ledger = model.backbone.ledger(model.head_sizes())
-        space = drawn_space(cfg, model.backbone.space)
-        check_budget(budget, space, ledger, tuple(cfg.tasks), with_heads)
+        _check_reachable(plan, drawn_space(cfg, model.backbone.space), ledger, constraints)
 
 
-def _settings(cfg: Config) -> tuple[EvolutionSettings, int]:
-    """What the search's config says, the budget in parameters, or ValueError."""
-    search_cfg = cfg.get('search_cfg') or {}
-    if search_cfg.get('budget') is None:
-        raise ValueError("search_cfg: 'budget', the most parameters of all tasks, is missing")
-    known = [field.name for field in fields(EvolutionSettings)]
-    for key in search_cfg.get('evolution', {}):
-        if key not in known:
-            raise ValueError(f'search_cfg, evolution: unknown key {key!r}, expected {known}')
-    return EvolutionSettings(**search_cfg.get('evolution', {})), parse_budget(search_cfg.budget)
+def _check_reachable(
+    plan: SearchPlan, space: SearchSpace, ledger: Ledger, constraints: Constraints
+) -> None:
+    tasks = tuple(plan.metrics)
+    check_budget(plan.budget, space, ledger, tasks, plan.with_heads)
+    constraints.check(smallest_total(space, ledger, tasks, plan.with_heads)[0])
 
 
-class _Progress:
-    """Logs how far a search is, every few seconds and after each generation."""
-
-    def __init__(self, settings: EvolutionSettings, num_tasks: int) -> None:
-        self.expected = settings.population * settings.generations * num_tasks
-        self.generations = settings.generations
-        self.per_generation = settings.population * num_tasks
-        self.started = self.reported = time.monotonic()
-        self.done, self.in_generation, self.finished = 0, 0, 0
-        self.logger = MMLogger.get_current_instance()
-
-    def evaluated(self, known: int, spared: int) -> None:
-        """Counts one evaluation."""
-        self.done += 1
-        self.in_generation += 1
-        now = time.monotonic()
-        if now - self.reported > 10:
-            self.reported = now
-            self.logger.info(
-                f'Search [{self.finished + 1}/{self.generations}]  evaluations: {known}  '
-                f'from history: {spared}  eta: {self._left(now)}'
-            )
-
-    def generation(self, entry: dict) -> None:
-        """Reports a finished generation."""
-        self.finished += 1
-        self.in_generation = 0
-        self.logger.info(
-            f'Search [{self.finished}/{self.generations}]  best s_score: {entry["best"]:.2f}  '
-            f'params: {entry["total"]:,}  evaluations: {entry["evaluations"]}  '
-            f'eta: {self._left(time.monotonic())}'
+def _warn_of_validation(cfg: Config) -> None:
+    """Says which tasks choose their architecture on the images that results are reported on."""
+    reported = cfg.get('val_dataloader') or {}
+    same = [task for task in cfg.tasks if reported.get(task) == cfg.search_dataloader[task]]
+    if same:
+        MMLogger.get_current_instance().warning(
+            f'search: {", ".join(same)} scored on the validation split; a search_dataloader with '
+            'images set aside from training keeps its scores honest'
         )
 
-    def _left(self, now: float) -> str:
-        share = self.finished + min(self.in_generation / self.per_generation, 1)
-        seconds = (now - self.started) * (self.generations / max(share, 1e-3) - 1)
-        return time.strftime('%H:%M:%S', time.gmtime(seconds))
+
+def _head_sizes(model: MultiTaskModel, ranks: TaskGroups) -> dict[str, int]:
+    """Task -> elements outside the backbone, of the tasks of all ranks."""
+    sizes = {}
+    for own in ranks.all_gather(model.head_sizes()):
+        sizes.update(own)
+    return {task: sizes[task] for task in ranks.dealing.tasks}
+
+
+def _fingerprint(
+    cfg: Config, model: MultiTaskModel, ledger: Ledger, checkpoint: str | Path
+) -> dict[str, Mapping]:
+    """All that a score depends on, and what a ledger is built from."""
+    return dict(
+        space=model.backbone.space.to_config(),
+        sharing=model.backbone.sharing.to_config(),
+        checkpoint=sha256_of(checkpoint),
+        scores={task: info.score for task, info in cfg.tasks.items()},
+        data=to_json(cfg.search_dataloader),
+        evaluators=to_json(cfg.search_evaluator),
+        recalibrate_images=cfg.search_cfg.get('recalibrate_images', 0),
+        backbone=to_json(cfg.model.backbone),
+        heads=ledger.heads,
+    )
+
+
+def _in_order(evaluate):
+    """Evaluates one pair after the other, each as soon as it is asked for."""
+
+    def outcomes(pairs):
+        for pair in pairs:
+            yield evaluate(*pair)
+
+    return outcomes

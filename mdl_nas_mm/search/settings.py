@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class EvolutionSettings:
         stage_prob: probability that a mutation draws a stage's depth, or its width, anew.
         same_for_all_tasks: whether all tasks get one architecture with the same share ratios
             (the ablations' "(S)") in place of one each.
+        max_evaluations: (task, architecture) pairs after which it ends; None for no such limit.
     """
 
     population: int = 50
@@ -30,6 +31,7 @@ class EvolutionSettings:
     block_prob: float = 0.1
     stage_prob: float = 0.4
     same_for_all_tasks: bool = False
+    max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
         for key in ('population', 'generations', 'parents'):
@@ -41,9 +43,19 @@ class EvolutionSettings:
         for key in ('block_prob', 'stage_prob'):
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f'search: {key} is {getattr(self, key)}, expected 0 to 1')
+        if self.max_evaluations is not None and self.max_evaluations < 1:
+            raise ValueError(
+                f'search: max_evaluations is {self.max_evaluations}, expected at least 1'
+            )
         children = self.crossovers + self.mutations
         if children > self.population:
             raise ValueError(
                 f'search: {self.crossovers} crossovers and {self.mutations} mutations are more '
                 f'than the population of {self.population}'
             )
+
+    def at_random(self, evaluations: int) -> EvolutionSettings:
+        """Random search with as many evaluations, to compare an evolution with."""
+        return replace(
+            self, crossovers=0, mutations=0, generations=10**6, max_evaluations=evaluations
+        )

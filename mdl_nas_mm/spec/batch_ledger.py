@@ -42,7 +42,7 @@ class BatchLedger:
         self.heads = ledger.heads if with_heads else {}
         largest = [self.layout.part_uses(part) for part in self.layout.parts(self._largest())]
         self._slots = {uses[0].name: slot for slot, uses in enumerate(largest)}
-        units = [_layers(uses) for uses in largest]
+        units = [layers_of(uses) for uses in largest]
         self._width = max(map(len, units))
         self._ratios = _share_ratios(ledger)
         self._passing = self._score_tables(units)
@@ -113,7 +113,7 @@ class BatchLedger:
         uses = self.layout.part_uses(part)
         new = np.zeros((4, 1, self._width), np.int64)
         bits = np.zeros((1, *self._bits.shape[1:]), np.uint8)
-        for unit, layer in enumerate(_layers(uses)):
+        for unit, layer in enumerate(layers_of(uses)):
             first, policy = layer[0], self.ledger.sharing[layer[0].role]
             new[1, 0, unit] = sum(use.columns for use in layer)
             if policy.has_scores and policy.threshold == 'ratio':
@@ -179,7 +179,7 @@ def _over(function: np.ufunc, arrays: list[np.ndarray], tasks: tuple[int, ...]) 
     return result
 
 
-def _layers(uses: Sequence[ParamUse]) -> list[list[ParamUse]]:
+def layers_of(uses: Sequence[ParamUse]) -> list[list[ParamUse]]:
     """The uses layer by layer; a layer's weight and bias share the same rows."""
     return [list(group) for _, group in groupby(uses, key=lambda use: (use.layer, use.channels))]
 

@@ -121,6 +121,11 @@ class Sharing:
         """Whether any layer owns weights of single tasks."""
         return any(self[role].has_specific for role in ROLES)
 
+    @property
+    def has_scores(self) -> bool:
+        """Whether any layer owns a score a channel."""
+        return any(self[role].has_scores for role in ROLES)
+
 
 def _policy(config: str | Mapping) -> Policy:
     if isinstance(config, str):

@@ -2,6 +2,6 @@
 
 from .answers import draw_answers
 from .architectures import draw_architectures
-from .summary import print_summary
+from .summary import print_added, print_summary
 
-__all__ = ['draw_answers', 'draw_architectures', 'print_summary']
+__all__ = ['draw_answers', 'draw_architectures', 'print_added', 'print_summary']

@@ -45,3 +45,25 @@ def print_summary(summary: dict, work_dir: str | Path) -> None:
     minutes = sum(summary['seconds'].values()) / 60
     console.print(f'{minutes:.1f} minutes in all; everything lies in {work_dir}')
     console.print(f'the deposit: {summary["deposit"]}', soft_wrap=True)
+
+
+def print_added(summary: dict) -> None:
+    """Prints what became of new tasks and of the old ones.
+
+    Args:
+        summary: as ``mdl_nas_mm.apis.incremental.add_tasks`` gives it.
+    """
+    console = Console(width=110)
+    table = Table(title='added, with the shared weights frozen')
+    table.add_column('task')
+    table.add_column('metric')
+    for name in ('score', 'added parameters'):
+        table.add_column(name, justify='right')
+    for task, result in summary['tasks'].items():
+        table.add_row(task, result['metric'], f'{result["score"]:.2f}', f'{result["added"]:,}')
+    console.print(table)
+    for task, difference in summary['differences'].items():
+        console.print(f'largest difference of the answers of {task}: {difference:g}')
+    minutes = sum(summary['seconds'].values()) / 60
+    console.print(f'{minutes:.1f} minutes with these')
+    console.print(f'the deposit: {summary["deposit"]}', soft_wrap=True)

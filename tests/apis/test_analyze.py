@@ -11,11 +11,11 @@ from helpers import ROOT
 from mmengine.config import Config
 from torch.utils.flop_counter import FlopCounterMode
 
-from mdl_nas_mm.apis.analyze import analyze, initial_scores, validation_size
+from mdl_nas_mm.apis.analyze import analyze, initial_scores
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import resolve_joint_config, task_scope
+from mdl_nas_mm.tasks import resolve_joint_config, task_scope, validation_size
 
 CONFIG = ROOT / 'configs/demo/demo_joint.py'
 SIZES = dict(cls=(28, 28), det=(48, 48), seg=(32, 32))

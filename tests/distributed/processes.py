@@ -1,4 +1,7 @@
-"""Runs a function in several processes of one machine, connected as torchrun connects them."""
+"""Runs a function in several processes of one machine, connected as torchrun connects them.
+
+They do without GPUs, over gloo, unless a test says that each shall have one, over NCCL.
+"""
 
 import multiprocessing
 import os
@@ -22,7 +25,9 @@ def free_port():
         return found.getsockname()[1]
 
 
-def _enter(rank, world_size, port, log, function, args):
+def _enter(rank, world_size, port, log, gpus, function, args):
+    if not gpus:
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
     os.environ.update(
         RANK=str(rank),
         WORLD_SIZE=str(world_size),
@@ -51,12 +56,12 @@ def _enter(rank, world_size, port, log, function, args):
 class Processes:
     """Processes that run ``function(*args)``, each with its output in a file of the folder."""
 
-    def __init__(self, world_size, function, *args, folder):
+    def __init__(self, world_size, function, *args, folder, gpus=False):
         context, port = multiprocessing.get_context('fork'), free_port()
         folder.mkdir(parents=True, exist_ok=True)
         self.logs = [folder / f'rank_{rank}.txt' for rank in range(world_size)]
         self.processes = [
-            context.Process(target=_enter, args=(rank, world_size, port, log, function, args))
+            context.Process(target=_enter, args=(rank, world_size, port, log, gpus, function, args))
             for rank, log in enumerate(self.logs)
         ]
         for process in self.processes:
@@ -87,7 +92,7 @@ class Processes:
         return '\n'.join(f'--- rank {rank}\n{outputs[rank][-3000:]}' for rank in ranks)
 
 
-def run_processes(world_size, function, *args, folder, timeout=240):
+def run_processes(world_size, function, *args, folder, timeout=240, gpus=False):
     """Calls ``function(*args)`` in each of the processes.
 
     Returns:
@@ -96,7 +101,7 @@ def run_processes(world_size, function, *args, folder, timeout=240):
     Raises:
         AssertionError: one of them failed or took too long; with what it printed.
     """
-    processes = Processes(world_size, function, *args, folder=folder)
+    processes = Processes(world_size, function, *args, folder=folder, gpus=gpus)
     codes = processes.wait(timeout)
     failed = [rank for rank, code in enumerate(codes) if code]
     assert not failed, f'ranks {failed} of {world_size} failed\n{processes.texts(failed)}'

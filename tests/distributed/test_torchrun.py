@@ -34,7 +34,8 @@ def start(tool, *arguments, options=(), output, **environment):
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=output.parent,
-            env=dict(os.environ, PYTHONPATH=str(ROOT), **environment),
+            # More processes than a machine may have GPUs: over gloo.
+            env=dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='', **environment),
         )
 
 

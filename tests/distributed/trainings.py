@@ -29,12 +29,12 @@ def train(cfg, folder, distributed=True):
     build_runner(cfg, folder).train()
 
 
-def trained(world_size, cfg, folder):
+def trained(world_size, cfg, folder, gpus=False):
     """The whole checkpoint that ``world_size`` processes leave; 0 means no launcher."""
     if world_size:
-        run_processes(world_size, train, cfg, folder, folder=folder / 'logs')
+        run_processes(world_size, train, cfg, folder, folder=folder / 'logs', gpus=gpus)
     else:
-        run_processes(1, train, cfg, folder, False, folder=folder / 'logs')
+        run_processes(1, train, cfg, folder, False, folder=folder / 'logs', gpus=gpus)
     return read_checkpoint(latest_checkpoint(folder))
 
 

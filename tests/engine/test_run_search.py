@@ -15,13 +15,23 @@ from helpers import (
 )
 
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.search import check_search, parse_budget, run_search, smallest_total
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.search import (
+    Outcome,
+    check_search,
+    choose_again,
+    parse_budget,
+    run_search,
+    smallest_total,
+)
 from mdl_nas_mm.search import run as run_module
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.spec.latency_parts import Timing
+from mdl_nas_mm.spec.latency_table import LatencyTable
+from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 
 EVOLUTION = dict(population=4, generations=2, parents=2, crossovers=1, mutations=2)
-FILES = ('history.jsonl', 'joint_spec.json')
+FILES = ('history.jsonl', 'joint_spec.json', 'front.json')
 
 
 class Stop(Exception):
@@ -267,3 +277,193 @@ def test_search_tool(data, cfg, supernet, whole, tmp_path, monkeypatch, capsys):
     assert f'{whole[1].total:,} parameters' in capsys.readouterr().out
     found = (tmp_path / 'out' / 'joint_spec.json').read_bytes()
     assert found == (whole[0] / 'joint_spec.json').read_bytes()
+
+
+def test_front_holds_the_best_of_every_budget(whole):
+    folder, result = whole
+    front = read_json(folder / 'front.json')
+    totals, scores = ([point[key] for point in front] for key in ('total', 's_score'))
+    assert totals == sorted(set(totals)) and scores == sorted(set(scores))
+    fitting = [point for point in front if point['total'] <= result.total]
+    assert fitting[-1]['s_score'] == result.score
+
+
+def test_report_counts_what_was_chosen(cfg, supernet, whole):
+    folder, result = whole
+    report = read_json(folder / 'report.json')
+    model = load_supernet(cfg, supernet)
+    counts = model.backbone.ledger(model.head_sizes()).count(result.best)
+    assert report['counts']['shared'] == counts.shared
+    assert report['counts']['total'] == counts.total == report['chosen']['total']
+    for task in TASKS:
+        assert sum(layer['specific'] for layer in report['layers'][task]) == counts.specific[task]
+    assert report['evaluations'] == result.log[-1]['evaluations']
+    assert report['random'] is None and report['failed'] == []
+
+
+def test_another_budget_costs_no_evaluation(whole, tmp_path, monkeypatch):
+    """Each point of the front is found again from the history alone; below it nothing is."""
+    folder, _ = whole
+    evaluations = counted(monkeypatch)
+    front = read_json(folder / 'front.json')
+    for point in front:
+        for slack in (0, 1):
+            chosen = choose_again(folder / 'history.jsonl', point['total'] + slack, tmp_path)
+            assert (chosen.score, chosen.total) == (point['s_score'], point['total'])
+            assert read_json(tmp_path / 'joint_spec.json')['joint_spec'] == point['joint_spec']
+    least = front[0]['total']
+    with pytest.raises(ValueError, match=f'at most {least - 1:,} parameters; .* has {least:,}'):
+        choose_again(folder / 'history.jsonl', least - 1, tmp_path)
+    with pytest.raises(FileNotFoundError, match='none.jsonl is not there'):
+        choose_again(tmp_path / 'none.jsonl', least, tmp_path)
+    assert not evaluations
+
+
+def test_another_budget_from_the_shell(whole, tmp_path, monkeypatch, capsys):
+    folder, result = whole
+    arguments = ['--from', folder / 'history.jsonl', '--budget', result.total]
+    call_tool(monkeypatch, 'search', *arguments, '--work-dir', tmp_path)
+    assert f'{result.total:,} parameters' in capsys.readouterr().out
+    assert (tmp_path / 'report.html').is_file()
+    assert refusal_of_tool(monkeypatch, 'search', *arguments[:2], '--budget', 7).startswith(
+        'error: search: no joint spec of what was scored has at most 7 parameters'
+    )
+
+
+def test_a_mask_supernet_keeps_its_scores_for_later(data, tmp_path, quick_mmengine):
+    """The ledger of another budget needs them, the history does not have them."""
+    cfg = joint_config(data, 'Mask', {'train_cfg.max_iters': 1})
+    cfg.val_cfg = None
+    build_runner(cfg, tmp_path / 'supernet').train()
+    cfg.search_cfg = dict(budget='1G', evolution=dict(EVOLUTION, generations=1))
+    supernet = tmp_path / 'supernet' / 'iter_1.pth'
+    result = run_search(resolve_joint_config(cfg), supernet, tmp_path / 'search')
+    chosen = choose_again(tmp_path / 'search' / 'history.jsonl', result.total, tmp_path / 'again')
+    assert (chosen.joint, chosen.total) == (result.best, result.total)
+
+
+def test_random_baseline_has_as_many_evaluations(data, supernet, cfg, tmp_path):
+    budget = cfg.search_cfg.budget
+    other = resolve_joint_config(with_search(data, budget, random_baseline=True))
+    result = run_search(other, supernet, tmp_path)
+    report = read_json(tmp_path / 'report.json')
+    evaluations = result.log[-1]['evaluations']
+    assert evaluations - len(TASKS) < report['random'][-1]['evaluations'] <= evaluations
+    assert report['random'][-1]['total'] <= budget
+
+
+def test_one_failed_evaluation_is_named_and_passed_over(data, cfg, supernet, tmp_path, monkeypatch):
+    evaluate = run_module.SupernetEvaluator._score
+    bad = []
+
+    def sometimes(self, task, spec):
+        if task == 'seg' and not bad:
+            bad.append(spec)
+            return Outcome.of(float('nan'), {})
+        return evaluate(self, task, spec)
+
+    monkeypatch.setattr(run_module.SupernetEvaluator, '_score', sometimes)
+    result = run_search(cfg, supernet, tmp_path)
+    (failed,) = read_json(tmp_path / 'report.json')['failed']
+    assert failed == dict(task='seg', spec=bad[0].to_dict(), reason='its score is nan')
+    assert bad[0] not in result.scored['seg']
+
+
+def test_a_batch_that_is_too_large_for_the_gpu_is_halved(data, cfg, supernet, tmp_path):
+    model = load_supernet(cfg, supernet)
+    evaluator = run_module.SupernetEvaluator(model, cfg)
+    spec, seen = model.backbone.space.smallest(), []
+    expected = evaluator('cls', spec)
+    step = model.tasks['cls'].val_step
+
+    def limited(batch):
+        seen.append(len(batch['inputs']))
+        if seen[-1] > 2:
+            raise torch.cuda.OutOfMemoryError('too much')
+        return step(batch)
+
+    model.tasks['cls'].val_step = limited
+    assert evaluator('cls', spec) == expected
+    assert max(seen) > 2 and seen[-1] <= 2
+    assert evaluator('cls', spec) == expected
+
+
+def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, tmp_path):
+    cfg = with_search(data, '1G', recalibrate_images=4)
+    cfg.tasks.seg.model.decode_head.norm_cfg = dict(type='BN')
+    cfg = resolve_joint_config(cfg)
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(cfg.model)
+    model.init_weights()
+    evaluator = run_module.SupernetEvaluator(model.eval(), cfg)
+    norms = evaluator.norms['seg'].norms
+    assert norms and not evaluator.norms['cls'].norms
+    before = [norm.running_mean.clone() for norm in norms]
+    small, large = model.backbone.space.smallest(), model.backbone.space.largest()
+    means = []
+    for spec in (small, large, small):
+        with evaluator.norms['seg'].applied(spec):
+            means.append(norms[0].running_mean.clone())
+    assert torch.equal(means[0], means[2]) and not torch.equal(means[0], means[1])
+    evaluator('seg', small)
+    for norm, mean in zip(norms, before):
+        assert torch.equal(norm.running_mean, mean)
+        assert norm.momentum == 0.1 and not norm.training
+
+
+@pytest.mark.parametrize('limit', ['flops', 'latency'])
+def test_a_task_keeps_its_own_limit(data, supernet, cfg, tmp_path, limit):
+    model = load_supernet(cfg, supernet)
+    space, size = model.backbone.space, (20, 20)
+    timing = Timing.of(model.backbone.layout, size)
+    values = {part: 1 + 0.01 * i for i, part in enumerate(timing.all_parts(space))}
+    table = LatencyTable(timing, values)
+    table.save(tmp_path / 'table.json')
+    measure = dict(
+        flops=lambda spec: model.backbone.flops('det', spec, size), latency=table.predict
+    )[limit]
+    middle = (measure(space.smallest()) + measure(space.largest())) / 2
+    settings = dict(
+        flops=dict(flops=int(middle), input_size=size),
+        latency=dict(latency=f'{middle}ms', table=str(tmp_path / 'table.json')),
+    )[limit]
+    other = with_search(data, '1G', constraints=dict(det=settings))
+    result = run_search(resolve_joint_config(other), supernet, tmp_path / 'search')
+    assert max(map(measure, result.scored['det'])) <= middle
+    assert max(map(measure, result.scored['cls'])) > middle
+    assert len(read_json(tmp_path / 'search' / 'report.json')['constraints']) == 1
+
+
+@pytest.mark.parametrize(
+    ('constraints', 'message'),
+    [
+        (dict(pose=dict(flops='1G')), 'constraints.pose: no such task'),
+        (dict(det=dict(memory='1G')), "constraints.det: unknown key 'memory'"),
+        (dict(det=dict(flops='much')), "constraints.det.flops 'much': expected multiply-adds"),
+        (dict(det=dict(latency='4ms')), 'constraints.det: latency and its table belong together'),
+        (dict(det=dict(flops=5)), r'limit det: at most 5 multiply-adds at \d+ x \d+ is below'),
+    ],
+    ids=str,
+)
+def test_limits_that_are_refused(data, supernet, tmp_path, constraints, message):
+    cfg = resolve_joint_config(with_search(data, '1G', constraints=constraints))
+    for refusing in (lambda: run_search(cfg, supernet, tmp_path), lambda: check_search(cfg)):
+        with pytest.raises(ValueError, match=message):
+            refusing()
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_config_trains_and_searches(data, tmp_path):
+    cfg = joint_config(data, changes={'train_cfg.max_iters': 1})
+    cfg.val_cfg = None
+    cfg.custom_hooks = [dict(type='SearchHook')]
+    cfg.search_cfg = dict(budget=5, evolution=dict(EVOLUTION, generations=1))
+    with pytest.raises(ValueError, match='below the smallest possible total'):
+        build_runner(cfg, tmp_path).train()
+    assert not (tmp_path / 'iter_1.pth').exists()
+    cfg.search_cfg.budget = '1G'
+    build_runner(cfg, tmp_path).train()
+    found = read_json(tmp_path / 'search' / 'joint_spec.json')
+    again = run_search(resolve_joint_config(cfg), tmp_path / 'iter_1.pth', tmp_path / 'again')
+    assert JointSpec.from_dict(found['joint_spec']) == again.best
+    assert found['scores'] == again.scores

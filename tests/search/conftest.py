@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mdl_nas_mm.search import evolution
 from mdl_nas_mm.spec import Ledger, SearchSpace, Sharing, ViTLayout, ViTShape
 
 SHAPE = ViTShape(img_size=(8, 8), patch_size=4, head_dim=2, max_relative_position=1)
@@ -36,3 +37,22 @@ def space() -> SearchSpace:
             share_ratio=(0, 0.5, 1),
         )
     )
+
+
+def each(score):
+    """An evaluator of lists of pairs from one of single (task, architecture) pairs."""
+    return lambda pairs: [score(*pair) for pair in pairs]
+
+
+@pytest.fixture
+def proposed(monkeypatch):
+    """Every joint spec that the searches of a test propose, in order."""
+    joints, generation = [], evolution.Proposer.generation
+
+    def noting(self, parents):
+        new = generation(self, parents)
+        joints.extend(new)
+        return new
+
+    monkeypatch.setattr(evolution.Proposer, 'generation', noting)
+    return joints

@@ -3,8 +3,9 @@
 import random
 
 import pytest
+from search.conftest import each
 
-from mdl_nas_mm.search import EvolutionSettings, evolution, search, smallest_total
+from mdl_nas_mm.search import EvolutionSettings, search, smallest_total
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 
 TASKS = ('cls', 'det', 'seg')
@@ -27,21 +28,19 @@ def alike() -> SearchSpace:
     )
 
 
-def candidates(monkeypatch, *args, **settings):
-    """The result of a search, and every joint spec that was tried."""
-    make, joints = evolution._candidate, []
-    monkeypatch.setattr(evolution, '_candidate', lambda j, *a: joints.append(j) or make(j, *a))
-    return search(*args, EvolutionSettings(**SMALL, **settings), random.Random(0)), joints
+def run(*args, **settings):
+    return search(*args, EvolutionSettings(**SMALL, **settings), random.Random(0))
 
 
 @pytest.mark.parametrize('sharing', SHARINGS)
 @pytest.mark.parametrize('slack', [0, 20, 10**6])
-def test_one_architecture_for_all_tasks(space, make_ledger, monkeypatch, slack, sharing):
+def test_one_architecture_for_all_tasks(space, make_ledger, proposed, slack, sharing):
     """Drawn, crossed, mutated and repaired ones alike; a small slack makes repairs necessary."""
     ledger = make_ledger(space, sharing)
     budget = smallest_total(space, ledger, TASKS)[1] + slack
-    args = (space, TASKS, ledger, lambda _, spec: ledger.params(spec) / 10, budget)
-    result, joints = candidates(monkeypatch, *args, same_for_all_tasks=True)
+    args = (space, TASKS, ledger, each(lambda _, spec: ledger.params(spec) / 10), budget)
+    result = run(*args, same_for_all_tasks=True)
+    joints = list(proposed)
     assert result.best in joints and len(joints) == len(set(joints))
     for joint in joints:
         space.check_joint(joint, TASKS)
@@ -49,8 +48,8 @@ def test_one_architecture_for_all_tasks(space, make_ledger, monkeypatch, slack, 
         assert ledger.count(joint).total <= budget
     if slack == 10**6:
         assert len(joints) == 12 * 5
-        _, joints = candidates(monkeypatch, *args)
-        assert any(len(set(joint.values())) > 1 for joint in joints)
+        run(*args)
+        assert any(len(set(joint.values())) > 1 for joint in proposed[len(joints) :])
 
 
 def test_one_architecture_weighs_all_tasks(space, make_ledger):
@@ -63,7 +62,7 @@ def test_one_architecture_weighs_all_tasks(space, make_ledger):
 
     for same, expected in ((True, (6, {0.5})), (False, (8, {0, 1}))):
         settings = EvolutionSettings(**SMALL, same_for_all_tasks=same)
-        args = (evaluate, 10**9, settings, random.Random(0))
+        args = (each(evaluate), 10**9, settings, random.Random(0))
         result = search(space, ('cls', 'det'), ledger, *args)
         ratios = {spec.stages[0].blocks[0].attn_share_ratio for spec in result.best.values()}
         assert (result.score, ratios) == expected
@@ -71,15 +70,15 @@ def test_one_architecture_weighs_all_tasks(space, make_ledger):
 
 @pytest.mark.parametrize('sharing', SHARINGS)
 @pytest.mark.parametrize('slack', [0, 5, 50, 10**6])
-def test_blocks_of_a_stage_stay_alike(alike, make_ledger, monkeypatch, slack, sharing):
+def test_blocks_of_a_stage_stay_alike(alike, make_ledger, proposed, slack, sharing):
     """The space refuses what is not, so repairs pull all blocks of a stage at once."""
     ledger = make_ledger(alike, sharing)
     smallest, least = smallest_total(alike, ledger, TASKS)
     alike.check_joint(smallest, TASKS)
-    args = (alike, TASKS, ledger, lambda _, spec: ledger.params(spec) / 10, least + slack)
-    _, joints = candidates(monkeypatch, *args)
-    assert joints
-    for joint in joints:
+    args = (alike, TASKS, ledger, each(lambda _, spec: ledger.params(spec) / 10), least + slack)
+    run(*args)
+    assert proposed
+    for joint in proposed:
         alike.check_joint(joint, TASKS)
         assert ledger.count(joint).total <= least + slack
 
@@ -96,6 +95,6 @@ def test_alike_blocks_find_the_optimum_that_just_fits(alike, make_ledger):
         return sum(same)
 
     settings = EvolutionSettings(population=30, generations=20, crossovers=10, mutations=10)
-    result = search(alike, TASKS, ledger, evaluate, budget, settings, random.Random(0))
+    result = search(alike, TASKS, ledger, each(evaluate), budget, settings, random.Random(0))
     assert result.best == JointSpec(dict.fromkeys(TASKS, target))
     assert result.total == budget

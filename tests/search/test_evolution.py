@@ -4,8 +4,9 @@ import random
 from itertools import product
 
 import pytest
+from search.conftest import each
 
-from mdl_nas_mm.search import EvolutionSettings, evolution, search, smallest_total
+from mdl_nas_mm.search import EvolutionSettings, search, smallest_total
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 
 TASKS = ('cls', 'det')
@@ -29,9 +30,9 @@ class Scorer:
     def __init__(self, targets: JointSpec) -> None:
         self.targets, self.calls = targets, []
 
-    def __call__(self, task, spec):
-        self.calls.append((task, spec))
-        return likeness(spec, self.targets[task])
+    def __call__(self, pairs):
+        self.calls += pairs
+        return [likeness(spec, self.targets[task]) for task, spec in pairs]
 
 
 @pytest.mark.parametrize('seed', [0, 1, 2])
@@ -80,7 +81,7 @@ def test_equals_trying_everything(make_ledger, sharing):
             space,
             TASKS,
             ledger,
-            lambda task, spec: values[task, spec],
+            each(lambda task, spec: values[task, spec]),
             budget,
             settings,
             random.Random(1),
@@ -94,17 +95,16 @@ def test_equals_trying_everything(make_ledger, sharing):
 @pytest.mark.parametrize('with_heads', [True, False])
 @pytest.mark.parametrize('slack', [0, 1, 20, 100])
 def test_every_candidate_is_new_in_the_space_and_fits(
-    space, make_ledger, monkeypatch, slack, with_heads
+    space, make_ledger, proposed, slack, with_heads
 ):
     ledger = make_ledger(space, 'Sequential', heads=dict(cls=1000, det=500))
     _, least = smallest_total(space, ledger, TASKS, with_heads)
-    make, joints, log = evolution._candidate, [], []
-    monkeypatch.setattr(evolution, '_candidate', lambda j, *a: joints.append(j) or make(j, *a))
+    log = []
     result = search(
         space,
         TASKS,
         ledger,
-        lambda _, spec: ledger.params(spec) / 10,
+        each(lambda _, spec: ledger.params(spec) / 10),
         least + slack,
         SMALL,
         random.Random(0),
@@ -112,10 +112,10 @@ def test_every_candidate_is_new_in_the_space_and_fits(
         on_generation=log.append,
     )
     name = 'total' if with_heads else 'backbone_total'
-    for joint in joints:
+    for joint in proposed:
         space.check_joint(joint, TASKS)
         assert getattr(ledger.count(joint), name) <= least + slack
-    assert len(joints) == len(set(joints)) == sum(entry['candidates'] for entry in log)
+    assert len(proposed) == len(set(proposed)) == sum(entry['candidates'] for entry in log)
     assert getattr(ledger.count(result.best), name) == result.total
     assert log == result.log
 
@@ -160,7 +160,8 @@ def test_same_run_whatever_the_hashes(space, make_ledger, monkeypatch):
         scorer = Scorer(JointSpec({task: space.sample(random.Random(9)) for task in TASKS}))
         ledger = make_ledger(space, 'Sequential')
         result = search(space, TASKS, ledger, scorer, 10**9, SMALL, random.Random(0))
-        return result, scorer.calls
+        # No dicts, which look for what was put in with other hashes.
+        return list(result.best.items()), result.log, result.total, scorer.calls
 
     expected = run()
     for kind in (JointSpec, SubnetSpec):
@@ -183,7 +184,7 @@ def test_ends_early_where_nothing_new_fits(space, make_ledger):
 def test_space_of_one_architecture(make_ledger, space):
     only = SearchSpace.fixed(space.largest())
     ledger = make_ledger(only, 'Sequential')
-    result = search(only, TASKS, ledger, lambda *_: 1.0, 10**9, SMALL, random.Random(0))
+    result = search(only, TASKS, ledger, each(lambda *_: 1.0), 10**9, SMALL, random.Random(0))
     assert result.best == JointSpec(dict.fromkeys(TASKS, space.largest()))
     assert [entry['candidates'] for entry in result.log] == [1]
 
@@ -196,7 +197,14 @@ def test_weights_decide_between_tasks(make_ledger):
     budget = ledger.count(one).total
     for weights, winner in ((dict(cls=2), 'cls'), (dict(det=1.5), 'det')):
         result = search(
-            space, TASKS, ledger, lambda _, s: s.depth, budget, SMALL, random.Random(0), weights
+            space,
+            TASKS,
+            ledger,
+            each(lambda _, s: s.depth),
+            budget,
+            SMALL,
+            random.Random(0),
+            weights,
         )
         assert result.scores[winner] == 4
         assert result.score == sum(weights.get(t, 1) * result.scores[t] for t in TASKS)
@@ -210,7 +218,7 @@ def test_of_equal_scores_the_smallest_wins(space, make_ledger):
         totals.append(ledger.count(JointSpec(dict(cls=spec))).total)
         return 1.0
 
-    result = search(space, ('cls',), ledger, evaluate, 10**9, SMALL, random.Random(0))
+    result = search(space, ('cls',), ledger, each(evaluate), 10**9, SMALL, random.Random(0))
     assert result.total == min(totals)
 
 
@@ -224,7 +232,7 @@ def test_budget_below_the_smallest_total_is_refused(space, make_ledger):
     with pytest.raises(ValueError, match=f'below the smallest possible total, {least:,}') as caught:
         search(space, TASKS, ledger, refuse, least - 1, SMALL, random.Random(0))
     assert '\n' not in str(caught.value)
-    search(space, TASKS, ledger, lambda *_: 0.0, least, SMALL, random.Random(0))
+    search(space, TASKS, ledger, each(lambda *_: 0.0), least, SMALL, random.Random(0))
 
 
 @pytest.mark.parametrize(
@@ -248,14 +256,85 @@ def test_space_beyond_the_ledgers_is_refused(space, make_ledger):
         other = SearchSpace.from_config(config)
         search(other, TASKS, ledger, refuse, 10**9, SMALL, random.Random(0))
     part = SearchSpace.from_config(dict(config, num_heads=(1, 3)))
-    result = search(part, TASKS, ledger, lambda *_: 0.0, 10**9, SMALL, random.Random(0))
+    result = search(part, TASKS, ledger, each(lambda *_: 0.0), 10**9, SMALL, random.Random(0))
     part.check_joint(result.best, TASKS)
 
 
-def test_score_that_is_no_number_is_refused(space, make_ledger):
+def test_failed_evaluations_are_passed_over(space, make_ledger):
+    """Every second architecture of one task fails; what is found is the best of the others."""
+    ledger, asked = make_ledger(space, 'Sequential'), []
+
+    def evaluate(task, spec):
+        asked.append((task, spec))
+        if task == 'det' and spec.depth == 2:
+            return None
+        return ledger.params(spec) / 10
+
+    result = search(space, TASKS, ledger, each(evaluate), 10**9, SMALL, random.Random(0))
+    assert len(asked) == len(set(asked)) == result.log[-1]['evaluations']
+    assert {spec.depth for task, spec in asked if task == 'det'} == {1, 2}
+    assert all(spec.depth == 1 for spec in result.scored['det'])
+    assert {spec.depth for spec in result.scored['cls']} == {1, 2}
+    for task in TASKS:
+        assert result.scores[task] == max(result.scored[task].values())
+
+
+def test_a_search_in_which_all_fails_stops_after_a_generation(space, make_ledger):
+    ledger, asked = make_ledger(space, 'Sequential'), []
+    with pytest.raises(ValueError, match='every candidate so far has failed'):
+        search(
+            space,
+            TASKS,
+            ledger,
+            lambda pairs: asked.extend(pairs) or [None] * len(pairs),
+            10**9,
+            SMALL,
+            random.Random(0),
+        )
+    assert len(asked) <= SMALL.population * len(TASKS)
+
+
+def test_tasks_keep_limits_of_their_own(space, make_ledger, proposed):
+    """With a budget that makes repairs necessary as well."""
     ledger = make_ledger(space, 'Sequential')
-    with pytest.raises(ValueError, match="task 'cls' has score nan for"):
-        search(space, TASKS, ledger, lambda *_: float('nan'), 10**9, SMALL, random.Random(0))
+    budget = smallest_total(space, ledger, TASKS)[1] + 100
+    values = each(lambda _, spec: ledger.params(spec) / 10)
+    for slack in (100, 10**9):
+        search(
+            space,
+            TASKS,
+            ledger,
+            values,
+            budget + slack,
+            SMALL,
+            random.Random(0),
+            allow=lambda task, spec: task != 'det' or spec.depth == 1,
+        )
+    assert {joint['det'].depth for joint in proposed} == {1}
+    assert {joint['cls'].depth for joint in proposed} == {1, 2}
+
+
+@pytest.mark.parametrize('most', [1, 2, 7, 30])
+def test_random_search_ends_after_so_many_evaluations(space, make_ledger, most):
+    ledger, asked = make_ledger(space, 'Sequential'), []
+    args = (lambda pairs: asked.extend(pairs) or [1.0] * len(pairs), 10**9, SMALL.at_random(most))
+    if most == 1:
+        with pytest.raises(ValueError, match='max_evaluations of 1 are too few for one joint spec'):
+            search(space, TASKS, ledger, *args, random.Random(0))
+        return
+    result = search(space, TASKS, ledger, *args, random.Random(0))
+    assert most - 1 <= len(asked) == result.log[-1]['evaluations'] <= most
+
+
+def test_the_best_is_found_among_what_was_never_proposed_together(space, make_ledger, proposed):
+    """One generation of few candidates: the best of each task stand in different ones."""
+    ledger, settings = make_ledger(space, 'Sequential'), EvolutionSettings(6, 1, 1, 0, 0)
+    values = random.Random(1)
+    result = search(
+        space, TASKS, ledger, each(lambda *_: values.random()), 10**9, settings, random.Random(2)
+    )
+    assert result.best not in proposed
+    assert result.scores == {task: max(result.scored[task].values()) for task in TASKS}
 
 
 @pytest.mark.parametrize(
@@ -268,6 +347,7 @@ def test_score_that_is_no_number_is_refused(space, make_ledger):
         (dict(mutations=-2), 'mutations is -2'),
         (dict(block_prob=1.1), 'block_prob is 1.1, expected 0 to 1'),
         (dict(stage_prob=-0.1), 'stage_prob is -0.1'),
+        (dict(max_evaluations=0), 'max_evaluations is 0, expected at least 1'),
         (dict(crossovers=30), '30 crossovers and 25 mutations are more than the population of 50'),
     ],
 )

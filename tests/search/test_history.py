@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from mdl_nas_mm.search import EvolutionSettings, History, search, smallest_total
+from mdl_nas_mm.search import EvolutionSettings, History, Outcome, search, smallest_total
 from mdl_nas_mm.spec import SubnetSpec
 
 TASKS = ('cls', 'det')
@@ -26,13 +26,17 @@ class Evaluator:
     def __init__(self, stop=None):
         self.stop, self.calls = stop, []
 
-    def __call__(self, task, spec):
-        if len(self.calls) == self.stop:
-            raise Stop
-        self.calls.append((task, spec))
-        # Scores as evaluators report them: 32-bit, with a long decimal form.
-        score = np.float32(random.Random(f'{task} {spec}').random() * 100)
-        return score, dict(accuracy=score, count=np.int64(7))
+    def __call__(self, pairs):
+        for task, spec in pairs:
+            if len(self.calls) == self.stop:
+                raise Stop
+            self.calls.append((task, spec))
+            # Scores as evaluators report them: 32-bit, with a long decimal form.
+            score = np.float32(random.Random(f'{task} {spec}').random() * 100)
+            if score < 10:
+                yield Outcome(None, {}, 'it is too bad')
+            else:
+                yield Outcome.of(score, dict(accuracy=score, count=np.int64(7)))
 
 
 def run(path, space, ledger, evaluator):
@@ -50,7 +54,7 @@ def test_resumed_search_ends_like_the_uninterrupted(tmp_path, space, make_ledger
     expected, history = run(tmp_path / 'whole.jsonl', space, ledger, whole)
     content = (tmp_path / 'whole.jsonl').read_bytes()
     assert len(whole.calls) == len(set(whole.calls)) == len(history) > 15
-    assert history.hits == 0
+    assert 0 < len(history.failed()) < len(history) / 4
     for stop in range(len(whole.calls)):
         path = tmp_path / f'{stop}.jsonl'
         with pytest.raises(Stop):
@@ -63,7 +67,7 @@ def test_resumed_search_ends_like_the_uninterrupted(tmp_path, space, make_ledger
         assert result == expected
         assert path.read_bytes() == content
         assert rest.calls == whole.calls[stop - bool(cut) :]
-        assert resumed.hits == stop - bool(cut)
+        assert resumed.failed() == history.failed()
 
 
 def test_finished_search_costs_nothing_again(tmp_path, space, make_ledger):
@@ -71,7 +75,7 @@ def test_finished_search_costs_nothing_again(tmp_path, space, make_ledger):
     expected, _ = run(tmp_path / 'h.jsonl', space, ledger, Evaluator())
     result, history = run(tmp_path / 'h.jsonl', space, ledger, Evaluator(stop=0))
     assert result == expected
-    assert history.hits == len(history)
+    assert len(history) == result.log[-1]['evaluations']
 
 
 def some_specs(count):
@@ -84,7 +88,7 @@ def some_specs(count):
 def written(path, count=3):
     history = History(path, FINGERPRINT)
     for i, spec in enumerate(some_specs(count)):
-        history.add('cls', spec, i / 3, dict(top1=i))
+        history.add('cls', spec, Outcome.of(i / 3, dict(top1=i)))
     return history
 
 
@@ -107,10 +111,9 @@ def test_round_trip(tmp_path):
     assert second.evaluations == first.evaluations
     assert list(second.evaluations) == list(first.evaluations)
     spec = some_specs(2)[1]
-    assert second.get('cls', spec).score == 1 / 3
-    assert second.get('cls', spec).metrics == dict(top1=1)
-    assert second.get('det', spec) is None
-    assert second.hits == 2
+    assert second.evaluations['cls', spec] == Outcome(1 / 3, dict(top1=1.0))
+    assert ('det', spec) not in second.evaluations
+    assert History.read(second.path).evaluations == first.evaluations
     lines = [json.loads(line) for line in (tmp_path / 'new' / 'h.jsonl').read_text().splitlines()]
     assert lines[2] == dict(task='cls', spec=spec.to_dict(), score=1 / 3, metrics=dict(top1=1.0))
 
@@ -118,7 +121,7 @@ def test_round_trip(tmp_path):
 def test_metrics_that_are_no_numbers_are_left_out(tmp_path):
     history = History(tmp_path / 'h.jsonl', FINGERPRINT)
     metrics = dict(mIoU=np.float32(0.5), absent=float('nan'), classes=[1, 2], text='0.1 0.2')
-    history.add('seg', some_specs(1)[0], 50, metrics)
+    history.add('seg', some_specs(1)[0], Outcome.of(50, metrics))
     (again,) = History(tmp_path / 'h.jsonl', FINGERPRINT).evaluations.values()
     assert set(again.metrics) == {'mIoU', 'absent'}
     assert again.metrics['mIoU'] == 0.5
@@ -143,7 +146,7 @@ def test_adding_goes_on_after_a_cut(tmp_path):
     data = path.read_bytes()
     os.truncate(path, len(data) - 5)
     history = History(path, FINGERPRINT)
-    history.add('cls', some_specs(3)[2], 2 / 3, dict(top1=2))
+    history.add('cls', some_specs(3)[2], Outcome.of(2 / 3, dict(top1=2)))
     assert path.read_bytes() == data
 
 
@@ -193,15 +196,24 @@ def test_history_of_another_search_is_refused(tmp_path, changes, message):
     assert path.read_bytes() == data
 
 
-def test_bad_evaluations_are_refused(tmp_path):
+def test_a_score_is_written_once(tmp_path):
     path = tmp_path / 'h.jsonl'
     history = written(path)
     data = path.read_bytes()
-    spec, *_, new = some_specs(4)
     with pytest.raises(ValueError, match="task 'cls' has a score for .* already"):
-        history.add('cls', spec, 1.0)
-    for score in (float('nan'), np.float32('inf')):
-        with pytest.raises(ValueError, match="task 'cls' has score (nan|inf) for"):
-            history.add('cls', new, score)
+        history.add('cls', some_specs(1)[0], Outcome.of(1.0, {}))
     assert path.read_bytes() == data
-    assert history.get('cls', new) is None
+
+
+@pytest.mark.parametrize('score', [float('nan'), np.float32('inf')])
+def test_a_score_that_is_no_number_is_a_failure(tmp_path, score):
+    history = written(tmp_path / 'h.jsonl')
+    new = some_specs(4)[-1]
+    history.add('cls', new, Outcome.of(score, dict(top1=score)))
+    assert History.read(history.path).failed() == [('cls', new, f'its score is {float(score)}')]
+
+
+def test_a_history_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match='h.jsonl is not there'):
+        History.read(tmp_path / 'h.jsonl')
+    assert not list(tmp_path.iterdir())

@@ -256,3 +256,18 @@ def test_names_that_cannot_be_a_module_are_refused(data, name):
     cfg.tasks = {name: cfg.tasks.cls}
     with pytest.raises(ValueError, match=f'task {name!r}'):
         resolve_joint_config(cfg)
+
+
+def test_a_joint_config_without_an_optimizer_asks_for_one_recipe(upstream, monkeypatch):
+    """mmdet's and mmpretrain's Swin are trained with different learning rates."""
+    monkeypatch.setattr(config_module, 'check_data', lambda *_: None)
+    upstream.train_cfg = dict(type='MultiTaskTrainLoop', max_iters=1)
+    with pytest.raises(ValueError, match="tasks 'cls' and 'det' have different recipes, .*lr is"):
+        resolve_joint_config(upstream)
+    upstream.tasks = dict(a=upstream.tasks.det, b=upstream.tasks.det)
+    taken = resolve_joint_config(upstream).optim_wrapper
+    assert taken == Config.fromfile(
+        config_module.upstream_config_path(upstream.tasks.a.config)
+    ).get('optim_wrapper')
+    upstream.optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+    assert resolve_joint_config(upstream).optim_wrapper == upstream.optim_wrapper

@@ -1,0 +1,248 @@
+"""Measures the latency of a backbone's parts on this machine, and how well their sum predicts."""
+
+from __future__ import annotations
+
+import platform
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.elastic.swin import ElasticSwinBlock
+from mdl_nas_mm.elastic.vit import ElasticBlock
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.spec.latency_parts import Part, Timing, covering_specs
+from mdl_nas_mm.spec.latency_table import LatencyTable
+from mdl_nas_mm.tasks import drawn_space, task_scope, validation_size
+
+Track = Callable[[Sequence], Iterable]
+
+
+class LatencyMeter:
+    """Runs a task's architectures as they are deployed, each a plain model of its own.
+
+    Parts are timed inside of whole forward passes, so that caches are as they will be.
+
+    Args:
+        cfg: a resolved joint config; neither its weights nor its data are needed.
+        input_size: (height, width); by default what the task's validation pipeline gives.
+        threads: of the CPU.
+        runs: timed forward passes of an architecture.
+        warmup: passes before these.
+
+    Raises:
+        ValueError: there is no such task or device, or a number is not positive.
+    """
+
+    def __init__(
+        self,
+        cfg: Config,
+        task: str,
+        input_size: tuple[int, int] | None = None,
+        batch_size: int = 1,
+        device: str = 'cpu',
+        threads: int = 1,
+        runs: int = 10,
+        warmup: int = 2,
+    ) -> None:
+        if task not in cfg.tasks:
+            raise ValueError(f'latency: unknown task {task!r}, expected {sorted(cfg.tasks)}')
+        least = dict(batch_size=(batch_size, 1), threads=(threads, 1), runs=(runs, 1))
+        for key, (value, smallest) in (least | dict(warmup=(warmup, 0))).items():
+            if value < smallest:
+                raise ValueError(f'latency: {key} is {value}, expected at least {smallest}')
+        self.device = _device(device)
+        self.config, self.task, self.runs, self.warmup = cfg.model.backbone, task, runs, warmup
+        self.supernet = _build(dict(self.config), 'meta')
+        self.space = drawn_space(cfg, self.supernet.space)
+        size = input_size or validation_size(cfg.val_dataloader[task], task)
+        window = of_task(getattr(self.supernet, 'window_size', 0), task, 'window_size')
+        self.timing = Timing.of(
+            self.supernet.layout, size, window, batch_size, self.device.type, threads
+        )
+
+    def measure(self, seed: int = 0, track: Track = iter) -> LatencyTable:
+        """The table of all parts of the config's space.
+
+        Args:
+            track: wraps the architectures that are run, to show progress.
+        """
+        seen: dict[Part, list[float]] = {}
+        specs = list(covering_specs(self.timing, self.space, random.Random(seed)))
+        for spec in track(specs):
+            for part, milliseconds in self._parts(spec):
+                seen.setdefault(part, []).append(milliseconds)
+        medians = {part: float(np.median(seen[part])) for part in seen}
+        about = dict(
+            hardware=_hardware(self.device),
+            python=platform.python_version(),
+            torch=torch.__version__,
+            task=self.task,
+            space=self.space.to_config(),
+            runs=self.runs,
+            warmup=self.warmup,
+        )
+        return LatencyTable(self.timing, medians, about)
+
+    def compare(
+        self, table: LatencyTable, count: int, seed: int = 1, track: Track = iter
+    ) -> dict[str, Any]:
+        """Predicted against measured latency of random architectures.
+
+        Returns:
+            ``predicted`` and ``measured`` milliseconds of each; ``median_error`` and
+            ``worst_error``, in percent of the measured ones; ``pearson`` and ``spearman``
+            correlation, None for fewer than two different architectures.
+        """
+        rng = random.Random(seed)
+        specs = [self.space.sample(rng) for _ in range(count)]
+        measured = np.array([self._whole(spec) for spec in track(specs)])
+        predicted = np.array([table.predict(spec) for spec in specs])
+        errors = 100 * np.abs(predicted - measured) / measured
+        return dict(
+            predicted=predicted.tolist(),
+            measured=measured.tolist(),
+            median_error=float(np.median(errors)),
+            worst_error=float(errors.max()),
+            pearson=_correlation(predicted, measured),
+            spearman=_correlation(_ranks(predicted), _ranks(measured)),
+        )
+
+    def _whole(self, spec: SubnetSpec) -> float:
+        """Median milliseconds of an architecture's forward pass."""
+        times = []
+        with self._prepared(spec) as (model, images):
+            for _ in range(self.runs):
+                clock = _Clock(self.device)
+                clock.mark()
+                model(images)
+                clock.mark()
+                times += clock.gaps()
+        return float(np.median(times))
+
+    def _parts(self, spec: SubnetSpec) -> Iterator[tuple[Part, float]]:
+        """Milliseconds of each part of an architecture in each of the runs."""
+        with self._prepared(spec) as (model, images):
+            clock = _Clock(self.device)
+            for block in model.modules():
+                if isinstance(block, (ElasticBlock, ElasticSwinBlock)):
+                    block.register_forward_pre_hook(lambda *_: clock.mark())
+                    block.register_forward_hook(lambda *_: clock.mark())
+            for _ in range(self.runs):
+                clock.marks.clear()
+                clock.mark()
+                model(images)
+                clock.mark()
+                yield from _assigned(self.timing.parts(spec), clock.gaps())
+
+    @contextmanager
+    def _prepared(self, spec: SubnetSpec) -> Iterator[tuple[nn.Module, Tensor]]:
+        """A warmed-up plain model and its input, in the wanted number of threads."""
+        config = dict(
+            self.config,
+            **self.supernet.settings_of(self.task, spec),
+            head_dim=self.supernet.shape.head_dim,
+            space=SearchSpace.fixed(spec).to_config(),
+            sharing=None,
+            tasks=(),
+            task=None,
+            arch=None,
+            init_cfg=None,
+        )
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.timing.threads)
+        try:
+            with torch.inference_mode():
+                model = _build(config, self.device).eval()
+                shape = (self.timing.batch_size, self.supernet.shape.in_channels)
+                images = torch.rand(*shape, *self.timing.input_size, device=self.device)
+                for _ in range(self.warmup):
+                    model(images)
+                yield model, images
+        finally:
+            torch.set_num_threads(threads)
+
+
+class _Clock:
+    """Marks points in time; on a GPU in its own stream, so that nothing waits for it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.on_gpu = device.type == 'cuda'
+        self.marks: list = []
+
+    def mark(self) -> None:
+        if self.on_gpu:
+            self.marks.append(torch.cuda.Event(enable_timing=True))
+            self.marks[-1].record()
+        else:
+            self.marks.append(time.perf_counter())
+
+    def gaps(self) -> list[float]:
+        """Milliseconds from each mark to the next."""
+        pairs = list(zip(self.marks, self.marks[1:]))
+        if self.on_gpu:
+            torch.cuda.synchronize()
+            return [first.elapsed_time(second) for first, second in pairs]
+        return [1000 * (second - first) for first, second in pairs]
+
+
+def _assigned(parts: Sequence[Part], gaps: Sequence[float]) -> list[tuple[Part, float]]:
+    """Each part with its time, from gaps that are in turn before, in, before, in, ... a block.
+
+    What passes outside of blocks counts for the last part that is none.
+    """
+    times, outside = [0.0] * len(parts), 0
+    left = iter(gaps)
+    for i, part in enumerate(parts):
+        if part.kind == 'block':
+            times[outside] += next(left)
+            times[i] = next(left)
+        else:
+            outside = i
+    times[outside] += next(left)
+    return list(zip(parts, times))
+
+
+def _build(config: dict, device: str | torch.device) -> ElasticBackbone:
+    with task_scope('mdl_nas_mm'), torch.device(device):
+        return MODELS.build(config)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'latency: device {name!r} cannot be used ({reason})') from None
+    return device
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type == 'cuda':
+        return torch.cuda.get_device_name(device)
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks, equal values having the mean of theirs."""
+    return np.array([((values < v).sum() + (values <= v).sum() - 1) / 2 for v in values])
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float | None:
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])

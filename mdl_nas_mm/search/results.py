@@ -1,0 +1,139 @@
+"""What a search leaves: its choice, the front of all budgets, and what a report is drawn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import BatchLedger, Ledger, SubnetSpec
+from mdl_nas_mm.spec.layer_counts import layer_counts
+from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.jsonable import from_json
+
+from .history import History
+from .plan import SearchPlan
+from .selection import Selection, pareto_front, select
+
+
+def save_plan(folder: Path, plan: SearchPlan, ledger: Ledger, constraints: list[str]) -> None:
+    """Writes what ``choose_again`` needs beside the history."""
+    _write_json(folder / 'search.json', dict(plan=plan.to_dict(), constraints=constraints))
+    if ledger.scores:
+        with written_whole(folder / 'scores.npz') as temporary, open(temporary, 'wb') as file:
+            np.savez(file, **ledger.scores)
+
+
+def write_results(
+    folder: Path,
+    plan: SearchPlan,
+    ledger: Ledger,
+    scored: Mapping[str, Mapping[SubnetSpec, float]],
+    chosen: Selection,
+    log: list[dict],
+    more: Mapping[str, Any],
+) -> None:
+    """Writes ``joint_spec.json``, ``front.json`` and ``report.json``.
+
+    Args:
+        scored: task -> architecture -> score, which the front is made of.
+        more: what else the report shall have; see ``visualization.search_report``.
+    """
+    batch = BatchLedger(ledger, plan.with_heads)
+    same = plan.evolution.same_for_all_tasks
+    front = pareto_front(scored, batch, plan.weights, same)
+    points = [dict(total=p.total, s_score=p.score, scores=p.scores) for p in front]
+    specs = [dict(point, joint_spec=p.joint.to_dict()) for point, p in zip(points, front)]
+    choice = dict(
+        total=chosen.total,
+        s_score=chosen.score,
+        scores=chosen.scores,
+        joint_spec=chosen.joint.to_dict(),
+    )
+    _write_json(folder / 'front.json', specs)
+    report = dict(
+        tasks=list(plan.metrics),
+        metrics=plan.metrics,
+        weights=plan.weights,
+        budget=plan.budget,
+        with_heads=plan.with_heads,
+        chosen=choice,
+        generations=log,
+        front=points,
+        **layer_counts(ledger, chosen.joint),
+        **more,
+    )
+    _write_json(folder / 'report.json', report)
+    # Last: where it is, the search is complete.
+    _write_json(folder / 'joint_spec.json', dict(budget=plan.budget, **choice, generations=log))
+
+
+def choose_again(history: str | Path, budget: int, folder: str | Path) -> Selection:
+    """The best joint spec of another budget, out of what a search has scored.
+
+    Writes what a search writes into ``folder``. Nothing is evaluated.
+
+    Args:
+        history: the ``history.jsonl`` of a search, with what lies beside it.
+
+    Raises:
+        FileNotFoundError: there is no such search.
+        ValueError: nothing that was scored fits, or a file is damaged.
+    """
+    found, beside = History.read(history), Path(history).parent
+    if not (beside / 'search.json').is_file():
+        raise FileNotFoundError(f'{beside / "search.json"}, written with the history, is not there')
+    settings = json.loads((beside / 'search.json').read_text())
+    plan = SearchPlan.from_dict({**settings['plan'], 'budget': budget})
+    ledger = _ledger(found.fingerprint, beside)
+    scored: dict[str, dict[SubnetSpec, float]] = {task: {} for task in plan.metrics}
+    for (task, spec), outcome in found.evaluations.items():
+        if outcome.score is not None:
+            scored[task][spec] = outcome.score
+    batch, same = BatchLedger(ledger, plan.with_heads), plan.evolution.same_for_all_tasks
+    chosen = select(scored, batch, budget, plan.weights, same)
+    if chosen is None:
+        points = pareto_front(scored, batch, plan.weights, same, max_points=2)
+        least = f'; the smallest has {points[0].total:,}' if points else ''
+        raise ValueError(
+            f'search: no joint spec of what was scored has at most {budget:,} parameters{least}'
+        )
+    earlier = beside / 'report.json'
+    log, more = [], dict(constraints=settings['constraints'], random=None)
+    more.update(evaluations=len(found), saved_by_cache=0, failed=failures(found), seconds=None)
+    if earlier.is_file():
+        before = json.loads(earlier.read_text())
+        log = before['generations']
+        more.update({key: before[key] for key in more})
+    write_results(Path(folder), plan, ledger, scored, chosen, log, more)
+    return chosen
+
+
+def failures(history: History) -> list[dict]:
+    """The evaluations that failed, for the report."""
+    return [
+        dict(task=task, spec=spec.to_dict(), reason=reason)
+        for task, spec, reason in history.failed()
+    ]
+
+
+def _ledger(header: Mapping[str, Any], folder: Path) -> Ledger:
+    """The ledger of a search, from what its history says."""
+    with task_scope('mdl_nas_mm'), torch.device('meta'):
+        backbone = MODELS.build(from_json(header['backbone']))
+    scores = {}
+    if (folder / 'scores.npz').is_file():
+        with np.load(folder / 'scores.npz') as arrays:
+            scores = dict(arrays)
+    return Ledger(backbone.layout, backbone.sharing, scores, header['heads'])
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1))

@@ -1,0 +1,242 @@
+"""The exact best joint spec among scored ones under a budget, and the exact Pareto front.
+
+Every (task, architecture) was scored by itself, so any combination of scored architectures has a
+known S-Score (Eq. 10) and, by the ledger, a known total (Eq. 11). Nothing here is sampled: what is
+returned is what comparing all combinations would give, found without looking at most of them.
+
+Scores are compared in decimal steps, some 1e-11 of the largest one. So sums of scores that have up
+to nine decimals are ties where they differ by rounding alone, whatever they are sums of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mdl_nas_mm.spec import BatchLedger, JointSpec, SubnetSpec
+
+from .branch_and_bound import Tree
+from .choices import Choices
+from .records import Best, Front, Point
+from .regions import shared_regions
+
+Scored = Mapping[str, Mapping[SubnetSpec, float]]
+
+# The front is searched in windows of the total, as bounds are good near one total only. Their
+# number grows with the square root of that of the combinations.
+_MOST_WINDOWS = 64
+_ROOT_A_WINDOW = 300
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A joint spec with its scores and size.
+
+    Attributes:
+        joint: the joint spec.
+        score: its S-Score, the sum of weight times score over the tasks in their order.
+        total: its parameters, with or without heads as the ledger counts them.
+        scores: task -> score.
+    """
+
+    joint: JointSpec
+    score: float
+    total: int
+    scores: dict[str, float]
+
+
+def select(
+    scored: Scored,
+    batch: BatchLedger,
+    budget: int,
+    weights: Mapping[str, float],
+    same_for_all_tasks: bool = False,
+) -> Selection | None:
+    """The joint spec of the highest S-Score among scored architectures whose total fits.
+
+    Ties go to the smaller total, then to what comes first in ``scored``, the first task first.
+
+    Args:
+        scored: task -> architecture -> score.
+        budget: the most parameters that P_share + sum of P_spe may have (Eq. 11).
+        weights: task -> lambda_k.
+        same_for_all_tasks: whether all tasks have to take one and the same architecture, of
+            those that were scored for all of them.
+
+    Returns:
+        The best joint spec, or None if none fits.
+
+    Raises:
+        ValueError: there is no task, or a score or weight is not finite.
+    """
+    problem = _Problem(scored, batch, weights, same_for_all_tasks)
+    if not problem.solvable:
+        return None
+    point = problem.best(budget - problem.constant)
+    return point and problem.selection(point)
+
+
+def pareto_front(
+    scored: Scored,
+    batch: BatchLedger,
+    weights: Mapping[str, float],
+    same_for_all_tasks: bool = False,
+    max_points: int | None = None,
+) -> list[Selection]:
+    """Every (total, S-Score) that no other combination is at least as good as in both, exactly.
+
+    A front of five tasks with hundreds of architectures each has thousands of points. With
+    ``max_points``, that many budgets are spread evenly from the smallest total to that of the
+    highest score, and the best joint spec for each is found exactly. So each point returned is
+    one of the front, and only points between them are missing.
+
+    Args:
+        max_points: the most points to find; None for all.
+        scored, weights, same_for_all_tasks: as for ``select``, which gives the same joint spec
+            for a budget of a point's total.
+
+    Returns:
+        The points, ascending in total and S-Score.
+
+    Raises:
+        ValueError: as ``select``; ``max_points`` is below 1.
+    """
+    if max_points is not None and max_points < 1:
+        raise ValueError(f'selection: max_points is {max_points}, expected at least 1')
+    problem = _Problem(scored, batch, weights, same_for_all_tasks)
+    if not problem.solvable:
+        return []
+    return [problem.selection(point) for point in problem.front(max_points)]
+
+
+class _Problem:
+    """The scored architectures as arrays, and what was found about them."""
+
+    def __init__(
+        self,
+        scored: Scored,
+        batch: BatchLedger,
+        weights: Mapping[str, float],
+        same_for_all_tasks: bool,
+    ) -> None:
+        _check(scored, weights)
+        self.scored, self.weights = scored, weights
+        self.constant = sum(batch.heads.get(task, 0) for task in scored)
+        self.specs = {task: list(specs) for task, specs in scored.items()}
+        if same_for_all_tasks:
+            first, *others = scored.values()
+            common = [spec for spec in first if all(spec in specs for specs in others)]
+            self.specs = dict.fromkeys(scored, common)
+        self.solvable = all(self.specs.values())
+        if not self.solvable:
+            return
+        steps = _steps([[weights[t] * scored[t][s] for s in self.specs[t]] for t in scored])
+        self.alike = same_for_all_tasks or len(scored) == 1
+        specs = self.specs if not self.alike else dict([next(iter(self.specs.items()))])
+        every = [spec for group in specs.values() for spec in group]
+        sizes, shares = shared_regions(batch.ledger, every)
+        own = batch.specific(batch.encode(every)).astype(np.float64)
+        if self.alike:
+            choices = Choices([sum(steps)], [own * len(scored)], [shares.astype(np.float64)], sizes)
+        else:
+            cuts = np.cumsum([len(group) for group in specs.values()])[:-1]
+            parts = np.split(shares.astype(np.float64), cuts)
+            choices = Choices(steps, np.split(own, cuts), parts, sizes)
+        # Which of the given ones are left, in their order, so that it still decides ties.
+        self.kept = choices.undominated()
+        self.choices = choices.keep(self.kept)
+        self.known: list[Point] = []
+
+    def selection(self, point: Point) -> Selection:
+        """The joint spec of a point."""
+        numbers = [int(kept[i]) for kept, i in zip(self.kept, point.joint)]
+        if self.alike:
+            numbers *= len(self.scored)
+        joint = JointSpec({t: self.specs[t][i] for t, i in zip(self.scored, numbers, strict=True)})
+        scores = {task: self.scored[task][spec] for task, spec in joint.items()}
+        score = sum(self.weights[task] * scores[task] for task in joint)
+        return Selection(joint, float(score), int(point.total) + self.constant, scores)
+
+    def best(self, budget: float) -> Point | None:
+        """The best point within a budget for backbones."""
+        record = Best(min(budget, self.choices.ceiling()))
+        for point in self._singles() if self.alike else self.known:
+            record.offer(point)
+        if self.alike:
+            return record.point
+        tree = Tree(self.choices, record)
+        root = tree.root(record.budget)
+        tree.climb(root)
+        if record.point is None and tree.least(root) <= record.budget:
+            record.offer(self.smallest())
+        if record.point is None:
+            return None
+        tree.explore(root)
+        self.known.append(record.point)
+        return record.point
+
+    def smallest(self) -> Point:
+        """A point of the smallest total."""
+        if self.alike:
+            return min(self._singles(), key=lambda point: point.total)
+        choices = self.choices.without_scores()
+        record = Best(choices.ceiling())
+        tree = Tree(choices, record)
+        root = tree.root(record.budget)
+        tree.climb(root)
+        tree.explore(root)
+        return self.choices.point(record.point.joint)
+
+    def front(self, max_points: int | None) -> list[Point]:
+        """The whole front, or the best points at so many budgets, ascending."""
+        if max_points is not None:
+            return self._spread(max_points)
+        if self.alike:
+            return Front(self._singles(), -np.inf, np.inf).points
+        combinations = math.prod(len(scores) for scores in self.choices.scores)
+        windows = min(_MOST_WINDOWS, 1 + math.isqrt(combinations) // _ROOT_A_WINDOW)
+        edges = self._spread(windows + 1)
+        points = edges
+        for low, high in zip(edges, edges[1:]):
+            record = Front(points, low.total, high.total - 1)
+            tree = Tree(self.choices, record)
+            tree.explore(tree.root((low.total + high.total) / 2))
+            points = record.points
+        return points
+
+    def _spread(self, count: int) -> list[Point]:
+        """The best points at budgets that are spread evenly over the front, ascending."""
+        high, low = self.best(np.inf), self.smallest()
+        self.known.append(low)
+        points = [high]
+        for budget in np.linspace(high.total, low.total, count)[1:]:
+            if points[-1].total > budget:
+                points.append(self.best(math.floor(budget)))
+        return points[::-1]
+
+    def _singles(self) -> list[Point]:
+        """Every point, where one choice is made for all tasks."""
+        return [self.choices.point([i]) for i in range(len(self.choices.own[0]))]
+
+
+def _check(scored: Scored, weights: Mapping[str, float]) -> None:
+    """Raises ValueError unless there are tasks, and all scores and weights are finite."""
+    if not scored:
+        raise ValueError('selection: no task is given')
+    for task, specs in scored.items():
+        if not math.isfinite(weights[task]):
+            raise ValueError(f'selection: the weight of task {task!r} is {weights[task]}')
+        for spec, score in specs.items():
+            if not math.isfinite(score):
+                raise ValueError(f'selection: task {task!r} has score {score} for {spec}')
+
+
+def _steps(values: list[list[float]]) -> list[np.ndarray]:
+    """Weighted scores as whole numbers of steps, of which the largest one has 1e11 to 1e12."""
+    largest = max(abs(value) for task in values for value in task)
+    # A power of ten: steps of another size would round equal sums of different terms apart.
+    decimals = 11 - math.floor(math.log10(largest)) if largest else 0
+    return [np.round(np.array(task) * 10.0**decimals) for task in values]

@@ -1,0 +1,56 @@
+"""What every layer of a joint spec's tasks shares and owns."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .layout import ParamUse
+from .ledger import Ledger
+from .spec import JointSpec, SubnetSpec
+
+# The norms, the attention and the feed-forward network of a block are layers; so is what has a
+# name of its own outside of the blocks, such as ``patch_embed`` or ``stages.0.downsample``.
+_LAYER = re.compile(r'(stages\.\d+\.)?(blocks\.\d+\.)?[^.]+')
+
+
+def layer_counts(ledger: Ledger, joint: JointSpec) -> dict[str, Any]:
+    """Counts a joint spec layer by layer and as a whole, in a JSON-able form.
+
+    Returns:
+        ``layers``: task -> its layers in the order of its backbone, each with ``layer`` (prefix
+        of its state-dict keys), ``role`` (``attn``, ``ffn``, ``norm``, or ``stem`` for what is
+        outside the blocks), and how many of the task's elements there are ``shared`` and
+        ``specific``. What two tasks share counts for both.
+        ``counts``: ``shared`` (the union over the tasks), ``specific`` and ``heads`` by task,
+        ``total`` and ``separate`` with the heads; see ``Counts``.
+
+    Raises:
+        ValueError: a layer under the mask policy has no scores.
+    """
+    counts = ledger.count(joint)
+    return {
+        'layers': {task: _layers(ledger, spec) for task, spec in joint.items()},
+        'counts': {
+            'shared': counts.shared,
+            'specific': dict(counts.specific),
+            'heads': dict(counts.heads),
+            'total': counts.total,
+            'separate': counts.separate,
+        },
+    }
+
+
+def _layers(ledger: Ledger, spec: SubnetSpec) -> list[dict[str, Any]]:
+    uses: dict[str, list[ParamUse]] = {}
+    for use in ledger.layout.uses(spec):
+        uses.setdefault(_LAYER.match(use.name)[0], []).append(use)
+    return [_layer(ledger, name, parts) for name, parts in uses.items()]
+
+
+def _layer(ledger: Ledger, name: str, uses: list[ParamUse]) -> dict[str, Any]:
+    shared = sum(int(ledger.shared_rows(use).sum()) * use.columns for use in uses)
+    # Relative positions are wholly shared, as what is outside the blocks, but belong to attention.
+    role = next((use.role for use in uses if use.role != 'stem'), 'stem')
+    specific = sum(use.size for use in uses) - shared
+    return {'layer': name, 'role': role, 'shared': shared, 'specific': specific}

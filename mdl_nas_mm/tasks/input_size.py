@@ -1,0 +1,30 @@
+"""The size of a task's images, as a data pipeline says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def input_size(dataloader: Mapping) -> tuple[int, int] | None:
+    """(height, width) of a pipeline's images, from its last resizing; None if no step says it."""
+    size, dataset = None, dataloader['dataset']
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    for step in dataset.get('pipeline', ()):
+        # (width, height), but a single number for both; crops of mmpretrain are square.
+        value = step.get('crop_size') or step.get('scale') or step.get('input_size')
+        if value is not None:
+            size = (value, value) if isinstance(value, int) else (value[1], value[0])
+    return size
+
+
+def validation_size(dataloader: Mapping, task: str) -> tuple[int, int]:
+    """The ``input_size`` of a validation pipeline.
+
+    Raises:
+        ValueError: no step of the pipeline says it.
+    """
+    size = input_size(dataloader)
+    if size is None:
+        raise ValueError(f'task {task!r}: its validation pipeline fixes no input size; give one')
+    return size

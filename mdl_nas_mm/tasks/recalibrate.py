@@ -1,0 +1,82 @@
+"""Running statistics of a head's batch norms, estimated anew for one subnet."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.spec import SubnetSpec
+
+from .data import build_train_loader
+from .model import MultiTaskModel
+
+
+class BatchNormRecalibration:
+    """Estimates a task's running statistics for whatever subnet is asked for.
+
+    The statistics of training are a mean over all subnets of a step, while each has its own.
+
+    Args:
+        images: training images to estimate from; the task's first ones, rounded up to a batch.
+        loader_config: the task's training loader.
+        seed: of the order of the data.
+    """
+
+    def __init__(
+        self, model: MultiTaskModel, task: str, loader_config: Mapping, images: int, seed: int = 0
+    ) -> None:
+        self.model, self.task = model, task
+        self.norms = [
+            module
+            for module in model.tasks[task].modules()
+            if isinstance(module, _BatchNorm) and module.track_running_stats
+        ]
+        self.batches: Sequence[dict] = ()
+        if self.norms:
+            loader = build_train_loader(task, model.scopes[task], loader_config, seed)
+            count = -(-images // loader_config['batch_size'])
+            self.batches = [
+                model.preprocess(task, batch, training=True)
+                for batch in islice(iter(loader), count)
+            ]
+
+    @torch.no_grad()
+    def apply(self, spec: SubnetSpec) -> None:
+        """Replaces the running statistics by those of one subnet."""
+        if not self.norms:
+            return
+        momenta = [norm.momentum for norm in self.norms]
+        for norm in self.norms:
+            norm.reset_running_stats()
+            # A plain mean over all batches.
+            norm.momentum = None
+            norm.train()
+        with self.model.scope(self.task), activate(self.task, spec):
+            for batch in self.batches:
+                # Some heads change the samples that they are given.
+                self.model.tasks[self.task](**copy.deepcopy(batch), mode='loss')
+        for norm, momentum in zip(self.norms, momenta):
+            norm.momentum = momentum
+            norm.eval()
+
+    @contextmanager
+    def applied(self, spec: SubnetSpec) -> Iterator[None]:
+        """Has the statistics of one subnet inside the block, and those of training after it."""
+        before = [_statistics(norm) for norm in self.norms]
+        try:
+            self.apply(spec)
+            yield
+        finally:
+            for norm, state in zip(self.norms, before):
+                norm.load_state_dict({**norm.state_dict(), **state})
+
+
+def _statistics(norm: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: buffer.clone() for name, buffer in norm.named_buffers()}

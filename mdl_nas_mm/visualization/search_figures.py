@@ -1,0 +1,255 @@
+"""The figures of a search's report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from .chart import CHOSEN, EVOLUTION, MUTED, RANDOM, SHARED, SPECIFIC, Chart, shortened
+
+_ROW = 0.245  # height of a row of text, in inches
+
+
+def draw_generations(report: Mapping) -> Chart:
+    """S-Scores by generation, of the search and, where there is one, of random search."""
+
+    def draw(chart: Chart) -> None:
+        (axes,) = chart.axes
+        runs = [('search', report['generations'], EVOLUTION)]
+        if report['random']:
+            runs.append(('random search', report['random'], RANDOM))
+        for name, entries, colour in runs:
+            _draw_run(chart, axes, name, entries, colour)
+        score = report['chosen']['s_score']
+        chosen = axes.axhline(score, color=CHOSEN, lw=1, ls=(0, (4, 3)), label='chosen')
+        chart.tip(chosen, f'chosen: S-Score {score:.2f}')
+        axes.set(xlabel='generation', ylabel='S-Score')
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        chart.figure.legend(loc='outside upper left', ncols=2, columnspacing=1.2)
+
+    return Chart(draw, (4.8, 3.5))
+
+
+def _draw_run(chart: Chart, axes: Axes, name: str, entries: Sequence[Mapping], colour: str) -> None:
+    places = [entry['generation'] for entry in entries]
+    for key, label, style, size in (
+        ('best', f'{name}: best so far', '-', 4.5),
+        ('mean', f'{name}: mean of the new', ':', 2.5),
+    ):
+        values = [entry[key] for entry in entries]
+        axes.plot(places, values, style, color=colour, label=label)
+        for place, value, entry in zip(places, values, entries):
+            (point,) = axes.plot([place], [value], 'o', color=colour, ms=size)
+            chart.tip(
+                point,
+                f'{label}, generation {place}: {value:.2f}\n{entry["candidates"]} new candidates, '
+                f'{entry["evaluations"]:,} evaluations so far',
+            )
+
+
+def draw_front(report: Mapping) -> Chart:
+    """The Pareto front of parameters against S-Score, with the chosen joint spec."""
+
+    def draw(chart: Chart) -> None:
+        (axes,) = chart.axes
+        chosen, front = report['chosen'], report['front']
+        totals = [point['total'] for point in front]
+        scores = [point['s_score'] for point in front]
+        axes.plot(totals, scores, color=EVOLUTION, lw=1, drawstyle='steps-post')
+        points = [(point, 'o', EVOLUTION, 5, '') for point in front]
+        points.append((chosen, '*', CHOSEN, 14, 'chosen: '))
+        for point, marker, colour, size, name in points:
+            (artist,) = axes.plot(
+                [point['total']], [point['s_score']], marker, color=colour, ms=size
+            )
+            parts = '\n'.join(f'{task}: {score:.2f}' for task, score in point['scores'].items())
+            where = f'{point["total"]:,} parameters, S-Score {point["s_score"]:.2f}'
+            chart.tip(artist, f'{name}{where}\n{parts}')
+        if front:
+            axes.plot([], [], 'o', color=EVOLUTION, ms=5, label='front')
+        axes.plot([], [], '*', color=CHOSEN, ms=11, label='chosen')
+        # A budget far beyond all points would leave no room for them.
+        span = max([*totals, chosen['total']]) - min([*totals, chosen['total']])
+        if report['budget'] <= max([*totals, chosen['total']]) + max(span, 0.05 * chosen['total']):
+            line = axes.axvline(report['budget'], color=MUTED, lw=1, ls=(0, (4, 3)), label='budget')
+            chart.tip(line, f'budget: {report["budget"]:,}')
+        heads = 'with heads' if report['with_heads'] else 'of the backbones'
+        axes.set(xlabel=f'parameters {heads}', ylabel='S-Score')
+        axes.xaxis.set_major_formatter(EngFormatter(sep='\N{THIN SPACE}'))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        chart.figure.legend(loc='outside upper left', ncols=3, columnspacing=1.2)
+
+    return Chart(draw, (4.8, 3.5))
+
+
+_COLUMNS = (
+    ('heads', 'num_heads', SHARED),
+    ('MLP\nratio', 'mlp_ratio', SHARED),
+    ('shared\nattention', 'attn_share_ratio', SPECIFIC),
+    ('shared\nFFN', 'ffn_share_ratio', SPECIFIC),
+)
+
+
+def draw_architectures(report: Mapping, tasks: Sequence[str]) -> Chart:
+    """Block by block: width, heads, MLP ratio and share ratios; one column of axes a task."""
+    specs = report['chosen']['joint_spec']
+    ranges = _ranges(specs.values())
+    rows = max(_rows(specs[task]) for task in tasks)
+
+    def draw(chart: Chart) -> None:
+        for axes, task in zip(chart.axes, tasks):
+            _draw_architecture(chart, axes, specs[task], ranges)
+            axes.set(xlim=(-0.95, 5.05), ylim=(rows, -1.75))
+            if len(tasks) > 1:
+                axes.set_title(shortened(task, 24), fontsize=11, fontweight='bold')
+        for axes in chart.axes:
+            axes.set_axis_off()
+
+    lines, columns = _grid(len(tasks))
+    height = lines * ((rows + 1.75) * _ROW + (0.35 if len(tasks) > 1 else 0))
+    return Chart(draw, (3.7 * columns, height), (lines, columns))
+
+
+def _grid(count: int) -> tuple[int, int]:
+    """(rows, columns) of so many axes."""
+    columns = min(count, 4)
+    return -(-count // columns), columns
+
+
+def _rows(spec: Mapping) -> float:
+    """Rows of an architecture, with a gap between two stages."""
+    return sum(stage['depth'] for stage in spec['stages']) + 0.35 * (len(spec['stages']) - 1)
+
+
+def _ranges(specs: Sequence[Mapping]) -> dict[str, tuple[float, float]]:
+    """Key of a stage -> its least and greatest value in all architectures."""
+    ranges = {}
+    for key in ('embed_dim', *(key for _, key, _ in _COLUMNS)):
+        values = [stage[key] for spec in specs for stage in spec['stages']]
+        flat = [v for value in values for v in (value if isinstance(value, list) else [value])]
+        ranges[key] = (min(flat), max(flat))
+    return ranges
+
+
+def _draw_architecture(
+    chart: Chart, axes: Axes, spec: Mapping, ranges: Mapping[str, tuple[float, float]]
+) -> None:
+    def cell(key: str, column: int, row: float, depth: int, value: float, colour: str) -> None:
+        least, most = ranges[key]
+        strength = (value - least) / (most - least) if most > least else 0.5
+        box = Rectangle(
+            (column + 0.04, row + 0.06), 0.92, depth - 0.12, color=colour, lw=0,
+            alpha=0.12 + 0.42 * strength,
+        )  # fmt: skip
+        axes.add_patch(box)
+        chart.tip(box, f'{where}: {key} {value:g}')
+        middle = (column + 0.5, row + depth / 2)
+        axes.text(*middle, f'{value:g}', ha='center', va='center', fontsize=9)
+
+    for column, (title, *_) in enumerate((('width',), *_COLUMNS)):
+        axes.text(column + 0.5, -0.2, title, ha='center', va='bottom', fontsize=8.5, color=MUTED)
+    row, several = 0.0, len(spec['stages']) > 1
+    for i, stage in enumerate(spec['stages']):
+        where = f'stage {i}' if several else 'all blocks'
+        cell('embed_dim', 0, row, stage['depth'], stage['embed_dim'], SHARED)
+        for j in range(stage['depth']):
+            where = f'stage {i}, block {j}' if several else f'block {j}'
+            label = f'{i}.{j}' if several else f'{j}'
+            axes.text(-0.12, row + 0.5, label, ha='right', va='center', fontsize=9, color=MUTED)
+            for column, (_, key, colour) in enumerate(_COLUMNS, 1):
+                cell(key, column, row, 1, stage[key][j], colour)
+            row += 1
+        row += 0.35
+    name = 'stage.\nblock' if several else 'block'
+    axes.text(-0.12, -0.2, name, ha='right', va='bottom', fontsize=8.5, color=MUTED)
+
+
+def draw_layers(report: Mapping, tasks: Sequence[str]) -> Chart:
+    """Shared and specific parameters of every layer; one column of axes a task.
+
+    A block has two bars: attention above, feed-forward network below, each with the norm before
+    it. They have the same scale for all tasks; what is outside of the blocks and too small to be
+    seen at that scale is left out.
+    """
+    bars = {task: _bars(layers) for task, layers in report['layers'].items()}
+    most = max(_size(bar) for rows in bars.values() for row in rows.values() for bar in row)
+    seen = {task: _large_enough(bars[task], most / 300) for task in tasks}
+    length = max(map(len, seen.values()))
+
+    def draw(chart: Chart) -> None:
+        for axes, task in zip(chart.axes, tasks):
+            for row, pair in enumerate(seen[task].values()):
+                height = 0.8 / len(pair)
+                for i, bar in enumerate(pair):
+                    _draw_bar(chart, axes, bar, row - 0.4 + i * height, height)
+            axes.set(xlim=(0, 1.02 * most), ylim=(length - 0.4, -0.6))
+            axes.set_yticks(range(len(seen[task])), seen[task], fontsize=8.5)
+            axes.tick_params(axis='y', length=0)
+            axes.xaxis.set_major_formatter(EngFormatter(sep='\N{THIN SPACE}'))
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.grid(False, axis='y')
+            if len(tasks) > 1:
+                axes.set_title(shortened(task, 24), fontsize=11, fontweight='bold')
+        for axes in chart.axes[len(tasks) :]:
+            axes.set_axis_off()
+        boxes = [Rectangle((0, 0), 1, 1, color=colour, lw=0) for colour in (SHARED, SPECIFIC)]
+        chart.figure.legend(boxes, ('shared', 'specific'), loc='outside upper left', ncols=2)
+
+    lines, columns = _grid(len(tasks))
+    height = lines * (length * _ROW + (0.75 if len(tasks) > 1 else 0.4)) + 0.3
+    return Chart(draw, (3.7 * columns, height), (lines, columns))
+
+
+_BLOCK = re.compile(r'(?:stages\.(\d+)\.)?blocks\.(\d+)\.')
+
+
+def _bars(layers: Sequence[Mapping]) -> dict[str, list[list[Mapping]]]:
+    """Label of a row -> its bars, each of one or two layers.
+
+    A norm goes into the bar of the layer that follows it.
+    """
+    rows: dict[str, list[list[Mapping]]] = {}
+    norms: list[Mapping] = []
+    for layer in layers:
+        block = _BLOCK.match(layer['layer'])
+        if block and layer['role'] == 'norm':
+            norms.append(layer)
+            continue
+        places = [number for number in block.groups() if number] if block else []
+        label = f'block {".".join(places)}' if block else shortened(layer['layer'], 22)
+        rows.setdefault(label, []).append([*norms, layer])
+        norms = []
+    return rows
+
+
+def _size(bar: Sequence[Mapping]) -> int:
+    return sum(layer['shared'] + layer['specific'] for layer in bar)
+
+
+def _large_enough(
+    rows: Mapping[str, list[list[Mapping]]], least: float
+) -> dict[str, list[list[Mapping]]]:
+    return {
+        label: row
+        for label, row in rows.items()
+        if _BLOCK.match(row[0][-1]['layer']) or max(map(_size, row)) >= least
+    }
+
+
+def _draw_bar(chart: Chart, axes: Axes, bar: Sequence[Mapping], top: float, height: float) -> None:
+    text = '\n'.join(
+        f'{layer["layer"]}: {layer["shared"]:,} shared, {layer["specific"]:,} specific'
+        for layer in bar
+    )
+    left = 0
+    for key, colour in (('shared', SHARED), ('specific', SPECIFIC)):
+        width = sum(layer[key] for layer in bar)
+        if width:
+            box = Rectangle((left, top), width, 0.88 * height, color=colour, lw=0)
+            axes.add_patch(box)
+            chart.tip(box, text)
+            left += width

@@ -1,0 +1,244 @@
+"""The report of a joint search: a page that needs nothing else, and its figures as PNGs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from mdl_nas_mm.utils.files import written_whole
+
+from .chart import COLOURS, Chart
+from .search_figures import draw_architectures, draw_front, draw_generations, draw_layers
+from .search_page import PAGE
+
+
+def write_report(report: Mapping, folder: str | Path) -> list[Path]:
+    """Writes what a search found for people to look at.
+
+    Args:
+        report: what a search leaves as ``report.json``: ``tasks``, ``metrics``, ``weights``,
+            ``budget``, ``with_heads``, ``constraints`` (lines to read), ``chosen``
+            (``joint_spec``, ``s_score``, ``total``, ``scores``), ``generations``, ``random``
+            (None, or the generations of random search), ``front`` (``total``, ``s_score``,
+            ``scores``; ascending totals), ``layers`` and ``counts`` (see ``layer_counts``),
+            ``evaluations``, ``saved_by_cache``, ``failed`` (``task``, ``spec``, ``reason``) and
+            ``seconds`` (None where that is not known).
+        folder: made if it is not there.
+
+    Returns:
+        The files: ``report.html``, ``generations.png``, ``front.png``, ``architectures.png`` and
+        ``layers.png``.
+    """
+    folder, tasks = Path(folder), report['tasks']
+    generations, front = draw_generations(report), draw_front(report)
+    charts = {
+        'generations': generations,
+        'front': front,
+        'architectures': draw_architectures(report, tasks),
+        'layers': draw_layers(report, tasks),
+    }
+    page = folder / 'report.html'
+    with written_whole(page) as temporary:
+        temporary.write_text(_page(report, generations, front), encoding='utf-8')
+    paths = [page]
+    for name, chart in charts.items():
+        paths.append(folder / f'{name}.png')
+        chart.write_png(paths[-1])
+    return paths
+
+
+def _page(report: Mapping, generations: Chart, front: Chart) -> str:
+    tasks = report['tasks']
+    title = f'Joint search of {len(tasks)} tasks' if len(tasks) > 1 else 'Search of one task'
+    per_task = 'Tasks have the same scale. Point at a part of a figure for its numbers.'
+    sections = [
+        f'<h1>{escape(title)}</h1>',
+        *(f'<p class="quiet">{escape(line)}</p>' for line in _conditions(report)),
+        f'<div class="cards tiles">{"".join(_tiles(report))}</div>',
+        '<h2>Tasks</h2>',
+        f'<div class="card">{_task_table(report)}{_size_bars(report["counts"])}</div>',
+        '<h2>Search</h2>',
+        '<div class="cards pair">'
+        f'<div><h3>Score by generation</h3>{generations.to_svg("generations")}</div>'
+        f'<div><h3>Size against score</h3>{front.to_svg("front")}</div></div>',
+        '<h2>Architectures</h2>',
+        '<p class="quiet">Width, heads, MLP ratio and share ratios of every block. A stronger '
+        f'colour is more. {per_task}</p>',
+        _task_cards(tasks, {task: draw_architectures(report, [task]) for task in tasks}, 'arch'),
+        '<h2>Shared and specific parameters by layer</h2>',
+        '<p class="quiet">The upper bar of a block is its attention, the lower one its '
+        f'feed-forward network, each with the norm before it; what is outside of the blocks '
+        f'and too small to be seen is in the tables below. {per_task}</p>',
+        _task_cards(tasks, {task: draw_layers(report, [task]) for task in tasks}, 'layers'),
+        '<h2>All numbers</h2>',
+        *_details(report),
+    ]
+    light, dark = (
+        '; '.join(f'--{name}: {pair[i]}' for name, pair in COLOURS.items()) for i in range(2)
+    )
+    body = '\n'.join(sections)
+    return PAGE.substitute(title=escape(title), light=light, dark=dark, body=body)
+
+
+def _conditions(report: Mapping) -> list[str]:
+    """What the search was bound to, in lines."""
+    lines = ["S-Score: the sum of the tasks' scores in percent, each times its weight."]
+    return lines + [f'Constraint: {line}' for line in report['constraints']]
+
+
+def _tiles(report: Mapping) -> Iterable[str]:
+    chosen, counts, budget = report['chosen'], report['counts'], report['budget']
+    yield _tile('S-Score', f'{chosen["s_score"]:.2f}', _against_random(report))
+    heads = 'with heads' if report['with_heads'] else 'backbones alone'
+    used = f'{chosen["total"] / budget:.1%} of the budget, {short(budget)}; {heads}'
+    yield _tile('parameters', short(chosen['total']), used)
+    if len(report['tasks']) > 1:
+        saved = 1 - counts['total'] / counts['separate']
+        files = (
+            f'{short(counts["total"])} in one file, {short(counts["separate"])} in separate ones'
+        )
+        yield _tile('saved by sharing', f'{saved:.1%}', files)
+    note = f'{report["saved_by_cache"]:,} more spared by the cache'
+    if report['failed']:
+        note += f'; {len(report["failed"])} failed'
+    yield _tile('evaluations', f'{report["evaluations"]:,}', note)
+    if report['seconds'] is not None:
+        yield _tile('time', duration(report['seconds']), 'of the search')
+
+
+def _against_random(report: Mapping) -> str:
+    if not report['random']:
+        return 'of the chosen joint spec'
+    last = report['random'][-1]
+    return f'random search: {last["best"]:.2f} after {last["evaluations"]:,} evaluations'
+
+
+def _tile(name: str, value: str, note: str) -> str:
+    parts = (f'<span>{escape(name)}</span>', f'<b>{escape(value)}</b>')
+    return f'<div class="tile">{"".join(parts)}<span>{escape(note)}</span></div>'
+
+
+def _task_table(report: Mapping) -> str:
+    chosen, counts, rows = report['chosen'], report['counts'], []
+    for task in report['tasks']:
+        stages = chosen['joint_spec'][task]['stages']
+        widths = ' / '.join(str(stage['embed_dim']) for stage in stages)
+        depths = ' / '.join(str(stage['depth']) for stage in stages)
+        numbers = (f'{counts["specific"][task]:,}', f'{counts["heads"][task]:,}')
+        score = (f'{chosen["scores"][task]:.2f}', f'{report["weights"][task]:g}')
+        rows.append((task, report['metrics'][task], *score, widths, depths, *numbers))
+    names = ('task', 'metric', 'score', 'weight', 'width', 'depth', 'own', 'neck and head')
+    return _table(names, rows, texts=2)
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence], texts: int = 1) -> str:
+    """A table whose first columns are texts, the others numbers."""
+
+    def line(cells: Sequence, tag: str) -> str:
+        kinds = [' class="text"' if i < texts else '' for i in range(len(cells))]
+        inner = (f'<{tag}{kind}>{escape(str(cell))}</{tag}>' for cell, kind in zip(cells, kinds))
+        return f'<tr>{"".join(inner)}</tr>'
+
+    body = ''.join(line(row, 'td') for row in rows)
+    return f'<div class="scroll"><table>{line(names, "th")}{body}</table></div>'
+
+
+def _size_bars(counts: Mapping) -> str:
+    """Two bars to one scale: all tasks in one file, and a file for each."""
+    pieces = [('shared by all tasks', counts['shared'], 'shared')]
+    pieces += [(f'of {task} alone', size, 'specific') for task, size in counts['specific'].items()]
+    pieces += [(f'head of {task}', size, 'random') for task, size in counts['heads'].items()]
+    whole = max(counts['total'], counts['separate'])
+    parts = ''.join(
+        f'<i style="width: {100 * size / whole:.3f}%; background: var(--{colour})" '
+        f'title="{escape(f"{name}: {size:,}")}"></i>'
+        for name, size, colour in pieces
+        if size
+    )
+    separate = (
+        f'<i style="width: {100 * counts["separate"] / whole:.3f}%; background: var(--line)" '
+        f'title="{counts["separate"]:,}"></i>'
+    )
+    keys = ' &nbsp; '.join(
+        f'<i class="key" style="background: var(--{colour})"></i>{name}'
+        for colour, name in (
+            ('shared', f'shared {short(counts["shared"])}'),
+            ('specific', f'of single tasks {short(sum(counts["specific"].values()))}'),
+            ('random', f'necks and heads {short(sum(counts["heads"].values()))}'),
+        )
+    )
+    return (
+        f'<p class="quiet" style="margin-top: 1rem">One file, {counts["total"]:,} parameters: '
+        f'{keys}</p><div class="bar">{parts}</div>'
+        f'<p class="quiet">Separate models, {counts["separate"]:,} parameters</p>'
+        f'<div class="bar">{separate}</div>'
+    )
+
+
+def _task_cards(tasks: Sequence[str], charts: Mapping[str, Chart], name: str) -> str:
+    cards = (
+        f'<div><h3>{escape(task)}</h3>{charts[task].to_svg(f"{name}-{i}")}</div>'
+        for i, task in enumerate(tasks)
+    )
+    return f'<div class="cards tasks">{"".join(cards)}</div>'
+
+
+def _details(report: Mapping) -> Iterable[str]:
+    tasks, front = report['tasks'], report['front']
+    if report['failed']:
+        rows = [(f['task'], f['reason'], json.dumps(f['spec'])) for f in report['failed']]
+        yield _folded('Failed evaluations', _table(('task', 'reason', 'spec'), rows, texts=3))
+    rows = [
+        (f'{point["total"]:,}', f'{point["s_score"]:.2f}')
+        + tuple(f'{point["scores"][task]:.2f}' for task in tasks)
+        for point in front
+    ]
+    yield _folded(f'Front, {len(front)} joint specs', _table(('total', 'S-Score', *tasks), rows))
+    names = ('generation', 'candidates', 'mean', 'best', 'total of the best', 'evaluations')
+    for name, entries in (('search', report['generations']), ('random search', report['random'])):
+        rows = [
+            (
+                entry['generation'],
+                entry['candidates'],
+                f'{entry["mean"]:.2f}',
+                f'{entry["best"]:.2f}',
+                f'{entry["total"]:,}',
+                f'{entry["evaluations"]:,}',
+            )
+            for entry in entries or ()
+        ]
+        if rows:
+            yield _folded(f'Generations of the {name}', _table(names, rows))
+    for task in tasks:
+        rows = [
+            (layer['layer'], layer['role'], f'{layer["shared"]:,}', f'{layer["specific"]:,}')
+            for layer in report['layers'][task]
+        ]
+        table = _table(('layer', 'role', 'shared', 'specific'), rows, texts=2)
+        yield _folded(f'Layers of {task}', table)
+    spec = json.dumps(report['chosen']['joint_spec'], indent=1)
+    yield _folded('Chosen joint spec', f'<pre>{escape(spec)}</pre>')
+
+
+def _folded(title: str, content: str) -> str:
+    return f'<details class="card"><summary>{escape(title)}</summary>{content}</details>'
+
+
+def short(number: int) -> str:
+    """A count of parameters in three or four digits: ``1.43 M``."""
+    for unit, name in ((10**9, 'G'), (10**6, 'M'), (10**3, 'k')):
+        if number >= unit:
+            digits = 4 if number >= 100 * unit else 3
+            return f'{number / unit:.{digits}g}\N{NO-BREAK SPACE}{name}'
+    return str(number)
+
+
+def duration(seconds: float) -> str:
+    """``3 h 20 min``, ``20 min 5 s`` or ``5 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f'{hours} h {minutes} min'
+    return f'{minutes} min {rest} s' if minutes else f'{rest} s'

@@ -1,0 +1,137 @@
+"""Measuring latencies: which parts get which time, and the tool. No time is asserted."""
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers import ROOT, call_tool, read_json, refusal_of_tool
+from mmengine.config import Config
+
+from mdl_nas_mm.apis.latency import LatencyMeter
+from mdl_nas_mm.elastic.swin import ElasticSwinBlock
+from mdl_nas_mm.elastic.vit import ElasticBlock
+from mdl_nas_mm.spec.latency_table import LatencyTable
+from mdl_nas_mm.tasks import resolve_joint_config
+
+CONFIG = ROOT / 'configs/demo/demo_joint.py'
+STAGE = dict(embed_dim=(8, 12), depth=(1, 2), num_heads=(1, 2), mlp_ratio=(1, 2), share_ratio=0.5)
+SWIN = dict(
+    type='ElasticSwin',
+    space=[STAGE, dict(STAGE, embed_dim=(10, 16), per_stage=True)],
+    sharing='Sequential',
+    head_dim=4,
+    window_size=3,
+    pad_small_map=True,
+)
+SWIN_OUTPUTS = dict(cls=(1,), det=(0, 1), seg=(0, 1))
+WINDOWS = dict(window_size=3, class_token=False)
+
+
+def read_config(kind):
+    cfg = Config.fromfile(CONFIG)
+    if kind == 'Swin':
+        cfg.backbone = SWIN
+        for task, indices in SWIN_OUTPUTS.items():
+            cfg.tasks[task].backbone = dict(out_indices=indices)
+    else:
+        cfg.backbone.update(space=dict(STAGE, depth=(5, 6)), head_dim=4)
+        cfg.backbone.update(WINDOWS if kind == 'ViT with windows' else {})
+    return resolve_joint_config(cfg, check_files=False)
+
+
+@pytest.fixture(scope='module', params=['ViT', 'ViT with windows', 'Swin'])
+def meter(request):
+    return LatencyMeter(read_config(request.param), 'det', (48, 48), runs=1, warmup=0)
+
+
+def test_the_table_has_every_choice(meter):
+    table = meter.measure()
+    assert set(table.milliseconds) == set(meter.timing.all_parts(meter.space))
+    assert all(value >= 0 for value in table.milliseconds.values())
+    table.check(meter.timing, meter.space)
+    result = meter.compare(table, 3)
+    assert len(result['predicted']) == len(result['measured']) == 3
+    assert 0 <= result['median_error'] <= result['worst_error'] < math.inf
+    assert -1 <= result['pearson'] <= 1 and -1 <= result['spearman'] <= 1
+
+
+def test_parts_of_a_run_add_up_to_it(meter, monkeypatch):
+    """With a clock that ticks at every look, each block takes a tick, and what is between them
+    counts for what is around."""
+    ticks = iter(range(10**6))
+    monkeypatch.setattr('mdl_nas_mm.apis.latency.time.perf_counter', lambda: next(ticks) / 1000)
+    spec = meter.space.sample(random.Random(0))
+    parts = list(meter._parts(spec))
+    assert [part for part, _ in parts] == meter.timing.parts(spec)
+    assert all(ms == pytest.approx(1) for part, ms in parts if part.kind == 'block')
+    assert sum(ms for _, ms in parts) == pytest.approx(2 * spec.depth + 1)
+
+
+def test_models_are_plain_and_as_large_as_their_architecture(meter):
+    ledger, rng = meter.supernet.ledger(), random.Random(0)
+    for _ in range(3):
+        spec = meter.space.sample(rng)
+        with meter._prepared(spec) as (model, images):
+            assert sum(p.numel() for p in model.parameters()) == ledger.params(spec)
+            blocks = [m for m in model.modules() if isinstance(m, (ElasticBlock, ElasticSwinBlock))]
+            assert len(blocks) == spec.depth
+            assert [tuple(out.shape[:1]) for out in model(images)] == [(1,)] * len(
+                meter.supernet.settings_of('det', spec)['out_indices']
+            )
+
+
+def test_the_number_of_threads_is_left_alone(meter):
+    threads = torch.get_num_threads()
+    meter.timing = replace(meter.timing, threads=threads + 1)
+    with meter._prepared(meter.space.largest()):
+        assert torch.get_num_threads() == threads + 1
+    meter.timing = replace(meter.timing, threads=1)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(task='dets'), "unknown task 'dets'"),
+        (dict(runs=0), 'runs is 0, expected at least 1'),
+        (dict(warmup=-1), 'warmup is -1'),
+        (dict(batch_size=0), 'batch_size is 0'),
+        (dict(device='gpu'), "device 'gpu' cannot be used"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        LatencyMeter(read_config('ViT'), **(dict(task='det', input_size=(48, 48)) | settings))
+
+
+def test_the_tool_writes_a_table_and_says_how_well_it_predicts(monkeypatch, capsys, tmp_path):
+    out, cfg = tmp_path / 'latency_seg.json', Config.fromfile(CONFIG)
+    call_tool(
+        monkeypatch, 'latency', CONFIG, '--task', 'seg', '--out', out, '--runs', '1',
+        '--warmup', '0', '--random-specs', '2', '--input-size', '32',
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    table = LatencyTable.load(out)
+    assert f'{out}: {len(table.milliseconds)} parts, 1 x 32 x 32' in printed
+    assert 'error: median' in printed and 'random architectures:' in printed
+    meter = LatencyMeter(resolve_joint_config(cfg, check_files=False), 'seg', (32, 32))
+    table.check(meter.timing, meter.space)
+    about = read_json(out)['about']
+    assert about['task'] == 'seg' and about['runs'] == 1 and about['hardware']
+    assert table.predict(meter.space.largest()) > 0
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--input-size', '32by32'], "error: --input-size '32by32'"),
+        (['--random-specs', '0'], 'error: --random-specs 0'),
+        (['--threads', '0'], 'error: latency: threads is 0'),
+    ],
+)
+def test_the_tool_refuses_in_one_line(monkeypatch, tmp_path, options, message):
+    args = (CONFIG, '--task', 'cls', '--out', tmp_path / 'table.json', *options)
+    assert refusal_of_tool(monkeypatch, 'latency', *args).startswith(message)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,172 @@
+"""Latency tables: which parts there are, sums of them, and what does not fit."""
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec, SwinLayout, SwinShape, ViTLayout, ViTShape
+from mdl_nas_mm.spec.latency_parts import Part, Timing, covering_specs
+from mdl_nas_mm.spec.latency_table import LatencyTable
+
+STAGE = dict(
+    embed_dim=(6, 8),
+    depth=(2, 3),
+    num_heads=(1, 2),
+    mlp_ratio=(1, 2.5),
+    share_ratio=(0.3, 1),
+)
+MANY = dict(STAGE, depth=(5, 6, 8))
+EACH = dict(STAGE, depth=(1, 3), num_heads=[(1,), (2, 3), (1, 3)])
+VIT_SHAPE = ViTShape(img_size=(8, 8), patch_size=4, head_dim=2)
+SWIN_SHAPE = SwinShape(patch_size=2, head_dim=2, window_sizes=(3, 2))
+
+
+def vit(stage=STAGE, window=0, **changes):
+    space = SearchSpace.from_config(stage)
+    return space, Timing.of(ViTLayout(space, VIT_SHAPE), (8, 8), window, **changes)
+
+
+def swin(*stages):
+    space = SearchSpace.from_config(stages)
+    return space, Timing.of(SwinLayout(space, SWIN_SHAPE), (16, 16))
+
+
+CASES = {
+    'ViT': vit(),
+    'ViT with windows': vit(MANY, window=2),
+    'ViT of different blocks': vit(EACH, window=2),
+    'ViT per stage': vit(dict(MANY, per_stage=True), window=2),
+    'Swin': swin(STAGE, dict(STAGE, embed_dim=(4, 5, 7), depth=1)),
+    'Swin per stage': swin(*[dict(STAGE, depth=(1, 2), per_stage=True)] * 2),
+}
+cases = pytest.mark.parametrize(('space', 'timing'), CASES.values(), ids=CASES)
+
+
+def numbered(space, timing):
+    """A table of different powers of two, whose sums show what was added."""
+    parts = timing.all_parts(space)
+    return LatencyTable(timing, {part: float(2**i) for i, part in enumerate(parts)})
+
+
+@cases
+def test_all_parts_are_those_of_all_architectures(space, timing):
+    rng, seen = random.Random(0), set()
+    for _ in range(3000):
+        seen.update(timing.parts(space.sample(rng)))
+    parts = timing.all_parts(space)
+    assert seen == set(parts) and len(parts) == len(seen)
+
+
+@cases
+def test_a_prediction_is_the_sum_of_the_parts(space, timing):
+    table, rng = numbered(space, timing), random.Random(1)
+    for _ in range(50):
+        spec = space.sample(rng)
+        parts = timing.parts(spec)
+        assert sum(part.kind == 'block' for part in parts) == spec.depth
+        assert table.predict(spec) == sum(table.milliseconds[part] for part in parts)
+        assert table.predict(space.redraw_ratios(spec, rng)) == table.predict(spec)
+
+
+@cases
+def test_few_architectures_have_every_part(space, timing):
+    specs = list(covering_specs(timing, space, random.Random(2)))
+    assert {part for spec in specs for part in timing.parts(spec)} == set(timing.all_parts(space))
+    assert len(specs) < len(timing.all_parts(space))
+    assert specs == list(covering_specs(timing, space, random.Random(2)))
+    for spec in specs:
+        space.check(spec)
+
+
+def test_four_blocks_of_a_vit_with_windows_see_the_whole_image():
+    space, timing = vit(dict(STAGE, depth=8), window=2)
+    kinds = [part.attention for part in timing.parts(space.largest()) if part.kind == 'block']
+    assert kinds == ['windows', 'whole'] * 4
+    space, timing = vit(dict(STAGE, depth=8))
+    assert {part.attention for part in timing.parts(space.largest())} == {None, 'whole'}
+
+
+def test_parts_of_a_swin_are_in_order():
+    space, timing = swin(dict(STAGE, depth=2), dict(STAGE, embed_dim=5, depth=1))
+    assert timing.parts(space.smallest()) == [
+        Part('stem', 0, 6),
+        Part('block', 0, 6, 1, 1, 'windows'),
+        Part('block', 0, 6, 1, 1, 'shifted windows'),
+        Part('end', 0, 6, next_dim=5),
+        Part('block', 1, 5, 1, 1, 'windows'),
+        Part('end', 1, 5),
+    ]
+
+
+@cases
+def test_a_table_comes_back_from_its_file(space, timing, tmp_path):
+    table, path = numbered(space, timing), tmp_path / 'new' / 'table.json'
+    table.save(path)
+    loaded = LatencyTable.load(path)
+    assert loaded.timing == timing and loaded.milliseconds == table.milliseconds
+    loaded.check(timing, space)
+
+
+def test_a_table_of_a_space_serves_a_part_of_it():
+    space, timing = CASES['ViT']
+    part = SearchSpace.from_config(dict(STAGE, embed_dim=8, depth=2))
+    table = numbered(space, timing)
+    # Positions may be stored for images of another size.
+    shape = replace(VIT_SHAPE, img_size=(16, 16))
+    table.check(Timing.of(ViTLayout(part, shape), (8, 8)), part)
+
+
+def test_a_missing_choice_is_named():
+    space, timing = CASES['ViT']
+    wider = SearchSpace.from_config(dict(STAGE, embed_dim=(6, 8, 10)))
+    table = numbered(space, timing)
+    with pytest.raises(ValueError, match=r'^latency table misses stem \(stage 0, embed_dim 10\)'):
+        table.check(timing, wider)
+    spec = SubnetSpec.from_dict(dict(embed_dim=8, depth=2, num_heads=3, mlp_ratio=2.5))
+    message = 'block (stage 0, embed_dim 8, num_heads 3, mlp_ratio 2.5, attention whole)'
+    with pytest.raises(ValueError) as error:
+        table.predict(spec)
+    assert message in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(input_size=(16, 8)), r'input_size \(8, 8\), not \(16, 8\)'),
+        (dict(batch_size=2), 'batch_size 1, not 2'),
+        (dict(device='cuda'), 'device cpu, not cuda'),
+        (dict(threads=4), 'threads 1, not 4'),
+        (dict(window=14), 'window 0, not 14'),
+        (dict(family='Swin'), 'family ViT, not Swin'),
+        (dict(shape=dict(CASES['ViT'][1].shape, patch_size=16)), 'patch_size 4, not 16'),
+    ],
+)
+def test_a_table_of_something_else_is_refused(changes, message):
+    space, timing = CASES['ViT']
+    with pytest.raises(ValueError, match=message):
+        numbered(space, timing).check(replace(timing, **changes), space)
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"timing": {}}', '{"parts": 3}'])
+def test_a_file_that_is_no_table_is_refused(text, tmp_path):
+    path = tmp_path / 'table.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f'latency table {path}: not a latency table'):
+        LatencyTable.load(path)
+
+
+def test_an_altered_table_is_refused(tmp_path):
+    path = tmp_path / 'table.json'
+    numbered(*CASES['ViT']).save(path)
+    content = json.loads(path.read_text())
+    content['parts'][0]['unknown'] = 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='not a latency table'):
+        LatencyTable.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='table.json is not there; tools/latency.py'):
+        LatencyTable.load(tmp_path / 'table.json')

@@ -1,0 +1,156 @@
+"""The report of a search: complete, escaped, and in need of nothing from elsewhere."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+from reports import SWIN, VIT, make_report
+
+from mdl_nas_mm.visualization.search_report import duration, short, write_report
+
+FILES = ['report.html', 'generations.png', 'front.png', 'architectures.png', 'layers.png']
+LONG = 'a <b>long</b> & "quoted" $name$ ' + 20 * 'x'
+CASES = {
+    'ViT': dict(tasks=('cls', 'det', 'seg'), layout=VIT),
+    'Swin without random search': dict(tasks=('cls', 'det'), layout=SWIN, with_random=False),
+    'one task, no front': dict(tasks=('cls',), layout=VIT, front=0),
+    'twelve tasks': dict(tasks=[f'{LONG} {i}' for i in range(12)], layout=VIT),
+}
+
+
+class Page(HTMLParser):
+    """A page's texts, and its elements, all of which have to be closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.texts, self.elements, self.open = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ('meta', 'link'):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self):
+        return '\n'.join(self.texts)
+
+
+@pytest.fixture(scope='module', params=CASES.values(), ids=CASES)
+def written(request, tmp_path_factory):
+    """A report, through JSON as a search leaves it, and the folder that it was written to."""
+    report = json.loads(json.dumps(make_report(**request.param)))
+    folder = tmp_path_factory.mktemp('report') / 'new'
+    assert write_report(report, folder) == [folder / name for name in FILES]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    return report, folder
+
+
+def test_the_page_says_what_was_found(written):
+    report, folder = written
+    text = Page((folder / 'report.html').read_text()).text
+    chosen, counts = report['chosen'], report['counts']
+    for task in report['tasks']:
+        assert task in text
+        assert f'{chosen["scores"][task]:.2f}' in text
+        assert f'{counts["specific"][task]:,}' in text
+        for layer in report['layers'][task]:
+            assert f'{layer["layer"]}: {layer["shared"]:,} shared' in text or (
+                layer['role'] == 'stem'
+            )
+    assert f'{chosen["s_score"]:.2f}' in text
+    assert f'{counts["total"]:,}' in text and f'{counts["separate"]:,}' in text
+    assert 'det: latency at most 40 ms' in text
+    for point in report['front']:
+        assert f'{point["total"]:,} parameters, S-Score {point["s_score"]:.2f}' in text
+    assert ('random search' in text) == (report['random'] is not None)
+    assert json.dumps(chosen['joint_spec'], indent=1) in text
+
+
+def test_the_page_needs_nothing_from_elsewhere(written):
+    _, folder = written
+    page = Page((folder / 'report.html').read_text())
+    assert not {'script', 'img', 'iframe', 'b>long'} & {tag for tag, _ in page.elements}
+    for _, attributes in page.elements:
+        for key in ('src', 'href', 'xlink:href'):
+            assert attributes.get(key, '#')[:5] in ('data:', '#') or attributes[key][0] == '#'
+    ids = [attributes['id'] for _, attributes in page.elements if 'id' in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_references_within_figures_are_kept(written):
+    _, folder = written
+    text = (folder / 'report.html').read_text()
+    ids = {attributes.get('id') for _, attributes in Page(text).elements}
+    for figure in text.split('<svg')[1:]:
+        figure = '<svg xmlns:xlink="http://www.w3.org/1999/xlink"' + figure.split('</svg>')[0]
+        for element in ElementTree.fromstring(figure + '</svg>').iter():
+            target = element.get('{http://www.w3.org/1999/xlink}href')
+            assert target is None or target[1:] in ids
+
+
+def test_no_light_colour_is_left_in_figures(written):
+    _, folder = written
+    figures = (folder / 'report.html').read_text().split('<svg')[1:]
+    assert all('#' not in figure.split('</svg>')[0].replace('"#', '').replace('url(#', '')
+               for figure in figures)  # fmt: skip
+
+
+@pytest.mark.parametrize('name', FILES[1:])
+def test_pictures_show_something(written, name):
+    _, folder = written
+    image = np.asarray(Image.open(folder / name).convert('L'))
+    assert min(image.shape) > 150
+    assert (image[0] == 255).all() and (image < 128).mean() > 0.001
+
+
+def test_the_same_report_is_written_alike(tmp_path):
+    report = make_report(**CASES['one task, no front'])
+    write_report(report, tmp_path / 'a')
+    write_report(report, tmp_path / 'b')
+    for name in FILES:
+        assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+
+
+def test_failed_evaluations_are_named(tmp_path):
+    report = make_report(('cls',), VIT)
+    reason = 'accuracy/top1 is nan <i>'
+    report['failed'] = [dict(task='cls', spec=report['chosen']['joint_spec']['cls'], reason=reason)]
+    report['seconds'] = None
+    write_report(report, tmp_path)
+    page = Page((tmp_path / 'report.html').read_text())
+    assert reason in page.texts and '460 more spared by the cache; 1 failed' in page.texts
+    assert 'time' not in page.texts
+
+
+def test_a_choice_without_a_search_before_it_is_drawn(tmp_path):
+    """As for another budget, where the search was interrupted before it was complete."""
+    report = make_report(('cls', 'det'), VIT, with_random=False)
+    report['generations'], report['constraints'] = [], []
+    write_report(report, tmp_path)
+    assert 'Generations of the search' not in (tmp_path / 'report.html').read_text()
+
+
+@pytest.mark.parametrize(
+    ('number', 'text'),
+    [(7, '7'), (1234, '1.23 k'), (235_000_000, '235 M'), (53_456_789, '53.5 M')],
+)
+def test_short_counts(number, text):
+    assert short(number) == text.replace(' ', '\N{NO-BREAK SPACE}')
+
+
+def test_durations():
+    assert [duration(s) for s in (4.6, 65, 7325)] == ['5 s', '1 min 5 s', '2 h 2 min']
