@@ -95,9 +95,10 @@ if __name__ == '__main__':
         python_requires='>=3.10',
         packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
         package_data={'': ['*.md', '*.json', '*.yml']},
-        # Only what torch and the mm libraries do not bring: the file format of the deposit, and
-        # the images of the demonstration data.
-        install_requires=['safetensors>=0.4', 'scikit-learn>=1.2'],
+        # Only what torch and the mm libraries do not bring: the file format of the deposit and its
+        # hashes, and the images of the demonstration data.
+        install_requires=['safetensors>=0.4', 'scikit-learn>=1.2', 'xxhash>=3.0'],
+        extras_require={'export': ['onnx', 'onnxruntime', 'onnxscript']},
         cmdclass={'build_py': BuildPyWithMim, 'bdist_wheel': BdistWheelWithMim},
         zip_safe=False,
     )

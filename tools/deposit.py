@@ -1,53 +1,71 @@
-"""Puts all tasks into one file, and looks into it: python tools/deposit.py {pack,list,test}."""
+"""All tasks in one file: python tools/deposit.py {pack,list,verify,extract,add,remove,test}."""
 
 import argparse
 
-from mmengine.config import Config
 from mmengine.device import get_device
 
-from mdl_nas_mm.apis import evaluate_deposited, save_deposit
-from mdl_nas_mm.deposit import Deposit
-from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
+from mdl_nas_mm.apis import deposits, evaluate_deposited, save_deposit
+from mdl_nas_mm.deposit import Deposit, remove
+from mdl_nas_mm.deposit.extract import extract
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Pack, list and test deposits')
+    parser = argparse.ArgumentParser(description='Pack deposits, and look into, change, check them')
     commands = parser.add_subparsers(dest='command', required=True)
-    packing = commands.add_parser('pack', help='deposit the chosen subnets of a supernet')
-    packing.add_argument('config', help='path of a joint config')
-    packing.add_argument('--checkpoint', required=True, help='trained supernet')
-    packing.add_argument('--joint-spec', help='JSON of the architectures (default: the config)')
-    packing.add_argument('--out', required=True, help='file to write (.safetensors)')
-    for name, text in (('list', 'show the tasks'), ('test', 'evaluate tasks on their val split')):
+    for name, text in (
+        ('pack', 'deposit the chosen subnets of a supernet'),
+        ('add', 'add tasks that were trained on top of a deposit'),
+        ('list', 'show the tasks, their scores and sizes'),
+        ('verify', 'check every hash, and that tasks answer as they did'),
+        ('extract', 'write a config and a checkpoint for the tools of the task'),
+        ('remove', 'remove a task'),
+        ('test', 'evaluate tasks on their validation split'),
+    ):
         command = commands.add_parser(name, help=text)
-        command.add_argument('deposit', help='the file')
-        if name == 'test':
-            command.add_argument('--task', help='just this one (default: all)')
+        if name != 'pack':
+            command.add_argument('deposit', nargs='?' if name == 'verify' else None)
+        if name in ('pack', 'add'):
+            command.add_argument('config', help='path of a joint config')
+            command.add_argument('--checkpoint', required=True, help='trained model')
+            command.add_argument('--joint-spec', help='JSON of the architectures')
+            command.add_argument('--scored', action='store_true', help='evaluate, store the scores')
+        if name in ('extract', 'remove', 'test'):
+            command.add_argument('--task', required=name != 'test', help='the task')
+        if name in ('pack', 'extract'):
+            command.add_argument(
+                '--out', required=True, help='file or, of extract, folder to write'
+            )
+        if name == 'verify':
+            command.add_argument('--data', action='store_true', help='on the validation splits')
+            command.add_argument('--before', help='an earlier file, to compare answers with')
+            command.add_argument('--after', help='the later file, instead of the deposit')
+            command.add_argument('--images', nargs='+', default=[], help='for --before')
     return parser.parse_args()
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.command == 'pack':
-        cfg = Config.fromfile(args.config)
-        if args.joint_spec:
-            choose_joint_spec(cfg, args.joint_spec)
-        cfg = resolve_joint_config(cfg)
-        joint = fixed_spec(cfg)
-        if joint is None:
-            raise ValueError(f'{args.config} fixes no architectures; give --joint-spec')
-        counts = save_deposit(cfg, args.checkpoint, joint, args.out)
-        print(f'{args.out}: {counts.total:,} parameters, {counts.separate:,} as separate models')
-        return
-    deposit = Deposit(args.deposit)
-    for task in [args.task] if getattr(args, 'task', None) else deposit.tasks:
-        if args.command == 'test':
+    if args.command in ('pack', 'add'):
+        cfg, joint = deposits.read_chosen(args.config, args.joint_spec)
+        store = save_deposit if args.command == 'pack' else deposits.add_to_deposit
+        path = args.out if args.command == 'pack' else args.deposit
+        counts = store(cfg, args.checkpoint, joint, path, args.scored)
+        print(f'{path}: {counts.total:,} parameters, {counts.separate:,} as separate models')
+    elif args.command == 'list':
+        print(deposits.contents(args.deposit))
+    elif args.command == 'verify':
+        for line in deposits.check(
+            args.deposit or args.after, args.data, args.before, args.images, get_device()
+        ):
+            print(line)
+    elif args.command == 'extract':
+        print(extract(args.deposit, args.task, args.out))
+    elif args.command == 'remove':
+        print(f'{args.deposit}: {remove(args.deposit, args.task).total:,} parameters are left')
+    else:
+        tasks = Deposit(args.deposit).tasks
+        for task in [args.task] if args.task else tasks:
             score, _ = evaluate_deposited(args.deposit, task, get_device())
-            print(f'{task}: {deposit.tasks[task]["score"]} = {score:.2f}')
-        else:
-            own = deposit.counts.specific[task]
-            print(f'{task}: {deposit.tasks[task]["scope"]}, {own:,} specific parameters')
-    if args.command == 'list':
-        print(f'shared: {deposit.counts.shared:,}  total: {deposit.counts.total:,}')
+            print(f'{task}: {tasks[task]["score"]} = {score:.2f}')
 
 
 def main() -> None:

@@ -2,8 +2,11 @@
 
 python tools/train.py configs/mdl_nas/mdl-nas-b_ab2_joint-1x.py
 
+Trains on all images but those that a search scores on (_base_/held_out.py).
 Hardware of the paper: 16 V100 for each of the three tasks (16+16+16). Its subnets are those of
 mdl-nas-b_ab2-s_search.py and mdl-nas-b_ab2-d_search.py.
 """
 
-_base_ = ['_base_/mdl-nas-b_sizes.py', '_base_/joint_1x.py']
+_base_ = ['_base_/mdl-nas-b_sizes.py', '_base_/held_out.py', '_base_/joint_1x.py']
+
+tasks = {{_base_.held_out}}

@@ -3,12 +3,14 @@
 python tools/train.py configs/mdl_nas/mdl-nas-b_pretrain.py
 
 500 epochs of 1,281,167 images at 2,048 a step (626 steps an epoch), the first 20 of them warm-up;
-64 images a GPU.
+64 images a GPU. The schedule counts all images; 10,000 of them are set aside, for a search to
+score on (_base_/held_out.py).
 Hardware of the paper: 32 V100. The paper gives no accuracy of the supernet.
 """
 
-_base_ = ['_base_/mdl-nas-b.py']
+_base_ = ['_base_/mdl-nas-b.py', '_base_/held_out.py']
 
+tasks = dict(cls={{_base_.held_out.cls}})
 groups = dict(cls=32)
 max_iters = 500 * 626
 warmup_iters = 20 * 626

@@ -4,6 +4,7 @@ python tools/search.py configs/mdl_nas/mdl-nas-t_ab3-seq-d_search.py \
     --checkpoint work_dirs/mdl-nas-t_ab3-seq_joint-1x/iter_87960.pth
 
 The budget is the size that the paper reports.
+Scored on images set aside from the training sets (_base_/held_out.py).
 Hardware: one GPU (the paper does not say).
 Expected (Table 6): 82.1 top-1, 44.3 box AP, 46.8 mIoU, 53M in all backbones.
 """

@@ -3,8 +3,9 @@ r"""The main result of MDL-NAS-T, mask sharing: joint search in the 3x supernet.
 python tools/search.py configs/mdl_nas/mdl-nas-t_mask_search.py \
     --checkpoint work_dirs/mdl-nas-t_mask_joint-3x/iter_263880.pth
 
-50 joint specs a generation, 20 generations (supplement, E), scored on the validation sets. The
-budget is the total of Table 4, heads included.
+50 joint specs a generation, 20 generations (supplement, E), scored on images set aside from the
+training sets (_base_/held_out.py), not on the validation sets. The budget is the total of Table 4,
+heads included.
 Hardware: one GPU (the paper does not say).
 Expected (Table 4): 81.7 top-1, 44.9 box AP, 47.3 mIoU, S-Score 173.9, 103M parameters with heads.
 """

@@ -5,7 +5,7 @@ python tools/test.py configs/mdl_nas/mdl-nas-t_mask_searched.py \
 python tools/train.py configs/mdl_nas/mdl-nas-t_mask_searched.py
 
 The first evaluates them with the weights of the supernet, as the paper does; the second trains
-just them jointly from the pre-trained weights.
+just them jointly from the pre-trained weights, on all training images.
 Hardware of the paper: 8 V100 for each of the three tasks (8+8+8).
 Expected: 81.7 top-1, 44.9 box AP, 47.3 mIoU, 103M parameters with heads (Table 4).
 
@@ -14,9 +14,10 @@ The paper's Table 2 has share ratio 0.9 in stage 3 of classification, which its 
 paper's space still fits, as no weight depends on it.
 """
 
-_base_ = ['mdl-nas-t_mask_joint-3x.py']
+_base_ = ['_base_/mdl-nas-t_joint.py', '_base_/joint_3x.py']
 
 backbone = dict(
+    sharing='Mask',
     space=[
         dict(
             embed_dim=(96, 128),
@@ -54,6 +55,6 @@ backbone = dict(
             ffn_share_ratio=(0.1, 0.3, 0.5),
             per_stage=True,
         ),
-    ]
+    ],
 )
 joint_spec = 'archs/mdl-nas-t_mask.json'

@@ -5,7 +5,7 @@ python tools/test.py configs/mdl_nas/mdl-nas-t_seq_searched.py \
 python tools/train.py configs/mdl_nas/mdl-nas-t_seq_searched.py
 
 The first evaluates them with the weights of the supernet, as the paper does; the second trains
-just them jointly from the pre-trained weights.
+just them jointly from the pre-trained weights, on all training images.
 Hardware of the paper: 8 V100 for each of the three tasks (8+8+8).
 Expected: 81.7 top-1, 46.4 box AP, 46.5 mIoU, 115M parameters with heads (Table 4).
 
@@ -14,6 +14,7 @@ the width of stage 1, 96. It stands here with the largest choices of the space o
 ratio 0.5, so neither its score nor the total can be compared with the paper's.
 """
 
-_base_ = ['mdl-nas-t_seq_joint-3x.py']
+_base_ = ['_base_/mdl-nas-t_joint.py', '_base_/joint_3x.py']
 
+backbone = dict(sharing='Sequential')
 joint_spec = 'archs/mdl-nas-t_seq.json'

@@ -3,8 +3,9 @@ r"""Joint search in the space below DeiT-S, mask sharing.
 python tools/search.py configs/zoo/deit-s_mask_search.py \
     --checkpoint work_dirs/deit-s_mask_joint-1x/iter_87960.pth
 
-The settings are the paper's: 50 joint specs a generation, 20 generations, scored on the
-validation sets. The budget is 60% of three backbones of DeiT-S, 65.0M.
+The settings are the paper's: 50 joint specs a generation, 20 generations. Scored on images set
+aside from the training sets (configs/mdl_nas/_base_/held_out.py), of which the zoo's weights have
+seen those of ImageNet. The budget is 60% of three backbones of DeiT-S, 65.0M.
 Hardware: one GPU.
 Expected: no results are known yet.
 """

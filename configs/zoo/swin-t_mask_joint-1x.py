@@ -3,10 +3,16 @@
 python tools/train.py configs/zoo/swin-t_mask_joint-1x.py
 
 Starts from the zoo's Swin-T; no supernet is pre-trained.
+Trains on all images but those that a search scores on (configs/mdl_nas/_base_/held_out.py).
 Recipe and hardware are those of MDL-NAS-T: 8 GPUs for each of the three tasks (8+8+8).
 Expected: no results are known yet.
 """
 
-_base_ = ['_base_/swin-t_joint.py', '../mdl_nas/_base_/joint_1x.py']
+_base_ = [
+    '_base_/swin-t_joint.py',
+    '../mdl_nas/_base_/held_out.py',
+    '../mdl_nas/_base_/joint_1x.py',
+]
 
+tasks = {{_base_.held_out}}
 backbone = dict(sharing='Mask')

@@ -81,8 +81,9 @@ class Stages:
         return folder
 
     def seconds(self) -> dict[str, float]:
-        """Stage -> seconds that it took, interruptions left out."""
-        return {name: round(self.state[name]['seconds'], 1) for name in self.expected}
+        """Stage that has run -> seconds that it took, interruptions left out."""
+        names = [name for name in self.expected if name in self.state]
+        return {name: round(self.state[name]['seconds'], 1) for name in names}
 
     def _left(self, name: str) -> str:
         names = list(self.expected)

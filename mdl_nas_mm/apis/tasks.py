@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 from torch import nn
 
 from mdl_nas_mm.deposit import Deposit, pack
+from mdl_nas_mm.deposit.configs import check_config
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import Counts, JointSpec
-from mdl_nas_mm.tasks import Evaluation, build_eval_loader, evaluate, score_of
+from mdl_nas_mm.tasks import (
+    Evaluation,
+    MultiTaskModel,
+    build_eval_loader,
+    evaluate,
+    score_of,
+)
 from mdl_nas_mm.utils.files import sha256_of
 
 
@@ -20,24 +30,71 @@ def load_task(deposit: str | Path, task: str, device: str | torch.device = 'cpu'
     return Deposit(deposit).load_task(task, device)
 
 
-def save_deposit(cfg: Config, checkpoint: str | Path, joint: JointSpec, path: str | Path) -> Counts:
+def save_deposit(
+    cfg: Config,
+    checkpoint: str | Path,
+    joint: JointSpec,
+    path: str | Path,
+    scored: bool = False,
+) -> Counts:
     """Deposits the chosen subnets of a trained supernet.
 
     Args:
         cfg: a resolved joint config.
+        scored: whether to evaluate the subnets first, and to store their scores.
 
     Raises:
         ValueError: the checkpoint does not fit the config, or the joint spec not the space.
     """
     model = load_supernet(cfg, checkpoint)
-    keys = ('val_dataloader', 'val_evaluator')
-    tasks = {
-        task: dict(cfg.tasks[task], model=cfg.model.tasks[task].model)
-        | {key: cfg[key][task] for key in keys if key in cfg}
-        for task in cfg.tasks
-    }
+    model.backbone.space.check_joint(joint, tuple(model.tasks))
+    scores = score_supernet(cfg, model, joint) if scored else {}
     provenance = dict(checkpoint=sha256_of(checkpoint))
-    return pack(path, model, joint, cfg.model.backbone, tasks, provenance)
+    return pack(path, model, joint, cfg.model.backbone, task_infos(cfg, scores), provenance)
+
+
+def task_infos(cfg: Config, scores: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+    """Task -> what a deposit keeps of it beside its weights.
+
+    Args:
+        cfg: a resolved joint config.
+        scores: task -> percent on the validation split, of those that were evaluated.
+    """
+    infos = {}
+    for task in cfg.tasks:
+        info = dict(cfg.tasks[task], model=cfg.model.tasks[task].model)
+        info |= {key: cfg[key][task] for key in ('val_dataloader', 'val_evaluator') if key in cfg}
+        if 'val_dataloader' in info:
+            info['classes'] = class_names(info['scope'], info['val_dataloader'])
+        if task in scores:
+            info['scored'] = scores[task]
+        infos[task] = info
+    return infos
+
+
+def class_names(scope: str, dataloader: Mapping) -> list[str] | None:
+    """The classes of a data set as its config or its class says them, without building it."""
+    dataset = dataloader['dataset']
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    names = (dataset.get('metainfo') or {}).get('classes')
+    if names is None:
+        with DATASETS.switch_scope_and_registry(scope) as registry:
+            kind = registry.get(dataset['type'])
+        names = (getattr(kind, 'METAINFO', None) or {}).get('classes')
+    return [str(name) for name in names] if isinstance(names, (list, tuple)) else None
+
+
+def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict[str, float]:
+    """Task -> its subnet's score in percent on the validation split."""
+    scores = {}
+    for task, info in cfg.tasks.items():
+        loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
+        evaluation = Evaluation.build(task, info.scope, loader, cfg.val_evaluator[task])
+        spec = joint[task]
+        metrics = evaluate(lambda batch, t=task, s=spec: model.predict(t, s, batch), evaluation)
+        scores[task] = score_of(task, metrics, info.score)
+    return scores
 
 
 def evaluate_deposited(
@@ -50,6 +107,10 @@ def evaluate_deposited(
     """
     opened = Deposit(deposit)
     model, info = opened.load_task(task, device), opened.tasks[task]
+    for key in ('val_dataloader', 'val_evaluator'):
+        if key not in info:
+            raise ValueError(f'deposit {deposit}: no {key} of task {task!r} was stored')
+        check_config(info['scope'], info[key], f'deposit {deposit}: task {task!r}, {key}')
     loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
     evaluation = Evaluation.build(task, info['scope'], loader, info['val_evaluator'])
     metrics = evaluate(model.val_step, evaluation)

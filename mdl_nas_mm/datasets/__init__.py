@@ -1,4 +1,4 @@
-"""The bundled demonstration data: three domains made of real digits.
+"""The bundled demonstration data: domains made of real digits.
 
 ``write_demo_data`` writes them in the formats that users of real data have
 (class folders, COCO JSON, label maps), ``draw_contact_sheet`` shows them.

@@ -1,13 +1,17 @@
 """The bundled demonstration data, made from what scikit-learn ships.
 
-1,797 handwritten digits and two photographs become three domains that differ
-in canvas, background, contrast and scale::
+1,797 handwritten digits and two photographs become domains that differ in
+canvas, background, contrast and scale: three to begin with, and two to add
+later, a new data set for an old kind of task and a new kind of task::
 
     cls/{train,search,val}/<class>/*.png              light on plain dark, 20 x 20
     det/images/{train,search,val}/*.png               coloured on photographs, 48 x 48
     det/annotations/{train,search,val}.json           COCO instances with masks
     seg/images/{training,search,validation}/*.png     dark on bright texture, 32 x 32
     seg/annotations/{training,search,validation}/*.png
+    sketch/{train,search,val}/<class>/*.png           dark on light squared paper, 24 x 24
+    pose/images/{train,search,val}/*.png              turned, anywhere, on noise, 40 x 40
+    pose/annotations/{train,search,val}.json          COCO keypoints: corners and centre
     sources.json     which source digits every image shows
     manifest.json    version, seed, scale, number of images
 
@@ -30,17 +34,21 @@ from .formats import (
     Originals,
     write_class_folders,
     write_coco,
+    write_keypoints,
     write_label_maps,
 )
+from .render import draw_classification, draw_sketch
 
-VERSION = 1
-DOMAINS = ('cls', 'det', 'seg')
+VERSION = 2
+DOMAINS = ('cls', 'det', 'seg', 'sketch', 'pose')
 SPLITS = ('train', 'search', 'val')
 SPLIT_DIGITS = dict(train=1200, search=250, val=347)
 IMAGES = dict(
     cls=dict(train=2400, search=250, val=347),
     det=dict(train=1200, search=100, val=150),
     seg=dict(train=1600, search=80, val=120),
+    sketch=dict(train=2400, search=250, val=347),
+    pose=dict(train=1200, search=100, val=150),
 )
 PHOTO_COLUMNS = dict(train=(0.0, 0.62), search=(0.62, 0.78), val=(0.78, 1.0))
 
@@ -123,14 +131,15 @@ def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
     tick = _Progress(total, progress)
     sources: dict = {}
     for number, split in enumerate(SPLITS):
-        cls_rng, det_rng, seg_rng = (
-            np.random.default_rng([seed, 1 + number, domain]) for domain in range(3)
+        cls_rng, det_rng, seg_rng, sketch_rng, pose_rng = (
+            np.random.default_rng([seed, 1 + number, domain]) for domain in range(len(DOMAINS))
         )
         digits = splits[split]
-        shown = [digits[i % len(digits)] for i in range(images['cls'][split])]
-        sources |= _below(
-            'cls', write_class_folders(folder / 'cls', split, shown, originals, cls_rng, tick)
-        )
+        folders = dict(cls=(cls_rng, draw_classification), sketch=(sketch_rng, draw_sketch))
+        for domain, (rng, draw) in folders.items():
+            shown = [digits[i % len(digits)] for i in range(images[domain][split])]
+            written = write_class_folders(folder / domain, split, shown, originals, rng, tick, draw)
+            sources |= _below(domain, written)
         groups = _groups(digits, images['det'][split], (0.3, 0.4, 0.3), det_rng)
         photos = _photo_parts(originals.photos, split)
         sources |= _below(
@@ -139,6 +148,10 @@ def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
         groups = _groups(digits, images['seg'][split], (0.7, 0.3), seg_rng)
         sources |= _below(
             'seg', write_label_maps(folder / 'seg', split, groups, originals, seg_rng, tick)
+        )
+        shown = [digit for (digit,) in _groups(digits, images['pose'][split], (1.0,), pose_rng)]
+        sources |= _below(
+            'pose', write_keypoints(folder / 'pose', split, shown, originals, pose_rng, tick)
         )
     _save_json(folder / 'sources.json', sources)
 
@@ -199,10 +212,13 @@ def _is_complete(root: Path, manifest: dict) -> bool:
     except (OSError, ValueError):
         return False
     images = manifest['images']
-    needed = {f'cls/{split}': ('*/*.png', images['cls'][split]) for split in SPLITS}
+    needed: dict[str, tuple[str, int]] = {}
     for split in SPLITS:
-        needed[f'det/images/{split}'] = ('*.png', images['det'][split])
-        needed[f'det/annotations/{split}.json'] = ('', 1)
+        for domain in ('cls', 'sketch'):
+            needed[f'{domain}/{split}'] = ('*/*.png', images[domain][split])
+        for domain in ('det', 'pose'):
+            needed[f'{domain}/images/{split}'] = ('*.png', images[domain][split])
+            needed[f'{domain}/annotations/{split}.json'] = ('', 1)
         for kind in ('images', 'annotations'):
             needed[f'seg/{kind}/{ADE_NAMES[split]}'] = ('*.png', images['seg'][split])
     for name, (pattern, count) in needed.items():

@@ -1,4 +1,4 @@
-"""The three domains as files: class folders, COCO JSON, label maps.
+"""The domains as files: class folders, COCO JSON, label maps.
 
 Each ``write_*`` function writes one split below one folder and returns which
 source digits each image shows: image path relative to the folder -> indices
@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from .render import draw_classification, draw_detection, draw_segmentation
+from . import render
 
 CLASSES = tuple(str(digit) for digit in range(10))
+KEYPOINTS = ('top_left', 'top_right', 'bottom_right', 'bottom_left', 'centre')
 ADE_NAMES = {'train': 'training', 'search': 'search', 'val': 'validation'}
 
 Sources = dict[str, list[int]]
@@ -43,8 +44,13 @@ def write_class_folders(
     originals: Originals,
     rng: np.random.Generator,
     tick: Tick,
+    draw: Callable[[np.ndarray, np.random.Generator], np.ndarray],
 ) -> Sources:
-    """Writes ``<split>/<class>/<digit>_<copy>.png``, one image for each of ``shown``."""
+    """Writes ``<split>/<class>/<digit>_<copy>.png``, one image for each of ``shown``.
+
+    Args:
+        draw: makes the image of a digit.
+    """
     for name in CLASSES:
         (folder / split / name).mkdir(parents=True, exist_ok=True)
     sources: Sources = {}
@@ -52,7 +58,7 @@ def write_class_folders(
     for digit in shown:
         copy = copies[digit] = copies.get(digit, -1) + 1
         name = f'{split}/{originals.labels[digit]}/{digit:04d}_{copy}.png'
-        _save_png(folder / name, draw_classification(originals.digits[digit], rng))
+        _save_png(folder / name, draw(originals.digits[digit], rng))
         sources[name] = [digit]
         tick()
     return sources
@@ -79,7 +85,7 @@ def write_coco(
     sources: Sources = {}
     for image_id, digits in enumerate(shown, start=1):
         photo = photos[rng.integers(len(photos))]
-        scene = draw_detection(photo, [originals.digits[i] for i in digits], rng)
+        scene = render.draw_detection(photo, [originals.digits[i] for i in digits], rng)
         name = f'{image_id:06d}.png'
         height, width = scene.image.shape[:2]
         _save_png(folder / 'images' / split / name, scene.image)
@@ -108,6 +114,55 @@ def write_coco(
     return sources
 
 
+def write_keypoints(
+    folder: Path,
+    split: str,
+    shown: list[int],
+    originals: Originals,
+    rng: np.random.Generator,
+    tick: Tick,
+) -> Sources:
+    """Writes ``images/<split>/*.png`` and ``annotations/<split>.json``, one digit an image.
+
+    Annotations are COCO's of persons: a box, and (x, y, 2) for each of ``KEYPOINTS``.
+    """
+    (folder / 'images' / split).mkdir(parents=True)
+    (folder / 'annotations').mkdir(exist_ok=True)
+    images: list[dict] = []
+    annotations: list[dict] = []
+    sources: Sources = {}
+    for image_id, digit in enumerate(shown, start=1):
+        pixels, points = render.draw_pose(originals.digits[digit], rng)
+        name = f'{image_id:06d}.png'
+        _save_png(folder / 'images' / split / name, pixels)
+        height, width = pixels.shape[:2]
+        images.append(dict(id=image_id, file_name=name, height=height, width=width))
+        points = points.round(2)
+        (left, top), (right, bottom) = points.min(0), points.max(0)
+        box = [round(float(v), 2) for v in (left, top, right - left, bottom - top)]
+        annotations.append(
+            dict(
+                id=image_id,
+                image_id=image_id,
+                category_id=1,
+                bbox=box,
+                area=round(box[2] * box[3], 2),
+                iscrowd=0,
+                num_keypoints=len(points),
+                keypoints=[value for x, y in points.tolist() for value in (x, y, 2)],
+                source_digit=digit,
+            )
+        )
+        sources[f'images/{split}/{name}'] = [digit]
+        tick()
+    category = dict(id=1, name='digit', keypoints=list(KEYPOINTS), skeleton=[])
+    _save_json(
+        folder / 'annotations' / f'{split}.json',
+        dict(images=images, annotations=annotations, categories=[category]),
+    )
+    return sources
+
+
 def write_label_maps(
     folder: Path,
     split: str,
@@ -125,7 +180,7 @@ def write_label_maps(
     (folder / 'annotations' / split).mkdir(parents=True)
     sources: Sources = {}
     for number, digits in enumerate(shown, start=1):
-        scene = draw_segmentation([originals.digits[i] for i in digits], rng)
+        scene = render.draw_segmentation([originals.digits[i] for i in digits], rng)
         placed = [digits[i] for i in scene.placed]
         labels = np.zeros(scene.image.shape[:2], dtype=np.uint8)
         for digit, mask in zip(placed, scene.masks):

@@ -21,7 +21,13 @@ PALETTE = (
     (250, 190, 212),
 )
 _TILE = 144
-_SPLIT_FOLDERS = dict(cls='cls/train', det='det/images/train', seg='seg/images/training')
+_SPLIT_FOLDERS = dict(
+    cls='cls/train',
+    det='det/images/train',
+    seg='seg/images/training',
+    sketch='sketch/train',
+    pose='pose/images/train',
+)
 
 
 def draw_contact_sheet(
@@ -30,11 +36,11 @@ def draw_contact_sheet(
     """Draws training images of one domain side by side, with what is annotated.
 
     Detection shows boxes and class names, segmentation its label map below
-    each image.
+    each image, poses the keypoints.
 
     Args:
         root: Where ``write_demo_data`` wrote.
-        domain: ``cls``, ``det`` or ``seg``.
+        domain: one of ``DOMAINS``.
         path: The PNG to write.
         columns: Images a row.
         rows: Rows of images.
@@ -48,7 +54,10 @@ def draw_contact_sheet(
     if not files:
         raise FileNotFoundError(f'no images in {folder}; write the demonstration data first')
     every = max(len(files) // (columns * rows), 1)
-    draw = dict(cls=_plain, seg=_with_labels).get(domain) or _with_boxes(root)
+    if domain in ('det', 'pose'):
+        draw = _with_annotations(root / domain)
+    else:
+        draw = _with_labels if domain == 'seg' else _plain
     tiles = [draw(file) for file in files[::every][: columns * rows]]
     width, height = tiles[0].size
     sheet = Image.new('RGB', (columns * (width + 4), rows * (height + 4)), 'white')
@@ -77,24 +86,28 @@ def _with_labels(file: Path) -> Image.Image:
     return both
 
 
-def _with_boxes(root: Path) -> Callable[[Path], Image.Image]:
-    """A function that draws a training image of detection with its boxes."""
-    path = root / 'det' / 'annotations' / 'train.json'
-    content = json.loads(path.read_text(encoding='utf-8'))
+def _with_annotations(folder: Path) -> Callable[[Path], Image.Image]:
+    """A function that draws a training image with its boxes or its keypoints."""
+    content = json.loads((folder / 'annotations' / 'train.json').read_text(encoding='utf-8'))
     names = {category['id']: category['name'] for category in content['categories']}
     files = {image['id']: image['file_name'] for image in content['images']}
     by_name: dict[str, list] = {name: [] for name in files.values()}
     for note in content['annotations']:
-        by_name[files[note['image_id']]].append((note['bbox'], names[note['category_id']]))
+        by_name[files[note['image_id']]].append(note)
 
     def draw(file: Path) -> Image.Image:
         image = _plain(file)
         times = _enlargement(Image.open(file))
         pen = ImageDraw.Draw(image)
-        for box, name in by_name[file.name]:
-            left, top, width, height = (value * times for value in box)
+        for note in by_name[file.name]:
+            if 'keypoints' in note:
+                points = np.array(note['keypoints']).reshape(-1, 3)[:, :2] * times
+                for (x, y), colour in zip(points.tolist(), PALETTE[1:]):
+                    pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colour, outline='white')
+                continue
+            left, top, width, height = (value * times for value in note['bbox'])
             pen.rectangle((left, top, left + width - 1, top + height - 1), outline='white')
-            pen.text((left + 3, top + 1), name, fill='white')
+            pen.text((left + 3, top + 1), names[note['category_id']], fill='white')
         return image
 
     return draw

@@ -1,4 +1,4 @@
-"""Drawing of the three demonstration domains, in numpy and pillow only.
+"""Drawing of the demonstration domains, in numpy and pillow only.
 
 Each ``draw_*`` function takes real 8 x 8 digits and an explicit random
 generator and returns one image (H, W, 3) uint8 with what is known about it.
@@ -13,6 +13,8 @@ from PIL import Image, ImageFilter
 CLS_CANVAS = 20
 DET_CANVAS = 48
 SEG_CANVAS = 32
+SKETCH_CANVAS = 24
+POSE_CANVAS = 40
 
 
 class Scene(NamedTuple):
@@ -41,6 +43,13 @@ def render_digit(pixels: np.ndarray, height: float, angle: float = 0.0) -> np.nd
     Returns:
         Opacity (h, w) float in [0, 1]; at least 0.5 is the digit's mask.
     """
+    alpha = _enlarge(pixels, height, angle)
+    (top, bottom), (left, right) = _extent(alpha)
+    return alpha[top:bottom, left:right]
+
+
+def _enlarge(pixels: np.ndarray, height: float, angle: float = 0.0) -> np.ndarray:
+    """Opacity (side, side) of ``render_digit`` before it is cropped."""
     framed = np.pad(pixels, 2) * (255.0 / 16.0)
     side = max(round(height * framed.shape[0] / pixels.shape[0]), 1)
     image = Image.fromarray(framed.round().astype(np.uint8))
@@ -48,9 +57,13 @@ def render_digit(pixels: np.ndarray, height: float, angle: float = 0.0) -> np.nd
     if angle:
         image = image.rotate(angle, Image.Resampling.BICUBIC)
     ink = np.asarray(image, dtype=np.float64) / 255.0
-    alpha = np.clip((ink - 0.15) / 0.4, 0.0, 1.0)
+    return np.clip((ink - 0.15) / 0.4, 0.0, 1.0)
+
+
+def _extent(alpha: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(first, end) row and column of the digit's mask."""
     rows, cols = np.nonzero(alpha >= 0.5)
-    return alpha[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1]
+    return (int(rows.min()), int(rows.max() + 1)), (int(cols.min()), int(cols.max() + 1))
 
 
 def draw_classification(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -102,6 +115,57 @@ def draw_segmentation(digits: list[np.ndarray], rng: np.random.Generator) -> Sce
     heights = rng.uniform(*span, len(digits))
     colours = [rng.uniform(0, 90, 3) for _ in digits]
     return _compose(canvas, digits, heights, colours, rng)
+
+
+def draw_sketch(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One dark digit on light squared paper."""
+    size = SKETCH_CANVAS
+    alpha = render_digit(pixels, rng.uniform(18, 22), rng.uniform(-12, 12))[:size, :size]
+    canvas = np.tile(rng.uniform(190, 250, 3), (size, size, 1))
+    spacing, shade = rng.integers(4, 7), rng.uniform(15, 40)
+    canvas[rng.integers(spacing) :: spacing] -= shade
+    canvas[:, rng.integers(spacing) :: spacing] -= shade
+    top = _centred(size, alpha.shape[0], rng)
+    left = _centred(size, alpha.shape[1], rng)
+    _blend(canvas, alpha, top, left, rng.uniform(0, 110, 3))
+    return _to_uint8(canvas)
+
+
+def draw_pose(pixels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """One turned digit somewhere on a noisy background, and where its frame is.
+
+    The frame is the smallest upright rectangle around the digit before it is turned.
+
+    Returns:
+        The image (H, W, 3) uint8, and (5, 2) the frame's corners and centre as (x, y) in pixels:
+        top left, top right, bottom right, bottom left as the digit is read, centre.
+    """
+    size = POSE_CANVAS
+    height, angle = rng.uniform(16, 24), rng.uniform(-40, 40)
+    alpha, points = _turned_digit(pixels, height, angle)
+    low = np.floor(np.minimum(points.min(0), 0)).astype(int)
+    high = np.ceil(np.maximum(points.max(0), alpha.shape[::-1])).astype(int)
+    left, top = (int(rng.integers(-low[i], size - high[i] + 1)) for i in range(2))
+    canvas = np.tile(rng.uniform(60, 120, 3), (size, size, 1))
+    canvas += rng.normal(0, rng.uniform(4, 14), canvas.shape)
+    colour = _bright_colour(rng) if rng.random() < 0.5 else rng.uniform(0, 30, 3)
+    _blend(canvas, alpha, top, left, colour)
+    return _to_uint8(canvas), points + (left, top)
+
+
+def _turned_digit(pixels: np.ndarray, height: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """``render_digit``, and the corners and the centre of the digit's frame, (5, 2) as (x, y)."""
+    upright, turned = _enlarge(pixels, height), _enlarge(pixels, height, angle)
+    (top, bottom), (left, right) = _extent(upright)
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    points = np.array([*corners, ((left + right) / 2, (top + bottom) / 2)], dtype=np.float64)
+    middle, turn = len(upright) / 2, np.deg2rad(angle)
+    x, y = (points - middle).T
+    # Counter-clockwise as one sees it: y points down.
+    points[:, 0] = middle + x * np.cos(turn) + y * np.sin(turn)
+    points[:, 1] = middle - x * np.sin(turn) + y * np.cos(turn)
+    (top, bottom), (left, right) = _extent(turned)
+    return turned[top:bottom, left:right], points - (left, top)
 
 
 def _compose(

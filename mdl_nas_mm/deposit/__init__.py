@@ -1,7 +1,20 @@
 """One file with every task's weights, the shared ones once."""
 
+from .base import DepositBase
 from .initialize import DepositedInit
-from .pack import pack
+from .pack import add, pack, remove
+from .together import load_tasks
 from .unpack import Deposit
+from .verify import largest_differences, verify
 
-__all__ = ['Deposit', 'DepositedInit', 'pack']
+__all__ = [
+    'Deposit',
+    'DepositBase',
+    'DepositedInit',
+    'add',
+    'largest_differences',
+    'load_tasks',
+    'pack',
+    'remove',
+    'verify',
+]

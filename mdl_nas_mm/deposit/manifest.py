@@ -1,26 +1,45 @@
-"""The JSON part of a deposit."""
+"""The JSON part of a deposit: written, read, and checked before anything is made of it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
-import torch
-from torch import Tensor
+import xxhash
 
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 
+from .tensor_file import strict_json
+
 FORMAT = 'mdl_nas_mm deposit'
-VERSION = 1
-
-
-def tensor_hash(tensor: Tensor) -> str:
-    """Hex SHA-256 of a tensor's dtype, shape and bytes."""
-    tensor = tensor.detach().cpu().contiguous()
-    digest = hashlib.sha256(f'{tensor.dtype} {tuple(tensor.shape)}'.encode())
-    digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+VERSION = 2
+# Far beyond any real backbone; a number past it is damage or malice.
+MAX_NUMBER = 2**16
+MAX_BLOCKS = 1000
+MAX_DEPTH = 64
+_KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
+_SPEC_KEYS = (
+    'num_heads',
+    'mlp_ratio',
+    'attn_share_ratio',
+    'ffn_share_ratio',
+)
+# What code that expects another value does.
+_WRONG_VALUES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+)
+_LABEL = re.compile(r'(?!\d)\w+(\.\d+)?')
 
 
 def encode(manifest: Mapping) -> dict[str, str]:
@@ -30,23 +49,166 @@ def encode(manifest: Mapping) -> dict[str, str]:
         'format': FORMAT,
         'version': str(VERSION),
         'manifest': text,
-        'manifest_sha256': hashlib.sha256(text.encode()).hexdigest(),
+        'manifest_hash': text_hash(text),
     }
 
 
-def decode(metadata: Mapping[str, str] | None, path: str) -> dict:
-    """Reads what ``encode`` wrote.
+def text_hash(text: str) -> str:
+    """Hex XXH3-128 of a text in UTF-8."""
+    return xxhash.xxh3_128(text.encode('utf-8', 'surrogatepass')).hexdigest()
+
+
+def decode(metadata: Mapping[str, str], path: str) -> dict:
+    """Reads what ``encode`` wrote, and checks its form.
 
     Raises:
-        ValueError: the file is no deposit, of a later version, or its manifest was altered.
+        ValueError: the file is no deposit, of another version, or its manifest was altered or is
+            malformed (names what).
     """
-    if (metadata or {}).get('format') != FORMAT:
+    if metadata.get('format') != FORMAT:
         raise ValueError(f'{path} is no deposit')
     if metadata.get('version') != str(VERSION):
         raise ValueError(
             f'deposit {path} has version {metadata.get("version")}, this reads {VERSION}'
         )
     text = metadata.get('manifest', '')
-    if hashlib.sha256(text.encode()).hexdigest() != metadata.get('manifest_sha256'):
+    if text_hash(text) != metadata.get('manifest_hash'):
         raise ValueError(f"deposit {path} was altered: 'manifest' does not match its checksum")
-    return from_json(json.loads(text))
+    with malformed(f'deposit {path}: manifest'):
+        found = strict_json(text)
+        _check_depth(found)
+        manifest = from_json(found)
+        _check(manifest)
+    return manifest
+
+
+@contextmanager
+def malformed(where: str) -> Iterator[None]:
+    """Turns whatever a wrong kind of value causes into a ValueError that begins with ``where``."""
+    try:
+        yield
+    except ValueError as error:
+        message = str(error)
+        raise ValueError(message if message.startswith(where) else f'{where}: {message}') from None
+    except _WRONG_VALUES as error:
+        reason = f'{type(error).__name__}: {error}'.partition('\n')[0]
+        raise ValueError(f'{where} is malformed ({reason})') from None
+
+
+def _check_depth(value: Any) -> None:
+    """Raises ValueError for values nested deeper than any real config's."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for each in level
+            if isinstance(each, (dict, list))
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise ValueError(f'is nested more than {MAX_DEPTH} deep')
+
+
+def _check(manifest: dict) -> None:
+    if not isinstance(manifest, dict) or set(manifest) != _KEYS:
+        raise ValueError(f'expected the keys {sorted(_KEYS)}')
+    hashes, tasks, history = manifest['hashes'], manifest['tasks'], manifest['history']
+    _expect(hashes, dict, 'hashes')
+    _expect(tasks, dict, 'tasks')
+    _expect(history, list, 'history')
+    _expect(manifest['provenance'], dict, 'provenance')
+    for name, value in hashes.items():
+        _expect(value, str, f'hashes, {name!r}')
+    check_sizes(manifest['backbone'], 'backbone')
+    labels = set()
+    for i, batch in enumerate(history):
+        _expect_keys(batch, {'regions', 'beneath'}, f'history, {i}')
+        if not batch['regions']:
+            raise ValueError(f'history, {i}: no regions')
+        for segment in batch['beneath']:
+            _expect(segment, str, f'history, {i}, beneath')
+        for label, region in batch['regions'].items():
+            where = f'region {label!r}'
+            if not _LABEL.fullmatch(label) or label in labels:
+                raise ValueError(f'{where}: this name is not valid or stands twice')
+            labels.add(label)
+            _expect_keys(region, {'spec', 'settings'}, where)
+            check_sizes(region['settings'], f'{where}, settings')
+            _check_spec(region['spec'], where)
+    for task, info in tasks.items():
+        where = f'task {task!r}'
+        if not task.isidentifier():
+            raise ValueError(f'{where}: a name is letters, digits and underscores')
+        for key, kind in dict(spec=dict, region=str, scope=str, model=dict).items():
+            _expect(info[key], kind, f'{where}, {key}')
+        if not any(info['region'] in batch['regions'] for batch in history):
+            raise ValueError(f'{where}: there is no region {info["region"]!r}')
+        regions = next(b['regions'] for b in history if info['region'] in b['regions'])
+        if info['spec'] != regions[info['region']]['spec']:
+            raise ValueError(f"{where}: its 'spec' is not that of its region")
+    _check_counts(manifest['counts'], set(tasks))
+
+
+def check_sizes(value: Any, where: str) -> None:
+    """Raises ValueError for a number that is not finite or that no backbone has."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            check_sizes(item, f'{where}, {key}')
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            check_sizes(item, where)
+    elif isinstance(value, (int, float)):
+        if not math.isfinite(value) or not -MAX_BLOCKS <= value <= MAX_NUMBER:
+            raise ValueError(f'{where}: {value} is no size')
+
+
+def _check_spec(spec: Any, where: str) -> None:
+    """Raises ValueError unless this is ``SubnetSpec.to_dict``'s form with possible sizes."""
+    _expect_keys(spec, {'stages'}, where)
+    blocks = 0
+    for i, stage in enumerate(spec['stages']):
+        at = f'{where}, stage {i}'
+        _expect_keys(stage, {'embed_dim', 'depth', *_SPEC_KEYS}, at)
+        for key in ('embed_dim', 'depth'):
+            _positive(stage[key], int, f'{at}, {key}')
+        blocks += stage['depth']
+        if blocks > MAX_BLOCKS:
+            raise ValueError(f'{at}: more than {MAX_BLOCKS} blocks')
+        for key in _SPEC_KEYS:
+            _expect(stage[key], list, f'{at}, {key}')
+            for value in stage[key]:
+                if key.endswith('share_ratio'):
+                    if type(value) not in (int, float) or not 0 <= value <= 1:
+                        raise ValueError(f'{at}, {key}: {value} is outside [0, 1]')
+                else:
+                    kind = int if key == 'num_heads' else (int, float)
+                    _positive(value, kind, f'{at}, {key}')
+
+
+def _positive(value: Any, kind: type | tuple, where: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= MAX_NUMBER:
+        raise ValueError(f'{where}: {value} is no size')
+
+
+def _check_counts(counts: Any, tasks: set[str]) -> None:
+    _expect_keys(counts, {'shared', 'specific', 'heads', 'backbones'}, 'counts')
+    for key in ('specific', 'heads', 'backbones'):
+        _expect_keys(counts[key], tasks, f'counts, {key}')
+    for value in (
+        counts['shared'],
+        *(n for key in counts if key != 'shared' for n in counts[key].values()),
+    ):
+        if type(value) is not int or not 0 <= value < 2**48:
+            raise ValueError(f'counts: {value} is no number of elements')
+
+
+def _expect(value: Any, kind: type, where: str) -> None:
+    if not isinstance(value, kind):
+        raise ValueError(f'{where}: expected {kind.__name__}, not {type(value).__name__}')
+
+
+def _expect_keys(value: Any, keys: set[str], where: str) -> None:
+    _expect(value, dict, where)
+    if set(value) != keys:
+        raise ValueError(f'{where}: expected the keys {sorted(keys)}, not {sorted(value)}')

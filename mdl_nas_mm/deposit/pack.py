@@ -1,4 +1,4 @@
-"""Writes a deposit; ``format.md`` describes the file."""
+"""Makes a deposit, adds tasks and removes one; ``format.md`` describes the file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from mdl_nas_mm.spec import Counts, JointSpec, Ledger, footprint
+from mdl_nas_mm.spec import Counts, JointSpec, SubnetSpec, specific_name
 from mdl_nas_mm.tasks import MultiTaskModel
-from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.version import __version__
 
-from .manifest import encode, tensor_hash
-from .rows import cut_rows
+from .configs import check_config
+from .pieces import as_integers, from_integers, pieces_of
+from .segments import Region, mask_bits
+from .structure import Structure
+from .tensor_file import content_hash
+from .unpack import Deposit
+from .write import locked, write
 
 
 def pack(
@@ -42,40 +45,297 @@ def pack(
         The ledger's counts of what was stored.
 
     Raises:
-        ValueError: the joint spec lacks a task or is outside the space.
+        ValueError: the joint spec lacks a task or is outside the space, something cannot be
+            stored, or another process is writing the file.
     """
     model.backbone.space.check_joint(joint, tuple(model.tasks))
-    ledger = model.backbone.ledger(model.head_sizes())
-    tensors = _backbone_tensors(model, joint, ledger)
-    for task, head in model.tasks.items():
-        for key, value in head.state_dict().items():
-            tensors[f'head/{task}/{key}'] = value.detach().cpu().clone().contiguous()
-    counts = ledger.count(joint)
+    if backbone.get('space') is None:
+        backbone = dict(backbone, space=model.backbone.space.to_config())
     manifest = dict(
         backbone=backbone,
-        tasks={
-            task: dict(tasks[task], spec=joint[task].to_dict(), params=counts.backbones[task])
-            for task in joint
-        },
-        counts=asdict(counts),
-        sha256={name: tensor_hash(tensor) for name, tensor in tensors.items()},
+        tasks={},
+        history=[],
+        counts=asdict(Counts(0, {}, {}, {})),
+        hashes={},
         provenance=dict(provenance or {}, mdl_nas_mm=__version__),
     )
-    with written_whole(path) as temporary:
-        save_file(tensors, temporary, encode(manifest))
-    return counts
+    with locked(path, is_new=True):
+        tensors = _with_tasks(manifest, {}, None, model, joint, tasks)
+        scores = _scores(model, Structure.of(manifest, _bits(tensors)))
+        if scores is not None:
+            tensors['scores'] = scores
+        _hash(manifest, tensors)
+        write(path, manifest, tensors)
+    return Counts(**manifest['counts'])
 
 
-def _backbone_tensors(model: MultiTaskModel, joint: JointSpec, ledger: Ledger) -> dict[str, Tensor]:
-    parameters = {key: value.cpu() for key, value in model.backbone.named_parameters()}
-    tensors = {}
-    for name, lengths in footprint(ledger, joint.items()).items():
-        flat = cut_rows(parameters[name], lengths)
-        if flat.numel():
-            tensors[f'backbone/{name}'] = flat
+def add(
+    path: str | Path,
+    model: MultiTaskModel,
+    joint: JointSpec,
+    tasks: Mapping[str, Mapping],
+    provenance: Mapping | None = None,
+) -> Counts:
+    """Adds new tasks to a deposit; what is in it stays as it is, bit for bit.
+
+    Of the shared weights that the new tasks use, those that the file has must be equal to it.
+    What it does not have is stored beside.
+
+    Args:
+        path: the file.
+        model: of just the new tasks.
+        joint, tasks: see ``pack``, of just the new tasks.
+        provenance: whatever shall be known of how these came about.
+
+    Returns:
+        The counts of all that is stored now.
+
+    Raises:
+        FileNotFoundError: there is no such deposit.
+        ValueError: see ``Deposit`` and ``pack``; or the deposit has such a task, its backbone is
+            another one, or a shared weight differs (names it).
+    """
+    with locked(path):
+        deposit = Deposit(path)
+        for task in model.tasks:
+            if task in deposit.tasks:
+                raise ValueError(f'deposit {path} has a task {task!r} already')
+        deposit.check_same_backbone(model.backbone, _Weights(model).dtype)
+        model.backbone.space.check_joint(joint, tuple(model.tasks))
+        manifest, tensors = deposit.copy_manifest(), deposit.read_all()
+        infos = {
+            task: dict(info, provenance=dict(provenance or {})) for task, info in tasks.items()
+        }
+        new = _with_tasks(manifest, tensors, deposit, model, joint, infos)
+        _hash(manifest, new)
+        write(path, manifest, tensors | new)
+    return Counts(**manifest['counts'])
+
+
+def remove(path: str | Path, task: str) -> Counts:
+    """Removes a task from a deposit; what others use stays as it is, bit for bit.
+
+    Returns:
+        The counts of what is stored now.
+
+    Raises:
+        FileNotFoundError: there is no such deposit.
+        ValueError: see ``Deposit``; or it has no such task, or no other one.
+    """
+    with locked(path):
+        deposit = Deposit(path)
+        deposit.check_task(task)
+        if len(deposit.tasks) == 1:
+            raise ValueError(f'deposit {path}: {task!r} is its only task; remove the file')
+        manifest, structure = deposit.copy_manifest(), deposit.structure
+        del manifest['tasks'][task]
+        left = [structure.regions[info['region']] for info in manifest['tasks'].values()]
+        kept = structure.segments.needed_by(left, deposit.stored_segments())
+        _forget(manifest['history'], manifest['tasks'], kept)
+        labels = {label for batch in manifest['history'] for label in batch['regions']}
+        tensors = {
+            name: tensor
+            for name, tensor in deposit.read_all().items()
+            if not _is_gone(name, task, kept, labels)
+        }
+        manifest['hashes'] = {name: manifest['hashes'][name] for name in tensors}
+        counts = manifest['counts']
+        for key in ('specific', 'heads', 'backbones'):
+            del counts[key][task]
+        counts['shared'] = _shared_size(tensors)
+        write(path, manifest, tensors)
+    return Counts(**counts)
+
+
+def _forget(history: list[dict], tasks: Mapping[str, Mapping], kept: set[str]) -> None:
+    """Drops batches of which nothing is left; but not one that a later one was put on top of."""
+    used = {info['region'] for info in tasks.values()}
+    while history and not used.intersection(history[-1]['regions']):
+        labels = set(history[-1]['regions'])
+        if any(labels.intersection(segment.split('+')) for segment in kept):
+            return
+        history.pop()
+
+
+def _is_gone(name: str, task: str, kept: set[str], labels: set[str]) -> bool:
+    kind, _, rest = name.partition('/')
+    if kind == 'shared':
+        return rest not in kept
+    if kind == 'mask':
+        return rest not in labels
+    return kind in ('specific', 'head') and rest.partition('/')[0] == task
+
+
+def _with_tasks(
+    manifest: dict,
+    tensors: Mapping[str, Tensor],
+    deposit: Deposit | None,
+    model: MultiTaskModel,
+    joint: JointSpec,
+    tasks: Mapping[str, Mapping],
+) -> dict[str, Tensor]:
+    """Puts new tasks into a manifest, and gives their tensors."""
+    backbone, ledger = model.backbone, model.backbone.ledger(model.head_sizes())
+    taken = {label for batch in manifest['history'] for label in batch['regions']}
+    labels = {task: _free_label(task, taken) for task in joint}
+    new, batch = {}, dict(regions={}, beneath=[])
+    batch['beneath'] = deposit.stored_segments() if deposit is not None else []
     for task, spec in joint.items():
-        for use in ledger.layout.uses(spec):
-            if ledger.sharing[use.role].has_scores:
-                bits = np.packbits(ledger.shared_rows(use).reshape(-1))
-                tensors[f'mask/{task}/{use.layer}'] = torch.from_numpy(bits)
-    return tensors
+        settings = backbone.settings_of(task, spec)
+        batch['regions'][labels[task]] = dict(spec=spec.to_dict(), settings=settings)
+        bits = mask_bits(ledger, spec)
+        if bits is not None:
+            new[f'mask/{labels[task]}'] = torch.from_numpy(np.packbits(bits))
+        check_config(tasks[task]['scope'], tasks[task]['model'], f'task {task!r}, model')
+        manifest['tasks'][task] = dict(
+            tasks[task],
+            spec=spec.to_dict(),
+            region=labels[task],
+            params=ledger.params(spec),
+        )
+    manifest['history'].append(batch)
+    structure = Structure.of(manifest, _bits({**tensors, **new}))
+    for task, spec in joint.items():
+        _check_uses(structure.regions[labels[task]], model, spec, task)
+    weights = _Weights(model)
+    if deposit is not None:
+        for task in joint:
+            _check_stored(structure.regions[labels[task]], structure, tensors, weights, task)
+    new |= _segments(structure, set(labels.values()), weights)
+    for task in joint:
+        new[f'specific/{task}'] = _specific(structure.regions[labels[task]], weights, task)
+        for key, value in model.tasks[task].state_dict().items():
+            new[f'head/{task}/{key}'] = value.detach().cpu().clone().contiguous()
+    counts, own = manifest['counts'], ledger.count(joint)
+    for key in ('specific', 'heads', 'backbones'):
+        counts[key].update(getattr(own, key))
+    counts['shared'] = _shared_size({**tensors, **new})
+    return {name: tensor for name, tensor in new.items() if tensor.numel() or 'head/' in name}
+
+
+def _hash(manifest: dict, tensors: Mapping[str, Tensor]) -> None:
+    manifest['hashes'].update({name: content_hash(tensor) for name, tensor in tensors.items()})
+
+
+def _shared_size(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() for name, tensor in tensors.items() if name.startswith('shared/'))
+
+
+def _bits(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Label -> the unpacked mask, of all masks among tensors."""
+    return {
+        name.removeprefix('mask/'): np.unpackbits(tensor.numpy()).astype(bool)
+        for name, tensor in tensors.items()
+        if name.startswith('mask/')
+    }
+
+
+def _free_label(task: str, taken: set[str]) -> str:
+    """The task's name; with a number where segments are left of a removed task of this name."""
+    label, number = task, 1
+    while label in taken:
+        number += 1
+        label = f'{task}.{number}'
+    return label
+
+
+def _check_uses(region: Region, model: MultiTaskModel, spec: SubnetSpec, task: str) -> None:
+    """Raises ValueError where the deposit's backbone has not the weights of the model's."""
+    theirs = {name: part.use for name, part in region.parts.items()}
+    ours = {use.name: use for use in model.backbone.layout.uses(spec)}
+    for name in [*ours, *theirs]:
+        if ours.get(name) != theirs.get(name):
+            raise ValueError(
+                f'task {task!r}: {name!r} is another one in the backbone of the deposit'
+            )
+
+
+class _Weights:
+    """The parameters of a backbone as integers (rows, columns)."""
+
+    def __init__(self, model: MultiTaskModel) -> None:
+        self._parameters = {
+            name: parameter.detach().cpu()
+            for name, parameter in model.backbone.named_parameters()
+            if not name.endswith('.score')
+        }
+        dtypes = {parameter.dtype for parameter in self._parameters.values()}
+        if len(dtypes) > 1:
+            raise ValueError(
+                f'backbone: its weights are of several dtypes, {sorted(map(str, dtypes))}'
+            )
+        (self.dtype,) = dtypes
+
+    def rows(self, name: str, count: int) -> np.ndarray:
+        """A parameter, seen as so many rows."""
+        return as_integers(self._parameters[name].contiguous()).reshape(count, -1)
+
+    def empty(self, size: int) -> np.ndarray:
+        """Memory for so many elements."""
+        return as_integers(torch.empty(size, dtype=self.dtype))
+
+
+def _segments(structure: Structure, labels: set[str], weights: _Weights) -> dict[str, Tensor]:
+    """The segments of one batch."""
+    arrays, counts = {}, structure.row_counts()
+    for name, blocks in structure.segments.blocks.items():
+        for block in blocks:
+            if block.labels <= labels:
+                segment = block.segment
+                if segment not in arrays:
+                    arrays[segment] = weights.empty(structure.segments.sizes[segment])
+                part = arrays[segment][block.offset : block.offset + block.size]
+                rows = weights.rows(name, counts[name])
+                part.reshape(len(block.rows), -1)[:] = rows[block.rows, block.start : block.end]
+    return {f'shared/{name}': from_integers(a, weights.dtype) for name, a in arrays.items()}
+
+
+def _specific(region: Region, weights: _Weights, task: str) -> Tensor:
+    """What a task owns of the backbone."""
+    arrays = [weights.empty(0)]
+    for name, part in region.parts.items():
+        if not part.shared.all():
+            use, count = part.use, len(part.rows)
+            own = np.zeros((use.groups, use.max_channels), bool)
+            own[:, : use.channels] = ~part.shared
+            rows = weights.rows(specific_name(name, task), count)
+            arrays.append(rows[own.reshape(-1), : use.columns].reshape(-1))
+    return from_integers(np.concatenate(arrays), weights.dtype)
+
+
+def _check_stored(
+    region: Region,
+    structure: Structure,
+    tensors: Mapping[str, Tensor],
+    weights: _Weights,
+    task: str,
+) -> None:
+    """Raises ValueError, naming the parameter, where the file has other shared weights."""
+    for name, pieces in pieces_of(task, region, structure.segments).items():
+        part = region.parts[name]
+        rows = weights.rows(name, len(part.rows)) if part.shared.any() else None
+        used = None
+        for piece in pieces:
+            if piece.tensor not in tensors:
+                continue
+            if used is None:
+                use = part.use
+                used = rows.reshape(use.groups, use.max_channels, -1)[:, : use.channels]
+                used = used.reshape(use.groups * use.channels, -1)
+            end = piece.offset + piece.height * piece.width
+            stored = as_integers(tensors[piece.tensor])[piece.offset : end]
+            stored = stored.reshape(piece.height, piece.width)
+            stored = stored if piece.taken is None else stored[piece.taken]
+            ours = used[piece.rows, piece.start : piece.end]
+            if not np.array_equal(ours, stored[:, : piece.end - piece.start]):
+                raise ValueError(
+                    f'task {task!r}: {name!r} differs from the shared weight of the deposit; new '
+                    'tasks are trained with the shared weights frozen'
+                )
+
+
+def _scores(model: MultiTaskModel, structure: Structure) -> Tensor | None:
+    """The scores of the mask policy, one layer after the other."""
+    modules = dict(model.backbone.named_modules())
+    found = [modules[layer].score.detach().cpu().reshape(-1) for layer in structure.scores]
+    return torch.cat(found) if found else None

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import (
-    Counts,
-    JointSpec,
-    ParamUse,
-    SearchSpace,
-    Sharing,
-    row_lengths,
-    specific_name,
-)
-from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.spec import Counts, JointSpec, SearchSpace, Sharing, specific_name
 from mdl_nas_mm.tasks.model import build_task_model
 
-from .manifest import decode, tensor_hash
-from .rows import paste_rows
+from .configs import SizeLimit, check_config, check_scope
+from .manifest import decode, malformed
+from .pieces import Piece, as_integers, from_integers, pieces_of, put_together
+from .structure import Structure, build_backbone
+from .tensor_file import TensorFile, content_hash
+
+# Elements of buffers and the like that a model has and that are not stored.
+_UNSTORED = 2**22
 
 
 class Deposit:
     """A deposit file, opened for reading.
 
+    Nothing of it is trusted: what the manifest says has to agree with the sizes of the tensors
+    before anything is built of it, and a tensor with its hash before it is used.
+
     Args:
         path: the file.
+
+    Attributes:
+        manifest: what the file says of itself; see ``format.md``.
+        tasks: task -> its part of the manifest.
+        joint: the architecture of each task.
+        counts: the ledger of what is stored.
+        sharing: the sharing policies.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -42,17 +51,13 @@ class Deposit:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            raise FileNotFoundError(f'deposit {path} is not there')
-        try:
-            self._file = safe_open(self.path, 'pt')
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f'{path} is cut short or no deposit ({error})') from None
-        self.manifest = decode(self._file.metadata(), str(path))
-        self.tasks: dict[str, dict] = self.manifest['tasks']
-        self.joint = JointSpec.from_dict({t: task['spec'] for t, task in self.tasks.items()})
-        self.counts = Counts(**self.manifest['counts'])
-        self.sharing = Sharing.from_config(self.manifest['backbone'].get('sharing'))
+        self._file = TensorFile(path)
+        self.manifest = decode(self._file.metadata, str(path))
+        with malformed(f'deposit {path}: manifest'):
+            self.tasks: dict[str, dict] = self.manifest['tasks']
+            self.joint = JointSpec.from_dict({t: task['spec'] for t, task in self.tasks.items()})
+            self.counts = Counts(**self.manifest['counts'])
+            self.sharing = Sharing.from_config(self.manifest['backbone'].get('sharing'))
 
     def load_task(self, task: str, device: str | torch.device = 'cpu') -> nn.Module:
         """A task's upstream model with a plain backbone of its architecture, in eval mode.
@@ -63,19 +68,11 @@ class Deposit:
         Raises:
             ValueError: the deposit has no such task, or a tensor was altered (names it).
         """
-        backbone = self._backbone(task)
-        config = ConfigDict(self.tasks[task])
-        model = build_task_model(config, nn.Identity())
-        model.backbone = backbone
-        prefix = f'head/{task}/'
-        state = {k.removeprefix(prefix): self._read(k) for k in self._keys if k.startswith(prefix)}
-        result = model.load_state_dict(state, strict=False)
-        wrong = result.unexpected_keys or [
-            key for key in result.missing_keys if not key.startswith('backbone.')
-        ]
-        if wrong:
-            raise ValueError(f'deposit {self.path}: {wrong[0]!r} of task {task!r} does not fit')
-        return model.to(device).eval()
+        weights = self.backbone_weights(task)
+        backbone = self.build_backbone(task)
+        for name, parameter in list(backbone.named_parameters()):
+            set_parameter(backbone, name, nn.Parameter(weights[name].view(parameter.shape)))
+        return self.build_model(task, backbone).to(device).eval()
 
     def backbone_weights(self, task: str) -> dict[str, Tensor]:
         """Parameter name -> what a task uses of it, (groups * channels, columns).
@@ -83,86 +80,266 @@ class Deposit:
         Raises:
             ValueError: the deposit has no such task, or a tensor was altered (names it).
         """
-        if task not in self.tasks:
-            raise ValueError(f'deposit {self.path}: no task {task!r}, it has {sorted(self.tasks)}')
-        uses = self._supernet.layout.uses(self.joint[task])
-        return {use.name: self._weight(task, use) for use in uses}
+        pieces = self.pieces(task)
+        arrays: dict[str, np.ndarray] = {}
 
-    @cached_property
-    def _keys(self) -> list[str]:
-        return list(self._file.keys())
+        def read(name: str) -> np.ndarray:
+            if name not in arrays:
+                arrays[name] = as_integers(self.read(name))
+            return arrays[name]
 
-    @cached_property
-    def _supernet(self) -> ElasticBackbone:
-        """The supernet's backbone without memory, for its layout alone."""
-        config = dict(self.manifest['backbone'])
-        with task_scope('mdl_nas_mm'), torch.device('meta'):
-            return MODELS.build(config)
+        uses = {name: part.use for name, part in self._region(task).parts.items()}
+        # One piece of memory for all: numpy asks for large pages, which are there sooner.
+        total, offset, weights = sum(use.size for use in uses.values()), 0, {}
+        memory = np.empty(total, as_integers(torch.empty(0, dtype=self.dtype)).dtype)
+        for name, use in uses.items():
+            flat = memory[offset : offset + use.size]
+            offset += use.size
+            put_together(flat.reshape(-1, use.columns), pieces[name], read)
+            weights[name] = from_integers(flat, self.dtype).view(-1, use.columns)
+        return weights
 
-    def _backbone(self, task: str) -> ElasticBackbone:
-        weights = self.backbone_weights(task)
-        spec, config = self.joint[task], dict(self.manifest['backbone'])
-        config.update(
-            self._supernet.settings_of(task, spec),
-            space=SearchSpace.fixed(spec).to_config(),
-            sharing=None,
-            tasks=(),
-            task=None,
-            arch=None,
-        )
-        with task_scope('mdl_nas_mm'):
-            backbone = MODELS.build(config)
-        with torch.no_grad():
-            for name, parameter in backbone.named_parameters():
-                if name not in weights:
-                    raise ValueError(f'deposit {self.path}: {name!r} is missing')
-                parameter.copy_(weights[name].reshape(parameter.shape))
-        return backbone
+    def pieces(self, task: str) -> dict[str, list[Piece]]:
+        """Parameter name -> where what a task uses of it lies in the file."""
+        return pieces_of(task, self._region(task), self.structure.segments)
 
-    def _weight(self, task: str, use: ParamUse) -> Tensor:
-        """What a task uses of one parameter, (groups * channels, columns)."""
-        shared = self._shared_rows(task, use)
-        weight = torch.empty(use.groups * use.channels, use.columns)
-        for rows in (shared, ~shared):
-            if rows.any():
-                name = use.name if rows is shared else specific_name(use.name, task)
-                lengths = self._lengths(use) if rows is shared else row_lengths(use, rows)
-                indices = np.flatnonzero(row_lengths(use, rows))
-                flat = self._read(f'backbone/{name}')
-                if len(flat) != lengths.sum():
-                    raise ValueError(
-                        f'deposit {self.path}: {name!r} has {len(flat)} elements, '
-                        f'not {lengths.sum()}'
-                    )
-                picked = paste_rows(flat, lengths, indices, use.columns)
-                weight[torch.from_numpy(rows.reshape(-1).copy())] = picked
-        return weight
+    @property
+    def dtype(self) -> torch.dtype:
+        """The data type of the backbones' weights."""
+        names = [n for n in self._file.entries if n.startswith(('shared/', 'specific/'))]
+        return self._file.entries[names[0]].dtype if names else torch.float32
 
-    def _shared_rows(self, task: str, use: ParamUse) -> np.ndarray:
-        """Boolean (groups, channels): which rows a task takes from the shared weight."""
-        policy = self.sharing[use.role]
-        if not policy.has_scores:
-            return policy.shared_channels(use.share_ratio, use.channels, use.groups, None).copy()
-        bits = self._read(f'mask/{task}/{use.layer}').numpy()
-        rows = np.unpackbits(bits, count=use.groups * use.channels).astype(bool)
-        return rows.reshape(use.groups, use.channels)
-
-    def _lengths(self, use: ParamUse) -> np.ndarray:
-        """Stored elements of each row of a shared parameter, as the union over all tasks."""
-        lengths = np.zeros(use.groups * use.max_channels, np.int64)
-        for task, spec in self.joint.items():
-            for other in self._supernet.layout.uses(spec):
-                if other.name == use.name:
-                    new = row_lengths(other, self._shared_rows(task, other))
-                    lengths = np.maximum(lengths, new)
-        return lengths
-
-    def _read(self, name: str) -> Tensor:
-        if name not in self.manifest['sha256'] or name not in self._keys:
+    def read(self, name: str) -> Tensor:
+        """A tensor of the file, a view of its mapping; or ValueError, naming it."""
+        if name not in self.manifest['hashes'] or name not in self._file:
             raise ValueError(f'deposit {self.path}: {name!r} is missing')
-        tensor = self._file.get_tensor(name)
-        if tensor_hash(tensor) != self.manifest['sha256'][name]:
+        tensor = self._file[name]
+        if content_hash(tensor) != self.manifest['hashes'][name]:
             raise ValueError(
                 f'deposit {self.path} was altered: {name!r} does not match its checksum'
             )
         return tensor
+
+    def is_whole(self, name: str) -> bool:
+        """Whether a tensor is there and undamaged."""
+        try:
+            return self.read(name) is not None
+        except ValueError:
+            return False
+
+    def names(self) -> list[str]:
+        """Every tensor that is in the file or should be."""
+        return sorted({*self._file.entries, *self.manifest['hashes']})
+
+    def size_of(self, prefix: str) -> int:
+        """Bytes of the tensors whose names begin so."""
+        entries = self._file.entries.items()
+        return sum(entry.end - entry.start for name, entry in entries if name.startswith(prefix))
+
+    def read_all(self) -> dict[str, Tensor]:
+        """Every tensor of the file."""
+        return {name: self.read(name) for name in self._file.entries}
+
+    def check_task(self, task: str | None) -> None:
+        """Raises ValueError for a task that is not in the deposit."""
+        if task not in self.tasks:
+            raise ValueError(f'deposit {self.path}: no task {task!r}, it has {sorted(self.tasks)}')
+
+    def copy_manifest(self) -> dict[str, Any]:
+        """A manifest to change."""
+        return copy.deepcopy(self.manifest)
+
+    @cached_property
+    def structure(self) -> Structure:
+        """Where all weights lie, once it is known that they do."""
+        with malformed(f'deposit {self.path}: manifest'):
+            structure = Structure.of(self.manifest, self._masks())
+            self._check(structure)
+        return structure
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """Which shared elements the file has: of each row of a parameter so many first ones.
+
+        Returns:
+            State-dict key -> lengths (rows,), as ``mdl_nas_mm.spec.footprint`` gives them.
+        """
+        structure = self.structure
+        return structure.segments.lengths(self.stored_segments(), structure.row_counts())
+
+    def stored_segments(self) -> list[str]:
+        """The segments of shared weights that the file has."""
+        names = sorted(name for name in self._file.entries if name.startswith('shared/'))
+        return [name.removeprefix('shared/') for name in names]
+
+    @torch.no_grad()
+    def fill(self, backbone: ElasticBackbone, task: str, as_task: str) -> None:
+        """Copies what the file has into a backbone of the deposit's whole space.
+
+        These are all shared weights that any task uses (``stored`` says which), the mask
+        policy's scores, and the weights that one task owns. Everything else keeps its value.
+
+        Args:
+            task: whose own weights.
+            as_task: the task of the backbone that gets them.
+
+        Raises:
+            ValueError: the deposit has no such task, a tensor was altered, or the backbone is
+                another one.
+        """
+        self.check_task(task)
+        self.check_same_backbone(backbone, None)
+        structure, parameters = self.structure, dict(backbone.named_parameters())
+        counts, shared = structure.row_counts(), {}
+        for name, blocks in structure.segments.blocks.items():
+            for block in blocks:
+                key = f'shared/{block.segment}'
+                # Swin has norms just of the stages that its tasks take.
+                if key in self._file and name in parameters:
+                    if key not in shared:
+                        shared[key] = self.read(key)
+                    rows = parameters[name].view(counts[name], -1)
+                    flat = shared[key][block.offset : block.offset + block.size]
+                    rows[torch.from_numpy(block.rows), block.start : block.end] = flat.view(
+                        len(block.rows), -1
+                    ).to(rows)
+        weights = self.backbone_weights(task)
+        for name, part in self._region(task).parts.items():
+            if not part.shared.all():
+                use, own = part.use, torch.from_numpy(~part.shared)
+                target = parameters[specific_name(name, as_task)]
+                target = target.view(use.groups, use.max_channels, -1)
+                target = target[:, : use.channels, : use.columns]
+                values = weights[name].view(use.groups, use.channels, use.columns).to(target)
+                target[own] = values[own]
+        if 'scores' in self._file:
+            sizes = list(structure.scores.values())
+            for layer, scores in zip(structure.scores, self.read('scores').split(sizes)):
+                parameters[f'{layer}.score'].copy_(scores)
+
+    def check_same_backbone(self, backbone: ElasticBackbone, dtype: torch.dtype | None) -> None:
+        """Raises ValueError unless a backbone has the deposit's sharing, sizes and, given one,
+        data type."""
+        where = f'deposit {self.path}: its backbone is another one'
+        if backbone.sharing != self.sharing:
+            raise ValueError(f'{where}: sharing is {self.sharing}, not {backbone.sharing}')
+        if dtype is not None and dtype != self.dtype:
+            raise ValueError(f'{where}: its weights are {self.dtype}, not {dtype}')
+        for task, spec in self.joint.items():
+            ours = {use.name: use for use in backbone.layout.uses(spec)}
+            for name, part in self._region(task).parts.items():
+                # Swin has norms just of the stages that its tasks take.
+                if ours.get(name, part.use) != part.use:
+                    raise ValueError(f'{where}: {name!r} has another size')
+
+    def build_backbone(self, task: str) -> ElasticBackbone:
+        """A task's plain backbone without weights: its parameters are on the meta device."""
+        config = dict(self.manifest['backbone'])
+        config.update(
+            self._batch(task)['settings'],
+            space=SearchSpace.fixed(self.joint[task]).to_config(),
+            sharing=None,
+            tasks=(),
+            task=None,
+            arch=None,
+            init_cfg=None,
+        )
+        if config.get('head_dim', 0) is None:
+            # It follows from the largest choices of the whole space.
+            config['head_dim'] = self.structure.layout.shape.head_dim
+        with malformed(f'deposit {self.path}: manifest'):
+            return build_backbone(config)
+
+    def build_model(self, task: str, backbone: nn.Module) -> nn.Module:
+        """A task's upstream model with its stored head, around a backbone."""
+        info, prefix = self.tasks[task], f'head/{task}/'
+        where = f'deposit {self.path}: model of task {task!r}'
+        keys = [name for name in self._file.entries if name.startswith(prefix)]
+        stored = sum(math.prod(self._file.entries[key].shape) for key in keys)
+        with malformed(where), SizeLimit(stored + _UNSTORED, where):
+            model = build_task_model(ConfigDict(copy.deepcopy(info)), nn.Identity())
+        own = model.state_dict()
+        wrong = [key for key in own if not key.startswith('backbone.') and prefix + key not in keys]
+        wrong += [
+            key
+            for key in keys
+            if (name := key.removeprefix(prefix)) not in own
+            or own[name].shape != self._file.entries[key].shape
+        ]
+        if wrong:
+            key = wrong[0].removeprefix(prefix)
+            raise ValueError(f'deposit {self.path}: {key!r} of task {task!r} does not fit')
+        state = {key.removeprefix(prefix): self.read(key).clone() for key in keys}
+        requires_grad = {name: p.requires_grad for name, p in model.named_parameters()}
+        model.load_state_dict(state, strict=False, assign=True)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(requires_grad[name])
+        model.backbone = backbone
+        return model
+
+    def _region(self, task: str):
+        self.check_task(task)
+        return self.structure.regions[self.tasks[task]['region']]
+
+    def _batch(self, task: str) -> Mapping:
+        label = self.tasks[task]['region']
+        return next(b['regions'][label] for b in self.manifest['history'] if label in b['regions'])
+
+    def _masks(self) -> dict[str, np.ndarray]:
+        """Label -> its mask, a bit a channel."""
+        names = [name for name in self._file.entries if name.startswith('mask/')]
+        for name in names:
+            entry = self._file.entries[name]
+            if entry.dtype != torch.uint8 or len(entry.shape) != 1:
+                raise ValueError(f'{name!r} is no mask')
+        return {
+            name.removeprefix('mask/'): np.unpackbits(self.read(name).numpy()).astype(bool)
+            for name in names
+        }
+
+    def _check(self, structure: Structure) -> None:
+        """Raises ValueError, naming it, for a tensor that is missing, too much, or of another
+        size than the manifest makes it."""
+        entries, segments = self._file.entries, structure.segments
+        sizes = {f'shared/{segment}': size for segment, size in segments.sizes.items()}
+        needed = set()
+        for task, info in self.tasks.items():
+            label = info['region']
+            check_scope(info['scope'], f'task {task!r}')
+            check_config(info['scope'], info['model'], f'task {task!r}, model')
+            sizes[f'specific/{task}'] = structure.specific_size(label)
+            needed |= {f'shared/{name}' for name in segments.used_by(structure.regions[label])}
+            if sizes[f'specific/{task}']:
+                needed.add(f'specific/{task}')
+        if structure.scores:
+            sizes['scores'] = sum(structure.scores.values())
+            needed.add('scores')
+        masked = structure.scores and {f'mask/{label}' for label in structure.regions}
+        for name in sorted(needed | set(masked) | set(self.manifest['hashes'])):
+            if name not in entries or name not in self.manifest['hashes']:
+                raise ValueError(f'{name!r} is missing')
+        heads = tuple(f'head/{task}/' for task in self.tasks)
+        for name, entry in entries.items():
+            if name in sizes:
+                if entry.shape != (sizes[name],):
+                    found = math.prod(entry.shape)
+                    raise ValueError(f'{name!r} has {found} elements, not {sizes[name]}')
+                if name != 'scores' and entry.dtype != self.dtype:
+                    raise ValueError(f'{name!r} is {entry.dtype}, others are {self.dtype}')
+            elif name not in masked and not name.startswith(heads):
+                raise ValueError(f'{name!r} belongs to nothing')
+        self._check_counts(structure)
+
+    def _check_counts(self, structure: Structure) -> None:
+        entries, counts = self._file.entries, self.counts
+        shared = sum(e.shape[0] for name, e in entries.items() if name.startswith('shared/'))
+        specific = {t: structure.specific_size(i['region']) for t, i in self.tasks.items()}
+        if (counts.shared, counts.specific) != (shared, specific):
+            raise ValueError(f'counts are {counts.shared}, {counts.specific}, the tensors differ')
+
+
+def set_parameter(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    """Puts a parameter in the place of another."""
+    *path, leaf = name.split('.')
+    for part in path:
+        module = getattr(module, part)
+    module._parameters[leaf] = parameter

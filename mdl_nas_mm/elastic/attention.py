@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdl_nas_mm.spec import Policy
 
 from .layers import ElasticLinear
-from .relative_position import RelativePosition2D
+from .relative_position import RelativePosition2D, token_places
 
 
 class ElasticAttention(nn.Module):
@@ -64,10 +65,17 @@ class ElasticAttention(nn.Module):
         if self.rel_pos_embed_k is None:
             out = F.scaled_dot_product_attention(q, k, v)
         else:
-            class_token = tokens > grid[0] * grid[1]
-            q = q * self.head_dim**-0.5
-            logits = q @ k.transpose(-2, -1) + self.rel_pos_embed_k.bias(q, grid, class_token)
-            attn = logits.softmax(dim=-1)
-            out = attn @ v + self.rel_pos_embed_v.weighted_sum(attn, grid, class_token)
+            out = self._with_positions(q, k, v, grid)
         out = out.transpose(1, 2).reshape(batch, tokens, inner)
         return self.proj(out, task, width, share_ratio)
+
+    def _with_positions(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attention with relative positions; all are (B, heads, N, head_dim)."""
+        class_token = q.shape[2] > grid[0] * grid[1]
+        rows, places = token_places(grid, class_token, self.rel_pos_embed_k.max_distance, q.device)
+        places = places.to(q.dtype).expand(*q.shape[:2], -1, -1)
+        q = torch.cat((q, self.rel_pos_embed_k.products(q, rows)), dim=-1)
+        k, v = (torch.cat((x, places), dim=-1) for x in (k, v))
+        out = F.scaled_dot_product_attention(q, k, v, scale=self.head_dim**-0.5)
+        out, of_places = out.split((self.head_dim, places.shape[-1]), dim=-1)
+        return out + self.rel_pos_embed_v.weighted_sum(of_places, rows)

@@ -1,15 +1,23 @@
 """2-D relative positions on keys and values (AutoFormer), without a table of all pairs.
 
 The embedding of a pair of patches is the sum of one row of a vertical table and one of a
-horizontal table. So q times the embedding of every pair is q times two small tables, then a
-gather; and the attention-weighted sum of embeddings is attention summed over columns and over
-rows, then times the two tables.
+horizontal table. So of q times the embedding of every pair no more is needed than q times the
+two small tables, and of the attention-weighted sum of embeddings no more than the attention that
+each row and each column of patches gets, times the two tables.
+
+Both then are a part of plain attention whose heads are wider. Behind k and v come the rows and
+columns of the grid, a one at the key's own; behind q its products with the embeddings of
+these rows and columns. The logits thus have their bias in them, and what the values sum up to
+has the attention of every row and column behind it.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .kept import kept
 
 
 class RelativePosition2D(nn.Module):
@@ -29,49 +37,56 @@ class RelativePosition2D(nn.Module):
         nn.init.trunc_normal_(self.embeddings_table_v, std=0.02)
         nn.init.trunc_normal_(self.embeddings_table_h, std=0.02)
 
-    def bias(self, q: Tensor, grid: tuple[int, int], class_token: bool) -> Tensor:
-        """q_i . (T_v[dy] + T_h[dx]) for all pairs: (B, heads, N, head_dim) -> (B, heads, N, N)."""
-        rows, columns = self._table_rows(grid, class_token, q.device)
-        batch = q.shape[:2]
-        vertical = q @ self.embeddings_table_v.T
-        horizontal = q @ self.embeddings_table_h.T
-        bias = (
-            vertical.gather(-1, rows.expand(*batch, -1, -1))[..., :, None]
-            + horizontal.gather(-1, columns.expand(*batch, -1, -1))[..., None, :]
-        ).flatten(-2)
-        if class_token:
-            to_class = vertical[..., :1] + horizontal[..., :1]
-            bias = torch.cat((to_class, bias), dim=-1)
-        return bias
+    def products(self, q: Tensor, rows: Tensor) -> Tensor:
+        """Each query times its row and column embeddings: (B, heads, N, places).
 
-    def weighted_sum(self, attn: Tensor, grid: tuple[int, int], class_token: bool) -> Tensor:
-        """sum_j attn_ij (T_v[dy] + T_h[dx]): (B, heads, N, N) -> (B, heads, N, head_dim)."""
-        rows, columns = self._table_rows(grid, class_token, attn.device)
-        batch = attn.shape[:2]
-        patches = attn[..., 1:] if class_token else attn
-        patches = patches.unflatten(-1, grid)
-        bins = attn.new_zeros(*attn.shape[:-1], self.embeddings_table_v.shape[0])
-        vertical = bins.scatter_add(-1, rows.expand(*batch, -1, -1), patches.sum(-1))
-        horizontal = bins.scatter_add(-1, columns.expand(*batch, -1, -1), patches.sum(-2))
-        out = vertical @ self.embeddings_table_v + horizontal @ self.embeddings_table_h
-        if class_token:
-            row = self.embeddings_table_v[0] + self.embeddings_table_h[0]
-            out = out + attn[..., :1] * row
-        return out
+        Args:
+            q: (B, heads, N, head_dim).
+            rows: see ``token_places``.
+        """
+        return (q @ self._both().T).gather(-1, rows.expand(*q.shape[:2], -1, -1))
 
-    def _table_rows(
-        self, grid: tuple[int, int], class_token: bool, device: torch.device
-    ) -> tuple[Tensor, Tensor]:
-        """Table rows for query i against key row y (N, h) and against key column x (N, w)."""
-        height, width = grid
-        y, x = torch.arange(height, device=device), torch.arange(width, device=device)
-        rows = self._row(y[None, :] - y[:, None]).repeat_interleave(width, dim=0)
-        columns = self._row(x[None, :] - x[:, None]).repeat(height, 1)
-        if class_token:
-            rows = torch.cat((rows.new_zeros(1, height), rows))
-            columns = torch.cat((columns.new_zeros(1, width), columns))
-        return rows, columns
+    def weighted_sum(self, weights: Tensor, rows: Tensor) -> Tensor:
+        """The sum of each query's row and column embeddings: (B, heads, N, head_dim).
 
-    def _row(self, distance: Tensor) -> Tensor:
-        limit = self.max_distance
-        return distance.clamp(-limit, limit) + limit + 1
+        Args:
+            weights: (B, heads, N, places), how much of each.
+            rows: see ``token_places``.
+        """
+        tables = self._both()
+        by_row = weights.new_zeros(*weights.shape[:-1], len(tables))
+        return by_row.scatter_add(-1, rows.expand(*weights.shape[:2], -1, -1), weights) @ tables
+
+    def _both(self) -> Tensor:
+        return torch.cat((self.embeddings_table_v, self.embeddings_table_h))
+
+
+@kept(64)
+def token_places(
+    grid: tuple[int, int], class_token: bool, max_distance: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Where the tokens of a grid are, and how far from them its rows and columns.
+
+    A place is a row or a column of the grid; the class token, in front of the patches, has a row
+    and a column of its own.
+
+    Returns:
+        Two tensors (N, places): for each query the places' rows in the vertical table or, behind
+        it, the horizontal one; and for each key, a one at its two places and zeros elsewhere.
+        Places without a one fill up, as kernels want widths that are multiples of 8.
+    """
+    y, x = torch.meshgrid(*(torch.arange(side, device=device) for side in grid), indexing='ij')
+    rows, places = [], []
+    for axis, own in enumerate((y.flatten(), x.flatten())):
+        every = torch.arange(grid[axis] + class_token, device=device)
+        distance = (every - own[:, None]).clamp(-max_distance, max_distance)
+        row = distance + max_distance + 1
+        if class_token:
+            row[:, -1] = 0
+            row = torch.cat((row.new_zeros(1, len(every)), row))
+            own = torch.cat((every[-1:], own))
+        rows.append(row + axis * (2 * max_distance + 2))
+        places.append(own[:, None] == every)
+    rows, places = torch.cat(rows, dim=1), torch.cat(places, dim=1)
+    fill = (0, -rows.shape[1] % 8)
+    return F.pad(rows, fill), F.pad(places, fill).float()

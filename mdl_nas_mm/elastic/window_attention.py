@@ -68,8 +68,7 @@ class ElasticWindowAttention(nn.Module):
         bias = self._bias(num_heads).to(q.dtype)
         if shift:
             bias = bias + shift_mask(padded, window, shift, x.device, q.dtype)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        x = x.transpose(2, 3).reshape(batch, -1, window * window, inner)
+        x = attend(q, k, v, bias).transpose(2, 3).reshape(batch, -1, window * window, inner)
         x = join(self.proj(x, task, channels, share_ratio), window, padded)
         if shift:
             x = x.roll((shift, shift), dims=(1, 2))
@@ -77,6 +76,26 @@ class ElasticWindowAttention(nn.Module):
 
     def _bias(self, num_heads: int) -> Tensor:
         """Bias of every pair of tokens of a window: (1, num_heads, N, N)."""
-        table = self.relative_position_bias_table[:, :num_heads]
-        index = pair_index(self.window_size, table.device)
-        return table[index.flatten()].T.reshape(1, num_heads, *index.shape)
+        by_head = self.relative_position_bias_table[:, :num_heads].T
+        index = pair_index(self.window_size, by_head.device)
+        return by_head.index_select(1, index.flatten()).view(1, num_heads, *index.shape)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Attention within windows, all (B, windows, heads, N, head_dim).
+
+    The processor has no fused kernel for a bias that learns: torch would take a slower way than
+    the plain products here, which are for that case alone.
+
+    Args:
+        bias: (1, heads, N, N), the same in all windows, or (windows, heads, N, N).
+    """
+    shape, heads = q.shape, len(bias) * q.shape[2]
+    q, k, v = (x.reshape(-1, heads, *shape[3:]) for x in (q, k, v))
+    bias = bias.reshape(1, heads, *bias.shape[2:])
+    if bias.requires_grad and bias.device.type == 'cpu':
+        logits = (q * shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        out = logits.add_(bias).softmax(dim=-1) @ v
+    else:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    return out.view(shape)

@@ -1,16 +1,15 @@
 """Cuts maps into square windows and puts them together again.
 
-What depends on sizes alone is computed once and kept; it holds nothing of a subnet. It is
-computed outside of inference mode, whose tensors no later training step could use.
+What depends on sizes alone is computed once and kept; it holds nothing of a subnet.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .kept import kept
 
 
 def pad_to_windows(x: Tensor, window: int) -> Tensor:
@@ -35,8 +34,7 @@ def join(x: Tensor, window: int, size: tuple[int, int]) -> Tensor:
     return x[:, :height, :width]
 
 
-@lru_cache(256)
-@torch.inference_mode(False)
+@kept(256)
 def pair_index(window: int, device: torch.device) -> Tensor:
     """Row of the relative position bias table for each pair of tokens of a window (N, N)."""
     y, x = torch.meshgrid(
@@ -48,8 +46,7 @@ def pair_index(window: int, device: torch.device) -> Tensor:
 
 
 # Few: detection sees images of ever new sizes, whose masks take megabytes each.
-@lru_cache(32)
-@torch.inference_mode(False)
+@kept(32)
 def shift_mask(
     size: tuple[int, int], window: int, shift: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:

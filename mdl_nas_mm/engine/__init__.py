@@ -4,6 +4,7 @@ from .amp import CPUAmpOptimWrapper
 from .loops import MultiTaskTrainLoop, MultiTaskValLoop
 from .runner import MultiTaskRunner
 from .sample_hook import SampleSubnetHook
+from .supernet_base import SupernetBase
 
 __all__ = [
     'CPUAmpOptimWrapper',
@@ -11,4 +12,5 @@ __all__ = [
     'MultiTaskTrainLoop',
     'MultiTaskValLoop',
     'SampleSubnetHook',
+    'SupernetBase',
 ]

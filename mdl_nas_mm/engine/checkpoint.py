@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import zipfile
 import zlib
@@ -11,10 +12,16 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from torch import Tensor
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.tasks import MultiTaskModel, task_scope
+from mdl_nas_mm.spec import JointSpec, Ledger, footprint
+from mdl_nas_mm.tasks import MultiTaskModel, fixed_spec, task_scope
+
+from .freeze import used_mask
+from .groups import TaskGroups
+from .state import own_state, put_back
 
 
 def read_checkpoint(path: str | Path) -> dict:
@@ -132,16 +139,68 @@ def _is_shared(key: str) -> bool:
     return key.startswith('backbone.') and '.specific.' not in key and not is_score
 
 
-def load_supernet(cfg: Config, path: str | Path) -> MultiTaskModel:
+def shared_digest(state: Mapping[str, Tensor], backbone: ElasticBackbone, joint: JointSpec) -> str:
+    """Tells the shared weights that architectures use from any others.
+
+    Args:
+        state: a whole state dict of a joint model.
+    """
+    scores = {
+        layer: state[f'backbone.{layer}.score'].float().cpu().numpy() for layer in backbone.scores()
+    }
+    used = footprint(Ledger(backbone.layout, backbone.sharing, scores), joint.items())
+    digest = hashlib.sha256()
+    for name, lengths in used.items():
+        if '.specific.' not in name:
+            weight = state[f'backbone.{name}'].detach().cpu()
+            elements = weight[used_mask(weight, lengths)].view(torch.uint8).numpy()
+            for part in (name.encode(), lengths.tobytes(), elements.tobytes()):
+                digest.update(part)
+    return digest.hexdigest()
+
+
+def with_frozen(path: str | Path, checkpoint: dict, model: MultiTaskModel, cfg: Config) -> dict:
+    """The checkpoint with the model's frozen weights, which it does not hold, from their base.
+
+    Args:
+        cfg: the resolved config of the model.
+
+    Raises:
+        ValueError: the checkpoint was trained beside other frozen weights, or without any.
+        FileNotFoundError: the base is not there.
+    """
+    frozen = model.frozen()
+    if not frozen:
+        return checkpoint
+    if not model.backbone.is_init:
+        model.backbone.init_weights()
+    whole = put_back(checkpoint, frozen)
+    theirs = checkpoint.get('meta', {}).get('frozen')
+    state, own = whole['state_dict'], model.state_dict()
+    for key in own:
+        if key not in state:
+            raise ValueError(f'checkpoint {path} does not fit: {key!r} is missing')
+    if theirs != shared_digest(state, model.backbone, fixed_spec(cfg)):
+        raise ValueError(f'checkpoint {path} was not trained beside the weights of base {cfg.base}')
+    return whole
+
+
+def load_supernet(cfg: Config, path: str | Path, ranks: TaskGroups | None = None) -> MultiTaskModel:
     """The model of a resolved joint config with a checkpoint's weights, in eval mode.
+
+    Args:
+        ranks: whose tasks to build; by default all tasks.
 
     Raises:
         FileNotFoundError, ValueError: see ``read_checkpoint``, ``check_space``, ``load_weights``.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint, config = read_checkpoint(path), cfg.model
+    if ranks is not None:
+        checkpoint, config = own_state(checkpoint, ranks), ranks.own_part(config)
     with task_scope('mdl_nas_mm'):
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(config)
     check_space(path, checkpoint, model.backbone)
+    checkpoint = with_frozen(path, checkpoint, model, cfg)
     load_weights(path, model, checkpoint['state_dict'], strict=True)
     return model.to(get_device()).eval()
 

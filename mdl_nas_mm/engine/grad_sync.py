@@ -199,7 +199,9 @@ def spread_overflow(model: MultiTaskModel) -> None:
     """
     shared = [p.grad for p in model.shared_parameters() if p.grad is not None]
     own = [p.grad for task in model.tasks for p in model.task_parameters(task)]
-    finite = [grad.isfinite().all() for grad in own if grad is not None]
+    own = [grad for grad in own if grad is not None]
+    finite = [grad.isfinite().all() for grad in own]
     found = 1 - torch.stack(finite).all().float() if finite else shared[0].new_zeros(())
     dist.all_reduce(found, dist.ReduceOp.MAX)
-    shared[0].view(-1)[0] += torch.where(found > 0, torch.inf, 0.0)
+    # New tasks of a base have no gradients of shared weights.
+    (shared or own)[0].view(-1)[0] += torch.where(found > 0, torch.inf, 0.0)

@@ -19,11 +19,11 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mdl_nas_mm.registry import RUNNERS
-from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks import check_head, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.files import written_whole
 
 from .checkpoint import (
@@ -33,12 +33,15 @@ from .checkpoint import (
     latest_checkpoint,
     load_weights,
     read_checkpoint,
+    shared_digest,
+    with_frozen,
 )
 from .clipping import clip_over_all_ranks
 from .grad_sync import GradientReducer, sync_batch_norms, sync_parameters
 from .groups import TaskGroups, deal
 from .launch import check_same_config, start_processes
 from .state import (
+    leave_out,
     load_optimizer_state,
     load_scheduler_state,
     optimizer_state,
@@ -108,15 +111,7 @@ class MultiTaskRunner(Runner):
         self.ranks = TaskGroups.make(dealing, self.timeout)
         if not self.ranks.alone:
             self.logger.info(f'{get_world_size()} processes\n{dealing}')
-        own = self.ranks.tasks
-        model = dict(
-            model,
-            tasks={task: model['tasks'][task] for task in own},
-            backbone=dict(model['backbone'], tasks=own),
-            groups={task: self.ranks.groups[task] for task in own},
-            mates=self.ranks.mates,
-        )
-        return super().build_model(model)
+        return super().build_model(self.ranks.own_part(model))
 
     def wrap_model(self, model_wrapper_cfg: Mapping | None, model: nn.Module) -> nn.Module:
         """Moves the model to its device; gradients are exchanged by ``reducer``, not by a wrapper.
@@ -135,6 +130,15 @@ class MultiTaskRunner(Runner):
         sets += [(model.task_parameters(t), self.ranks.groups[t]) for t in self.ranks.tasks]
         self.reducer = GradientReducer(sets, serial=dist.get_backend() == 'nccl')
         return model
+
+    def build_train_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
+        """As mmengine; of new tasks, heads are compared with their data."""
+        built = super().build_train_loop(loop)
+        if self.cfg.get('base') is not None:
+            for task, loader in built.dataloader.loaders.items():
+                model = self.cfg.model.tasks[task].model
+                check_head(task, model, loader.dataset.metainfo)
+        return built
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
         """As mmengine; gradients are clipped by their norm over all ranks."""
@@ -165,6 +169,7 @@ class MultiTaskRunner(Runner):
     ) -> None:
         """Saves what all ranks have in one file, which appears under its name when complete.
 
+        Weights that are frozen stay in their base; the checkpoint says which ones they are.
         Every rank has to call this.
         """
         meta = dict(meta or {})
@@ -188,6 +193,11 @@ class MultiTaskRunner(Runner):
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint['param_schedulers'] = [scheduler_state(s) for s in self.param_schedulers]
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        frozen = self.model.frozen()
+        if frozen:
+            spec = fixed_spec(self.cfg)
+            meta['frozen'] = shared_digest(checkpoint['state_dict'], self.model.backbone, spec)
+            checkpoint = leave_out(checkpoint, frozen)
         checkpoint = whole_state(to_cpu(checkpoint), self.ranks)
         if checkpoint is not None:
             with written_whole(osp.join(out_dir, filename)) as temporary:
@@ -198,8 +208,9 @@ class MultiTaskRunner(Runner):
     def load_checkpoint(
         self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False, **kwargs
     ) -> dict:
-        """Loads weights; see ``load_weights`` for what has to fit."""
+        """Loads weights; see ``load_weights`` and ``with_frozen`` for what has to fit."""
         checkpoint = own_state(read_checkpoint(filename), self.ranks)
+        checkpoint = with_frozen(filename, checkpoint, self.model, self.cfg)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         check_space(filename, checkpoint, self.model.backbone)
         load_weights(filename, self.model, checkpoint['state_dict'], strict)

@@ -7,12 +7,12 @@ keep lists in that order. Both differ between ranks; names do not.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper, _ParamScheduler
-from torch import nn
+from torch import Tensor, nn
 
 from mdl_nas_mm.tasks.model import owner_of
 
@@ -83,6 +83,26 @@ def load_scheduler_state(scheduler: _ParamScheduler, saved: Mapping) -> None:
     scheduler._last_value = [
         group[scheduler.param_name] for group in scheduler.optimizer.param_groups
     ]
+
+
+def leave_out(checkpoint: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The checkpoint without some weights, of the model and of copies of it (EMA)."""
+    return {
+        key: {k: v for k, v in value.items() if _bare(k) not in names}
+        if _is_named(value)
+        else value
+        for key, value in checkpoint.items()
+    }
+
+
+def put_back(checkpoint: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The reverse of ``leave_out``."""
+    whole = dict(checkpoint)
+    for key, value in checkpoint.items():
+        if _is_named(value):
+            prefix = 'module.' if any(name.startswith('module.') for name in value) else ''
+            whole[key] = {prefix + name: weight for name, weight in weights.items()} | dict(value)
+    return whole
 
 
 def whole_state(local: dict[str, Any], ranks: TaskGroups) -> dict[str, Any] | None:

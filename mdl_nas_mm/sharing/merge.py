@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,28 +14,41 @@ def merge(
     policy: Policy,
     shared: Tensor | None,
     specific: Tensor | None,
+    sizes: Sequence[int],
     share_ratio: float,
     scores: Tensor | None = None,
 ) -> Tensor:
     """The weight that one task uses.
 
     Args:
-        shared: slice of the shared weight, (groups, channels) or (groups, channels, columns).
-        specific: slice of the task's own weight, of the same shape.
+        shared: the shared weight, (groups, rows) or (groups, rows, columns).
+        specific: the task's own weight, of the same shape.
+        sizes: how much of them is used, (channels,) or (channels, columns).
         scores: slice of the layer's scores, (groups, channels), under the mask policy.
     """
+    channels = sizes[0]
     if policy.type == 'Mask':
         mask = shared_mask(policy, scores, share_ratio)
-        return _MaskedMerge.apply(shared, specific, scores, mask)
-    if not policy.has_specific:
-        return shared
-    if not policy.has_shared:
-        return specific
-    channels = shared.shape[1]
+        whole = (_rows(weight, 0, channels, sizes) for weight in (shared, specific))
+        return _MaskedMerge.apply(*whole, scores, mask)
     count = policy.num_shared(share_ratio, channels)
     if count in (0, channels):
-        return shared if count else specific
-    return torch.cat((shared[:, :count], specific[:, count:]), dim=1)
+        return _rows(shared if count else specific, 0, channels, sizes)
+    parts = _rows(shared, 0, count, sizes), _rows(specific, count, channels, sizes)
+    return torch.cat(parts, dim=1)
+
+
+def _rows(weight: Tensor, start: int, stop: int, sizes: Sequence[int]) -> Tensor:
+    """Rows ``start`` to ``stop`` of each group, of each its first columns.
+
+    One view, not a slice for each dimension: the gradient of every slice is a tensor of zeros
+    as large as what it was taken from.
+    """
+    shape = (len(weight), stop - start, *sizes[1:])
+    if shape == weight.shape:
+        return weight
+    offset = weight.storage_offset() + start * weight.stride(1)
+    return weight.as_strided(shape, weight.stride(), offset)
 
 
 def shared_mask(policy: Policy, scores: Tensor, share_ratio: float) -> Tensor:
@@ -63,9 +78,9 @@ class _MaskedMerge(torch.autograd.Function):
         rows = _like(mask, grad)
         grad_scores = None
         if ctx.needs_input_grad[2]:
-            grad_scores = (grad * (shared - specific)).reshape(*mask.shape, -1).sum(-1)
-        grad_shared = grad.masked_fill(~rows, 0) if ctx.needs_input_grad[0] else None
-        grad_specific = grad.masked_fill(rows, 0) if ctx.needs_input_grad[1] else None
+            grad_scores = (shared - specific).mul_(grad).reshape(*mask.shape, -1).sum(-1)
+        grad_shared = torch.where(rows, grad, 0.0) if ctx.needs_input_grad[0] else None
+        grad_specific = torch.where(rows, 0.0, grad) if ctx.needs_input_grad[1] else None
         return grad_shared, grad_specific, grad_scores, None
 
 

@@ -85,14 +85,13 @@ class TaskParameters(nn.Module):
             scores = self.score.view(self.groups, -1)[:, :channels]
         weights = []
         for name in self.names:
-            shared = self._slice(getattr(self, name), channels, columns)
-            specific = self._slice(own[name], channels, columns) if own is not None else None
-            weight = merge(self.policy, shared, specific, share_ratio, scores)
+            shared = self._grouped(getattr(self, name))
+            specific = self._grouped(own[name]) if own is not None else None
+            sizes = (channels, columns)[: (specific if shared is None else shared).dim() - 1]
+            weight = merge(self.policy, shared, specific, sizes, share_ratio, scores)
             weights.append(weight.flatten(0, 1))
         return weights
 
-    def _slice(self, weight: Tensor | None, channels: int, columns: int) -> Tensor | None:
-        if weight is None:
-            return None
-        grouped = weight.view(self.groups, -1, *weight.shape[1:])[:, :channels]
-        return grouped if weight.dim() == 1 else grouped[..., :columns]
+    def _grouped(self, weight: Tensor | None) -> Tensor | None:
+        """(rows[, columns]) as (groups, rows a group[, columns])."""
+        return None if weight is None else weight.unflatten(0, (self.groups, -1))

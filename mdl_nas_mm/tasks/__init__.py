@@ -3,16 +3,22 @@
 from .config import resolve_joint_config
 from .data import build_eval_loader, build_train_loader
 from .evaluate import Evaluation, evaluate, score_of
+from .incremental import Base, check_head
+from .input_size import validation_size
 from .model import BackboneSlot, MultiTaskModel
+from .recalibrate import BatchNormRecalibration
 from .scope import task_scope
 from .subnets import choose_joint_spec, drawn_space, fixed_spec
 
 __all__ = [
     'BackboneSlot',
+    'Base',
+    'BatchNormRecalibration',
     'Evaluation',
     'MultiTaskModel',
     'build_eval_loader',
     'build_train_loader',
+    'check_head',
     'choose_joint_spec',
     'drawn_space',
     'evaluate',
@@ -20,4 +26,5 @@ __all__ = [
     'resolve_joint_config',
     'score_of',
     'task_scope',
+    'validation_size',
 ]

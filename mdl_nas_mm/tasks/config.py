@@ -13,6 +13,8 @@ from mmengine.model import ModuleDict
 from mdl_nas_mm.utils.data_paths import data_paths
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
+from .incremental import check_inputs, resolve_base
+from .recipes import common_recipe
 from .subnets import resolve_subnets
 
 TASK_KEYS = {
@@ -39,9 +41,11 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
     """Turns ``backbone`` and ``tasks`` into what a runner is built from.
 
     Adds ``model``, ``train_dataloader``, ``val_dataloader`` and ``val_evaluator``, the last
-    three keyed by task, and leaves in ``tasks`` each task's scope, score and weights. A config
-    that is already resolved comes back unchanged. Which subnets are used may be restricted; see
-    ``resolve_subnets``.
+    three keyed by task, and leaves in ``tasks`` each task's scope, score and weights. Without an
+    ``optim_wrapper`` it takes that of the tasks' configs, if they agree. A config that is already
+    resolved comes back unchanged. Which subnets are used may be restricted; see
+    ``resolve_subnets``. New tasks for what is trained already have its backbone; see
+    ``resolve_base``.
 
     Args:
         check_files: whether the data has to be there.
@@ -53,12 +57,13 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
     if 'model' in cfg:
         return cfg
     for key in ('backbone', 'tasks'):
-        if key not in cfg:
+        if key not in cfg and (key == 'tasks' or cfg.get('base') is None):
             raise ValueError(f'joint config: {key!r} is missing')
     if not cfg.tasks:
         raise ValueError('joint config: no tasks given')
     cfg = copy.deepcopy(cfg)
     folder = osp.dirname(cfg.filename) if cfg.filename else '.'
+    resolve_base(cfg, folder)
     resolve_subnets(cfg, folder)
     tasks = {name: _resolve_task(name, task, folder) for name, task in cfg.tasks.items()}
     if check_files:
@@ -74,13 +79,20 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
         backbone=backbone,
         tasks={name: dict(scope=task.scope, model=task.model) for name, task in tasks.items()},
     )
+    if cfg.get('base') is not None:
+        cfg.model.trained = cfg.trained
     keys = ['train_dataloader', 'search_dataloader', 'search_evaluator']
     # Without a validation loop mmengine refuses what only such a loop would use.
     keys += ['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') is not None else []
     for key in keys:
         cfg[key] = {name: task[key] for name, task in tasks.items()}
+    if cfg.get('train_cfg') is not None and cfg.get('optim_wrapper') is None:
+        recipes = {name: task.get('optim_wrapper') for name, task in tasks.items()}
+        cfg.optim_wrapper = common_recipe(recipes)
     info = ('scope', 'score', 'loss_weight', 'score_weight')
     cfg.tasks = {name: {key: task[key] for key in info} for name, task in tasks.items()}
+    if cfg.get('base') is not None:
+        check_inputs(cfg)
     return cfg
 
 
@@ -131,6 +143,7 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
         train_dataloader=merged.train_dataloader,
         val_dataloader=merged.val_dataloader,
         val_evaluator=merged.val_evaluator,
+        optim_wrapper=upstream.get('optim_wrapper'),
     )
     for key in ('dataloader', 'evaluator'):
         search = Config(dict(val=copy.deepcopy(merged[f'val_{key}'])))

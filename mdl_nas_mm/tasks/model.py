@@ -39,6 +39,7 @@ class MultiTaskModel(BaseModel):
             from a seed of its own, so that its weights do not depend on which others there are.
         groups: task -> the process group of its ranks, for more than one process.
         mates: the process group of the ranks that train on parts of the same batch.
+        trained: which weights of the backbone are, see ``resolve_base``; the others are frozen.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class MultiTaskModel(BaseModel):
         tasks: Mapping[str, Mapping],
         groups: Mapping[str, dist.ProcessGroup | None] | None = None,
         mates: dist.ProcessGroup | None = None,
+        trained: str = 'all',
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -58,6 +60,9 @@ class MultiTaskModel(BaseModel):
         for name, task in tasks.items():
             with self._seeded(name), self.scope(name):
                 self.tasks[name] = build_task_model(task, self.backbone)
+        for name, parameter in self.backbone.named_parameters():
+            if not _is_trained(name, trained):
+                parameter.requires_grad = False
 
     def __deepcopy__(self, memo: dict) -> MultiTaskModel:
         """A copy (EMA) has weights of its own, but the same process groups."""
@@ -115,6 +120,11 @@ class MultiTaskModel(BaseModel):
         """A task's own weights of the backbone, and its neck and head."""
         return [p for name, p in self.named_parameters() if owner_of(name) == task]
 
+    def frozen(self) -> dict[str, Tensor]:
+        """Name -> weight, of those of the backbone that are not trained."""
+        named = self.backbone.named_parameters(prefix='backbone')
+        return {name: p.detach() for name, p in named if not p.requires_grad}
+
     def head_sizes(self) -> dict[str, int]:
         """Task -> elements outside the backbone."""
         return {
@@ -133,6 +143,13 @@ def owner_of(name: str) -> str | None:
         return name.split('.', 2)[1]
     _, specific, rest = name.partition('.specific.')
     return rest.partition('.')[0] if specific else None
+
+
+def _is_trained(name: str, trained: str) -> bool:
+    """Whether a parameter of the backbone is; see ``resolve_base``."""
+    if '.specific.' in name:
+        return trained != 'head'
+    return trained == 'all' or (trained == 'scores' and name.endswith('.score'))
 
 
 def build_task_model(task: Mapping, backbone: nn.Module) -> nn.Module:

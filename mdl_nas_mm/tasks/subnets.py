@@ -34,16 +34,21 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
     if 'joint_spec' in given:
         _check_alone(cfg)
         tasks = tuple(cfg.tasks)
-        source, where = cfg.joint_spec, 'joint_spec'
-        if isinstance(source, str):
-            beside = osp.join(folder, source)
-            source, where = beside if osp.isfile(beside) else source, f'joint_spec {source!r}'
-        joint = read_joint_spec(source, where)
+        joint = read_given_spec(cfg.joint_spec, folder)
         joint = JointSpec({task: spec for task, spec in joint.items() if task in tasks})
         space.check_joint(joint, tasks)
         cfg.joint_spec = joint.to_dict()
     else:
         _check_part(SearchSpace.from_config(cfg.subspace), space)
+
+
+def read_given_spec(source: str | Mapping, folder: str) -> JointSpec:
+    """The architectures that a config's ``joint_spec`` gives; see ``resolve_subnets``."""
+    where = 'joint_spec'
+    if isinstance(source, str):
+        beside = osp.join(folder, source)
+        source, where = beside if osp.isfile(beside) else source, f'joint_spec {source!r}'
+    return read_joint_spec(source, where)
 
 
 def _check_alone(cfg: Config) -> None:

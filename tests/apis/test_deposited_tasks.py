@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import shutil
 
 import pytest
 import torch
@@ -12,15 +13,19 @@ from helpers import (
     call_tool,
     differences,
     joint_config,
+    only,
     plain,
     random_joint,
     refusal_of_tool,
     write_config,
 )
+from mmengine.config import Config
 
 from mdl_nas_mm.apis import evaluate_deposited, load_task, save_deposit
+from mdl_nas_mm.apis.tasks import class_names
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import (
     Evaluation,
@@ -28,6 +33,7 @@ from mdl_nas_mm.tasks import (
     evaluate,
     resolve_joint_config,
     score_of,
+    task_scope,
 )
 from mdl_nas_mm.utils.files import sha256_of
 
@@ -133,11 +139,12 @@ def test_deposit_tool(cfg, supernet, joint, deposit, tmp_path, monkeypatch, caps
     call_tool(monkeypatch, 'deposit', *packing, chosen)
     counts = Deposit(deposit).counts
     assert f'{counts.total:,} parameters, {counts.separate:,} as' in capsys.readouterr().out
-    assert Deposit(out).manifest['sha256'] == Deposit(deposit).manifest['sha256']
+    assert Deposit(out).manifest['hashes'] == Deposit(deposit).manifest['hashes']
     call_tool(monkeypatch, 'deposit', 'list', out)
     listed = capsys.readouterr().out
-    assert f'shared: {counts.shared:,}  total: {counts.total:,}' in listed
-    assert f'det: mmdet, {counts.specific["det"]:,} specific parameters' in listed
+    assert f'{counts.total:,} parameters, {counts.separate:,} as separate models' in listed
+    rows = [line.split() for line in listed.splitlines()]
+    assert [row[:4] for row in rows[1:4]][1] == ['det', 'mmdet', 'coco/bbox_mAP', '-']
     call_tool(monkeypatch, 'deposit', 'test', out, '--task', 'cls')
     score, _ = evaluate_deposited(out, 'cls')
     assert f'cls: accuracy/top1 = {score:.2f}' in capsys.readouterr().out
@@ -168,3 +175,61 @@ def test_joint_spec_outside_the_space_is_refused(cfg, supernet, joint, tmp_path)
             tmp_path / 'a.safetensors',
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_class_names_are_in_the_deposit(deposit):
+    """Of the data set's class, or its config; nothing is built for it."""
+    tasks = Deposit(deposit).tasks
+    assert len(tasks['det']['classes']) == 10 and all(tasks['det']['classes'])
+    assert class_names('mmpretrain', dict(dataset=dict(type='ImageNet')))[0].startswith('tench')
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dict(type='CocoDataset'))
+    assert class_names('mmdet', dict(dataset=wrapped))[:2] == ['person', 'bicycle']
+
+
+def test_deposit_tool_changes_and_checks(data, cfg, supernet, joint, tmp_path, monkeypatch, capsys):
+    """pack with scores, add, list, verify and remove."""
+    some = write_config(only(copy.deepcopy(cfg), 'cls', 'seg'), tmp_path / 'some.py')
+    one = write_config(only(copy.deepcopy(cfg), 'det'), tmp_path / 'one.py')
+    parts = dict(some=tmp_path / 'some.pth', one=tmp_path / 'one.pth')
+    for path, config in ((parts['some'], some), (parts['one'], one)):
+        write_part(supernet, config, path)
+    chosen, out = tmp_path / 'joint_spec.json', tmp_path / 'out.safetensors'
+    chosen.write_text(json.dumps(joint.to_dict()))
+    given = ['--joint-spec', chosen, '--scored', '--checkpoint']
+    call_tool(monkeypatch, 'deposit', 'pack', some, *given, parts['some'], '--out', out)
+    before = shutil.copy(out, tmp_path / 'before.safetensors')
+    call_tool(monkeypatch, 'deposit', 'add', out, one, *given, parts['one'])
+    capsys.readouterr()
+    call_tool(monkeypatch, 'deposit', 'list', out)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for task, row in zip(('cls', 'seg', 'det'), rows[1:]):
+        assert row[0] == task and row[3] == f'{Deposit(out).tasks[task]["scored"]:.2f}'
+    call_tool(monkeypatch, 'deposit', 'verify', out, '--data', '--before', before)
+    printed = capsys.readouterr().out
+    assert f'all {len(Deposit(out).names())} tensors match their hashes' in printed
+    for task in ('cls', 'seg'):
+        assert f'{task}: largest difference to {before}: 0\n' in printed
+    image = next(data.rglob('*.png'))
+    args = ['--after', out, '--images', image]
+    call_tool(monkeypatch, 'deposit', 'verify', '--before', before, *args)
+    call_tool(monkeypatch, 'deposit', 'remove', out, '--task', 'det')
+    assert Deposit(out).manifest['hashes'] == Deposit(before).manifest['hashes']
+
+    def says(*args):
+        return refusal_of_tool(monkeypatch, 'deposit', *args)
+
+    assert "no task 'det'" in says('remove', out, '--task', 'det')
+    content = bytearray(out.read_bytes())
+    content[-1] ^= 1
+    out.write_bytes(content)
+    assert says('verify', out).endswith('does not match its checksum')
+    assert says('verify', '--before', before).startswith('error: ')
+
+
+def write_part(supernet, config, path):
+    """A checkpoint of a supernet that has just the tasks of a config."""
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(resolve_joint_config(Config.fromfile(config)).model)
+    checkpoint = torch.load(supernet, map_location='cpu', weights_only=False)
+    state = {key: checkpoint['state_dict'][key] for key in model.state_dict()}
+    torch.save(dict(state_dict=state, meta=checkpoint['meta']), path)

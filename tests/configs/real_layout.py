@@ -5,10 +5,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
+from helpers import ROOT
 from mmengine.config import Config
+
+from mdl_nas_mm.datasets.hold_out import hold_out
 
 # (height, width) of every image.
 SIZE = (72, 96)
+# Images of a split of COCO and ADE20K; two of the training images are left beside those set aside.
+IMAGES = dict(train=3, val=2)
+HELD_OUT = dict(cls=2, det=1, seg=1)
 
 
 def write_data(root: Path) -> None:
@@ -17,6 +24,11 @@ def write_data(root: Path) -> None:
     _imagenet(root / 'data' / 'imagenet', rng)
     _coco(root / 'data' / 'coco', rng)
     _ade(root / 'data' / 'ade' / 'ADEChallengeData2016', rng)
+    cfg = Config.fromfile(ROOT / 'configs' / 'mdl_nas' / 'mdl-nas-t_seq_joint-1x.py')
+    cfg.held_out_images = HELD_OUT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert [part.task for part in hold_out(cfg)] == list(HELD_OUT)
 
 
 def _write(path: Path, rng: np.random.Generator, highest: int, *channels: int) -> None:
@@ -26,12 +38,13 @@ def _write(path: Path, rng: np.random.Generator, highest: int, *channels: int) -
 
 def _imagenet(root: Path, rng: np.random.Generator) -> None:
     """With lists of files under ``meta``, as OpenMMLab's copy of ImageNet has."""
-    for split in ('train', 'val'):
+    for split, count in dict(train=2, val=1).items():
         lines = []
         for label in (0, 999):
-            name = f'class_{label}/{split}_{label}.JPEG'
-            _write(root / split / name, rng, 255, 3)
-            lines.append(f'{name} {label}')
+            for number in range(count):
+                name = f'class_{label}/{split}_{label}_{number}.JPEG'
+                _write(root / split / name, rng, 255, 3)
+                lines.append(f'{name} {label}')
         (root / 'meta').mkdir(exist_ok=True)
         (root / 'meta' / f'{split}.txt').write_text('\n'.join(lines))
 
@@ -40,7 +53,7 @@ def _coco(root: Path, rng: np.random.Generator) -> None:
     (root / 'annotations').mkdir(parents=True)
     for split in ('train2017', 'val2017'):
         images, annotations = [], []
-        for number in (1, 2):
+        for number in range(1, IMAGES[split.removesuffix('2017')] + 1):
             name = f'{number:012d}.jpg'
             _write(root / split / name, rng, 255, 3)
             images.append(dict(id=number, file_name=name, height=SIZE[0], width=SIZE[1]))
@@ -50,7 +63,7 @@ def _coco(root: Path, rng: np.random.Generator) -> None:
                 dict(
                     id=number,
                     image_id=number,
-                    category_id=number,
+                    category_id=1 + number % 2,
                     bbox=[x, y, width, height],
                     area=width * height,
                     segmentation=[corners],
@@ -63,15 +76,15 @@ def _coco(root: Path, rng: np.random.Generator) -> None:
 
 
 def _ade(root: Path, rng: np.random.Generator) -> None:
-    for split in ('training', 'validation'):
-        for number in (1, 2):
+    for split, count in dict(training=IMAGES['train'], validation=IMAGES['val']).items():
+        for number in range(1, count + 1):
             name = f'ADE_{split}_{number:08d}'
             _write(root / 'images' / split / f'{name}.jpg', rng, 255, 3)
             _write(root / 'annotations' / split / f'{name}.png', rng, 151)
 
 
 def shrink_images(cfg: Config, root: Path) -> None:
-    """Makes a resolved config train on one batch of two small images of ``write_data`` a task.
+    """Makes a resolved config train on batches of two small images of ``write_data`` a task.
 
     Classification keeps its image size, which the windows of a Swin need.
     """

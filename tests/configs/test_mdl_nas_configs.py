@@ -8,12 +8,12 @@ import pytest
 import torch
 from helpers import ROOT
 from mmengine.config import Config
-from real_layout import write_data
+from mmengine.registry import DATASETS
+from real_layout import HELD_OUT, write_data
 
 from mdl_nas_mm.engine.checkpoint import check_space, describe, load_weights
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.search import smallest_total
-from mdl_nas_mm.search.run import parse_budget
+from mdl_nas_mm.search import parse_budget, smallest_total
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace
 from mdl_nas_mm.tasks import drawn_space, fixed_spec, resolve_joint_config, task_scope
 
@@ -179,6 +179,52 @@ def test_budget_can_be_met_and_binds(name, resolve, build):
     # Learned scores make some of the mask policy's totals a little larger than initial ones.
     slack = 1.05 if model.backbone.sharing.attn.has_scores else 1
     assert least <= parse_budget(cfg.search_cfg.budget) < slack * most
+
+
+# What a search starts from, and the searches; all others train or test chosen architectures.
+SEARCHED_IN = [name for name in NAMES if not re.search('all-s|spe-|searched|separate', name)]
+HELD_OUT_FILES = dict(
+    cls=('meta/train_search.txt', 'meta/train_rest.txt'),
+    det=(
+        'annotations/instances_train2017_search.json',
+        'annotations/instances_train2017_rest.json',
+    ),
+    seg=('training_search.txt', 'training_rest.txt'),
+)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_what_a_search_scores_on_is_not_trained_on(name, resolve):
+    """Nor is it the validation set; where nothing is searched, all images are trained on."""
+    cfg = resolve(name)
+    for task in cfg.tasks:
+        splits = ('train', 'search', 'val')
+        train, search, val = (cfg[f'{split}_dataloader'][task].dataset for split in splits)
+        if name not in SEARCHED_IN:
+            assert train.get('ann_file') in (None, 'annotations/instances_train2017.json')
+            continue
+        assert (search.ann_file, train.ann_file) == HELD_OUT_FILES[task]
+        assert search.pipeline == val.pipeline and search.data_root == train.data_root
+        if task == 'det':
+            assert cfg.search_evaluator.det.ann_file == search.data_root + search.ann_file
+    header = (FOLDER / f'{name}.py').read_text().split('"""')[1]
+    assert ('_base_/held_out.py' in header) == (name in SEARCHED_IN)
+    assert (' set aside from the' in header.replace('\n', ' ')) == name.endswith('_search')
+
+
+def test_upstream_data_sets_read_what_is_set_aside(layout, resolve, monkeypatch):
+    cfg = resolve('mdl-nas-t_seq_search')
+    monkeypatch.chdir(layout)
+    known = {}
+    for task, info in cfg.tasks.items():
+        for loader in ('search_dataloader', 'train_dataloader'):
+            with task_scope(info.scope):
+                dataset = DATASETS.build(cfg[loader][task].dataset)
+            assert dataset[0]['inputs'].shape[0] == 3
+            infos = (dataset.get_data_info(i) for i in range(len(dataset)))
+            known[task, loader] = {info['img_path'] for info in infos}
+        search, rest = known[task, 'search_dataloader'], known[task, 'train_dataloader']
+        assert len(search) == HELD_OUT[task] and len(rest) == 2 and not search & rest
 
 
 SEARCHED = {

@@ -14,7 +14,7 @@ from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from mdl_nas_mm.apis.analyze import analyze, initial_scores
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.search.run import parse_budget
+from mdl_nas_mm.search import parse_budget
 from mdl_nas_mm.spec import JointSpec, Ledger
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 from mdl_nas_mm.utils.upstream import upstream_config_path
@@ -149,6 +149,19 @@ def test_header_names_what_is_there(name):
     assert ('iter_' in header) == name.endswith('_search')
     if name.endswith('joint-1x'):
         assert f'({"+".join(map(str, load(name).groups.values()))})' in header
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_what_a_search_scores_on_is_not_trained_on(name):
+    """As in the paper's experiments, whose configs have the same parts of the data."""
+    cfg = resolve(name)
+    paper = Config.fromfile(ROOT / 'configs' / 'mdl_nas' / 'mdl-nas-t_seq_search.py')
+    for task in TASKS:
+        for loader in ('train_dataloader', 'search_dataloader'):
+            ann_file = cfg[loader][task].dataset.ann_file
+            assert ann_file == paper.tasks[task][loader].dataset.ann_file
+    header = ast.get_docstring(ast.parse((FOLDER / f'{name}.py').read_text()))
+    assert 'configs/mdl_nas/_base_/held_out.py' in header
 
 
 @pytest.mark.parametrize('name', [name for name in NAMES if name.endswith('_search')])

@@ -12,10 +12,17 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from mdl_nas_mm.datasets import DOMAINS, SPLITS, draw_contact_sheet, formats, write_demo_data
+from mdl_nas_mm.datasets import (
+    DOMAINS,
+    SPLITS,
+    draw_contact_sheet,
+    formats,
+    render,
+    write_demo_data,
+)
 from mdl_nas_mm.datasets import digits as digits_module
 from mdl_nas_mm.datasets.digits import split_digits
-from mdl_nas_mm.datasets.render import Scene
+from mdl_nas_mm.datasets.render import Scene, draw_pose, render_digit
 
 SCALE = 0.05
 
@@ -39,7 +46,7 @@ def digest(root: Path) -> str:
 def split_of(name: str) -> str:
     """The split of an image, from its path as users of these formats see it."""
     parts = Path(name).parts
-    folder = parts[1] if parts[0] == 'cls' else parts[2]
+    folder = parts[1] if parts[0] in ('cls', 'sketch') else parts[2]
     return dict(training='train', validation='val').get(folder, folder)
 
 
@@ -88,9 +95,11 @@ def test_full_size_uses_every_digit_and_keeps_the_splits_apart(tmp_path, monkeyp
     def scene(digits, rng):
         return Scene(blank, [one] * len(digits), list(range(len(digits))))
 
-    monkeypatch.setattr(formats, 'draw_classification', lambda pixels, rng: blank)
-    monkeypatch.setattr(formats, 'draw_detection', lambda photo, digits, rng: scene(digits, rng))
-    monkeypatch.setattr(formats, 'draw_segmentation', scene)
+    monkeypatch.setattr(digits_module, 'draw_classification', lambda pixels, rng: blank)
+    monkeypatch.setattr(digits_module, 'draw_sketch', lambda pixels, rng: blank)
+    monkeypatch.setattr(render, 'draw_detection', lambda photo, digits, rng: scene(digits, rng))
+    monkeypatch.setattr(render, 'draw_segmentation', scene)
+    monkeypatch.setattr(render, 'draw_pose', lambda pixels, rng: (blank, np.eye(5, 2)))
     monkeypatch.setattr(formats, '_save_png', lambda path, pixels: None)
     write_demo_data(tmp_path / 'demo', progress=False)
     sources = json.loads((tmp_path / 'demo' / 'sources.json').read_text())
@@ -100,9 +109,9 @@ def test_full_size_uses_every_digit_and_keeps_the_splits_apart(tmp_path, monkeyp
             names = [n for n in sources if n.startswith(domain) and split_of(n) == split]
             shown = {digit for name in names for digit in sources[name]}
             assert shown <= set(splits[split])
-            if domain == 'cls':
+            if domain in ('cls', 'sketch'):
                 assert shown == set(splits[split])
-    assert len(sources) <= 9000
+    assert len(sources) <= 12_000
 
 
 def test_labels_are_those_of_the_source_digits(root):
@@ -118,11 +127,56 @@ def test_labels_are_those_of_the_source_digits(root):
             shown.setdefault(name, []).append(note['source_digit'])
         assert shown == {n: d for n, d in sources.items() if n.startswith(f'det/images/{split}/')}
     for name, digits in sources.items():
-        if name.startswith('cls'):
+        if name.startswith(('cls', 'sketch')):
             assert Path(name).parent.name == str(target[digits[0]])
         elif name.startswith('seg'):
             labels = np.asarray(Image.open(root / name.replace('/images/', '/annotations/')))
             assert set(np.unique(labels)) == {0} | {target[digit] + 1 for digit in digits}
+
+
+def test_keypoints_are_the_corners_of_the_turned_digit(root):
+    """In the images, ink lies inside of the four corners, and they are a turned rectangle."""
+    content = json.loads((root / 'pose' / 'annotations' / 'train.json').read_text())
+    assert len(content['annotations']) == len(content['images'])
+    for note in content['annotations']:
+        points = np.array(note['keypoints']).reshape(5, 3)
+        assert (points[:, 2] == 2).all() and note['num_keypoints'] == 5
+        corners, centre = points[:4, :2], points[4, :2]
+        assert (points[:, :2] >= 0).all() and (points[:, :2] <= 40).all()
+        assert np.allclose(corners.mean(0), centre, atol=0.02)
+        across, down = corners[1] - corners[0], corners[3] - corners[0]
+        assert abs(across @ down) < 0.5 and np.allclose(corners[2], corners[0] + across + down, 0.1)
+        # Read from left to right, at most 40 degrees turned.
+        assert np.cos(np.deg2rad(41)) < across[0] / np.linalg.norm(across)
+        left, top, width, height = note['bbox']
+        assert np.allclose([left, top], points[:, :2].min(0))
+        assert np.allclose([left + width, top + height], points[:, :2].max(0), atol=0.02)
+
+
+def test_ink_of_a_turned_digit_is_inside_its_frame():
+    rng, images = np.random.default_rng(0), load_digits().images
+    for index in range(30):
+        image, points = draw_pose(images[index], rng)
+        middle = np.median(image.reshape(-1, 3), axis=0)
+        ink = np.abs(image.astype(float) - middle).sum(-1) > 150
+        y, x = np.nonzero(ink)
+        across, down = points[1] - points[0], points[3] - points[0]
+        places = np.stack((x, y), 1) + 0.5 - points[0]
+        along = places @ across / (across @ across), places @ down / (down @ down)
+        margin = 2 / min(np.linalg.norm(across), np.linalg.norm(down))
+        assert len(x) > 20
+        for part in along:
+            inside = (part > -margin) & (part < 1 + margin)
+            assert inside.mean() > 0.98
+
+
+def test_a_digit_that_is_not_turned_fills_its_frame():
+    pixels = load_digits().images[3]
+    alpha, points = render._turned_digit(pixels, 20, 0.0)
+    assert np.array_equal(alpha, render_digit(pixels, 20))
+    height, width = alpha.shape
+    expected = [(0, 0), (width, 0), (width, height), (0, height), (width / 2, height / 2)]
+    assert np.allclose(points, expected)
 
 
 def test_second_call_writes_nothing_and_repairs_what_is_missing(root, tmp_path, monkeypatch):
@@ -144,7 +198,7 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch, reason):
     def fail(*_):
         raise reason
 
-    monkeypatch.setattr(formats, 'draw_segmentation', fail)
+    monkeypatch.setattr(render, 'draw_segmentation', fail)
     with pytest.raises((KeyboardInterrupt, OSError)):
         write_demo_data(tmp_path / 'demo', scale=SCALE, progress=False)
     assert list(tmp_path.iterdir()) == []
@@ -157,7 +211,7 @@ def test_interrupted_replacing_keeps_the_old_data(root, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(formats, 'draw_segmentation', fail)
+    monkeypatch.setattr(render, 'draw_segmentation', fail)
     with pytest.raises(KeyboardInterrupt):
         write_demo_data(path, seed=5, scale=SCALE, progress=False)
     assert digest(path) == digest(root)

@@ -3,14 +3,12 @@
 import random
 
 import pytest
-import torch
 from deposits import SHARINGS, pack_joint
 from helpers import TASKS, build_model, joint_config, random_joint
 from safetensors import safe_open
 
-from mdl_nas_mm.deposit.pack import _backbone_tensors
-from mdl_nas_mm.deposit.rows import cut_rows, paste_rows
-from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.deposit.segments import lay_out, mask_bits, region_of
+from mdl_nas_mm.spec import JointSpec, footprint
 from mdl_nas_mm.tasks import resolve_joint_config
 
 SPACE = dict(
@@ -59,25 +57,35 @@ BUILDERS = {'ViT': build, 'Swin': build_swin}
 all_backbones = pytest.mark.parametrize('build', BUILDERS.values(), ids=BUILDERS)
 
 
-def check(model, ledger, joint):
-    """Sizes by owner, against the ledger."""
-    sizes = dict.fromkeys(('shared', *joint), 0)
-    for name, tensor in _backbone_tensors(model, joint, ledger).items():
-        if name.startswith('backbone/'):
-            owners = [task for task in joint if f'.specific.{task}.' in name]
-            sizes[owners[0] if owners else 'shared'] += tensor.numel()
+def check(ledger, joint):
+    """Sizes by owner, against the ledger; and which elements they are, against the footprint."""
+    layout, sharing = ledger.layout, ledger.sharing
+    regions = {
+        task: region_of(task, spec, layout, sharing, mask_bits(ledger, spec))
+        for task, spec in joint.items()
+    }
+    segments = lay_out([tuple(regions.values())])
     counts = ledger.count(joint)
-    assert sizes == dict(counts.specific, shared=counts.shared), joint
-    assert sum(sizes.values()) == counts.backbone_total
+    assert sum(segments.sizes.values()) == counts.shared, joint
+    rows = {name: len(p.rows) for r in regions.values() for name, p in r.parts.items()}
+    found = segments.lengths(segments.sizes, rows)
+    expected = footprint(ledger, joint.items())
+    expected = {k: v for k, v in expected.items() if '.specific.' not in k and v.any()}
+    assert found.keys() == expected.keys()
+    for name, lengths in found.items():
+        assert (lengths == expected[name]).all(), (name, joint)
+    for task, region in regions.items():
+        own = sum(int((~p.shared).sum()) * p.use.columns for p in region.parts.values())
+        assert own == counts.specific[task], joint
 
 
-@pytest.mark.parametrize(('build', 'joints'), [(build, 100), (build_swin, 30)], ids=BUILDERS)
+@pytest.mark.parametrize(('build', 'joints'), [(build, 15), (build_swin, 8)], ids=BUILDERS)
 @pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS)
 def test_stored_elements_are_those_of_the_ledger(data, build, joints, sharing):
     _, model = build(data, sharing)
     ledger, rng = model.backbone.ledger(), random.Random(0)
     for _ in range(joints):
-        check(model, ledger, random_joint(model, rng))
+        check(ledger, random_joint(model, rng))
 
 
 @pytest.mark.slow
@@ -89,7 +97,7 @@ def test_stored_elements_of_a_thousand_joint_specs(data, build, sharing):
         _, model = build(data, sharing, seed)
         ledger, rng = model.backbone.ledger(), random.Random(seed)
         for _ in range(250):
-            check(model, ledger, random_joint(model, rng))
+            check(ledger, random_joint(model, rng))
 
 
 @all_backbones
@@ -99,17 +107,18 @@ def test_file_has_these_elements_and_the_heads(data, build, sharing, tmp_path):
     rng, path = random.Random(1), tmp_path / 'a.safetensors'
     for _ in range(3):
         counts = pack_joint(path, cfg, model, random_joint(model, rng))
-        sizes = dict(backbone=0, head=0, mask=0)
+        sizes = dict(shared=0, specific=0, head=0, mask=0, scores=0)
         with safe_open(path, 'pt') as file:
             for name in file.keys():
                 sizes[name.split('/')[0]] += file.get_tensor(name).numel()
-        assert sizes['backbone'] == counts.backbone_total
+        assert sizes['shared'] + sizes['specific'] == counts.backbone_total
         assert sizes['head'] == sum(counts.heads.values()) == sum(model.head_sizes().values())
-        assert counts.total == sizes['backbone'] + sizes['head'] < counts.separate
-        # A bit a channel, not a score.
-        assert (sizes['mask'] > 0) == any(
-            'Mask' in str(p) for p in vars(model.backbone.sharing).values()
-        )
+        assert counts.total == counts.backbone_total + sizes['head'] < counts.separate
+        # A score a channel, for all tasks together; and a bit for each.
+        scores = model.backbone.scores()
+        assert sizes['scores'] == sum(map(len, scores.values()))
+        assert sizes['scores'] < counts.backbone_total / 10
+        assert (sizes['mask'] > 0) == bool(scores)
         assert sizes['mask'] < counts.backbone_total / 50
 
 
@@ -117,16 +126,5 @@ def test_one_architecture_for_all_is_stored_once_where_all_is_shared(data):
     _, model = build(data, 'AllShared')
     spec, ledger = model.backbone.space.sample(random.Random(0)), model.backbone.ledger()
     joint = JointSpec(dict.fromkeys(TASKS, spec))
-    check(model, ledger, joint)
+    check(ledger, joint)
     assert ledger.count(joint).backbone_total == ledger.params(spec)
-
-
-def test_rows_come_back():
-    rng = torch.Generator().manual_seed(0)
-    weight = torch.randn(5, 2, 3, generator=rng)
-    lengths = torch.tensor([6, 0, 2, 6, 4]).numpy()
-    flat = cut_rows(weight, lengths)
-    rows = weight.reshape(5, 6)
-    assert torch.equal(flat, torch.cat([row[:n] for row, n in zip(rows, lengths)]))
-    found = paste_rows(flat, lengths, torch.tensor([0, 3, 4]).numpy(), columns=4)
-    assert torch.equal(found, rows[[0, 3, 4], :4])

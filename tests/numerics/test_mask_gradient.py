@@ -50,7 +50,7 @@ def test_merge_follows_the_formula(policy, shape, ratio):
     scores = draw(3, 7, seed=3).sigmoid().requires_grad_()
     mask = torch.tensor([shared_channels(policy, ratio, 7, row) for row in scores])
     rows = mask if len(shape) == 2 else mask[..., None].expand(shape)
-    weight = merge(policy, shared, specific, ratio, scores)
+    weight = merge(policy, shared, specific, shape[1:], ratio, scores)
     assert torch.equal(weight, torch.where(rows, shared, specific))
     upstream = out.detach()
     weight.backward(upstream)

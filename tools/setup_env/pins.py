@@ -21,7 +21,9 @@ RUNTIME = (
     'safetensors',
     'scikit-learn',
     'scipy',
+    'xxhash',
 )
+EXPORT = ('onnx', 'onnxruntime', 'onnxscript')
 DEVELOPMENT = ('fvcore', 'pre-commit', 'pytest', 'ruff', 'tensorboard')
 OPENCV = 'opencv-python-headless'
 
@@ -36,6 +38,7 @@ class Stack(NamedTuple):
         pythons: Lowest and highest Python that its torch has wheels for.
         mmcv: Distribution of mmcv, whose operators are compiled.
         mm_libs: Distributions of the other mm libraries, mmpose left out.
+        export: What ONNX needs; nothing where torch is too old for it.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Stack(NamedTuple):
     pythons: tuple[tuple[int, int], tuple[int, int]]
     mmcv: str
     mm_libs: tuple[str, ...]
+    export: tuple[str, ...] = ()
 
     def packages(self) -> list[str]:
         """Return everything that is installed by name."""
@@ -53,6 +57,7 @@ class Stack(NamedTuple):
             self.mmcv,
             *self.mm_libs,
             *RUNTIME,
+            *self.export,
             *DEVELOPMENT,
             'xtcocotools',
             'mmpose',
@@ -73,6 +78,7 @@ ONEDL = Stack(
         'onedl-mmdetection',
         'onedl-mim',
     ),
+    export=EXPORT,
 )
 OPENMMLAB = Stack(
     name='openmmlab',

@@ -49,9 +49,11 @@ def steps(env: Environment, python: str) -> list[Step]:
         ),
         Step(
             'mm libraries, runtime and development packages',
-            lambda: has(*stack.mm_libs, *RUNTIME, *DEVELOPMENT),
+            lambda: has(*stack.mm_libs, *RUNTIME, *stack.export, *DEVELOPMENT),
             # Two of the mm libraries import torch, or want the pinned setuptools, to be built.
-            lambda: env.pip('--no-build-isolation', *stack.mm_libs, *RUNTIME, *DEVELOPMENT),
+            lambda: env.pip(
+                '--no-build-isolation', *stack.mm_libs, *RUNTIME, *stack.export, *DEVELOPMENT
+            ),
         ),
         Step('mmpose', lambda: has('xtcocotools', 'mmpose'), lambda: install_mmpose(env)),
         Step(

@@ -1,6 +1,7 @@
 """12 epochs of COCO at 16 images a step: 117,266 annotated images, 7,330 steps an epoch.
 
-The paper gives a cosine schedule without more; the warm-up is that of mmdet's Swin configs.
+The same number of steps where 5,000 of them are set aside (held_out.py). The paper gives a cosine
+schedule without more; the warm-up is that of mmdet's Swin configs.
 """
 
 max_iters = 12 * 7330

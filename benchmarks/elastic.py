@@ -1,0 +1,62 @@
+"""A subnet inside the supernet against a plain model of its shapes.
+
+    python benchmarks/elastic.py [--rounds N] [--write benchmarks/results/NAME.json]
+
+Training steps (forward and backward) and forwards at 224 x 224, four images, everything shared. The
+plain model is the same class built for the one architecture: none of its weights is sliced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import random
+
+import torch
+from measuring import each_thread_count, medians, ratios, report, training_step
+from torch import nn
+
+from mdl_nas_mm.elastic import ElasticSwin, ElasticViT
+
+CASES = {'ViT': (ElasticViT, 'autoformer-s'), 'Swin': (ElasticSwin, 'mdl-nas-t')}
+BATCH = 4
+
+
+def build(family: str) -> tuple[nn.Module, nn.Module]:
+    """The supernet, whose architecture outside of ``activate`` is a random one, and the plain."""
+    backbone_class, space = CASES[family]
+    torch.manual_seed(0)
+    supernet = backbone_class(space=space)
+    supernet.arch = supernet.space.sample(random.Random(0))
+    plain = backbone_class(arch=supernet.arch.to_dict())
+    return supernet, plain
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--write', help='JSON file for the result')
+    args = parser.parse_args()
+    images = torch.randn(BATCH, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    pairs = {family: dict(zip(('subnet', 'plain'), build(family))) for family in CASES}
+
+    def measure() -> dict[str, dict[str, float]]:
+        found = {}
+        for family, models in pairs.items():
+            steps = {k: functools.partial(training_step, m, images) for k, m in models.items()}
+            forwards = {k: functools.partial(torch.no_grad()(m), images) for k, m in models.items()}
+            found[family] = dict(
+                step=ratios(medians(steps, args.rounds), 'plain')['subnet'],
+                forward=ratios(medians(forwards, args.rounds), 'plain')['subnet'],
+            )
+        return found
+
+    report(
+        f'python benchmarks/elastic.py --rounds {args.rounds}',
+        dict(subnet_over_plain=each_thread_count(measure)),
+        args.write,
+    )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,187 @@
+"""A new data set and a new task on the demo's model: what is trained, and what that costs and does.
+
+    python tools/demo.py
+    python benchmarks/incremental.py [--seeds 0 1 2] [--write benchmarks/results/NAME.json]
+
+Starts from the demo's joint training (sequential sharing, in work_dirs/demo) and from the same
+training with mask sharing, which is run first where it is not there. Both with the architectures
+that the demo's search found. For each of the demo's two new tasks and each seed of its training:
+
+- sequential: its own weights and head are trained;
+- mask (S): the same, with the scores of the supernet;
+- mask (D): also a copy of the scores;
+- head: the head alone, on a backbone that is wholly frozen (sequential);
+- all: nothing is frozen (sequential).
+
+Measured are the score of the new task, the parameters that it adds, and the change of the old
+tasks: the largest difference of their answers where weights were frozen, their scores where
+they were not. What is known is kept in the work dir, so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import time
+from pathlib import Path
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.registry import RUNNERS
+
+from mdl_nas_mm.apis.deposits import add_to_deposit
+from mdl_nas_mm.apis.incremental import overwrite_shared, validation_images
+from mdl_nas_mm.apis.tasks import save_deposit, score_supernet
+from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit.verify import largest_differences
+from mdl_nas_mm.engine.checkpoint import latest_checkpoint, load_supernet, resume_from
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config, score_of
+
+ROOT = Path(__file__).parents[1]
+VARIANTS = {
+    'sequential': ('Sequential', 'specific'),
+    'mask (S)': ('Mask', 'specific'),
+    'mask (D)': ('Mask', 'scores'),
+    'head': ('Sequential', 'head'),
+    'all': ('Sequential', 'all'),
+}
+TASKS = ('sketch', 'pose')
+
+
+def train(cfg: Config, folder: Path) -> Path:
+    """Trains in a folder, or goes on there; gives the last checkpoint."""
+    cfg.work_dir = str(folder)
+    resume_from(cfg, 'auto')
+    RUNNERS.build(cfg).train()
+    return latest_checkpoint(folder)
+
+
+class Base:
+    """A supernet of the demo's tasks under one policy, and its deposit."""
+
+    def __init__(self, policy: str, demo: Path, work_dir: Path) -> None:
+        self.spec = demo / 'search' / 'joint_spec.json'
+        self.folder = work_dir / policy.lower()
+        cfg = Config.fromfile(ROOT / 'configs/demo/demo_joint.py')
+        cfg.backbone.sharing = policy
+        if policy == 'Sequential':
+            self.supernet = latest_checkpoint(demo / 'joint')
+        else:
+            cfg.load_from = str(latest_checkpoint(demo / 'pretrain'))
+            cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'.score': dict(decay_mult=0.0)})
+            self.supernet = latest_checkpoint(self.folder)
+            if self.supernet is None or self.supernet.stem != f'iter_{cfg.max_iters}':
+                self.supernet = train(cfg.copy(), self.folder)
+        choose_joint_spec(cfg, str(self.spec))
+        self.cfg = resolve_joint_config(cfg)
+        self.joint = JointSpec.from_dict(self.cfg.joint_spec)
+        self.deposit = self.folder / 'deposit.safetensors'
+        save_deposit(self.cfg, self.supernet, self.joint, self.deposit)
+        self.scores = self.evaluate(self.supernet)
+
+    def evaluate(self, checkpoint: Path) -> dict[str, float]:
+        """The old tasks' scores in percent."""
+        return score_supernet(self.cfg, load_supernet(self.cfg, checkpoint), self.joint)
+
+
+def run(base: Base, task: str, trained: str, seed: int, folder: Path) -> dict:
+    """Trains a new task; gives its score, what it adds, and the change of the old ones."""
+    cfg = Config.fromfile(ROOT / f'configs/demo/demo_{task}.py')
+    cfg.base, cfg.joint_spec, cfg.trained = str(base.supernet), str(base.spec), trained
+    cfg.randomness = dict(seed=seed)
+    cfg.experiment_name = folder.name
+    if trained == 'scores':
+        cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'.score': dict(decay_mult=0.0)})
+    cfg = resolve_joint_config(cfg)
+    started = time.monotonic()
+    checkpoint = train(cfg, folder)
+    seconds = time.monotonic() - started
+    key = cfg.tasks[task].score
+    scalar = MessageHub.get_instance(folder.name).get_scalar(f'val/{task}/{key}')
+    result = dict(score=score_of(task, {key: scalar.current()}, key), seconds=round(seconds, 1))
+    joint = fixed_spec(cfg)
+    if trained == 'all':
+        overwrite_shared(base.supernet, checkpoint, folder / 'overwritten.pth')
+        model = load_supernet(cfg, checkpoint)
+        counts = model.backbone.ledger(model.head_sizes()).count(joint)
+        # Nothing of it is the old tasks' any more.
+        return dict(
+            result, added=counts.total, old_scores=base.evaluate(folder / 'overwritten.pth')
+        )
+    grown = Path(shutil.copy(base.deposit, folder / 'deposit.safetensors'))
+    total = add_to_deposit(cfg, checkpoint, joint, grown).total
+    added = total - Deposit(base.deposit).counts.total
+    if trained == 'head':
+        # Its own weights of the backbone are copies of those that it started from.
+        added = Deposit(grown).counts.heads[task]
+    differences = largest_differences(base.deposit, grown, validation_images(base.deposit))
+    return dict(result, added=added, largest_difference=max(differences.values()))
+
+
+def measure(args: argparse.Namespace) -> dict:
+    """Runs what is not known yet; gives everything."""
+    work_dir = Path(args.work_dir)
+    file, known = work_dir / 'runs.json', {}
+    if file.is_file():
+        known = json.loads(file.read_text())
+    bases = {p: Base(p, Path(args.demo), work_dir) for p in ('Sequential', 'Mask')}
+    for seed in args.seeds:
+        for task in TASKS:
+            for name, (policy, trained) in VARIANTS.items():
+                key = f'{task}, {name}, seed {seed}'
+                if key not in known:
+                    folder = work_dir / f'{task}_{policy.lower()}_{trained}_{seed}'
+                    known[key] = run(bases[policy], task, trained, seed, folder)
+                    file.write_text(json.dumps(known, indent=1))
+                print(key, known[key], flush=True)
+    return dict(old_scores={policy: base.scores for policy, base in bases.items()}, runs=known)
+
+
+def table(found: dict, seeds: list[int]) -> str:
+    """Mean and spread over the seeds, a row for each task and variant."""
+    lines = ['| task | trained | score | added parameters | old tasks |', '|---|---|---|---|---|']
+    for task in TASKS:
+        for name in VARIANTS:
+            runs = [found['runs'][f'{task}, {name}, seed {seed}'] for seed in seeds]
+            scores = [run['score'] for run in runs]
+            spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
+            if name == 'all':
+                means = {
+                    old: statistics.mean(run['old_scores'][old] for run in runs)
+                    for old in runs[0]['old_scores']
+                }
+                old = ', '.join(f'{old} {mean:.1f}' for old, mean in means.items())
+            else:
+                old = f'largest difference {max(run["largest_difference"] for run in runs):g}'
+            added = statistics.mean(run['added'] for run in runs)
+            score = f'{statistics.mean(scores):.1f} ± {spread:.1f}'
+            lines.append(f'| {task} | {name} | {score} | {added:,.0f} | {old} |')
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--demo', default='work_dirs/demo', help='where the demo was run')
+    parser.add_argument('--work-dir', default='work_dirs/incremental', help='where everything goes')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--write', help='a JSON file for the numbers')
+    args = parser.parse_args()
+    # Data and configs are named from there.
+    os.chdir(ROOT)
+    found = dict(measure(args), machine=platform.platform(), seeds=args.seeds)
+    print(table(found, args.seeds))
+    for policy, scores in found['old_scores'].items():
+        print(f'old tasks before, {policy}: {scores}')
+    if args.write:
+        Path(args.write).write_text(json.dumps(found, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,95 @@
+"""What the benchmarks have in common: rounds in turn, what ran, peak memory of a process."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+def medians(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each case.
+
+    A round runs every case once, so that what else the machine does meets all of them alike;
+    only ratios of these numbers mean anything. With one thread, seconds are those of the
+    processor, which other processes disturb least.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    seconds = {name: [] for name in cases}
+    for i in range(rounds + 1):
+        for name, run in cases.items():
+            start = clock()
+            run()
+            # The first round warms up.
+            if i:
+                seconds[name].append(clock() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def ratios(seconds: Mapping[str, float], base: str) -> dict[str, float]:
+    """How many times as long as ``base`` each case takes."""
+    return {name: round(value / seconds[base], 3) for name, value in seconds.items()}
+
+
+def training_step(model: nn.Module, images: Tensor) -> None:
+    """Forward and backward, of all outputs."""
+    model.zero_grad()
+    sum(out.square().mean() for out in model(images)).backward()
+
+
+def each_thread_count(measure: Callable[[], object]) -> dict[str, object]:
+    """What ``measure`` gives with one thread and with one a core."""
+    results = {}
+    for threads in sorted({1, os.cpu_count()}):
+        torch.set_num_threads(threads)
+        results[f'{threads} threads'] = measure()
+    return results
+
+
+def peak_mebibytes(build: Callable[[], Callable[[], object]]) -> float:
+    """Memory that what ``build`` returns takes at most, above what it takes before it first runs.
+
+    Measured in a process of its own. ``build`` has to be a function of a module.
+    """
+    context = multiprocessing.get_context('spawn')
+    with context.Pool(1) as pool:
+        return pool.apply(_peak, (build,))
+
+
+def _peak(build: Callable[[], Callable[[], object]]) -> float:
+    torch.set_num_threads(1)
+    run = build()
+    before = _resident()
+    run()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def _resident() -> int:
+    """Present kibibytes."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return int(next(line for line in lines if line.startswith('VmRSS')).split()[1])
+
+
+def report(command: str, results: Mapping[str, object], write: str | None) -> None:
+    """Prints the results with what they were measured on, and keeps them."""
+    result = dict(
+        command=command,
+        machine=f'{os.cpu_count()} cores {platform.machine()}, shared with other work',
+        python=platform.python_version(),
+        torch=torch.__version__,
+        seed=0,
+        **results,
+    )
+    text = json.dumps(result, indent=1)
+    print(text)
+    if write:
+        Path(write).write_text(text + '\n')

@@ -1,0 +1,164 @@
+"""What is done with a deposit from a shell: adding to it, looking into it, checking it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mmcv
+from mmengine.config import Config
+
+from mdl_nas_mm.deposit import Deposit, add
+from mdl_nas_mm.deposit.verify import largest_differences, verify
+from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.spec import Counts, JointSpec
+from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
+from mdl_nas_mm.utils.files import sha256_of
+
+from .tasks import evaluate_deposited, score_supernet, task_infos
+
+# Percent; the same weights on another machine may round otherwise.
+SAME_SCORE = 1e-3
+
+
+def add_to_deposit(
+    cfg: Config,
+    checkpoint: str | Path,
+    joint: JointSpec,
+    path: str | Path,
+    scored: bool = False,
+) -> Counts:
+    """Adds the tasks of a joint config, trained on top of a deposit, to it.
+
+    Args:
+        cfg: a resolved joint config whose tasks are the new ones.
+        checkpoint: its trained model.
+        joint: the architectures of the new tasks.
+        path: the deposit.
+        scored: whether to evaluate the tasks first, and to store their scores.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``load_supernet`` and ``mdl_nas_mm.deposit.add``.
+    """
+    Deposit(path)
+    model = load_supernet(cfg, checkpoint)
+    scores = score_supernet(cfg, model, joint) if scored else {}
+    provenance = dict(checkpoint=sha256_of(checkpoint))
+    return add(path, model, joint, task_infos(cfg, scores), provenance)
+
+
+def read_chosen(config: str | Path, joint_spec: str | Path | None) -> tuple[Config, JointSpec]:
+    """A joint config, resolved, and the architecture of each of its tasks.
+
+    Args:
+        joint_spec: JSON of the architectures, where the config does not fix them.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``resolve_joint_config``; or nothing fixes them.
+    """
+    cfg = Config.fromfile(config)
+    if joint_spec is not None:
+        choose_joint_spec(cfg, joint_spec)
+    cfg = resolve_joint_config(cfg)
+    joint = fixed_spec(cfg)
+    if joint is None:
+        raise ValueError(f'{config} fixes no architectures; give --joint-spec')
+    return cfg, joint
+
+
+def check(
+    path: str | Path | None,
+    data: bool = False,
+    before: str | Path | None = None,
+    images: Sequence[str | Path] = (),
+    device: str = 'cpu',
+) -> Iterator[str]:
+    """Checks a deposit, and says line by line what was found.
+
+    Args:
+        data: whether to evaluate the tasks on their validation splits, and to compare with the
+            scores in the file.
+        before: an earlier deposit, each of whose tasks has to answer the same now.
+        images: files to compare answers on; without any, images of noise.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``Deposit``; a tensor was altered (names it), a task
+            scores otherwise than the file says, or answers otherwise than before.
+    """
+    if path is None:
+        raise ValueError('verify: name a deposit, or two with --before and --after')
+    whole, deposit = verify(path), Deposit(path)
+    for name, is_whole in whole.items():
+        if not is_whole:
+            deposit.read(name)
+    yield f'{path}: all {len(whole)} tensors match their hashes'
+    changed = []
+    for task, info in deposit.tasks.items() if data else ():
+        score, _ = evaluate_deposited(path, task, device)
+        stored = info.get('scored')
+        changed += [task] if stored is not None and abs(score - stored) > SAME_SCORE else []
+        beside = 'no score is stored' if stored is None else f'stored is {stored:.4f}'
+        yield f'{task}: {info["score"]} = {score:.4f}, {beside}'
+    if before is not None:
+        pixels = [mmcv.imread(image) for image in map(_existing, images)]
+        for task, difference in largest_differences(before, path, pixels).items():
+            changed += [task] if difference else []
+            yield f'{task}: largest difference to {before}: {difference:g}'
+    if changed:
+        raise ValueError(f'deposit {path}: {changed[0]!r} does not answer as before')
+
+
+def _existing(image: str | Path) -> str:
+    if not Path(image).is_file():
+        raise FileNotFoundError(f'image {image} is not there')
+    return str(image)
+
+
+def contents(path: str | Path) -> str:
+    """A table of the tasks of a deposit, and what it holds against separate files."""
+    deposit = Deposit(path)
+    width, counts = deposit.dtype.itemsize, deposit.counts
+    rows = [('task', 'library', 'metric', 'score', 'shared', 'own', 'head', 'sharing')]
+    for task, info in deposit.tasks.items():
+        own, whole = counts.specific[task], counts.backbones[task]
+        rows.append(
+            (
+                task,
+                info['scope'],
+                info.get('score', '-'),
+                _score(info),
+                _bytes((whole - own) * width),
+                _bytes(own * width),
+                _bytes(deposit.size_of(f'head/{task}/')),
+                f'{100 * (whole - own) / whole:.1f} %',
+            )
+        )
+    lines = [_aligned(row, rows) for row in rows]
+    together, separate = counts.total, counts.separate
+    return '\n'.join(
+        [
+            *lines,
+            f'shared, once: {_bytes(counts.shared * width)}; the file: '
+            f'{_bytes(deposit.path.stat().st_size)}',
+            f'{together:,} parameters, {separate:,} as separate models '
+            f'({100 * together / separate:.1f} %)',
+        ]
+    )
+
+
+def _score(info: Mapping[str, Any]) -> str:
+    return f'{info["scored"]:.2f}' if 'scored' in info else '-'
+
+
+def _bytes(count: int) -> str:
+    return f'{count:,} B' if count < 100_000 else f'{count / 1e6:,.2f} MB'
+
+
+def _aligned(row: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """One line: words to the left, numbers to the right."""
+    widths = [max(len(each[i]) for each in rows) for i in range(len(row))]
+    cells = [
+        cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))
+    ]
+    return '  '.join(cells).rstrip()

@@ -1,0 +1,261 @@
+"""One deposited task in the inferencer of its own library.
+
+Of upstream's inferencers only the building of the model is replaced. They are used step by step
+(``preprocess``, ``forward``, ``visualize``, ``postprocess``), as called whole each takes other
+arguments and returns something of another form.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import DATASETS
+from mmengine.structures import BaseDataElement, InstanceData
+from torch import nn
+
+from mdl_nas_mm.deposit.configs import check_config
+from mdl_nas_mm.tasks import task_scope
+
+PERSON = 'person'
+
+
+def validation_dataset(task: str, info: Mapping) -> ConfigDict:
+    """Config of the data set that a deposited task was validated on, without what wraps it.
+
+    Raises:
+        ValueError: the deposit says nothing of it, or names a class that is not registered.
+    """
+    if 'val_dataloader' not in info:
+        raise ValueError(
+            f'task {task!r}: its deposit has no val_dataloader, so that it is not known how its '
+            'images are prepared; pack it with save_deposit or tools/deposit.py'
+        )
+    check_config(info['scope'], info['val_dataloader'], f'task {task!r}, val_dataloader')
+    dataset = ConfigDict(copy.deepcopy(info['val_dataloader']))['dataset']
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def dataset_metainfo(task: str, info: Mapping) -> dict:
+    """Class names, colours, key points and whatever else a task's data set tells without data."""
+    config = validation_dataset(task, info)
+    with task_scope(info['scope']):
+        dataset = DATASETS.build(dict(config, lazy_init=True))
+    metainfo = dict(dataset.metainfo)
+    if info.get('classes'):
+        metainfo['classes'] = info['classes']
+    return metainfo
+
+
+def looks_into_boxes(task: str, info: Mapping) -> bool:
+    """Whether a task estimates poses top-down."""
+    mode = validation_dataset(task, info).get('data_mode', 'topdown')
+    return info['scope'] == 'mmpose' and mode == 'topdown'
+
+
+class TaskInferencer:
+    """A task's model in its upstream inferencer, and what is the same for all libraries.
+
+    Everything but building it runs in the task's scope.
+
+    Args:
+        task: its name in the deposit.
+        info: what the deposit says of it.
+        model: its upstream model.
+        device: where that is.
+    """
+
+    visualizer = ''
+
+    def __init__(
+        self, task: str, info: Mapping, model: nn.Module, device: str | torch.device
+    ) -> None:
+        self.scope = info['scope']
+        self.metainfo = dataset_metainfo(task, info)
+        dataset = validation_dataset(task, info)
+        self.config = ConfigDict(
+            model=copy.deepcopy(info['model']),
+            test_dataloader=dict(dataset=dataset),
+            visualizer=dict(type=self.visualizer),
+            # mmpose's inferencer asks for these.
+            data_mode=dataset.get('data_mode', 'topdown'),
+            dataset_type=dataset['type'],
+        )
+        with task_scope(self.scope):
+            self.upstream = self.build(model, str(device))
+
+    def build(self, model: nn.Module, device: str) -> Any:
+        """The upstream inferencer."""
+        raise NotImplementedError
+
+    def predict(
+        self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None
+    ) -> list[BaseDataElement]:
+        """Upstream's data samples of images of one size.
+
+        Args:
+            sources: paths, or arrays (height, width, 3), BGR.
+            persons: of each image ``bboxes`` and ``scores`` of persons; only poses use them.
+        """
+        (batch,) = self.upstream.preprocess(list(sources), batch_size=len(sources))
+        return self.upstream.forward(batch)
+
+    def draw(
+        self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
+    ) -> np.ndarray:
+        """Upstream's drawing of one answer, (height, width, 3), RGB.
+
+        Args:
+            pixels: the image, BGR.
+            score_thr: lowest score of what is drawn, where there is a choice.
+            show: ``show`` and ``wait_time`` of upstream's inferencers.
+        """
+        # Upstream's inferencers draw arrays as RGB, though they predict from BGR.
+        rgb = mmcv.bgr2rgb(pixels)
+        return self.upstream.visualize([rgb], [sample], return_vis=True, **show)[0]
+
+    def prediction(self, sample: BaseDataElement) -> Any:
+        """One answer in the form that upstream's inferencer gives it."""
+        return self.upstream.postprocess([sample], None)['predictions'][0]
+
+
+class Classifier(TaskInferencer):
+    """``ImageClassificationInferencer`` of mmpretrain, which takes models that are built."""
+
+    def build(self, model: nn.Module, device: str) -> Any:
+        """The upstream inferencer."""
+        from mmpretrain.apis import ImageClassificationInferencer
+        from mmpretrain.visualization import UniversalVisualizer
+
+        model._config, classes = self.config, self.metainfo.get('classes')
+        inferencer = ImageClassificationInferencer(model, device=device, classes=classes)
+        inferencer.visualizer = UniversalVisualizer()
+        return inferencer
+
+    def draw(
+        self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
+    ) -> np.ndarray:
+        """The class is written on it; upstream's ``visualize`` would draw into files only."""
+        return self.upstream.visualizer.visualize_cls(
+            mmcv.bgr2rgb(pixels), sample, self.upstream.classes, draw_gt=False, **show
+        )
+
+    def prediction(self, sample: BaseDataElement) -> dict:
+        """``pred_label``, ``pred_score``, ``pred_scores`` and, if known, ``pred_class``."""
+        return self.upstream.postprocess([sample], None)[0]
+
+
+class Detector(TaskInferencer):
+    """``DetInferencer`` of mmdet."""
+
+    visualizer = 'DetLocalVisualizer'
+
+    def build(self, model: nn.Module, device: str) -> Any:
+        """The upstream inferencer."""
+        from mmdet.apis import DetInferencer
+
+        model.dataset_meta = dict(palette='random') | self.metainfo
+        return _around(DetInferencer, model)(self.config, device=device, scope=self.scope)
+
+    def predict(
+        self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None
+    ) -> list[BaseDataElement]:
+        """Upstream's data samples of images of one size."""
+        ((_, batch),) = self.upstream.preprocess(list(sources), batch_size=len(sources))
+        return self.upstream.forward(batch)
+
+    def draw(
+        self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
+    ) -> np.ndarray:
+        """Boxes and masks of at least a score."""
+        return super().draw(pixels, sample, score_thr, pred_score_thr=score_thr, **show)
+
+    def persons(self, sample: BaseDataElement) -> InstanceData:
+        """``bboxes`` and ``scores`` of the persons in an answer."""
+        found = sample.pred_instances
+        found = found[found.labels == self.metainfo['classes'].index(PERSON)]
+        return InstanceData(bboxes=found.bboxes, scores=found.scores)
+
+
+class Segmentor(TaskInferencer):
+    """``MMSegInferencer`` of mmseg."""
+
+    visualizer = 'SegLocalVisualizer'
+
+    def build(self, model: nn.Module, device: str) -> Any:
+        """The upstream inferencer."""
+        from mmseg.apis import MMSegInferencer
+
+        model.dataset_meta = {key: self.metainfo.get(key) for key in ('classes', 'palette')}
+        return _around(MMSegInferencer, model)(self.config, device=device, scope=self.scope)
+
+    def prediction(self, sample: BaseDataElement) -> np.ndarray:
+        """The label of every pixel, (height, width)."""
+        # Upstream does not put a single one into a list.
+        return self.upstream.postprocess([sample], None)['predictions']
+
+
+class PoseEstimator(TaskInferencer):
+    """``Pose2DInferencer`` of mmpose, without a detector of its own."""
+
+    visualizer = 'PoseLocalVisualizer'
+
+    def build(self, model: nn.Module, device: str) -> Any:
+        """The upstream inferencer."""
+        from mmpose.apis.inferencers import Pose2DInferencer
+
+        model.dataset_meta = self.metainfo
+        inferencer = _around(Pose2DInferencer, model)(
+            self.config, device=device, scope=self.scope, det_model='whole_image'
+        )
+        inferencer.det_cat_ids = (0,)
+        return inferencer
+
+    def predict(
+        self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None
+    ) -> list[BaseDataElement]:
+        """Upstream's data samples, one an image, as mmpose's inferencer takes no batches.
+
+        Top-down models look into the boxes of persons; into the whole image where none are given
+        or found.
+        """
+        samples = []
+        for source, found in zip(sources, persons or [None] * len(sources)):
+            self.upstream.detector = None if found is None else _already(found)
+            ((batch, _),) = self.upstream.preprocess([source])
+            samples += self.upstream.forward(batch)
+        return samples
+
+    def draw(
+        self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
+    ) -> np.ndarray:
+        """Key points of at least a score."""
+        settings = dict(return_vis=True, kpt_thr=score_thr, **show)
+        return self.upstream.visualize([pixels], [sample], **settings)[0]
+
+
+def _already(persons: InstanceData) -> Callable[..., dict]:
+    """What mmpose's inferencer calls as its detector; it gives what is known."""
+    labels = torch.zeros(len(persons), dtype=torch.long)
+    found = InstanceData(bboxes=persons.bboxes, scores=persons.scores, labels=labels)
+    return lambda *_, **__: dict(predictions=[BaseDataElement(pred_instances=found)])
+
+
+def _around(inferencer: type, model: nn.Module) -> type:
+    """A class of upstream's inferencers that takes a model which is built already."""
+
+    class Around(inferencer):
+        def _init_model(self, *_: Any) -> nn.Module:
+            return model
+
+    return Around
+
+
+INFERENCERS = dict(mmpretrain=Classifier, mmdet=Detector, mmseg=Segmentor, mmpose=PoseEstimator)

@@ -1,0 +1,112 @@
+"""A deposit as the base of new tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import torch
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
+from mdl_nas_mm.spec import JointSpec, footprint
+from mdl_nas_mm.tasks.config import BACKBONE_KEYS
+
+from .segments import Region
+from .unpack import Deposit
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class DepositBase:
+    """Starts new tasks from a deposit; see ``mdl_nas_mm.tasks.Base``.
+
+    What the deposit does not store is zero, and no answer depends on it.
+
+    Args:
+        path: the deposit.
+        inherit: the task whose own weights the new ones start from.
+    """
+
+    is_whole = False
+
+    def __init__(self, path: str, inherit: str | None) -> None:
+        self.path, self.inherit = path, inherit
+
+    @property
+    def backbone(self) -> Mapping:
+        """Config of the backbone that was deposited, with the outputs of the inherited task."""
+        config = dict(self._deposit.manifest['backbone'])
+        settings = self._deposit._batch(self.inherit)['settings']
+        for key in set(BACKBONE_KEYS) & set(settings):
+            given, value = config.get(key), settings[key]
+            if self.inherit in config.get('tasks', ()):
+                value = given[self.inherit] if isinstance(given, Mapping) else given
+            elif key == 'out_indices' and 'out_type' in settings:
+                value = self._of_deepest(value)
+            if value is not None:
+                config[key] = {self.inherit: value}
+        return config
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks in it."""
+        return tuple(self._deposit.tasks)
+
+    @property
+    def joint(self) -> JointSpec:
+        """Their architectures."""
+        return self._deposit.joint
+
+    @torch.no_grad()
+    def __call__(self, module: ElasticBackbone) -> None:
+        """Fills the shared weights, and every task's own with those of the inherited task.
+
+        Raises:
+            FileNotFoundError, ValueError: see ``Deposit``; or a shared weight is missing.
+        """
+        for parameter in module.parameters():
+            parameter.zero_()
+        for task in module.tasks:
+            self._deposit.fill(module, self.inherit, as_task=task)
+        self._share_alike(module)
+        self._check_stored(module)
+
+    def _share_alike(self, module: ElasticBackbone) -> None:
+        """Makes the scores choose what the inherited task shares, whose own ones they may not be.
+
+        A task that was trained with scores of its own left behind which channels it shares.
+        """
+        ledger, parameters = module.ledger(), dict(module.named_parameters())
+        for part in self._region.parts.values():
+            use, policy = part.use, ledger.sharing[part.use.role]
+            if policy.has_scores and (ledger.shared_rows(use) != part.shared).any():
+                scores = parameters[f'{use.layer}.score'].view(use.groups, use.max_channels)
+                # Above every share ratio, and below.
+                scores[:, : use.channels] = 2.0 * torch.from_numpy(part.shared) - 1.0
+
+    def _check_stored(self, module: ElasticBackbone) -> None:
+        """Raises ValueError for a shared weight that the new tasks use and the file lacks."""
+        stored, spec = self._deposit.stored(), self.joint[self.inherit]
+        used = footprint(module.ledger(), [(task, spec) for task in module.tasks])
+        for name, lengths in used.items():
+            if '.specific.' in name or not lengths.any():
+                continue
+            if name not in stored or (lengths > stored[name]).any():
+                raise ValueError(
+                    f'base {self.path}: {name!r} is missing, the new task needs it; give it the '
+                    f'outputs of {self.inherit!r}'
+                )
+
+    def _of_deepest(self, indices: list[int]) -> list[int]:
+        """Blocks of the deepest architecture that mean these blocks of the inherited task's."""
+        spec, space = self.joint[self.inherit], self._deposit.structure.layout.space
+        deepest = sum(stage.depth[-1] for stage in space.stages)
+        return [(index + 1) * deepest // spec.depth - 1 for index in indices]
+
+    @property
+    def _region(self) -> Region:
+        return self._deposit.structure.regions[self._deposit.tasks[self.inherit]['region']]
+
+    @cached_property
+    def _deposit(self) -> Deposit:
+        return Deposit(self.path)

@@ -1,0 +1,202 @@
+"""Takes one task out of a deposit: a config and a checkpoint for the upstream library's tools."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import ConfigDict
+from mmengine.registry import MODELS as ROOT_MODELS
+from torch import Tensor, nn
+
+from mdl_nas_mm.elastic import ElasticBackbone, ElasticViT
+from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.version import __version__
+
+from .config_text import config_text, dataset_meta, header, types_of
+from .narrow import HEADS, narrow_config, narrow_weight
+from .stock import NoStockClassError, stock_config, stock_weights
+from .unpack import Deposit
+
+# A stock class does the same sums in another order.
+_TOLERANCE = 1e-5
+# What of a supernet's config is nothing to one architecture.
+_SUPERNET_ONLY = ('space', 'sharing', 'tasks', 'task', 'init_cfg')
+
+
+def extract(path: str | Path, task: str, out_dir: str | Path, stock: bool | None = None) -> str:
+    """Writes a config and a checkpoint with which the upstream library's tools run a task.
+
+    With a stock backbone the two need nothing of this package; the answers are then equal up to
+    rounding. Otherwise the config needs the elastic backbone's class with a fixed architecture,
+    says why, and the answers are equal bit for bit. Either is checked before anything is written.
+
+    Args:
+        path: the deposit.
+        out_dir: where to write ``<task>_config.py`` and ``<task>.pth``.
+        stock: True for a stock backbone, False for the elastic class, None for a stock backbone
+            where all sizes fit one.
+
+    Returns:
+        The path of the config.
+
+    Raises:
+        FileNotFoundError: there is no such deposit.
+        ValueError: it has no such task, the task fits no stock class (says the first thing that
+            does not), its configs cannot be trusted, or one of the two files is there already.
+    """
+    config_path, checkpoint_path = (
+        Path(out_dir) / f'{task}{end}' for end in ('_config.py', '.pth')
+    )
+    for file in (config_path, checkpoint_path):
+        if file.exists():
+            raise ValueError(f'{file} is there already; remove it or name another folder')
+    deposit = Deposit(path)
+    deposited = deposit.load_task(task)
+    model, config, why = None, None, 'as it was asked for'
+    if stock is not False:
+        try:
+            config, model = _stock_model(deposit, task, deposited)
+        except NoStockClassError as error:
+            why = str(error)
+            if stock:
+                raise ValueError(f'task {task!r} fits no stock class: {why}') from None
+    if model is None:
+        config, model = _elastic_model(deposit, task, deposited)
+    text = config_text(config, deposit.tasks[task], checkpoint_path.name, f'task {task!r}')
+    meta = dict(dataset_meta=dataset_meta(deposit.tasks[task]), mdl_nas_mm_version=__version__)
+    with written_whole(checkpoint_path) as temporary:
+        torch.save(dict(meta=meta, state_dict=model.state_dict()), temporary)
+    with written_whole(config_path) as temporary:
+        temporary.write_text(
+            header(deposit.path.name, task, deposit.tasks[task]['scope'], why, config) + text
+        )
+    return str(config_path)
+
+
+def _elastic_model(deposit: Deposit, task: str, deposited: nn.Module) -> tuple[dict, nn.Module]:
+    """The model with the elastic backbone's class, and its config."""
+    backbone: ElasticBackbone = deposited.backbone
+    kept = {k: v for k, v in deposit.manifest['backbone'].items() if k not in _SUPERNET_ONLY}
+    config = copy.deepcopy(deposit.tasks[task]['model'])
+    config['backbone'] = dict(
+        kept,
+        **backbone.settings_of(None, backbone.arch),
+        type=f'mdl_nas_mm.{type(backbone).__name__}',
+        space=None,
+        arch=_short_arch(backbone.arch),
+        head_dim=backbone.shape.head_dim,
+    )
+    model = _build(config, deposit.tasks[task]['scope'])
+    model.load_state_dict(deposited.state_dict())
+    _check_equal(model.backbone, deposited.backbone, lambda one, images: one(images), 0.0)
+    return config, model
+
+
+def _stock_model(deposit: Deposit, task: str, deposited: nn.Module) -> tuple[dict, nn.Module]:
+    """The model with a stock backbone, and its config, or NoStockClassError."""
+    scope, config = deposit.tasks[task]['scope'], deposit.tasks[task]['model']
+    backbone: ElasticBackbone = deposited.backbone
+    stock = stock_config(backbone, scope)
+    widths = _widths(backbone)
+    try:
+        config = narrow_config(config, widths)
+    except ValueError as error:
+        raise NoStockClassError(str(error)) from None
+    config['backbone'] = stock
+    if isinstance(backbone, ElasticViT) and backbone.out_type == 'avg_featmap':
+        if scope != 'mmpretrain' or config.get('neck') is not None:
+            raise NoStockClassError('VisionTransformer returns no mean of its patches')
+        config['neck'] = dict(type='GlobalAveragePooling')
+    own = [name for name in types_of(config) if name.startswith('mdl_nas_mm.')]
+    if own:
+        raise NoStockClassError(f'beside the backbone the task needs {own[0]}')
+    model, state = _build(config, scope), deposited.state_dict()
+    inner = {k.removeprefix('backbone.'): v for k, v in state.items() if k.startswith('backbone.')}
+    fitted = {f'backbone.{k}': v for k, v in stock_weights(model.backbone, inner).items()}
+    try:
+        for key, value in model.state_dict().items():
+            if not key.startswith('backbone.'):
+                fitted[key] = narrow_weight(key, state[key], value.shape, widths)
+        model.load_state_dict(fitted)
+        _check_equal(model, deposited, _answers, _TOLERANCE)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise NoStockClassError(f'neck or head do not fit narrower maps: {error}') from None
+    return config, model
+
+
+def _build(config: Mapping, scope: str) -> nn.Module:
+    with task_scope(scope):
+        return ROOT_MODELS.build(ConfigDict(copy.deepcopy(config))).eval()
+
+
+def _widths(backbone: ElasticBackbone) -> list[tuple[int, int]]:
+    """For each map of a backbone its width, and that without the zeros."""
+    stages = backbone.arch.stages
+    if isinstance(backbone, ElasticViT):
+        return [(backbone.out_channels, stages[0].embed_dim)] * len(backbone.out_indices)
+    return [(backbone.out_channels[s], stages[s].embed_dim) for s in backbone.out_indices]
+
+
+@torch.no_grad()
+def _check_equal(
+    model: nn.Module,
+    deposited: nn.Module,
+    answers: Callable[[nn.Module, Tensor], Any],
+    tolerance: float,
+) -> None:
+    """Raises ValueError unless two models answer the same, up to zeros, to random images."""
+    for size in _trial_sizes(getattr(deposited, 'backbone', deposited)):
+        images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+        pairs = zip(*(_tensors(answers(one, images)) for one in (model, deposited)), strict=True)
+        for found, expected in pairs:
+            zeros = expected.shape[1] - found.shape[1]
+            found = F.pad(found.movedim(1, -1), (0, zeros)).movedim(-1, 1)
+            difference = (found - expected).abs().max() / expected.abs().max().clamp(min=1e-12)
+            if not difference <= tolerance:
+                raise ValueError(f'answers to images of {size} differ by {difference:.1e}')
+
+
+def _trial_sizes(backbone: ElasticBackbone) -> list[tuple[int, int]]:
+    """Sizes of images with and without padding inside the backbone."""
+    shape = backbone.shape
+    if isinstance(backbone, ElasticViT):
+        height, width = shape.img_size
+    else:
+        # Whole windows in the last stage.
+        height = width = shape.patch_size * max(shape.window_sizes) << len(shape.window_sizes) - 1
+    return [(height, width), (height + shape.patch_size + 1, width + 1)]
+
+
+def _answers(model: nn.Module, images: Tensor) -> list[Tensor]:
+    """What enters the heads, and what those make of it that may take a backbone's maps."""
+    features = model.extract_feat(images)
+    answers = _tensors(features)
+    for name in HEADS:
+        head = getattr(model, name, None)
+        for one in head if isinstance(head, nn.ModuleList) else [head]:
+            if isinstance(one, nn.Module):
+                answers += _tensors(one(features))
+    return answers
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    return [value] if isinstance(value, Tensor) else [t for item in value for t in _tensors(item)]
+
+
+def _short_arch(spec: SubnetSpec) -> dict[str, Any]:
+    """An architecture for a config: sizes alone, one number where all blocks have the same."""
+    stages = []
+    for stage in spec.to_dict()['stages']:
+        stage = {key: value for key, value in stage.items() if not key.endswith('share_ratio')}
+        for key in ('num_heads', 'mlp_ratio'):
+            if len(set(stage[key])) == 1:
+                stage[key] = stage[key][0]
+        stages.append(stage)
+    return dict(stages=stages)

@@ -1,0 +1,272 @@
+"""Which elements of the shared weights lie in which segment, and where in it; no torch.
+
+A task uses, of a row of a parameter, its first few elements. Where several tasks are stored
+together, an element lies in the segment of just those tasks that use it; so a row is cut where
+the tasks' lengths end. Rows that the same tasks use are cut at the same places: a group of such
+rows, between two cuts, is a rectangle, stored row by row. A segment is rectangles, one after the
+other, of all parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mdl_nas_mm.spec import Layout, Ledger, ParamUse, Sharing, SubnetSpec
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one task uses of one parameter.
+
+    Attributes:
+        shared: boolean (groups, channels): which used rows are shared.
+        rows: boolean (groups * max_channels,): the same, of all rows of the parameter.
+    """
+
+    use: ParamUse
+    shared: np.ndarray
+    rows: np.ndarray
+
+    def positions(self, rows: np.ndarray) -> np.ndarray:
+        """Where rows of the parameter lie among the groups * channels used ones."""
+        if self.use.groups == 1:
+            return rows
+        group, channel = np.divmod(rows, self.use.max_channels)
+        return group * self.use.channels + channel
+
+
+@dataclass(frozen=True)
+class Region:
+    """What one task uses of the backbone.
+
+    Attributes:
+        parts: parameter name -> part of it, in the layout's order.
+        beneath: the segments that were there before the region was stored, alone or in a batch
+            with others.
+    """
+
+    label: str
+    parts: dict[str, Part]
+    beneath: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A rectangle of a parameter: some rows, of each the elements from ``start`` to ``end``.
+
+    Attributes:
+        rows: ascending indices of the parameter's rows.
+        offset: where its first element lies in the segment.
+    """
+
+    segment: str
+    rows: np.ndarray
+    start: int
+    end: int
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return len(self.rows) * (self.end - self.start)
+
+    @cached_property
+    def labels(self) -> frozenset[str]:
+        """The regions of its batch that use all of it."""
+        return frozenset(self.segment.split('+'))
+
+
+@dataclass(frozen=True)
+class Segments:
+    """All segments of a history of batches, whether they are still stored or not.
+
+    Attributes:
+        blocks: parameter name -> its rectangles; of the same row, from left to right.
+        sizes: segment -> elements.
+    """
+
+    blocks: dict[str, list[Block]]
+    sizes: dict[str, int]
+
+    def used_by(self, region: Region) -> set[str]:
+        """The segments of which a region uses any element."""
+        return {
+            block.segment
+            for name, part in region.parts.items()
+            for block in self.blocks.get(name, ())
+            if uses(region, part, block)
+        }
+
+    def needed_by(self, regions: Iterable[Region], stored: Iterable[str]) -> set[str]:
+        """The segments that regions use, and those that stand in front of these in any row.
+
+        So what is stored of a row is always its beginning, without a gap.
+
+        Args:
+            stored: the segments that there are.
+        """
+        kept, before, stored = set().union(*map(self.used_by, regions)), None, frozenset(stored)
+        while before != len(kept):
+            before = len(kept)
+            for blocks in self.blocks.values():
+                rows: set[int] = set()
+                for block in reversed([b for b in blocks if b.segment in stored]):
+                    if block.segment not in kept and rows.isdisjoint(block.rows.tolist()):
+                        continue
+                    kept.add(block.segment)
+                    rows.update(block.rows.tolist())
+        return kept
+
+    def lengths(self, segments: Iterable[str], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+        """What some segments hold, as ``footprint`` says it: of each row its first elements.
+
+        Args:
+            sizes: parameter name -> its rows.
+        """
+        wanted, found = frozenset(segments), {}
+        for name, blocks in self.blocks.items():
+            lengths = _lengths(blocks, wanted, sizes[name])
+            if lengths.any():
+                found[name] = lengths
+        return found
+
+
+def uses(region: Region, part: Part, block: Block) -> bool:
+    """Whether a region uses any element of a block of the parameter."""
+    if region.label in block.labels:
+        return True
+    if block.segment not in region.beneath:
+        return False
+    return block.start < part.use.columns and bool(part.rows[block.rows].any())
+
+
+def region_of(
+    label: str,
+    spec: SubnetSpec,
+    layout: Layout,
+    sharing: Sharing,
+    bits: np.ndarray | None,
+    beneath: Iterable[str] = (),
+) -> Region:
+    """The region of a task.
+
+    Args:
+        beneath: the segments that were there before.
+        bits: boolean; under the mask policy, which channels of a layer are shared, one layer
+            after the other.
+
+    Raises:
+        ValueError: there are more or fewer bits than channels.
+    """
+    parts, layers, position = {}, {}, 0
+    for use in layout.uses(spec):
+        if use.layer not in layers:
+            policy, size = sharing[use.role], use.groups * use.channels
+            if policy.has_scores:
+                if bits is None:
+                    raise ValueError(f"'mask/{label}' is missing")
+                chosen = bits[position : position + size]
+                position += size
+                if len(chosen) < size:
+                    raise ValueError(f'mask of {label!r} has {len(bits)} bits, too few')
+                shared = chosen.reshape(use.groups, use.channels)
+            else:
+                shared = policy.shared_channels(use.share_ratio, use.channels, use.groups, None)
+            rows = np.zeros((use.groups, use.max_channels), bool)
+            rows[:, : use.channels] = shared
+            layers[use.layer] = shared, rows.reshape(-1)
+        parts[use.name] = Part(use, *layers[use.layer])
+    # A mask is whole bytes.
+    if bits is not None and (len(bits) - position not in range(8) or bits[position:].any()):
+        raise ValueError(f'mask of {label!r} has {len(bits)} bits, not {position}')
+    return Region(label, parts, frozenset(beneath))
+
+
+def mask_bits(ledger: Ledger, spec: SubnetSpec) -> np.ndarray | None:
+    """The bits that ``region_of`` takes; None where no layer is under the mask policy."""
+    layers = {}
+    for use in ledger.layout.uses(spec):
+        if ledger.sharing[use.role].has_scores:
+            layers[use.layer] = ledger.shared_rows(use).reshape(-1)
+    return np.concatenate(list(layers.values())) if layers else None
+
+
+def lay_out(batches: Sequence[Sequence[Region]]) -> Segments:
+    """Cuts the shared weights of batches of regions, stored one after the other, into segments."""
+    blocks: dict[str, list[Block]] = {}
+    sizes: dict[str, int] = {}
+    for batch in batches:
+        groups: dict[tuple, list] = {}
+        beneath = batch[0].beneath
+        for name in dict.fromkeys(name for region in batch for name in region.parts):
+            users = [region for region in batch if name in region.parts]
+            parts = [region.parts[name] for region in users]
+            stored, layer = None, (parts[0].use.layer, len(parts[0].rows))
+            if beneath and name in blocks:
+                stored = _lengths(blocks[name], beneath, layer[1])
+                layer = (name,)
+            if layer not in groups:
+                groups[layer] = _alike([part.rows for part in parts], stored)
+            for rows, chosen, first in groups[layer]:
+                _cut(name, rows, [(users[i], parts[i]) for i in chosen], first, blocks, sizes)
+    return Segments(blocks, sizes)
+
+
+def _cut(
+    name: str,
+    rows: np.ndarray,
+    users: list[tuple[Region, Part]],
+    start: int,
+    blocks: dict[str, list[Block]],
+    sizes: dict[str, int],
+) -> None:
+    """Adds the blocks of alike rows, whose elements before ``start`` are stored."""
+    for end in sorted({part.use.columns for _, part in users}):
+        if end > start:
+            labels = [region.label for region, part in users if part.use.columns >= end]
+            segment = '+'.join(labels)
+            block = Block(segment, rows, start, end, sizes.get(segment, 0))
+            blocks.setdefault(name, []).append(block)
+            sizes[segment] = block.offset + block.size
+            start = end
+
+
+def _alike(rows_of: list[np.ndarray], stored: np.ndarray | None) -> list[tuple]:
+    """Groups rows that the same users have, and of which equally much is stored.
+
+    Returns:
+        For each group its row indices, the numbers of its users, and what is stored.
+    """
+    bits, levels = len(rows_of), np.zeros(1, np.int64)
+    codes = np.zeros(len(rows_of[0]), np.int64)
+    if stored is not None:
+        levels, codes = np.unique(stored, return_inverse=True)
+        codes = codes.reshape(-1).astype(np.int64) << bits
+    for i, rows in enumerate(rows_of):
+        codes |= rows.astype(np.int64) << i
+    if codes.max(initial=0) < 2**16:
+        # So few that numpy sorts them without comparing.
+        codes = codes.astype(np.uint16)
+    order = np.argsort(codes, kind='stable')
+    codes = codes[order].astype(np.int64)
+    bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    groups = []
+    for begin, end in zip(bounds, bounds[1:]):
+        code = int(codes[begin]) if end > begin else 0
+        chosen = [i for i in range(bits) if code >> i & 1]
+        if chosen:
+            groups.append((order[begin:end], chosen, int(levels[code >> bits])))
+    return groups
+
+
+def _lengths(blocks: Iterable[Block], segments: frozenset[str], rows: int) -> np.ndarray:
+    """How many elements of each row of a parameter some segments hold."""
+    lengths = np.zeros(rows, np.int64)
+    for block in blocks:
+        if block.segment in segments:
+            lengths[block.rows] = np.maximum(lengths[block.rows], block.end)
+    return lengths

@@ -1,0 +1,151 @@
+"""Which tensors a deposit has, and of which sizes: what follows from its manifest and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import Layout, SearchSpace, Sharing, SubnetSpec
+from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.tasks.config import BACKBONE_KEYS
+
+from .manifest import MAX_BLOCKS
+from .segments import Region, Segments, lay_out, region_of
+
+_FILLING = ('uniform_', 'normal_', 'erfinv_', 'mul_', 'add_', 'clamp_', 'fill_', 'zero_', 'copy_')
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Where every weight of a deposit's backbones lies.
+
+    Attributes:
+        layout: of the first batch.
+        regions: label -> what the task uses, also of removed tasks on which segments depend.
+        segments: all of them, stored or not.
+    """
+
+    layout: Layout
+    sharing: Sharing
+    regions: dict[str, Region]
+    segments: Segments
+
+    @classmethod
+    def of(cls, manifest: Mapping, masks: Mapping[str, np.ndarray]) -> Structure:
+        """Derives it; builds no weights.
+
+        Args:
+            masks: label -> bits, one a channel, of the layers under the mask policy.
+
+        Raises:
+            ValueError: the manifest describes nothing that can be.
+        """
+        sharing = Sharing.from_config(manifest['backbone'].get('sharing'))
+        layouts, batches, regions = [], [], {}
+        for batch in manifest['history']:
+            layout = batch_layout(manifest['backbone'], batch['regions'])
+            layouts.append(layout)
+            for segment in batch['beneath']:
+                if not set(segment.split('+')) <= set(regions):
+                    raise ValueError(f'history: {segment!r} is no earlier segment')
+            own = {
+                label: _region(label, region, layout, sharing, masks, batch['beneath'])
+                for label, region in batch['regions'].items()
+            }
+            regions.update(own)
+            batches.append(tuple(own.values()))
+        if not layouts:
+            raise ValueError('history is empty')
+        return cls(layouts[0], sharing, regions, lay_out(batches))
+
+    def specific_size(self, label: str) -> int:
+        """Elements of the backbone that a task alone owns."""
+        return sum(
+            int((~part.shared).sum()) * part.use.columns
+            for part in self.regions[label].parts.values()
+        )
+
+    @cached_property
+    def scores(self) -> dict[str, int]:
+        """State-dict prefix of a layer under the mask policy -> its scores."""
+        return {
+            use.layer: use.groups * use.max_channels
+            for use in self.layout.uses(self.layout.space.largest())
+            if self.sharing[use.role].has_scores
+        }
+
+    def row_counts(self) -> dict[str, int]:
+        """Shared parameter -> its rows."""
+        return {
+            name: len(part.rows)
+            for region in self.regions.values()
+            for name, part in region.parts.items()
+        }
+
+
+def _region(
+    label: str,
+    region: Mapping,
+    layout: Layout,
+    sharing: Sharing,
+    masks: Mapping,
+    beneath: list[str],
+) -> Region:
+    spec = SubnetSpec.from_dict(region['spec'])
+    try:
+        layout.space.check(spec)
+        return region_of(label, spec, layout, sharing, masks.get(label), beneath)
+    except ValueError as error:
+        raise ValueError(f'region {label!r}: {error}') from None
+
+
+def batch_layout(config: Mapping, regions: Mapping[str, Mapping]) -> Layout:
+    """The layout of a backbone that has just the tasks of one batch.
+
+    Args:
+        config: of the supernet's backbone.
+        regions: label -> its ``spec`` and ``settings``.
+    """
+    config = dict(config, sharing=None, tasks=tuple(regions), task=None, arch=None, init_cfg=None)
+    for key in BACKBONE_KEYS:
+        values = {label: region['settings'].get(key) for label, region in regions.items()}
+        if None not in values.values():
+            config[key] = values
+    space = SearchSpace.from_config(config['space'])
+    blocks = sum(stage.depth[-1] for stage in space.stages)
+    if blocks > MAX_BLOCKS:
+        raise ValueError(f'backbone: its space has {blocks} blocks, more than {MAX_BLOCKS}')
+    return build_backbone(config).layout
+
+
+class _NoValues(TorchFunctionMode):
+    """Does not compute what tensors without memory would be initialised with; it takes longer
+    than all else."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, '__name__', '') in _FILLING and args and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def build_backbone(config: Mapping) -> ElasticBackbone:
+    """Builds a registered elastic backbone without memory, on the meta device.
+
+    Raises:
+        ValueError: its ``type`` is none. mmengine would look for it among all that can be imported.
+    """
+    config = dict(config)
+    name = config.pop('type', None)
+    MODELS.import_from_location()
+    found = MODELS.module_dict.get(str(name).removeprefix('mdl_nas_mm.'))
+    if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
+        raise ValueError(f'backbone: {name!r} is no registered elastic backbone')
+    with task_scope('mdl_nas_mm'), torch.device('meta'), _NoValues():
+        return found(**config)

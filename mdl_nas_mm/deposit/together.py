@@ -1,0 +1,116 @@
+"""Several tasks of a deposit in one process, with the shared weights in memory once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from .pieces import Piece
+from .unpack import Deposit, set_parameter
+
+
+def load_tasks(
+    path: str | Path, tasks: Sequence[str] | None = None, device: str | torch.device = 'cpu'
+) -> dict[str, nn.Module]:
+    """Upstream models of several tasks that answer as those of ``Deposit.load_task``.
+
+    Tensors of the file are in memory once, whatever the number of tasks. A weight that lies in
+    one of them as it is used is a view of it. Any other is put together whenever its layer runs,
+    which takes time; ``torch.nn.utils.parametrize.cached()`` keeps such weights inside its block.
+    The models are for inference: their backbones' weights take no gradients, and are where they
+    were loaded to.
+
+    Args:
+        path: the deposit.
+        tasks: all without it.
+
+    Returns:
+        Task -> its model, in eval mode.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``Deposit.load_task``.
+    """
+    deposit, models = Deposit(path), {}
+    tensors: dict[str, Tensor] = {}
+
+    def read(name: str) -> Tensor:
+        if name not in tensors:
+            # A copy; on the CPU it would otherwise be the mapping of the whole file.
+            tensors[name] = deposit.read(name).to(device, copy=True)
+        return tensors[name]
+
+    for task in deposit.tasks if tasks is None else tasks:
+        pieces = deposit.pieces(task)
+        backbone = deposit.build_backbone(task)
+        for name, parameter in list(backbone.named_parameters()):
+            found = [_Rectangle(piece, read(piece.tensor)) for piece in pieces[name]]
+            _replace(backbone, name, found, parameter.shape)
+        models[task] = deposit.build_model(task, backbone).to(device).eval()
+    return models
+
+
+class _Rectangle:
+    """A piece of a weight, with the tensor that it lies in."""
+
+    def __init__(self, piece: Piece, tensor: Tensor) -> None:
+        end = piece.offset + piece.height * piece.width
+        self.block = tensor[piece.offset : end].view(piece.height, piece.width)
+        self.columns = slice(piece.start, piece.end)
+        self.taken = self._index(piece.taken, tensor.device)
+        self.rows = self._index(piece.rows, tensor.device)
+
+    @staticmethod
+    def _index(rows: np.ndarray | slice | None, device: torch.device) -> Tensor | slice | None:
+        if not isinstance(rows, np.ndarray):
+            return rows
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return torch.from_numpy(rows.astype(np.int64)).to(device)
+
+    @property
+    def values(self) -> Tensor:
+        """(rows, columns)."""
+        block = self.block if self.taken is None else self.block.index_select(0, self.taken)
+        return block[:, : self.columns.stop - self.columns.start]
+
+
+class _PutTogether(nn.Module):
+    """Makes a weight of rectangles that lie elsewhere."""
+
+    def __init__(self, rectangles: list[_Rectangle], shape: torch.Size, rows: int) -> None:
+        super().__init__()
+        self._rectangles, self._shape, self._rows = rectangles, shape, rows
+
+    def forward(self, empty: Tensor) -> Tensor:
+        """The weight; ``empty`` says of which data type, and where."""
+        weight = empty.new_empty(self._shape).view(self._rows, -1)
+        for rectangle in self._rectangles:
+            if isinstance(rectangle.rows, slice):
+                weight[rectangle.rows, rectangle.columns] = rectangle.values
+            else:
+                weight[:, rectangle.columns].index_copy_(0, rectangle.rows, rectangle.values)
+        return weight.view(self._shape)
+
+
+def _replace(
+    backbone: nn.Module, name: str, rectangles: list[_Rectangle], shape: torch.Size
+) -> None:
+    """Gives a parameter its values without copies of them."""
+    size, first = math.prod(shape), rectangles[0]
+    if len(rectangles) == 1 and first.values.is_contiguous() and first.values.numel() == size:
+        weight = nn.Parameter(first.values.view(shape), requires_grad=False)
+        set_parameter(backbone, name, weight)
+        return
+    rows = sum(len(r.values) for r in rectangles if r.columns.start == 0)
+    empty = nn.Parameter(first.block.new_empty(0), requires_grad=False)
+    set_parameter(backbone, name, empty)
+    path, _, leaf = name.rpartition('.')
+    composed = _PutTogether(rectangles, shape, rows)
+    # Unsafe means that the result need not have the shape of what is stored.
+    module = backbone.get_submodule(path)
+    parametrize.register_parametrization(module, leaf, composed, unsafe=True)

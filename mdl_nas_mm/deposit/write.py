@@ -1,0 +1,57 @@
+"""Writing a deposit: by one process at a time, whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mdl_nas_mm.utils.files import written_whole
+
+from .manifest import encode
+
+
+@contextmanager
+def locked(path: str | Path, is_new: bool = False) -> Iterator[None]:
+    """Lets nobody else write a file inside the block.
+
+    The lock is one that the system takes off a process that ends in whatever way.
+
+    Args:
+        is_new: whether the file need not be there.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: somebody else is writing.
+    """
+    path = Path(path)
+    if is_new:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    elif not path.is_file():
+        raise FileNotFoundError(f'deposit {path} is not there')
+    lock = path.with_name(f'.{path.name}.lock')
+    with open(lock, 'ab') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it may have removed the file that was opened here.
+            is_there = os.path.samestat(os.stat(lock), os.fstat(file.fileno()))
+        except (BlockingIOError, FileNotFoundError):
+            is_there = False
+        if not is_there:
+            raise ValueError(f'deposit {path}: another process is writing it; try again later')
+        try:
+            yield
+        finally:
+            lock.unlink()
+
+
+def write(path: str | Path, manifest: Mapping, tensors: Mapping[str, Tensor]) -> None:
+    """Writes all of a deposit; the file appears under its name when it is complete."""
+    metadata = encode(manifest)
+    with written_whole(path) as temporary:
+        save_file(dict(tensors), temporary, metadata)

@@ -1,0 +1,235 @@
+"""A joint config of new tasks for a base: a deposit or a trained supernet, which stays as it is."""
+
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.registry import MODELS, WEIGHT_INITIALIZERS
+from mdl_nas_mm.spec import JointSpec, SearchSpace, Sharing, SubnetSpec
+
+from .input_size import input_size
+from .scope import task_scope
+from .subnets import read_given_spec
+
+TRAINED = ('specific', 'scores', 'head', 'all')
+# What a backbone may have otherwise than its base: it changes neither weights nor answers.
+_OWN_SETTINGS = ('drop_path_rate', 'with_cp')
+_BY_TASK = ('out_type', 'out_indices', 'window_size', 'pad_small_map')
+
+
+class Base(Protocol):
+    """Where new tasks start from; also the initializer of their backbone's weights.
+
+    Attributes:
+        backbone: config of the base's backbone.
+        tasks: its tasks.
+        joint: their architectures; None where none were chosen yet.
+        is_whole: whether it has all weights and the scores of its space, not just the ones that
+            its architectures use.
+    """
+
+    backbone: Mapping
+    tasks: tuple[str, ...]
+    joint: JointSpec | None
+    is_whole: bool
+
+    def __call__(self, module: nn.Module) -> None:
+        """Fills the shared weights, and every task's own with those of the inherited task."""
+
+
+def open_base(path: str, inherit: str) -> tuple[Base, dict]:
+    """A base, and the ``init_cfg`` of a backbone that starts from it.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it is neither a deposit nor a
+            supernet's checkpoint.
+    """
+    kind = 'SupernetBase' if osp.splitext(path)[1] == '.pth' else 'DepositBase'
+    init_cfg = dict(type=f'mdl_nas_mm.{kind}', path=path, inherit=inherit)
+    return WEIGHT_INITIALIZERS.build(init_cfg), init_cfg
+
+
+def resolve_base(cfg: Config, folder: str) -> None:
+    """Takes over from the ``base`` what new tasks have in common with it.
+
+    ``base`` is a deposit, or the checkpoint (``.pth``) of a supernet. Its backbone becomes the
+    config's; ``inherit`` names the task whose own weights, architecture and kind of output the
+    new tasks start from. Where a supernet has no chosen architectures, ``joint_spec`` gives
+    them, of the new tasks or of the inherited one. ``trained`` says what is trained:
+
+    - ``specific``, the default: the new tasks' own weights and heads (the paper's "(S)");
+    - ``scores``: these, and the mask policy's scores, of which the task has a copy ("(D)");
+    - ``head``: the heads alone;
+    - ``all``: everything. The result can then not be added to the base.
+
+    Args:
+        folder: what the path of a ``joint_spec`` starts from; else the current folder.
+
+    Raises:
+        ValueError: the base has no such task, or has one of a new task's name; the config says
+            something else of the backbone than the base; or see ``open_base``.
+        FileNotFoundError: the base is not there.
+    """
+    if cfg.get('base') is None:
+        for key in ('inherit', 'trained'):
+            if cfg.get(key) is not None:
+                raise ValueError(f"{key}: of no use without 'base', a deposit or a supernet")
+        return
+    inherit = cfg.get('inherit')
+    base, init_cfg = open_base(cfg.base, inherit)
+    where = f'base {cfg.base}'
+    if inherit not in base.tasks:
+        given = "'inherit' names none" if inherit is None else f'it has no {inherit!r}'
+        raise ValueError(f'{where}: which task to start from? {given} of {sorted(base.tasks)}')
+    for name in cfg.tasks:
+        if name in base.tasks:
+            raise ValueError(f'{where} has a task {name!r} already; give the new one another name')
+    cfg.trained = cfg.get('trained') or TRAINED[0]
+    _check_trained(cfg, base, where)
+    cfg.joint_spec = {
+        name: spec.to_dict() for name, spec in _specs(cfg, base, where, folder).items()
+    }
+    _take_backbone(cfg, base.backbone, inherit, where)
+    cfg.backbone.init_cfg = init_cfg
+
+
+def _check_trained(cfg: Config, base: Base, where: str) -> None:
+    if cfg.trained not in TRAINED:
+        raise ValueError(f'trained: {cfg.trained!r} is not one of {TRAINED}')
+    if cfg.trained != 'scores':
+        return
+    sharing = Sharing.from_config(base.backbone.get('sharing'))
+    if not any(policy.has_scores for policy in (sharing.norm, sharing.attn, sharing.ffn)):
+        raise ValueError(f"{where} has no layer under the mask policy; trained='scores' is for it")
+    if not base.is_whole:
+        raise ValueError(
+            f"{where} has of each channel the shared or the specific weight; trained='scores' "
+            'needs both, which the supernet that it was made from has'
+        )
+    if len(cfg.tasks) > 1:
+        raise ValueError(
+            f"trained='scores': {sorted(cfg.tasks)} would share one copy of the scores; add one "
+            'task after the other'
+        )
+
+
+def _specs(cfg: Config, base: Base, where: str, folder: str) -> dict[str, SubnetSpec]:
+    """The architecture of each new task."""
+    joint = base.joint
+    if cfg.get('joint_spec') is not None:
+        if not base.is_whole:
+            raise ValueError(
+                f'{where} has the weights of its own architectures alone; remove joint_spec, or '
+                'give the supernet that it was made from'
+            )
+        joint = read_given_spec(cfg.joint_spec, folder)
+    if joint is None:
+        raise ValueError(
+            f"{where} is a supernet; give 'joint_spec', the architectures that a search chose"
+        )
+    for name in cfg.tasks:
+        if cfg.inherit not in joint and name not in joint:
+            raise ValueError(
+                f'joint_spec: no architecture for {name!r} nor {cfg.inherit!r}, it has '
+                f'{sorted(joint)}'
+            )
+    return {name: joint[name if name in joint else cfg.inherit] for name in cfg.tasks}
+
+
+def _take_backbone(cfg: Config, theirs: Mapping, inherit: str, where: str) -> None:
+    """Makes the base's backbone the config's; each new task has the outputs of the inherited."""
+    stated = dict(cfg.get('backbone') or {})
+    for key, value in stated.items():
+        if key not in _OWN_SETTINGS and _value(key, value) != _value(key, theirs.get(key)):
+            raise ValueError(f'backbone.{key} differs from that of {where}; remove it')
+    left_out = ('tasks', 'task', 'arch', 'init_cfg')
+    cfg.backbone = {key: value for key, value in theirs.items() if key not in left_out}
+    cfg.backbone.update({key: stated[key] for key in _OWN_SETTINGS if key in stated})
+    for key in _BY_TASK:
+        if isinstance(theirs.get(key), Mapping):
+            cfg.backbone.pop(key)
+        elif not key.startswith('out_'):
+            continue
+        if key in theirs:
+            value = theirs[key]
+            usual = value[inherit] if isinstance(value, Mapping) else value
+            for task in cfg.tasks.values():
+                task.backbone = {key: usual, **task.get('backbone', {})}
+
+
+def _value(key: str, value: Any) -> Any:
+    """A setting of a backbone in a form that can be compared."""
+    if value is not None and key == 'space':
+        return SearchSpace.from_config(value)
+    if key == 'sharing':
+        return Sharing.from_config(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check_inputs(cfg: Config) -> None:
+    """Runs the new tasks' architectures, without memory, on images of their size.
+
+    Raises:
+        ValueError: an architecture cannot be used with the size; says why.
+    """
+    joint = JointSpec.from_dict(cfg.joint_spec)
+    with task_scope('mdl_nas_mm'), torch.device('meta'):
+        backbone = MODELS.build(cfg.model.backbone)
+    for task, spec in joint.items():
+        for key in ('train_dataloader', 'search_dataloader'):
+            size = input_size(cfg[key][task])
+            if size is None or not all(isinstance(side, int) for side in size):
+                continue
+            try:
+                with torch.no_grad(), activate(task, spec):
+                    backbone(torch.empty(1, 3, *size, device='meta'))
+            except ValueError as error:
+                raise ValueError(
+                    f'task {task!r}, images of {size[0]} x {size[1]}, architecture of '
+                    f'{cfg.inherit!r}: {error}'
+                ) from None
+
+
+def check_head(task: str, model: Mapping, metainfo: Mapping) -> None:
+    """Compares what a data set has with what a head can answer.
+
+    Args:
+        model: config of the task's upstream model.
+        metainfo: the data set's.
+
+    Raises:
+        ValueError: the data has more classes than the head, or other keypoints.
+    """
+    classes = metainfo.get('classes') or metainfo.get('CLASSES')
+    for name, value in _settings(model, 'num_classes'):
+        if isinstance(classes, (list, tuple)) and len(classes) > value:
+            raise ValueError(
+                f'task {task!r}: its data has {len(classes)} classes, {name} is {value}'
+            )
+    keypoints = metainfo.get('num_keypoints')
+    head = model.get('head') or {}
+    for key in ('out_channels', 'num_joints', 'num_keypoints'):
+        if keypoints is not None and head.get(key, keypoints) != keypoints:
+            raise ValueError(
+                f'task {task!r}: its data has {keypoints} keypoints, head.{key} is {head[key]}'
+            )
+
+
+def _settings(config: Any, key: str, path: str = '') -> list[tuple[str, int]]:
+    """Where a key of a model's heads stands, and its value."""
+    if isinstance(config, (list, tuple)):
+        return [found for item in config for found in _settings(item, key, path)]
+    if not isinstance(config, Mapping):
+        return []
+    found = [(path + key, config[key])] if path and isinstance(config.get(key), int) else []
+    for name, value in config.items():
+        if name.endswith('head') and name != 'rpn_head':
+            found += _settings(value, key, f'{path}{name}.')
+    return found

@@ -1,0 +1,406 @@
+"""The tasks of a deposit on images: predictions, drawings, files, and what is refused."""
+
+import json
+from pathlib import Path
+
+import cv2
+import mmcv
+import mmengine
+import numpy as np
+import pytest
+import torch
+from helpers import (
+    ROOT,
+    TASKS,
+    build_model,
+    differences,
+    joint_config,
+    plain,
+    read_json,
+    refusal_of_tool,
+    run_tool,
+)
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+
+from mdl_nas_mm.apis import MultiTaskInferencer, load_task
+from mdl_nas_mm.apis.inference import side_by_side
+from mdl_nas_mm.apis.task_inferencers import dataset_metainfo
+from mdl_nas_mm.apis.tasks import task_infos
+from mdl_nas_mm.deposit import Deposit, pack
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
+from mdl_nas_mm.tasks.data import seeded
+
+ALL = (*TASKS, 'pose')
+PREDICTED = dict(
+    cls=('pred_label', 'pred_score'),
+    det=('pred_instances',),
+    seg=('pred_sem_seg', 'seg_logits'),
+    pose=('keypoints', 'keypoint_scores'),
+)
+JOINTS = 17
+
+
+def pose_task(data: Path) -> dict:
+    """Top-down poses on the images of detection, each image a box."""
+    codec = dict(type='MSRAHeatmap', input_size=(32, 32), heatmap_size=(8, 8), sigma=1)
+    pipeline = [
+        dict(type='LoadImage'),
+        dict(type='GetBBoxCenterScale'),
+        dict(type='TopdownAffine', input_size=codec['input_size']),
+        dict(type='PackPoseInputs'),
+    ]
+    annotations = str(data / 'det' / 'annotations' / 'persons.json')
+    loader = dict(
+        batch_size=1,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            type='CocoDataset',
+            data_mode='topdown',
+            ann_file=annotations,
+            data_prefix=dict(img=str(data / 'det' / 'images' / 'val')),
+            test_mode=True,
+            pipeline=pipeline,
+        ),
+    )
+    return dict(
+        scope='mmpose',
+        score='coco/AP',
+        backbone=dict(out_type='featmap', out_indices=(-1,)),
+        model=dict(
+            type='TopdownPoseEstimator',
+            data_preprocessor=dict(
+                type='PoseDataPreprocessor', mean=[127.5] * 3, std=[64.0] * 3, bgr_to_rgb=True
+            ),
+            backbone=dict(type='ResNet'),
+            head=dict(
+                type='HeatmapHead',
+                in_channels=24,
+                out_channels=JOINTS,
+                deconv_out_channels=None,
+                loss=dict(type='KeypointMSELoss'),
+                decoder=codec,
+            ),
+            test_cfg=dict(flip_test=False),
+        ),
+        train_dataloader=loader,
+        val_dataloader=loader,
+        val_evaluator=dict(type='CocoMetric', ann_file=annotations),
+    )
+
+
+def write_persons(folder: Path) -> None:
+    """A person as large as the image in every image of detection."""
+    content = read_json(folder / 'val.json')
+    content['annotations'] = [
+        dict(
+            id=image['id'],
+            image_id=image['id'],
+            category_id=1,
+            bbox=[0, 0, image['width'], image['height']],
+            area=image['width'] * image['height'],
+            iscrowd=0,
+            num_keypoints=JOINTS,
+            keypoints=[8, 8, 2] * JOINTS,
+        )
+        for image in content['images']
+    ]
+    content['categories'] = [dict(id=1, name='person')]
+    (folder / 'persons.json').write_text(json.dumps(content))
+
+
+@pytest.fixture(scope='module')
+def deposits(data, tmp_path_factory, quick_mmengine):
+    """Name of the first class of detection -> a deposit of four tasks.
+
+    The data sets of the second one are nowhere.
+    """
+    write_persons(data / 'det' / 'annotations')
+    cfg = joint_config(data)
+    cfg.tasks.pose = pose_task(data)
+    model = build_model(cfg)
+    # A detector that is sure to find the first class.
+    with torch.no_grad():
+        model.tasks.det.roi_head.bbox_head.fc_cls.bias[0] += 4
+    cfg = resolve_joint_config(cfg)
+    joint = JointSpec(dict.fromkeys(ALL, model.backbone.space.smallest()))
+    paths = {}
+    for name in ('digit', 'person'):
+        paths[name] = tmp_path_factory.mktemp('deposit') / f'{name}.safetensors'
+        cfg.val_dataloader.det.dataset.metainfo.classes = (name, *map(str, range(1, 10)))
+        if name == 'person':
+            for loader in cfg.val_dataloader.values():
+                loader.dataset.update(data_root='nowhere', ann_file='nowhere.json')
+        pack(paths[name], model, joint, cfg.model.backbone, task_infos(cfg, {}))
+    return paths
+
+
+@pytest.fixture(scope='module')
+def deposit(deposits):
+    return deposits['digit']
+
+
+@pytest.fixture(scope='module')
+def inferencer(deposit):
+    return MultiTaskInferencer(deposit, device='cpu', show_progress=False)
+
+
+@pytest.fixture(scope='module')
+def images(data):
+    """Task -> images of its validation split; the poses are those of detection."""
+    folders = dict(cls='cls/val', det='det/images/val', seg='seg/images/validation')
+    found = {task: sorted(map(str, (data / f).rglob('*.png'))) for task, f in folders.items()}
+    return found | dict(pose=found['det'])
+
+
+def outputs(samples, task):
+    """What the model adds to data samples."""
+    if task == 'pose':
+        samples = [sample.pred_instances for sample in samples]
+    return [plain({key: sample.get(key) for key in PREDICTED[task]}) for sample in samples]
+
+
+@pytest.mark.parametrize('task', ALL)
+def test_same_predictions_as_in_validation(deposit, inferencer, task):
+    """Bit for bit those of the validation loader's first batch."""
+    info = Deposit(deposit).tasks[task]
+    batch = next(iter(build_eval_loader(task, info['scope'], info['val_dataloader'])))
+    model = load_task(deposit, task)
+    with torch.no_grad(), task_scope(info['scope']):
+        expected = model.val_step(batch)
+    paths = [sample.img_path for sample in expected]
+    if task == 'pose':
+        # The data set has a box end at the last pixel, not behind it.
+        box = InstanceData(bboxes=torch.tensor([[0.0, 0, 47, 47]]), scores=torch.ones(1))
+        with task_scope('mmpose'):
+            found = inferencer.inferencers['pose'].predict(paths, [box] * len(paths))
+    else:
+        found = inferencer(paths, batch_size=len(paths), return_datasamples=True)
+        found = found[task]['predictions']
+    if task == 'det':
+        assert all(len(sample.pred_instances) for sample in found)
+    assert differences(outputs(found, task), outputs(expected, task)) == []
+
+
+def test_predictions_are_what_upstreams_inferencers_return(inferencer, images):
+    path = images['det'][0]
+    results = inferencer(path)
+    assert set(results) == set(ALL)
+    answers = {task: result['predictions'] for task, result in results.items()}
+    assert {len(answer) for answer in answers.values()} == {1}
+    assert not any(result['visualization'] for result in results.values())
+    assert set(answers['cls'][0]) == {'pred_scores', 'pred_label', 'pred_score'}
+    assert set(answers['det'][0]) == {'labels', 'scores', 'bboxes', 'masks'}
+    assert answers['seg'][0].shape == (48, 48) and answers['seg'][0].dtype == np.int64
+    (person,) = answers['pose'][0]
+    assert set(person) == {'keypoints', 'keypoint_scores', 'bbox', 'bbox_score'}
+    assert np.shape(person['keypoints']) == (JOINTS, 2)
+
+
+def test_class_names_of_the_deposit_are_used(deposit, images, monkeypatch):
+    """Where the data set finds its classes in the names of folders, the file has to tell them."""
+    names = tuple('abcdefghij')
+    opened = Deposit.__init__
+
+    def with_names(self, path):
+        opened(self, path)
+        self.tasks['cls']['classes'] = names
+
+    monkeypatch.setattr(Deposit, '__init__', with_names)
+    named = MultiTaskInferencer(deposit, ['cls'], 'cpu', show_progress=False)
+    (answer,) = named(images['cls'][0])['cls']['predictions']
+    assert answer['pred_class'] == names[answer['pred_label']]
+
+
+def test_poses_are_looked_for_in_the_boxes_of_persons(deposits, images):
+    """Though the detector is not asked for; the same of detections that are returned."""
+    path = images['det'][0]
+    alone = MultiTaskInferencer(deposits['person'], ['pose'], 'cpu', show_progress=False)
+    both = MultiTaskInferencer(deposits['person'], ['pose', 'det'], 'cpu', show_progress=False)
+    poses = alone(path)
+    assert set(poses) == {'pose'}
+    results = both(path)
+    found = results['det']['predictions'][0]
+    persons = {
+        tuple(np.round(box, 3))
+        for box, label, score in zip(found['bboxes'], found['labels'], found['scores'])
+        if label == 0 and score > 0.3
+    }
+    for each in (poses, results):
+        boxes = {tuple(np.round(pose['bbox'][0], 3)) for pose in each['pose']['predictions'][0]}
+        assert boxes and boxes <= persons
+
+
+def compared(inferencer, first, second):
+    """Where predictions and drawings of two inputs differ."""
+    results = []
+    for inputs in (first, second):
+        # mmdet draws masks in colours that are varied at random.
+        with seeded(0):
+            results.append(plain(inferencer(inputs, return_vis=True)))
+    return differences(*results)
+
+
+def test_array_path_folder_and_list_are_the_same(inferencer, images, tmp_path):
+    first, second = images['det'][:2]
+    folder = tmp_path / 'folder'
+    folder.mkdir()
+    (folder / 'notes.txt').write_text('no image')
+    for name, path in (('b.PNG', second), ('a.png', first)):
+        (folder / name).write_bytes(Path(path).read_bytes())
+    assert compared(inferencer, mmcv.imread(first), first) == []
+    assert compared(inferencer, [Path(first), mmcv.imread(second)], folder) == []
+    assert compared(inferencer, [first, [folder]], [first, first, second]) == []
+
+
+def test_every_frame_of_a_video(inferencer, images, tmp_path):
+    path = str(tmp_path / 'clip.avi')
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 10, (48, 48))
+    for image in images['det'][:3]:
+        writer.write(mmcv.imread(image))
+    writer.release()
+    assert compared(inferencer, path, list(mmcv.VideoReader(path))) == []
+    inferencer(path, no_save_vis=True, out_dir=tmp_path / 'out')
+    files = sorted(file.name for file in (tmp_path / 'out' / 'preds' / 'det').iterdir())
+    assert files == [f'clip_{number:06d}.json' for number in range(3)]
+
+
+def test_images_of_several_sizes_in_a_batch(inferencer, images):
+    """In their order; the heads of some libraries take one size a batch."""
+    mixed = [images[task][i] for i in range(2) for task in TASKS]
+    together, single = inferencer(mixed, batch_size=4), inferencer(mixed)
+    for task in ALL:
+        pairs = zip(together[task]['predictions'], single[task]['predictions'])
+        for found, expected in pairs:
+            if task == 'seg':
+                assert found.shape == expected.shape and (found == expected).mean() > 0.99
+            if task == 'cls':
+                assert found['pred_scores'] == pytest.approx(expected['pred_scores'], abs=1e-5)
+
+
+def test_files(inferencer, images, tmp_path):
+    """Drawings and predictions of every task; images of one name keep apart."""
+    paths = [images['det'][0], images['seg'][0], mmcv.imread(images['cls'][0])]
+    assert Path(paths[0]).name == Path(paths[1]).name == '000001.png'
+    results = inferencer(paths, return_vis=True, out_dir=tmp_path)
+    names = ['000001', '000001_2', '00000002']
+    for task in ALL:
+        drawings = [f'{names[0]}.png', f'{names[1]}.png', f'{names[2]}.jpg']
+        assert {file.name for file in (tmp_path / 'vis' / task).iterdir()} == set(drawings)
+        assert all((tmp_path / 'vis' / drawing).is_file() for drawing in drawings)
+        written = mmcv.imread(tmp_path / 'vis' / task / drawings[0], channel_order='rgb')
+        assert (written == results[task]['visualization'][0]).all()
+        for name, answer in zip(names, results[task]['predictions']):
+            content = read_json(tmp_path / 'preds' / task / f'{name}.json')
+            if task == 'seg':
+                labels = mmcv.imread(tmp_path / 'preds/seg' / content['sem_seg'], 'unchanged')
+                assert (labels == answer).all()
+            elif task == 'cls':
+                assert content == {k: pytest.approx(v) for k, v in answer.items()}
+            else:
+                assert content == json.loads(mmengine.dump(answer, file_format='json'))
+
+
+def test_predictions_alone_or_drawings_alone(inferencer, images, tmp_path):
+    inferencer(images['det'][0], no_save_vis=True, out_dir=tmp_path / 'a')
+    inferencer(images['det'][0], no_save_pred=True, out_dir=tmp_path / 'b')
+    assert [[p.name for p in (tmp_path / x).iterdir()] for x in 'ab'] == [['preds'], ['vis']]
+
+
+def test_drawings_have_the_colours_of_the_image(inferencer):
+    """RGB where the image is BGR, what is drawn aside."""
+    blue = np.zeros((64, 64, 3), np.uint8)
+    blue[..., 0] = 200
+    results = inferencer(blue, return_vis=True, pred_score_thr=1.0)
+    for task in ('cls', 'det', 'pose'):
+        (drawing,) = results[task]['visualization']
+        assert drawing.shape == blue.shape
+        assert drawing[-1, -1].tolist() == [0, 0, 200]
+    together = side_by_side({'image': blue, 'det': drawing}, width=32)
+    assert together.shape == (24 + 32, 2 * (2 + 32 + 2), 3)
+    assert together[-1, 20].tolist() == [200, 0, 0] and together[-1, -20].tolist() == [0, 0, 200]
+
+
+@pytest.mark.parametrize('name', ['swin-t_cls-det-seg', 'swin-t_det-pose'])
+def test_published_data_sets_are_known_without_data(name, tmp_path, monkeypatch):
+    """Whoever only has the deposit of such a training still sees names."""
+    cfg = Config.fromfile(ROOT / 'configs' / 'multi_task' / f'{name}.py')
+    infos = task_infos(resolve_joint_config(cfg, check_files=False), {})
+    monkeypatch.chdir(tmp_path)
+    sizes = dict(cls=1000, det=80, seg=150)
+    for task, info in infos.items():
+        metainfo = dataset_metainfo(task, info)
+        if task == 'pose':
+            assert metainfo['num_keypoints'] == JOINTS
+        else:
+            assert len(metainfo['classes']) == sizes[task]
+
+
+def refusal(call, *args, error=ValueError, **kwargs):
+    with pytest.raises(error) as raised:
+        call(*args, **kwargs)
+    message = str(raised.value)
+    assert '\n' not in message
+    return message
+
+
+def test_inputs_that_are_none(inferencer, images, tmp_path):
+    """Nothing runs before all inputs were looked at."""
+    text, empty, cut = tmp_path / 'notes.txt', tmp_path / 'empty', tmp_path / 'cut.png'
+    text.write_text('no image')
+    empty.mkdir()
+    cut.write_bytes(Path(images['det'][0]).read_bytes()[:60])
+    good, out = images['det'][0], tmp_path / 'out'
+
+    def says(inputs, error=ValueError):
+        return refusal(inferencer, [good, inputs], error=error, out_dir=out)
+
+    gone = tmp_path / 'gone.png'
+    assert says(gone, FileNotFoundError) == f'{gone} is not there'
+    assert says(text) == f'{text} is neither an image nor a video that OpenCV can read'
+    assert says(empty).startswith(f'no images in folder {empty}')
+    assert 'shape (48, 48) is no image' in says(np.zeros((48, 48), np.uint8))
+    assert 'array of float64' in says(np.zeros((48, 48, 3)))
+    assert says([]) == 'no images given'
+    assert refusal(inferencer, good, 0).startswith('batch_size is 0')
+    assert not out.exists()
+    assert says(cut) == f'image {cut} cannot be decoded'
+
+
+def test_tasks_that_cannot_be_used(deposit, deposits, monkeypatch):
+    def says(task):
+        return refusal(MultiTaskInferencer, deposit, [task], 'cpu')
+
+    expected = f"deposit {deposit}: no task 'depth', it has ['cls', 'det', 'pose', 'seg']"
+    assert says('depth') == expected
+    opened = Deposit.__init__
+
+    def changed(self, path):
+        opened(self, path)
+        self.tasks['cls']['scope'] = 'mmagic'
+        del self.tasks['seg']['val_dataloader']
+        self.tasks['det']['val_dataloader']['dataset']['type'] = 'subprocess.Popen'
+
+    monkeypatch.setattr(Deposit, '__init__', changed)
+    assert says('cls').startswith("task 'cls' is of 'mmagic'; inferencers are known of ['mmdet', ")
+    assert says('seg').startswith("task 'seg': its deposit has no val_dataloader")
+    assert "type 'subprocess.Popen' is not registered in mmdet" in says('det')
+
+
+def test_tool(deposit, images, tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    done = run_tool(
+        'infer', deposit, *images['det'][:2], '--tasks', 'det', 'cls', '--out-dir', out,
+        '--device', 'cpu', '--batch-size', '2', cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f'2 images, det, cls: see vis and preds in {out}' in done.stdout
+    assert sorted(path.name for path in (out / 'preds').iterdir()) == ['cls', 'det']
+    assert len(list((out / 'vis' / 'det').iterdir())) == 2
+    for bad, message in (
+        ([deposit, tmp_path / 'gone.png'], f'error: {tmp_path / "gone.png"} is not there'),
+        ([tmp_path / 'gone.safetensors', out], 'error: deposit '),
+    ):
+        assert refusal_of_tool(monkeypatch, 'infer', *bad).startswith(message)

@@ -1,0 +1,194 @@
+"""What a config of new tasks takes from its base, and what is refused before anything runs."""
+
+import pytest
+import torch
+from helpers import build_runner, refusal_of_tool, write_config
+from new_tasks import architectures, base_config, describe_base, new_config
+
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks.incremental import check_head
+from mdl_nas_mm.utils.files import sha256_of
+
+
+@pytest.fixture(scope='module')
+def base(data, tmp_path_factory, quick_mmengine):
+    folder = tmp_path_factory.mktemp('base')
+    return describe_base(base_config(data, 'Mask'), folder / 'supernet.pth')
+
+
+@pytest.fixture(scope='module')
+def swin(data, tmp_path_factory, quick_mmengine):
+    folder = tmp_path_factory.mktemp('swin')
+    return describe_base(base_config(data, backbone='Swin'), folder / 'supernet.pth')
+
+
+def test_backbone_is_that_of_the_base(data, base):
+    cfg = new_config(data, base, architectures(), changes={'backbone.drop_path_rate': 0.2})
+    found = resolve_joint_config(cfg).model
+    assert found.trained == 'specific'
+    theirs = resolve_joint_config(base_config(data, 'Mask')).model.backbone
+    own = ('tasks', 'out_type', 'out_indices', 'drop_path_rate', 'init_cfg')
+    for key in found.backbone:
+        assert key in own or found.backbone[key] == theirs[key], key
+    assert found.backbone.tasks == ('more',)
+    assert found.backbone.drop_path_rate == 0.2
+    assert found.backbone.init_cfg.type == 'mdl_nas_mm.SupernetBase'
+
+
+@pytest.mark.parametrize('like', ['cls', 'det', 'seg'])
+def test_outputs_and_architecture_are_those_of_the_inherited_task(data, base, like):
+    cfg = new_config(data, base, architectures(), like=like)
+    found, theirs = (resolve_joint_config(c) for c in (cfg, base_config(data)))
+    for key in ('out_type', 'out_indices'):
+        assert found.model.backbone[key] == dict(more=theirs.model.backbone[key][like])
+    assert found.joint_spec == dict(more=architectures()[like].to_dict())
+
+
+def test_outputs_can_be_its_own(data, base):
+    changes = {'tasks.more.backbone': dict(out_type='cls_token')}
+    found = resolve_joint_config(new_config(data, base, architectures(), changes=changes))
+    assert found.model.backbone.out_type == dict(more='cls_token')
+    assert found.model.backbone.out_indices == dict(more=(-1,))
+
+
+def test_the_same_backbone_may_be_stated(data, base):
+    stated = {key: base_config(data, 'Mask').backbone[key] for key in ('type', 'space', 'sharing')}
+    resolve_joint_config(new_config(data, base, architectures(), changes=dict(backbone=stated)))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(inherit='pose'), r"which task to start from\? it has no 'pose' of \['cls', 'det'"),
+        (dict(inherit=None), r"which task to start from\? 'inherit' names none of \['cls', 'det'"),
+        (dict(joint_spec=None), "is a supernet; give 'joint_spec', the architectures that"),
+        (dict(trained='heads'), "trained: 'heads' is not one of"),
+        (dict(base='absent.pth'), 'checkpoint absent.pth is not there'),
+        ({'backbone.head_dim': 4}, 'backbone.head_dim differs from that of base .*; remove it'),
+        ({'backbone.space.depth': 2}, 'backbone.space differs from that of base'),
+        ({'backbone.sharing': 'Sequential'}, 'backbone.sharing differs from that of base'),
+        ({'train_cfg.num_random': 1}, 'joint_spec already says which subnets are used'),
+        ({'tasks.more.train_dataloader.dataset.data_root': 'nowhere/'}, "'nowhere/' is not there"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_refused(data, base, changes, message):
+    if 'backbone.space.depth' in changes:
+        space = dict(base_config(data).backbone.space, depth=2)
+        changes = {'backbone': dict(space=space)}
+    cfg = new_config(data, base, architectures(), changes=changes)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        resolve_joint_config(cfg)
+
+
+def test_name_of_an_old_task_is_refused(data, base):
+    cfg = new_config(data, base, architectures(), name='seg')
+    with pytest.raises(ValueError, match="has a task 'seg' already; give the new one another name"):
+        resolve_joint_config(cfg)
+
+
+def test_task_without_an_architecture_is_refused(data, base):
+    joint = architectures()
+    cfg = new_config(data, base, type(joint)(dict(det=joint['det'])))
+    message = r"joint_spec: no architecture for 'more' nor 'cls', it has \['det'\]"
+    with pytest.raises(ValueError, match=message):
+        resolve_joint_config(cfg)
+
+
+def test_settings_of_new_tasks_need_a_base(data):
+    with pytest.raises(ValueError, match="inherit: of no use without 'base'"):
+        resolve_joint_config(
+            new_config(data, 'a.pth', None, changes={'base': None, 'backbone': dict(type='A')})
+        )
+
+
+def test_scores_are_trained_only_where_there_are_any(data, base, swin):
+    cfg = new_config(data, swin, architectures('Swin'), changes=dict(trained='scores'))
+    with pytest.raises(ValueError, match="no layer under the mask policy; trained='scores'"):
+        resolve_joint_config(cfg)
+    cfg = new_config(data, base, architectures(), changes=dict(trained='scores'))
+    cfg.tasks.another = cfg.tasks.more
+    with pytest.raises(ValueError, match='would share one copy of the scores; add one task after'):
+        resolve_joint_config(cfg)
+
+
+def test_windows_larger_than_the_maps_are_refused(data, swin):
+    """Images of 8 pixels end in maps of one, where windows have two."""
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=8)]
+    pipeline += [dict(type='PackInputs')]
+    changes = {
+        'tasks.more.train_dataloader.dataset.pipeline': pipeline,
+        'tasks.more.backbone': dict(pad_small_map=False),
+        'backbone.pad_small_map': True,
+    }
+    cfg = new_config(data, swin, architectures('Swin'), backbone='Swin', changes=changes)
+    message = (
+        "task 'more', images of 8 x 8, architecture of 'cls': a window of 3 x 3 is larger than "
+        'the map, whose shorter side is 2'
+    )
+    with pytest.raises(ValueError, match=message):
+        resolve_joint_config(cfg)
+
+
+def test_more_classes_than_the_head_are_refused_before_training(data, base, tmp_path):
+    cfg = new_config(data, base, architectures(), changes={'tasks.more.model.head.num_classes': 7})
+    runner = build_runner(cfg, tmp_path)
+    with pytest.raises(ValueError, match="'more': its data has 10 classes, head.num_classes is 7"):
+        runner.train()
+
+
+@pytest.mark.parametrize(
+    ('model', 'metainfo', 'message'),
+    [
+        (
+            dict(roi_head=dict(bbox_head=dict(num_classes=9))),
+            dict(classes=('a',) * 10),
+            'has 10 classes, roi_head.bbox_head.num_classes is 9',
+        ),
+        (
+            dict(roi_head=dict(bbox_head=[dict(num_classes=10), dict(num_classes=9)])),
+            dict(classes=('a',) * 10),
+            'has 10 classes, roi_head.bbox_head.num_classes is 9',
+        ),
+        (dict(decode_head=dict(num_classes=2)), dict(classes=('a',) * 3), 'has 3 classes, dec'),
+        (dict(head=dict(out_channels=17)), dict(num_keypoints=5), 'has 5 keypoints, head.out_ch'),
+        (dict(head=dict(num_joints=5)), dict(num_keypoints=17), 'has 17 keypoints, head.num_jo'),
+    ],
+)
+def test_heads_that_do_not_fit_their_data(model, metainfo, message):
+    with pytest.raises(ValueError, match=f"task 'new': its data {message}"):
+        check_head('new', model, metainfo)
+
+
+@pytest.mark.parametrize(
+    ('model', 'metainfo'),
+    [
+        (dict(head=dict(num_classes=200)), dict(classes=('a',) * 200)),
+        (dict(head=dict(num_classes=200)), dict()),
+        # That of region proposals tells objects from background.
+        (dict(rpn_head=dict(num_classes=1)), dict(classes=('a',) * 10)),
+        (dict(head=dict(out_channels=17)), dict(num_keypoints=17, CLASSES=[dict(name='person')])),
+    ],
+)
+def test_heads_that_fit_their_data(model, metainfo):
+    check_head('new', model, metainfo)
+
+
+def test_tool_says_it_in_one_line_and_leaves_the_base_alone(data, base, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sha256_of(base)
+    cfg = new_config(data, base, architectures(), changes=dict(inherit='pose'))
+    path = write_config(cfg, tmp_path / 'new.py')
+    message = refusal_of_tool(monkeypatch, 'train', path)
+    assert message.endswith("it has no 'pose' of ['cls', 'det', 'seg']")
+    assert sha256_of(base) == before
+
+
+def test_checkpoint_of_something_else_is_no_base(data, tmp_path):
+    torch.save(dict(state_dict={}, meta={}), tmp_path / 'other.pth')
+    cfg = new_config(data, tmp_path / 'other.pth', architectures())
+    with pytest.raises(ValueError, match='other.pth is no checkpoint of a joint training'):
+        resolve_joint_config(cfg)
+    torch.save(dict(state_dict={}, meta=dict(frozen='0')), tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match='has the weights of a new task alone'):
+        resolve_joint_config(cfg)

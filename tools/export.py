@@ -1,0 +1,46 @@
+"""Writes ONNX or a torch.export program: python tools/export.py DEPOSIT --task TASK --out FILE."""
+
+import argparse
+
+from mdl_nas_mm.deposit.export import PARTS, default_size, export, load_model
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Write a model as ONNX (.onnx) or as a torch.export program (.pt2), for any '
+        'number of preprocessed images of one size, and compare what it answers with torch'
+    )
+    parser.add_argument('source', help='a deposit, or the config of an extracted task')
+    parser.add_argument('--task', help='which task of a deposit')
+    parser.add_argument('--checkpoint', help="weights for a config (default: the config's own)")
+    parser.add_argument('--out', required=True, help='file to write (.onnx or .pt2)')
+    parser.add_argument(
+        '--part',
+        choices=PARTS,
+        default='whole',
+        help='the whole model (classifiers, segmentors, top-down pose estimators), or its backbone',
+    )
+    parser.add_argument(
+        '--input-size',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='pixels (default: what the config says)',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        model, dataloader = load_model(args.source, args.task, args.checkpoint)
+        size = tuple(args.input_size or default_size(model, dataloader))
+        difference = export(model, args.out, size, args.part)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f'error: {error}') from error
+    print(f'{args.out}: {args.part} model for images of {size[0]} x {size[1]}')
+    print(f'largest difference to torch: {difference:.1e}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,65 @@
+"""Runs the tasks of a deposit on images: python tools/infer.py DEPOSIT INPUTS... --out-dir OUT."""
+
+import argparse
+
+from mdl_nas_mm.apis import MultiTaskInferencer
+
+EPILOG = """\
+Of every image IMAGE, OUT then has
+  vis/IMAGE.jpg           the drawings of all tasks beside each other
+  vis/TASK/IMAGE.jpg      the drawing of one task
+  preds/TASK/IMAGE.json   its prediction; the label map of a segmentation is a PNG beside it
+
+examples:
+  python tools/infer.py deposit.safetensors street.jpg --out-dir out
+  python tools/infer.py deposit.safetensors photos/ clip.mp4 --out-dir out --tasks det --device cuda
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Predict with the tasks of a deposit, and draw what they find.',
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('deposit', help='the file')
+    parser.add_argument(
+        'inputs', nargs='+', help='images, folders of images, videos (every frame is taken)'
+    )
+    parser.add_argument('--tasks', nargs='+', help='names of tasks (default: all)')
+    parser.add_argument('--out-dir', default='outputs', help='default: %(default)s')
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
+    parser.add_argument(
+        '--batch-size', type=int, default=1, help='images read together (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--pred-score-thr',
+        type=float,
+        default=0.3,
+        help='lowest score of objects and key points that are drawn (default: %(default)s)',
+    )
+    parser.add_argument('--no-save-vis', action='store_true', help='write predictions alone')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device)
+        results = inferencer.stream(
+            args.inputs,
+            batch_size=args.batch_size,
+            pred_score_thr=args.pred_score_thr,
+            no_save_vis=args.no_save_vis,
+            out_dir=args.out_dir,
+        )
+        # One image after the other, as all results of a long video may not fit into memory.
+        images = sum(1 for _ in results)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f'error: {error}') from error
+    folders = 'preds' if args.no_save_vis else 'vis and preds'
+    print(f'{images} images, {", ".join(inferencer.tasks)}: see {folders} in {args.out_dir}')
+
+
+if __name__ == '__main__':
+    main()
