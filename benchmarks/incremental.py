@@ -32,8 +32,8 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 from mmengine.config import Config
-from mmengine.logging import MessageHub
 from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
 
 from mdl_nas_mm.apis.deposits import add_to_deposit
 from mdl_nas_mm.apis.incremental import overwrite_shared, validation_images
@@ -55,12 +55,13 @@ VARIANTS = {
 TASKS = ('sketch', 'pose')
 
 
-def train(cfg: Config, folder: Path) -> Path:
-    """Trains in a folder, or goes on there; gives the last checkpoint."""
+def train(cfg: Config, folder: Path) -> Runner:
+    """Trains in a folder, or goes on there."""
     cfg.work_dir = str(folder)
     resume_from(cfg, 'auto')
-    RUNNERS.build(cfg).train()
-    return latest_checkpoint(folder)
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    return runner
 
 
 class Base:
@@ -78,7 +79,8 @@ class Base:
             cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'.score': dict(decay_mult=0.0)})
             self.supernet = latest_checkpoint(self.folder)
             if self.supernet is None or self.supernet.stem != f'iter_{cfg.max_iters}':
-                self.supernet = train(cfg.copy(), self.folder)
+                train(cfg.copy(), self.folder)
+                self.supernet = latest_checkpoint(self.folder)
         choose_joint_spec(cfg, str(self.spec))
         self.cfg = resolve_joint_config(cfg)
         self.joint = JointSpec.from_dict(self.cfg.joint_spec)
@@ -96,16 +98,15 @@ def run(base: Base, task: str, trained: str, seed: int, folder: Path) -> dict:
     cfg = Config.fromfile(ROOT / f'configs/demo/demo_{task}.py')
     cfg.base, cfg.joint_spec, cfg.trained = str(base.supernet), str(base.spec), trained
     cfg.randomness = dict(seed=seed)
-    cfg.experiment_name = folder.name
     if trained == 'scores':
         cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'.score': dict(decay_mult=0.0)})
     cfg = resolve_joint_config(cfg)
     started = time.monotonic()
-    checkpoint = train(cfg, folder)
-    seconds = time.monotonic() - started
+    runner = train(cfg, folder)
+    seconds, checkpoint = time.monotonic() - started, latest_checkpoint(folder)
     key = cfg.tasks[task].score
-    scalar = MessageHub.get_instance(folder.name).get_scalar(f'val/{task}/{key}')
-    result = dict(score=score_of(task, {key: scalar.current()}, key), seconds=round(seconds, 1))
+    metrics = {key: runner.message_hub.get_scalar(f'val/{task}/{key}').current()}
+    result = dict(score=score_of(task, metrics, key), seconds=round(seconds, 1))
     joint = fixed_spec(cfg)
     if trained == 'all':
         overwrite_shared(base.supernet, checkpoint, folder / 'overwritten.pth')

@@ -1,9 +1,10 @@
-"""The sharing policies against everything shared, for the same subnet.
+"""The sharing policies against everything shared, and evaluation against a plain model.
 
     python benchmarks/sharing.py [--rounds N] [--write benchmarks/results/NAME.json]
 
-Training steps (forward and backward) of a random subnet of AutoFormer-S's space with share ratios
-at 224 x 224, by batch size.
+A random subnet of AutoFormer-S's space with share ratios at 224 x 224: training steps (forward and
+backward) over those with everything shared; images a second of an evaluation, which puts the
+weights together in every batch, over those of a plain model that has just the subnet's weights.
 """
 
 from __future__ import annotations
@@ -37,24 +38,29 @@ def build(policy: str) -> ElasticViT:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--batches', type=int, nargs='+', default=[4, 16])
+    parser.add_argument('--batch', type=int, default=4, help='images of a training step')
+    parser.add_argument('--eval-batch', type=int, default=16, help='images of an evaluation step')
     parser.add_argument('--write', help='JSON file for the result')
     args = parser.parse_args()
     supernets = {policy: build(policy) for policy in POLICIES}
+    plain = ElasticViT(arch=supernets['AllShared'].arch.to_dict())
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(max(args.batch, args.eval_batch), 3, 224, 224, generator=generator)
 
     def measure() -> dict[str, dict[str, float]]:
-        found = {}
-        for batch in args.batches:
-            generator = torch.Generator().manual_seed(0)
-            images = torch.randn(batch, 3, 224, 224, generator=generator)
-            steps = {k: functools.partial(training_step, m, images) for k, m in supernets.items()}
-            found[f'batch {batch}'] = ratios(medians(steps, args.rounds), 'AllShared')
-        return found
+        few, many = images[: args.batch], images[: args.eval_batch]
+        steps = {k: functools.partial(training_step, m, few) for k, m in supernets.items()}
+        models = dict(supernets, plain=plain)
+        forwards = {k: functools.partial(torch.no_grad()(m), many) for k, m in models.items()}
+        evaluation = ratios(medians(forwards, args.rounds), 'plain')
+        return dict(
+            step_over_all_shared=ratios(medians(steps, args.rounds), 'AllShared'),
+            evaluation_rate_over_plain={k: round(1 / v, 3) for k, v in evaluation.items()},
+        )
 
     report(
-        f'python benchmarks/sharing.py --rounds {args.rounds} --batches '
-        + ' '.join(map(str, args.batches)),
-        dict(step_over_all_shared=each_thread_count(measure)),
+        f'python benchmarks/sharing.py --rounds {args.rounds}',
+        dict(batch=args.batch, eval_batch=args.eval_batch, **each_thread_count(measure)),
         args.write,
     )
 

@@ -17,7 +17,14 @@ from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, load_supernet, resume_from
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import Evaluation, build_eval_loader, evaluate, resolve_joint_config, score_of
+from mdl_nas_mm.tasks import (
+    Evaluation,
+    build_eval_loader,
+    evaluate,
+    recalibrations,
+    resolve_joint_config,
+    score_of,
+)
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.quiet import quiet
 
@@ -155,6 +162,8 @@ def score(cfg: Config, supernet: str | Path, deposit: str | Path) -> dict[str, d
         of the backbone on one validation image).
     """
     opened, model, results = Deposit(deposit), load_supernet(cfg, supernet), {}
+    for task, norms in recalibrations(cfg, model).items():
+        norms.apply(opened.joint[task])
     for task, info in cfg.tasks.items():
         print(f'  {task} on its validation split', flush=True)
         spec = opened.joint[task]

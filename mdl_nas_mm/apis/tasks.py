@@ -20,6 +20,7 @@ from mdl_nas_mm.tasks import (
     MultiTaskModel,
     build_eval_loader,
     evaluate,
+    recalibrations,
     score_of,
 )
 from mdl_nas_mm.utils.files import sha256_of
@@ -48,6 +49,8 @@ def save_deposit(
     """
     model = load_supernet(cfg, checkpoint)
     model.backbone.space.check_joint(joint, tuple(model.tasks))
+    for task, norms in recalibrations(cfg, model).items():
+        norms.apply(joint[task])
     scores = score_supernet(cfg, model, joint) if scored else {}
     provenance = dict(checkpoint=sha256_of(checkpoint))
     return pack(path, model, joint, cfg.model.backbone, task_infos(cfg, scores), provenance)

@@ -68,9 +68,10 @@ def largest_differences(
 
 
 def _noise(info: dict) -> list[np.ndarray]:
-    """Images of random pixels of the size that a task is validated with."""
+    """Images of random pixels, where it is known of the size that a task is validated with."""
     generator = np.random.default_rng(0)
-    height, width = input_size(info['val_dataloader']) if 'val_dataloader' in info else (224, 224)
+    loader = info.get('val_dataloader')
+    height, width = (input_size(loader) if loader is not None else None) or (224, 224)
     return [generator.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
 
 

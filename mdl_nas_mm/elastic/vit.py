@@ -265,7 +265,7 @@ class ElasticViT(ElasticBackbone):
         x, grid = self.patch_embed(x, embed_dim)
         special = int(class_token and self.cls_token is not None)
         if special:
-            x = torch.cat((self.cls_token[..., :embed_dim].expand(len(x), -1, -1), x), dim=1)
+            x = torch.cat((self.cls_token[..., :embed_dim].expand(x.shape[0], -1, -1), x), dim=1)
         if self.pos_embed is not None:
             # Without the class token its position falls away too.
             dropped = self.shape.class_token - special

@@ -13,11 +13,11 @@ from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import (
-    BatchNormRecalibration,
     Evaluation,
     MultiTaskModel,
     build_eval_loader,
     evaluate,
+    recalibrations,
     score_of,
 )
 from mdl_nas_mm.utils.quiet import quiet
@@ -33,7 +33,7 @@ class SupernetEvaluator:
     Args:
         model: of the tasks to evaluate.
         cfg: a resolved joint config; its ``search_dataloader`` and ``search_evaluator`` say on
-            which images, ``search_cfg.recalibrate_images`` from how many training images the
+            which images, ``recalibrate_images`` from how many training images the
             batch norms of heads are estimated for each architecture (default 0: as trained).
         solo: process group of this process alone, where there are more.
     """
@@ -43,14 +43,10 @@ class SupernetEvaluator:
     ) -> None:
         self.model, self.cfg, self.solo = model.eval(), cfg, solo
         self.evaluations: dict[str, Evaluation] = {}
-        self.norms: dict[str, BatchNormRecalibration] = {}
-        images = (cfg.get('search_cfg') or {}).get('recalibrate_images', 0)
         with quiet():
             for task in model.tasks:
                 self._build(task, cfg.search_dataloader[task]['batch_size'])
-                if images:
-                    loader = cfg.train_dataloader[task]
-                    self.norms[task] = BatchNormRecalibration(model, task, loader, images)
+            self.norms = recalibrations(cfg, model)
 
     def __call__(self, task: str, spec: SubnetSpec) -> Outcome:
         """What came of an evaluation: a score in percent and all metrics, or why there is none.

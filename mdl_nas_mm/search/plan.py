@@ -17,7 +17,6 @@ _KEYS = (
     'seed',
     'evolution',
     'constraints',
-    'recalibrate_images',
     'random_baseline',
 )
 

@@ -195,7 +195,7 @@ def _fingerprint(
         scores={task: info.score for task, info in cfg.tasks.items()},
         data=to_json(cfg.search_dataloader),
         evaluators=to_json(cfg.search_evaluator),
-        recalibrate_images=cfg.search_cfg.get('recalibrate_images', 0),
+        recalibrate_images=cfg.get('recalibrate_images', 0),
         backbone=to_json(cfg.model.backbone),
         heads=ledger.heads,
     )

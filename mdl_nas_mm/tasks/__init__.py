@@ -6,14 +6,13 @@ from .evaluate import Evaluation, evaluate, score_of
 from .incremental import Base, check_head
 from .input_size import validation_size
 from .model import BackboneSlot, MultiTaskModel
-from .recalibrate import BatchNormRecalibration
+from .recalibrate import recalibrations
 from .scope import task_scope
 from .subnets import choose_joint_spec, drawn_space, fixed_spec
 
 __all__ = [
     'BackboneSlot',
     'Base',
-    'BatchNormRecalibration',
     'Evaluation',
     'MultiTaskModel',
     'build_eval_loader',
@@ -23,6 +22,7 @@ __all__ = [
     'drawn_space',
     'evaluate',
     'fixed_spec',
+    'recalibrations',
     'resolve_joint_config',
     'score_of',
     'task_scope',

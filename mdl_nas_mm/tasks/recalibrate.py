@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 import torch
+from mmengine.config import Config
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -76,6 +77,22 @@ class BatchNormRecalibration:
         finally:
             for norm, state in zip(self.norms, before):
                 norm.load_state_dict({**norm.state_dict(), **state})
+
+
+def recalibrations(cfg: Config, model: MultiTaskModel) -> dict[str, BatchNormRecalibration]:
+    """Task -> what its subnets' statistics are estimated with; nothing without
+    ``recalibrate_images`` in the joint config.
+
+    Args:
+        cfg: a resolved joint config.
+    """
+    images = cfg.get('recalibrate_images', 0)
+    if not images:
+        return {}
+    return {
+        task: BatchNormRecalibration(model, task, cfg.train_dataloader[task], images)
+        for task in model.tasks
+    }
 
 
 def _statistics(norm: nn.Module) -> dict[str, torch.Tensor]:

@@ -80,6 +80,7 @@ STACK = (
     Part('mmpose', 'mmpose==1.3.2', 'mmpose==1.3.2', 'pose estimation'),
     Part('safetensors', 'safetensors==0.8.0', 'safetensors==0.8.0'),
     Part('sklearn', 'scikit-learn==1.9.1', 'scikit-learn==1.7.2', 'the demonstration data'),
+    Part('xxhash', 'xxhash==4.1.0', 'xxhash==4.1.0'),
 )
 # What a task uses of the config that it names, as far as it reads data.
 USED = (

@@ -28,8 +28,8 @@ SHALLOW = dict(FEW_HEADS, depth=1, num_heads=2)
 
 @pytest.fixture(scope='module')
 def vit(data, tmp_path_factory):
-    """A deposit with relative positions, without a class token."""
-    cfg = vit_config(data, {'backbone.max_relative_position': 3, 'backbone.class_token': False})
+    """A deposit with relative positions and a class token."""
+    cfg = vit_config(data, {'backbone.max_relative_position': 3})
     path = tmp_path_factory.mktemp('vit') / 'vit.safetensors'
     return write_deposit(path, cfg, dict.fromkeys(TASKS, SHALLOW))
 

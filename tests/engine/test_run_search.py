@@ -389,7 +389,8 @@ def test_a_batch_that_is_too_large_for_the_gpu_is_halved(data, cfg, supernet, tm
 
 
 def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, tmp_path):
-    cfg = with_search(data, '1G', recalibrate_images=4)
+    cfg = with_search(data, '1G')
+    cfg.recalibrate_images = 4
     cfg.tasks.seg.model.decode_head.norm_cfg = dict(type='BN')
     cfg = resolve_joint_config(cfg)
     with task_scope('mdl_nas_mm'):
