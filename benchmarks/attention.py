@@ -1,6 +1,6 @@
 """Relative positions of ElasticViT against a table of all pairs of tokens, and against none.
 
-    python benchmarks/attention.py [--rounds N] [--write benchmarks/results/NAME.json]
+    python benchmarks/attention.py [--threads N ...] [--write benchmarks/results/NAME.json]
 
 Training steps (forward and backward) and forwards of AutoFormer-S at 224 x 224, four images, with
 the same weights. The straightforward formulation builds the embedding of every pair, N x N x
@@ -10,12 +10,19 @@ positions at all: what they cost at least.
 
 from __future__ import annotations
 
-import argparse
 import functools
 from collections.abc import Callable
 
 import torch
-from measuring import each_thread_count, medians, peak_mebibytes, ratios, report, training_step
+from measuring import (
+    arguments,
+    each_thread_count,
+    medians,
+    peak_mebibytes,
+    ratios,
+    report,
+    training_step,
+)
 from torch import Tensor
 
 from mdl_nas_mm.elastic import ElasticViT
@@ -95,10 +102,7 @@ def largest_differences() -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--write', help='JSON file for the result')
-    args = parser.parse_args()
+    args = arguments(__doc__.splitlines()[0])
     kinds = ('ours', 'pairwise', 'plain')
     vits, images = {kind: build(kind) for kind in kinds}, draw_images()
 
@@ -112,14 +116,14 @@ def main() -> None:
 
     peaks = {kind: peak_mebibytes(functools.partial(build_step, kind)) for kind in kinds}
     report(
-        f'python benchmarks/attention.py --rounds {args.rounds}',
+        'attention.py',
+        args,
         dict(
             differences=largest_differences(),
-            time_over_ours=each_thread_count(measure),
+            time_over_ours=each_thread_count(measure, args.threads),
             peak_mebibytes={kind: round(peak) for kind, peak in peaks.items()},
             peak_over_pairwise=round(peaks['ours'] / peaks['pairwise'], 3),
         ),
-        args.write,
     )
 
 

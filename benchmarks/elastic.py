@@ -1,6 +1,6 @@
 """A subnet inside the supernet against a plain model of its shapes.
 
-    python benchmarks/elastic.py [--rounds N] [--write benchmarks/results/NAME.json]
+    python benchmarks/elastic.py [--threads N ...] [--write benchmarks/results/NAME.json]
 
 Training steps (forward and backward) and forwards at 224 x 224, four images, everything shared. The
 plain model is the same class built for the one architecture: none of its weights is sliced.
@@ -8,12 +8,11 @@ plain model is the same class built for the one architecture: none of its weight
 
 from __future__ import annotations
 
-import argparse
 import functools
 import random
 
 import torch
-from measuring import each_thread_count, medians, ratios, report, training_step
+from measuring import arguments, each_thread_count, medians, ratios, report, training_step
 from torch import nn
 
 from mdl_nas_mm.elastic import ElasticSwin, ElasticViT
@@ -33,10 +32,7 @@ def build(family: str) -> tuple[nn.Module, nn.Module]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--write', help='JSON file for the result')
-    args = parser.parse_args()
+    args = arguments(__doc__.splitlines()[0])
     images = torch.randn(BATCH, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     pairs = {family: dict(zip(('subnet', 'plain'), build(family))) for family in CASES}
 
@@ -52,9 +48,9 @@ def main() -> None:
         return found
 
     report(
-        f'python benchmarks/elastic.py --rounds {args.rounds}',
-        dict(subnet_over_plain=each_thread_count(measure)),
-        args.write,
+        'elastic.py',
+        args,
+        dict(subnet_over_plain=each_thread_count(measure, args.threads)),
     )
 
 

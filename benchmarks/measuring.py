@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -9,7 +10,7 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -46,12 +47,21 @@ def training_step(model: nn.Module, images: Tensor) -> None:
     sum(out.square().mean() for out in model(images)).backward()
 
 
-def each_thread_count(measure: Callable[[], object]) -> dict[str, object]:
-    """What ``measure`` gives with one thread and with one a core."""
+def arguments(description: str) -> argparse.Namespace:
+    """The options that all have: rounds, threads, and where to write."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--threads', type=int, nargs='+', default=sorted({1, os.cpu_count()}))
+    parser.add_argument('--write', help='JSON file for the result')
+    return parser.parse_args()
+
+
+def each_thread_count(measure: Callable[[], object], counts: Sequence[int]) -> dict[str, object]:
+    """What ``measure`` gives with so many threads."""
     results = {}
-    for threads in sorted({1, os.cpu_count()}):
+    for threads in counts:
         torch.set_num_threads(threads)
-        results[f'{threads} threads'] = measure()
+        results[f'threads {threads}'] = measure()
     return results
 
 
@@ -79,10 +89,11 @@ def _resident() -> int:
     return int(next(line for line in lines if line.startswith('VmRSS')).split()[1])
 
 
-def report(command: str, results: Mapping[str, object], write: str | None) -> None:
+def report(script: str, args: argparse.Namespace, results: Mapping[str, object]) -> None:
     """Prints the results with what they were measured on, and keeps them."""
+    threads = ' '.join(map(str, args.threads))
     result = dict(
-        command=command,
+        command=f'python benchmarks/{script} --rounds {args.rounds} --threads {threads}',
         machine=f'{os.cpu_count()} cores {platform.machine()}, shared with other work',
         python=platform.python_version(),
         torch=torch.__version__,
@@ -91,5 +102,5 @@ def report(command: str, results: Mapping[str, object], write: str | None) -> No
     )
     text = json.dumps(result, indent=1)
     print(text)
-    if write:
-        Path(write).write_text(text + '\n')
+    if args.write:
+        Path(args.write).write_text(text + '\n')

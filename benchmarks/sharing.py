@@ -1,6 +1,6 @@
 """The sharing policies against everything shared, and evaluation against a plain model.
 
-    python benchmarks/sharing.py [--rounds N] [--write benchmarks/results/NAME.json]
+    python benchmarks/sharing.py [--threads N ...] [--write benchmarks/results/NAME.json]
 
 A random subnet of AutoFormer-S's space with share ratios at 224 x 224: training steps (forward and
 backward) over those with everything shared; images a second of an evaluation, which puts the
@@ -9,12 +9,11 @@ weights together in every batch, over those of a plain model that has just the s
 
 from __future__ import annotations
 
-import argparse
 import functools
 import random
 
 import torch
-from measuring import each_thread_count, medians, ratios, report, training_step
+from measuring import arguments, each_thread_count, medians, ratios, report, training_step
 
 from mdl_nas_mm.elastic import ElasticViT
 from mdl_nas_mm.spec.published import SPACES
@@ -27,6 +26,9 @@ POLICIES = {
 }
 SPACE = dict(SPACES['autoformer-s'], share_ratio=(0.3, 0.5, 0.7))
 
+# Images of a training and of an evaluation step.
+BATCH, EVAL_BATCH = 4, 16
+
 
 def build(policy: str) -> ElasticViT:
     torch.manual_seed(0)
@@ -36,19 +38,14 @@ def build(policy: str) -> ElasticViT:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--batch', type=int, default=4, help='images of a training step')
-    parser.add_argument('--eval-batch', type=int, default=16, help='images of an evaluation step')
-    parser.add_argument('--write', help='JSON file for the result')
-    args = parser.parse_args()
+    args = arguments(__doc__.splitlines()[0])
     supernets = {policy: build(policy) for policy in POLICIES}
     plain = ElasticViT(arch=supernets['AllShared'].arch.to_dict())
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(max(args.batch, args.eval_batch), 3, 224, 224, generator=generator)
+    images = torch.randn(EVAL_BATCH, 3, 224, 224, generator=generator)
 
     def measure() -> dict[str, dict[str, float]]:
-        few, many = images[: args.batch], images[: args.eval_batch]
+        few, many = images[:BATCH], images
         steps = {k: functools.partial(training_step, m, few) for k, m in supernets.items()}
         models = dict(supernets, plain=plain)
         forwards = {k: functools.partial(torch.no_grad()(m), many) for k, m in models.items()}
@@ -59,9 +56,9 @@ def main() -> None:
         )
 
     report(
-        f'python benchmarks/sharing.py --rounds {args.rounds}',
-        dict(batch=args.batch, eval_batch=args.eval_batch, **each_thread_count(measure)),
-        args.write,
+        'sharing.py',
+        args,
+        dict(batch=BATCH, eval_batch=EVAL_BATCH, **each_thread_count(measure, args.threads)),
     )
 
 

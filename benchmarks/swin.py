@@ -1,6 +1,6 @@
 """ElasticSwin with one architecture against mmpretrain's SwinTransformer of the same shape.
 
-    python benchmarks/swin.py [--rounds N] [--write benchmarks/results/NAME.json]
+    python benchmarks/swin.py [--threads N ...] [--write benchmarks/results/NAME.json]
 
 Training steps (forward and backward) and forwards of Swin-T, all four maps: windows of 7 at
 224 x 224, four images, and windows of 14 at 448 x 448, one image.
@@ -8,11 +8,10 @@ Training steps (forward and backward) and forwards of Swin-T, all four maps: win
 
 from __future__ import annotations
 
-import argparse
 import functools
 
 import torch
-from measuring import each_thread_count, medians, ratios, report, training_step
+from measuring import arguments, each_thread_count, medians, ratios, report, training_step
 from mmpretrain.models import SwinTransformer
 from torch import Tensor, nn
 
@@ -33,10 +32,7 @@ def build(window: int) -> tuple[dict[str, nn.Module], Tensor]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--write', help='JSON file for the result')
-    args = parser.parse_args()
+    args = arguments(__doc__.splitlines()[0])
     cases = {f'window {window}': build(window) for window in CASES}
 
     def measure() -> dict[str, dict[str, float]]:
@@ -51,9 +47,9 @@ def main() -> None:
         return found
 
     report(
-        f'python benchmarks/swin.py --rounds {args.rounds}',
-        dict(ours_over_mmpretrain=each_thread_count(measure)),
-        args.write,
+        'swin.py',
+        args,
+        dict(ours_over_mmpretrain=each_thread_count(measure, args.threads)),
     )
 
 

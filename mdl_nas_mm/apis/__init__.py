@@ -1,6 +1,16 @@
 """What a user imports."""
 
+from mdl_nas_mm.deposit import load_tasks
+
+from .deposits import add_to_deposit
 from .inference import MultiTaskInferencer
 from .tasks import evaluate_deposited, load_task, save_deposit
 
-__all__ = ['MultiTaskInferencer', 'evaluate_deposited', 'load_task', 'save_deposit']
+__all__ = [
+    'MultiTaskInferencer',
+    'add_to_deposit',
+    'evaluate_deposited',
+    'load_task',
+    'load_tasks',
+    'save_deposit',
+]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os.path as osp
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from mdl_nas_mm.tasks import (
     recalibrations,
     score_of,
 )
+from mdl_nas_mm.utils.data_paths import data_paths
 from mdl_nas_mm.utils.files import sha256_of
 
 
@@ -68,24 +71,45 @@ def task_infos(cfg: Config, scores: Mapping[str, float]) -> dict[str, dict[str, 
         info = dict(cfg.tasks[task], model=cfg.model.tasks[task].model)
         info |= {key: cfg[key][task] for key in ('val_dataloader', 'val_evaluator') if key in cfg}
         if 'val_dataloader' in info:
-            info['classes'] = class_names(info['scope'], info['val_dataloader'])
+            info['val_dataloader'] = _self_contained(info['val_dataloader'])
+            info['classes'] = class_names(task, info['scope'], info['val_dataloader'])
         if task in scores:
             info['scored'] = scores[task]
         infos[task] = info
     return infos
 
 
-def class_names(scope: str, dataloader: Mapping) -> list[str] | None:
-    """The classes of a data set as its config or its class says them, without building it."""
-    dataset = dataloader['dataset']
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
+def class_names(task: str, scope: str, dataloader: Mapping) -> list[str] | None:
+    """The classes of a task's data set: as its config or its class says them, or its folders."""
+    dataset = _innermost(dataloader)
     names = (dataset.get('metainfo') or {}).get('classes')
     if names is None:
         with DATASETS.switch_scope_and_registry(scope) as registry:
             kind = registry.get(dataset['type'])
         names = (getattr(kind, 'METAINFO', None) or {}).get('classes')
+    paths = list(data_paths(dataloader))
+    if names is None and paths and all(map(osp.exists, paths)):
+        built = build_eval_loader(task, scope, dataloader).dataset
+        names = (getattr(built, 'metainfo', None) or {}).get('classes')
     return [str(name) for name in names] if isinstance(names, (list, tuple)) else None
+
+
+def _self_contained(dataloader: Mapping) -> Mapping:
+    """A loader's config that has what mmpose's names a file for, such as its keypoints."""
+    dataloader = copy.deepcopy(dataloader)
+    dataset = _innermost(dataloader)
+    named = (dataset.get('metainfo') or {}).get('from_file')
+    if named is not None and osp.isfile(named):
+        dataset['metainfo'] = Config.fromfile(named)['dataset_info'].to_dict()
+    return dataloader
+
+
+def _innermost(dataloader: Mapping) -> Mapping:
+    """The data set's config without its wrappers."""
+    dataset = dataloader['dataset']
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
 
 
 def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict[str, float]:

@@ -75,7 +75,7 @@ def hold_out(cfg: Config) -> Iterator[HeldOut]:
     """
     counts = {t: n for t, n in (cfg.get(COUNTS) or {}).items() if t in cfg.tasks}
     if not counts:
-        raise ValueError(f'{COUNTS}, task -> images to set aside, has none of the tasks')
+        raise ValueError(f'the config has no {COUNTS} (task -> images to set aside) of its tasks')
     whole = copy.deepcopy(cfg)
     for task in counts:
         for loader in ('search_dataloader', 'train_dataloader'):

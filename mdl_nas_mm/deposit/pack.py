@@ -10,13 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdl_nas_mm.spec import Counts, JointSpec, SubnetSpec, specific_name
+from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.version import __version__
 
 from .configs import check_config
-from .pieces import as_integers, from_integers, pieces_of
-from .segments import Region, mask_bits
+from .contents import (
+    Weights,
+    check_stored,
+    check_uses,
+    score_tensor,
+    segment_tensors,
+    specific_tensor,
+)
+from .segments import mask_bits
 from .structure import Structure
 from .tensor_file import content_hash
 from .unpack import Deposit
@@ -61,7 +68,7 @@ def pack(
     )
     with locked(path, is_new=True):
         tensors = _with_tasks(manifest, {}, None, model, joint, tasks)
-        scores = _scores(model, Structure.of(manifest, _bits(tensors)))
+        scores = score_tensor(model, Structure.of(manifest, _bits(tensors)))
         if scores is not None:
             tensors['scores'] = scores
         _hash(manifest, tensors)
@@ -100,7 +107,7 @@ def add(
         for task in model.tasks:
             if task in deposit.tasks:
                 raise ValueError(f'deposit {path} has a task {task!r} already')
-        deposit.check_same_backbone(model.backbone, _Weights(model).dtype)
+        deposit.check_same_backbone(model.backbone, Weights(model).dtype)
         model.backbone.space.check_joint(joint, tuple(model.tasks))
         manifest, tensors = deposit.copy_manifest(), deposit.read_all()
         infos = {
@@ -196,14 +203,14 @@ def _with_tasks(
     manifest['history'].append(batch)
     structure = Structure.of(manifest, _bits({**tensors, **new}))
     for task, spec in joint.items():
-        _check_uses(structure.regions[labels[task]], model, spec, task)
-    weights = _Weights(model)
+        check_uses(structure.regions[labels[task]], model, spec, task)
+    weights = Weights(model)
     if deposit is not None:
         for task in joint:
-            _check_stored(structure.regions[labels[task]], structure, tensors, weights, task)
-    new |= _segments(structure, set(labels.values()), weights)
+            check_stored(structure.regions[labels[task]], structure, tensors, weights, task)
+    new |= segment_tensors(structure, set(labels.values()), weights)
     for task in joint:
-        new[f'specific/{task}'] = _specific(structure.regions[labels[task]], weights, task)
+        new[f'specific/{task}'] = specific_tensor(structure.regions[labels[task]], weights, task)
         for key, value in model.tasks[task].state_dict().items():
             new[f'head/{task}/{key}'] = value.detach().cpu().clone().contiguous()
     counts, own = manifest['counts'], ledger.count(joint)
@@ -237,105 +244,3 @@ def _free_label(task: str, taken: set[str]) -> str:
         number += 1
         label = f'{task}.{number}'
     return label
-
-
-def _check_uses(region: Region, model: MultiTaskModel, spec: SubnetSpec, task: str) -> None:
-    """Raises ValueError where the deposit's backbone has not the weights of the model's."""
-    theirs = {name: part.use for name, part in region.parts.items()}
-    ours = {use.name: use for use in model.backbone.layout.uses(spec)}
-    for name in [*ours, *theirs]:
-        if ours.get(name) != theirs.get(name):
-            raise ValueError(
-                f'task {task!r}: {name!r} is another one in the backbone of the deposit'
-            )
-
-
-class _Weights:
-    """The parameters of a backbone as integers (rows, columns)."""
-
-    def __init__(self, model: MultiTaskModel) -> None:
-        self._parameters = {
-            name: parameter.detach().cpu()
-            for name, parameter in model.backbone.named_parameters()
-            if not name.endswith('.score')
-        }
-        dtypes = {parameter.dtype for parameter in self._parameters.values()}
-        if len(dtypes) > 1:
-            raise ValueError(
-                f'backbone: its weights are of several dtypes, {sorted(map(str, dtypes))}'
-            )
-        (self.dtype,) = dtypes
-
-    def rows(self, name: str, count: int) -> np.ndarray:
-        """A parameter, seen as so many rows."""
-        return as_integers(self._parameters[name].contiguous()).reshape(count, -1)
-
-    def empty(self, size: int) -> np.ndarray:
-        """Memory for so many elements."""
-        return as_integers(torch.empty(size, dtype=self.dtype))
-
-
-def _segments(structure: Structure, labels: set[str], weights: _Weights) -> dict[str, Tensor]:
-    """The segments of one batch."""
-    arrays, counts = {}, structure.row_counts()
-    for name, blocks in structure.segments.blocks.items():
-        for block in blocks:
-            if block.labels <= labels:
-                segment = block.segment
-                if segment not in arrays:
-                    arrays[segment] = weights.empty(structure.segments.sizes[segment])
-                part = arrays[segment][block.offset : block.offset + block.size]
-                rows = weights.rows(name, counts[name])
-                part.reshape(len(block.rows), -1)[:] = rows[block.rows, block.start : block.end]
-    return {f'shared/{name}': from_integers(a, weights.dtype) for name, a in arrays.items()}
-
-
-def _specific(region: Region, weights: _Weights, task: str) -> Tensor:
-    """What a task owns of the backbone."""
-    arrays = [weights.empty(0)]
-    for name, part in region.parts.items():
-        if not part.shared.all():
-            use, count = part.use, len(part.rows)
-            own = np.zeros((use.groups, use.max_channels), bool)
-            own[:, : use.channels] = ~part.shared
-            rows = weights.rows(specific_name(name, task), count)
-            arrays.append(rows[own.reshape(-1), : use.columns].reshape(-1))
-    return from_integers(np.concatenate(arrays), weights.dtype)
-
-
-def _check_stored(
-    region: Region,
-    structure: Structure,
-    tensors: Mapping[str, Tensor],
-    weights: _Weights,
-    task: str,
-) -> None:
-    """Raises ValueError, naming the parameter, where the file has other shared weights."""
-    for name, pieces in pieces_of(task, region, structure.segments).items():
-        part = region.parts[name]
-        rows = weights.rows(name, len(part.rows)) if part.shared.any() else None
-        used = None
-        for piece in pieces:
-            if piece.tensor not in tensors:
-                continue
-            if used is None:
-                use = part.use
-                used = rows.reshape(use.groups, use.max_channels, -1)[:, : use.channels]
-                used = used.reshape(use.groups * use.channels, -1)
-            end = piece.offset + piece.height * piece.width
-            stored = as_integers(tensors[piece.tensor])[piece.offset : end]
-            stored = stored.reshape(piece.height, piece.width)
-            stored = stored if piece.taken is None else stored[piece.taken]
-            ours = used[piece.rows, piece.start : piece.end]
-            if not np.array_equal(ours, stored[:, : piece.end - piece.start]):
-                raise ValueError(
-                    f'task {task!r}: {name!r} differs from the shared weight of the deposit; new '
-                    'tasks are trained with the shared weights frozen'
-                )
-
-
-def _scores(model: MultiTaskModel, structure: Structure) -> Tensor | None:
-    """The scores of the mask policy, one layer after the other."""
-    modules = dict(model.backbone.named_modules())
-    found = [modules[layer].score.detach().cpu().reshape(-1) for layer in structure.scores]
-    return torch.cat(found) if found else None

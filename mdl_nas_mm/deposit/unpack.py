@@ -18,14 +18,15 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.spec import Counts, JointSpec, SearchSpace, Sharing, specific_name
 from mdl_nas_mm.tasks.model import build_task_model
 
-from .configs import SizeLimit, check_config, check_scope
+from .check import check_contents
+from .configs import SizeLimit
 from .manifest import decode, malformed
 from .pieces import Piece, as_integers, from_integers, pieces_of, put_together
 from .structure import Structure, build_backbone
 from .tensor_file import TensorFile, content_hash
 
 # Elements of buffers and the like that a model has and that are not stored.
-_UNSTORED = 2**22
+_UNSTORED = 2**26
 
 
 class Deposit:
@@ -154,7 +155,7 @@ class Deposit:
         """Where all weights lie, once it is known that they do."""
         with malformed(f'deposit {self.path}: manifest'):
             structure = Structure.of(self.manifest, self._masks())
-            self._check(structure)
+            check_contents(structure, self.manifest, self._file.entries, self.dtype)
         return structure
 
     def stored(self) -> dict[str, np.ndarray]:
@@ -295,46 +296,6 @@ class Deposit:
             name.removeprefix('mask/'): np.unpackbits(self.read(name).numpy()).astype(bool)
             for name in names
         }
-
-    def _check(self, structure: Structure) -> None:
-        """Raises ValueError, naming it, for a tensor that is missing, too much, or of another
-        size than the manifest makes it."""
-        entries, segments = self._file.entries, structure.segments
-        sizes = {f'shared/{segment}': size for segment, size in segments.sizes.items()}
-        needed = set()
-        for task, info in self.tasks.items():
-            label = info['region']
-            check_scope(info['scope'], f'task {task!r}')
-            check_config(info['scope'], info['model'], f'task {task!r}, model')
-            sizes[f'specific/{task}'] = structure.specific_size(label)
-            needed |= {f'shared/{name}' for name in segments.used_by(structure.regions[label])}
-            if sizes[f'specific/{task}']:
-                needed.add(f'specific/{task}')
-        if structure.scores:
-            sizes['scores'] = sum(structure.scores.values())
-            needed.add('scores')
-        masked = structure.scores and {f'mask/{label}' for label in structure.regions}
-        for name in sorted(needed | set(masked) | set(self.manifest['hashes'])):
-            if name not in entries or name not in self.manifest['hashes']:
-                raise ValueError(f'{name!r} is missing')
-        heads = tuple(f'head/{task}/' for task in self.tasks)
-        for name, entry in entries.items():
-            if name in sizes:
-                if entry.shape != (sizes[name],):
-                    found = math.prod(entry.shape)
-                    raise ValueError(f'{name!r} has {found} elements, not {sizes[name]}')
-                if name != 'scores' and entry.dtype != self.dtype:
-                    raise ValueError(f'{name!r} is {entry.dtype}, others are {self.dtype}')
-            elif name not in masked and not name.startswith(heads):
-                raise ValueError(f'{name!r} belongs to nothing')
-        self._check_counts(structure)
-
-    def _check_counts(self, structure: Structure) -> None:
-        entries, counts = self._file.entries, self.counts
-        shared = sum(e.shape[0] for name, e in entries.items() if name.startswith('shared/'))
-        specific = {t: structure.specific_size(i['region']) for t, i in self.tasks.items()}
-        if (counts.shared, counts.specific) != (shared, specific):
-            raise ValueError(f'counts are {counts.shared}, {counts.specific}, the tensors differ')
 
 
 def set_parameter(module: nn.Module, name: str, parameter: nn.Parameter) -> None:

@@ -87,7 +87,7 @@ def _read_deposit(path: Path, where: str) -> Mapping:
     """Task -> architecture of a deposit, from its header alone."""
     try:
         with safe_open(path, 'numpy') as file:
-            manifest = (file.metadata() or {})['manifest']
-    except (SafetensorError, OSError, KeyError):
+            manifest = json.loads((file.metadata() or {})['manifest'])
+        return {task: info['spec'] for task, info in manifest['tasks'].items()}
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f'{where} is neither a .json file nor a deposit') from None
-    return {task: info['spec'] for task, info in json.loads(manifest)['tasks'].items()}

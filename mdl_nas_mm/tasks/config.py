@@ -183,4 +183,7 @@ def check_data(config: Any, where: str) -> None:
     """Raises FileNotFoundError, naming ``where``, for a data file or folder that is not there."""
     for path in data_paths(config):
         if not osp.exists(path):
-            raise FileNotFoundError(f'{where}: {path!r} is not there; check data_root')
+            raise FileNotFoundError(
+                f'{where}: {path!r} is not there; check data_root, or where a part of the training '
+                'set is meant, write it with tools/hold_out.py'
+            )

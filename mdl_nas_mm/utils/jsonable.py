@@ -7,13 +7,15 @@ from typing import Any
 
 
 def to_json(value: Any) -> Any:
-    """A config value as JSON knows it; tuples are marked, as some upstream code tells them apart.
+    """A config value as JSON knows it; tuples, and dicts with other keys than strings, are marked.
 
     Raises:
         ValueError: something that no JSON can hold, such as a class.
     """
     if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
+        if all(isinstance(key, str) for key in value):
+            return {key: to_json(item) for key, item in value.items()}
+        return {'__items__': [[to_json(key), to_json(item)] for key, item in value.items()]}
     if isinstance(value, tuple):
         return {'__tuple__': [to_json(item) for item in value]}
     if isinstance(value, list):
@@ -31,4 +33,6 @@ def from_json(value: Any) -> Any:
         return value
     if set(value) == {'__tuple__'}:
         return tuple(from_json(item) for item in value['__tuple__'])
+    if set(value) == {'__items__'}:
+        return {from_json(key): from_json(item) for key, item in value['__items__']}
     return {key: from_json(item) for key, item in value.items()}

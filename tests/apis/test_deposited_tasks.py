@@ -5,9 +5,11 @@ import json
 import random
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from helpers import (
+    ROOT,
     TASKS,
     build_runner,
     call_tool,
@@ -20,10 +22,12 @@ from helpers import (
     write_config,
 )
 from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mdl_nas_mm.apis import evaluate_deposited, load_task, save_deposit
-from mdl_nas_mm.apis.tasks import class_names
-from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.apis.tasks import class_names, task_infos
+from mdl_nas_mm.deposit import Deposit, unpack
+from mdl_nas_mm.deposit.configs import SizeLimit
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec
@@ -35,7 +39,10 @@ from mdl_nas_mm.tasks import (
     score_of,
     task_scope,
 )
+from mdl_nas_mm.tasks.model import build_task_model
 from mdl_nas_mm.utils.files import sha256_of
+from mdl_nas_mm.utils.jsonable import from_json, to_json
+from mdl_nas_mm.utils.upstream import upstream_config_path
 
 
 @pytest.fixture(scope='module')
@@ -178,12 +185,52 @@ def test_joint_spec_outside_the_space_is_refused(cfg, supernet, joint, tmp_path)
 
 
 def test_class_names_are_in_the_deposit(deposit):
-    """Of the data set's class, or its config; nothing is built for it."""
+    """Of the data set's class, its config, or its folders."""
     tasks = Deposit(deposit).tasks
+    assert tasks['cls']['classes'] == [str(digit) for digit in range(10)]
     assert len(tasks['det']['classes']) == 10 and all(tasks['det']['classes'])
-    assert class_names('mmpretrain', dict(dataset=dict(type='ImageNet')))[0].startswith('tench')
+    assert class_names('a', 'mmpretrain', dict(dataset=dict(type='ImageNet')))[0].startswith(
+        'tench'
+    )
     wrapped = dict(type='RepeatDataset', times=2, dataset=dict(type='CocoDataset'))
-    assert class_names('mmdet', dict(dataset=wrapped))[:2] == ['person', 'bicycle']
+    assert class_names('a', 'mmdet', dict(dataset=wrapped))[:2] == ['person', 'bicycle']
+    assert class_names('a', 'mmpretrain', dict(dataset=dict(type='CustomDataset'))) is None
+
+
+def test_keypoints_are_in_the_deposit_and_not_the_name_of_their_file(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    loader = Config.fromfile('configs/demo/tasks/pose.py').val_dataloader
+    with task_scope('mmpose'):
+        expected = parse_pose_metainfo(loader.dataset.metainfo)
+    cfg = Config(
+        dict(
+            tasks=dict(pose=dict(scope='mmpose', score='coco/AP')),
+            model=dict(tasks=dict(pose=dict(model=dict()))),
+            val_dataloader=dict(pose=loader),
+        )
+    )
+    info = from_json(json.loads(json.dumps(to_json(task_infos(cfg, {})['pose']))))
+    monkeypatch.chdir(tmp_path)
+    found = parse_pose_metainfo(info['val_dataloader']['dataset']['metainfo'])
+    assert 'from_file' in loader.dataset.metainfo and found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert np.array_equal(found[key], value), key
+
+
+def test_a_stock_mask_rcnn_is_not_too_large():
+    """Its box head builds layers for other features first, and then those that are stored."""
+    model = Config.fromfile(
+        upstream_config_path('mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py')
+    ).model
+    model.backbone = dict(type='mdl_nas_mm.BackboneSlot')
+    model.pop('pretrained', None)
+    stored = sum(
+        p.numel() for p in build_task_model(dict(scope='mmdet', model=model), None).parameters()
+    )
+    with SizeLimit(stored + unpack._UNSTORED, 'it'):
+        build_task_model(dict(scope='mmdet', model=model), None)
+    with pytest.raises(ValueError, match='it is larger'), SizeLimit(stored, 'it'):
+        build_task_model(dict(scope='mmdet', model=model), None)
 
 
 def test_deposit_tool_changes_and_checks(data, cfg, supernet, joint, tmp_path, monkeypatch, capsys):

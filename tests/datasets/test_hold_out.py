@@ -112,7 +112,7 @@ def test_other_content_is_not_written_over(cfg, tmp_path):
 @pytest.mark.parametrize(
     'changes, error, message',
     [
-        ({'held_out_images': None}, ValueError, 'held_out_images, .* has none of the tasks'),
+        ({'held_out_images': None}, ValueError, 'no held_out_images .* of its tasks'),
         (
             {'tasks.det.train_dataloader.dataset.ann_file': None},
             ValueError,

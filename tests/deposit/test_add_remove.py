@@ -78,7 +78,10 @@ def some_steps(supernet, path, rng, steps):
         check_answers(supernet, path, joint)
         smallest = supernet.model.backbone.ledger().count(joint)
         counts, stored = Deposit(path).counts, Deposit(path).stored()
-        assert counts.specific == smallest.specific and counts.shared >= smallest.shared
+        # A Swin has the norms of just those maps that its tasks take.
+        norm = getattr(supernet.model.backbone, 'norm0', None)
+        unused = 0 if norm is None else sum(p.numel() for p in norm.parameters())
+        assert counts.specific == smallest.specific and counts.shared >= smallest.shared - unused
         assert counts.shared == sum(int(lengths.sum()) for lengths in stored.values())
 
 

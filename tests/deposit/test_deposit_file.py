@@ -81,6 +81,7 @@ def test_tuples_in_configs_survive(path):
     [
         dict(a=(1, 2), b=[1, (2, [3, ()])], c=None, d=dict(e=1.5, f=True, g='text')),
         ConfigDict(scale=(64, 64), steps=[dict(type='A', size=(1,))]),
+        {0: dict(a=1), 1: {2.5: (), None: 'b'}},
         (),
         [],
         {},

@@ -1,0 +1,62 @@
+"""Whether the tensors of a file are those that its manifest speaks of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+
+from .configs import check_config, check_scope
+from .structure import Structure
+from .tensor_file import Entry
+
+
+def check_contents(
+    structure: Structure, manifest: Mapping, entries: Mapping[str, Entry], dtype: torch.dtype
+) -> None:
+    """Compares names and sizes, and looks at what the configs name.
+
+    Args:
+        dtype: of the backbone's weights.
+
+    Raises:
+        ValueError: a tensor is missing, belongs to nothing, or is of another size than the
+            architectures make it; or a config names what is not registered.
+    """
+    segments, tasks, hashes = structure.segments, manifest['tasks'], manifest['hashes']
+    sizes = {f'shared/{segment}': size for segment, size in segments.sizes.items()}
+    needed, specific = set(), {}
+    for task, info in tasks.items():
+        label = info['region']
+        check_scope(info['scope'], f'task {task!r}')
+        check_config(info['scope'], info['model'], f'task {task!r}, model')
+        specific[task] = sizes[f'specific/{task}'] = structure.specific_size(label)
+        needed |= {f'shared/{name}' for name in segments.used_by(structure.regions[label])}
+        if specific[task]:
+            needed.add(f'specific/{task}')
+    if structure.scores:
+        sizes['scores'] = sum(structure.scores.values())
+        needed.add('scores')
+    masks = {f'mask/{label}' for label in structure.regions} if structure.scores else set()
+    for name in sorted(needed | masks | set(hashes)):
+        if name not in entries or name not in hashes:
+            raise ValueError(f'{name!r} is missing')
+    heads = tuple(f'head/{task}/' for task in tasks)
+    for name, entry in entries.items():
+        if name in sizes:
+            if entry.shape != (sizes[name],):
+                raise ValueError(
+                    f'{name!r} has {math.prod(entry.shape)} elements, not {sizes[name]}'
+                )
+            if name != 'scores' and entry.dtype != dtype:
+                raise ValueError(f'{name!r} is {entry.dtype}, others are {dtype}')
+        elif name not in masks and not name.startswith(heads):
+            raise ValueError(f'{name!r} belongs to nothing')
+    shared = sum(e.shape[0] for name, e in entries.items() if name.startswith('shared/'))
+    counts = manifest['counts']
+    if (counts['shared'], counts['specific']) != (shared, specific):
+        raise ValueError(
+            f'counts are {counts["shared"]}, {counts["specific"]}, the tensors have {shared}, '
+            f'{specific}'
+        )
