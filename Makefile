@@ -20,8 +20,10 @@ PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3.10 python3; do \
 	$$p -c '$(AGE)' >/dev/null 2>&1 && { echo $$p; break; }; done),python3)
 BIN := $(abspath $(VENV))/bin
 
+QUICK := --rounds 3 --threads 1
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint doctor clean distclean
+.PHONY: help setup demo test test-all lint bench doctor clean distclean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' \
@@ -42,6 +44,13 @@ test: lint ## lint and all tests but those marked slow
 
 test-all: lint ## lint and all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+bench: setup ## the quick benchmarks of docs/speed.md, some minutes; nothing is written
+	@for run in 'ledger.py --count 1000 --rounds 3' \
+		'selection.py --count 100 --tasks 3 --policies Sequential Mask --fronts Mask' \
+		'attention.py $(QUICK)' 'elastic.py $(QUICK)' 'sharing.py $(QUICK)' 'swin.py $(QUICK)' \
+		'sandwich.py $(QUICK)'; do \
+		echo "python benchmarks/$$run"; $(BIN)/python benchmarks/$$run || exit; done
 
 doctor: ## say whether this environment can run the suite
 	@if [ -x $(BIN)/python ]; then $(BIN)/python tools/doctor.py $(ARGS); \

@@ -4,6 +4,7 @@ Interrupted and started again, it goes on where it was.
 """
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mdl_nas_mm.visualization import (
     draw_architectures,
     print_added,
     print_summary,
+    write_report,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,6 +64,7 @@ def main() -> None:
     deposit = Deposit(summary['deposit'])
     draw_answers(deposit.path, work_dir / 'answers.png')
     draw_architectures(deposit.joint, deposit.counts, work_dir / 'architectures.png')
+    write_report(json.loads((work_dir / 'search' / 'report.json').read_text()), work_dir / 'search')
     print_summary(summary, work_dir)
     print_added(added)
 

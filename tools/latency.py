@@ -7,6 +7,7 @@ from rich.progress import track
 
 from mdl_nas_mm.apis.latency import LatencyMeter
 from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.files import written_whole
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,7 +55,8 @@ def main() -> None:
         how = (args.device, args.threads, args.runs, args.warmup)
         meter = LatencyMeter(cfg, args.task, *sizes, *how)
         table = meter.measure(track=lambda specs: track(specs, 'measuring the parts'))
-        table.save(args.out)
+        with written_whole(args.out) as temporary:
+            table.save(temporary)
         result = meter.compare(
             table, args.random_specs, track=lambda specs: track(specs, 'random architectures')
         )

@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 from mdl_nas_mm.engine.launch import one_line_errors
 from mdl_nas_mm.search import choose_again, parse_budget, run_search
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.visualization.search_report import write_report
+from mdl_nas_mm.visualization import write_report
 
 
 def parse_args() -> argparse.Namespace:

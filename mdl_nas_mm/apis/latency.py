@@ -65,7 +65,7 @@ class LatencyMeter:
         self.config, self.task, self.runs, self.warmup = cfg.model.backbone, task, runs, warmup
         self.supernet = _build(dict(self.config), 'meta')
         self.space = drawn_space(cfg, self.supernet.space)
-        size = input_size or validation_size(cfg.val_dataloader[task], task)
+        size = input_size or validation_size(cfg.search_dataloader[task], task)
         window = of_task(getattr(self.supernet, 'window_size', 0), task, 'window_size')
         self.timing = Timing.of(
             self.supernet.layout, size, window, batch_size, self.device.type, threads

@@ -37,9 +37,11 @@ class DepositBase:
         """Config of the backbone that was deposited, with the outputs of the inherited task."""
         config = dict(self._deposit.manifest['backbone'])
         settings = self._deposit._batch(self.inherit)['settings']
+        first = self._deposit.manifest['history'][0]['regions']
         for key in set(BACKBONE_KEYS) & set(settings):
             given, value = config.get(key), settings[key]
-            if self.inherit in config.get('tasks', ()):
+            # What was packed first is in the config; a later task may have the name of one of it.
+            if self._label in first:
                 value = given[self.inherit] if isinstance(given, Mapping) else given
             elif key == 'out_indices' and 'out_type' in settings:
                 value = self._of_deepest(value)
@@ -105,7 +107,11 @@ class DepositBase:
 
     @property
     def _region(self) -> Region:
-        return self._deposit.structure.regions[self._deposit.tasks[self.inherit]['region']]
+        return self._deposit.structure.regions[self._label]
+
+    @property
+    def _label(self) -> str:
+        return self._deposit.tasks[self.inherit]['region']
 
     @cached_property
     def _deposit(self) -> Deposit:

@@ -83,7 +83,7 @@ class Constraints:
         """Reads ``search_cfg.constraints`` of a resolved joint config.
 
         It is task -> ``dict(flops='5G', input_size=(height, width))``, multiply-adds of the
-        backbone on one image, by default of the size that the task is validated on; or
+        backbone on one image, by default of the size that candidates are scored on; or
         ``dict(latency='40ms', table='latency.json')``, with a table that ``tools/latency.py``
         wrote; or both.
 
@@ -103,7 +103,7 @@ class Constraints:
                 raise ValueError(f'{where}: latency and its table belong together')
             if 'flops' in settings:
                 size = settings.get('input_size')
-                size = tuple(size or validation_size(cfg.val_dataloader[task], task))
+                size = tuple(size or validation_size(cfg.search_dataloader[task], task))
                 limits.append(_flops(where, task, settings['flops'], backbone, size))
             if 'latency' in settings:
                 space = drawn_space(cfg, backbone.space)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.model import revert_sync_batchnorm
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.engine.groups import TaskGroups
@@ -41,12 +43,13 @@ class SupernetEvaluator:
     def __init__(
         self, model: MultiTaskModel, cfg: Config, solo: dist.ProcessGroup | None = None
     ) -> None:
-        self.model, self.cfg, self.solo = model.eval(), cfg, solo
+        # Each process is at another subnet: there is nothing to synchronise.
+        self.model, self.cfg, self.solo = revert_sync_batchnorm(model.eval()), cfg, solo
         self.evaluations: dict[str, Evaluation] = {}
         with quiet():
             for task in model.tasks:
                 self._build(task, cfg.search_dataloader[task]['batch_size'])
-            self.norms = recalibrations(cfg, model)
+            self.norms = recalibrations(cfg, self.model, solo)
 
     def __call__(self, task: str, spec: SubnetSpec) -> Outcome:
         """What came of an evaluation: a score in percent and all metrics, or why there is none.
@@ -55,7 +58,11 @@ class SupernetEvaluator:
         """
         with quiet():
             try:
-                return self._evaluate(task, spec)
+                outcome = self._evaluate(task, spec)
+                if outcome.failure is not None:
+                    text = f'search: an evaluation of task {task!r} failed: {outcome.failure}'
+                    print_log(text, 'current', logging.WARNING)
+                return outcome
             except torch.cuda.OutOfMemoryError:
                 size = self.evaluations[task].loader.batch_size // 2
                 if not size:
@@ -68,6 +75,8 @@ class SupernetEvaluator:
     def _build(self, task: str, batch_size: int) -> None:
         scope = self.cfg.tasks[task].scope
         config = dict(self.cfg.search_dataloader[task], batch_size=batch_size)
+        # Starting workers for each subnet would take longer than evaluating it.
+        config['persistent_workers'] = True
         loader = build_eval_loader(task, scope, config, self.solo)
         self.evaluations[task] = Evaluation.build(
             task, scope, loader, self.cfg.search_evaluator[task], self.solo
@@ -96,14 +105,19 @@ class SplitEvaluator:
     Args:
         evaluate: of single pairs.
         part: file of what this rank has evaluated, so that no evaluation is lost with a rank.
+        earlier: what else this rank knows already.
     """
 
     def __init__(
-        self, evaluate: Callable[[str, SubnetSpec], Outcome], ranks: TaskGroups, part: History
+        self,
+        evaluate: Callable[[str, SubnetSpec], Outcome],
+        ranks: TaskGroups,
+        part: History,
+        earlier: Mapping[Pair, Outcome],
     ) -> None:
         self.evaluate, self.ranks, self.part = evaluate, ranks, part
         self.before = {}
-        for evaluations in ranks.all_gather(part.evaluations):
+        for evaluations in ranks.all_gather({**earlier, **part.evaluations}):
             self.before.update(evaluations)
 
     def __call__(self, pairs: Sequence[Pair]) -> list[Outcome]:

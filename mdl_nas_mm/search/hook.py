@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os.path as osp
+from pathlib import Path
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mdl_nas_mm.engine.checkpoint import latest_checkpoint
+from mdl_nas_mm.engine.checkpoint import load_weights, read_checkpoint
+from mdl_nas_mm.engine.state import own_state
 from mdl_nas_mm.registry import HOOKS
 
 from .run import check_search, search_supernet
@@ -31,16 +32,23 @@ class SearchHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Runs the search."""
-        checkpoint = latest_checkpoint(runner.work_dir)
-        if checkpoint is None:
-            raise ValueError(
-                'SearchHook: the training has left no checkpoint to search in; set '
-                'default_hooks.checkpoint'
-            )
-        folder = osp.join(runner.work_dir, 'search')
+        checkpoint = _last_checkpoint(runner)
+        # What a deposit will be made of: averaged weights, and the statistics of one rank a task.
+        state = own_state(read_checkpoint(checkpoint), runner.ranks)['state_dict']
+        load_weights(checkpoint, runner.model, state, strict=True)
+        folder = Path(runner.work_dir, 'search')
         result = search_supernet(runner.model, runner.ranks, runner.cfg, checkpoint, folder)
         if result is not None:
             runner.logger.info(
                 f'Search: S-Score {result.score:.2f}, {result.total:,} parameters, '
-                f'{osp.join(folder, "joint_spec.json")}'
+                f'{folder / "joint_spec.json"}'
             )
+
+
+def _last_checkpoint(runner: Runner) -> Path:
+    """The checkpoint of the training's end, saved now if it was not."""
+    path = Path(runner.work_dir, f'iter_{runner.iter}.pth')
+    if runner.ranks.any(not path.is_file()):
+        meta = dict(iter=runner.iter)
+        runner.save_checkpoint(runner.work_dir, path.name, meta=meta, by_epoch=False)
+    return path

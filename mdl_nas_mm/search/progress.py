@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from mmengine.logging import MMLogger
 
@@ -76,4 +77,4 @@ class Progress:
     def _left(self, now: float) -> str:
         share = self.finished + min(self.done / self.asked, 1)
         seconds = (now - self.started) * (max(self.generations / max(share, 1e-3) - 1, 0))
-        return time.strftime('%H:%M:%S', time.gmtime(seconds))
+        return str(timedelta(seconds=round(seconds)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,26 @@ from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.jsonable import from_json
 
-from .history import History
+from .history import History, Pair
 from .plan import SearchPlan
 from .selection import Selection, pareto_front, select
 
 
-def save_plan(folder: Path, plan: SearchPlan, ledger: Ledger, constraints: list[str]) -> None:
-    """Writes what ``choose_again`` needs beside the history."""
-    _write_json(folder / 'search.json', dict(plan=plan.to_dict(), constraints=constraints))
+def save_plan(
+    folder: Path,
+    plan: SearchPlan,
+    ledger: Ledger,
+    constraints: list[str],
+    excluded: Iterable[Pair],
+) -> None:
+    """Writes what ``choose_again`` needs beside the history.
+
+    Args:
+        excluded: what of the history this search may not choose.
+    """
+    pairs = [dict(task=task, spec=spec.to_dict()) for task, spec in excluded]
+    content = dict(plan=plan.to_dict(), constraints=constraints, excluded=pairs)
+    _write_json(folder / 'search.json', content)
     if ledger.scores:
         with written_whole(folder / 'scores.npz') as temporary, open(temporary, 'wb') as file:
             np.savez(file, **ledger.scores)
@@ -93,8 +105,9 @@ def choose_again(history: str | Path, budget: int, folder: str | Path) -> Select
     plan = SearchPlan.from_dict({**settings['plan'], 'budget': budget})
     ledger = _ledger(found.fingerprint, beside)
     scored: dict[str, dict[SubnetSpec, float]] = {task: {} for task in plan.metrics}
+    excluded = {(e['task'], SubnetSpec.from_dict(e['spec'])) for e in settings['excluded']}
     for (task, spec), outcome in found.evaluations.items():
-        if outcome.score is not None:
+        if outcome.score is not None and (task, spec) not in excluded:
             scored[task][spec] = outcome.score
     batch, same = BatchLedger(ledger, plan.with_heads), plan.evolution.same_for_all_tasks
     chosen = select(scored, batch, budget, plan.weights, same)

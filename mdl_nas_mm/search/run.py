@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.groups import TaskGroups, deal
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import Ledger, SearchSpace
+from mdl_nas_mm.spec import Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel, drawn_space, task_scope
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
@@ -28,7 +28,7 @@ from .budget import check_budget, smallest_total
 from .constraints import Constraints
 from .evaluator import SplitEvaluator, SupernetEvaluator
 from .evolution import SearchFailed, SearchResult, search
-from .history import History
+from .history import History, Outcome, Pair
 from .plan import SearchPlan
 from .progress import Progress
 from .results import failures, save_plan, write_results
@@ -85,23 +85,26 @@ def search_supernet(
     space = drawn_space(cfg, model.backbone.space)
     constraints = Constraints.from_config(cfg, model.backbone)
     _check_reachable(plan, space, ledger, constraints)
-    solo = None
-    if not ranks.alone:
-        solo = dist.new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
     header = _fingerprint(cfg, model, ledger, checkpoint)
-    progress = Progress(plan.evolution.generations, dist.get_world_size() if solo else 1)
-    single = progress.timing(SupernetEvaluator(model, cfg, solo))
-    evaluate = _in_order(single)
+    history = None if ranks.rank else History(folder / 'history.jsonl', header)
+    # Where the first rank refuses the history, no other one leaves a file behind.
+    ranks.all_gather(None)
+    progress = Progress(plan.evolution.generations, 1 if ranks.alone else dist.get_world_size())
+    single = _single_evaluator(model, cfg, ranks, progress)
+    left, earlier = _left_behind(folder, header, ranks), {}
+    for file in left:
+        earlier.update(file.evaluations)
+    evaluate = _in_order(single, earlier)
     if not ranks.alone:
-        part = History(folder / f'history.rank{ranks.rank}.jsonl', header)
-        evaluate = SplitEvaluator(single, ranks, part)
+        left.append(History(folder / f'history.rank{ranks.rank}.jsonl', header))
+        evaluate = SplitEvaluator(single, ranks, left[-1], earlier)
         if ranks.rank:
             evaluate.serve()
-            part.path.unlink()
+            left[-1].path.unlink()
             return None
-    history = History(folder / 'history.jsonl', header)
     _warn_of_validation(cfg)
-    save_plan(folder, plan, ledger, [str(limit) for limit in constraints.limits])
+    limits = [str(limit) for limit in constraints.limits]
+    save_plan(folder, plan, ledger, limits, _excluded(history, space, constraints))
     searching = partial(
         search,
         space,
@@ -114,23 +117,15 @@ def search_supernet(
         allow=constraints.allow,
         on_generation=progress.generation,
     )
-    try:
-        result = searching(plan.evolution, random.Random(plan.seed))
-    except SearchFailed as error:
-        task, _, reason = history.failed()[0]
-        raise ValueError(f'{error}; the first one, of task {task!r}: {reason}') from None
-    evaluations, baseline = result.log[-1]['evaluations'], None
-    if plan.random_baseline:
-        progress.begin('Random search', len(result.log))
-        at_random = plan.evolution.at_random(evaluations)
-        baseline = searching(at_random, random.Random(plan.seed + 1)).log
+    result, baseline = _searched(searching, plan, history, progress)
     if not ranks.alone:
         evaluate.finish()
-        part.path.unlink()
+    for file in left:
+        file.path.unlink()
     more = dict(
-        constraints=[str(limit) for limit in constraints.limits],
+        constraints=limits,
         random=baseline,
-        evaluations=evaluations,
+        evaluations=result.log[-1]['evaluations'],
         saved_by_cache=result.log[-1]['spared'],
         failed=failures(history),
         seconds=round(time.monotonic() - started, 1),
@@ -138,6 +133,22 @@ def search_supernet(
     chosen = Selection(result.best, result.score, result.total, result.scores)
     write_results(folder, plan, ledger, result.scored, chosen, result.log, more)
     return result
+
+
+def _searched(
+    searching: Callable[..., SearchResult], plan: SearchPlan, history: History, progress: Progress
+) -> tuple[SearchResult, list[dict] | None]:
+    """What the search found, and the log of the random one, if there is to be one."""
+    try:
+        result = searching(plan.evolution, random.Random(plan.seed))
+    except SearchFailed as error:
+        task, _, reason = history.failed()[0]
+        raise ValueError(f'{error}; the first one, of task {task!r}: {reason}') from None
+    if not plan.random_baseline:
+        return result, None
+    progress.begin('Random search', len(result.log))
+    at_random = plan.evolution.at_random(result.log[-1]['evaluations'])
+    return result, searching(at_random, random.Random(plan.seed + 1)).log
 
 
 def check_search(cfg: Config) -> None:
@@ -201,11 +212,45 @@ def _fingerprint(
     )
 
 
-def _in_order(evaluate):
+def _single_evaluator(
+    model: MultiTaskModel, cfg: Config, ranks: TaskGroups, progress: Progress
+) -> Callable[[str, SubnetSpec], Outcome]:
+    """The evaluator of this process; that of the first one shows how far all are."""
+    solo = None
+    if not ranks.alone:
+        solo = dist.new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
+    evaluate = SupernetEvaluator(model, cfg, solo)
+    return evaluate if ranks.rank else progress.timing(evaluate)
+
+
+def _left_behind(folder: Path, header: Mapping, ranks: TaskGroups) -> list[History]:
+    """On the first rank, the files of ranks that only an earlier, interrupted run had."""
+    first = 0 if ranks.alone else dist.get_world_size()
+    numbers = [path.stem.removeprefix('history.rank') for path in folder.glob('history.rank*')]
+    gone = sorted(int(n) for n in numbers if n.isdigit() and int(n) >= first)
+    return [History(folder / f'history.rank{n}.jsonl', header) for n in gone if not ranks.rank]
+
+
+def _excluded(history: History, space: SearchSpace, constraints: Constraints) -> list[Pair]:
+    """What an earlier search with other limits, or in more of the space, has left there."""
+    return [pair for pair in history.evaluations if not _may_choose(*pair, space, constraints)]
+
+
+def _may_choose(task: str, spec: SubnetSpec, space: SearchSpace, constraints: Constraints) -> bool:
+    try:
+        space.check(spec)
+    except ValueError:
+        return False
+    return constraints.allow(task, spec)
+
+
+def _in_order(
+    evaluate: Callable[[str, SubnetSpec], Outcome], earlier: Mapping[Pair, Outcome]
+) -> Callable[[Sequence[Pair]], Iterator[Outcome]]:
     """Evaluates one pair after the other, each as soon as it is asked for."""
 
-    def outcomes(pairs):
+    def outcomes(pairs: Sequence[Pair]) -> Iterator[Outcome]:
         for pair in pairs:
-            yield evaluate(*pair)
+            yield earlier[pair] if pair in earlier else evaluate(*pair)
 
     return outcomes

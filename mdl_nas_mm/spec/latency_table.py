@@ -63,7 +63,6 @@ class LatencyTable:
             for part, value in self.milliseconds.items()
         ]
         content = dict(timing=asdict(self.timing), about=self.about, parts=parts)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(json.dumps(content, indent=1))
 
     @classmethod

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,25 +16,35 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.spec import SubnetSpec
 
-from .data import build_train_loader
+from .data import build_train_loader, derive_seed, seeded
 from .model import MultiTaskModel
+from .scope import task_scope
 
 
 class BatchNormRecalibration:
     """Estimates a task's running statistics for whatever subnet is asked for.
 
     The statistics of training are a mean over all subnets of a step, while each has its own.
+    They are a function of the subnet and the seed alone, whatever was drawn at random before.
 
     Args:
         images: training images to estimate from; the task's first ones, rounded up to a batch.
         loader_config: the task's training loader.
-        seed: of the order of the data.
+        seed: of the order of the data, and of what upstream draws at random.
+        solo: process group of this process alone, where there are more.
     """
 
     def __init__(
-        self, model: MultiTaskModel, task: str, loader_config: Mapping, images: int, seed: int = 0
+        self,
+        model: MultiTaskModel,
+        task: str,
+        loader_config: Mapping,
+        images: int,
+        seed: int = 0,
+        solo: dist.ProcessGroup | None = None,
     ) -> None:
-        self.model, self.task = model, task
+        self.model, self.task, self.solo = model, task, solo
+        self.seed = derive_seed(seed, task, 'recalibrate')
         self.norms = [
             module
             for module in model.tasks[task].modules()
@@ -43,10 +54,9 @@ class BatchNormRecalibration:
         if self.norms:
             loader = build_train_loader(task, model.scopes[task], loader_config, seed)
             count = -(-images // loader_config['batch_size'])
-            self.batches = [
-                model.preprocess(task, batch, training=True)
-                for batch in islice(iter(loader), count)
-            ]
+            prepare = model.tasks[task].data_preprocessor
+            with seeded(self.seed), task_scope(model.scopes[task], solo):
+                self.batches = [prepare(batch, True) for batch in islice(iter(loader), count)]
 
     @torch.no_grad()
     def apply(self, spec: SubnetSpec) -> None:
@@ -54,18 +64,25 @@ class BatchNormRecalibration:
         if not self.norms:
             return
         momenta = [norm.momentum for norm in self.norms]
-        for norm in self.norms:
-            norm.reset_running_stats()
-            # A plain mean over all batches.
-            norm.momentum = None
-            norm.train()
-        with self.model.scope(self.task), activate(self.task, spec):
+        try:
+            for norm in self.norms:
+                norm.reset_running_stats()
+                # A plain mean over all batches.
+                norm.momentum = None
+                norm.train()
+            self._run(spec)
+        finally:
+            for norm, momentum in zip(self.norms, momenta):
+                norm.momentum = momentum
+                norm.eval()
+
+    def _run(self, spec: SubnetSpec) -> None:
+        """Lets all batches through; other processes are at other subnets meanwhile."""
+        scope = task_scope(self.model.scopes[self.task], self.solo)
+        with seeded(self.seed), scope, activate(self.task, spec):
             for batch in self.batches:
                 # Some heads change the samples that they are given.
                 self.model.tasks[self.task](**copy.deepcopy(batch), mode='loss')
-        for norm, momentum in zip(self.norms, momenta):
-            norm.momentum = momentum
-            norm.eval()
 
     @contextmanager
     def applied(self, spec: SubnetSpec) -> Iterator[None]:
@@ -79,18 +96,27 @@ class BatchNormRecalibration:
                 norm.load_state_dict({**norm.state_dict(), **state})
 
 
-def recalibrations(cfg: Config, model: MultiTaskModel) -> dict[str, BatchNormRecalibration]:
+def recalibrations(
+    cfg: Config, model: MultiTaskModel, solo: dist.ProcessGroup | None = None
+) -> dict[str, BatchNormRecalibration]:
     """Task -> what its subnets' statistics are estimated with; nothing without
     ``recalibrate_images`` in the joint config.
 
     Args:
         cfg: a resolved joint config.
+        solo: process group of this process alone, where there are more.
+
+    Raises:
+        ValueError: ``recalibrate_images`` is no number of images.
     """
     images = cfg.get('recalibrate_images', 0)
+    if not isinstance(images, int) or images < 0:
+        raise ValueError(f'recalibrate_images: {images!r}, expected a number of images')
     if not images:
         return {}
+    loaders = cfg.train_dataloader
     return {
-        task: BatchNormRecalibration(model, task, cfg.train_dataloader[task], images)
+        task: BatchNormRecalibration(model, task, loaders[task], images, solo=solo)
         for task in model.tasks
     }
 

@@ -35,14 +35,15 @@ def draw_generations(report: Mapping) -> Chart:
 
 
 def _draw_run(chart: Chart, axes: Axes, name: str, entries: Sequence[Mapping], colour: str) -> None:
-    places = [entry['generation'] for entry in entries]
     for key, label, style, size in (
         ('best', f'{name}: best so far', '-', 4.5),
         ('mean', f'{name}: mean of the new', ':', 2.5),
     ):
-        values = [entry[key] for entry in entries]
+        # A generation of which every new candidate has failed has no mean.
+        shown = [entry for entry in entries if entry[key] is not None]
+        places, values = [entry['generation'] for entry in shown], [entry[key] for entry in shown]
         axes.plot(places, values, style, color=colour, label=label)
-        for place, value, entry in zip(places, values, entries):
+        for place, value, entry in zip(places, values, shown):
             (point,) = axes.plot([place], [value], 'o', color=colour, ms=size)
             chart.tip(
                 point,

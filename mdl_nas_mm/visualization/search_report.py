@@ -202,7 +202,7 @@ def _details(report: Mapping) -> Iterable[str]:
             (
                 entry['generation'],
                 entry['candidates'],
-                f'{entry["mean"]:.2f}',
+                '-' if entry['mean'] is None else f'{entry["mean"]:.2f}',
                 f'{entry["best"]:.2f}',
                 f'{entry["total"]:,}',
                 f'{entry["evaluations"]:,}',

@@ -191,7 +191,12 @@ def test_predictions_are_what_upstreams_inferencers_return(inferencer, images):
     answers = {task: result['predictions'] for task, result in results.items()}
     assert {len(answer) for answer in answers.values()} == {1}
     assert not any(result['visualization'] for result in results.values())
-    assert set(answers['cls'][0]) == {'pred_scores', 'pred_label', 'pred_score'}
+    assert set(answers['cls'][0]) == {
+        'pred_scores',
+        'pred_label',
+        'pred_score',
+        'pred_class',
+    }
     assert set(answers['det'][0]) == {'labels', 'scores', 'bboxes', 'masks'}
     assert answers['seg'][0].shape == (48, 48) and answers['seg'][0].dtype == np.int64
     (person,) = answers['pose'][0]

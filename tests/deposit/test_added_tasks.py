@@ -229,6 +229,17 @@ def test_one_after_another_and_removed_again(data, bases, batches, tmp_path):
     assert Deposit(new).counts == Deposit(old).counts
 
 
+def test_a_new_task_may_take_a_removed_name(data, bases, tmp_path):
+    """What inherits from it has its outputs, not those of the removed task."""
+    new = shutil.copy(bases()[1], tmp_path / 'new.safetensors')
+    before = Deposit(new).tasks['cls']['region']
+    remove(new, 'cls')
+    train_and_add(new_config(data, new, None, name='cls', like='seg'), tmp_path / 'cls', new)
+    assert Deposit(new).tasks['cls']['region'] != before
+    cfg = new_config(data, new, None, like='seg', changes=dict(inherit='cls'))
+    assert resolve_joint_config(cfg).model.backbone.out_type == dict(more='featmap')
+
+
 def alter(path, name, change):
     """Writes a deposit that is valid but for one tensor having been changed."""
     deposit = Deposit(path)

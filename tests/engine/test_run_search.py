@@ -1,10 +1,12 @@
 """A search on a real supernet: within its budget, resumable, and refused before it has begun."""
 
+import copy
 import json
 
 import pytest
 import torch
 from helpers import (
+    SPACE,
     TASKS,
     build_runner,
     call_tool,
@@ -13,8 +15,9 @@ from helpers import (
     refusal_of_tool,
     write_config,
 )
+from mmengine.hooks import Hook
 
-from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search import (
     Outcome,
@@ -24,6 +27,7 @@ from mdl_nas_mm.search import (
     run_search,
     smallest_total,
 )
+from mdl_nas_mm.search import hook as hook_module
 from mdl_nas_mm.search import run as run_module
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.latency_parts import Timing
@@ -141,6 +145,24 @@ def test_finished_search_evaluates_nothing_again(cfg, supernet, whole, tmp_path,
     evaluations = counted(monkeypatch)
     assert run_search(cfg, supernet, tmp_path) == result
     assert not evaluations
+
+
+def test_what_ranks_had_evaluated_is_not_lost_with_them(
+    cfg, supernet, whole, tmp_path, monkeypatch
+):
+    """A search of several processes that goes on in one reads their files, and removes them."""
+    folder, result = whole
+    header, *lines = (folder / 'history.jsonl').read_text().splitlines(keepends=True)
+    (tmp_path / 'history.jsonl').write_text(header + ''.join(lines[:2]))
+    for rank in (0, 11):
+        part = header + ''.join(lines[2 + rank % 2 : -1 : 2])
+        (tmp_path / f'history.rank{rank}.jsonl').write_text(part)
+    evaluations = counted(monkeypatch)
+    assert run_search(cfg, supernet, tmp_path) == result
+    assert len(evaluations) == 1
+    assert not list(tmp_path.glob('history.rank*'))
+    for name in FILES:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_a_seed_gives_another_search(data, supernet, whole, cfg, tmp_path):
@@ -407,9 +429,46 @@ def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, t
             means.append(norms[0].running_mean.clone())
     assert torch.equal(means[0], means[2]) and not torch.equal(means[0], means[1])
     evaluator('seg', small)
+    # What upstream draws at random in a training pass does not depend on what was drawn before.
+    head = model.tasks['seg'].decode_head
+    noise = head.register_forward_pre_hook(lambda _, maps: [[m + torch.rand(1) for m in maps[0]]])
+    means = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        with evaluator.norms['seg'].applied(small):
+            means.append(norms[0].running_mean.clone())
+    assert torch.equal(*means)
+    noise.remove()
+    head.forward = fail
+    with pytest.raises(Stop):
+        evaluator('seg', small)
     for norm, mean in zip(norms, before):
         assert torch.equal(norm.running_mean, mean)
         assert norm.momentum == 0.1 and not norm.training
+
+
+def fail(*_, **__):
+    raise Stop
+
+
+@pytest.mark.parametrize('images', [-1, 'many'])
+def test_recalibration_with_no_number_of_images_is_refused(data, supernet, cfg, images):
+    cfg, model = copy.deepcopy(cfg), load_supernet(cfg, supernet)
+    cfg.recalibrate_images = images
+    with pytest.raises(ValueError, match=f'recalibrate_images: {images!r}, expected a number'):
+        run_module.SupernetEvaluator(model, cfg)
+
+
+def test_synchronised_batch_norms_are_plain_ones_in_a_search(data):
+    cfg = with_search(data, '1G')
+    cfg.tasks.seg.model.decode_head.norm_cfg = dict(type='SyncBN')
+    cfg = resolve_joint_config(cfg)
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(cfg.model)
+    assert any(isinstance(m, torch.nn.SyncBatchNorm) for m in model.modules())
+    evaluator = run_module.SupernetEvaluator(model, cfg)
+    assert not any(isinstance(m, torch.nn.SyncBatchNorm) for m in evaluator.model.modules())
+    assert evaluator('seg', model.backbone.space.smallest()).failure is None
 
 
 @pytest.mark.parametrize('limit', ['flops', 'latency'])
@@ -435,6 +494,24 @@ def test_a_task_keeps_its_own_limit(data, supernet, cfg, tmp_path, limit):
     assert len(read_json(tmp_path / 'search' / 'report.json')['constraints']) == 1
 
 
+def test_another_budget_keeps_the_limits_and_the_space(data, supernet, cfg, whole, tmp_path):
+    """An earlier search in the same folder has evaluated what this one may not choose."""
+    (tmp_path / 'history.jsonl').write_bytes((whole[0] / 'history.jsonl').read_bytes())
+    backbone, size = load_supernet(cfg, supernet).backbone, (20, 20)
+    counts = sorted(backbone.flops('det', spec, size) for spec in whole[1].scored['det'])
+    limit = counts[len(counts) // 2]
+    assert limit < counts[-1]
+    settings = dict(det=dict(flops=limit, input_size=size))
+    other = with_search(data, cfg.search_cfg.budget, constraints=settings)
+    other.subspace = dict(SPACE, depth=1)
+    run_search(resolve_joint_config(other), supernet, tmp_path)
+    choose_again(tmp_path / 'history.jsonl', 10**9, tmp_path / 'again')
+    for point in read_json(tmp_path / 'again' / 'front.json'):
+        joint = JointSpec.from_dict(point['joint_spec'])
+        assert backbone.flops('det', joint['det'], size) <= limit
+        assert joint['cls'].depth == 1
+
+
 @pytest.mark.parametrize(
     ('constraints', 'message'),
     [
@@ -447,7 +524,9 @@ def test_a_task_keeps_its_own_limit(data, supernet, cfg, tmp_path, limit):
     ids=str,
 )
 def test_limits_that_are_refused(data, supernet, tmp_path, constraints, message):
-    cfg = resolve_joint_config(with_search(data, '1G', constraints=constraints))
+    cfg = with_search(data, '1G', constraints=constraints)
+    cfg.val_cfg = None
+    cfg = resolve_joint_config(cfg)
     for refusing in (lambda: run_search(cfg, supernet, tmp_path), lambda: check_search(cfg)):
         with pytest.raises(ValueError, match=message):
             refusing()
@@ -468,3 +547,37 @@ def test_one_config_trains_and_searches(data, tmp_path):
     again = run_search(resolve_joint_config(cfg), tmp_path / 'iter_1.pth', tmp_path / 'again')
     assert JointSpec.from_dict(found['joint_spec']) == again.best
     assert found['scores'] == again.scores
+
+
+def test_a_training_searches_in_what_its_checkpoint_holds(data, tmp_path, monkeypatch):
+    """Averaged weights are in the checkpoint, and so will be in the deposit, not in the model."""
+    cfg = joint_config(data, changes={'train_cfg.max_iters': 2})
+    cfg.val_cfg = None
+    cfg.default_hooks.checkpoint.update(interval=5, save_last=False)
+    cfg.custom_hooks = [dict(type='EMAHook', momentum=0.5), dict(type='SearchHook')]
+    cfg.search_cfg = dict(budget='1G')
+    searched = {}
+
+    def note(model, ranks, cfg, checkpoint, folder):
+        searched.update({key: value.clone() for key, value in model.state_dict().items()})
+        assert checkpoint == tmp_path / 'iter_2.pth'
+
+    monkeypatch.setattr(hook_module, 'search_supernet', note)
+    runner = build_runner(cfg, tmp_path)
+    trained = {}
+    runner.register_hook(Remember(trained), priority='VERY_LOW')
+    runner.train()
+    saved = read_checkpoint(tmp_path / 'iter_2.pth')['state_dict']
+    assert searched.keys() == saved.keys()
+    assert all(torch.equal(searched[key], saved[key]) for key in saved)
+    assert any(not torch.equal(trained[key], saved[key]) for key in saved)
+
+
+class Remember(Hook):
+    """The weights at the end of a training."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def after_train(self, runner):
+        self.weights.update({k: v.clone() for k, v in runner.model.state_dict().items()})

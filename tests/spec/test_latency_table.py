@@ -102,7 +102,7 @@ def test_parts_of_a_swin_are_in_order():
 
 @cases
 def test_a_table_comes_back_from_its_file(space, timing, tmp_path):
-    table, path = numbered(space, timing), tmp_path / 'new' / 'table.json'
+    table, path = numbered(space, timing), tmp_path / 'table.json'
     table.save(path)
     loaded = LatencyTable.load(path)
     assert loaded.timing == timing and loaded.milliseconds == table.milliseconds

@@ -154,3 +154,11 @@ def test_short_counts(number, text):
 
 def test_durations():
     assert [duration(s) for s in (4.6, 65, 7325)] == ['5 s', '1 min 5 s', '2 h 2 min']
+
+
+def test_a_generation_without_a_mean_is_drawn(tmp_path):
+    """All of its new candidates have failed."""
+    report = make_report(('cls', 'det'), VIT)
+    report['generations'][2]['mean'] = None
+    write_report(report, tmp_path)
+    assert '<td>-</td>' in (tmp_path / 'report.html').read_text()
