@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -78,15 +77,15 @@ def peak_mebibytes(build: Callable[[], Callable[[], object]]) -> float:
 def _peak(build: Callable[[], Callable[[], object]]) -> float:
     torch.set_num_threads(1)
     run = build()
-    before = _resident()
+    before = _kibibytes('VmRSS')
     run()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (_kibibytes('VmHWM') - before) / 1024
 
 
-def _resident() -> int:
-    """Present kibibytes."""
+def _kibibytes(key: str) -> int:
+    """Of this process; unlike ``ru_maxrss``, ``VmHWM`` does not begin with the parent's peak."""
     lines = Path('/proc/self/status').read_text().splitlines()
-    return int(next(line for line in lines if line.startswith('VmRSS')).split()[1])
+    return int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
 def report(script: str, args: argparse.Namespace, results: Mapping[str, object]) -> None:

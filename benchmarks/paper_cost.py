@@ -53,6 +53,7 @@ SEARCH_SIZES = dict(cls=[(224, 224)], det=[(800, 1088)], seg=[(512, 688)])
 # Boxes and masks that the detector's heads see in a training image; in a test 1000 and 100.
 TRAIN_REGIONS = (512, 128)
 RANDOM_SPECS = 100
+COST = ('hours', 'gpu_hours', 'dollars')
 
 
 def load(name: str) -> Config:
@@ -131,11 +132,8 @@ def cost(stage: Mapping) -> dict[str, dict[str, float]]:
         slowest = max(work[t] * 1e15 / stage['gpus'][t] for t in work)
         hours = OVERHEAD * stage['steps'] * slowest / rate / 3600
         gpus = sum(stage['gpus'].values())
-        found[name] = dict(
-            hours=round(hours, 1),
-            gpu_hours=round(hours * gpus),
-            dollars=round(hours * gpus * price),
-        )
+        values = (round(hours, 1), round(hours * gpus), round(hours * gpus * price))
+        found[name] = dict(zip(COST, values))
     busy = sum(work.values()) / (slowest / 1e15 * gpus)
     return dict(busy_percent=round(100 * busy), **found)
 
@@ -154,8 +152,14 @@ def main() -> None:
                 'joint training': joint,
                 'search': searching(f'mdl-nas-{model}_mask_search.py', sum(joint['gpus'].values())),
             }
+        costs = {name: cost(stage) for name, stage in stages.items()}
+        total = {
+            gpu: {key: round(sum(c[gpu][key] for c in costs.values()), 1) for key in COST}
+            for gpu in GPUS
+        }
         result[f'MDL-NAS-{model.upper()}'] = {
-            name: dict(stage, **cost(stage)) for name, stage in stages.items()
+            **{name: stage | costs[name] for name, stage in stages.items()},
+            'total': total,
         }
     print(json.dumps(result, indent=1))
     if args.write:

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mdl_nas_mm.engine.amp import use_amp
 from mdl_nas_mm.engine.checkpoint import resume_from
 from mdl_nas_mm.engine.launch import one_line_errors
+from mdl_nas_mm.tasks import resolve_joint_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,11 +57,13 @@ def main() -> None:
         cfg.merge_from_dict(args.cfg_options)
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
-    if args.amp:
-        use_amp(cfg)
     if args.resume is not None:
         resume_from(cfg, args.resume)
     with one_line_errors():
+        if args.amp:
+            # The recipe may be that of the tasks.
+            cfg = resolve_joint_config(cfg) if 'runner_type' in cfg else cfg
+            use_amp(cfg)
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         runner.train()
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import mmcv
 from mmengine.config import Config
 
 from mdl_nas_mm.deposit import Deposit, add
@@ -16,6 +15,7 @@ from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.files import sha256_of
 
+from .input_images import open_inputs, read_images
 from .tasks import evaluate_deposited, score_supernet, task_infos
 
 # Percent; the same weights on another machine may round otherwise.
@@ -80,7 +80,7 @@ def check(
         data: whether to evaluate the tasks on their validation splits, and to compare with the
             scores in the file.
         before: an earlier deposit, each of whose tasks has to answer the same now.
-        images: files to compare answers on; without any, images of noise.
+        images: files and folders to compare answers on; without any, images of noise.
 
     Raises:
         FileNotFoundError, ValueError: see ``Deposit``; a tensor was altered (names it), a task
@@ -101,18 +101,12 @@ def check(
         beside = 'no score is stored' if stored is None else f'stored is {stored:.4f}'
         yield f'{task}: {info["score"]} = {score:.4f}, {beside}'
     if before is not None:
-        pixels = [mmcv.imread(image) for image in map(_existing, images)]
+        pixels = [image.pixels for image in read_images(open_inputs(images))] if images else []
         for task, difference in largest_differences(before, path, pixels).items():
             changed += [task] if difference else []
             yield f'{task}: largest difference to {before}: {difference:g}'
     if changed:
         raise ValueError(f'deposit {path}: {changed[0]!r} does not answer as before')
-
-
-def _existing(image: str | Path) -> str:
-    if not Path(image).is_file():
-        raise FileNotFoundError(f'image {image} is not there')
-    return str(image)
 
 
 def contents(path: str | Path) -> str:

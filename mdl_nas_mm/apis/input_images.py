@@ -78,7 +78,8 @@ def _open_path(path: Path) -> list[Source]:
     if cv2.haveImageReader(str(path)):
         return [path]
     frames = VideoReader(str(path))
-    if not len(frames):
+    # Any file that is named like an image counts as a video of one frame.
+    if not len(frames) or VideoReader(str(path)).read() is None:
         raise ValueError(f'{path} is neither an image nor a video that OpenCV can read')
     return [Video(path, frames)]
 

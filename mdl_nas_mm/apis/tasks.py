@@ -113,7 +113,13 @@ def _innermost(dataloader: Mapping) -> Mapping:
 
 
 def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict[str, float]:
-    """Task -> its subnet's score in percent on the validation split."""
+    """Task -> its subnet's score in percent on the validation split.
+
+    Raises:
+        ValueError: the config has no validation.
+    """
+    if cfg.get('val_dataloader') is None:
+        raise ValueError('scores need a validation: the joint config has no val_cfg')
     scores = {}
     for task, info in cfg.tasks.items():
         loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])

@@ -101,11 +101,14 @@ def choose_again(history: str | Path, budget: int, folder: str | Path) -> Select
     found, beside = History.read(history), Path(history).parent
     if not (beside / 'search.json').is_file():
         raise FileNotFoundError(f'{beside / "search.json"}, written with the history, is not there')
-    settings = json.loads((beside / 'search.json').read_text())
-    plan = SearchPlan.from_dict({**settings['plan'], 'budget': budget})
+    try:
+        settings = json.loads((beside / 'search.json').read_text())
+        plan = SearchPlan.from_dict({**settings['plan'], 'budget': budget})
+        excluded = {(e['task'], SubnetSpec.from_dict(e['spec'])) for e in settings['excluded']}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{beside / "search.json"}: damaged ({error!r})') from None
     ledger = _ledger(found.fingerprint, beside)
     scored: dict[str, dict[SubnetSpec, float]] = {task: {} for task in plan.metrics}
-    excluded = {(e['task'], SubnetSpec.from_dict(e['spec'])) for e in settings['excluded']}
     for (task, spec), outcome in found.evaluations.items():
         if outcome.score is not None and (task, spec) not in excluded:
             scored[task][spec] = outcome.score

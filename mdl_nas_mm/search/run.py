@@ -199,6 +199,7 @@ def _fingerprint(
     cfg: Config, model: MultiTaskModel, ledger: Ledger, checkpoint: str | Path
 ) -> dict[str, Mapping]:
     """All that a score depends on, and what a ledger is built from."""
+    images = cfg.get('recalibrate_images', 0)
     return dict(
         space=model.backbone.space.to_config(),
         sharing=model.backbone.sharing.to_config(),
@@ -206,8 +207,10 @@ def _fingerprint(
         scores={task: info.score for task, info in cfg.tasks.items()},
         data=to_json(cfg.search_dataloader),
         evaluators=to_json(cfg.search_evaluator),
-        recalibrate_images=cfg.get('recalibrate_images', 0),
+        recalibrate_images=images,
+        training_data=to_json(cfg.train_dataloader) if images else None,
         backbone=to_json(cfg.model.backbone),
+        models=to_json(cfg.model.tasks),
         heads=ledger.heads,
     )
 

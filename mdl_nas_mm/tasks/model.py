@@ -162,7 +162,8 @@ def build_task_model(task: Mapping, backbone: nn.Module) -> nn.Module:
         task: ``dict(scope=..., model=...)``.
     """
     with task_scope(task['scope']):
-        model = ROOT_MODELS.build(task['model'])
+        # Detectors write into the configs of their heads.
+        model = ROOT_MODELS.build(copy.deepcopy(task['model']))
     if not isinstance(model.backbone, BackboneSlot):
         raise ValueError(f"model {type(model).__name__} replaced its 'backbone'; it cannot be used")
     del model.backbone

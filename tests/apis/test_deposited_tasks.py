@@ -266,6 +266,10 @@ def test_deposit_tool_changes_and_checks(data, cfg, supernet, joint, tmp_path, m
         return refusal_of_tool(monkeypatch, 'deposit', *args)
 
     assert "no task 'det'" in says('remove', out, '--task', 'det')
+    note = tmp_path / 'note.png'
+    note.write_text('no image')
+    unread = says('verify', '--before', before, '--after', out, '--images', note)
+    assert unread == f'error: {note} is neither an image nor a video that OpenCV can read'
     content = bytearray(out.read_bytes())
     content[-1] ^= 1
     out.write_bytes(content)

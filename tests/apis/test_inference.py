@@ -1,6 +1,7 @@
 """The tasks of a deposit on images: predictions, drawings, files, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -364,7 +365,8 @@ def test_inputs_that_are_none(inferencer, images, tmp_path):
 
     gone = tmp_path / 'gone.png'
     assert says(gone, FileNotFoundError) == f'{gone} is not there'
-    assert says(text) == f'{text} is neither an image nor a video that OpenCV can read'
+    for other in (text, Path(shutil.copy(text, tmp_path / 'notes.png'))):
+        assert says(other) == f'{other} is neither an image nor a video that OpenCV can read'
     assert says(empty).startswith(f'no images in folder {empty}')
     assert 'shape (48, 48) is no image' in says(np.zeros((48, 48), np.uint8))
     assert 'array of float64' in says(np.zeros((48, 48, 3)))

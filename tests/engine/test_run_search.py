@@ -182,8 +182,13 @@ def test_a_seed_gives_another_search(data, supernet, whole, cfg, tmp_path):
             {'tasks.cls.search_dataloader.dataset.data_prefix': 'val'},
             "data.cls.dataset.data_prefix is 'search', expected 'val'",
         ),
+        (
+            {'tasks.det.model.test_cfg.rcnn.score_thr': 0.9},
+            r'models.det.model.test_cfg.rcnn.score_thr is \S+, expected 0.9',
+        ),
+        ({'recalibrate_images': 4}, 'recalibrate_images is 0, expected 4'),
     ],
-    ids=['another metric', 'another split'],
+    ids=['another metric', 'another split', 'another test setting', 'other statistics'],
 )
 def test_history_of_another_search_is_not_mixed_in(data, cfg, supernet, whole, change, message):
     other = with_search(data, cfg.search_cfg.budget)
@@ -339,6 +344,14 @@ def test_another_budget_costs_no_evaluation(whole, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match='none.jsonl is not there'):
         choose_again(tmp_path / 'none.jsonl', least, tmp_path)
     assert not evaluations
+
+
+@pytest.mark.parametrize('content', ['{}', '[]', '{"plan": {"budget": 1}, "excluded": []}', '{'])
+def test_a_damaged_plan_is_named(whole, tmp_path, content):
+    (tmp_path / 'history.jsonl').write_bytes((whole[0] / 'history.jsonl').read_bytes())
+    (tmp_path / 'search.json').write_text(content)
+    with pytest.raises(ValueError, match='search.json: damaged'):
+        choose_again(tmp_path / 'history.jsonl', 10**9, tmp_path / 'again')
 
 
 def test_another_budget_from_the_shell(whole, tmp_path, monkeypatch, capsys):

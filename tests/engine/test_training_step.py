@@ -1,15 +1,17 @@
 """One joint step: its subnets, its gradients, and what it refuses to go on with."""
 
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import POLICIES, TASKS, build_model, build_runner, joint_config, only
+from helpers import POLICIES, ROOT, TASKS, build_model, build_runner, call_tool, joint_config, only
 from mmengine.optim import OptimWrapper
 from mmengine.runner import set_random_seed
 
 from mdl_nas_mm.engine.amp import CPUAmpOptimWrapper, use_amp
 from mdl_nas_mm.engine.groups import deal
+from mdl_nas_mm.engine.runner import MultiTaskRunner
 from mdl_nas_mm.engine.step import StepPlan, draw_specs, train_step
 from mdl_nas_mm.spec import SearchSpace
 from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
@@ -212,6 +214,27 @@ def test_mixed_precision_on_a_cpu(data, tmp_path, monkeypatch):
     changed = [key for key, value in after.items() if not torch.equal(value, before[key])]
     for part in ('backbone.blocks.0', 'tasks.cls', 'tasks.det', 'tasks.seg'):
         assert any(key.startswith(part) for key in changed)
+
+
+def test_mixed_precision_with_the_recipe_of_the_tasks(data, tmp_path, monkeypatch):
+    """The joint config names none; theirs is known when their configs have been read."""
+    cfg, recipe = quick(data), "optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))"
+    cfg.optim_wrapper = None
+    for name, task in cfg.tasks.items():
+        base = ROOT / 'configs' / 'demo' / task.config
+        task.config = str(tmp_path / f'{name}.py')
+        (tmp_path / f'{name}.py').write_text(f'_base_ = [{str(base)!r}]\n{recipe}\n')
+    cfg.dump(tmp_path / 'joint.py')
+    built = []
+
+    def build(_, cfg):
+        built.append(cfg)
+        return SimpleNamespace(train=lambda: None)
+
+    monkeypatch.setattr(MultiTaskRunner, 'from_cfg', classmethod(build))
+    call_tool(monkeypatch, 'train', tmp_path / 'joint.py', '--amp', '--work-dir', tmp_path)
+    assert built[0].optim_wrapper.optimizer.type == 'SGD'
+    assert built[0].optim_wrapper.type.endswith('AmpOptimWrapper')
 
 
 def test_mixed_precision_on_a_gpu_is_mmengines_own(data, monkeypatch):

@@ -41,6 +41,14 @@ def test_upstream_classes_are_the_real_ones(model):
         assert model.tasks[task].backbone is model.backbone
 
 
+def test_building_leaves_the_config_as_it_is(data):
+    """It tells a search which one it is, also where each process has built other tasks."""
+    cfg = resolve_joint_config(joint_config(data))
+    text = cfg.pretty_text
+    build_model(cfg)
+    assert cfg.pretty_text == text
+
+
 @pytest.mark.parametrize('sharing', POLICIES.values(), ids=POLICIES)
 def test_backbone_is_in_the_state_dict_once(data, sharing):
     model = build_model(joint_config(data, sharing))
