@@ -32,9 +32,7 @@ def parse_args() -> argparse.Namespace:
         if name in ('extract', 'remove', 'test'):
             command.add_argument('--task', required=name != 'test', help='the task')
         if name in ('pack', 'extract'):
-            command.add_argument(
-                '--out', required=True, help='file or, of extract, folder to write'
-            )
+            command.add_argument('--out', required=True, help='file (extract: folder) to write')
         if name == 'verify':
             command.add_argument('--data', action='store_true', help='on the validation splits')
             command.add_argument('--before', help='an earlier file, to compare answers with')
@@ -53,9 +51,10 @@ def run(args: argparse.Namespace) -> None:
     elif args.command == 'list':
         print(deposits.contents(args.deposit))
     elif args.command == 'verify':
-        for line in deposits.check(
-            args.deposit or args.after, args.data, args.before, args.images, get_device()
-        ):
+        if bool(args.deposit) == bool(args.after):
+            raise ValueError('verify: give either the deposit or --after')
+        path = args.deposit or args.after
+        for line in deposits.check(path, args.data, args.before, args.images, get_device()):
             print(line)
     elif args.command == 'extract':
         print(extract(args.deposit, args.task, args.out))

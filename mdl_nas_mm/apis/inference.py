@@ -18,6 +18,7 @@ from rich.progress import track
 
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.utils.device import usable_device
 
 from .input_images import InputImage, Inputs, count_images, open_inputs, read_images
 from .task_inferencers import (
@@ -62,7 +63,7 @@ class MultiTaskInferencer:
             _check_task(opened, task)
         self.show_progress = show_progress
         self.person_task = _person_task(opened, self.tasks)
-        device = device or get_device()
+        device = usable_device(device or get_device())
         # Persons first, as poses are looked for in their boxes.
         names = dict.fromkeys((*filter(None, [self.person_task]), *self.tasks))
         self.inferencers: dict[str, TaskInferencer] = {}

@@ -24,6 +24,7 @@ from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.latency_parts import Part, Timing, covering_specs
 from mdl_nas_mm.spec.latency_table import LatencyTable
 from mdl_nas_mm.tasks import drawn_space, task_scope, validation_size
+from mdl_nas_mm.utils.device import usable_device
 
 Track = Callable[[Sequence], Iterable]
 
@@ -61,7 +62,7 @@ class LatencyMeter:
         for key, (value, smallest) in (least | dict(warmup=(warmup, 0))).items():
             if value < smallest:
                 raise ValueError(f'latency: {key} is {value}, expected at least {smallest}')
-        self.device = _device(device)
+        self.device = usable_device(device)
         self.config, self.task, self.runs, self.warmup = cfg.model.backbone, task, runs, warmup
         self.supernet = _build(dict(self.config), 'meta')
         self.space = drawn_space(cfg, self.supernet.space)
@@ -216,16 +217,6 @@ def _assigned(parts: Sequence[Part], gaps: Sequence[float]) -> list[tuple[Part, 
 def _build(config: dict, device: str | torch.device) -> ElasticBackbone:
     with task_scope('mdl_nas_mm'), torch.device(device):
         return MODELS.build(config)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f'latency: device {name!r} cannot be used ({reason})') from None
-    return device
 
 
 def _hardware(device: torch.device) -> str:

@@ -55,3 +55,7 @@ def write(path: str | Path, manifest: Mapping, tensors: Mapping[str, Tensor]) ->
     metadata = encode(manifest)
     with written_whole(path) as temporary:
         save_file(dict(tensors), temporary, metadata)
+        # safetensors lets nobody else read it; here the user's mask says who may.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)

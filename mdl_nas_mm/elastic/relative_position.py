@@ -61,7 +61,8 @@ class RelativePosition2D(nn.Module):
         return torch.cat((self.embeddings_table_v, self.embeddings_table_h))
 
 
-@kept(64)
+# Few: detection sees images of ever new sizes, whose tables take megabytes each.
+@kept(16)
 def token_places(
     grid: tuple[int, int], class_token: bool, max_distance: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:

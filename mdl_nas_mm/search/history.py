@@ -51,6 +51,8 @@ class History:
         path: the file; made, with its folder, if it is not there.
         fingerprint: JSON-able; all that a score depends on (search space, sharing, checksum of
             the supernet, evaluation data).
+        writes: whether evaluations will be added; else the file is left as it is, since somebody
+            may be writing it.
 
     Attributes:
         evaluations: (task, architecture) -> what came of it, in the order of the file.
@@ -60,8 +62,8 @@ class History:
             history, or has a damaged line (names it).
     """
 
-    def __init__(self, path: str | os.PathLike, fingerprint: Mapping) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike, fingerprint: Mapping, writes: bool = True) -> None:
+        self.path, self.writes = Path(path), writes
         # Through JSON and back, so that a tuple equals the list that the file holds.
         self.fingerprint = json.loads(json.dumps(fingerprint))
         self.evaluations: dict[Pair, Outcome] = {}
@@ -78,7 +80,7 @@ class History:
         if not Path(path).is_file():
             raise FileNotFoundError(f'history {path} is not there')
         with open(path, 'rb') as file:
-            return cls(path, _parse_header(file.readline(), path))
+            return cls(path, _parse_header(file.readline(), path), writes=False)
 
     def __len__(self) -> int:
         return len(self.evaluations)
@@ -140,7 +142,7 @@ class History:
         for number, line in enumerate(lines[1:], 2):
             pair, outcome = self._parse(line, number)
             self.evaluations[pair] = outcome
-        if rest:
+        if rest and self.writes:
             os.truncate(self.path, len(data) - len(rest))
 
     def _parse(self, line: bytes, number: int) -> tuple[Pair, Outcome]:

@@ -14,7 +14,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     """Gives a temporary path; what is written there appears under ``path`` when complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    # One name for all processes: what a kill leaves is written over the next time.
+    temporary = path.with_name(f'.{path.name}.tmp')
     try:
         yield temporary
         with open(temporary, 'rb') as file:

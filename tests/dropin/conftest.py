@@ -1,6 +1,5 @@
 """What the tests of stock configs share."""
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +9,6 @@ from stock import write_deposit, write_json
 
 from mdl_nas_mm.elastic import ElasticSwin
 from mdl_nas_mm.spec import SubnetSpec
-
-_COCO_MINI = Path(os.environ.get('MDL_NAS_COCO_MINI', ROOT / 'data' / 'coco_mini'))
 
 
 @pytest.fixture(scope='session')
@@ -25,17 +22,10 @@ def sources(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def data_of(data):  # noqa: F811
-    """Task -> the folder of its data; skips where there is none."""
+    """Task -> the folder of its data."""
 
     def folder(task: str) -> Path:
-        if task != 'pose':
-            return data
-        if not (_COCO_MINI / 'person_keypoints.json').is_file():
-            pytest.skip(
-                'no annotated COCO images: put images/ and person_keypoints.json into '
-                'data/coco_mini, or name their folder in MDL_NAS_COCO_MINI'
-            )
-        return _COCO_MINI
+        return ROOT / 'tests' / 'data' / 'coco_mini' if task == 'pose' else data
 
     return folder
 
