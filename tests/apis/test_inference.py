@@ -411,3 +411,8 @@ def test_tool(deposit, images, tmp_path, monkeypatch):
         ([tmp_path / 'gone.safetensors', out], 'error: deposit '),
     ):
         assert refusal_of_tool(monkeypatch, 'infer', *bad).startswith(message)
+
+
+def test_a_device_that_is_not_there_is_refused(deposit):
+    with pytest.raises(ValueError, match="device 'gpu' cannot be used"):
+        MultiTaskInferencer(deposit, ['cls'], 'gpu')

@@ -1,6 +1,7 @@
 """One writer at a time; sizes of files; what a check of two files tells."""
 
 import fcntl
+import os
 import random
 import shutil
 import subprocess
@@ -100,3 +101,12 @@ def test_a_change_of_answers_is_told(data, tmp_path):
     remove(path, 'b')
     with pytest.raises(ValueError, match=r"no task 'b', it has \['a'\]"):
         largest_differences(before, path)
+
+
+def test_the_users_mask_says_who_may_read_a_deposit(data, tmp_path):
+    before = os.umask(0o027)
+    try:
+        _, path, _ = deposited(data, tmp_path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
