@@ -176,7 +176,9 @@ def main() -> None:
     args = parser.parse_args()
     # Data and configs are named from there.
     os.chdir(ROOT)
-    found = dict(measure(args), machine=platform.platform(), seeds=args.seeds)
+    found = dict(
+        measure(args), machine=f'{os.cpu_count()} cores {platform.machine()}', seeds=args.seeds
+    )
     print(table(found, args.seeds))
     for policy, scores in found['old_scores'].items():
         print(f'old tasks before, {policy}: {scores}')
