@@ -31,6 +31,7 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -177,7 +178,12 @@ def main() -> None:
     # Data and configs are named from there.
     os.chdir(ROOT)
     found = dict(
-        measure(args), machine=f'{os.cpu_count()} cores {platform.machine()}', seeds=args.seeds
+        command='python benchmarks/incremental.py',
+        machine=f'{os.cpu_count()} cores {platform.machine()}',
+        python=platform.python_version(),
+        torch=torch.__version__,
+        seeds=args.seeds,
+        **measure(args),
     )
     print(table(found, args.seeds))
     for policy, scores in found['old_scores'].items():

@@ -93,7 +93,9 @@ def report(script: str, args: argparse.Namespace, results: Mapping[str, object])
     threads = ' '.join(map(str, args.threads))
     result = dict(
         command=f'python benchmarks/{script} --rounds {args.rounds} --threads {threads}',
-        machine=f'{os.cpu_count()} cores {platform.machine()}, shared with other work',
+        machine=f'{os.cpu_count()} cores {platform.machine()}',
+        # Of the last quarter of an hour; this script alone makes at most its threads of it.
+        load=round(os.getloadavg()[2], 1),
         python=platform.python_version(),
         torch=torch.__version__,
         seed=0,
