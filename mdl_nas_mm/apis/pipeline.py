@@ -17,18 +17,11 @@ from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, load_supernet, resume_from
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import (
-    Evaluation,
-    build_eval_loader,
-    evaluate,
-    recalibrations,
-    resolve_joint_config,
-    score_of,
-)
+from mdl_nas_mm.tasks import build_eval_loader, recalibrations, resolve_joint_config
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.quiet import quiet
 
-from .tasks import evaluate_deposited, save_deposit
+from .tasks import evaluate_deposited, save_deposit, score_subnet
 
 
 class Stages:
@@ -168,15 +161,14 @@ def score(cfg: Config, supernet: str | Path, deposit: str | Path) -> dict[str, d
         print(f'  {task} on its validation split', flush=True)
         spec = opened.joint[task]
         loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
-        evaluation = Evaluation.build(task, info.scope, loader, cfg.val_evaluator[task])
         with quiet():
-            inside = evaluate(lambda batch, t=task, s=spec: model.predict(t, s, batch), evaluation)
+            inside = score_subnet(cfg, model, task, spec, loader)
             outside, metrics = evaluate_deposited(deposit, task, get_device())
         images = model.preprocess(task, next(iter(loader)), training=False)['inputs']
         results[task] = dict(
             metric=info.score,
             score=outside,
-            score_in_supernet=score_of(task, inside, info.score),
+            score_in_supernet=inside,
             metrics={key: float(value) for key, value in metrics.items()},
             params=opened.counts.backbones[task] + opened.counts.heads[task],
             flops=model.backbone.flops(task, spec, tuple(images.shape[-2:])),

@@ -105,8 +105,7 @@ def _check_trained(cfg: Config, base: Base, where: str) -> None:
         raise ValueError(f'trained: {cfg.trained!r} is not one of {TRAINED}')
     if cfg.trained != 'scores':
         return
-    sharing = Sharing.from_config(base.backbone.get('sharing'))
-    if not any(policy.has_scores for policy in (sharing.norm, sharing.attn, sharing.ffn)):
+    if not Sharing.from_config(base.backbone.get('sharing')).has_scores:
         raise ValueError(f"{where} has no layer under the mask policy; trained='scores' is for it")
     if not base.is_whole:
         raise ValueError(
