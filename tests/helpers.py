@@ -31,9 +31,10 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 
 from mdl_nas_mm.datasets import write_demo_data
+from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.engine import MultiTaskRunner
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.spec import JointSpec, SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel, resolve_joint_config, task_scope
 
 ROOT = Path(__file__).parents[1]
@@ -319,6 +320,12 @@ def build_runner(cfg: Config, work_dir: Path) -> MultiTaskRunner:
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = f'test_{next(_NUMBERS)}'
     return MultiTaskRunner.from_cfg(cfg)
+
+
+def predict(model: MultiTaskModel, task: str, spec: SubnetSpec, data: dict) -> list:
+    """What a task predicts inside of the supernet, with nothing copied out of it."""
+    with model.scope(task), activate(task, spec):
+        return model.tasks[task].val_step(data)
 
 
 def plain(value):

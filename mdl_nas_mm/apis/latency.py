@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,15 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.elastic.plain import plain_config
 from mdl_nas_mm.elastic.swin import ElasticSwinBlock
 from mdl_nas_mm.elastic.vit import ElasticBlock
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.spec.latency_parts import Part, Timing, covering_specs
 from mdl_nas_mm.spec.latency_table import LatencyTable
 from mdl_nas_mm.tasks import drawn_space, task_scope, validation_size
-from mdl_nas_mm.utils.device import usable_device
+from mdl_nas_mm.utils.device import hardware_name, usable_device
 
 Track = Callable[[Sequence], Iterable]
 
@@ -85,7 +85,7 @@ class LatencyMeter:
                 seen.setdefault(part, []).append(milliseconds)
         medians = {part: float(np.median(seen[part])) for part in seen}
         about = dict(
-            hardware=_hardware(self.device),
+            hardware=hardware_name(self.device),
             python=platform.python_version(),
             torch=torch.__version__,
             task=self.task,
@@ -149,17 +149,8 @@ class LatencyMeter:
     @contextmanager
     def _prepared(self, spec: SubnetSpec) -> Iterator[tuple[nn.Module, Tensor]]:
         """A warmed-up plain model and its input, in the wanted number of threads."""
-        config = dict(
-            self.config,
-            **self.supernet.settings_of(self.task, spec),
-            head_dim=self.supernet.shape.head_dim,
-            space=SearchSpace.fixed(spec).to_config(),
-            sharing=None,
-            tasks=(),
-            task=None,
-            arch=None,
-            init_cfg=None,
-        )
+        settings = self.supernet.settings_of(self.task, spec)
+        config = plain_config(self.config, settings, spec, self.supernet.shape.head_dim)
         threads = torch.get_num_threads()
         torch.set_num_threads(self.timing.threads)
         try:
@@ -217,15 +208,6 @@ def _assigned(parts: Sequence[Part], gaps: Sequence[float]) -> list[tuple[Part, 
 def _build(config: dict, device: str | torch.device) -> ElasticBackbone:
     with task_scope('mdl_nas_mm'), torch.device(device):
         return MODELS.build(config)
-
-
-def _hardware(device: torch.device) -> str:
-    if device.type == 'cuda':
-        return torch.cuda.get_device_name(device)
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -14,14 +14,16 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from mdl_nas_mm.deposit import Deposit
-from mdl_nas_mm.engine.checkpoint import latest_checkpoint, load_supernet, resume_from
+from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import build_eval_loader, recalibrations, resolve_joint_config
+from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.quiet import quiet
 
-from .tasks import evaluate_deposited, save_deposit, score_subnet
+from .tasks import evaluate_deposited, save_deposit
+
+_DEPOSIT = 'deposit.safetensors'
 
 
 class Stages:
@@ -131,47 +133,43 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     found = stages.run('search', '', lambda f: run_search(joint, supernet, f) and None)
     report = json.loads((found / 'joint_spec.json').read_text())
     spec = JointSpec.from_dict(report['joint_spec'])
-    packed = stages.run(
-        'deposit',
-        '',
-        lambda f: save_deposit(joint, supernet, spec, f / 'deposit.safetensors') and None,
-    )
-    deposit = packed / 'deposit.safetensors'
-    evaluated = stages.run(
-        'evaluate', '', lambda f: _write_json(f / 'tasks.json', score(joint, supernet, deposit))
-    )
+    packed = stages.run('deposit', '', lambda f: _deposit(joint, supernet, spec, f / _DEPOSIT))
+    deposit = packed / _DEPOSIT
+    evaluated = stages.run('evaluate', '', lambda f: _write_json(f / 'tasks.json', score(deposit)))
     summary = summarise(json.loads((evaluated / 'tasks.json').read_text()), deposit)
     summary['seconds'] = stages.seconds()
     _write_json(stages.work_dir / 'summary.json', summary)
     return summary
 
 
-def score(cfg: Config, supernet: str | Path, deposit: str | Path) -> dict[str, dict]:
-    """Every task on its validation split: its subnet in the supernet, and out of the deposit.
+def _deposit(cfg: Config, supernet: Path, spec: JointSpec, path: Path) -> None:
+    with quiet():
+        save_deposit(cfg, supernet, spec, path, scored=True)
+
+
+def score(deposit: str | Path) -> dict[str, dict]:
+    """Every task on its validation split, out of the deposit.
 
     Returns:
-        Task -> ``metric``, ``score`` (out of the deposit, percent), ``score_in_supernet``,
+        Task -> ``metric``, ``score`` (percent), ``score_in_supernet`` (as it was deposited),
         ``metrics`` (all of the evaluator), ``params`` (with head) and ``flops`` (multiply-adds
         of the backbone on one validation image).
     """
-    opened, model, results = Deposit(deposit), load_supernet(cfg, supernet), {}
-    for task, norms in recalibrations(cfg, model).items():
-        norms.apply(opened.joint[task])
-    for task, info in cfg.tasks.items():
+    opened, results = Deposit(deposit), {}
+    for task, info in opened.tasks.items():
         print(f'  {task} on its validation split', flush=True)
-        spec = opened.joint[task]
-        loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
         with quiet():
-            inside = score_subnet(cfg, model, task, spec, loader)
             outside, metrics = evaluate_deposited(deposit, task, get_device())
-        images = model.preprocess(task, next(iter(loader)), training=False)['inputs']
+            loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
+        model = opened.load_task(task)
+        images = model.data_preprocessor(next(iter(loader)), False)['inputs']
         results[task] = dict(
-            metric=info.score,
+            metric=info['score'],
             score=outside,
-            score_in_supernet=inside,
+            score_in_supernet=info['scored'],
             metrics={key: float(value) for key, value in metrics.items()},
             params=opened.counts.backbones[task] + opened.counts.heads[task],
-            flops=model.backbone.flops(task, spec, tuple(images.shape[-2:])),
+            flops=model.backbone.flops(None, model.backbone.arch, tuple(images.shape[-2:])),
         )
     return results
 

@@ -12,12 +12,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch import nn
-from torch.utils.data import DataLoader
 
 from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.deposit.configs import check_config
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.spec import Counts, JointSpec, SubnetSpec
+from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import (
     Evaluation,
     MultiTaskModel,
@@ -54,7 +53,7 @@ def save_deposit(
     model = load_supernet(cfg, checkpoint)
     model.backbone.space.check_joint(joint, tuple(model.tasks))
     for task, norms in recalibrations(cfg, model).items():
-        norms.apply(joint[task])
+        norms.apply(model.subnet(task, joint[task]))
     scores = score_supernet(cfg, model, joint) if scored else {}
     provenance = dict(checkpoint=sha256_of(checkpoint))
     return pack(path, model, joint, cfg.model.backbone, task_infos(cfg, scores), provenance)
@@ -124,18 +123,10 @@ def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict
     scores = {}
     for task, info in cfg.tasks.items():
         loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
-        scores[task] = score_subnet(cfg, model, task, joint[task], loader)
+        evaluation = Evaluation.build(task, info.scope, loader, cfg.val_evaluator[task])
+        metrics = evaluate(model.subnet(task, joint[task]).val_step, evaluation)
+        scores[task] = score_of(task, metrics, info.score)
     return scores
-
-
-def score_subnet(
-    cfg: Config, model: MultiTaskModel, task: str, spec: SubnetSpec, loader: DataLoader
-) -> float:
-    """The score in percent of a task's subnet on the images of its validation loader."""
-    info = cfg.tasks[task]
-    evaluation = Evaluation.build(task, info.scope, loader, cfg.val_evaluator[task])
-    metrics = evaluate(lambda batch: model.predict(task, spec, batch), evaluation)
-    return score_of(task, metrics, info.score)
 
 
 def evaluate_deposited(

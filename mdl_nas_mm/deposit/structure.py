@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
-from torch.overrides import TorchFunctionMode
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.plain import without_memory
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Layout, SearchSpace, Sharing, SubnetSpec
 from mdl_nas_mm.tasks import task_scope
@@ -18,8 +17,6 @@ from mdl_nas_mm.tasks.config import BACKBONE_KEYS
 
 from .manifest import MAX_BLOCKS
 from .segments import Region, Segments, lay_out, region_of
-
-_FILLING = ('uniform_', 'normal_', 'erfinv_', 'mul_', 'add_', 'clamp_', 'fill_', 'zero_', 'copy_')
 
 
 @dataclass(frozen=True)
@@ -125,16 +122,6 @@ def batch_layout(config: Mapping, regions: Mapping[str, Mapping]) -> Layout:
     return build_backbone(config).layout
 
 
-class _NoValues(TorchFunctionMode):
-    """Does not compute what tensors without memory would be initialised with; it takes longer
-    than all else."""
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if getattr(func, '__name__', '') in _FILLING and args and args[0].is_meta:
-            return args[0]
-        return func(*args, **(kwargs or {}))
-
-
 def build_backbone(config: Mapping) -> ElasticBackbone:
     """Builds a registered elastic backbone without memory, on the meta device.
 
@@ -147,5 +134,5 @@ def build_backbone(config: Mapping) -> ElasticBackbone:
     found = MODELS.module_dict.get(str(name).removeprefix('mdl_nas_mm.'))
     if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
         raise ValueError(f'backbone: {name!r} is no registered elastic backbone')
-    with task_scope('mdl_nas_mm'), torch.device('meta'), _NoValues():
+    with task_scope('mdl_nas_mm'), without_memory():
         return found(**config)

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from mdl_nas_mm.elastic.plain import set_parameter
+
 from .pieces import Piece
-from .unpack import Deposit, set_parameter
+from .unpack import Deposit
 
 
 def load_tasks(

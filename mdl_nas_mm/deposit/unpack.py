@@ -15,7 +15,8 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.spec import Counts, JointSpec, SearchSpace, Sharing, specific_name
+from mdl_nas_mm.elastic.plain import plain_config, set_parameter
+from mdl_nas_mm.spec import Counts, JointSpec, Sharing, specific_name
 from mdl_nas_mm.tasks.model import build_task_model
 
 from .check import check_contents
@@ -234,21 +235,15 @@ class Deposit:
 
     def build_backbone(self, task: str) -> ElasticBackbone:
         """A task's plain backbone without weights: its parameters are on the meta device."""
-        config = dict(self.manifest['backbone'])
-        config.update(
-            self._batch(task)['settings'],
-            space=SearchSpace.fixed(self.joint[task]).to_config(),
-            sharing=None,
-            tasks=(),
-            task=None,
-            arch=None,
-            init_cfg=None,
-        )
-        if config.get('head_dim', 0) is None:
-            # It follows from the largest choices of the whole space.
-            config['head_dim'] = self.structure.layout.shape.head_dim
         with malformed(f'deposit {self.path}: manifest'):
-            return build_backbone(config)
+            return build_backbone(
+                plain_config(
+                    self.manifest['backbone'],
+                    self._batch(task)['settings'],
+                    self.joint[task],
+                    self.structure.layout.shape.head_dim,
+                )
+            )
 
     def build_model(self, task: str, backbone: nn.Module) -> nn.Module:
         """A task's upstream model with its stored head, around a backbone."""
@@ -296,11 +291,3 @@ class Deposit:
             name.removeprefix('mask/'): np.unpackbits(self.read(name).numpy()).astype(bool)
             for name in names
         }
-
-
-def set_parameter(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-    """Puts a parameter in the place of another."""
-    *path, leaf = name.split('.')
-    for part in path:
-        module = getattr(module, part)
-    module._parameters[leaf] = parameter

@@ -238,18 +238,14 @@ class MultiTaskValLoop(BaseLoop):
         sync_buffers(runner.model, self.ranks)
         own, done = {}, 0
         for task, evaluation in self.evaluations.items():
-            spec = self.joint_spec[task]
 
             def on_batch(index: int, batch: dict, outputs: list, offset: int = done) -> None:
                 runner.call_hook(
                     'after_val_iter', batch_idx=offset + index, data_batch=batch, outputs=outputs
                 )
 
-            own[task] = evaluate(
-                lambda batch, task=task, spec=spec: runner.model.predict(task, spec, batch),
-                evaluation,
-                on_batch,
-            )
+            subnet = runner.model.subnet(task, self.joint_spec[task])
+            own[task] = evaluate(subnet.val_step, evaluation, on_batch)
             done += len(evaluation.loader)
         results = self._joined(own)
         runner.call_hook('after_val_epoch', metrics=results)

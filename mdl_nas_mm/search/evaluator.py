@@ -10,8 +10,8 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
+from torch import nn
 
-from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import (
@@ -83,14 +83,14 @@ class SupernetEvaluator:
         )
 
     def _evaluate(self, task: str, spec: SubnetSpec) -> Outcome:
+        subnet = self.model.subnet(task, spec)
         if task in self.norms:
-            with self.norms[task].applied(spec):
-                return self._score(task, spec)
-        return self._score(task, spec)
+            with self.norms[task].applied(subnet):
+                return self._score(task, subnet)
+        return self._score(task, subnet)
 
-    def _score(self, task: str, spec: SubnetSpec) -> Outcome:
-        with activate(task, spec):
-            metrics = evaluate(self.model.tasks[task].val_step, self.evaluations[task])
+    def _score(self, task: str, subnet: nn.Module) -> Outcome:
+        metrics = evaluate(subnet.val_step, self.evaluations[task])
         try:
             return Outcome.of(score_of(task, metrics, self.cfg.tasks[task].score), metrics)
         except ValueError as error:

@@ -13,6 +13,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone, activate
+from mdl_nas_mm.elastic.plain import plain_backbone
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
 
@@ -54,6 +55,7 @@ class MultiTaskModel(BaseModel):
         super().__init__(init_cfg=init_cfg)
         self.groups, self.mates = dict(groups or dict.fromkeys(tasks)), mates
         self.scopes = {name: task['scope'] for name, task in tasks.items()}
+        self.backbone_config = dict(backbone)
         with self._seeded('backbone'), task_scope('mdl_nas_mm'):
             self.backbone: ElasticBackbone = MODELS.build(dict(backbone))
         self.tasks = ModuleDict()
@@ -107,10 +109,16 @@ class MultiTaskModel(BaseModel):
         with self.training_scope(task), activate(task, spec):
             return model.parse_losses(model(**data, mode='loss'))
 
-    def predict(self, task: str, spec: SubnetSpec, data: dict) -> list:
-        """Upstream data samples with one subnet's predictions on a batch from a loader."""
-        with self.scope(task), activate(task, spec):
-            return self.tasks[task].val_step(data)
+    def subnet(self, task: str, spec: SubnetSpec) -> nn.Module:
+        """A task's upstream model around a plain backbone, to evaluate one architecture with.
+
+        The backbone is a copy of the subnet as it is now, whose weights are put together here,
+        once for all calls. Neck and head are the joint model's own modules.
+        """
+        model = copy.copy(self.tasks[task])
+        plain = plain_backbone(self.backbone, self.backbone_config, task, spec)
+        object.__setattr__(model, 'backbone', plain)
+        return model
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """What all tasks use."""
@@ -134,7 +142,7 @@ class MultiTaskModel(BaseModel):
 
     def forward(self, *args, **kwargs):
         """A joint model has no forward of its own."""
-        raise NotImplementedError('call loss or predict with the name of a task')
+        raise NotImplementedError('call loss or subnet with the name of a task')
 
 
 def owner_of(name: str) -> str | None:

@@ -13,9 +13,6 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mdl_nas_mm.elastic import activate
-from mdl_nas_mm.spec import SubnetSpec
-
 from .data import build_train_loader, derive_seed, seeded
 from .model import MultiTaskModel
 from .scope import task_scope
@@ -43,7 +40,7 @@ class BatchNormRecalibration:
         seed: int = 0,
         solo: dist.ProcessGroup | None = None,
     ) -> None:
-        self.model, self.task, self.solo = model, task, solo
+        self.scope, self.solo = model.scopes[task], solo
         self.seed = derive_seed(seed, task, 'recalibrate')
         self.norms = [
             module
@@ -52,15 +49,19 @@ class BatchNormRecalibration:
         ]
         self.batches: Sequence[dict] = ()
         if self.norms:
-            loader = build_train_loader(task, model.scopes[task], loader_config, seed)
+            loader = build_train_loader(task, self.scope, loader_config, seed)
             count = -(-images // loader_config['batch_size'])
             prepare = model.tasks[task].data_preprocessor
-            with seeded(self.seed), task_scope(model.scopes[task], solo):
+            with seeded(self.seed), task_scope(self.scope, solo):
                 self.batches = [prepare(batch, True) for batch in islice(iter(loader), count)]
 
     @torch.no_grad()
-    def apply(self, spec: SubnetSpec) -> None:
-        """Replaces the running statistics by those of one subnet."""
+    def apply(self, subnet: nn.Module) -> None:
+        """Replaces the running statistics by those of one subnet.
+
+        Args:
+            subnet: the task's, see ``MultiTaskModel.subnet``.
+        """
         if not self.norms:
             return
         momenta = [norm.momentum for norm in self.norms]
@@ -70,26 +71,25 @@ class BatchNormRecalibration:
                 # A plain mean over all batches.
                 norm.momentum = None
                 norm.train()
-            self._run(spec)
+            self._run(subnet)
         finally:
             for norm, momentum in zip(self.norms, momenta):
                 norm.momentum = momentum
                 norm.eval()
 
-    def _run(self, spec: SubnetSpec) -> None:
+    def _run(self, subnet: nn.Module) -> None:
         """Lets all batches through; other processes are at other subnets meanwhile."""
-        scope = task_scope(self.model.scopes[self.task], self.solo)
-        with seeded(self.seed), scope, activate(self.task, spec):
+        with seeded(self.seed), task_scope(self.scope, self.solo):
             for batch in self.batches:
                 # Some heads change the samples that they are given.
-                self.model.tasks[self.task](**copy.deepcopy(batch), mode='loss')
+                subnet(**copy.deepcopy(batch), mode='loss')
 
     @contextmanager
-    def applied(self, spec: SubnetSpec) -> Iterator[None]:
+    def applied(self, subnet: nn.Module) -> Iterator[None]:
         """Has the statistics of one subnet inside the block, and those of training after it."""
         before = [_statistics(norm) for norm in self.norms]
         try:
-            self.apply(spec)
+            self.apply(subnet)
             yield
         finally:
             for norm, state in zip(self.norms, before):

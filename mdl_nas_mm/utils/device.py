@@ -1,6 +1,9 @@
-"""Devices that can be used."""
+"""Devices: those that can be used, and what they are."""
 
 from __future__ import annotations
+
+import platform
+from pathlib import Path
 
 import torch
 
@@ -18,3 +21,13 @@ def usable_device(name: str | torch.device) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ValueError(f'device {str(name)!r} cannot be used ({reason})') from None
     return device
+
+
+def hardware_name(device: torch.device) -> str:
+    """What the maker calls a GPU, or the processor."""
+    if device.type == 'cuda':
+        return torch.cuda.get_device_name(device)
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()

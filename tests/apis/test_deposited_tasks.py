@@ -17,6 +17,7 @@ from helpers import (
     joint_config,
     only,
     plain,
+    predict,
     random_joint,
     refusal_of_tool,
     write_config,
@@ -94,7 +95,7 @@ def test_deposited_task_scores_like_its_subnet(cfg, model, joint, deposit, task)
     info = resolved.tasks[task]
     loader = build_eval_loader(task, info.scope, resolved.val_dataloader[task])
     evaluation = Evaluation.build(task, info.scope, loader, resolved.val_evaluator[task])
-    expected = evaluate(lambda batch: model.predict(task, joint[task], batch), evaluation)
+    expected = evaluate(lambda batch: predict(model, task, joint[task], batch), evaluation)
     score, metrics = evaluate_deposited(deposit, task)
     assert metrics == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
     assert score == score_of(task, expected, info.score)
@@ -108,7 +109,7 @@ def test_loaded_task_predicts_without_anything_around_it(cfg, model, joint, depo
     loaded = load_task(deposit, 'seg')
     with torch.no_grad():
         found = loaded.test_step(copy.deepcopy(batch))
-        expected = model.predict('seg', joint['seg'], copy.deepcopy(batch))
+        expected = predict(model, 'seg', joint['seg'], copy.deepcopy(batch))
     assert differences(plain(found), plain(expected)) == []
 
 

@@ -15,6 +15,7 @@ from helpers import (
     differences,
     only,
     plain,
+    predict,
     refusal_of_tool,
     write_config,
 )
@@ -106,7 +107,7 @@ def check_same_answers(model, joint, deposit, batch):
         expected = model.backbone.forward_subnet(pixels, task, spec)
         found = Deposit(deposit).load_task(task).backbone(pixels)
         assert differences(list(found), list(expected)) == []
-    expected = model.predict(task, spec, copy.deepcopy(batch))
+    expected = predict(model, task, spec, copy.deepcopy(batch))
     found = Deposit(deposit).load_task(task).val_step(copy.deepcopy(batch))
     assert differences(plain(found), plain(expected)) == []
 

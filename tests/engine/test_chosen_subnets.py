@@ -23,18 +23,18 @@ STEPS = 3
 
 @pytest.fixture
 def seen(monkeypatch):
-    """(what is done, task, architecture) of every pass through the model."""
+    """(what is done, task, architecture) of every loss, and of every subnet that is evaluated."""
     calls = []
 
     def record(name, method):
-        def recording(self, task, spec, data):
+        def recording(self, task, spec, *data):
             calls.append((name, task, spec))
-            return method(self, task, spec, data)
+            return method(self, task, spec, *data)
 
         monkeypatch.setattr(MultiTaskModel, name, recording)
 
     record('loss', MultiTaskModel.loss)
-    record('predict', MultiTaskModel.predict)
+    record('subnet', MultiTaskModel.subnet)
     return calls
 
 
@@ -59,7 +59,7 @@ def test_each_task_trains_and_is_evaluated_with_its_architecture(cfg, joint, tmp
     runner.train()
     trained = [('loss', task, joint[task]) for _ in range(STEPS) for task in TASKS]
     assert [call for call in seen if call[0] == 'loss'] == trained
-    evaluated = {call[1:] for call in seen if call[0] == 'predict'}
+    evaluated = {call[1:] for call in seen if call[0] == 'subnet'}
     assert evaluated == set(joint.items())
     # No depth of 2 was used by ``cls`` and ``seg``, so that their own weights there are untouched.
     moved = {
@@ -117,7 +117,7 @@ def test_a_subspace_is_trained_and_its_largest_evaluated(cfg, part, tmp_path, se
         part.check(spec)
     assert len({spec for _, _, spec in trained}) > 1
     evaluated = {(task, part.largest()) for task in TASKS}
-    assert {call[1:] for call in seen if call[0] == 'predict'} == evaluated
+    assert {call[1:] for call in seen if call[0] == 'subnet'} == evaluated
 
 
 def test_a_search_stays_in_the_subspace(cfg, part, tmp_path):

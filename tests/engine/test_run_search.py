@@ -391,11 +391,11 @@ def test_one_failed_evaluation_is_named_and_passed_over(data, cfg, supernet, tmp
     evaluate = run_module.SupernetEvaluator._score
     bad = []
 
-    def sometimes(self, task, spec):
+    def sometimes(self, task, subnet):
         if task == 'seg' and not bad:
-            bad.append(spec)
+            bad.append(subnet.backbone.arch)
             return Outcome.of(float('nan'), {})
-        return evaluate(self, task, spec)
+        return evaluate(self, task, subnet)
 
     monkeypatch.setattr(run_module.SupernetEvaluator, '_score', sometimes)
     result = run_search(cfg, supernet, tmp_path)
@@ -404,20 +404,21 @@ def test_one_failed_evaluation_is_named_and_passed_over(data, cfg, supernet, tmp
     assert bad[0] not in result.scored['seg']
 
 
-def test_a_batch_that_is_too_large_for_the_gpu_is_halved(data, cfg, supernet, tmp_path):
+def test_a_batch_that_is_too_large_for_the_gpu_is_halved(data, cfg, supernet, monkeypatch):
     model = load_supernet(cfg, supernet)
     evaluator = run_module.SupernetEvaluator(model, cfg)
     spec, seen = model.backbone.space.smallest(), []
     expected = evaluator('cls', spec)
-    step = model.tasks['cls'].val_step
+    kind = type(model.tasks['cls'])
+    step = kind.val_step
 
-    def limited(batch):
+    def limited(self, batch):
         seen.append(len(batch['inputs']))
         if seen[-1] > 2:
             raise torch.cuda.OutOfMemoryError('too much')
-        return step(batch)
+        return step(self, batch)
 
-    model.tasks['cls'].val_step = limited
+    monkeypatch.setattr(kind, 'val_step', limited)
     assert evaluator('cls', spec) == expected
     assert max(seen) > 2 and seen[-1] <= 2
     assert evaluator('cls', spec) == expected
@@ -438,7 +439,7 @@ def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, t
     small, large = model.backbone.space.smallest(), model.backbone.space.largest()
     means = []
     for spec in (small, large, small):
-        with evaluator.norms['seg'].applied(spec):
+        with evaluator.norms['seg'].applied(model.subnet('seg', spec)):
             means.append(norms[0].running_mean.clone())
     assert torch.equal(means[0], means[2]) and not torch.equal(means[0], means[1])
     evaluator('seg', small)
@@ -448,7 +449,7 @@ def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, t
     means = []
     for seed in range(2):
         torch.manual_seed(seed)
-        with evaluator.norms['seg'].applied(small):
+        with evaluator.norms['seg'].applied(model.subnet('seg', small)):
             means.append(norms[0].running_mean.clone())
     assert torch.equal(*means)
     noise.remove()

@@ -1,11 +1,23 @@
 """The real upstream models around one backbone, which is there once."""
 
+import copy
 import itertools
 import random
 
 import pytest
 import torch
-from helpers import POLICIES, TASKS, WIDTH, build_model, joint_config, only, random_joint
+from helpers import (
+    POLICIES,
+    TASKS,
+    WIDTH,
+    build_model,
+    differences,
+    joint_config,
+    only,
+    plain,
+    predict,
+    random_joint,
+)
 from mmdet.models import MaskRCNN
 from mmpretrain.models import ImageClassifier
 from mmseg.models import EncoderDecoder, UPerHead
@@ -83,11 +95,33 @@ def test_each_task_runs_as_what_is_active(model, batches):
         handle.remove()
 
 
+@torch.no_grad()
+def test_a_subnet_taken_out_predicts_as_it_does_inside(model, batches):
+    """Also when weights have changed since another one was taken out; its head follows them."""
+    model.eval()
+    changed, joint = copy.deepcopy(model), random_joint(model, random.Random(1))
+    for task, spec in joint.items():
+        inside = plain(predict(changed, task, spec, copy.deepcopy(batches[task])))
+        for _ in range(2):
+            subnet = changed.subnet(task, spec)
+            found = plain(subnet.val_step(copy.deepcopy(batches[task])))
+            assert differences(found, inside) == []
+            for parameter in changed.parameters():
+                parameter.mul_(1.1)
+            before, inside = (
+                inside,
+                plain(predict(changed, task, spec, copy.deepcopy(batches[task]))),
+            )
+            assert differences(before, inside) != []
+    assert type(subnet) is type(changed.tasks[task]) and subnet is not changed.tasks[task]
+    assert changed.tasks[task].backbone is changed.backbone
+
+
 def test_predictions_come_as_upstream_samples(cfg, model, batches):
     model.eval()
     spec = model.backbone.space.largest()
     with torch.no_grad():
-        cls, det, seg = (model.predict(task, spec, batches[task]) for task in TASKS)
+        cls, det, seg = (predict(model, task, spec, batches[task]) for task in TASKS)
     assert cls[0].pred_score.shape == (10,)
     assert det[0].pred_instances.bboxes.shape[1] == 4
     assert len(det[0].pred_instances.masks) == len(det[0].pred_instances.bboxes) > 0
@@ -113,7 +147,7 @@ def test_moving_or_switching_the_joint_model_does_so_once(model):
 
 
 def test_a_joint_model_has_no_forward(model):
-    with pytest.raises(NotImplementedError, match='loss or predict with the name of a task'):
+    with pytest.raises(NotImplementedError, match='loss or subnet with the name of a task'):
         model(torch.zeros(1))
 
 

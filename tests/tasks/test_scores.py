@@ -94,9 +94,6 @@ def test_evaluation_leaves_no_gradients(cfg):
     loader = build_eval_loader('cls', info.scope, cfg.val_dataloader.cls)
     evaluation = Evaluation.build('cls', info.scope, loader, cfg.val_evaluator.cls)
     outputs = []
-    evaluate(
-        lambda batch: model.predict('cls', spec, batch),
-        evaluation,
-        lambda index, batch, out: outputs.extend(out),
-    )
+    step = model.subnet('cls', spec).val_step
+    evaluate(step, evaluation, lambda index, batch, out: outputs.extend(out))
     assert not any(sample.pred_score.requires_grad for sample in outputs)

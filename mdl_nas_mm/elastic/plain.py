@@ -1,0 +1,97 @@
+"""A plain backbone: one architecture, one task's weights, nothing to slice or put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from mdl_nas_mm.sharing import TaskParameters
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+
+from .backbone import ElasticBackbone
+
+_FILLING = ('uniform_', 'normal_', 'erfinv_', 'mul_', 'add_', 'clamp_', 'fill_', 'zero_', 'copy_')
+
+
+class _NoValues(TorchFunctionMode):
+    """Does not compute what tensors without memory would be initialised with; it takes longer
+    than all else."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, '__name__', '') in _FILLING and args and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """What is built inside the block has parameters without memory, on the meta device."""
+    with torch.device('meta'), _NoValues():
+        yield
+
+
+def plain_config(
+    config: Mapping[str, Any], settings: Mapping[str, Any], spec: SubnetSpec, head_dim: int
+) -> dict[str, Any]:
+    """The config of a plain backbone.
+
+    Args:
+        config: of the supernet's backbone.
+        settings: see ``ElasticBackbone.settings_of``.
+        head_dim: of the supernet; it may follow from the largest choices of its whole space.
+    """
+    own = dict(space=SearchSpace.fixed(spec).to_config(), sharing=None, tasks=(), task=None)
+    return dict(config, **{**settings, **own}, head_dim=head_dim, arch=None, init_cfg=None)
+
+
+@torch.no_grad()
+def plain_backbone(
+    supernet: ElasticBackbone, config: Mapping[str, Any], task: str | None, spec: SubnetSpec
+) -> ElasticBackbone:
+    """A copy of one task's subnet as a plain backbone, in eval mode.
+
+    The weights are put together here, once; no call of the copy does it again. The copy shares no
+    memory with the supernet and has nothing to train, so it stays what the subnet is now.
+
+    Args:
+        config: that the supernet was built from.
+    """
+    settings = supernet.settings_of(task, spec)
+    config = plain_config(config, settings, spec, supernet.shape.head_dim)
+    config.pop('type', None)
+    with without_memory():
+        plain = type(supernet)(**config)
+    weights = _weights_of(supernet, task, spec)
+    for name, parameter in list(plain.named_parameters()):
+        weight = weights[name].reshape(parameter.shape).clone()
+        set_parameter(plain, name, nn.Parameter(weight, requires_grad=False))
+    return plain.eval()
+
+
+def _weights_of(supernet: ElasticBackbone, task: str | None, spec: SubnetSpec) -> dict[str, Tensor]:
+    """Parameter name -> what a subnet uses of it; may be views of the supernet's."""
+    modules, parameters = dict(supernet.named_modules()), dict(supernet.named_parameters())
+    weights: dict[str, Tensor] = {}
+    for use in supernet.layout.uses(spec):
+        layer = modules.get(use.layer)
+        if isinstance(layer, TaskParameters):
+            if use.name not in weights:
+                taken = layer.take(task, use.channels, use.columns, use.share_ratio)
+                weights.update(zip((f'{use.layer}.{name}' for name in layer.names), taken))
+        else:
+            whole = parameters[use.name].view(use.groups, use.max_channels, use.max_columns)
+            weights[use.name] = whole[:, : use.channels, : use.columns]
+    return weights
+
+
+def set_parameter(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    """Puts a parameter in the place of another."""
+    *path, leaf = name.split('.')
+    for part in path:
+        module = getattr(module, part)
+    module._parameters[leaf] = parameter
