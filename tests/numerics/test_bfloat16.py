@@ -8,11 +8,14 @@ computes the same in another order.
 
 import pytest
 import torch
-from numerics import plain_swin, plain_vit
+from numerics import plain_swin, plain_vit, small_vit
 from numerics.plain_vit import as_features
 from numerics.small_swin import build_swin
 from numerics.small_vit import MIXED, TASKS, build_vit, draw_images, draw_specs
 from torch.func import functional_call
+
+from mdl_nas_mm.sharing import shared_mask
+from mdl_nas_mm.spec import JointSpec
 
 TOLERANCE = 2**-5
 SIZES = [(20, 28), (17, 22), (25, 18)]
@@ -62,3 +65,18 @@ def test_swin(sharing):
         return functional_call(plain, state, (images,))
 
     check(build_swin, run_plain, sharing)
+
+
+def test_scores_meet_ratios_that_are_not_rounded():
+    """The ledger counts the channels that the model shares."""
+    space = dict(small_vit.SPACE, attn_share_ratio=(0.7,), ffn_share_ratio=(0.7,))
+    vit = build_vit('Mask', space=space).bfloat16()
+    for name, parameter in vit.named_parameters():
+        if name.endswith('.score'):
+            # 0.7 in bfloat16, which is less than 0.7.
+            parameter.data.fill_(0.7)
+    counts = vit.ledger().count(JointSpec(dict(a=vit.space.largest())))
+    policy, scores = vit.sharing.attn, vit.blocks[0].attn.qkv.score.view(3, -1)
+    assert not shared_mask(policy, scores, 0.7).any()
+    parts = vit.layout.uses(vit.space.largest())
+    assert counts.specific['a'] == sum(use.size for use in parts if use.role != 'stem')
