@@ -1,6 +1,6 @@
 """All tasks in one file: python tools/deposit.py {pack,list,verify,extract,add,remove,test}."""
 
-import argparse
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 
 from mmengine.device import get_device
 
@@ -9,8 +9,8 @@ from mdl_nas_mm.deposit import Deposit, remove
 from mdl_nas_mm.deposit.extract import extract
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Pack deposits, and look into, change, check them')
+def parse_args() -> Namespace:
+    parser = ArgumentParser(description='Pack deposits, and look into, change, check them')
     commands = parser.add_subparsers(dest='command', required=True)
     for name, text in (
         ('pack', 'deposit the chosen subnets of a supernet'),
@@ -31,6 +31,8 @@ def parse_args() -> argparse.Namespace:
             command.add_argument('--scored', action='store_true', help='evaluate, store the scores')
         if name in ('extract', 'remove', 'test'):
             command.add_argument('--task', required=name != 'test', help='the task')
+        if name == 'extract':
+            command.add_argument('--stock', action=BooleanOptionalAction, help='no class of ours')
         if name in ('pack', 'extract'):
             command.add_argument('--out', required=True, help='file (extract: folder) to write')
         if name == 'verify':
@@ -41,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: Namespace) -> None:
     if args.command in ('pack', 'add'):
         cfg, joint = deposits.read_chosen(args.config, args.joint_spec)
         store = save_deposit if args.command == 'pack' else deposits.add_to_deposit
@@ -57,13 +59,13 @@ def run(args: argparse.Namespace) -> None:
         for line in deposits.check(path, args.data, args.before, args.images, get_device()):
             print(line)
     elif args.command == 'extract':
-        print(extract(args.deposit, args.task, args.out))
+        print(extract(args.deposit, args.task, args.out, args.stock))
     elif args.command == 'remove':
         print(f'{args.deposit}: {remove(args.deposit, args.task).total:,} parameters are left')
     else:
         tasks = Deposit(args.deposit).tasks
         for task in [args.task] if args.task else tasks:
-            score, _ = evaluate_deposited(args.deposit, task, get_device())
+            score = evaluate_deposited(args.deposit, task, get_device())[0]
             print(f'{task}: {tasks[task]["score"]} = {score:.2f}')
 
 

@@ -19,7 +19,7 @@ from extracting import (
     write_deposit,
     write_pose_deposit,
 )
-from helpers import TASKS, run_python
+from helpers import TASKS, call_tool, refusal_of_tool, run_python
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import Runner, load_checkpoint
@@ -340,3 +340,18 @@ def test_refusals(data, tmp_path):
             extract(path, 'cls', tmp_path)
         (tmp_path / name).unlink()
     assert extract(path, 'cls', tmp_path) == str(tmp_path / 'cls_config.py')
+
+
+def test_tool(data, tmp_path, monkeypatch, capsys):
+    """Upstream's class or ours, as it is asked for."""
+    path = deposit_of('wide ViT', data, tmp_path)
+    for option, kind in ((), 'mmpretrain.'), (('--no-stock',), 'mdl_nas_mm.'):
+        out = tmp_path / kind
+        call_tool(monkeypatch, 'deposit', 'extract', path, '--task', 'cls', '--out', out, *option)
+        config = capsys.readouterr().out.strip()
+        assert config == str(out / 'cls_config.py')
+        assert type(load(config).backbone).__module__.startswith(kind)
+    archs = dict.fromkeys(TASKS, FEW_HEADS)
+    few = write_deposit(tmp_path / 'b.safetensors', vit_config(data), archs)
+    arguments = ('extract', few, '--task', 'cls', '--out', tmp_path, '--stock')
+    assert 'fits no stock class' in refusal_of_tool(monkeypatch, 'deposit', *arguments)
