@@ -11,12 +11,9 @@ really read is counted with the file out of the page cache: its resident pages a
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import json
 import mmap
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -24,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from measuring import parser, report
 
 from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.deposit.tensor_file import TensorFile
@@ -147,18 +145,11 @@ def measure(path: Path, task: str, rounds: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument('--folder', help='where to write the deposits (default: a temporary one)')
-    parser.add_argument('--write', help='JSON file for the result')
-    args = parser.parse_args()
-    result = dict(
-        command=f'python benchmarks/deposit.py --rounds {args.rounds}',
-        machine=f'{os.cpu_count()} cores {platform.machine()}',
-        python=platform.python_version(),
-        torch=torch.__version__,
-        time='CPU time of the process',
-    )
+    options = parser(__doc__)
+    options.add_argument('--rounds', type=int, default=15)
+    options.add_argument('--folder', help='where to write the deposits (default: a temporary one)')
+    args = options.parse_args()
+    result: dict[str, object] = dict(time='CPU time of the process')
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         for policy in ('Mask', 'Sequential'):
             path = Path(folder) / f'{policy}.safetensors'
@@ -168,10 +159,7 @@ def main() -> None:
             result[policy] = dict(
                 file_bytes=path.stat().st_size, ledger_bytes=4 * counts.total, tasks=tasks
             )
-    text = json.dumps(result, indent=1)
-    print(text)
-    if args.write:
-        Path(args.write).write_text(text + '\n')
+    report(args, result)
 
 
 if __name__ == '__main__':

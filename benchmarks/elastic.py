@@ -32,7 +32,7 @@ def build(family: str) -> tuple[nn.Module, nn.Module]:
 
 
 def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
+    args = arguments(__doc__)
     images = torch.randn(BATCH, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     pairs = {family: dict(zip(('subnet', 'plain'), build(family))) for family in CASES}
 
@@ -48,9 +48,8 @@ def main() -> None:
         return found
 
     report(
-        'elastic.py',
         args,
-        dict(subnet_over_plain=each_thread_count(measure, args.threads)),
+        dict(seed=0, subnet_over_plain=each_thread_count(measure, args.threads)),
     )
 
 

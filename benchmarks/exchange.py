@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from measuring import parser, report
 
 ROOT = Path(__file__).parents[1]
 STEPS = 3
@@ -89,14 +89,14 @@ def train(work_dir: str, copies: int) -> None:
     states = runner.optim_wrapper.optimizer.state.values()
     state = sum(t.nbytes for s in states for t in s.values() if torch.is_tensor(t))
     exchanged = [p for buckets in runner.reducer.sets for b in buckets for p in b.parameters]
-    report = dict(
+    seen = dict(
         tasks=list(runner.ranks.tasks),
         sent=sum(sent),
         gradients=sum(p.nbytes for p in exchanged),
         held=2 * sum(p.nbytes for p in parameters) + state,
         overlap=overlap(json.loads(trace.read_text())['traceEvents']),
     )
-    Path(work_dir, f'rank{runner.ranks.rank}.json').write_text(json.dumps(report))
+    Path(work_dir, f'rank{runner.ranks.rank}.json').write_text(json.dumps(seen))
 
 
 def overlap(events: list[dict]) -> dict[str, float]:
@@ -133,13 +133,12 @@ def run(processes: int, copies: int, folder: str) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--processes', type=int, default=3)
-    parser.add_argument('--trace', help='folder that keeps the traces')
-    parser.add_argument('--write', help='JSON file for the result')
-    parser.add_argument('--train', help=argparse.SUPPRESS)
-    parser.add_argument('--copies', type=int, default=1, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument('--processes', type=int, default=3)
+    options.add_argument('--trace', help='folder that keeps the traces')
+    options.add_argument('--train', help=argparse.SUPPRESS)
+    options.add_argument('--copies', type=int, default=1, help=argparse.SUPPRESS)
+    args = options.parse_args()
     if args.train:
         train(args.train, args.copies)
         return
@@ -150,10 +149,6 @@ def main() -> None:
         three = run(args.processes, 1, args.trace or f'{folder}/three')
         twelve = run(4 * args.processes, 4, f'{folder}/twelve')
     result = dict(
-        command=f'python benchmarks/exchange.py --processes {args.processes}',
-        machine=f'{os.cpu_count()} cores {platform.machine()}',
-        python=platform.python_version(),
-        torch=torch.__version__,
         note='one machine over gloo; all processes share its cores',
         sent_over_gradients=[round(r['sent'] / r['gradients'], 5) for r in three],
         bucket_bytes=BUCKET_BYTES,
@@ -164,9 +159,7 @@ def main() -> None:
         held_bytes_with_four_times_the_tasks=[r['held'] for r in twelve],
         tasks=[r['tasks'] for r in three],
     )
-    print(json.dumps(result, indent=1))
-    if args.write:
-        Path(args.write).write_text(json.dumps(result, indent=1) + '\n')
+    report(args, result)
 
 
 if __name__ == '__main__':

@@ -10,13 +10,12 @@ class fits. The largest difference of the outputs shows that all compute the sam
 
 from __future__ import annotations
 
-import argparse
 import functools
 
 import mmpretrain.models  # noqa: F401
 import torch
 import torch.nn.functional as F
-from measuring import medians, ratios, report
+from measuring import medians, parser, ratios, report
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -228,16 +227,12 @@ def measure(name: str, rounds: int) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument('--write', help='JSON file for the result')
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument('--rounds', type=int, default=15)
+    args = options.parse_args()
     torch.set_num_threads(1)
-    report(
-        f'python benchmarks/extracted.py --rounds {args.rounds}',
-        {name: measure(name, args.rounds) for name in ('DeiT-S', 'Swin-T', 'searched Swin')},
-        args.write,
-    )
+    names = ('DeiT-S', 'Swin-T', 'searched Swin')
+    report(args, dict(seed=0, **{name: measure(name, args.rounds) for name in names}))
 
 
 if __name__ == '__main__':

@@ -11,18 +11,13 @@ most above the model's weights, in a process of its own.
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
-import os
-import platform
 import statistics
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import torch
-from measuring import medians, peak_mebibytes, training_step
+from measuring import medians, parser, peak_mebibytes, report, training_step
 from sandwich import demo, stepper
 
 BATCH = 2
@@ -139,24 +134,17 @@ def plot(curves: Mapping[str, Mapping[str, Mapping[str, float]]], file: str) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--write', help='JSON file for the result')
-    parser.add_argument('--plot', help='PNG file for the curves')
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument('--rounds', type=int, default=5)
+    options.add_argument('--plot', help='PNG file for the curves')
+    args = options.parse_args()
     torch.set_num_threads(1)
     result = dict(
-        command=f'python benchmarks/growth.py --rounds {args.rounds}',
-        machine=f'{os.cpu_count()} cores {platform.machine()}, shared with other work',
-        python=platform.python_version(),
-        torch=torch.__version__,
         seed=0,
         batch=BATCH,
         curves=measure(args.rounds),
     )
-    print(json.dumps(result, indent=1))
-    if args.write:
-        Path(args.write).write_text(json.dumps(result, indent=1) + '\n')
+    report(args, result)
     if args.plot:
         plot(result['curves'], args.plot)
 

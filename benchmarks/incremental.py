@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import time
@@ -31,7 +30,7 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-import torch
+from measuring import parser, report
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -169,27 +168,23 @@ def table(found: dict, seeds: list[int]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--demo', default='work_dirs/demo', help='where the demo was run')
-    parser.add_argument('--work-dir', default='work_dirs/incremental', help='where everything goes')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--write', help='a JSON file for the numbers')
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument('--demo', default='work_dirs/demo', help='where the demo was run')
+    options.add_argument(
+        '--work-dir', default='work_dirs/incremental', help='where everything goes'
+    )
+    options.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    args = options.parse_args()
     # Data and configs are named from there.
     os.chdir(ROOT)
     found = dict(
-        command='python benchmarks/incremental.py',
-        machine=f'{os.cpu_count()} cores {platform.machine()}',
-        python=platform.python_version(),
-        torch=torch.__version__,
         seeds=args.seeds,
         **measure(args),
     )
     print(table(found, args.seeds))
     for policy, scores in found['old_scores'].items():
         print(f'old tasks before, {policy}: {scores}')
-    if args.write:
-        Path(args.write).write_text(json.dumps(found, indent=1) + '\n')
+    report(args, found)
 
 
 if __name__ == '__main__':

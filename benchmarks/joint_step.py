@@ -14,9 +14,7 @@ Runs the joint training of the demo (its data is written first, where it is not 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,7 +23,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import torch
+from measuring import parser, report
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / 'configs/demo/demo_joint.py'
@@ -115,14 +113,13 @@ def run(processes: int, threads: int, steps: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--steps', type=int, default=30)
-    parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--processes', type=int, default=os.cpu_count())
-    parser.add_argument('--write', help='JSON file for the result')
-    parser.add_argument('--train', help=argparse.SUPPRESS)
-    parser.add_argument('--as', dest='launcher', default='none', help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument('--steps', type=int, default=30)
+    options.add_argument('--rounds', type=int, default=3)
+    options.add_argument('--processes', type=int, default=os.cpu_count())
+    options.add_argument('--train', help=argparse.SUPPRESS)
+    options.add_argument('--as', dest='launcher', default='none', help=argparse.SUPPRESS)
+    args = options.parse_args()
     if args.train:
         train(args.train, args.steps, args.launcher)
         return
@@ -137,10 +134,6 @@ def main() -> None:
     ]
     in_turn, in_groups = (statistics.median(values) for values in zip(*rounds))
     result = dict(
-        command=f'python benchmarks/joint_step.py --steps {args.steps} --rounds {args.rounds}',
-        machine=f'{os.cpu_count()} cores {platform.machine()}',
-        python=platform.python_version(),
-        torch=torch.__version__,
         loop_share_percent=round(100 * loop / seconds['step'], 2),
         masks_share_percent=round(100 * seconds['masks'] / seconds['step'], 2),
         own_seconds={name: round(value, 5) for name, value in seconds.items()},
@@ -148,9 +141,7 @@ def main() -> None:
         in_turn_over_in_groups=round(in_turn / in_groups, 3),
         rounds=[[round(value, 3) for value in pair] for pair in rounds],
     )
-    print(json.dumps(result, indent=1))
-    if args.write:
-        Path(args.write).write_text(json.dumps(result, indent=1) + '\n')
+    report(args, result)
 
 
 if __name__ == '__main__':

@@ -9,15 +9,12 @@ beside, for the ratio.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import random
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
+from measuring import parser, report
 
 from mdl_nas_mm.spec import (
     BatchLedger,
@@ -49,11 +46,10 @@ def build(sharing, seed: int = 0) -> Ledger:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--count', type=int, default=4000, help='joint specs a round')
-    parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--write', help='JSON file for the result')
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument('--count', type=int, default=4000, help='joint specs a round')
+    options.add_argument('--rounds', type=int, default=7)
+    args = options.parse_args()
     rng, space = random.Random(0), SearchSpace.from_config('mdl-nas-b')
 
     def draw(count: int) -> list[JointSpec]:
@@ -76,16 +72,10 @@ def main() -> None:
                 ledgers[name].count(joint)
             single[name].append(50 / (time.perf_counter() - start))
     result = dict(
-        command='python benchmarks/ledger.py',
-        machine=platform.machine(),
-        python=platform.python_version(),
-        numpy=np.__version__,
         per_second={name: round(statistics.median(values)) for name, values in rates.items()},
         one_by_one={name: round(statistics.median(values)) for name, values in single.items()},
     )
-    print(json.dumps(result, indent=1))
-    if args.write:
-        Path(args.write).write_text(json.dumps(result, indent=1) + '\n')
+    report(args, result)
 
 
 if __name__ == '__main__':

@@ -8,12 +8,16 @@ import multiprocessing
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from mdl_nas_mm.utils.device import hardware_name
 
 
 def medians(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -46,13 +50,19 @@ def training_step(model: nn.Module, images: Tensor) -> None:
     sum(out.square().mean() for out in model(images)).backward()
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The options that all have: rounds, threads, and where to write."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--threads', type=int, nargs='+', default=sorted({1, os.cpu_count()}))
-    parser.add_argument('--write', help='JSON file for the result')
-    return parser.parse_args()
+def parser(doc: str) -> argparse.ArgumentParser:
+    """With the option that all have; described by the first line of a script's docstring."""
+    options = argparse.ArgumentParser(description=doc.splitlines()[0])
+    options.add_argument('--write', help='JSON file for the result')
+    return options
+
+
+def arguments(doc: str) -> argparse.Namespace:
+    """The options of a comparison in rounds."""
+    options = parser(doc)
+    options.add_argument('--rounds', type=int, default=7)
+    options.add_argument('--threads', type=int, nargs='+', default=sorted({1, os.cpu_count()}))
+    return options.parse_args()
 
 
 def each_thread_count(measure: Callable[[], object], counts: Sequence[int]) -> dict[str, object]:
@@ -88,17 +98,18 @@ def _kibibytes(key: str) -> int:
     return int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
-def report(script: str, args: argparse.Namespace, results: Mapping[str, object]) -> None:
+def report(args: argparse.Namespace, results: Mapping[str, object]) -> None:
     """Prints the results with what they were measured on, and keeps them."""
-    threads = ' '.join(map(str, args.threads))
+    file = ('--write', args.write, f'--write={args.write}')
+    words = [f'benchmarks/{Path(sys.argv[0]).name}', *(w for w in sys.argv[1:] if w not in file)]
     result = dict(
-        command=f'python benchmarks/{script} --rounds {args.rounds} --threads {threads}',
-        machine=f'{os.cpu_count()} cores {platform.machine()}',
+        command=' '.join(['python', *words]),
+        machine=f'{os.cpu_count()} cores, {hardware_name(torch.device("cpu"))}',
         # Of the last quarter of an hour; this script alone makes at most its threads of it.
         load=round(os.getloadavg()[2], 1),
         python=platform.python_version(),
         torch=torch.__version__,
-        seed=0,
+        numpy=np.__version__,
         **results,
     )
     text = json.dumps(result, indent=1)

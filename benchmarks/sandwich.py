@@ -132,7 +132,7 @@ def parts(model, batch, task: str, rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
+    args = arguments(__doc__)
     model, batches = demo()
 
     def measure() -> dict[str, dict]:
@@ -144,7 +144,7 @@ def main() -> None:
             for task in TASKS
         }
 
-    report('sandwich.py', args, each_thread_count(measure, args.threads))
+    report(args, dict(seed=0, **each_thread_count(measure, args.threads)))
 
 
 if __name__ == '__main__':

@@ -11,14 +11,11 @@ evaluation.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import time
 from pathlib import Path
 
-import torch
+from measuring import parser, report
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -73,24 +70,17 @@ def run(args: argparse.Namespace) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--checkpoint', default='work_dirs/demo/joint/iter_660.pth')
-    parser.add_argument('--work-dir', default='work_dirs/benchmark_search')
-    parser.add_argument('--seeds', type=int, default=3)
-    parser.add_argument('--write', help='JSON file for the result')
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument('--checkpoint', default='work_dirs/demo/joint/iter_660.pth')
+    options.add_argument('--work-dir', default='work_dirs/benchmark_search')
+    options.add_argument('--seeds', type=int, default=3)
+    args = options.parse_args()
     result = dict(
-        command=f'python benchmarks/search.py --checkpoint {args.checkpoint} --seeds {args.seeds}',
-        machine=f'{os.cpu_count()} cores {platform.machine()}',
-        python=platform.python_version(),
-        torch=torch.__version__,
         runs=run(args),
     )
     wins = [run['evolution']['s_score'] - run['random']['s_score'] for run in result['runs']]
     result['evolution_minus_random'] = [round(difference, 3) for difference in wins]
-    print(json.dumps(result, indent=1))
-    if args.write:
-        Path(args.write).write_text(json.dumps(result, indent=1) + '\n')
+    report(args, result)
 
 
 if __name__ == '__main__':

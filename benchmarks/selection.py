@@ -11,15 +11,13 @@ architectures to the selection, so that other work on the machine counts little.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import platform
 import random
 import time
-from pathlib import Path
 
 import numpy as np
+from measuring import parser, report
 
 from mdl_nas_mm.search.selection import pareto_front, select
 from mdl_nas_mm.spec import (
@@ -105,22 +103,16 @@ def measure(batch: BatchLedger, scored: dict, with_front: bool) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--count', type=int, default=500, help='scored architectures a task')
-    parser.add_argument('--tasks', type=int, nargs='+', default=[3, 5])
-    parser.add_argument('--policies', nargs='+', default=list(POLICIES), choices=POLICIES)
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument('--count', type=int, default=500, help='scored architectures a task')
+    options.add_argument('--tasks', type=int, nargs='+', default=[3, 5])
+    options.add_argument('--policies', nargs='+', default=list(POLICIES), choices=POLICIES)
+    options.add_argument(
         '--fronts', nargs='*', default=['Sequential', 'Mask'], help='policies for whole fronts'
     )
-    parser.add_argument('--note', default='', help='a remark on the machine, for the result')
-    parser.add_argument('--write', help='JSON file for the result')
-    args = parser.parse_args()
+    args = options.parse_args()
     result = dict(
-        command='python benchmarks/selection.py',
-        machine=platform.machine(),
-        note=args.note,
-        python=platform.python_version(),
-        numpy=np.__version__,
+        note='processor time of one core',
         count=args.count,
         results={},
     )
@@ -131,8 +123,7 @@ def main() -> None:
             measured = measure(batch, scored, name in args.fronts)
             result['results'][f'{name}, {tasks} tasks'] = measured
             print(name, tasks, 'tasks:', json.dumps(measured), flush=True)
-    if args.write:
-        Path(args.write).write_text(json.dumps(result, indent=1) + '\n')
+    report(args, result)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,112 @@
+"""Scoring subnets in a search against scoring the extracted models.
+
+    python benchmarks/scoring.py [--threads N ...] [--write benchmarks/results/NAME.json]
+
+The demo's three tasks with untrained weights (its data is written first, where it is not there),
+and a classifier of AutoFormer-S's size on 64 of the digits at 224 x 224, by sharing policy: a
+random subnet on images that are held out for the search, the whole path of ``SupernetEvaluator``
+with loading and metrics, and the same images by the task's model out of a deposit. Rates above 1
+mean that the search scores faster. ``copying_percent`` is what putting the subnet's weights
+together, once for all images, takes of the time.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import torch
+from measuring import arguments, each_thread_count, medians, report
+from mmengine.config import Config
+
+from mdl_nas_mm.apis.tasks import task_infos
+from mdl_nas_mm.datasets import write_demo_data
+from mdl_nas_mm.deposit import Deposit, pack
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.search import SupernetEvaluator
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.spec.published import SPACES
+from mdl_nas_mm.tasks import evaluate, resolve_joint_config, task_scope
+from mdl_nas_mm.utils.quiet import quiet
+
+ROOT = Path(__file__).parents[1]
+POLICIES = ('AllShared', 'Sequential', 'Mask')
+
+
+def demo(policy: str) -> Config:
+    """The demo's joint config with another sharing policy."""
+    cfg = Config.fromfile(ROOT / 'configs/demo/demo_joint.py')
+    cfg.backbone.sharing = policy
+    return resolve_joint_config(cfg)
+
+
+def large(policy: str) -> Config:
+    """The demo's classifier alone, as large as AutoFormer-S."""
+    cfg = Config.fromfile(ROOT / 'configs/demo/demo_joint.py')
+    space = dict(SPACES['autoformer-s'], share_ratio=(0.3, 0.5, 0.7))
+    cfg.backbone = dict(type='ElasticViT', space=space, sharing=policy)
+    cls = cfg.tasks.cls
+    cls.backbone = dict(out_type='avg_featmap')
+    cls.model = dict(head=dict(in_channels=max(space['embed_dim'])))
+    steps = ('LoadImageFromFile', 'Resize', 'PackInputs')
+    pipeline = [dict(type=step, **(dict(scale=224) if step == 'Resize' else {})) for step in steps]
+    dataset = dict(data_prefix='search', pipeline=pipeline, indices=64)
+    cls.search_dataloader = dict(batch_size=16, dataset=dataset)
+    cfg.tasks = dict(cls=cls)
+    return resolve_joint_config(cfg)
+
+
+def compare(cfg: Config, rounds: int) -> dict[str, dict[str, float]]:
+    """Task -> the search's rate over the extracted model's, and the share of copying."""
+    torch.manual_seed(0)
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(cfg.model)
+    with quiet():
+        model.init_weights()
+    evaluator, chance, found = SupernetEvaluator(model, cfg), random.Random(0), {}
+    joint = JointSpec({task: model.backbone.space.sample(chance) for task in cfg.tasks})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'tasks.safetensors'
+        pack(path, model, joint, cfg.model.backbone, task_infos(cfg, {}))
+        extracted = {task: Deposit(path).load_task(task) for task in cfg.tasks}
+    for task, spec in joint.items():
+        step, evaluation = extracted[task].val_step, evaluator.evaluations[task]
+
+        def alone(step=step, evaluation=evaluation) -> None:
+            with quiet():
+                evaluate(step, evaluation)
+
+        cases = dict(
+            search=partial(evaluator, task, spec),
+            extracted=alone,
+            copying=partial(model.subnet, task, spec),
+        )
+        seconds = medians(cases, rounds)
+        found[task] = dict(
+            images=len(evaluation.loader.dataset),
+            rate_over_extracted=round(seconds['extracted'] / seconds['search'], 3),
+            copying_percent=round(100 * seconds['copying'] / seconds['search'], 2),
+        )
+    return found
+
+
+def main() -> None:
+    args = arguments(__doc__)
+    write_demo_data(ROOT / 'data/demo', progress=False)
+
+    def measure() -> dict[str, dict[str, object]]:
+        return {
+            policy: dict(
+                demo=compare(demo(policy), args.rounds),
+                large=compare(large(policy), args.rounds),
+            )
+            for policy in POLICIES
+        }
+
+    report(args, dict(seed=0, search=each_thread_count(measure, args.threads)))
+
+
+if __name__ == '__main__':
+    main()
