@@ -58,12 +58,13 @@ def shift_mask(
     Returns:
         What is added to the logits, 0 or -100: (windows, 1, N, N).
     """
-    height, width = size
-    regions = torch.zeros(1, height, width, 1, device=device)
-    edges = (0, -window, -shift, None)
-    for i in range(3):
-        for j in range(3):
-            regions[:, edges[i] : edges[i + 1], edges[j] : edges[j + 1]] = 3 * i + j
-    regions = cut(regions, window)[0, :, :, 0]
+
+    def regions_along(side: int) -> Tensor:
+        """The last window has two regions: before and behind where the map was joined."""
+        places = torch.arange(side, device=device)
+        return (places >= side - window).int() + (places >= side - shift)
+
+    rows, columns = map(regions_along, size)
+    regions = cut((3 * rows[:, None] + columns)[None, :, :, None], window)[0, :, :, 0]
     apart = regions[:, None, :, None] != regions[:, None, None, :]
     return apart.to(dtype) * -100

@@ -43,6 +43,17 @@ def test_a_compiled_backbone_gives_the_same(build):
             torch.testing.assert_close(one, other, **CLOSE)
 
 
+@all_backbones
+def test_torchs_own_compiler_takes_a_backbone(build):
+    """Whole windows, so that maps are shifted in all stages; needs a C++ compiler."""
+    backbone, images = build('AllShared', dtype=torch.float32), draw_images((64, 64)).float()
+    compiled = torch.compile(backbone, dynamic=False)
+    expected = outputs_and_gradients(backbone, backbone, images)
+    ours = outputs_and_gradients(backbone, compiled, images)
+    for one, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
 def test_a_supernet_is_compiled_anew_for_every_architecture_up_to_a_limit():
     """Beyond torch's limit it runs uncompiled; all give the same."""
     vit, images, graphs = build_vit('AllShared'), draw_images((8, 8)), []
