@@ -17,6 +17,7 @@ def merge(
     sizes: Sequence[int],
     share_ratio: float,
     scores: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """The weight that one task uses.
 
@@ -24,11 +25,11 @@ def merge(
         shared: the shared weight, (groups, rows) or (groups, rows, columns).
         specific: the task's own weight, of the same shape.
         sizes: how much of them is used, (channels,) or (channels, columns).
-        scores: slice of the layer's scores, (groups, channels), under the mask policy.
+        scores, mask: those of the layer's channels, (groups, channels), under the mask policy;
+            see ``shared_mask``.
     """
     channels = sizes[0]
     if policy.type == 'Mask':
-        mask = shared_mask(policy, scores, share_ratio)
         whole = (_rows(weight, 0, channels, sizes) for weight in (shared, specific))
         return _MaskedMerge.apply(*whole, scores, mask)
     count = policy.num_shared(share_ratio, channels)
@@ -70,7 +71,8 @@ class _MaskedMerge(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, shared: Tensor, specific: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
-        # Zeros and ones choose several times as fast as truth values do, and as exactly.
+        # Zeros and ones choose several times as fast as truth values do; of finite numbers as
+        # exactly.
         chosen = mask.to(shared.dtype)
         if shared.dim() > chosen.dim():
             chosen = chosen[..., None]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.spec import Policy
 
-from .merge import merge
+from .merge import merge, shared_mask
 
 
 class TaskParameters(nn.Module):
@@ -80,15 +80,16 @@ class TaskParameters(nn.Module):
             if task not in self.specific:
                 raise ValueError(f'no weights of task {task!r}, only of {list(self.specific)}')
             own = self.specific[task]
-        scores = None
+        scores = mask = None
         if self.policy.has_scores:
             scores = self.score.view(self.groups, -1)[:, :channels]
+            mask = shared_mask(self.policy, scores, share_ratio)
         weights = []
         for name in self.names:
             shared = self._grouped(getattr(self, name))
             specific = self._grouped(own[name]) if own is not None else None
             sizes = (channels, columns)[: (specific if shared is None else shared).dim() - 1]
-            weight = merge(self.policy, shared, specific, sizes, share_ratio, scores)
+            weight = merge(self.policy, shared, specific, sizes, share_ratio, scores, mask)
             weights.append(weight.flatten(0, 1))
         return weights
 
