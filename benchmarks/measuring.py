@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import platform
+import shlex
 import statistics
 import sys
 import time
@@ -100,12 +101,13 @@ def _kibibytes(key: str) -> int:
 
 def report(args: argparse.Namespace, results: Mapping[str, object]) -> None:
     """Prints the results with what they were measured on, and keeps them."""
-    file = ('--write', args.write, f'--write={args.write}')
-    words = [f'benchmarks/{Path(sys.argv[0]).name}', *(w for w in sys.argv[1:] if w not in file)]
+    left_out = ('--write', args.write, f'--write={args.write}')
+    words = [word for word in sys.argv[1:] if word not in left_out]
     result = dict(
-        command=' '.join(['python', *words]),
+        command=shlex.join(['python', f'benchmarks/{Path(sys.argv[0]).name}', *words]),
+        options={key: value for key, value in vars(args).items() if value and key != 'write'},
         machine=f'{os.cpu_count()} cores, {hardware_name(torch.device("cpu"))}',
-        # Of the last quarter of an hour; this script alone makes at most its threads of it.
+        # Of the last quarter of an hour, what the script itself makes of it included.
         load=round(os.getloadavg()[2], 1),
         python=platform.python_version(),
         torch=torch.__version__,
