@@ -17,7 +17,7 @@ from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config
+from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.quiet import quiet
 
@@ -119,11 +119,16 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
 
     Returns:
         The summary; see ``summarise``.
+
+    Raises:
+        ValueError: see ``resolve_joint_config`` and ``check_search``, or there is no validation.
     """
     # Resolved, since a stage depends on the upstream configs as well; and checked, so that what is
     # wrong with a later stage is said before an earlier one has run.
     pretrain, joint = resolve_joint_config(pretrain), resolve_joint_config(joint)
     check_search(joint)
+    if joint.get('val_dataloader') is None:
+        raise ValueError('the joint config has no validation, which its deposit is scored on')
     joint.load_from = None
     first = stages.run('pretrain', pretrain.pretty_text, lambda f: train_stage(pretrain, f))
     settings = joint.pretty_text
@@ -133,7 +138,7 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     found = stages.run('search', '', lambda f: run_search(joint, supernet, f) and None)
     report = json.loads((found / 'joint_spec.json').read_text())
     spec = JointSpec.from_dict(report['joint_spec'])
-    packed = stages.run('deposit', '', lambda f: _deposit(joint, supernet, spec, f / _DEPOSIT))
+    packed = stages.run('deposit', 'scored', lambda f: _deposit(joint, supernet, spec, f))
     deposit = packed / _DEPOSIT
     evaluated = stages.run('evaluate', '', lambda f: _write_json(f / 'tasks.json', score(deposit)))
     summary = summarise(json.loads((evaluated / 'tasks.json').read_text()), deposit)
@@ -142,13 +147,14 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     return summary
 
 
-def _deposit(cfg: Config, supernet: Path, spec: JointSpec, path: Path) -> None:
+def _deposit(cfg: Config, supernet: Path, spec: JointSpec, folder: Path) -> None:
+    print('  every task on its validation split', flush=True)
     with quiet():
-        save_deposit(cfg, supernet, spec, path, scored=True)
+        save_deposit(cfg, supernet, spec, folder / _DEPOSIT, scored=True)
 
 
 def score(deposit: str | Path) -> dict[str, dict]:
-    """Every task on its validation split, out of the deposit.
+    """Every task on its validation split, out of a deposit that has scores.
 
     Returns:
         Task -> ``metric``, ``score`` (percent), ``score_in_supernet`` (as it was deposited),
@@ -158,11 +164,11 @@ def score(deposit: str | Path) -> dict[str, dict]:
     opened, results = Deposit(deposit), {}
     for task, info in opened.tasks.items():
         print(f'  {task} on its validation split', flush=True)
-        with quiet():
+        with quiet(), task_scope(info['scope']):
             outside, metrics = evaluate_deposited(deposit, task, get_device())
             loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
-        model = opened.load_task(task)
-        images = model.data_preprocessor(next(iter(loader)), False)['inputs']
+            model = opened.load_task(task)
+            images = model.data_preprocessor(next(iter(loader)), False)['inputs']
         results[task] = dict(
             metric=info['score'],
             score=outside,

@@ -48,7 +48,8 @@ def save_deposit(
         scored: whether to evaluate the subnets first, and to store their scores.
 
     Raises:
-        ValueError: the checkpoint does not fit the config, or the joint spec not the space.
+        ValueError: the checkpoint does not fit the config, or the joint spec not the space; or
+            scores are asked for without a validation.
     """
     model = load_supernet(cfg, checkpoint)
     model.backbone.space.check_joint(joint, tuple(model.tasks))

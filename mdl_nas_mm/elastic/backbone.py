@@ -11,7 +11,16 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mdl_nas_mm.sharing import TaskParameters
-from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, Sharing, SubnetSpec, read_arch
+from mdl_nas_mm.spec import (
+    Layout,
+    Ledger,
+    SearchSpace,
+    Sharing,
+    SubnetSpec,
+    SwinShape,
+    ViTShape,
+    read_arch,
+)
 
 from .active import active
 from .inherit import inherit_pretrained, is_pretrained
@@ -20,7 +29,9 @@ from .inherit import inherit_pretrained, is_pretrained
 class ElasticBackbone(BaseModule):
     """What all elastic backbones have in common.
 
-    A subclass sets ``layout`` and defines ``forward_subnet``.
+    A subclass sets ``layout`` and ``shape``, and defines ``forward_subnet`` and ``settings_of``. It
+    takes ``head_dim``, ``layout.uses`` names all of its parameters, and buffers do not depend on
+    the space, so that a subnet can be taken out of it.
 
     Args:
         space: the search space's config; see ``SearchSpace.from_config``. None for a backbone of
@@ -42,6 +53,7 @@ class ElasticBackbone(BaseModule):
     """
 
     layout: Layout
+    shape: ViTShape | SwinShape
 
     def __init__(
         self,

@@ -45,8 +45,16 @@ def plain_config(
         settings: see ``ElasticBackbone.settings_of``.
         head_dim: of the supernet; it may follow from the largest choices of its whole space.
     """
-    own = dict(space=SearchSpace.fixed(spec).to_config(), sharing=None, tasks=(), task=None)
-    return dict(config, **{**settings, **own}, head_dim=head_dim, arch=None, init_cfg=None)
+    own = dict(
+        space=SearchSpace.fixed(spec).to_config(),
+        sharing=None,
+        tasks=(),
+        task=None,
+        arch=None,
+        init_cfg=None,
+        head_dim=head_dim,
+    )
+    return {**config, **settings, **own}
 
 
 @torch.no_grad()
@@ -60,21 +68,36 @@ def plain_backbone(
 
     Args:
         config: that the supernet was built from.
+
+    Raises:
+        ValueError: the supernet's layout does not know one of its parameters (names it), or it has
+            no weights of the task.
     """
     settings = supernet.settings_of(task, spec)
     config = plain_config(config, settings, spec, supernet.shape.head_dim)
-    config.pop('type', None)
+    for key in ('type', '_scope_'):
+        config.pop(key, None)
     with without_memory():
         plain = type(supernet)(**config)
     weights = _weights_of(supernet, task, spec)
     for name, parameter in list(plain.named_parameters()):
+        if name not in weights:
+            raise ValueError(f'{type(supernet).__name__}: its layout does not name {name!r}')
         weight = weights[name].reshape(parameter.shape).clone()
         set_parameter(plain, name, nn.Parameter(weight, requires_grad=False))
+    modules = dict(plain.named_modules())
+    for name, buffer in supernet.named_buffers():
+        path, _, leaf = name.rpartition('.')
+        if path in modules:
+            modules[path]._buffers[leaf] = buffer.clone()
     return plain.eval()
 
 
 def _weights_of(supernet: ElasticBackbone, task: str | None, spec: SubnetSpec) -> dict[str, Tensor]:
-    """Parameter name -> what a subnet uses of it; may be views of the supernet's."""
+    """Parameter name -> what a subnet uses of it; may be views of the supernet's.
+
+    Of a layer's parameters ``uses`` names the weight first, whose columns are more than the bias's.
+    """
     modules, parameters = dict(supernet.named_modules()), dict(supernet.named_parameters())
     weights: dict[str, Tensor] = {}
     for use in supernet.layout.uses(spec):

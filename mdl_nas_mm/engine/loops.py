@@ -244,8 +244,8 @@ class MultiTaskValLoop(BaseLoop):
                     'after_val_iter', batch_idx=offset + index, data_batch=batch, outputs=outputs
                 )
 
-            subnet = runner.model.subnet(task, self.joint_spec[task])
-            own[task] = evaluate(subnet.val_step, evaluation, on_batch)
+            spec = self.joint_spec[task]
+            own[task] = evaluate(runner.model.subnet(task, spec).val_step, evaluation, on_batch)
             done += len(evaluation.loader)
         results = self._joined(own)
         runner.call_hook('after_val_epoch', metrics=results)

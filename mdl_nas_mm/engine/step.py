@@ -120,7 +120,7 @@ def train_step(
         for piece, batch in zip(plan.pieces[task], group, strict=True):
             # Dropout and upstream's random choices depend on the step and the piece alone.
             set_random_seed(derive_seed(plan.seed, iteration, task, piece.unit, piece.part))
-            data = model.preprocess(task, batch, training=True)
+            data = model.preprocess(task, batch)
             for spec in specs[task]:
                 with optim_wrapper.optim_context(model):
                     loss, parts = model.loss(task, spec, data)

@@ -55,7 +55,7 @@ class Layout(Protocol):
     space: SearchSpace
 
     def uses(self, spec: SubnetSpec) -> tuple[ParamUse, ...]:
-        """Every parameter that ``spec`` uses."""
+        """Every parameter that ``spec`` uses, a layer's weight before its bias."""
 
     def parts(self, spec: SubnetSpec) -> list[tuple]:
         """Keys of the parts that ``uses`` is made of; an architecture has few different ones."""

@@ -31,8 +31,8 @@ class MultiTaskModel(BaseModel):
     """One backbone and, for each task, the upstream model without its backbone.
 
     The backbone is in the state dict once, under ``backbone``; necks and heads lie under
-    ``tasks.<task>``. Each upstream model reaches the backbone as its own ``backbone``
-    attribute, and runs it as whatever ``activate`` says.
+    ``tasks.<task>``. In training each upstream model reaches the backbone as its own ``backbone``
+    attribute, and runs it as whatever ``activate`` says; ``subnet`` is for evaluation.
 
     Args:
         backbone: config of an elastic backbone.
@@ -55,7 +55,7 @@ class MultiTaskModel(BaseModel):
         super().__init__(init_cfg=init_cfg)
         self.groups, self.mates = dict(groups or dict.fromkeys(tasks)), mates
         self.scopes = {name: task['scope'] for name, task in tasks.items()}
-        self.backbone_config = dict(backbone)
+        self._backbone_config = dict(backbone)
         with self._seeded('backbone'), task_scope('mdl_nas_mm'):
             self.backbone: ElasticBackbone = MODELS.build(dict(backbone))
         self.tasks = ModuleDict()
@@ -98,10 +98,10 @@ class MultiTaskModel(BaseModel):
             with self._seeded(f'init {name}'), self.scope(name):
                 model.init_weights()
 
-    def preprocess(self, task: str, data: dict, training: bool) -> dict:
-        """A batch of one task as its model takes it."""
-        with self.training_scope(task) if training else self.scope(task):
-            return self.tasks[task].data_preprocessor(data, training)
+    def preprocess(self, task: str, data: dict) -> dict:
+        """A batch of one task as its model takes it in training."""
+        with self.training_scope(task):
+            return self.tasks[task].data_preprocessor(data, True)
 
     def loss(self, task: str, spec: SubnetSpec, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one subnet on a preprocessed batch, and its parts by name."""
@@ -112,11 +112,17 @@ class MultiTaskModel(BaseModel):
     def subnet(self, task: str, spec: SubnetSpec) -> nn.Module:
         """A task's upstream model around a plain backbone, to evaluate one architecture with.
 
-        The backbone is a copy of the subnet as it is now, whose weights are put together here,
-        once for all calls. Neck and head are the joint model's own modules.
+        The backbone is a copy of the subnet as it is now, in eval mode, whose weights are put
+        together here, once for all calls. Neck and head are the joint model's own modules, in the
+        mode that they are in. Methods that were replaced on the joint model's own instance, and
+        hooks on its backbone, are not part of the copy.
+
+        Raises:
+            ValueError: see ``plain_backbone``.
         """
         model = copy.copy(self.tasks[task])
-        plain = plain_backbone(self.backbone, self.backbone_config, task, spec)
+        with task_scope('mdl_nas_mm'):
+            plain = plain_backbone(self.backbone, self._backbone_config, task, spec)
         object.__setattr__(model, 'backbone', plain)
         return model
 

@@ -60,7 +60,7 @@ class BatchNormRecalibration:
         """Replaces the running statistics by those of one subnet.
 
         Args:
-            subnet: the task's, see ``MultiTaskModel.subnet``.
+            subnet: the task's, of the same model; see ``MultiTaskModel.subnet``.
         """
         if not self.norms:
             return

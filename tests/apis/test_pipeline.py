@@ -121,6 +121,15 @@ def test_impossible_budget_is_refused_before_the_training(configs, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_config_without_validation_is_refused_before_the_training(configs, tmp_path):
+    pretrain, joint = copy.deepcopy(configs)
+    for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
+        joint.pop(key, None)
+    with pytest.raises(ValueError, match='the joint config has no validation'):
+        run((pretrain, joint), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_stage_that_was_killed_goes_on_with_what_it_left(tmp_path):
     """Killed as by a signal, so that nothing can be written any more."""
     if not (child := os.fork()):

@@ -1,6 +1,7 @@
 """A plain backbone is a copy of one subnet: equal to it, and to it as it was."""
 
 import copy
+import random
 
 import pytest
 import torch
@@ -54,7 +55,7 @@ def test_weights_are_the_slices_and_answers_those_of_the_subnet(build, sharing):
 @pytest.mark.parametrize('sharing', MIXED.values(), ids=MIXED)
 def test_training_after_it_shows_in_the_next_copy_alone(build, sharing):
     supernet = build(sharing, **({} if build is build_vit else dict(pad_small_map=True)))
-    spec, images = supernet.space.sample(small_vit.random.Random(3)), draw_images(SIZES[0])
+    spec, images = supernet.space.sample(random.Random(3)), draw_images(SIZES[0])
     first = plain_of(supernet, 'a', spec)
     before = copy.deepcopy(first.state_dict())
     for parameter in supernet.parameters():
@@ -68,6 +69,45 @@ def test_training_after_it_shows_in_the_next_copy_alone(build, sharing):
     with torch.no_grad():
         for ours, theirs in zip(second(images), supernet.forward_subnet(images, 'a', spec)):
             torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('sharing', MIXED.values(), ids=MIXED)
+def test_it_keeps_the_data_type(sharing):
+    supernet, images = build_vit(sharing).bfloat16(), draw_images(SIZES[0]).bfloat16()
+    spec = supernet.space.sample(random.Random(3))
+    plain, expected = plain_of(supernet, 'b', spec), sliced(supernet, 'b', spec)
+    assert all(torch.equal(value, expected[name]) for name, value in plain.state_dict().items())
+    with torch.no_grad():
+        (ours,), (theirs,) = plain(images), supernet.forward_subnet(images, 'b', spec)
+    assert ours.dtype == torch.bfloat16
+    torch.testing.assert_close(ours, theirs)
+
+
+class WithMore(ElasticViT):
+    """A backbone of a user, with a buffer that it learns and perhaps a parameter of its own."""
+
+    def __init__(self, *args, bias=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.norm.register_buffer('offset', torch.rand(3))
+        self.bias = torch.nn.Parameter(torch.zeros(1)) if bias else None
+
+    def forward_subnet(self, x, task, spec):
+        return tuple(out + self.norm.offset.sum() for out in super().forward_subnet(x, task, spec))
+
+
+def test_a_backbone_of_a_user():
+    config = dict(small_vit.SHAPE, space=small_vit.SPACE, type='WithMore')
+    arguments = {key: value for key, value in config.items() if key != 'type'}
+    supernet, images = WithMore(**arguments).double(), draw_images(SIZES[0])
+    supernet.norm.offset.fill_(0.25)
+    spec = supernet.space.smallest()
+    plain = plain_backbone(supernet, dict(config, _scope_='mdl_nas_mm'), None, spec)
+    with torch.no_grad():
+        (ours,), (theirs,) = plain(images), supernet.forward_subnet(images, None, spec)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    supernet = WithMore(**arguments, bias=True)
+    with pytest.raises(ValueError, match="WithMore: its layout does not name 'bias'"):
+        plain_backbone(supernet, dict(config, bias=True), None, spec)
 
 
 def test_nothing_of_it_can_be_trained_nor_reaches_the_supernet():

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import torch
 from helpers import TASKS, build_runner, call_tool, joint_config, only, write_config
+from mmengine.hooks import EMAHook
 
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import MultiTaskModel, choose_joint_spec
@@ -63,6 +65,25 @@ def test_a_joint_spec_says_what_is_evaluated(data, tmp_path, seen):
     choose_joint_spec(cfg, joint.to_dict())
     build_runner(cfg, tmp_path).val()
     assert set(seen) == set(joint.items())
+
+
+def test_averaged_weights_are_what_is_evaluated(data, tmp_path, monkeypatch):
+    cfg = only(joint_config(data, changes={'train_cfg.max_iters': 3}), 'cls')
+    cfg.train_cfg.val_interval, cfg.custom_hooks = 3, [dict(type='EMAHook', momentum=0.5)]
+    runner = build_runner(cfg, tmp_path)
+    (ema,) = (hook for hook in runner.hooks if isinstance(hook, EMAHook))
+    evaluated, subnet = [], MultiTaskModel.subnet
+
+    def recording(self, task, spec):
+        model = subnet(self, task, spec)
+        evaluated.append(model.backbone.patch_embed.proj.weight.clone())
+        return model
+
+    monkeypatch.setattr(MultiTaskModel, 'subnet', recording)
+    runner.train()
+    averaged = ema.ema_model.module.backbone.patch_embed.proj.weight
+    trained = runner.model.backbone.patch_embed.proj.weight
+    assert torch.equal(evaluated[0], averaged) and not torch.equal(averaged, trained)
 
 
 @pytest.mark.parametrize(
