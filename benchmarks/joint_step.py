@@ -27,6 +27,7 @@ from measuring import parser, report
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / 'configs/demo/demo_joint.py'
+WARM_UP = 5
 
 
 def prepare(work_dir: str, steps: int):
@@ -60,7 +61,7 @@ def train(work_dir: str, steps: int, launcher: str) -> None:
     runner.register_hook(clock)
     runner.train()
     if runner.ranks.rank == 0:
-        seconds = (clock.ends[-1] - clock.ends[4]) / (len(clock.ends) - 5)
+        seconds = (clock.ends[-1] - clock.ends[WARM_UP - 1]) / (len(clock.ends) - WARM_UP)
         print(f'SECONDS {seconds}')
 
 
@@ -120,6 +121,8 @@ def main() -> None:
     options.add_argument('--train', help=argparse.SUPPRESS)
     options.add_argument('--as', dest='launcher', default='none', help=argparse.SUPPRESS)
     args = options.parse_args()
+    if args.steps <= WARM_UP:
+        options.error(f'--steps: the first {WARM_UP} warm up, so that more are needed')
     if args.train:
         train(args.train, args.steps, args.launcher)
         return
