@@ -23,7 +23,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from measuring import parser, report
+from measuring import parser, report, timed
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / 'configs/demo/demo_joint.py'
@@ -72,28 +72,18 @@ def own_time(steps: int) -> dict[str, float]:
 
     spent: dict[str, float] = defaultdict(float)
 
-    def timed(name, function):
-        def wrapped(*args, **kwargs):
-            start = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                spent[name] += time.perf_counter() - start
-
-        return wrapped
-
     with tempfile.TemporaryDirectory() as folder:
         runner = MultiTaskRunner.from_cfg(prepare(folder, steps))
-        loops.draw_specs = timed('drawing', loops.draw_specs)
-        step.partial_masks = timed('masks', step.partial_masks)
-        model.activate = timed('activating', model.activate)
-        runner.train_loop.gather_losses = timed('losses', runner.train_loop.gather_losses)
-        call, timed_call = runner.call_hook, timed('hooks', runner.call_hook)
+        loops.draw_specs = timed(spent, 'drawing', loops.draw_specs)
+        step.partial_masks = timed(spent, 'masks', step.partial_masks)
+        model.activate = timed(spent, 'activating', model.activate)
+        runner.train_loop.gather_losses = timed(spent, 'losses', runner.train_loop.gather_losses)
+        call, timed_call = runner.call_hook, timed(spent, 'hooks', runner.call_hook)
         # What begins and ends a training is no part of a step.
         runner.call_hook = lambda name, **kwargs: (timed_call if name.endswith('_iter') else call)(
             name, **kwargs
         )
-        runner.train_loop.run_iter = timed('step', runner.train_loop.run_iter)
+        runner.train_loop.run_iter = timed(spent, 'step', runner.train_loop.run_iter)
         runner.train()
     return {name: seconds / steps for name, seconds in spent.items()}
 

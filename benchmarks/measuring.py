@@ -51,6 +51,19 @@ def training_step(model: nn.Module, images: Tensor) -> None:
     sum(out.square().mean() for out in model(images)).backward()
 
 
+def timed(spent: dict[str, float], name: str, function: Callable) -> Callable:
+    """A function that adds its seconds to those of ``name``."""
+
+    def wrapped(*args, **kwargs):
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[name] += time.perf_counter() - start
+
+    return wrapped
+
+
 def parser(doc: str) -> argparse.ArgumentParser:
     """With the option that all have; described by the first line of a script's docstring."""
     options = argparse.ArgumentParser(description=doc.splitlines()[0])

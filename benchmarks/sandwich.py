@@ -11,14 +11,13 @@ says what some parts of the sandwich's passes take of their time.
 from __future__ import annotations
 
 import copy
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
-from measuring import arguments, each_thread_count, medians, ratios, report
+from measuring import arguments, each_thread_count, medians, ratios, report, timed
 
 ROOT = Path(__file__).parents[1]
 TASKS = ('cls', 'det')
@@ -29,25 +28,33 @@ def demo(tasks: Sequence[str] | None = None):
     from mmengine.config import Config
 
     from mdl_nas_mm.datasets import write_demo_data
-    from mdl_nas_mm.registry import MODELS
-    from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config, task_scope
-    from mdl_nas_mm.utils.quiet import quiet
+    from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
 
     write_demo_data(ROOT / 'data/demo', progress=False)
     cfg = Config.fromfile(ROOT / 'configs/demo/demo_joint.py')
     if tasks is not None:
         cfg.tasks = {task: cfg.tasks[task.partition('_')[0]] for task in tasks}
     cfg = resolve_joint_config(cfg)
-    torch.manual_seed(0)
-    with task_scope('mdl_nas_mm'):
-        model = MODELS.build(cfg.model)
-    with quiet():
-        model.init_weights()
+    model = untrained(cfg)
     batches = {
         task: next(iter(build_train_loader(task, info.scope, cfg.train_dataloader[task], seed=0)))
         for task, info in cfg.tasks.items()
     }
     return model.train(), batches
+
+
+def untrained(cfg):
+    """The joint model of a resolved config, as its weights are drawn."""
+    from mdl_nas_mm.registry import MODELS
+    from mdl_nas_mm.tasks import task_scope
+    from mdl_nas_mm.utils.quiet import quiet
+
+    torch.manual_seed(0)
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(cfg.model)
+    with quiet():
+        model.init_weights()
+    return model
 
 
 def stepper(model, update: bool = True) -> Callable:
@@ -103,25 +110,14 @@ def parts(model, batch, task: str, rounds: int) -> dict[str, float]:
 
     specs = draw_specs(model.backbone.space, [task], 0, 0, num_random=2)
     spent: dict[str, float] = defaultdict(float)
-
-    def timed(name: str, function: Callable) -> Callable:
-        def wrapped(*args, **kwargs):
-            start = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                spent[name] += time.perf_counter() - start
-
-        return wrapped
-
     watched = [('preprocessing', model, 'preprocess')]
     watched += [('patch embedding', model.backbone.patch_embed, 'forward')]
     if hasattr(model.tasks[task], 'rpn_head'):
         head = model.tasks[task].rpn_head
         watched += [('anchors', head, 'get_anchors'), ('anchor targets', head, 'get_targets')]
     for name, owner, attribute in watched:
-        setattr(owner, attribute, timed(name, getattr(owner, attribute)))
-    step = timed('all', stepper(model, update=False))
+        setattr(owner, attribute, timed(spent, name, getattr(owner, attribute)))
+    step = timed(spent, 'all', stepper(model, update=False))
     for fresh in [copy.deepcopy(batch) for _ in range(rounds)]:
         step({task: fresh}, specs)
     for _, owner, attribute in watched:

@@ -17,18 +17,17 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import torch
 from measuring import arguments, each_thread_count, medians, report
 from mmengine.config import Config
+from sandwich import untrained
 
 from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.datasets import write_demo_data
 from mdl_nas_mm.deposit import Deposit, pack
-from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search import SupernetEvaluator
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.published import SPACES
-from mdl_nas_mm.tasks import evaluate, resolve_joint_config, task_scope
+from mdl_nas_mm.tasks import evaluate, resolve_joint_config
 from mdl_nas_mm.utils.quiet import quiet
 
 ROOT = Path(__file__).parents[1]
@@ -51,8 +50,11 @@ def large() -> Config:
     cls = cfg.tasks.cls
     cls.backbone = dict(out_type='avg_featmap')
     cls.model = dict(head=dict(in_channels=max(space['embed_dim'])))
-    steps = ('LoadImageFromFile', 'Resize', 'PackInputs')
-    pipeline = [dict(type=step, **(dict(scale=224) if step == 'Resize' else {})) for step in steps]
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=224),
+        dict(type='PackInputs'),
+    ]
     dataset = dict(data_prefix='search', pipeline=pipeline, indices=64)
     cls.search_dataloader = dict(batch_size=16, dataset=dataset)
     cfg.tasks = dict(cls=cls)
@@ -61,12 +63,8 @@ def large() -> Config:
 
 def compare(cfg: Config, rounds: int) -> dict[str, dict[str, float]]:
     """Task -> the search's rate over the extracted model's, and the share of copying."""
-    torch.manual_seed(0)
-    with task_scope('mdl_nas_mm'):
-        model = MODELS.build(cfg.model)
-    with quiet():
-        model.init_weights()
-    evaluator, chance, found = SupernetEvaluator(model, cfg), random.Random(0), {}
+    model, chance, found = untrained(cfg), random.Random(0), {}
+    evaluator = SupernetEvaluator(model, cfg)
     joint = JointSpec({task: model.backbone.space.sample(chance) for task in cfg.tasks})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'tasks.safetensors'
