@@ -167,15 +167,16 @@ def score(deposit: str | Path) -> dict[str, dict]:
         with quiet(), task_scope(info['scope']):
             outside, metrics = evaluate_deposited(deposit, task, get_device())
             loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
-            model = opened.load_task(task)
-            images = model.data_preprocessor(next(iter(loader)), False)['inputs']
+            backbone = opened.build_backbone(task)
+            prepare = opened.build_model(task, backbone).data_preprocessor
+            images = prepare(next(iter(loader)), False)['inputs']
         results[task] = dict(
             metric=info['score'],
             score=outside,
             score_in_supernet=info['scored'],
             metrics={key: float(value) for key, value in metrics.items()},
             params=opened.counts.backbones[task] + opened.counts.heads[task],
-            flops=model.backbone.flops(None, model.backbone.arch, tuple(images.shape[-2:])),
+            flops=backbone.flops(None, backbone.arch, tuple(images.shape[-2:])),
         )
     return results
 

@@ -25,7 +25,7 @@ from mdl_nas_mm.tasks import (
     recalibrations,
     score_of,
 )
-from mdl_nas_mm.utils.data_paths import data_paths
+from mdl_nas_mm.utils.data_paths import data_paths, innermost_dataset
 from mdl_nas_mm.utils.files import sha256_of
 
 
@@ -82,7 +82,7 @@ def task_infos(cfg: Config, scores: Mapping[str, float]) -> dict[str, dict[str, 
 
 def class_names(task: str, scope: str, dataloader: Mapping) -> list[str] | None:
     """The classes of a task's data set: as its config or its class says them, or its folders."""
-    dataset = _innermost(dataloader)
+    dataset = innermost_dataset(dataloader)
     names = (dataset.get('metainfo') or {}).get('classes')
     if names is None:
         with DATASETS.switch_scope_and_registry(scope) as registry:
@@ -98,19 +98,11 @@ def class_names(task: str, scope: str, dataloader: Mapping) -> list[str] | None:
 def _self_contained(dataloader: Mapping) -> Mapping:
     """A loader's config that has what mmpose's names a file for, such as its keypoints."""
     dataloader = copy.deepcopy(dataloader)
-    dataset = _innermost(dataloader)
+    dataset = innermost_dataset(dataloader)
     named = (dataset.get('metainfo') or {}).get('from_file')
     if named is not None and osp.isfile(named):
         dataset['metainfo'] = Config.fromfile(named)['dataset_info'].to_dict()
     return dataloader
-
-
-def _innermost(dataloader: Mapping) -> Mapping:
-    """The data set's config without its wrappers."""
-    dataset = dataloader['dataset']
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
 
 
 def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict[str, float]:

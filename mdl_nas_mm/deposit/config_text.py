@@ -11,6 +11,8 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from mdl_nas_mm.utils.data_paths import innermost_dataset
+
 from .configs import check_config
 
 _PACKAGES = dict(mmpretrain='mmpretrain', mmdet='mmdetection', mmseg='mmsegmentation')
@@ -48,7 +50,7 @@ def config_text(model: Mapping, info: Mapping, checkpoint: str, where: str) -> s
     if 'test_dataloader' in content:
         content['test_cfg'] = dict()
         # mmseg's and mmpretrain's inference look for it here.
-        content['test_pipeline'] = _dataset_of(info).get('pipeline', [])
+        content['test_pipeline'] = innermost_dataset(info['val_dataloader']).get('pipeline', [])
     others = {name.partition('.')[0] for name in types_of(content) if '.' in name}
     modules = dict(mdl_nas_mm='mdl_nas_mm.elastic')
     imports = [modules.get(o, f'{o}.models') for o in sorted(others - {scope, 'mmengine'})]
@@ -91,21 +93,13 @@ def dataset_meta(info: Mapping) -> dict[str, Any]:
     """Class names, colours and key points as upstream's inferencers look for them."""
     if 'val_dataloader' not in info:
         return {}
-    dataset = _dataset_of(info)
+    dataset = innermost_dataset(info['val_dataloader'])
     with DATASETS.switch_scope_and_registry(info['scope']) as registry:
         kind = registry.get(dataset['type'])
         meta = _plain(kind._load_metainfo(copy.deepcopy(dataset.get('metainfo'))))
     if info.get('classes'):
         meta.setdefault('classes', info['classes'])
     return meta
-
-
-def _dataset_of(info: Mapping) -> Mapping:
-    """The config of the data set itself, inside of what may be put around it."""
-    dataset = info['val_dataloader']['dataset']
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
 
 
 def _plain(value: Any) -> Any:

@@ -29,3 +29,11 @@ def data_paths(config: Any) -> Iterator[str]:
     if isinstance(config, (list, tuple)):
         for item in config:
             yield from data_paths(item)
+
+
+def innermost_dataset(dataloader: Mapping) -> Mapping:
+    """The config of a loader's data set itself, inside of what may be put around it."""
+    dataset = dataloader['dataset']
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
