@@ -29,9 +29,9 @@ from .inherit import inherit_pretrained, is_pretrained
 class ElasticBackbone(BaseModule):
     """What all elastic backbones have in common.
 
-    A subclass sets ``layout`` and ``shape``, and defines ``forward_subnet`` and ``settings_of``. It
-    takes ``head_dim``, ``layout.uses`` names all of its parameters, and buffers do not depend on
-    the space, so that a subnet can be taken out of it.
+    A subclass sets ``layout`` and ``shape``, and defines ``forward_subnet``, ``settings_of`` and
+    ``depth_of``. It takes ``head_dim``, ``layout.uses`` names all of its parameters, and buffers
+    do not depend on the space, so that a subnet can be taken out of it.
 
     Args:
         space: the search space's config; see ``SearchSpace.from_config``. None for a backbone of
@@ -105,6 +105,28 @@ class ElasticBackbone(BaseModule):
     def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
         """Arguments for a backbone of this class that gives what one task's subnet gives here."""
         raise NotImplementedError
+
+    def depth_of(self, name: str) -> int | None:
+        """How many blocks a parameter's own one is from the images, 0 before the first of them.
+
+        None for what comes after the last block.
+        """
+        raise NotImplementedError
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Where a parameter lies, as mmpretrain's layer-wise decay of learning rates asks for it.
+
+        Args:
+            prefix: what names of this backbone's parameters start with; others come after it.
+
+        Returns:
+            The layer and how many there are: one before the blocks, the blocks of the deepest
+            architecture, one after them.
+        """
+        count = sum(stage.depth[-1] for stage in self.space.stages) + 2
+        inside = param_name.startswith(prefix)
+        depth = self.depth_of(param_name.removeprefix(prefix)) if inside else None
+        return count - 1 if depth is None else depth, count
 
     def scores(self) -> dict[str, np.ndarray]:
         """State-dict prefix -> mask scores (groups * max_channels,) of the layers that have any."""

@@ -229,6 +229,19 @@ class ElasticSwin(ElasticBackbone):
             out_channels=self.out_channels,
         )
 
+    def depth_of(self, name: str) -> int | None:
+        """How many blocks a parameter's own one is from the images; None after the last block.
+
+        A merging of patches counts to the block before it.
+        """
+        part, *rest = name.split('.')
+        if part != 'stages':
+            return 0 if part == 'patch_embed' else None
+        stage, kind, index = int(rest[0]), rest[1], rest[2]
+        depths = [stage.depth[-1] for stage in self.space.stages]
+        before = sum(depths[:stage])
+        return before + int(index) + 1 if kind == 'blocks' else before + depths[stage]
+
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """Maps of images (B, C, H, W), one a wanted stage: (B, widest of the stage, h, w)."""
         self.space.check(spec)

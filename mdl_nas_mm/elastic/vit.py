@@ -248,6 +248,13 @@ class ElasticViT(ElasticBackbone):
             out_channels=self.out_channels,
         )
 
+    def depth_of(self, name: str) -> int | None:
+        """How many blocks a parameter's own one is from the images; None after the last block."""
+        part, _, rest = name.partition('.')
+        if part in ('patch_embed', 'cls_token', 'pos_embed'):
+            return 0
+        return int(rest.partition('.')[0]) + 1 if part == 'blocks' else None
+
     def flops(
         self,
         task: str | None,

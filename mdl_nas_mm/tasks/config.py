@@ -11,10 +11,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import ModuleDict
 
 from mdl_nas_mm.utils.data_paths import data_paths
+from mdl_nas_mm.utils.plain_config import plain_config, plain_value, without_delete
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
 from .incremental import check_inputs, resolve_base
-from .recipes import common_recipe
+from .recipes import common_recipe, with_weight_decay
 from .subnets import resolve_subnets
 
 TASK_KEYS = {
@@ -61,8 +62,8 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
             raise ValueError(f'joint config: {key!r} is missing')
     if not cfg.tasks:
         raise ValueError('joint config: no tasks given')
-    cfg = copy.deepcopy(cfg)
     folder = osp.dirname(cfg.filename) if cfg.filename else '.'
+    cfg = _with_names(cfg)
     resolve_base(cfg, folder)
     resolve_subnets(cfg, folder)
     tasks = {name: _resolve_task(name, task, folder) for name, task in cfg.tasks.items()}
@@ -88,11 +89,25 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
         cfg[key] = {name: task[key] for name, task in tasks.items()}
     if cfg.get('train_cfg') is not None and cfg.get('optim_wrapper') is None:
         recipes = {name: task.get('optim_wrapper') for name, task in tasks.items()}
-        cfg.optim_wrapper = common_recipe(recipes)
+        scopes = {name: task.scope for name, task in tasks.items()}
+        cfg.optim_wrapper = common_recipe(recipes, scopes)
+    if cfg.get('optim_wrapper') is not None:
+        cfg.optim_wrapper = with_weight_decay(cfg.optim_wrapper)
     info = ('scope', 'score', 'loss_weight', 'score_weight')
     cfg.tasks = {name: {key: task[key] for key in info} for name, task in tasks.items()}
     if cfg.get('base') is not None:
         check_inputs(cfg)
+    return cfg
+
+
+def _with_names(cfg: Config) -> Config:
+    """A copy with names in place of classes, but in ``tasks``, each of which is of a library."""
+    cfg, said = copy.deepcopy(cfg), cfg.to_dict()
+    for key in list(cfg):
+        if key not in said:
+            cfg.pop(key)
+        elif key != 'tasks':
+            cfg[key] = without_delete(plain_value(cfg[key], 'mdl_nas_mm', key))
     return cfg
 
 
@@ -124,15 +139,18 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
     if task.get('score') is None:
         raise ValueError(f"task {name!r}: 'score', the metric to maximise, is missing")
     upstream = _upstream(name, task.get('config'), folder)
-    overrides = {key: task[key] for key in UPSTREAM_KEYS if key in task}
-    merged = Config(dict(upstream)) if upstream else Config()
-    merged.merge_from_dict(overrides)
-    for key in UPSTREAM_KEYS:
-        if merged.get(key) is None:
-            raise ValueError(f'task {name!r}: its config has no {key!r}')
     scope = task.get('scope', upstream.get('default_scope'))
     if scope is None:
         raise ValueError(f"task {name!r}: 'scope' (mmdet, mmseg, ...) is missing")
+    upstream = plain_config(upstream, scope)
+    task = ConfigDict(plain_value(task, scope, f'task {name!r}'))
+    overrides = {key: task[key] for key in UPSTREAM_KEYS if key in task}
+    merged = Config(upstream)
+    merged.merge_from_dict(overrides)
+    merged = without_delete(merged._cfg_dict)
+    for key in UPSTREAM_KEYS:
+        if merged.get(key) is None:
+            raise ValueError(f'task {name!r}: its config has no {key!r}')
     resolved = ConfigDict(
         scope=scope,
         score=task.score,
@@ -149,7 +167,7 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
         search = Config(dict(val=copy.deepcopy(merged[f'val_{key}'])))
         if f'search_{key}' in task:
             search.merge_from_dict(dict(val=task[f'search_{key}']))
-        resolved[f'search_{key}'] = search.val
+        resolved[f'search_{key}'] = without_delete(search.val)
     return resolved
 
 
@@ -159,17 +177,17 @@ def _check_files(name: str, task: ConfigDict) -> None:
             check_data(task.get(key), f'task {name!r}, {key}')
 
 
-def _upstream(name: str, path: str | None, folder: str) -> ConfigDict:
+def _upstream(name: str, path: str | None, folder: str) -> Config:
     if path is None:
-        return ConfigDict()
+        return Config()
     try:
         full = upstream_config_path(path, folder)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'task {name!r}: {error}') from None
-    return Config.fromfile(full)._cfg_dict
+    return Config.fromfile(full)
 
 
-def _with_slot(merged: Config) -> ConfigDict:
+def _with_slot(merged: ConfigDict) -> ConfigDict:
     """The model config with an empty place where the backbone was."""
     model = copy.deepcopy(merged.model)
     model.pop('pretrained', None)

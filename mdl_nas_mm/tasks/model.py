@@ -139,6 +139,13 @@ class MultiTaskModel(BaseModel):
         named = self.backbone.named_parameters(prefix='backbone')
         return {name: p.detach() for name, p in named if not p.requires_grad}
 
+    def get_layer_depth(self, param_name: str) -> tuple[int, int]:
+        """Where a parameter lies; necks and heads are the last layer.
+
+        mmpretrain's ``LearningRateDecayOptimWrapperConstructor`` asks for it.
+        """
+        return self.backbone.get_layer_depth(param_name, 'backbone.')
+
     def head_sizes(self) -> dict[str, int]:
         """Task -> elements outside the backbone."""
         return {

@@ -1,0 +1,93 @@
+"""Configs of plain values: classes and functions become the names that they are registered by."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import Registry, root
+
+
+def plain_config(cfg: Config, scope: str) -> ConfigDict:
+    """What a config says, without what it imports to say it.
+
+    Configs of mmengine's new style import the classes that they are about. By name they can be
+    compared, stored and shown, and whoever builds from them need not know both styles.
+
+    Args:
+        scope: the library that the names are for.
+
+    Raises:
+        ValueError: see ``plain_value``.
+    """
+    return ConfigDict({key: plain_value(cfg[key], scope, key) for key in cfg.to_dict()})
+
+
+def plain_value(value: Any, scope: str, where: str = 'config') -> Any:
+    """A part of a config with names in place of classes and functions.
+
+    Args:
+        scope: the library that the names are for.
+        where: what an error begins with.
+
+    Raises:
+        ValueError: a function has no name that leads to it, such as a lambda.
+    """
+    if isinstance(value, Mapping):
+        return {k: plain_value(item, scope, f'{where}.{k}') for k, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = (plain_value(item, scope, f'{where}[{i}]') for i, item in enumerate(value))
+        # Named tuples take their fields one by one.
+        return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
+    if inspect.isclass(value) or inspect.isroutine(value):
+        return _name_of(value, scope, where)
+    return value
+
+
+def without_delete(config: Any) -> Any:
+    """A merged config without the ``_delete_`` that mmengine leaves where there was nothing."""
+    if isinstance(config, Mapping):
+        items = config.items()
+        return ConfigDict({k: without_delete(v) for k, v in items if k != '_delete_'})
+    if type(config) in (list, tuple):
+        return type(config)(without_delete(item) for item in config)
+    return config
+
+
+def _name_of(thing: Any, scope: str, where: str) -> str:
+    """The registered name of a class or function; else the path of its module and its name."""
+    found = list(_registered(thing))
+    for registry, name in found:
+        if _looked_up(registry, name, scope) is thing:
+            return name
+    if found:
+        registry, name = found[0]
+        return f'{registry.scope}.{name}'
+    path = f'{thing.__module__}.{thing.__qualname__}'
+    if '<' in path:
+        raise ValueError(f'{where}: {thing.__qualname__!r} has no name that it could be found by')
+    return path
+
+
+def _looked_up(registry: Registry, name: str, scope: str) -> Any:
+    """What a library finds under a name of its own or of mmengine's; None for nothing."""
+    while registry.parent is not None:
+        registry = registry.parent
+    # Where there is nothing, OpenMMLab's own mmengine gives None and its forks raise an error.
+    with registry.switch_scope_and_registry(scope) as own, suppress(RuntimeError):
+        return own.get(name)
+    return None
+
+
+def _registered(thing: Any) -> Iterator[tuple[Registry, str]]:
+    """Every registry that has a class or function, and the name there."""
+    waiting = [value for value in vars(root).values() if isinstance(value, Registry)]
+    while waiting:
+        registry = waiting.pop()
+        waiting += registry.children.values()
+        for name, value in registry.module_dict.items():
+            if value is thing:
+                yield registry, name
