@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.files import held, written_whole
 
 from .manifest import encode
 
@@ -19,8 +18,6 @@ from .manifest import encode
 @contextmanager
 def locked(path: str | Path, is_new: bool = False) -> Iterator[None]:
     """Lets nobody else write a file inside the block.
-
-    The lock is one that the system takes off a process that ends in whatever way.
 
     Args:
         is_new: whether the file need not be there.
@@ -34,20 +31,9 @@ def locked(path: str | Path, is_new: bool = False) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
     elif not path.is_file():
         raise FileNotFoundError(f'deposit {path} is not there')
-    lock = path.with_name(f'.{path.name}.lock')
-    with open(lock, 'ab') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had it may have removed the file that was opened here.
-            is_there = os.path.samestat(os.stat(lock), os.fstat(file.fileno()))
-        except (BlockingIOError, FileNotFoundError):
-            is_there = False
-        if not is_there:
-            raise ValueError(f'deposit {path}: another process is writing it; try again later')
-        try:
-            yield
-        finally:
-            lock.unlink()
+    busy = f'deposit {path}: another process is writing it; try again later'
+    with held(path.with_name(f'.{path.name}.lock'), busy):
+        yield
 
 
 def write(path: str | Path, manifest: Mapping, tensors: Mapping[str, Tensor]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,25 @@ from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import BatchLedger, Ledger, SubnetSpec
 from mdl_nas_mm.spec.layer_counts import layer_counts
 from mdl_nas_mm.tasks import task_scope
-from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.files import held, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
 
 from .history import History, Pair
 from .plan import SearchPlan
 from .selection import Selection, pareto_front, select
+
+
+@contextmanager
+def alone_in(folder: str | Path) -> Iterator[None]:
+    """Lets no other search write into a folder inside the block.
+
+    Raises:
+        ValueError: another one does.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder / '.search.lock', f'search: another process is searching in {folder}'):
+        yield
 
 
 def save_plan(
@@ -96,7 +110,8 @@ def choose_again(history: str | Path, budget: int, folder: str | Path) -> Select
 
     Raises:
         FileNotFoundError: there is no such search.
-        ValueError: nothing that was scored fits, or a file is damaged.
+        ValueError: nothing that was scored fits, a file is damaged, or another search is writing
+            into ``folder``.
     """
     found, beside = History.read(history), Path(history).parent
     if not (beside / 'search.json').is_file():
@@ -127,7 +142,8 @@ def choose_again(history: str | Path, budget: int, folder: str | Path) -> Select
         before = json.loads(earlier.read_text())
         log = before['generations']
         more.update({key: before[key] for key in more})
-    write_results(Path(folder), plan, ledger, scored, chosen, log, more)
+    with alone_in(folder):
+        write_results(Path(folder), plan, ledger, scored, chosen, log, more)
     return chosen
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from .evolution import SearchFailed, SearchResult, search
 from .history import History, Outcome, Pair
 from .plan import SearchPlan
 from .progress import Progress
-from .results import failures, save_plan, write_results
+from .results import alone_in, failures, save_plan, write_results
 from .selection import Selection
 
 _TIMEOUT = timedelta(minutes=10)
@@ -55,8 +56,8 @@ def run_search(
         What was found; None on other ranks than the first.
 
     Raises:
-        ValueError: the budget or another limit cannot be met, a setting is not valid, or the
-            checkpoint does not fit the config.
+        ValueError: the budget or another limit cannot be met, a setting is not valid, the
+            checkpoint does not fit the config, or another process is searching in the folder.
     """
     SearchPlan.from_config(cfg)
     if launcher != 'none':
@@ -80,7 +81,14 @@ def search_supernet(
     Args:
         checkpoint: the file with the supernet's weights, by which its history knows it.
     """
-    started, plan, folder = time.monotonic(), SearchPlan.from_config(cfg), Path(work_dir)
+    with nullcontext() if ranks.rank else alone_in(work_dir):
+        return _search_alone(model, ranks, cfg, checkpoint, Path(work_dir))
+
+
+def _search_alone(
+    model: MultiTaskModel, ranks: TaskGroups, cfg: Config, checkpoint: str | Path, folder: Path
+) -> SearchResult | None:
+    started, plan = time.monotonic(), SearchPlan.from_config(cfg)
     ledger = model.backbone.ledger(_head_sizes(model, ranks))
     space = drawn_space(cfg, model.backbone.space)
     constraints = Constraints.from_config(cfg, model.backbone)

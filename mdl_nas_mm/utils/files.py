@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -23,6 +24,34 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(lock: str | os.PathLike, busy: str) -> Iterator[None]:
+    """Lets nobody else hold a lock inside the block.
+
+    The lock is one that the system takes off a process that ends in whatever way.
+
+    Args:
+        lock: a file for nothing else; its folder is there, and it is gone after the block.
+        busy: what to say where somebody else holds it.
+
+    Raises:
+        ValueError: somebody else does.
+    """
+    with open(lock, 'ab') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it may have removed the file that was opened here.
+            is_there = os.path.samestat(os.stat(lock), os.fstat(file.fileno()))
+        except (BlockingIOError, FileNotFoundError):
+            is_there = False
+        if not is_there:
+            raise ValueError(busy)
+        try:
+            yield
+        finally:
+            os.unlink(lock)
 
 
 def sha256_of(path: str | os.PathLike) -> str:

@@ -33,6 +33,7 @@ from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.latency_parts import Timing
 from mdl_nas_mm.spec.latency_table import LatencyTable
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
+from mdl_nas_mm.utils.files import held
 
 EVOLUTION = dict(population=4, generations=2, parents=2, crossovers=1, mutations=2)
 FILES = ('history.jsonl', 'joint_spec.json', 'front.json')
@@ -205,6 +206,23 @@ def test_history_of_another_supernet_is_not_mixed_in(data, cfg, supernet, whole,
     torch.save(checkpoint, tmp_path / 'other.pth')
     with pytest.raises(ValueError, match='is of another search: checkpoint is'):
         run_search(cfg, tmp_path / 'other.pth', whole[0])
+
+
+def test_one_search_at_a_time_in_a_folder(cfg, supernet, whole, tmp_path):
+    """Whatever kind it is; what a killed one leaves is no lock."""
+    lock, busy = tmp_path / '.search.lock', f'another process is searching in {tmp_path}$'
+    lock.touch()
+    with held(lock, ''):
+        for search in (
+            lambda: run_search(cfg, supernet, tmp_path),
+            lambda: choose_again(whole[0] / 'history.jsonl', cfg.search_cfg.budget, tmp_path),
+        ):
+            with pytest.raises(ValueError, match=busy):
+                search()
+        assert [path.name for path in tmp_path.iterdir()] == [lock.name]
+    lock.touch()
+    choose_again(whole[0] / 'history.jsonl', cfg.search_cfg.budget, tmp_path)
+    assert not lock.exists()
 
 
 def test_budget_below_the_smallest_total_is_refused_before_any_evaluation(
