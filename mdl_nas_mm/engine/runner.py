@@ -6,6 +6,7 @@ import logging
 import os.path as osp
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ from torch import nn
 
 from mdl_nas_mm.registry import RUNNERS
 from mdl_nas_mm.tasks import check_head, fixed_spec, resolve_joint_config
-from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.files import held, written_whole
 
 from .checkpoint import (
     check_resumable,
@@ -217,6 +218,19 @@ class MultiTaskRunner(Runner):
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
+
+    def train(self) -> nn.Module:
+        """As mmengine; says where another process trains in the same folder."""
+        with ExitStack() as stack:
+            if self.ranks.rank == 0:
+                try:
+                    stack.enter_context(held(osp.join(self.work_dir, '.train.lock'), ''))
+                except ValueError:
+                    self.logger.warning(
+                        f'another process is training in {self.work_dir}: each writes its '
+                        'checkpoints over those of the other; give one of them another work_dir'
+                    )
+            return super().train()
 
     def val(self) -> dict[str, float]:
         """Evaluates all tasks, and saves nothing, also not as the best."""

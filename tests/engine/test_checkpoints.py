@@ -3,6 +3,7 @@
 import random
 import shutil
 import zipfile
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -20,7 +21,7 @@ from helpers import (
 
 from mdl_nas_mm.engine.checkpoint import load_supernet, load_weights, read_checkpoint
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.files import held, written_whole
 
 
 def training(data, changes=None, sharing='Sequential', iterations=1):
@@ -63,6 +64,19 @@ def test_a_crash_while_writing_leaves_the_last_one(data, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
     assert not list(tmp_path.glob('.*'))
     assert read_checkpoint(tmp_path / 'iter_1.pth')['meta']['iter'] == 1
+
+
+def test_two_trainings_in_one_folder_are_told(data, tmp_path, monkeypatch):
+    """It may be meant, so it goes on; what a killed one has left is not another one."""
+    lock = tmp_path / '.train.lock'
+    lock.touch()
+    for other, told in ((nullcontext(), 0), (held(lock, ''), 1)):
+        runner, warnings = build_runner(training(data), tmp_path), []
+        monkeypatch.setattr(runner.logger, 'warning', lambda text, *_, w=warnings: w.append(text))
+        with other:
+            runner.train()
+        assert sum(f'is training in {tmp_path}: ' in text for text in warnings) == told
+        assert not lock.exists()
 
 
 def test_a_failed_rewrite_leaves_the_old_file(tmp_path):
