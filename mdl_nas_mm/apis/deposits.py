@@ -13,6 +13,7 @@ from mdl_nas_mm.deposit.verify import largest_differences, verify
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
+from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
 from .input_images import open_inputs, read_images
@@ -44,7 +45,7 @@ def add_to_deposit(
     Deposit(path)
     model = load_supernet(cfg, checkpoint)
     scores = score_supernet(cfg, model, joint) if scored else {}
-    provenance = dict(checkpoint=sha256_of(checkpoint))
+    provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
     return add(path, model, joint, task_infos(cfg, scores), provenance)
 
 

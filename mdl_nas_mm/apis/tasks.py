@@ -26,6 +26,7 @@ from mdl_nas_mm.tasks import (
     score_of,
 )
 from mdl_nas_mm.utils.data_paths import data_paths, innermost_dataset
+from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
 
@@ -56,7 +57,7 @@ def save_deposit(
     for task, norms in recalibrations(cfg, model).items():
         norms.apply(model.subnet(task, joint[task]))
     scores = score_supernet(cfg, model, joint) if scored else {}
-    provenance = dict(checkpoint=sha256_of(checkpoint))
+    provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
     return pack(path, model, joint, cfg.model.backbone, task_infos(cfg, scores), provenance)
 
 

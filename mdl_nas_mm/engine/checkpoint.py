@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
 import zipfile
 import zlib
@@ -12,12 +13,14 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, Ledger, footprint
 from mdl_nas_mm.tasks import MultiTaskModel, fixed_spec, task_scope
+from mdl_nas_mm.utils.fetch import local_file
 
 from .freeze import used_mask
 from .groups import TaskGroups
@@ -27,11 +30,15 @@ from .state import own_state, put_back
 def read_checkpoint(path: str | Path) -> dict:
     """Reads a checkpoint of this package's runner.
 
+    Args:
+        path: a file, or its address; see ``local_file``.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is cut short, altered, or no checkpoint.
     """
-    if not Path(path).is_file():
+    path = local_file(path)
+    if not path.is_file():
         raise FileNotFoundError(f'checkpoint {path} is not there')
     try:
         with zipfile.ZipFile(path) as archive:
@@ -98,13 +105,16 @@ def load_weights(path: str | Path, model: MultiTaskModel, state: Mapping, strict
     With ``strict``, every key has to fit. Without, the checkpoint may be of other tasks or of a
     pre-training in which everything was shared: the shared weights have to fit; a task's own
     weights start from the shared ones where the checkpoint has none; heads of tasks that the
-    checkpoint does not know keep their initial values.
+    checkpoint does not know keep their initial values. So do weights of a head that have another
+    shape, as for other classes, which is said.
 
     Raises:
         ValueError: names the first key that is missing, left over or of another shape.
     """
     own = model.state_dict()
     state = dict(state) if strict else _with_inherited(state, own)
+    if not strict:
+        state = _without_other_heads(path, state, own)
     for key, value in state.items():
         if key in own and own[key].shape != value.shape:
             raise ValueError(
@@ -132,6 +142,24 @@ def _with_inherited(state: Mapping, own: Mapping) -> dict:
             whole.setdefault(key, state[shared])
             used.add(shared)
     return {key: value for key, value in whole.items() if key in own or key not in used}
+
+
+def _without_other_heads(path: str | Path, state: Mapping, own: Mapping) -> dict:
+    """The state without weights of necks and heads that have another shape in the model."""
+    fits, others = {}, []
+    for key, value in state.items():
+        if key.startswith('tasks.') and key in own and own[key].shape != value.shape:
+            others.append(f'{key} {tuple(value.shape)} for {tuple(own[key].shape)}')
+        else:
+            fits[key] = value
+    if others:
+        print_log(
+            f'checkpoint {path}: of another shape, so these keep their initial values: '
+            + ', '.join(others),
+            'current',
+            logging.WARNING,
+        )
+    return fits
 
 
 def _is_shared(key: str) -> bool:

@@ -233,7 +233,13 @@ class MultiTaskRunner(Runner):
             return super().train()
 
     def val(self) -> dict[str, float]:
-        """Evaluates all tasks, and saves nothing, also not as the best."""
+        """Evaluates all tasks, and saves nothing, also not as the best.
+
+        Raises:
+            ValueError: weights that are to be evaluated do not fit the model in every key.
+        """
+        if self._load_from is not None and not self._resume and not self._has_loaded:
+            self.load_checkpoint(self._load_from, strict=True)
         for hook in self.hooks:
             if isinstance(hook, CheckpointHook):
                 hook.save_best = None

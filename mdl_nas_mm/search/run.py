@@ -22,6 +22,7 @@ from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel, drawn_space, task_scope
+from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
 
@@ -211,7 +212,7 @@ def _fingerprint(
     return dict(
         space=model.backbone.space.to_config(),
         sharing=model.backbone.sharing.to_config(),
-        checkpoint=sha256_of(checkpoint),
+        checkpoint=sha256_of(local_file(checkpoint)),
         scores={task: info.score for task, info in cfg.tasks.items()},
         data=to_json(cfg.search_dataloader),
         evaluators=to_json(cfg.search_evaluator),

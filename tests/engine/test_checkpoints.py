@@ -2,9 +2,11 @@
 
 import random
 import shutil
+import threading
 import zipfile
 from contextlib import nullcontext
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -19,7 +21,12 @@ from helpers import (
     write_config,
 )
 
-from mdl_nas_mm.engine.checkpoint import load_supernet, load_weights, read_checkpoint
+from mdl_nas_mm.engine.checkpoint import (
+    load_supernet,
+    load_weights,
+    read_checkpoint,
+    resume_from,
+)
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.files import held, written_whole
 
@@ -265,6 +272,85 @@ def test_a_task_that_is_added_starts_from_the_shared_weights(data, trained):
             assert torch.equal(value, state[key.replace('.specific.seg.', '.')])
         elif key in fewer:
             assert torch.equal(value, state[key])
+
+
+def test_a_head_of_other_classes_keeps_its_initial_values(data, trained, tmp_path, capsys):
+    """The rest is loaded, and what is not is named; to go on from or to evaluate it has to fit."""
+    changes = {
+        'load_from': str(trained),
+        'tasks.cls.model.head.num_classes': 3,
+        'tasks.cls.model.data_preprocessor.num_classes': 3,
+    }
+    runner = build_runner(training(data, changes), tmp_path)
+    initial = build_runner(training(data, changes | {'load_from': None}), tmp_path)
+    initial.model.init_weights()
+    runner.load_or_resume()
+    others = {'tasks.cls.head.fc.weight', 'tasks.cls.head.fc.bias'}
+    state = read_checkpoint(trained)['state_dict']
+    for key, value in runner.model.state_dict().items():
+        assert torch.equal(value, state[key]) == (key not in others), key
+        assert value.shape == initial.model.state_dict()[key].shape
+    lines = ''.join(capsys.readouterr()).splitlines()
+    (line,) = (line for line in lines if 'of another shape' in line)
+    assert 'tasks.cls.head.fc.weight (10, 24) for (3, 24), ' in line
+    assert f'checkpoint {trained}' in line and 'WARNING' in line
+    for resume in (True, False):
+        cfg = training(data, changes | {'resume': resume})
+        cfg.val_cfg = dict(type='MultiTaskValLoop')
+        built = build_runner(cfg, tmp_path)
+        with pytest.raises(ValueError, match=r"'tasks.cls.head.fc.weight' has shape \(10, 24\)"):
+            built.train() if resume else built.val()
+
+
+@pytest.fixture
+def address(trained, tmp_path, monkeypatch):
+    """Where a server on this machine has the folder of the checkpoint; copies are kept apart."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        asked = []
+
+        def log_message(self, *_):
+            self.asked.append(self.path)
+
+        def end_headers(self):
+            if self.path.startswith('/cut'):
+                self._headers_buffer = [
+                    line for line in self._headers_buffer if b'Content-Length' not in line
+                ]
+                self.send_header('Content-Length', '1000000000')
+            super().end_headers()
+
+    shutil.copy(trained, trained.with_name('cut.pth'))
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(trained.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f'http://127.0.0.1:{server.server_address[1]}', Quiet.asked
+    server.shutdown()
+
+
+def test_a_checkpoint_by_its_address_is_fetched_once(data, trained, tmp_path, address):
+    server, asked = address
+    cfg = training(data, {'load_from': f'{server}/iter_1.pth'})
+    runner = build_runner(cfg, tmp_path)
+    runner.load_or_resume()
+    expected = dict(read_checkpoint(trained)['state_dict'])
+    assert differences(dict(runner.model.state_dict()), expected) == []
+    resumed = training(data, iterations=2)
+    resume_from(resumed, f'{server}/iter_1.pth')
+    runner = build_runner(resumed, tmp_path)
+    runner.load_or_resume()
+    assert runner.iter == 1
+    assert asked == ['/iter_1.pth']
+    with pytest.raises(FileNotFoundError, match=r'/absent.pth cannot be fetched \(HTTP Error 404'):
+        read_checkpoint(f'{server}/absent.pth')
+    with pytest.raises(ValueError, match=r'/cut.pth: \d+ of 1000000000 bytes came'):
+        read_checkpoint(f'{server}/cut.pth')
+    assert len(list((tmp_path / 'home').rglob('*.pth'))) == 1
+
+
+def test_addresses_of_other_kinds_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'^s3://bucket/a.pth: s3:// is not read here; fetch'):
+        read_checkpoint('s3://bucket/a.pth')
 
 
 def test_pretraining_of_another_space_is_refused(data, pretrained, tmp_path):
