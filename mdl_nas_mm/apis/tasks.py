@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os.path as osp
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch import nn
 
@@ -23,7 +25,6 @@ from mdl_nas_mm.tasks import (
     build_eval_loader,
     evaluate,
     recalibrations,
-    score_of,
 )
 from mdl_nas_mm.utils.data_paths import data_paths, innermost_dataset
 from mdl_nas_mm.utils.fetch import local_file
@@ -110,16 +111,14 @@ def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict
     """Task -> its subnet's score in percent on the validation split.
 
     Raises:
-        ValueError: the config has no validation.
+        ValueError: the config has no validation, or a task no score.
     """
     if cfg.get('val_dataloader') is None:
         raise ValueError('scores need a validation: the joint config has no val_cfg')
     scores = {}
     for task, info in cfg.tasks.items():
-        loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
-        evaluation = Evaluation.build(task, info.scope, loader, cfg.val_evaluator[task])
-        metrics = evaluate(model.subnet(task, joint[task]).val_step, evaluation)
-        scores[task] = score_of(task, metrics, info.score)
+        data = cfg.val_dataloader[task], cfg.val_evaluator[task]
+        scores[task], _ = _scored(task, info, model.subnet(task, joint[task]), *data)
     return scores
 
 
@@ -129,7 +128,7 @@ def evaluate_deposited(
     """A deposited task's score in percent, and all metrics, on its validation split.
 
     Raises:
-        ValueError: see ``Deposit.load_task``.
+        ValueError: see ``Deposit.load_task``; or the task has no score.
     """
     opened = Deposit(deposit)
     model, info = opened.load_task(task, device), opened.tasks[task]
@@ -137,7 +136,16 @@ def evaluate_deposited(
         if key not in info:
             raise ValueError(f'deposit {deposit}: no {key} of task {task!r} was stored')
         check_config(info['scope'], info[key], f'deposit {deposit}: task {task!r}, {key}')
-    loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
-    evaluation = Evaluation.build(task, info['scope'], loader, info['val_evaluator'])
+    return _scored(task, info, model, info['val_dataloader'], info['val_evaluator'])
+
+
+def _scored(
+    task: str, info: Mapping[str, Any], model: nn.Module, dataloader: Mapping, evaluator: Any
+) -> tuple[float, dict[str, float]]:
+    """A task's score in percent, and all metrics."""
+    loader = build_eval_loader(task, info['scope'], dataloader)
+    evaluation = Evaluation.build(task, info['scope'], info['score'], loader, evaluator)
+    if evaluation.scoring.note is not None:
+        print_log(evaluation.scoring.note, 'current', logging.WARNING)
     metrics = evaluate(model.val_step, evaluation)
-    return score_of(task, metrics, info['score']), metrics
+    return evaluation.scoring.score(metrics), metrics

@@ -1,13 +1,17 @@
 """Joint training: runner, loops, gradients, checkpoints."""
 
 from .amp import CPUAmpOptimWrapper
-from .loops import MultiTaskTrainLoop, MultiTaskValLoop
+from .best import CheckpointHook, EarlyStoppingHook
+from .loops import MultiTaskTrainLoop
 from .runner import MultiTaskRunner
 from .sample_hook import SampleSubnetHook
 from .supernet_base import SupernetBase
+from .validation import MultiTaskValLoop
 
 __all__ = [
     'CPUAmpOptimWrapper',
+    'CheckpointHook',
+    'EarlyStoppingHook',
     'MultiTaskRunner',
     'MultiTaskTrainLoop',
     'MultiTaskValLoop',

@@ -1,61 +1,23 @@
-"""The training and validation loops over all tasks."""
+"""The training loop over all tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from mmengine.runner import BaseLoop, Runner
 
 from mdl_nas_mm.registry import LOOPS
-from mdl_nas_mm.spec import JointSpec, SubnetSpec
-from mdl_nas_mm.tasks import (
-    Evaluation,
-    build_eval_loader,
-    build_train_loader,
-    drawn_space,
-    evaluate,
-    fixed_spec,
-    score_of,
-)
+from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.tasks import build_train_loader, drawn_space, fixed_spec
 
-from .grad_sync import sync_buffers
 from .groups import TaskGroups
+from .joint_loader import JointLoader
 from .losses import LossGatherer
 from .preemption import StopRequest
 from .step import StepPlan, draw_specs, train_step
 
 # All ranks have to agree to stop, which takes them an exchange.
 _ITERS_BETWEEN_STOPS = 5
-
-
-class JointLoader:
-    """All tasks' loaders as the one loader that mmengine's hooks expect.
-
-    Args:
-        loaders: task -> its loader.
-        length: joint batches.
-        counts: task -> batches of its loader in a joint one.
-    """
-
-    def __init__(
-        self, loaders: Mapping, length: int, counts: Mapping[str, int] | None = None
-    ) -> None:
-        self.loaders = dict(loaders)
-        self.length = length
-        self.counts = dict(counts or dict.fromkeys(loaders, 1))
-        self.dataset = next(iter(self.loaders.values())).dataset
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[dict[str, list]]:
-        """Joint batches: task -> its batches."""
-        iterators = {task: iter(loader) for task, loader in self.loaders.items()}
-        while True:
-            yield {
-                task: [next(iterator) for _ in range(self.counts[task])]
-                for task, iterator in iterators.items()
-            }
 
 
 @LOOPS.register_module()
@@ -195,73 +157,3 @@ class MultiTaskTrainLoop(BaseLoop):
             return {task: [self.joint_spec[task]] for task in self.ranks.dealing.tasks}
         tasks = self.ranks.dealing.tasks
         return draw_specs(self.space, tasks, self.runner.seed, index, self.num_random)
-
-
-@LOOPS.register_module()
-class MultiTaskValLoop(BaseLoop):
-    """Evaluates every task that lives on this rank with its upstream evaluator.
-
-    Metrics are named ``<task>/<metric>``; ``s_score`` is the weighted sum of the tasks' scores
-    in percent (Eq. 10). Each is evaluated with its architecture in the config's ``joint_spec``,
-    without one with the largest of what is trained.
-
-    Args:
-        dataloader: task -> config of its validation loader.
-        evaluator: task -> config of its evaluator.
-    """
-
-    def __init__(
-        self,
-        runner: Runner,
-        dataloader: Mapping[str, Mapping],
-        evaluator: Mapping[str, Mapping],
-    ) -> None:
-        self._runner = runner
-        self.ranks: TaskGroups = runner.ranks
-        tasks = self.ranks.tasks
-        self.evaluations = {}
-        for task in tasks:
-            scope, group = runner.cfg.tasks[task].scope, self.ranks.groups[task]
-            loader = build_eval_loader(task, scope, dataloader[task], group)
-            self.evaluations[task] = Evaluation.build(task, scope, loader, evaluator[task], group)
-        loaders = {task: evaluation.loader for task, evaluation in self.evaluations.items()}
-        self.dataloader = JointLoader(loaders, sum(len(loader) for loader in loaders.values()))
-        largest = drawn_space(runner.cfg, runner.model.backbone.space).largest()
-        self.joint_spec = fixed_spec(runner.cfg) or JointSpec(dict.fromkeys(tasks, largest))
-
-    def run(self) -> dict[str, float]:
-        """Evaluates all tasks and returns their metrics."""
-        runner = self.runner
-        runner.call_hook('before_val')
-        runner.call_hook('before_val_epoch')
-        runner.model.eval()
-        sync_buffers(runner.model, self.ranks)
-        own, done = {}, 0
-        for task, evaluation in self.evaluations.items():
-
-            def on_batch(index: int, batch: dict, outputs: list, offset: int = done) -> None:
-                runner.call_hook(
-                    'after_val_iter', batch_idx=offset + index, data_batch=batch, outputs=outputs
-                )
-
-            spec = self.joint_spec[task]
-            own[task] = evaluate(runner.model.subnet(task, spec).val_step, evaluation, on_batch)
-            done += len(evaluation.loader)
-        results = self._joined(own)
-        runner.call_hook('after_val_epoch', metrics=results)
-        runner.call_hook('after_val')
-        return results
-
-    def _joined(self, own: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        """All tasks' metrics, the same on every rank, from those of each rank's tasks."""
-        metrics = {}
-        for theirs in self.ranks.all_gather(dict(own)):
-            metrics.update(theirs)
-        results, info = {'s_score': 0.0}, self.runner.cfg.tasks
-        for task in self.ranks.dealing.tasks:
-            results.update({f'{task}/{name}': value for name, value in metrics[task].items()})
-            score = score_of(task, metrics[task], info[task].score)
-            # A metric that is not there counts as zero, also for keeping the best checkpoint.
-            results.setdefault(f'{task}/{info[task].score}', score)
-            results['s_score'] += info[task].score_weight * score
-        return results

@@ -20,7 +20,6 @@ from mdl_nas_mm.tasks import (
     build_eval_loader,
     evaluate,
     recalibrations,
-    score_of,
 )
 from mdl_nas_mm.utils.quiet import quiet
 
@@ -73,13 +72,13 @@ class SupernetEvaluator:
         return self(task, spec)
 
     def _build(self, task: str, batch_size: int) -> None:
-        scope = self.cfg.tasks[task].scope
+        info = self.cfg.tasks[task]
         config = dict(self.cfg.search_dataloader[task], batch_size=batch_size)
         # Starting workers for each subnet would take longer than evaluating it.
         config['persistent_workers'] = True
-        loader = build_eval_loader(task, scope, config, self.solo)
+        loader = build_eval_loader(task, info.scope, config, self.solo)
         self.evaluations[task] = Evaluation.build(
-            task, scope, loader, self.cfg.search_evaluator[task], self.solo
+            task, info.scope, info.score, loader, self.cfg.search_evaluator[task], self.solo
         )
 
     def _evaluate(self, task: str, spec: SubnetSpec) -> Outcome:
@@ -90,9 +89,10 @@ class SupernetEvaluator:
         return self._score(task, subnet)
 
     def _score(self, task: str, subnet: nn.Module) -> Outcome:
-        metrics = evaluate(subnet.val_step, self.evaluations[task])
+        evaluation = self.evaluations[task]
+        metrics = evaluate(subnet.val_step, evaluation)
         try:
-            return Outcome.of(score_of(task, metrics, self.cfg.tasks[task].score), metrics)
+            return Outcome.of(evaluation.scoring.score(metrics), metrics)
         except ValueError as error:
             return Outcome(None, {}, str(error))
 

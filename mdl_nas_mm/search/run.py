@@ -21,7 +21,7 @@ from mdl_nas_mm.engine.groups import TaskGroups, deal
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Ledger, SearchSpace, SubnetSpec
-from mdl_nas_mm.tasks import MultiTaskModel, drawn_space, task_scope
+from mdl_nas_mm.tasks import MultiTaskModel, Scoring, drawn_space, task_scope
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
@@ -112,6 +112,7 @@ def _search_alone(
             left[-1].path.unlink()
             return None
     _warn_of_validation(cfg)
+    _warn_of_unknown_metrics(cfg)
     limits = [str(limit) for limit in constraints.limits]
     save_plan(folder, plan, ledger, limits, _excluded(history, space, constraints))
     searching = partial(
@@ -164,11 +165,13 @@ def check_search(cfg: Config) -> None:
     """Finds what is wrong with a config's search before its supernet is trained.
 
     Raises:
-        ValueError: a setting is not valid, or the budget or another limit cannot be met. Under
-            the mask policy the smallest total depends on learned scores, so that the budget is
-            checked later.
+        ValueError: a setting is not valid, a task's metric is none that a score can be, or the
+            budget or another limit cannot be met. Under the mask policy the smallest total
+            depends on learned scores, so that the budget is checked later.
     """
     plan = SearchPlan.from_config(cfg)
+    for task in cfg.tasks:
+        _scoring(cfg, task)
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         model = MODELS.build(cfg.model)
     constraints = Constraints.from_config(cfg, model.backbone)
@@ -196,6 +199,19 @@ def _warn_of_validation(cfg: Config) -> None:
         )
 
 
+def _warn_of_unknown_metrics(cfg: Config) -> None:
+    """Says how metrics count that are none of upstream's."""
+    for task in cfg.tasks:
+        note = _scoring(cfg, task).note
+        if note is not None:
+            MMLogger.get_current_instance().warning(f'search: {note}')
+
+
+def _scoring(cfg: Config, task: str) -> Scoring:
+    info = cfg.tasks[task]
+    return Scoring.from_config(task, info.scope, info.score, cfg.search_evaluator[task])
+
+
 def _head_sizes(model: MultiTaskModel, ranks: TaskGroups) -> dict[str, int]:
     """Task -> elements outside the backbone, of the tasks of all ranks."""
     sizes = {}
@@ -214,6 +230,7 @@ def _fingerprint(
         sharing=model.backbone.sharing.to_config(),
         checkpoint=sha256_of(local_file(checkpoint)),
         scores={task: info.score for task, info in cfg.tasks.items()},
+        percent={task: _scoring(cfg, task).metric.kind.factor for task in cfg.tasks},
         data=to_json(cfg.search_dataloader),
         evaluators=to_json(cfg.search_evaluator),
         recalibrate_images=images,

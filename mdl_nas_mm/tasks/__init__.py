@@ -2,12 +2,13 @@
 
 from .config import resolve_joint_config
 from .data import build_eval_loader, build_train_loader
-from .evaluate import Evaluation, evaluate, score_of
+from .evaluate import Evaluation, evaluate
 from .incremental import Base, check_head
 from .input_size import validation_size
 from .model import BackboneSlot, MultiTaskModel
 from .recalibrate import recalibrations
 from .scope import task_scope
+from .scores import NoScore, Scoring, score_of
 from .subnets import choose_joint_spec, drawn_space, fixed_spec
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     'Base',
     'Evaluation',
     'MultiTaskModel',
+    'NoScore',
+    'Scoring',
     'build_eval_loader',
     'build_train_loader',
     'check_head',

@@ -37,7 +37,6 @@ from mdl_nas_mm.tasks import (
     build_eval_loader,
     evaluate,
     resolve_joint_config,
-    score_of,
     task_scope,
 )
 from mdl_nas_mm.tasks.model import build_task_model
@@ -94,11 +93,21 @@ def test_deposited_task_scores_like_its_subnet(cfg, model, joint, deposit, task)
     resolved = resolve_joint_config(cfg)
     info = resolved.tasks[task]
     loader = build_eval_loader(task, info.scope, resolved.val_dataloader[task])
-    evaluation = Evaluation.build(task, info.scope, loader, resolved.val_evaluator[task])
+    evaluation = Evaluation.build(
+        task, info.scope, info.score, loader, resolved.val_evaluator[task]
+    )
     expected = evaluate(lambda batch: predict(model, task, joint[task], batch), evaluation)
     score, metrics = evaluate_deposited(deposit, task)
     assert metrics == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
-    assert score == score_of(task, expected, info.score)
+    assert score == evaluation.scoring.score(expected)
+
+
+def test_a_task_without_a_score_is_refused(deposit, monkeypatch):
+    """Its images have no object of the size that counts."""
+    none = lambda self, results: dict(bbox_mAP=-1.0)  # noqa: E731
+    monkeypatch.setattr('mmdet.evaluation.CocoMetric.compute_metrics', none)
+    with pytest.raises(ValueError, match="task 'det': 'coco/bbox_mAP' is -1, which is no score"):
+        evaluate_deposited(deposit, 'det')
 
 
 def test_loaded_task_predicts_without_anything_around_it(cfg, model, joint, deposit):

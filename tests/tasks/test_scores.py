@@ -1,5 +1,8 @@
 """Evaluation with the upstream evaluators, and the one number that a search maximises."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from helpers import TASKS, build_model, joint_config
@@ -8,6 +11,8 @@ from pycocotools.coco import COCO
 
 from mdl_nas_mm.tasks import (
     Evaluation,
+    NoScore,
+    Scoring,
     build_eval_loader,
     evaluate,
     resolve_joint_config,
@@ -20,10 +25,40 @@ def test_scores_are_in_percent():
     assert score_of('seg', {'mIoU': 60.0, 'aAcc': 80.0}, 'mIoU') == 60.0
     assert score_of('det', {'coco/bbox_mAP': 0.25}, 'coco/bbox_mAP') == 25.0
     assert score_of('det', {'coco/bbox_mAP': torch.tensor(0.5)}, 'coco/bbox_mAP') == 50.0
+    assert score_of('pose', {'PCK': 0.5}, 'PCK') == score_of('pose', {'AUC': 0.5}, 'AUC') == 50.0
+    for name in ('lvis/bbox_AP', 'crowdpose/AP', 'coco-wholebody/AP', 'mine/bbox_mAP'):
+        assert score_of('mine', {name: 0.25}, name) == 25.0
 
 
-def test_a_detector_that_finds_nothing_scores_zero():
+@pytest.mark.parametrize('family', ['CocoMetric', 'LVISMetric', 'OVCocoMetric'])
+def test_a_detector_that_finds_nothing_scores_zero(family):
     assert score_of('det', {}, 'coco/bbox_mAP') == 0.0
+    evaluator = dict(type=family, prefix='mine')
+    scoring = Scoring.from_config('det', 'mmdet', 'mine/bbox_mAP', evaluator)
+    assert scoring.score({}) == scoring.score({'mine/AR@100': 0.0, 'mIoU': 3.0}) == 0.0
+    with pytest.raises(ValueError, match="gives no metric 'mine/bbox_mAP'"):
+        scoring.score({'mine/bbox_mAP_50': 0.5})
+
+
+@pytest.mark.parametrize(
+    ('value', 'said'),
+    [
+        (math.nan, 'is nan, which is no score; its images have nothing to measure, such as no'),
+        (math.inf, 'is inf, which is no score'),
+        (-1, 'is -1, which is no score; upstream says so where there are no such objects'),
+        (-0.05, 'is -0.05, which is no score'),
+        ('0.5', 'is a str, which is no score; it has to be one number'),
+        (None, 'is a NoneType'),
+        (np.array([0.1, 0.2]), 'is a ndarray'),
+        (torch.zeros(2), 'is a Tensor'),
+        (dict(all=0.5), 'is a dict'),
+    ],
+    ids=str,
+)
+def test_special_values_are_no_scores(value, said):
+    with pytest.raises(NoScore) as error:
+        score_of('mine', {'coco/bbox_mAP_s': value}, 'coco/bbox_mAP_s')
+    assert str(error.value).startswith(f"task 'mine': 'coco/bbox_mAP_s' {said}")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +88,7 @@ def test_perfect_predictions_score_highest(cfg, task):
     """The whole way through the real evaluator: what the annotations say is given as prediction."""
     info = cfg.tasks[task]
     loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
-    evaluation = Evaluation.build(task, info.scope, loader, cfg.val_evaluator[task])
+    evaluation = Evaluation.build(task, info.scope, info.score, loader, cfg.val_evaluator[task])
     truth = COCO(cfg.val_evaluator.det.ann_file)
 
     def predict(batch):
@@ -61,7 +96,7 @@ def test_perfect_predictions_score_highest(cfg, task):
 
     batches = []
     metrics = evaluate(predict, evaluation, lambda index, batch, out: batches.append(index))
-    assert score_of(task, metrics, info.score) == pytest.approx(100, abs=0.1)
+    assert evaluation.scoring.score(metrics) == pytest.approx(100, abs=0.1)
     assert batches == list(range(len(loader)))
     # The evaluator starts anew for the next architecture.
     assert evaluate(predict, evaluation) == metrics
@@ -92,7 +127,7 @@ def test_evaluation_leaves_no_gradients(cfg):
     model = build_model(cfg).eval()
     info, spec = cfg.tasks.cls, model.backbone.space.smallest()
     loader = build_eval_loader('cls', info.scope, cfg.val_dataloader.cls)
-    evaluation = Evaluation.build('cls', info.scope, loader, cfg.val_evaluator.cls)
+    evaluation = Evaluation.build('cls', info.scope, info.score, loader, cfg.val_evaluator.cls)
     outputs = []
     step = model.subnet('cls', spec).val_step
     evaluate(step, evaluation, lambda index, batch, out: outputs.extend(out))

@@ -1,0 +1,115 @@
+"""The validation loop over all tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from mmengine.runner import BaseLoop, Runner
+
+from mdl_nas_mm.registry import LOOPS
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import (
+    Evaluation,
+    NoScore,
+    build_eval_loader,
+    drawn_space,
+    evaluate,
+    fixed_spec,
+)
+
+from .grad_sync import sync_buffers
+from .groups import TaskGroups
+from .joint_loader import JointLoader
+
+
+@LOOPS.register_module()
+class MultiTaskValLoop(BaseLoop):
+    """Evaluates every task that lives on this rank with its upstream evaluator.
+
+    Metrics are named ``<task>/<metric>``; ``s_score`` is the weighted sum of the tasks' scores
+    in percent (Eq. 10), nan where a task has none. Each task is evaluated with its architecture
+    in the config's ``joint_spec``, without one with the largest of what is trained.
+
+    Args:
+        dataloader: task -> config of its validation loader.
+        evaluator: task -> config of its evaluator.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: Mapping[str, Mapping],
+        evaluator: Mapping[str, Mapping],
+    ) -> None:
+        self._runner = runner
+        self.ranks: TaskGroups = runner.ranks
+        tasks = self.ranks.tasks
+        self.evaluations = {}
+        for task in tasks:
+            info, group = runner.cfg.tasks[task], self.ranks.groups[task]
+            loader = build_eval_loader(task, info.scope, dataloader[task], group)
+            self.evaluations[task] = Evaluation.build(
+                task, info.scope, info.score, loader, evaluator[task], group
+            )
+        self._say_how_metrics_count()
+        loaders = {task: evaluation.loader for task, evaluation in self.evaluations.items()}
+        self.dataloader = JointLoader(loaders, sum(len(loader) for loader in loaders.values()))
+        largest = drawn_space(runner.cfg, runner.model.backbone.space).largest()
+        self.joint_spec = fixed_spec(runner.cfg) or JointSpec(dict.fromkeys(tasks, largest))
+
+    def _say_how_metrics_count(self) -> None:
+        notes = [evaluation.scoring.note for evaluation in self.evaluations.values()]
+        for of_rank in self.ranks.all_gather(notes):
+            for note in filter(None, of_rank):
+                self.runner.logger.warning(note)
+
+    def run(self) -> dict[str, float]:
+        """Evaluates all tasks and returns their metrics."""
+        runner = self.runner
+        runner.call_hook('before_val')
+        runner.call_hook('before_val_epoch')
+        runner.model.eval()
+        sync_buffers(runner.model, self.ranks)
+        own, done = {}, 0
+        for task, evaluation in self.evaluations.items():
+
+            def on_batch(index: int, batch: dict, outputs: list, offset: int = done) -> None:
+                runner.call_hook(
+                    'after_val_iter', batch_idx=offset + index, data_batch=batch, outputs=outputs
+                )
+
+            subnet = runner.model.subnet(task, self.joint_spec[task])
+            metrics = evaluate(subnet.val_step, evaluation, on_batch)
+            own[task] = metrics, *_scored(evaluation, metrics)
+            done += len(evaluation.loader)
+        results = self._joined(own)
+        runner.call_hook('after_val_epoch', metrics=results)
+        runner.call_hook('after_val')
+        return results
+
+    def _joined(self, own: Mapping[str, tuple]) -> dict[str, float]:
+        """All tasks' metrics, the same on every rank, from those of each rank's tasks."""
+        evaluated = {}
+        for theirs in self.ranks.all_gather(dict(own)):
+            evaluated.update(theirs)
+        results, info = {'s_score': 0.0}, self.runner.cfg.tasks
+        for task in self.ranks.dealing.tasks:
+            metrics, score, failure = evaluated[task]
+            results.update({f'{task}/{name}': value for name, value in metrics.items()})
+            if failure is not None:
+                self.runner.logger.warning(
+                    f'{failure}. This validation has no s_score, and is not the best one'
+                )
+            # A metric that is not there counts as zero, also for keeping the best checkpoint.
+            results.setdefault(f'{task}/{info[task].score}', score)
+            results['s_score'] += info[task].score_weight * score
+        return results
+
+
+def _scored(evaluation: Evaluation, metrics: Mapping) -> tuple[float, str | None]:
+    """A task's score, or nan and why it has none: one validation does not end a training."""
+    try:
+        return evaluation.scoring.score(metrics), None
+    except NoScore as error:
+        return math.nan, str(error)
