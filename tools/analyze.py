@@ -3,12 +3,14 @@
 import argparse
 import json
 
-from mmengine.config import Config, DictAction
 from rich.console import Console
 
 from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
+from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import choose_joint_spec, resolve_joint_config
+from mdl_nas_mm.utils.command_line import add_cfg_options, parse_size
+from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.visualization.analysis import analysis_tables
 
@@ -29,7 +31,7 @@ def parse_args() -> argparse.Namespace:
         help="sizes of the images, such as det=800x1280; by default of each task's validation",
     )
     parser.add_argument('--json', action='store_true', help='print one JSON object')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value to override')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
@@ -38,18 +40,14 @@ def parse_sizes(texts: list[str]) -> dict[str, tuple[int, int]]:
     sizes = {}
     for text in texts:
         task, _, size = text.partition('=')
-        sides = size.split('x')
-        if not (len(sides) in (1, 2) and all(side.isdecimal() for side in sides)):
-            raise ValueError(f'--input-size {text!r}: expected TASK=HEIGHTxWIDTH')
-        sizes[task] = (int(sides[0]), int(sides[-1]))
+        sizes[task] = parse_size(size, text, 'TASK=HEIGHTxWIDTH')
     return sizes
 
 
 def main() -> None:
     args = parse_args()
-    try:
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options or {})
+    with one_line_errors():
+        cfg = read_config(args.config, args.cfg_options)
         if args.joint_spec:
             choose_joint_spec(cfg, args.joint_spec)
         cfg = resolve_joint_config(cfg, check_files=False)
@@ -63,8 +61,6 @@ def main() -> None:
             }
         with quiet():
             report = analyze(cfg, input_sizes=parse_sizes(args.input_size), scores=scores)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'error: {error}') from error
     if args.json:
         print(json.dumps(report))
         return

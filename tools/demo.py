@@ -17,6 +17,7 @@ from mdl_nas_mm.apis.incremental import add_tasks
 from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
 from mdl_nas_mm.datasets import write_demo_data
 from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
 from mdl_nas_mm.visualization import (
     draw_answers,
     draw_architectures,
@@ -51,16 +52,19 @@ def main() -> None:
     # The configs name data/demo, which lies beside them.
     work_dir = Path(args.work_dir).resolve()
     os.chdir(ROOT)
+    with one_line_errors(AGAIN):
+        run(work_dir)
+
+
+def run(work_dir: Path) -> None:
+    """All stages, each unless its result is there."""
     stages = Stages(work_dir, EXPECTED)
     stages.run('data', '', lambda _: write_demo_data('data/demo'))
     pretrain = Config.fromfile('configs/demo/demo_pretrain.py')
     joint = Config.fromfile('configs/demo/demo_joint.py')
     new = {name: Config.fromfile(f'configs/demo/demo_{name}.py') for name in ('sketch', 'pose')}
-    try:
-        summary = run_pipeline(pretrain, joint, stages)
-        added = add_tasks(summary['deposit'], new, stages)
-    except KeyboardInterrupt:
-        raise SystemExit('interrupted; the same command goes on from here') from None
+    summary = run_pipeline(pretrain, joint, stages)
+    added = add_tasks(summary['deposit'], new, stages)
     deposit = Deposit(summary['deposit'])
     draw_answers(deposit.path, work_dir / 'answers.png')
     draw_architectures(deposit.joint, deposit.counts, work_dir / 'architectures.png')

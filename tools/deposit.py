@@ -1,12 +1,14 @@
 """All tasks in one file: python tools/deposit.py {pack,list,verify,extract,add,remove,test}."""
 
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Iterator
 
 from mmengine.device import get_device
 
-from mdl_nas_mm.apis import deposits, evaluate_deposited, save_deposit
-from mdl_nas_mm.deposit import Deposit, remove
+from mdl_nas_mm.apis import deposits, save_deposit
+from mdl_nas_mm.deposit import remove
 from mdl_nas_mm.deposit.extract import extract
+from mdl_nas_mm.engine.errors import one_line_errors
 
 
 def parse_args() -> Namespace:
@@ -43,37 +45,34 @@ def parse_args() -> Namespace:
     return parser.parse_args()
 
 
-def run(args: Namespace) -> None:
+def lines(args: Namespace) -> Iterator[str]:
+    """Does what a command says, and what there is to say of it."""
     if args.command in ('pack', 'add'):
         cfg, joint = deposits.read_chosen(args.config, args.joint_spec)
         store = save_deposit if args.command == 'pack' else deposits.add_to_deposit
         path = args.out if args.command == 'pack' else args.deposit
         counts = store(cfg, args.checkpoint, joint, path, args.scored)
-        print(f'{path}: {counts.total:,} parameters, {counts.separate:,} as separate models')
+        yield f'{path}: {counts.total:,} parameters, {counts.separate:,} as separate models'
     elif args.command == 'list':
-        print(deposits.contents(args.deposit))
+        yield deposits.contents(args.deposit)
     elif args.command == 'verify':
         if bool(args.deposit) == bool(args.after):
             raise ValueError('verify: give either the deposit or --after')
         path = args.deposit or args.after
-        for line in deposits.check(path, args.data, args.before, args.images, get_device()):
-            print(line)
+        yield from deposits.check(path, args.data, args.before, args.images, get_device())
     elif args.command == 'extract':
-        print(extract(args.deposit, args.task, args.out, args.stock))
+        yield str(extract(args.deposit, args.task, args.out, args.stock))
     elif args.command == 'remove':
-        print(f'{args.deposit}: {remove(args.deposit, args.task).total:,} parameters are left')
+        yield f'{args.deposit}: {remove(args.deposit, args.task).total:,} parameters are left'
     else:
-        tasks = Deposit(args.deposit).tasks
-        for task in [args.task] if args.task else tasks:
-            score = evaluate_deposited(args.deposit, task, get_device())[0]
-            print(f'{task}: {tasks[task]["score"]} = {score:.2f}')
+        yield from deposits.test(args.deposit, args.task, get_device())
 
 
 def main() -> None:
-    try:
-        run(parse_args())
-    except (ValueError, FileNotFoundError, KeyError) as error:
-        raise SystemExit(f'error: {error}') from error
+    args = parse_args()
+    with one_line_errors():
+        for line in lines(args):
+            print(line)
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 import argparse
 
 from mdl_nas_mm.deposit.export import PARTS, default_size, export, load_model
+from mdl_nas_mm.engine.errors import one_line_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,12 +33,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
+    with one_line_errors():
         model, dataloader = load_model(args.source, args.task, args.checkpoint)
         size = tuple(args.input_size or default_size(model, dataloader))
         difference = export(model, args.out, size, args.part)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'error: {error}') from error
     print(f'{args.out}: {args.part} model for images of {size[0]} x {size[1]}')
     print(f'largest difference to torch: {difference:.1e}')
 

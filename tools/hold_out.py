@@ -2,9 +2,10 @@
 
 import argparse
 
-from mmengine.config import Config, DictAction
-
 from mdl_nas_mm.datasets.hold_out import hold_out
+from mdl_nas_mm.engine.errors import one_line_errors
+from mdl_nas_mm.utils.command_line import add_cfg_options
+from mdl_nas_mm.utils.config_file import read_config
 
 DESCRIPTION = """\
 Divide the training sets of a joint config in two: images set aside, on which a search scores, and
@@ -37,27 +38,19 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('config', help='path of a joint config with held_out_images')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='key=value to override, such as held_out_images.det=2000',
-    )
+    add_cfg_options(parser, 'settings to override, such as held_out_images.det=2000')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    try:
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options or {})
+    with one_line_errors():
+        cfg = read_config(args.config, args.cfg_options)
         for task, search, rest, images, is_new in hold_out(cfg):
             print(f'{task}: {images[0]:,} images set aside in {search}')
             print(f'{task}: {images[1]:,} images left in {rest}')
             if not is_new:
                 print(f'{task}: both files were there already')
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
-        raise SystemExit(f'error: {error}') from error
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 import argparse
 
 from mdl_nas_mm.apis import MultiTaskInferencer
+from mdl_nas_mm.engine.errors import one_line_errors
 
 EPILOG = """\
 Of every image IMAGE, OUT then has
@@ -44,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
+    with one_line_errors():
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device)
         results = inferencer.stream(
             args.inputs,
@@ -55,8 +56,6 @@ def main() -> None:
         )
         # One image after the other, as all results of a long video may not fit into memory.
         images = sum(1 for _ in results)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'error: {error}') from error
     folders = 'preds' if args.no_save_vis else 'vis and preds'
     print(f'{images} images, {", ".join(inferencer.tasks)}: see {folders} in {args.out_dir}')
 

@@ -2,11 +2,13 @@
 
 import argparse
 
-from mmengine.config import Config, DictAction
 from rich.progress import track
 
 from mdl_nas_mm.apis.latency import LatencyMeter
+from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.command_line import add_cfg_options, parse_size
+from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.files import written_whole
 
 
@@ -29,39 +31,26 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--runs', type=int, default=10, help='timed runs an architecture (10)')
     parser.add_argument('--warmup', type=int, default=2, help='runs before these (2)')
     parser.add_argument('--random-specs', type=int, default=20, help='for the comparison (20)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value to override')
+    add_cfg_options(parser)
     return parser.parse_args()
-
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """(height, width) from '800x1280' or '224'."""
-    if text is None:
-        return None
-    sides = text.split('x')
-    if not (len(sides) in (1, 2) and all(side.isdecimal() for side in sides)):
-        raise ValueError(f'--input-size {text!r}: expected HEIGHTxWIDTH')
-    return int(sides[0]), int(sides[-1])
 
 
 def main() -> None:
     args = parse_args()
-    try:
+    with one_line_errors():
         if args.random_specs < 1:
             raise ValueError(f'--random-specs {args.random_specs}: expected at least 1')
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options or {})
+        cfg = read_config(args.config, args.cfg_options)
         cfg = resolve_joint_config(cfg, check_files=False)
-        sizes = (parse_size(args.input_size), args.batch_size)
+        size = None if args.input_size is None else parse_size(args.input_size)
         how = (args.device, args.threads, args.runs, args.warmup)
-        meter = LatencyMeter(cfg, args.task, *sizes, *how)
+        meter = LatencyMeter(cfg, args.task, size, args.batch_size, *how)
         table = meter.measure(track=lambda specs: track(specs, 'measuring the parts'))
         with written_whole(args.out) as temporary:
             table.save(temporary)
         result = meter.compare(
             table, args.random_specs, track=lambda specs: track(specs, 'random architectures')
         )
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f'error: {error}') from error
     height, width = meter.timing.input_size
     print(f'{args.out}: {len(table.milliseconds)} parts, {args.batch_size} x {height} x {width}')
     print(

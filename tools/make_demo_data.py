@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from mdl_nas_mm.datasets import DOMAINS, draw_contact_sheet, write_demo_data
+from mdl_nas_mm.engine.errors import one_line_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,13 +21,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    manifest = write_demo_data(args.root, seed=args.seed, scale=args.scale)
-    for domain, counts in manifest['images'].items():
-        print(f'{domain}: ' + ', '.join(f'{split} {count}' for split, count in counts.items()))
-    if args.preview:
-        Path(args.preview).mkdir(parents=True, exist_ok=True)
-        for domain in DOMAINS:
-            draw_contact_sheet(args.root, domain, Path(args.preview) / f'{domain}.png')
+    with one_line_errors():
+        manifest = write_demo_data(args.root, seed=args.seed, scale=args.scale)
+        for domain, counts in manifest['images'].items():
+            print(f'{domain}: ' + ', '.join(f'{split} {n}' for split, n in counts.items()))
+        if args.preview:
+            Path(args.preview).mkdir(parents=True, exist_ok=True)
+            for domain in DOMAINS:
+                draw_contact_sheet(args.root, domain, Path(args.preview) / f'{domain}.png')
     print(f'in {args.root}')
 
 

@@ -2,15 +2,15 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
-from mdl_nas_mm.engine.launch import one_line_errors
+from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
 from mdl_nas_mm.search import choose_again, parse_budget, run_search
 from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher
+from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.visualization import write_report
 
 
@@ -35,11 +35,9 @@ def parse_args() -> argparse.Namespace:
         help='folder of results (default: work_dirs/<config>/search, or beside HISTORY)',
     )
     add('--random-baseline', action='store_true', help='also search at random, as many evaluations')
-    add('--cfg-options', nargs='+', action=DictAction, help='key=value to override')
-    add('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    add('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_cfg_options(parser)
+    add_launcher(parser)
     args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.history and (args.config or args.checkpoint or not args.budget):
         parser.error('--from takes a --budget, and neither a config nor a --checkpoint')
     if not args.history and not (args.config and args.checkpoint):
@@ -49,16 +47,15 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with one_line_errors():
+    with one_line_errors(AGAIN):
         if args.history:
             beside = Path(args.history).parent / f'budget_{args.budget}'
             work_dir = Path(args.work_dir or beside)
             result = choose_again(args.history, parse_budget(args.budget), work_dir)
         else:
-            cfg = Config.fromfile(args.config)
             given = {'budget': args.budget, 'random_baseline': args.random_baseline or None}
-            cfg.merge_from_dict({f'search_cfg.{k}': v for k, v in given.items() if v is not None})
-            cfg.merge_from_dict(args.cfg_options or {})
+            given = {f'search_cfg.{k}': v for k, v in given.items() if v is not None}
+            cfg = read_config(args.config, {**given, **(args.cfg_options or {})})
             work_dir = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/search')
             MMLogger.get_instance('search', log_file=None)
             cfg = resolve_joint_config(cfg)

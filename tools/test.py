@@ -1,15 +1,15 @@
 """Evaluates a supernet: python tools/test.py CONFIG CHECKPOINT [--joint-spec FILE]."""
 
 import argparse
-import os
 import os.path as osp
 
-from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mdl_nas_mm.engine.launch import one_line_errors
+from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import choose_joint_spec
+from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher
+from mdl_nas_mm.utils.config_file import read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,25 +21,15 @@ def parse_args() -> argparse.Namespace:
         help='JSON of the architectures (default: those of the config, or the largest)',
     )
     parser.add_argument('--work-dir', help='folder of the log')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value to override')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='as in train.py',
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_cfg_options(parser)
+    add_launcher(parser)
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    with one_line_errors():
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options is not None:
-            cfg.merge_from_dict(args.cfg_options)
+    with one_line_errors('start again'):
+        cfg = read_config(args.config, args.cfg_options)
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
         cfg.launcher, cfg.load_from, cfg.resume = args.launcher, args.checkpoint, False

@@ -13,6 +13,7 @@ from mdl_nas_mm.deposit.verify import largest_differences, verify
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
+from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
@@ -58,7 +59,7 @@ def read_chosen(config: str | Path, joint_spec: str | Path | None) -> tuple[Conf
     Raises:
         FileNotFoundError, ValueError: see ``resolve_joint_config``; or nothing fixes them.
     """
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     if joint_spec is not None:
         choose_joint_spec(cfg, joint_spec)
     cfg = resolve_joint_config(cfg)
@@ -108,6 +109,14 @@ def check(
             yield f'{task}: largest difference to {before}: {difference:g}'
     if changed:
         raise ValueError(f'deposit {path}: {changed[0]!r} does not answer as before')
+
+
+def test(path: str | Path, task: str | None, device: str) -> Iterator[str]:
+    """Evaluates a task, or all of them, on the validation split; a line for each."""
+    tasks = Deposit(path).tasks
+    for name in [task] if task else tasks:
+        score, _ = evaluate_deposited(path, name, device)
+        yield f'{name}: {tasks[name]["score"]} = {score:.2f}'
 
 
 def contents(path: str | Path) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.files import written_whole
 
 from .unpack import Deposit
@@ -46,7 +46,7 @@ def load_model(
         if task is None:
             raise ValueError(f'deposit {source}: say which task, one of {sorted(deposit.tasks)}')
         return deposit.load_task(task), deposit.tasks[task].get('val_dataloader', {})
-    cfg = Config.fromfile(source)
+    cfg = read_config(source)
     checkpoint = checkpoint or cfg.get('load_from')
     if checkpoint is None:
         raise ValueError(f'config {source} has no load_from; give a checkpoint')

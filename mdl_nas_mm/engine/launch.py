@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import torch
@@ -14,6 +12,8 @@ import torch.distributed as dist
 from mmengine.config import Config
 
 import mdl_nas_mm
+
+from .errors import announce
 
 _NEEDED = {
     'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
@@ -26,7 +26,7 @@ def start_processes(launcher: str, timeout: timedelta) -> None:
     """Connects the processes of a launcher: over NCCL with GPUs, over gloo without.
 
     Raises:
-        ValueError: the launcher's environment variables are not there.
+        ValueError: the launcher's environment variables are not there, or a port is in use.
     """
     for name in _NEEDED[launcher]:
         if name not in os.environ:
@@ -42,11 +42,20 @@ def start_processes(launcher: str, timeout: timedelta) -> None:
         os.environ.setdefault('RANK', os.environ['OMPI_COMM_WORLD_RANK'])
         os.environ.setdefault('WORLD_SIZE', os.environ['OMPI_COMM_WORLD_SIZE'])
         os.environ['LOCAL_RANK'] = os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0')
+    backend = 'gloo'
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ['LOCAL_RANK']) % torch.cuda.device_count())
-        dist.init_process_group('nccl', timeout=timeout)
-    else:
-        dist.init_process_group('gloo', timeout=timeout)
+        backend = 'nccl'
+    try:
+        dist.init_process_group(backend, timeout=timeout)
+    except RuntimeError as error:
+        address = f'{os.environ["MASTER_ADDR"]}:{os.environ["MASTER_PORT"]}'
+        reason = str(error).partition('\n')[0]
+        raise ValueError(
+            f'launcher {launcher!r}: rank {os.environ["RANK"]} has no connection at {address}, '
+            f'MASTER_ADDR and MASTER_PORT: {reason}'
+        ) from error
+    announce()
 
 
 def _slurm_to_torch() -> None:
@@ -59,51 +68,6 @@ def _slurm_to_torch() -> None:
         hosts = ('scontrol', 'show', 'hostname', environ['SLURM_NODELIST'])
         names = subprocess.run(hosts, capture_output=True, text=True, check=True).stdout
         environ['MASTER_ADDR'] = names.split()[0]
-
-
-# Where the processes' common store has the error of a rank that failed, and how many there are.
-_ERROR, _COUNT = 'mdl_nas_mm.error', 'mdl_nas_mm.errors'
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Ends the process with one line for what a user can put right, instead of a traceback.
-
-    Where it is wrong on another rank, this one notices that the connection is lost. The first
-    rank, at whose output people look, then says what the other has said.
-    """
-    try:
-        yield
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
-        _tell_others(error)
-        raise SystemExit(f'error: {error}') from error
-    except RuntimeError as error:
-        told = _error_of_another()
-        if told is None:
-            raise
-        raise SystemExit(1 if dist.get_rank() else f'error: {told}') from error
-
-
-def _tell_others(error: Exception) -> None:
-    if dist.is_initialized():
-        # Rank 0, which may have the store, may have ended with the same error.
-        with suppress(RuntimeError):
-            _store().set(_ERROR, f'{error} (rank {dist.get_rank()})')
-            _store().add(_COUNT, 1)
-
-
-def _error_of_another() -> str | None:
-    if not dist.is_initialized():
-        return None
-    try:
-        return _store().get(_ERROR).decode() if _store().add(_COUNT, 0) else None
-    except RuntimeError:
-        return 'rank 0, or what has started it, has ended'
-
-
-def _store() -> dist.Store:
-    # torch has no public way to reach the store that it has made from the environment.
-    return dist.distributed_c10d._get_default_store()
 
 
 def check_same_config(cfg: Config) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.model import ModuleDict
 
+from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.data_paths import data_paths
 from mdl_nas_mm.utils.plain_config import plain_config, plain_value, without_delete
 from mdl_nas_mm.utils.upstream import upstream_config_path
@@ -184,7 +185,10 @@ def _upstream(name: str, path: str | None, folder: str) -> Config:
         full = upstream_config_path(path, folder)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'task {name!r}: {error}') from None
-    return Config.fromfile(full)
+    try:
+        return read_config(full)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f'task {name!r}: {error}') from error
 
 
 def _with_slot(merged: ConfigDict) -> ConfigDict:

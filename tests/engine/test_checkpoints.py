@@ -380,7 +380,7 @@ def test_tools_refuse_in_one_line(data, trained, tmp_path, monkeypatch):
     shutil.copy(trained, tmp_path / 'iter_1.pth')
 
     says = partial(refusal_of_tool, monkeypatch)
-    assert says('train', tmp_path / 'no.py') == f'config {tmp_path / "no.py"} is not there'
+    assert says('train', tmp_path / 'no.py') == f'error: config {tmp_path / "no.py"} is not there'
     absent = tmp_path / 'absent.pth'
     assert says('train', path, *work_dir, '--resume', absent) == (
         f'error: checkpoint {absent} is not there'

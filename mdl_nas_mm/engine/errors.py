@@ -1,0 +1,157 @@
+"""Ends a command line with one line of what is wrong, wherever among the processes it is."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+# Where the processes' common store has the error of a rank that failed, how many there are, the
+# host and id of a rank's process, and that a rank has noticed that another one is gone.
+_ERROR, _COUNT = 'mdl_nas_mm.error', 'mdl_nas_mm.errors'
+_PROCESS, _HERE = 'mdl_nas_mm.process', 'mdl_nas_mm.here'
+# Ranks that wait for the same one give up at nearly the same time.
+_SECONDS = 10.0
+RESUME = 'go on with --resume'
+AGAIN = 'the same command goes on from here'
+
+
+@contextmanager
+def one_line_errors(go_on: str = RESUME) -> Iterator[None]:
+    """Ends the process with one line for what a user can put right, instead of a traceback.
+
+    Where it is wrong on another rank, this one notices that the connection is lost. The first
+    rank, at whose output people look, then says what the other has said, or which one is gone.
+
+    Args:
+        go_on: what to do when the process was interrupted, or another one is lost.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(f'interrupted; {go_on}') from None
+    except Exception as error:
+        if _is_lost_connection(error):
+            gone, text = _what_happened(go_on)
+            _wait_for_readers(gone)
+            speaks = dist.get_rank() == min(set(range(dist.get_world_size())) - set(gone))
+            raise SystemExit(f'error: {text}' if speaks else 1) from error
+        _tell_others(_line(error))
+        _wait_for_readers()
+        if _is_for_users(error):
+            raise SystemExit(f'error: {_line(error)}') from error
+        raise
+
+
+def _is_for_users(error: Exception) -> bool:
+    """Whether its message says enough; else it is a fault in code, whose place has to be seen."""
+    kinds = (ValueError, OSError, FloatingPointError, MemoryError)
+    return isinstance(error, kinds) or _is_out_of_memory(error)
+
+
+def _line(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        # "[Errno 28] No space left on device: 'name'", for users.
+        return error.strerror + (f': {error.filename}' if error.filename else '')
+    text = ' '.join(str(error).split('\n')).strip()
+    if isinstance(error, MemoryError) or _is_out_of_memory(error):
+        return f'not enough memory: {text}'
+    return text if text and _is_for_users(error) else f'{type(error).__name__}: {text}'
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    is_cpu = isinstance(error, RuntimeError) and 'DefaultCPUAllocator' in str(error)
+    return is_cpu or isinstance(error, torch.cuda.OutOfMemoryError)
+
+
+def announce() -> None:
+    """Lets the other ranks know this process, so that they can say so when it is gone."""
+    _store().set(f'{_PROCESS}.{dist.get_rank()}', f'{socket.gethostname()} {os.getpid()}')
+
+
+def _tell_others(line: str) -> None:
+    if dist.is_initialized():
+        # Rank 0, which may have the store, may have ended with the same error.
+        with suppress(RuntimeError):
+            _store().set(_ERROR, f'{line} (rank {dist.get_rank()})')
+            _store().add(_COUNT, 1)
+            _store().set(f'{_HERE}.{dist.get_rank()}', '')
+
+
+def _wait_for_readers(gone: Sequence[int] = ()) -> None:
+    """Lets the ranks that are not gone read why they end, where the store is in this process."""
+    has_store = dist.is_initialized() and dist.get_rank() == 0
+    if not has_store or os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
+        return
+    end, ranks = time.monotonic() + _SECONDS, set(range(dist.get_world_size())) - set(gone)
+    while time.monotonic() < end and not _store().check([f'{_HERE}.{rank}' for rank in ranks]):
+        time.sleep(0.05)
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """Whether it was another rank that did not answer; gloo has no exception of its own."""
+    is_gloo = isinstance(error, RuntimeError) and 'gloo' in str(error)
+    return dist.is_initialized() and (is_gloo or isinstance(error, dist.DistError))
+
+
+def _what_happened(go_on: str) -> tuple[list[int], str]:
+    """Which ranks are gone where a connection was lost, and what there is to say of it."""
+    try:
+        if _store().add(_COUNT, 0):
+            text = _store().get(_ERROR).decode()
+            _store().set(f'{_HERE}.{dist.get_rank()}', '')
+            return [], text
+        gone, text = _who_is_gone()
+        return gone, f'{text}; {go_on}'
+    except RuntimeError:
+        return [0], f'rank 0, or what has started it, has ended; {go_on}'
+
+
+def _who_is_gone() -> tuple[list[int], str]:
+    """The ranks that have ended without a word or, if none has, that do not answer."""
+    _store().set(f'{_HERE}.{dist.get_rank()}', '')
+    end = time.monotonic() + _SECONDS
+    while True:
+        processes = {rank: _process(rank) for rank in range(dist.get_world_size())}
+        ended = [rank for rank, process in processes.items() if _has_ended(*process)]
+        if ended:
+            return ended, f'{_named(ended, processes)} ended without a word, perhaps killed'
+        silent = [rank for rank in processes if not _store().check([f'{_HERE}.{rank}'])]
+        if not silent:
+            return [], 'the connection between the processes was lost'
+        if time.monotonic() > end:
+            return silent, f'no answer from {_named(silent, processes)}, which hangs or is gone'
+        time.sleep(0.1)
+
+
+def _process(rank: int) -> tuple[str, int]:
+    if not _store().check([f'{_PROCESS}.{rank}']):
+        return 'an unknown host', 0
+    host, _, number = _store().get(f'{_PROCESS}.{rank}').decode().rpartition(' ')
+    return host, int(number)
+
+
+def _named(ranks: list[int], processes: dict[int, tuple[str, int]]) -> str:
+    return ', '.join(f'rank {r} (process {processes[r][1]} of {processes[r][0]})' for r in ranks)
+
+
+def _has_ended(host: str, number: int) -> bool:
+    """Whether a process of this host has ended; of another one, that is not known here."""
+    if host != socket.gethostname():
+        return False
+    with suppress(OSError):
+        # After the name: Z for a process that has ended, of which its parent has not taken note.
+        return Path(f'/proc/{number}/stat').read_text().rpartition(')')[2].split()[0] in 'ZX'
+    return Path('/proc/self').exists()
+
+
+def _store() -> dist.Store:
+    # torch has no public way to reach the store that it has made from the environment.
+    return dist.distributed_c10d._get_default_store()

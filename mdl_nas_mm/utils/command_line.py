@@ -1,0 +1,77 @@
+"""Options that several command lines have."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from mmengine.config import DictAction
+
+# Beyond any image; what such an option is multiplied with has to stay countable.
+_LONGEST_SIDE = 2**14
+
+
+class SettingsAction(DictAction):
+    """``key=value`` ... as settings by key."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, *args) -> None:
+        """As mmengine; what is no ``key=value`` is refused as argparse refuses an argument."""
+        for text in values:
+            key, equals, _ = text.partition('=')
+            if not key or not equals:
+                raise argparse.ArgumentError(self, f'{text!r}: expected KEY=VALUE')
+        try:
+            super().__call__(parser, namespace, values, *args)
+        except Exception as error:
+            raise argparse.ArgumentError(self, f'{" ".join(values)}: {error}') from None
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, text: str = '') -> None:
+    """Adds ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=SettingsAction,
+        metavar='KEY=VALUE',
+        help=text or 'settings of the config to override; nested keys with dots',
+    )
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--launcher``, and what torchrun passes on."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how processes are started',
+    )
+    # What is read is the environment, which torchrun sets as well.
+    hidden = dict(type=_local_rank, default='0', help=argparse.SUPPRESS)
+    parser.add_argument('--local_rank', '--local-rank', **hidden)
+
+
+def _local_rank(text: str) -> int:
+    os.environ.setdefault('LOCAL_RANK', str(int(text)))
+    return int(text)
+
+
+def parse_size(
+    text: str, given: str | None = None, expected: str = 'HEIGHTxWIDTH'
+) -> tuple[int, int]:
+    """(height, width) from '800x1280' or '224'.
+
+    Args:
+        given, expected: what a refusal says of the option.
+
+    Raises:
+        ValueError: it is no size, or not of an image.
+    """
+    where = f'--input-size {text if given is None else given!r}'
+    sides = text.split('x')
+    if not (len(sides) in (1, 2) and all(side.isascii() and side.isdecimal() for side in sides)):
+        raise ValueError(f'{where}: expected {expected}')
+    size = int(sides[0]), int(sides[-1])
+    if not all(0 < side <= _LONGEST_SIDE for side in size):
+        raise ValueError(f'{where}: expected 1 to {_LONGEST_SIDE} pixels a side')
+    return size

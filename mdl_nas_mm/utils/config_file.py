@@ -1,0 +1,72 @@
+"""Reading a config file, with one line for each way in which it can be wrong."""
+
+from __future__ import annotations
+
+import ast
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mmengine
+from mmengine.config import Config
+
+
+def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Reads a config.
+
+    Args:
+        options: settings to override, as ``--cfg-options`` gives them.
+
+    Raises:
+        FileNotFoundError: there is no such file, or not its ``_base_``; says which.
+        ValueError: the file is no config, or cannot be run (names the line), or an option does
+            not fit it.
+    """
+    where = f'config {path}'
+    if not Path(path).exists():
+        raise FileNotFoundError(f'{where} is not there')
+    if not Path(path).is_file():
+        raise ValueError(f'{where} is a folder, not a file')
+    try:
+        _check_content(Path(path))
+        cfg = Config.fromfile(str(path))
+    except FileNotFoundError as error:
+        what = f'{error.filename} is not there' if error.filename else error
+        raise FileNotFoundError(f'{where}: {what}') from error
+    except (Exception, SystemExit) as error:
+        raise ValueError(f'{where}{_reason(error)}') from error
+    try:
+        cfg.merge_from_dict(dict(options or {}))
+    except Exception as error:
+        raise ValueError(f'{where}, --cfg-options: {_one_line(error)}') from error
+    return cfg
+
+
+def _check_content(path: Path) -> None:
+    """Raises what is wrong with the file itself, in which mmengine would not say where it is."""
+    if path.suffix == '.py':
+        ast.parse(path.read_text(encoding='utf-8'), str(path))
+    elif path.suffix in ('.json', '.yaml', '.yml'):
+        content = mmengine.load(path)
+        if not isinstance(content, dict):
+            raise ValueError(f'expected settings by name, found a {type(content).__name__}')
+    else:
+        raise ValueError('expected a .py, .json, .yaml or .yml file')
+
+
+def _reason(error: BaseException) -> str:
+    """What is wrong, after the name of the config."""
+    if isinstance(error, SyntaxError):
+        # mmengine reads bases without saying to Python which file it is.
+        base = ' of a _base_' if error.filename == '<unknown>' else ''
+        return f', line {error.lineno}{base}: {error.msg}: {(error.text or "").strip()}'
+    # The code of configs is run as modules; the innermost one may be a base.
+    modules = [f for f in traceback.extract_tb(error.__traceback__) if f.name == '<module>']
+    line = f', line {modules[-1].lineno} of {modules[-1].filename}' if modules else ''
+    return f'{line}: {_one_line(error)}'
+
+
+def _one_line(error: BaseException) -> str:
+    text = ' '.join(str(error).split())
+    return text if type(error) is ValueError else f'{type(error).__name__}: {text}'
