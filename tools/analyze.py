@@ -9,7 +9,7 @@ from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import choose_joint_spec, resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, parse_size
+from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust, parse_size
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.visualization.analysis import analysis_tables
@@ -31,6 +31,7 @@ def parse_args() -> argparse.Namespace:
         help="sizes of the images, such as det=800x1280; by default of each task's validation",
     )
     parser.add_argument('--json', action='store_true', help='print one JSON object')
+    add_trust(parser)
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -48,12 +49,14 @@ def main() -> None:
     args = parse_args()
     with one_line_errors():
         cfg = read_config(args.config, args.cfg_options)
+        if args.trust_checkpoint:
+            cfg.trust_checkpoint = True
         if args.joint_spec:
             choose_joint_spec(cfg, args.joint_spec)
         cfg = resolve_joint_config(cfg, check_files=False)
         scores = None
         if args.checkpoint:
-            state = read_checkpoint(args.checkpoint)['state_dict'].items()
+            state = read_checkpoint(args.checkpoint, args.trust_checkpoint)['state_dict'].items()
             scores = {
                 k[len('backbone.') : -len('.score')]: v.numpy()
                 for k, v in state

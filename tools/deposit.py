@@ -9,6 +9,7 @@ from mdl_nas_mm.apis import deposits, save_deposit
 from mdl_nas_mm.deposit import remove
 from mdl_nas_mm.deposit.extract import extract
 from mdl_nas_mm.engine.errors import one_line_errors
+from mdl_nas_mm.utils.command_line import add_trust
 
 
 def parse_args() -> Namespace:
@@ -30,6 +31,7 @@ def parse_args() -> Namespace:
             command.add_argument('config', help='path of a joint config')
             command.add_argument('--checkpoint', required=True, help='trained model')
             command.add_argument('--joint-spec', help='JSON of the architectures')
+            add_trust(command)
             command.add_argument('--scored', action='store_true', help='evaluate, store the scores')
         if name in ('extract', 'remove', 'test'):
             command.add_argument('--task', required=name != 'test', help='the task')
@@ -48,7 +50,7 @@ def parse_args() -> Namespace:
 def lines(args: Namespace) -> Iterator[str]:
     """Does what a command says, and what there is to say of it."""
     if args.command in ('pack', 'add'):
-        cfg, joint = deposits.read_chosen(args.config, args.joint_spec)
+        cfg, joint = deposits.read_chosen(args.config, args.joint_spec, args.trust_checkpoint)
         store = save_deposit if args.command == 'pack' else deposits.add_to_deposit
         path = args.out if args.command == 'pack' else args.deposit
         counts = store(cfg, args.checkpoint, joint, path, args.scored)

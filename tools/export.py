@@ -4,6 +4,7 @@ import argparse
 
 from mdl_nas_mm.deposit.export import PARTS, default_size, export, load_model
 from mdl_nas_mm.engine.errors import one_line_errors
+from mdl_nas_mm.utils.command_line import add_trust
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,13 +29,15 @@ def parse_args() -> argparse.Namespace:
         metavar=('HEIGHT', 'WIDTH'),
         help='pixels (default: what the config says)',
     )
+    add_trust(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     with one_line_errors():
-        model, dataloader = load_model(args.source, args.task, args.checkpoint)
+        trust = args.trust_checkpoint
+        model, dataloader = load_model(args.source, args.task, args.checkpoint, trust)
         size = tuple(args.input_size or default_size(model, dataloader))
         difference = export(model, args.out, size, args.part)
     print(f'{args.out}: {args.part} model for images of {size[0]} x {size[1]}')

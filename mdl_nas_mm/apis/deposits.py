@@ -50,16 +50,19 @@ def add_to_deposit(
     return add(path, model, joint, task_infos(cfg, scores), provenance)
 
 
-def read_chosen(config: str | Path, joint_spec: str | Path | None) -> tuple[Config, JointSpec]:
+def read_chosen(
+    config: str | Path, joint_spec: str | Path | None, trust_checkpoint: bool = False
+) -> tuple[Config, JointSpec]:
     """A joint config, resolved, and the architecture of each of its tasks.
 
     Args:
         joint_spec: JSON of the architectures, where the config does not fix them.
+        trust_checkpoint: whether checkpoints may hold anything, and so run any code.
 
     Raises:
         FileNotFoundError, ValueError: see ``resolve_joint_config``; or nothing fixes them.
     """
-    cfg = read_config(config)
+    cfg = read_config(config, dict(trust_checkpoint=True) if trust_checkpoint else None)
     if joint_spec is not None:
         choose_joint_spec(cfg, joint_spec)
     cfg = resolve_joint_config(cfg)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.data_only import data_only
 from mdl_nas_mm.utils.files import written_whole
 
 from .unpack import Deposit
@@ -28,7 +29,10 @@ _TORCH = (2, 6)
 
 
 def load_model(
-    source: str | Path, task: str | None = None, checkpoint: str | Path | None = None
+    source: str | Path,
+    task: str | None = None,
+    checkpoint: str | Path | None = None,
+    trust_checkpoint: bool = False,
 ) -> tuple[nn.Module, Mapping[str, Any]]:
     """An upstream model in eval mode, and the config of the data loader that it is tested on.
 
@@ -36,6 +40,7 @@ def load_model(
         source: a deposit, or an upstream config such as ``extract`` writes.
         task: which one of a deposit.
         checkpoint: of a config; by default its ``load_from``.
+        trust_checkpoint: whether that may hold anything, and so run any code.
 
     Raises:
         FileNotFoundError: a file is not there.
@@ -52,7 +57,8 @@ def load_model(
         raise ValueError(f'config {source} has no load_from; give a checkpoint')
     with task_scope(cfg.default_scope):
         model = ROOT_MODELS.build(cfg.model).eval()
-    load_checkpoint(model, str(checkpoint), 'cpu')
+    with data_only(trust_checkpoint):
+        load_checkpoint(model, str(checkpoint), 'cpu')
     return model, cfg.get('test_dataloader') or {}
 
 

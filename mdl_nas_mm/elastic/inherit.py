@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from mmengine.logging import MMLogger
 from mmengine.model import PretrainedInit
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
+
+from mdl_nas_mm.utils.data_only import fetched
+from mdl_nas_mm.utils.torch_file import read_torch_file
 
 from .fitting import fit_bias_table, fit_distance_table, fit_positions, fit_weight
 from .importance import reorder_by_importance
@@ -27,7 +29,7 @@ _WRAPPERS = ('state_dict', 'model', 'teacher', 'module')
 _COMPUTED = re.compile(r'\.(attn_mask|relative_position_index)$')
 _BLOCK = re.compile(r'(stages\.\d+\.)?blocks\.\d+\.')
 _OF_A_TASK = re.compile(r'\.specific\.[^.]+(?=\.)')
-_SETTINGS = ('type', 'checkpoint', 'prefix', 'reorder')
+_SETTINGS = ('type', 'checkpoint', 'prefix', 'reorder', 'trust_checkpoint')
 _SHOWN = 4
 
 
@@ -140,11 +142,13 @@ def inherit_pretrained(backbone: ElasticBackbone, init_cfg: Mapping[str, Any]) -
 
     Args:
         init_cfg: ``checkpoint``, a path or an address that mmengine knows (``https://...``), and
-            perhaps ``prefix`` and ``reorder``; see ``inherit_weights``.
+            perhaps ``prefix`` and ``reorder``, see ``inherit_weights``, and ``trust_checkpoint``,
+            see ``read_torch_file``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: an unknown setting, or the checkpoint does not fit.
+        ValueError: an unknown setting, or the checkpoint does not fit; or see
+            ``read_torch_file``.
     """
     for key in init_cfg:
         if key not in _SETTINGS:
@@ -152,7 +156,9 @@ def inherit_pretrained(backbone: ElasticBackbone, init_cfg: Mapping[str, Any]) -
     path = init_cfg.get('checkpoint')
     if not path:
         raise ValueError("init_cfg: 'checkpoint', a path or an address, is missing")
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    checkpoint = read_torch_file(fetched(path), init_cfg.get('trust_checkpoint', False))
+    if not isinstance(checkpoint, Mapping):
+        raise ValueError(f'{path}: it holds a {type(checkpoint).__name__}, not weights by name')
     reorder, prefix = init_cfg.get('reorder', False), init_cfg.get('prefix')
     try:
         return inherit_weights(backbone, checkpoint, reorder, prefix)

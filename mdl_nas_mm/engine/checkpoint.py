@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,41 +18,27 @@ from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, Ledger, footprint
 from mdl_nas_mm.tasks import MultiTaskModel, fixed_spec, task_scope
 from mdl_nas_mm.utils.fetch import local_file
+from mdl_nas_mm.utils.jsonable import to_json
+from mdl_nas_mm.utils.torch_file import read_torch_file
 
 from .freeze import used_mask
 from .groups import TaskGroups
 from .state import own_state, put_back
 
 
-def read_checkpoint(path: str | Path) -> dict:
+def read_checkpoint(path: str | Path, trust: bool = False) -> dict:
     """Reads a checkpoint of this package's runner.
 
     Args:
         path: a file, or its address; see ``local_file``.
+        trust: whether it may hold anything, and so run any code.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is cut short, altered, or no checkpoint.
+        ValueError: the file is cut short, altered, or no checkpoint; or see ``read_torch_file``.
     """
-    path = local_file(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'checkpoint {path} is not there')
-    try:
-        with zipfile.ZipFile(path) as archive:
-            # A record that is marked as a folder by its attributes is read as empty by torch.
-            folders = [info.filename for info in archive.infolist() if info.external_attr & 0x10]
-            broken = archive.testzip() or next(iter(folders), None)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f'checkpoint {path} is cut short or no checkpoint ({error})') from None
-    if broken is not None:
-        raise ValueError(f'checkpoint {path} was altered: {broken!r} does not match its checksum')
-    # mmengine stores its log history and config beside the tensors, so more than tensors is read.
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=False)
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).partition('\n')[0]
-        raise ValueError(f'checkpoint {path} is no checkpoint ({reason})') from None
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+    checkpoint = read_torch_file(local_file(path), trust)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get('state_dict'), Mapping):
         raise ValueError(f"checkpoint {path} has no 'state_dict'")
     return checkpoint
 
@@ -63,6 +46,20 @@ def read_checkpoint(path: str | Path) -> dict:
 def describe(backbone: ElasticBackbone) -> dict:
     """What a checkpoint says of the backbone it was made with."""
     return dict(space=backbone.space.to_config(), sharing=backbone.sharing.to_config())
+
+
+def describe_training(cfg: Config) -> dict:
+    """What new tasks need to know of a supernet that they are based on, as plain data.
+
+    Args:
+        cfg: a resolved joint config.
+    """
+    joint = fixed_spec(cfg)
+    return dict(
+        backbone=to_json(cfg.model.backbone),
+        tasks=list(cfg.model.tasks),
+        joint_spec=None if joint is None else joint.to_dict(),
+    )
 
 
 def check_space(path: str | Path, checkpoint: Mapping, backbone: ElasticBackbone) -> None:
@@ -222,7 +219,7 @@ def load_supernet(cfg: Config, path: str | Path, ranks: TaskGroups | None = None
     Raises:
         FileNotFoundError, ValueError: see ``read_checkpoint``, ``check_space``, ``load_weights``.
     """
-    checkpoint, config = read_checkpoint(path), cfg.model
+    checkpoint, config = read_checkpoint(path, cfg.get('trust_checkpoint', False)), cfg.model
     if ranks is not None:
         checkpoint, config = own_state(checkpoint, ranks), ranks.own_part(config)
     with task_scope('mdl_nas_mm'):

@@ -25,12 +25,14 @@ from torch import nn
 
 from mdl_nas_mm.registry import RUNNERS
 from mdl_nas_mm.tasks import check_head, fixed_spec, resolve_joint_config
+from mdl_nas_mm.utils.data_only import data_only
 from mdl_nas_mm.utils.files import held, written_whole
 
 from .checkpoint import (
     check_resumable,
     check_space,
     describe,
+    describe_training,
     latest_checkpoint,
     load_weights,
     read_checkpoint,
@@ -153,8 +155,14 @@ class MultiTaskRunner(Runner):
             built.clip_func = clip_over_all_ranks(self.model, self.ranks)
         return built
 
+    @property
+    def _trusts(self) -> bool:
+        """Whether checkpoints that are loaded may hold more than data."""
+        return self.cfg.get('trust_checkpoint', False)
+
     def _init_model_weights(self) -> None:
-        self.model.init_weights()
+        with data_only(self._trusts):
+            self.model.init_weights()
         sync_parameters(self.model, self.ranks)
 
     def save_checkpoint(
@@ -183,6 +191,7 @@ class MultiTaskRunner(Runner):
             time=time.strftime('%Y%m%d_%H%M%S', time.localtime()),
             mmengine_version=mmengine.__version__,
             backbone=describe(self.model.backbone),
+            joint=describe_training(self.cfg),
         )
         checkpoint = dict(
             meta=meta,
@@ -210,7 +219,7 @@ class MultiTaskRunner(Runner):
         self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False, **kwargs
     ) -> dict:
         """Loads weights; see ``load_weights`` and ``with_frozen`` for what has to fit."""
-        checkpoint = own_state(read_checkpoint(filename), self.ranks)
+        checkpoint = own_state(read_checkpoint(filename, self._trusts), self.ranks)
         checkpoint = with_frozen(filename, checkpoint, self.model, self.cfg)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         check_space(filename, checkpoint, self.model.backbone)

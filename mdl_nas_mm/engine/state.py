@@ -73,8 +73,9 @@ def load_optimizer_state(optim_wrapper: OptimWrapper, model: nn.Module, saved: M
 
 
 def scheduler_state(scheduler: _ParamScheduler) -> dict[str, Any]:
-    """Where a scheduler is, without what belongs to parameter groups."""
-    return {key: v for key, v in scheduler.state_dict().items() if key not in _BY_GROUP}
+    """Where a scheduler is, without what belongs to parameter groups, nor its functions."""
+    state = scheduler.state_dict().items()
+    return {key: v for key, v in state if key not in _BY_GROUP and not callable(v)}
 
 
 def load_scheduler_state(scheduler: _ParamScheduler, saved: Mapping) -> None:

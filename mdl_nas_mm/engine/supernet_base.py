@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import torch
-from mmengine.config import Config
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import fixed_spec
+from mdl_nas_mm.utils.jsonable import from_json
 
 from .checkpoint import read_checkpoint
 
@@ -23,27 +22,29 @@ class SupernetBase:
     Args:
         path: the checkpoint.
         inherit: the task whose own weights the new ones start from.
+        trust_checkpoint: whether it may hold anything, and so run any code.
     """
 
     is_whole = True
 
-    def __init__(self, path: str, inherit: str | None) -> None:
-        self.path, self.inherit = path, inherit
+    def __init__(self, path: str, inherit: str | None, trust_checkpoint: bool = False) -> None:
+        self.path, self.inherit, self.trusts = path, inherit, trust_checkpoint
 
     @property
     def backbone(self) -> Mapping:
         """Config of the supernet's backbone."""
-        return self._cfg.model.backbone
+        return from_json(self._training['backbone'])
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that it was trained on."""
-        return tuple(self._cfg.model.tasks)
+        return tuple(self._training['tasks'])
 
     @property
     def joint(self) -> JointSpec | None:
         """The architectures that it was trained with, where each task had one."""
-        return fixed_spec(self._cfg)
+        spec = self._training['joint_spec']
+        return None if spec is None else JointSpec.from_dict(spec)
 
     @torch.no_grad()
     def __call__(self, module: ElasticBackbone) -> None:
@@ -69,18 +70,21 @@ class SupernetBase:
 
     @cached_property
     def _checkpoint(self) -> dict:
-        return read_checkpoint(self.path)
+        return read_checkpoint(self.path, self.trusts)
 
     @cached_property
-    def _cfg(self) -> Config:
-        """What the supernet was trained with."""
+    def _training(self) -> Mapping:
+        """What the supernet was trained with; see ``describe_training``."""
         meta = self._checkpoint.get('meta') or {}
         if 'frozen' in meta:
             raise ValueError(
                 f'base {self.path} has the weights of a new task alone; add it to a deposit, and '
                 'give that'
             )
-        cfg = Config.fromstring(meta['cfg'], '.py') if 'cfg' in meta else Config()
-        if (cfg.get('model') or {}).get('type') != 'MultiTaskModel':
+        training = meta.get('joint')
+        kinds = dict(backbone=Mapping, tasks=list, joint_spec=(Mapping, type(None)))
+        if not isinstance(training, Mapping) or not all(
+            isinstance(training.get(key), kind) for key, kind in kinds.items()
+        ):
             raise ValueError(f'base {self.path} is no checkpoint of a joint training')
-        return cfg
+        return training

@@ -34,7 +34,8 @@ class SearchHook(Hook):
         """Runs the search."""
         checkpoint = _last_checkpoint(runner)
         # What a deposit will be made of: averaged weights, and the statistics of one rank a task.
-        state = own_state(read_checkpoint(checkpoint), runner.ranks)['state_dict']
+        trust = runner.cfg.get('trust_checkpoint', False)
+        state = own_state(read_checkpoint(checkpoint, trust), runner.ranks)['state_dict']
         load_weights(checkpoint, runner.model, state, strict=True)
         folder = Path(runner.work_dir, 'search')
         result = search_supernet(runner.model, runner.ranks, runner.cfg, checkpoint, folder)

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.model import ModuleDict
 
+from mdl_nas_mm.elastic.inherit import is_pretrained
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.data_paths import data_paths
 from mdl_nas_mm.utils.plain_config import plain_config, plain_value, without_delete
@@ -49,6 +50,9 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
     ``resolve_subnets``. New tasks for what is trained already have its backbone; see
     ``resolve_base``.
 
+    With ``trust_checkpoint=True`` checkpoints that the config names may hold more than data; see
+    ``read_torch_file``.
+
     Args:
         check_files: whether the data has to be there.
 
@@ -72,6 +76,8 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
         for name, task in tasks.items():
             _check_files(name, task)
     backbone = copy.deepcopy(cfg.backbone)
+    if cfg.get('trust_checkpoint') and is_pretrained(backbone.get('init_cfg')):
+        backbone.init_cfg.trust_checkpoint = True
     backbone['tasks'] = tuple(tasks)
     for key in BACKBONE_KEYS:
         if any(key in task.backbone for task in tasks.values()):

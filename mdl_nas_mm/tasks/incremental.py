@@ -44,8 +44,11 @@ class Base(Protocol):
         """Fills the shared weights, and every task's own with those of the inherited task."""
 
 
-def open_base(path: str, inherit: str) -> tuple[Base, dict]:
+def open_base(path: str, inherit: str, trust_checkpoint: bool = False) -> tuple[Base, dict]:
     """A base, and the ``init_cfg`` of a backbone that starts from it.
+
+    Args:
+        trust_checkpoint: whether a supernet's checkpoint may hold more than data.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or it is neither a deposit nor a
@@ -53,6 +56,8 @@ def open_base(path: str, inherit: str) -> tuple[Base, dict]:
     """
     kind = 'SupernetBase' if osp.splitext(path)[1] == '.pth' else 'DepositBase'
     init_cfg = dict(type=f'mdl_nas_mm.{kind}', path=path, inherit=inherit)
+    if kind == 'SupernetBase' and trust_checkpoint:
+        init_cfg['trust_checkpoint'] = True
     return WEIGHT_INITIALIZERS.build(init_cfg), init_cfg
 
 
@@ -83,7 +88,7 @@ def resolve_base(cfg: Config, folder: str) -> None:
                 raise ValueError(f"{key}: of no use without 'base', a deposit or a supernet")
         return
     inherit = cfg.get('inherit')
-    base, init_cfg = open_base(cfg.base, inherit)
+    base, init_cfg = open_base(cfg.base, inherit, cfg.get('trust_checkpoint', False))
     where = f'base {cfg.base}'
     if inherit not in base.tasks:
         given = "'inherit' names none" if inherit is None else f'it has no {inherit!r}'

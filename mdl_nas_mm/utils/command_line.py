@@ -51,6 +51,15 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', **hidden)
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--trust-checkpoint``; see ``mdl_nas_mm.utils.torch_file``."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='checkpoints may hold more than data, and so run any code',
+    )
+
+
 def _local_rank(text: str) -> int:
     os.environ.setdefault('LOCAL_RANK', str(int(text)))
     return int(text)

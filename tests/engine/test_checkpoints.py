@@ -27,6 +27,7 @@ from mdl_nas_mm.engine.checkpoint import (
     read_checkpoint,
     resume_from,
 )
+from mdl_nas_mm.engine.supernet_base import SupernetBase
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.files import held, written_whole
 
@@ -390,3 +391,39 @@ def test_tools_refuse_in_one_line(data, trained, tmp_path, monkeypatch):
     assert "'/no/such' is not there; check data_root" in says('train', path, *work_dir, *option)
     assert says('test', path, absent, *work_dir) == f'error: checkpoint {absent} is not there'
     assert 'not there' in says('search', path, '--checkpoint', absent, '--budget', '1M', *work_dir)
+
+
+class Prints:
+    """Pickled as a call."""
+
+    def __reduce__(self):
+        return print, ('ran',)
+
+
+def test_more_than_data_needs_trust(data, trained, tmp_path, capsys):
+    """Nothing runs before; trusted, the weights are the same."""
+    path = tmp_path / 'more.pth'
+    torch.save(dict(read_checkpoint(trained), more=Prints()), path)
+    cfg = resolve_joint_config(training(data))
+    with pytest.raises(ValueError, match=r'holds more than data \(builtins.print\); .*--trust-ch'):
+        load_supernet(cfg, path)
+    assert 'ran' not in capsys.readouterr().out
+    cfg.trust_checkpoint = True
+    model = load_supernet(cfg, path)
+    assert 'ran' in capsys.readouterr().out
+    assert differences(dict(model.state_dict()), dict(read_checkpoint(trained)['state_dict'])) == []
+
+
+def test_the_config_of_a_base_is_not_executed(trained, tmp_path, capsys):
+    checkpoint, path = read_checkpoint(trained), tmp_path / 'base.pth'
+    checkpoint['meta']['cfg'] = "print('ran')\n" + checkpoint['meta']['cfg']
+    torch.save(checkpoint, path)
+    base = SupernetBase(str(path), 'cls')
+    assert base.backbone == SupernetBase(str(trained), 'cls').backbone
+    assert base.tasks == ('cls', 'det', 'seg') and base.joint is None
+    assert 'ran' not in capsys.readouterr().out
+    for wrong in (None, [], dict(backbone={}, tasks='cls', joint_spec=None)):
+        checkpoint['meta']['joint'] = wrong
+        torch.save(checkpoint, path)
+        with pytest.raises(ValueError, match='is no checkpoint of a joint training'):
+            SupernetBase(str(path), 'cls').tasks  # noqa: B018

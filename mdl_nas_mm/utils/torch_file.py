@@ -1,0 +1,259 @@
+"""Files of ``torch.save``, read as data: nothing in them is called that is not named here."""
+
+from __future__ import annotations
+
+import pickle
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+from .pickle_scan import STORAGES, Scan, full_name
+
+HOW_TO_TRUST = (
+    'if you trust who made it, say so with --trust-checkpoint, in Python and in configs with '
+    'trust_checkpoint=True'
+)
+# What torch does with content that is not as it should be.
+_WRONG = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+# A zip archive, and what torch.save wrote before it made those.
+_ZIP, _LEGACY = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
+# What an older file has in a row: a magic number, versions, the content, the keys of the tensors.
+_LEGACY_PICKLES = 5
+_DTYPES = {str(value) for value in vars(torch).values() if isinstance(value, torch.dtype)}
+# What tensors, and dicts of them, are made of.
+_PLAIN = {
+    'collections.OrderedDict',
+    'torch.Size',
+    'torch.device',
+    'torch._utils._rebuild_parameter',
+    'torch._utils._rebuild_tensor',
+    'torch._utils._rebuild_tensor_v2',
+    'torch._utils._rebuild_tensor_v3',
+    *STORAGES,
+    *_DTYPES,
+}
+_MULTIARRAY = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
+# What mmengine keeps beside: counters of schedulers, numbers of numpy's, and the log, whose
+# pickles name the log's methods.
+_MMENGINE = {
+    'collections.Counter',
+    'builtins.set',
+    'builtins.getattr',
+    '_codecs.encode',
+    'mmengine.logging.history_buffer.HistoryBuffer',
+    'numpy.ndarray',
+    'numpy.dtype',
+    *(
+        f'numpy.{core}.multiarray.{name}'
+        for core in ('core', '_core')
+        for name in ('_reconstruct', 'scalar')
+    ),
+}
+
+
+def read_torch_file(path: str | Path, trust: bool = False, what: str = 'checkpoint') -> Any:
+    """Reads a file that ``torch.save`` wrote, onto the CPU.
+
+    Args:
+        trust: whether it may hold anything, and so run any code.
+        what: what errors call the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is cut short, altered, of another kind, or claims to hold more than
+            is there; or it needs more than data, and is not trusted.
+    """
+    path, where = Path(path), f'{what} {path}'
+    if not path.is_file():
+        raise FileNotFoundError(f'{where} is not there')
+    try:
+        scan = _scan(path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f'{where} is cut short or no {what} ({_line(error)})') from None
+    if isinstance(scan, str):
+        raise ValueError(f'{where} was altered: {scan!r} does not match its checksum')
+    foreign = scan.names - _PLAIN - _MMENGINE
+    if '_codecs.encode' in scan.names:
+        foreign |= scan.codecs
+    if foreign and not trust:
+        raise ValueError(f'{where} holds more than data ({_listed(foreign)}); {HOW_TO_TRUST}')
+    try:
+        content = _load(path, trust, scan.names <= _PLAIN)
+    except pickle.UnpicklingError as error:
+        advice = '' if trust else f'; {HOW_TO_TRUST}'
+        raise ValueError(f'{where} cannot be read as data ({_line(error)}){advice}') from None
+    except _WRONG as error:
+        raise ValueError(f'{where} is no {what} ({_line(error)})') from None
+    if not trust:
+        _check_sizes(content, path.stat().st_size, where)
+    return content
+
+
+def check_records(archive: zipfile.ZipFile, size: int) -> None:
+    """Raises ValueError for records that unpack to more than the file of ``size`` bytes holds."""
+    records = archive.infolist()
+    for record in records:
+        if record.compress_type != zipfile.ZIP_STORED or record.file_size != record.compress_size:
+            raise ValueError(f'its record {record.filename[:80]!r} is compressed')
+    if sum(record.file_size for record in records) > size:
+        raise ValueError('its records are larger than the file')
+
+
+def _scan(path: Path) -> Scan | str:
+    """What the file's pickles name; or the record that does not match its checksum.
+
+    Whether a file is an archive is decided as torch does, by its first bytes.
+    """
+    scan, size = Scan(), path.stat().st_size
+    with open(path, 'rb') as file:
+        start = file.read(len(_LEGACY))
+        file.seek(0)
+        if start == _LEGACY:
+            if tarfile.is_tarfile(path):
+                raise ValueError('it is a tar archive')
+            for _ in range(_LEGACY_PICKLES):
+                scan.add(file)
+        elif start.startswith(_ZIP):
+            broken = _scan_archive(file, size, scan)
+            if broken is not None:
+                return broken
+        else:
+            raise ValueError('torch.save writes other first bytes')
+    if sum(scan.storages.values()) > size:
+        raise ValueError('its tensors are larger than the file')
+    return scan
+
+
+def _scan_archive(file, size: int, scan: Scan) -> str | None:
+    with zipfile.ZipFile(file) as archive:
+        check_records(archive, size)
+        # A record that is marked as a folder by its attributes is read as empty by torch.
+        folders = [info.filename for info in archive.infolist() if info.external_attr & 0x10]
+        broken = archive.testzip() or next(iter(folders), None)
+        if broken is not None:
+            return broken
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+        pickles = [name for name in sizes if name.endswith('.pkl')]
+        if len(sizes) < len(archive.infolist()) or len(pickles) != 1:
+            raise ValueError('it has records twice, or other pickles than one')
+        with archive.open(pickles[0]) as stream:
+            scan.add(stream)
+        folder = pickles[0].removesuffix('data.pkl')
+        for key, said in scan.storages.items():
+            if sizes.get(f'{folder}data/{key}') != said:
+                raise ValueError(f'its tensor {key[:80]!r} does not have the bytes that it says')
+    return None
+
+
+def _load(path: Path, trust: bool, is_plain: bool) -> Any:
+    """The content of a file whose names were looked at."""
+    read = partial(torch.load, path, map_location='cpu')
+    if trust:
+        return read(weights_only=False)
+    if is_plain:
+        return read(weights_only=True)
+    if hasattr(torch.serialization, 'safe_globals'):
+        with torch.serialization.safe_globals(_safe_globals()):
+            return read(weights_only=True)
+    # torch 2.1 can be told of no other classes, so this does what weights_only does.
+    module = ModuleType('named_classes_alone')
+    module.Unpickler, module.load = _Unpickler, lambda *a, **k: _Unpickler(*a, **k).load()
+    return read(weights_only=False, pickle_module=module)
+
+
+class _Log(HistoryBuffer):
+    """Stands for mmengine's, and takes over numbers alone."""
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(state['_log_history'], state['_count_history'], state['max_length'])
+        self.__class__ = HistoryBuffer
+
+
+def _no_method(owner: type, name: str) -> None:
+    """Stands for ``getattr``, with which mmengine's logs name their methods."""
+
+
+def _safe_globals() -> list:
+    """What may be called beside torch's own, under the names that files give it."""
+    return [
+        *((value, name) for name, value in _STANDING_IN.items()),
+        (np.ndarray, 'numpy.ndarray'),
+        (np.dtype, 'numpy.dtype'),
+        *{type(np.dtype(code)) for code in '?bBhHiIlLqQefdFDSU'},
+    ]
+
+
+_STANDING_IN = {
+    'mmengine.logging.history_buffer.HistoryBuffer': _Log,
+    'builtins.getattr': _no_method,
+    # numpy 1 and 2 find them in another module.
+    **{
+        f'numpy.{core}.multiarray.{name}': getattr(_MULTIARRAY, name)
+        for core in ('core', '_core')
+        for name in ('_reconstruct', 'scalar')
+    },
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds what is named here, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = full_name(module, name)
+        if full in _STANDING_IN:
+            return _STANDING_IN[full]
+        if full in _PLAIN or full in _MMENGINE:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f'it names {full[:80]!r}')
+
+
+def _check_sizes(content: Any, size: int, where: str) -> None:
+    """Raises ValueError for a tensor that says to be larger than the file, such as by strides."""
+    left, seen = [content], set()
+    while left:
+        value = left.pop()
+        if isinstance(value, torch.Tensor):
+            held = value.numel() * value.element_size()
+        elif isinstance(value, (np.ndarray, np.generic)):
+            held = value.nbytes
+        elif isinstance(value, (bytes, bytearray)):
+            held = len(value)
+        else:
+            held = 0
+            if id(value) not in seen and isinstance(value, (dict, list, tuple, HistoryBuffer)):
+                seen.add(id(value))
+                value = vars(value) if isinstance(value, HistoryBuffer) else value
+                left.extend(value.values() if isinstance(value, dict) else value)
+        if held > size:
+            raise ValueError(f'{where} is no checkpoint: something in it is larger than the file')
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [ascii(name)[1:-1][:80] for name in sorted(names)]
+    return ', '.join(shown[:3]) + (', ...' if len(shown) > 3 else '')
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error, not too long."""
+    # torch says first, at length, what could be done.
+    text = str(error).rpartition('WeightsUnpickler error: ')[2].strip().partition('\n')[0]
+    return text[:160] or type(error).__name__
