@@ -1,8 +1,9 @@
 """Runs the tasks of a deposit on images: python tools/infer.py DEPOSIT INPUTS... --out-dir OUT."""
 
 import argparse
+import sys
 
-from mdl_nas_mm.apis import MultiTaskInferencer
+from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
 from mdl_nas_mm.engine.errors import one_line_errors
 
 EPILOG = """\
@@ -10,6 +11,7 @@ Of every image IMAGE, OUT then has
   vis/IMAGE.jpg           the drawings of all tasks beside each other
   vis/TASK/IMAGE.jpg      the drawing of one task
   preds/TASK/IMAGE.json   its prediction; the label map of a segmentation is a PNG beside it
+An image that cannot be used is named and left out; the exit status is 1 then.
 
 examples:
   python tools/infer.py deposit.safetensors street.jpg --out-dir out
@@ -39,12 +41,23 @@ def parse_args() -> argparse.Namespace:
         default=0.3,
         help='lowest score of objects and key points that are drawn (default: %(default)s)',
     )
+    parser.add_argument(
+        '--max-pixels',
+        type=int,
+        default=MAX_PIXELS,
+        help='larger images are left out (default: %(default)s)',
+    )
     parser.add_argument('--no-save-vis', action='store_true', help='write predictions alone')
     return parser.parse_args()
 
 
 def main() -> None:
-    args = parse_args()
+    args, failed = parse_args(), []
+
+    def leave_out(path: str, reason: str) -> None:
+        failed.append(path)
+        print(f'left out: {path} {reason}', file=sys.stderr)
+
     with one_line_errors():
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device)
         results = inferencer.stream(
@@ -53,11 +66,16 @@ def main() -> None:
             pred_score_thr=args.pred_score_thr,
             no_save_vis=args.no_save_vis,
             out_dir=args.out_dir,
+            max_pixels=args.max_pixels,
+            on_bad=leave_out,
         )
         # One image after the other, as all results of a long video may not fit into memory.
         images = sum(1 for _ in results)
     folders = 'preds' if args.no_save_vis else 'vis and preds'
     print(f'{images} images, {", ".join(inferencer.tasks)}: see {folders} in {args.out_dir}')
+    if failed:
+        total = images + len(failed)
+        raise SystemExit(f'error: {len(failed)} of {total} images could not be used')
 
 
 if __name__ == '__main__':

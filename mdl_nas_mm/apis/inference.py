@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
-import mmcv
-import mmengine
 import numpy as np
 import torch
 from mmengine.device import get_device
 from mmengine.structures import BaseDataElement
+from rich.console import Console
 from rich.progress import track
 
 from mdl_nas_mm.deposit import Deposit
-from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.device import usable_device
+from mdl_nas_mm.utils.process_wide import process_wide
 
-from .input_images import InputImage, Inputs, count_images, open_inputs, read_images
+from .image_files import MAX_PIXELS, BadImage, first_line
+from .input_images import (
+    InputImage,
+    Inputs,
+    Report,
+    count_images,
+    open_inputs,
+    raise_or_warn,
+    read_images,
+)
+from .output_files import make_writable, save_drawings, save_predictions
 from .task_inferencers import (
     INFERENCERS,
     PERSON,
@@ -37,6 +46,9 @@ class MultiTaskInferencer:
     boxes: they are those of persons that the deposit's first detection task with a class
     ``person`` finds, which runs for that even where it is not among ``tasks``; the whole image
     where there is no such task, or it finds nobody.
+
+    Any number of threads may have inferencers of their own, or use one together; each task of it
+    takes one batch at a time then, and drawing is for one thread of the process at a time.
 
     Args:
         deposit: the file.
@@ -108,6 +120,8 @@ class MultiTaskInferencer:
         pred_score_thr: float = 0.3,
         return_datasamples: bool = False,
         out_dir: str | Path = '',
+        max_pixels: int = MAX_PIXELS,
+        on_bad: Callable[[str, str], None] | None = None,
     ) -> Iterator[dict[str, tuple[Any, np.ndarray | None]]]:
         """The results of one image after the other.
 
@@ -127,6 +141,10 @@ class MultiTaskInferencer:
                 the array of labels, of mmpose a list of one dict a person.
             out_dir: where drawings go, ``vis/<task>``, with one picture of all tasks beside
                 each other in ``vis``, and predictions, ``preds/<task>``; nowhere by default.
+            max_pixels: most pixels of an image; a larger one is not decoded.
+            on_bad: is called with the path and the reason of every image that cannot be used,
+                which has no results then. Without it there is a warning of one that was found in
+                a folder, and an error for any other.
 
         Yields:
             For each image task -> prediction and drawing: (height, width, 3), RGB, None unless
@@ -134,59 +152,104 @@ class MultiTaskInferencer:
 
         Raises:
             FileNotFoundError: there is no such image or folder.
-            ValueError: an image cannot be read, there are none, or ``batch_size`` is below 1.
+            ValueError: an image cannot be used, there are none, ``batch_size`` is below 1, or
+                nothing can be written into ``out_dir``.
         """
         if batch_size < 1:
             raise ValueError(f'batch_size is {batch_size}; it has to be at least 1')
-        sources = open_inputs(inputs)
-        images: Iterator[InputImage] = read_images(sources)
+        tell = on_bad and (lambda bad, _: on_bad(bad.path, bad.reason))
+        report: Report = tell or raise_or_warn
+        sources = open_inputs(inputs, max_pixels, report)
+        images = read_images(sources, max_pixels, report)
         if self.show_progress:
-            images = iter(track(images, 'Inference', total=count_images(sources)))
+            # rich has one bar a console, and another thread may have one.
+            bar = dict(description='Inference', total=count_images(sources), console=Console())
+            images = iter(track(images, **bar))
         vis_dir = Path(out_dir, 'vis') if out_dir and not no_save_vis else None
         pred_dir = Path(out_dir, 'preds') if out_dir and not no_save_pred else None
-        for image, samples in self._predict(images, batch_size):
-            predictions, drawings = {}, dict.fromkeys(self.tasks)
-            for task in self.tasks:
-                inferencer = self.inferencers[task]
-                with task_scope(inferencer.scope):
-                    predictions[task] = inferencer.prediction(samples[task])
-                    if return_vis or show or vis_dir:
-                        drawings[task] = inferencer.draw(
-                            image.pixels,
-                            samples[task],
-                            pred_score_thr,
-                            show=show,
-                            wait_time=wait_time,
-                        )
+        if out_dir:
+            make_writable(Path(out_dir))
+        draws = bool(return_vis or show or vis_dir)
+        drawing = dict(score_thr=pred_score_thr, show=show, wait_time=wait_time)
+        for image, samples in self._samples(images, batch_size, report):
+            try:
+                predictions, drawings = self._finish(image, samples, drawing if draws else None)
+            except BadImage as bad:
+                report(bad, image.named)
+                continue
             if vis_dir:
-                _save_drawings(vis_dir, image, drawings)
+                save_drawings(vis_dir, image, drawings)
             if pred_dir:
-                _save_predictions(pred_dir, image.name, predictions)
+                save_predictions(pred_dir, image.name, predictions)
             answers = samples if return_datasamples else predictions
             yield {task: (answers[task], drawings[task]) for task in self.tasks}
 
-    def _predict(
-        self, images: Iterator[InputImage], batch_size: int
+    def _samples(
+        self, images: Iterator[InputImage], batch_size: int, report: Report
     ) -> Iterator[tuple[InputImage, dict[str, BaseDataElement]]]:
         """Every image with its data sample of every task."""
         while batch := list(itertools.islice(images, batch_size)):
             samples = {}
             for group in _by_size(batch):
-                for image, *answers in zip(group, *self._answers(group)):
-                    samples[image.name] = dict(zip(self.inferencers, answers))
+                samples.update(self._answers(group, report))
             for image in batch:
-                yield image, samples[image.name]
+                if image.name in samples:
+                    yield image, samples[image.name]
 
-    def _answers(self, group: Sequence[InputImage]) -> list[list[BaseDataElement]]:
-        """Of every task the data samples of images of one size."""
-        sources = [image.source for image in group]
-        answers, persons = [], None
+    def _answers(
+        self, group: Sequence[InputImage], report: Report
+    ) -> dict[str, dict[str, BaseDataElement]]:
+        """Image -> task -> data sample, of the images of a group that can be used."""
+        try:
+            return self._predict(group)
+        except BadImage as bad:
+            if len(group) == 1:
+                report(bad, group[0].named)
+                return {}
+        # One of them is to blame, or they are too many.
+        samples = {}
+        for image in group:
+            samples.update(self._answers([image], report))
+        return samples
+
+    def _predict(self, group: Sequence[InputImage]) -> dict[str, dict[str, BaseDataElement]]:
+        """Image -> task -> data sample, of images of one size."""
+        sources, answers, persons = [image.source for image in group], [], None
         for task, inferencer in self.inferencers.items():
-            with task_scope(inferencer.scope):
+            with _blamed(group[0].label, task), inferencer.lock:
                 answers.append(inferencer.predict(sources, persons))
             if task == self.person_task:
                 persons = [inferencer.persons(sample) for sample in answers[-1]]
-        return answers
+        return {
+            image.name: dict(zip(self.inferencers, samples))
+            for image, *samples in zip(group, *answers)
+        }
+
+    def _finish(
+        self, image: InputImage, samples: dict[str, BaseDataElement], drawing: dict | None
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray | None]]:
+        """An image's predictions and, as ``drawing`` says, its drawings."""
+        predictions, drawings = {}, dict.fromkeys(self.tasks)
+        for task in self.tasks:
+            inferencer = self.inferencers[task]
+            with _blamed(image.label, task):
+                with inferencer.lock:
+                    predictions[task] = inferencer.prediction(samples[task])
+                if drawing is not None:
+                    # Upstream draws with matplotlib, and colours by numpy's random state.
+                    with process_wide():
+                        drawings[task] = inferencer.draw(image.pixels, samples[task], **drawing)
+        return predictions, drawings
+
+
+@contextmanager
+def _blamed(label: str, task: str) -> Iterator[None]:
+    """Says of which image and task an error inside the block is."""
+    try:
+        yield
+    except Exception as error:
+        reason = f'failed in task {task!r}: {type(error).__name__}: {first_line(error)}'
+        raise BadImage(label, reason) from error
 
 
 def _by_size(batch: Sequence[InputImage]) -> list[list[InputImage]]:
@@ -215,41 +278,3 @@ def _person_task(opened: Deposit, tasks: Sequence[str]) -> str | None:
             if PERSON in (dataset_metainfo(task, info).get('classes') or ()):
                 return task
     return None
-
-
-def _save_drawings(folder: Path, image: InputImage, drawings: Mapping[str, np.ndarray]) -> None:
-    """Writes a task's drawing into the folder of its name, and all beside each other."""
-    png = isinstance(image.source, str) and image.source.lower().endswith('.png')
-    name = image.name + ('.png' if png else '.jpg')
-    for task, drawing in drawings.items():
-        mmcv.imwrite(mmcv.rgb2bgr(drawing), str(folder / task / name))
-    together = side_by_side({'image': mmcv.bgr2rgb(image.pixels)} | drawings)
-    mmcv.imwrite(mmcv.rgb2bgr(together), str(folder / name))
-
-
-def _save_predictions(folder: Path, name: str, predictions: Mapping[str, Any]) -> None:
-    """Writes JSON; a map of labels is a PNG beside it, of which the JSON has the name."""
-    for task, prediction in predictions.items():
-        if isinstance(prediction, np.ndarray):
-            labels = prediction.astype(np.min_scalar_type(prediction.max()))
-            mmcv.imwrite(labels, str(folder / task / f'{name}.png'))
-            prediction = dict(sem_seg=f'{name}.png')
-        mmengine.dump(prediction, folder / task / f'{name}.json')
-
-
-def side_by_side(drawings: Mapping[str, np.ndarray], width: int = 480) -> np.ndarray:
-    """Drawings in a row with their names above.
-
-    Args:
-        drawings: name -> (height, width, 3), of one size.
-        width: of each of them in the result.
-    """
-    panels = []
-    for name, drawing in drawings.items():
-        size = width, round(drawing.shape[0] * width / drawing.shape[1])
-        method = 'area' if drawing.shape[1] > width else 'nearest'
-        panel = mmcv.imresize(drawing, size, interpolation=method)
-        panel = cv2.copyMakeBorder(panel, 24, 0, 2, 2, cv2.BORDER_CONSTANT, value=(255,) * 3)
-        font, black = cv2.FONT_HERSHEY_SIMPLEX, (0, 0, 0)
-        panels.append(cv2.putText(panel, name, (4, 17), font, 0.5, black, 1, cv2.LINE_AA))
-    return np.concatenate(panels, 1)

@@ -8,6 +8,7 @@ arguments and returns something of another form.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -63,13 +64,17 @@ def looks_into_boxes(task: str, info: Mapping) -> bool:
 class TaskInferencer:
     """A task's model in its upstream inferencer, and what is the same for all libraries.
 
-    Everything but building it runs in the task's scope.
+    It is built in its library's scope; what upstream does with an image asks for none. Upstream's
+    inferencers, and transforms and heads in them, keep things in between: see ``lock``.
 
     Args:
         task: its name in the deposit.
         info: what the deposit says of it.
         model: its upstream model.
         device: where that is.
+
+    Attributes:
+        lock: for ``predict`` and ``prediction``, one thread at a time.
     """
 
     visualizer = ''
@@ -77,7 +82,7 @@ class TaskInferencer:
     def __init__(
         self, task: str, info: Mapping, model: nn.Module, device: str | torch.device
     ) -> None:
-        self.scope = info['scope']
+        self.scope, self.lock = info['scope'], threading.Lock()
         self.metainfo = dataset_metainfo(task, info)
         dataset = validation_dataset(task, info)
         self.config = ConfigDict(

@@ -130,9 +130,10 @@ def build_backbone(config: Mapping) -> ElasticBackbone:
     """
     config = dict(config)
     name = config.pop('type', None)
-    MODELS.import_from_location()
-    found = MODELS.module_dict.get(str(name).removeprefix('mdl_nas_mm.'))
-    if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
-        raise ValueError(f'backbone: {name!r} is no registered elastic backbone')
-    with task_scope('mdl_nas_mm'), without_memory():
-        return found(**config)
+    with task_scope('mdl_nas_mm'):
+        MODELS.import_from_location()
+        found = MODELS.module_dict.get(str(name).removeprefix('mdl_nas_mm.'))
+        if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
+            raise ValueError(f'backbone: {name!r} is no registered elastic backbone')
+        with without_memory():
+            return found(**config)

@@ -27,6 +27,8 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
+from mdl_nas_mm.utils.process_wide import process_wide
+
 from .scope import task_scope
 
 
@@ -37,17 +39,21 @@ def derive_seed(*parts: int | str) -> int:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seeds Python, numpy and torch inside the block, and restores their states after it."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+    """Seeds Python, numpy and torch inside the block, and restores their states after it.
+
+    One thread at a time is inside.
+    """
+    with process_wide():
+        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.default_generator.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            torch.set_rng_state(states[2])
 
 
 class PositionSeeded(Dataset):

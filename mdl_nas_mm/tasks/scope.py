@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch.distributed as dist
 from mmengine.registry import DefaultScope
 
+from mdl_nas_mm.utils.process_wide import process_wide
+
 
 @contextmanager
 def task_scope(scope: str, group: dist.ProcessGroup | None = None) -> Iterator[None]:
@@ -18,10 +20,12 @@ def task_scope(scope: str, group: dist.ProcessGroup | None = None) -> Iterator[N
     Upstream's samplers, losses and metrics talk to all ranks; those of one task are all that
     they may talk to, or the numbers of two tasks would be mixed.
 
+    Both are one for the process, so one thread at a time is inside.
+
     Args:
         group: the ranks of the task; None where there is a single process.
     """
-    with DefaultScope.overwrite_default_scope(scope):
+    with process_wide(), DefaultScope.overwrite_default_scope(scope):
         if group is None:
             yield
             return

@@ -9,17 +9,23 @@ from collections.abc import Iterator
 
 from mmengine.logging import MMLogger
 
+from .process_wide import process_wide
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drops what is printed or logged below warnings inside the block."""
-    loggers = list(MMLogger._instance_dict.values()) + [logging.getLogger()]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
+    """Drops what is printed or logged below warnings inside the block.
+
+    One thread at a time is inside, as others could not put back what they have found.
+    """
+    with process_wide():
+        loggers = list(MMLogger._instance_dict.values()) + [logging.getLogger()]
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                yield
+        finally:
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
