@@ -15,6 +15,7 @@ def _child(parent: Registry, *folders: str) -> Registry:
 
 
 MODELS = _child(root.MODELS, 'elastic', 'tasks')
+DATASETS = _child(root.DATASETS, 'tasks')
 RUNNERS = _child(root.RUNNERS, 'engine')
 LOOPS = _child(root.LOOPS, 'engine')
 HOOKS = _child(root.HOOKS, 'engine', 'search')

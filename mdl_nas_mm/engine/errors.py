@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+
+from mdl_nas_mm.tasks.failures import TaskError
 
 # Where the processes' common store has the error of a rank that failed, how many there are, the
 # host and id of a rank's process, and that a rank has noticed that another one is gone.
@@ -44,13 +47,17 @@ def one_line_errors(go_on: str = RESUME) -> Iterator[None]:
             raise SystemExit(f'error: {text}' if speaks else 1) from error
         _tell_others(_line(error))
         _wait_for_readers()
-        if _is_for_users(error):
+        if isinstance(error, TaskError) and not error.is_clear:
+            traceback.print_exc()
+        if isinstance(error, TaskError) or _is_for_users(error):
             raise SystemExit(f'error: {_line(error)}') from error
         raise
 
 
 def _is_for_users(error: Exception) -> bool:
     """Whether its message says enough; else it is a fault in code, whose place has to be seen."""
+    if isinstance(error, TaskError):
+        return error.is_clear
     kinds = (ValueError, OSError, FloatingPointError, MemoryError)
     return isinstance(error, kinds) or _is_out_of_memory(error)
 
@@ -63,7 +70,8 @@ def _line(error: BaseException) -> str:
     text = ' '.join(str(error).split('\n')).strip()
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return f'not enough memory: {text}'
-    return text if text and _is_for_users(error) else f'{type(error).__name__}: {text}'
+    is_whole = isinstance(error, TaskError) or (text and _is_for_users(error))
+    return text if is_whole else f'{type(error).__name__}: {text}'
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -97,6 +105,8 @@ def _wait_for_readers(gone: Sequence[int] = ()) -> None:
 
 def _is_lost_connection(error: Exception) -> bool:
     """Whether it was another rank that did not answer; gloo has no exception of its own."""
+    # Upstream's losses and norms talk to other ranks as well.
+    error = error.__cause__ if isinstance(error, TaskError) else error
     is_gloo = isinstance(error, RuntimeError) and 'gloo' in str(error)
     return dist.is_initialized() and (is_gloo or isinstance(error, dist.DistError))
 

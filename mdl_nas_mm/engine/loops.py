@@ -77,7 +77,7 @@ class MultiTaskTrainLoop(BaseLoop):
             settings = (info[task].scope, config, self.runner.seed, start)
             loaders[task] = build_train_loader(task, *settings, dealing.units[task], pieces)
         counts = {task: len(pieces) for task, pieces in self.plan.pieces.items()}
-        return JointLoader(loaders, self._max_iters, counts)
+        return JointLoader(loaders, self._max_iters, counts, start)
 
     @property
     def max_epochs(self) -> int:

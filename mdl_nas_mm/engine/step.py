@@ -15,6 +15,7 @@ from torch import Tensor
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.data import derive_seed, part_of
+from mdl_nas_mm.tasks.failures import in_task
 from mdl_nas_mm.tasks.model import owner_of
 
 from .freeze import freeze_rest, partial_masks
@@ -113,27 +114,30 @@ def train_step(
 
     Raises:
         FloatingPointError: a loss is not finite.
+        TaskError: a task's model has failed; names the files of its batch.
     """
     losses: dict[str, Tensor] = {}
     left = sum(len(specs[task]) * len(group) for task, group in batches.items())
     for task, group in batches.items():
         for piece, batch in zip(plan.pieces[task], group, strict=True):
-            # Dropout and upstream's random choices depend on the step and the piece alone.
-            set_random_seed(derive_seed(plan.seed, iteration, task, piece.unit, piece.part))
-            data = model.preprocess(task, batch)
-            for spec in specs[task]:
-                with optim_wrapper.optim_context(model):
-                    loss, parts = model.loss(task, spec, data)
-                if not torch.isfinite(loss):
-                    raise FloatingPointError(
-                        f'loss is {loss.item()}: task {task!r}, iteration {iteration}, '
-                        f'subnet {spec}'
-                    )
-                left -= 1
-                last = left == 0 and reducer is not None
-                factor = piece.weight * plan.weights[task] * plan.shares[task] / len(specs[task])
-                with reducer.last_backward() if last else nullcontext():
-                    optim_wrapper.backward(loss * factor)
+            with in_task(task, f'iteration {iteration}', batch, model.tasks[task]):
+                # Dropout and upstream's random choices depend on the step and the piece alone.
+                set_random_seed(derive_seed(plan.seed, iteration, task, piece.unit, piece.part))
+                data = model.preprocess(task, batch)
+                for spec in specs[task]:
+                    with optim_wrapper.optim_context(model):
+                        loss, parts = model.loss(task, spec, data)
+                    if not torch.isfinite(loss):
+                        raise FloatingPointError(
+                            f'loss is {loss.item()}: task {task!r}, iteration {iteration}, '
+                            f'subnet {spec}'
+                        )
+                    left -= 1
+                    last = left == 0 and reducer is not None
+                    factor = piece.weight * plan.weights[task] * plan.shares[task]
+                    factor /= len(specs[task])
+                    with reducer.last_backward() if last else nullcontext():
+                        optim_wrapper.backward(loss * factor)
             for name, value in parts.items():
                 key = f'{task}/{name}'
                 losses[key] = losses.get(key, 0) + piece.weight * value.detach()

@@ -29,6 +29,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from mdl_nas_mm.utils.process_wide import process_wide
 
+from .failures import NamedSamples, in_task
 from .scope import task_scope
 
 
@@ -157,12 +158,12 @@ def build_train_loader(
     seed = derive_seed(seed, task)
     with task_scope(scope):
         dataset_config = config.pop('dataset')
-        with _not_empty(task, dataset_config):
+        with _built(task, dataset_config):
             dataset = DATASETS.build(copy.deepcopy(dataset_config))
             if hasattr(dataset, 'full_init'):
                 dataset.full_init()
         _check_not_empty(task, dataset, dataset_config)
-        dataset = PositionSeeded(dataset, seed)
+        dataset = PositionSeeded(NamedSamples(dataset), seed)
         shuffle = config.pop('sampler', {}).get('shuffle', True)
         sampler = EndlessOrder(dataset, shuffle, seed)
         batch_size, batches = config.pop('batch_size'), config.pop('batch_sampler', None)
@@ -221,22 +222,24 @@ def build_eval_loader(
     config = copy.deepcopy(config)
     if not config.get('num_workers'):
         config.pop('persistent_workers', None)
-    with task_scope(scope, group), _not_empty(task, config['dataset']):
-        loader = Runner.build_dataloader(config)
+    named = dict(config, dataset=dict(type='mdl_nas_mm.NamedSamples', dataset=config['dataset']))
+    with task_scope(scope, group), _built(task, config['dataset']):
+        loader = Runner.build_dataloader(named)
     _check_not_empty(task, loader.dataset, config['dataset'])
     return loader
 
 
 @contextmanager
-def _not_empty(task: str, config: Mapping) -> Iterator[None]:
-    """Says which split it is where building a data set fails because it has no images."""
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        # mmengine concatenates the (no) samples; mmpretrain looks for files in class folders.
-        if re.search('need at least one array|Found 0 files', str(error)):
-            _check_not_empty(task, (), config)
-        raise
+def _built(task: str, config: Mapping) -> Iterator[None]:
+    """Says which data set it is that cannot be built, and where it is so for want of images."""
+    with in_task(task, f'data set {config["type"]}'):
+        try:
+            yield
+        except (ValueError, RuntimeError) as error:
+            # mmengine concatenates the (no) samples; mmpretrain looks for files in class folders.
+            if re.search('need at least one array|Found 0 files', str(error)):
+                _check_not_empty(task, (), config)
+            raise
 
 
 def _check_not_empty(task: str, dataset: Any, config: Mapping) -> None:

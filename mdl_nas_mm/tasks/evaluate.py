@@ -12,6 +12,7 @@ import torch.distributed as dist
 from mmengine.evaluator import Evaluator
 from torch.utils.data import DataLoader
 
+from .failures import batches_of, in_task
 from .scope import task_scope
 from .scores import Scoring
 
@@ -67,11 +68,17 @@ def evaluate(
     Args:
         predict: batch from the loader -> upstream data samples.
         on_batch: called with the index, the batch and the predictions of each batch.
+
+    Raises:
+        TaskError: it has failed; names the task, the batch and its files.
     """
+    task = evaluation.scoring.task
     with task_scope(evaluation.scope, evaluation.group):
-        for index, batch in enumerate(evaluation.loader):
-            outputs = predict(batch)
-            evaluation.evaluator.process(data_samples=outputs, data_batch=batch)
+        for index, batch in enumerate(batches_of(task, 'evaluation, batch', evaluation.loader)):
+            with in_task(task, f'evaluation, batch {index}', batch):
+                outputs = predict(batch)
+                evaluation.evaluator.process(data_samples=outputs, data_batch=batch)
             if on_batch is not None:
                 on_batch(index, batch, outputs)
-        return evaluation.evaluator.evaluate(len(evaluation.loader.dataset))
+        with in_task(task, 'evaluation'):
+            return evaluation.evaluator.evaluate(len(evaluation.loader.dataset))

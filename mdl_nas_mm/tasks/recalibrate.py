@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .data import build_train_loader, derive_seed, seeded
+from .failures import batches_of, in_task
 from .model import MultiTaskModel
 from .scope import task_scope
 
@@ -40,7 +41,7 @@ class BatchNormRecalibration:
         seed: int = 0,
         solo: dist.ProcessGroup | None = None,
     ) -> None:
-        self.scope, self.solo = model.scopes[task], solo
+        self.task, self.scope, self.solo = task, model.scopes[task], solo
         self.seed = derive_seed(seed, task, 'recalibrate')
         self.norms = [
             module
@@ -52,8 +53,9 @@ class BatchNormRecalibration:
             loader = build_train_loader(task, self.scope, loader_config, seed)
             count = -(-images // loader_config['batch_size'])
             prepare = model.tasks[task].data_preprocessor
+            batches = batches_of(task, 'recalibration, batch', loader)
             with seeded(self.seed), task_scope(self.scope, solo):
-                self.batches = [prepare(batch, True) for batch in islice(iter(loader), count)]
+                self.batches = [prepare(batch, True) for batch in islice(batches, count)]
 
     @torch.no_grad()
     def apply(self, subnet: nn.Module) -> None:
@@ -81,8 +83,9 @@ class BatchNormRecalibration:
         """Lets all batches through; other processes are at other subnets meanwhile."""
         with seeded(self.seed), task_scope(self.scope, self.solo):
             for batch in self.batches:
-                # Some heads change the samples that they are given.
-                subnet(**copy.deepcopy(batch), mode='loss')
+                with in_task(self.task, 'recalibration', batch, subnet):
+                    # Some heads change the samples that they are given.
+                    subnet(**copy.deepcopy(batch), mode='loss')
 
     @contextmanager
     def applied(self, subnet: nn.Module) -> Iterator[None]:
