@@ -16,10 +16,11 @@ from mmengine.registry import RUNNERS
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
 from mdl_nas_mm.search import check_search, run_search
-from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.spec import JointSpec, read_joint_spec
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.quiet import quiet
+from mdl_nas_mm.utils.strict_json import read_json
 
 from .tasks import evaluate_deposited, save_deposit
 
@@ -44,7 +45,7 @@ class Stages:
         self.file = self.work_dir / 'stages.json'
         self.state: dict[str, dict] = {}
         if self.file.is_file():
-            self.state = json.loads(self.file.read_text())
+            self.state = read_json(self.file, str(self.file))
         self.fingerprint = ''
 
     def run(self, name: str, settings: str, action: Callable[[Path], None]) -> Path:
@@ -136,12 +137,11 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     second = stages.run('joint', settings, lambda f: train_stage(joint, f))
     supernet = latest_checkpoint(second)
     found = stages.run('search', '', lambda f: run_search(joint, supernet, f) and None)
-    report = json.loads((found / 'joint_spec.json').read_text())
-    spec = JointSpec.from_dict(report['joint_spec'])
+    spec = read_joint_spec(found / 'joint_spec.json')
     packed = stages.run('deposit', 'scored', lambda f: _deposit(joint, supernet, spec, f))
     deposit = packed / _DEPOSIT
     evaluated = stages.run('evaluate', '', lambda f: _write_json(f / 'tasks.json', score(deposit)))
-    summary = summarise(json.loads((evaluated / 'tasks.json').read_text()), deposit)
+    summary = summarise(read_json(evaluated / 'tasks.json', 'the scores'), deposit)
     summary['seconds'] = stages.seconds()
     _write_json(stages.work_dir / 'summary.json', summary)
     return summary

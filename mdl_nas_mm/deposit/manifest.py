@@ -12,15 +12,14 @@ from typing import Any
 import xxhash
 
 from mdl_nas_mm.utils.jsonable import from_json, to_json
-
-from .tensor_file import strict_json
+from mdl_nas_mm.utils.strict_json import strict_json
+from mdl_nas_mm.utils.tensor_header import MAX_VALUES
 
 FORMAT = 'mdl_nas_mm deposit'
 VERSION = 2
 # Far beyond any real backbone; a number past it is damage or malice.
 MAX_NUMBER = 2**16
 MAX_BLOCKS = 1000
-MAX_DEPTH = 64
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
 _SPEC_KEYS = (
     'num_heads',
@@ -44,7 +43,7 @@ _LABEL = re.compile(r'(?!\d)\w+(\.\d+)?')
 
 def encode(manifest: Mapping) -> dict[str, str]:
     """The manifest as the string metadata of a safetensors file."""
-    text = json.dumps(to_json(manifest))
+    text = json.dumps(to_json(manifest), allow_nan=False)
     return {
         'format': FORMAT,
         'version': str(VERSION),
@@ -75,9 +74,7 @@ def decode(metadata: Mapping[str, str], path: str) -> dict:
     if text_hash(text) != metadata.get('manifest_hash'):
         raise ValueError(f"deposit {path} was altered: 'manifest' does not match its checksum")
     with malformed(f'deposit {path}: manifest'):
-        found = strict_json(text)
-        _check_depth(found)
-        manifest = from_json(found)
+        manifest = from_json(strict_json(text, MAX_VALUES))
         _check(manifest)
     return manifest
 
@@ -93,21 +90,6 @@ def malformed(where: str) -> Iterator[None]:
     except _WRONG_VALUES as error:
         reason = f'{type(error).__name__}: {error}'.partition('\n')[0]
         raise ValueError(f'{where} is malformed ({reason})') from None
-
-
-def _check_depth(value: Any) -> None:
-    """Raises ValueError for values nested deeper than any real config's."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            item
-            for each in level
-            if isinstance(each, (dict, list))
-            for item in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return
-    raise ValueError(f'is nested more than {MAX_DEPTH} deep')
 
 
 def _check(manifest: dict) -> None:

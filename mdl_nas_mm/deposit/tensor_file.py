@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 import os
@@ -13,6 +12,8 @@ from pathlib import Path
 import torch
 import xxhash
 from torch import Tensor
+
+from mdl_nas_mm.utils.tensor_header import read_header
 
 DTYPES = {
     'F64': torch.float64,
@@ -26,8 +27,6 @@ DTYPES = {
     'U8': torch.uint8,
     'BOOL': torch.bool,
 }
-# What safetensors itself allows.
-MAX_HEADER = 100_000_000
 _NAME = re.compile(r'[\w.+-]+(/[\w.+-]+)*')
 
 
@@ -70,11 +69,10 @@ class TensorFile:
             raise FileNotFoundError(f'deposit {path} is not there')
         try:
             with open(self.path, 'rb') as file:
-                size = os.fstat(file.fileno()).st_size
-                header, begin = _read_header(file, size)
+                header, begin, size = read_header(file)
                 self.metadata, self.entries = _checked(header, begin, size)
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ValueError(f'{path} is cut short or no deposit ({error})') from None
 
     def __contains__(self, name: str) -> bool:
@@ -96,31 +94,6 @@ def content_hash(tensor: Tensor) -> str:
     digest = xxhash.xxh3_128(f'{tensor.dtype} {tuple(tensor.shape)}'.encode())
     digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def strict_json(text: str | bytes):
-    """Parses JSON in which no key stands twice in an object."""
-
-    def unique(pairs: list[tuple]) -> dict:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError('a key stands twice in an object')
-        return found
-
-    return json.loads(text, object_pairs_hook=unique)
-
-
-def _read_header(file, size: int) -> tuple[dict, int]:
-    """The JSON in front, and where the tensors begin."""
-    length = int.from_bytes(file.read(8), 'little')
-    if size < 8 or length > min(size - 8, MAX_HEADER):
-        raise ValueError('the header is longer than the file')
-    if length % 8:
-        raise ValueError('the length of the header is no multiple of 8')
-    header = strict_json(file.read(length))
-    if not isinstance(header, dict):
-        raise ValueError('the header is no object')
-    return header, 8 + length
 
 
 def _checked(header: dict, begin: int, size: int) -> tuple[dict[str, str], dict[str, Entry]]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.utils.jsonable import from_json, to_json
+from mdl_nas_mm.utils.strict_json import strict_json
 
+# A search of a hundred thousand evaluations has less.
+MAX_BYTES = 2**30
+MAX_LINE = 2**24
 Pair = tuple[str, SubnetSpec]
 
 
@@ -79,8 +85,8 @@ class History:
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f'history {path} is not there')
-        with open(path, 'rb') as file:
-            return cls(path, _parse_header(file.readline(), path), writes=False)
+        _, line = next(_lines(Path(path)), (1, b''))
+        return cls(path, _parse_header(line, path), writes=False)
 
     def __len__(self) -> int:
         return len(self.evaluations)
@@ -102,7 +108,7 @@ class History:
         if (task, spec) in self.evaluations:
             raise ValueError(f'history {self.path}: task {task!r} has a score for {spec} already')
         entry = {'task': task, 'spec': spec.to_dict(), 'score': outcome.score}
-        entry |= {'metrics': outcome.metrics} if outcome.failure is None else {}
+        entry |= {'metrics': to_json(outcome.metrics)} if outcome.failure is None else {}
         entry |= {} if outcome.failure is None else {'failure': outcome.failure}
         self._append(entry)
         self.evaluations[task, spec] = outcome
@@ -122,45 +128,77 @@ class History:
 
     def _append(self, entry: dict) -> None:
         with self.path.open('a', encoding='utf-8') as file:
-            file.write(json.dumps(entry) + '\n')
+            file.write(json.dumps(entry, allow_nan=False) + '\n')
             file.flush()
             os.fsync(file.fileno())
 
     def _load(self) -> None:
         header = {'fingerprint': self.fingerprint}
-        data = self.path.read_bytes() if self.path.exists() else b''
-        *lines, rest = data.split(b'\n')
-        if not lines and json.dumps(header).encode().startswith(rest):
-            # Not there, empty, or killed within the header.
+        if self._is_to_begin(json.dumps(header).encode()):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_bytes(b'')
             self._append(header)
             return
-        difference = _difference(_parse_header((lines or [rest])[0], self.path), self.fingerprint)
-        if difference:
-            raise ValueError(f'history {self.path} is of another search: {difference}')
-        for number, line in enumerate(lines[1:], 2):
-            pair, outcome = self._parse(line, number)
-            self.evaluations[pair] = outcome
-        if rest and self.writes:
-            os.truncate(self.path, len(data) - len(rest))
+        complete = 0
+        for number, line in _lines(self.path):
+            if number == 1:
+                difference = _difference(_parse_header(line, self.path), self.fingerprint)
+                if difference:
+                    raise ValueError(f'history {self.path} is of another search: {difference}')
+            elif line.endswith(b'\n'):
+                pair, outcome = self._parse(line, number)
+                self.evaluations[pair] = outcome
+            complete += len(line) if line.endswith(b'\n') else 0
+        if self.writes and complete < self.path.stat().st_size:
+            os.truncate(self.path, complete)
+
+    def _is_to_begin(self, header: bytes) -> bool:
+        """Whether the file is not there, empty, or what a kill left of its header."""
+        if not self.path.exists():
+            return True
+        with open(self.path, 'rb') as file:
+            start = file.read(len(header) + 1)
+        return header.startswith(start)
 
     def _parse(self, line: bytes, number: int) -> tuple[Pair, Outcome]:
         try:
-            entry = json.loads(line)
+            entry = strict_json(line)
             pair = (entry['task'], SubnetSpec.from_dict(entry['spec']))
+            if not isinstance(pair[0], str):
+                raise ValueError(f'task {pair[0]!r} is no name')
             if 'failure' in entry:
-                return pair, Outcome(None, {}, entry['failure'])
-            return pair, Outcome(float(entry['score']), entry['metrics'])
-        except (ValueError, KeyError, TypeError) as error:
+                return pair, Outcome(None, {}, str(entry['failure']))
+            metrics = from_json(entry['metrics'])
+            for key, value in dict(metrics, score=entry['score']).items():
+                if isinstance(value, bool) or not isinstance(value, (int, float)):
+                    raise ValueError(f'{key} {value!r} is no number')
+            return pair, Outcome(float(entry['score']), metrics)
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise ValueError(f'history {self.path}, line {number}: damaged ({error})') from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The numbered lines of a file, of which no more is in memory than one."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f'history {path} has more than {MAX_BYTES:,} bytes')
+    with open(path, 'rb') as file:
+        for number in count(1):
+            line = file.readline(MAX_LINE + 1)
+            if len(line) > MAX_LINE:
+                raise ValueError(f'history {path}, line {number}: longer than {MAX_LINE:,} bytes')
+            if not line:
+                return
+            yield number, line
 
 
 def _parse_header(line: bytes, path: str | os.PathLike) -> dict:
     try:
-        return json.loads(line)['fingerprint']
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f'history {path}, line 1: not the header of a history') from None
+        fingerprint = strict_json(line)['fingerprint']
+    except (ValueError, LookupError, TypeError):
+        fingerprint = None
+    if not isinstance(fingerprint, dict):
+        raise ValueError(f'history {path}, line 1: not the header of a history')
+    return fingerprint
 
 
 def _difference(found, expected, key: str = '') -> str | None:

@@ -17,6 +17,7 @@ from mdl_nas_mm.spec.layer_counts import layer_counts
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.files import held, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
+from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
 
 from .history import History, Pair
 from .plan import SearchPlan
@@ -116,12 +117,13 @@ def choose_again(history: str | Path, budget: int, folder: str | Path) -> Select
     found, beside = History.read(history), Path(history).parent
     if not (beside / 'search.json').is_file():
         raise FileNotFoundError(f'{beside / "search.json"}, written with the history, is not there')
+    name = str(beside / 'search.json')
     try:
-        settings = json.loads((beside / 'search.json').read_text())
+        settings = read_json(name, name)
         plan = SearchPlan.from_dict({**settings['plan'], 'budget': budget})
         excluded = {(e['task'], SubnetSpec.from_dict(e['spec'])) for e in settings['excluded']}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{beside / "search.json"}: damaged ({error!r})') from None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f'{name}: damaged ({error!r})') from None
     ledger = _ledger(found.fingerprint, beside)
     scored: dict[str, dict[SubnetSpec, float]] = {task: {} for task in plan.metrics}
     for (task, spec), outcome in found.evaluations.items():
@@ -139,7 +141,10 @@ def choose_again(history: str | Path, budget: int, folder: str | Path) -> Select
     log, more = [], dict(constraints=settings['constraints'], random=None)
     more.update(evaluations=len(found), saved_by_cache=0, failed=failures(found), seconds=None)
     if earlier.is_file():
-        before = json.loads(earlier.read_text())
+        before = read_json(earlier, str(earlier), MAX_BYTES)
+        missing = {'generations', *more} - set(before)
+        if missing:
+            raise ValueError(f'{earlier}: damaged ({min(missing)!r} is missing)')
         log = before['generations']
         more.update({key: before[key] for key in more})
     with alone_in(folder):
@@ -168,4 +173,4 @@ def _ledger(header: Mapping[str, Any], folder: Path) -> Ledger:
 
 def _write_json(path: Path, content: Any) -> None:
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1))
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False))

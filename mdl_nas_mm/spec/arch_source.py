@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from mdl_nas_mm.utils.strict_json import read_json, strict_json
+from mdl_nas_mm.utils.tensor_header import MAX_VALUES, read_header
 
 from .spec import JointSpec, SubnetSpec
 
@@ -74,10 +74,7 @@ def _read_file(path: Path, where: str) -> Mapping:
         raise FileNotFoundError(f'{where} is not there')
     if path.suffix != '.json':
         return _read_deposit(path, where)
-    try:
-        data = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{where} is no JSON ({error})') from None
+    data = read_json(path, where)
     if not isinstance(data, Mapping):
         raise ValueError(f'{where} holds a {type(data).__name__}, not an architecture')
     return data
@@ -86,8 +83,9 @@ def _read_file(path: Path, where: str) -> Mapping:
 def _read_deposit(path: Path, where: str) -> Mapping:
     """Task -> architecture of a deposit, from its header alone."""
     try:
-        with safe_open(path, 'numpy') as file:
-            manifest = json.loads((file.metadata() or {})['manifest'])
+        with open(path, 'rb') as file:
+            header, _, _ = read_header(file)
+        manifest = strict_json(header['__metadata__']['manifest'], MAX_VALUES)
         return {task: info['spec'] for task, info in manifest['tasks'].items()}
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f'{where} is neither a .json file nor a deposit') from None

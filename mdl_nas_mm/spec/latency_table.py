@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mdl_nas_mm.utils.strict_json import read_json
+
 from .latency_parts import Part, Timing
 from .space import SearchSpace
 from .spec import SubnetSpec
@@ -63,7 +65,7 @@ class LatencyTable:
             for part, value in self.milliseconds.items()
         ]
         content = dict(timing=asdict(self.timing), about=self.about, parts=parts)
-        Path(path).write_text(json.dumps(content, indent=1))
+        Path(path).write_text(json.dumps(content, indent=1, allow_nan=False))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> LatencyTable:
@@ -77,14 +79,16 @@ class LatencyTable:
         if not Path(path).is_file():
             raise FileNotFoundError(f'{name} is not there; tools/latency.py measures one')
         try:
-            content = json.loads(Path(path).read_text())
+            content = read_json(path, name)
             timing = dict(content['timing'], input_size=tuple(content['timing']['input_size']))
             values = {}
-            for entry in content['parts']:
-                value = float(entry.pop('milliseconds'))
-                values[Part(**entry)] = value
+            for i, entry in enumerate(content['parts']):
+                value = entry.pop('milliseconds')
+                if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+                    raise ValueError(f'part {i}: {value!r} are no milliseconds')
+                values[Part(**entry)] = float(value)
             return cls(Timing(**timing), values, content['about'], name)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f'{name}: not a latency table ({error!r})') from None
 
     def _of(self, part: Part) -> float:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
+
+# Far beyond any architecture; a number past these is damage or malice.
+MAX_STAGES = 16
+MAX_BLOCKS = 1000
+MAX_SIZE = 2**16
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,11 @@ class SubnetSpec:
             ValueError: a key is missing or unknown, a list is not as long as the stage is deep, a
                 width or number of heads is not whole, or a share ratio lies outside [0, 1].
         """
+        if not isinstance(data, Mapping):
+            raise ValueError(f'architecture: expected a dict, not {type(data).__name__}')
         stages = data['stages'] if 'stages' in data else [data]
+        if not isinstance(stages, (list, tuple)) or not 0 < len(stages) <= MAX_STAGES:
+            raise ValueError(f"architecture: 'stages' is no list of 1 to {MAX_STAGES} stages")
         return cls(tuple(_stage_from_dict(stage, i) for i, stage in enumerate(stages)))
 
     def to_dict(self) -> dict:
@@ -92,7 +102,9 @@ _STAGE_KEYS = {
 
 def _stage_from_dict(data: Mapping, index: int) -> StageSpec:
     where = f'stage {index} of the architecture'
-    unknown = sorted(set(data) - _STAGE_KEYS)
+    if not isinstance(data, Mapping):
+        raise ValueError(f'{where}: expected a dict, not {type(data).__name__}')
+    unknown = sorted(map(str, set(data) - _STAGE_KEYS))
     if unknown:
         raise ValueError(f'{where}: unknown key {unknown[0]!r}, expected {sorted(_STAGE_KEYS)}')
     missing = [key for key in ('embed_dim', 'num_heads', 'mlp_ratio') if key not in data]
@@ -100,9 +112,11 @@ def _stage_from_dict(data: Mapping, index: int) -> StageSpec:
         raise ValueError(f'{where}: {missing[0]!r} is missing')
     depth = data.get('depth')
     if depth is None:
-        if isinstance(data['num_heads'], int):
+        if not isinstance(data['num_heads'], (list, tuple)):
             raise ValueError(f"{where}: 'depth' is missing")
         depth = len(data['num_heads'])
+    if not isinstance(depth, int) or isinstance(depth, bool) or not 0 <= depth <= MAX_BLOCKS:
+        raise ValueError(f'{where}: depth {depth!r} is no number of at most {MAX_BLOCKS} blocks')
     attn = data.get('attn_share_ratio', data.get('share_ratio', 1.0))
     share_ratios = dict(attn_share_ratio=attn, ffn_share_ratio=data.get('ffn_share_ratio', attn))
     columns = [
@@ -119,10 +133,16 @@ def _stage_from_dict(data: Mapping, index: int) -> StageSpec:
 
 
 def _per_block(value, depth: int, key: str, where: str, kind: type) -> list:
-    values = [value] * depth if isinstance(value, (int, float)) else list(value)
+    if not isinstance(value, (Real, list, tuple)):
+        raise ValueError(f'{where}: {key} is a {type(value).__name__}, not a number or a list')
+    values = [value] * depth if isinstance(value, Real) else list(value)
     if len(values) != depth:
         raise ValueError(f'{where}: {key} has {len(values)} values for {depth} blocks')
     for v in values:
+        is_number = isinstance(v, Real) and not isinstance(v, bool)
+        # What is no share ratio is said by ``check_ratio``.
+        if not is_number or not (abs(v) <= MAX_SIZE or key.endswith('share_ratio')):
+            raise ValueError(f'{where}: {key} {v!r} is no size')
         if kind is int and int(v) != v:
             raise ValueError(f'{where}: {key} {v} is not a whole number')
     return [kind(v) for v in values]

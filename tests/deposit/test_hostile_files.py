@@ -233,7 +233,11 @@ STAGE = (*REGION, 'spec', 'stages', 0)
         (put('backbone', 'type', value='os.system'), "'os.system' is no registered elastic"),
         (put('backbone', 'type', value='mmpretrain.VisionTransformer'), 'no registered elastic'),
         (put('backbone', 'img_size', value=10**12), 'backbone, img_size: 1000000000000 is no size'),
-        (put('backbone', 'head_dim', value=float('nan')), 'backbone, head_dim: nan is no size'),
+        (put('backbone', 'head_dim', value=float('nan')), 'manifest: NaN is no number of JSON'),
+        (
+            put('backbone', 'head_dim', value={'__float__': 'nan'}),
+            'backbone, head_dim: nan is no size',
+        ),
         (put('backbone', 'patch_size', value=0), 'manifest is malformed'),
         (put('backbone', 'space', 'embed_dim', value=[65536]), 'is not one of'),
         (
@@ -245,7 +249,7 @@ STAGE = (*REGION, 'spec', 'stages', 0)
         (put('backbone', 'sharing', value=None), 'mask|belongs|elements'),
         (put(*STAGE, 'embed_dim', value=-24), 'embed_dim: -24 is no size'),
         (put(*STAGE, 'depth', value=10**12), 'depth: 1000000000000 is no size'),
-        (put(*STAGE, 'mlp_ratio', value=[float('inf')]), 'mlp_ratio: inf is no size'),
+        (put(*STAGE, 'mlp_ratio', value=[{'__float__': 'inf'}]), 'mlp_ratio: inf is no size'),
         (put(*STAGE, 'ffn_share_ratio', value=[2]), r'2 is outside \[0, 1\]'),
         (put(*REGION, 'settings', 'out_channels', value=10**9), 'out_channels: 1000000000 is no'),
         (put('history', 1, 'beneath', value=[]), "'shared/c' is missing"),

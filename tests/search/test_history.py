@@ -217,3 +217,34 @@ def test_a_history_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match='h.jsonl is not there'):
         History.read(tmp_path / 'h.jsonl')
     assert not list(tmp_path.iterdir())
+
+
+SPEC = '{"embed_dim": 8, "depth": 1, "num_heads": 1, "mlp_ratio": 2}'
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ('{"task": "cls", "spec": %s, "score": NaN, "metrics": {}}', 'NaN is no number of JSON'),
+        ('{"task": "cls", "spec": %s, "score": "5", "metrics": {}}', "score '5' is no number"),
+        ('{"task": "cls", "spec": %s, "score": true, "metrics": {}}', 'score True is no number'),
+        ('{"task": "cls", "spec": %s, "score": 1e999, "metrics": {}}', 'no number that can be'),
+        ('{"task": "cls", "spec": %s, "score": 1, "metrics": {"a": []}}', r'a \[\] is no number'),
+        ('{"task": "cls", "spec": %s, "score": 1, "metrics": 3}', 'not a mapping|not iterable'),
+        ('{"task": ["cls"], "spec": %s, "score": 1, "metrics": {}}', 'is no name'),
+        ('{"task": "cls", "task": "det", "spec": %s}', "the key 'task' stands twice"),
+        ('{"task": "cls", "spec": {"stages": 5}}', 'is no list of 1 to 16 stages'),
+        ('{"task": "cls", "spec": %s}', 'depth 1000000000 is no number of at most 1000 blocks'),
+        ('{"task": "cls", "spec": %s, "x": "' + 'x' * 2**24 + '"}', 'longer than 16,777,216 bytes'),
+    ],
+    ids=range(11),
+)
+def test_strict_lines(tmp_path, line, message):
+    path = tmp_path / 'h.jsonl'
+    written(path)
+    spec = SPEC.replace('1', '1000000000', 1) if 'depth' in message else SPEC
+    with open(path, 'a') as file:
+        file.write(line.replace('%s', spec) + '\n')
+    with pytest.raises(ValueError, match=message) as caught:
+        History.read(path)
+    assert f'history {path}, line 5' in str(caught.value) and len(str(caught.value)) < 400

@@ -149,7 +149,7 @@ def test_a_table_of_something_else_is_refused(changes, message):
         numbered(space, timing).check(replace(timing, **changes), space)
 
 
-@pytest.mark.parametrize('text', ['', '[]', '{"timing": {}}', '{"parts": 3}'])
+@pytest.mark.parametrize('text', ['', '[]', '{"timing": {}}', '{"parts": 3}', '[' * 10**5])
 def test_a_file_that_is_no_table_is_refused(text, tmp_path):
     path = tmp_path / 'table.json'
     path.write_text(text)
@@ -161,10 +161,18 @@ def test_an_altered_table_is_refused(tmp_path):
     path = tmp_path / 'table.json'
     numbered(*CASES['ViT']).save(path)
     content = json.loads(path.read_text())
-    content['parts'][0]['unknown'] = 1
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match='not a latency table'):
-        LatencyTable.load(path)
+    for change in (
+        dict(unknown=1),
+        dict(milliseconds=float('nan')),
+        dict(milliseconds='3'),
+        dict(milliseconds=True),
+        dict(embed_dim=[]),
+    ):
+        altered = [dict(content['parts'][0], **change), *content['parts'][1:]]
+        path.write_text(json.dumps(dict(content, parts=altered)))
+        with pytest.raises(ValueError, match='not a latency table') as error:
+            LatencyTable.load(path)
+        assert '\n' not in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path):

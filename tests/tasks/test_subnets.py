@@ -128,6 +128,18 @@ def test_joint_specs_that_are_refused(cfg, joint, monkeypatch, changes, message)
     ('text', 'message'),
     [
         ('{', 'is no JSON'),
+        ('{"cls": {"embed_dim": NaN}}', 'NaN is no number of JSON'),
+        ('{"cls": {}, "cls": {}}', "the key 'cls' stands twice"),
+        ('{"cls": {"stages": 3}}', 'is no list of 1 to 16 stages'),
+        ('{"cls": {"stages": [3]}}', 'stage 0 of the architecture: expected a dict, not int'),
+        (
+            '{"cls": {"embed_dim": 8, "depth": 1e99, "num_heads": 1, "mlp_ratio": 1}}',
+            r'depth 1e\+99 is no number of at most 1000 blocks',
+        ),
+        (
+            '{"cls": {"embed_dim": 8, "depth": 2, "num_heads": "ab", "mlp_ratio": 1}}',
+            'num_heads is a str, not a number or a list',
+        ),
         ('[1]', 'holds a list, not an architecture'),
         ('{}', 'expected an architecture for each task'),
     ],

@@ -1,0 +1,81 @@
+"""JSON is taken for what it says, once, or refused in one line."""
+
+import json
+import math
+
+import pytest
+
+from mdl_nas_mm.utils.jsonable import from_json, to_json
+from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json, strict_json
+
+
+def test_what_is_json():
+    value = {'a': [1, 2.5, -3e-7, True, None, 'ü\n'], 'b': {}}
+    assert strict_json(json.dumps(value)) == value
+    assert strict_json(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('NaN', 'NaN is no number'),
+        ('[-Infinity]', '-Infinity is no number'),
+        ('1e999', 'no number that can be held'),
+        ('-1e999', 'no number that can be held'),
+        ('1' * 200, 'a number of 200 digits'),
+        ('0.' + '1' * 200, 'no number that can be held'),
+        ('{"a": 1, "b": 2, "a": 3}', "the key 'a' stands twice"),
+        ('{"\\u001b[31m": 1, "\\u001b[31m": 2}', r"the key '\\x1b\[31m' stands twice"),
+        ('[' * 65 + ']' * 65, 'nested more than 64 deep'),
+        ('[' * 100_000, 'nested more than 64 deep'),
+        ('[' + '0,' * 2**20 + '0]', 'more than 1,048,576 values'),
+        ('', 'Expecting value'),
+        (b'\xff', "can't decode"),
+        ('{"a": 1} x', 'Extra data'),
+    ],
+)
+def test_what_is_not(text, message):
+    with pytest.raises(ValueError, match=message) as error:
+        strict_json(text)
+    assert '\n' not in str(error.value)
+
+
+def test_files(tmp_path):
+    path = tmp_path / 'a.json'
+    with pytest.raises(FileNotFoundError, match='the table is not there'):
+        read_json(path, 'the table')
+    path.write_text('[1, NaN]')
+    with pytest.raises(ValueError, match=r'^the table is no JSON \(NaN is no number of JSON\)$'):
+        read_json(path, 'the table')
+    with open(path, 'wb') as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(ValueError, match='^the table has more than 67,108,864 bytes$'):
+        read_json(path, 'the table')
+
+
+def test_config_values_there_and_back():
+    value = {
+        'tuple': (1, (2,), []),
+        'numbers': {0: 'a', (1, 2): 'b'},
+        'marks': {'__tuple__': 1, '__float__': {'__items__': 2}},
+        'far': [math.inf, -math.inf],
+    }
+    assert from_json(strict_json(json.dumps(to_json(value), allow_nan=False))) == value
+    assert math.isnan(from_json(to_json(math.nan)))
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        {'__tuple__': 'abc'},
+        {'__tuple__': 10**9},
+        {'__float__': '1e5'},
+        {'__float__': ['inf']},
+        {'__items__': {'a': 1}},
+        {'__items__': [[1, 2, 3]]},
+        {'__items__': [[[], 1]]},
+    ],
+)
+def test_marks_that_lie(value):
+    with pytest.raises(ValueError):
+        from_json(value)
