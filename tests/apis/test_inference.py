@@ -274,7 +274,7 @@ def test_inputs_that_are_none(inferencer, images, tmp_path):
     assert says([]) == 'no images given'
     assert refusal(inferencer, good, 0).startswith('batch_size is 0')
     assert not out.exists()
-    assert says(cut) == f'{cut} cannot be decoded'
+    assert says(cut) == f'{cut} is damaged or cut short'
 
 
 def test_tasks_that_cannot_be_used(deposit, deposits, monkeypatch):
