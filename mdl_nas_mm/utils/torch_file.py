@@ -51,7 +51,8 @@ _PLAIN = {
     *STORAGES,
     *_DTYPES,
 }
-_MULTIARRAY = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
+# The first numpy 2 has moved it.
+_MULTIARRAY = (np._core if np.lib.NumpyVersion(np.__version__) >= '2.0.0' else np.core).multiarray
 # What mmengine keeps beside: counters of schedulers, numbers of numpy's, and the log, whose
 # pickles name the log's methods.
 _MMENGINE = {
