@@ -10,6 +10,8 @@ from typing import Any
 
 from mmengine.registry import METRICS
 
+from mdl_nas_mm.utils.process_wide import registry_of
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -170,7 +172,7 @@ def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[type, str]]:
         return
     cls = config['type']
     if isinstance(cls, str):
-        with METRICS.switch_scope_and_registry(scope) as registry:
+        with registry_of(scope, METRICS) as registry:
             cls = registry.get(cls)
     if not isinstance(cls, type):
         return

@@ -15,6 +15,8 @@ from mmengine.registry import (
     Registry,
 )
 
+from mdl_nas_mm.utils.process_wide import registry_of
+
 LAYER_DECAY = 'LearningRateDecayOptimWrapperConstructor'
 
 
@@ -58,7 +60,7 @@ def with_weight_decay(recipe: Mapping) -> Mapping:
     if not is_layer_decay(recipe) or recipe['optimizer'].get('weight_decay') is not None:
         return recipe
     recipe = copy.deepcopy(recipe)
-    with OPTIMIZERS.switch_scope_and_registry('mdl_nas_mm') as registry:
+    with registry_of('mdl_nas_mm', OPTIMIZERS) as registry:
         kind = registry.get(recipe['optimizer']['type'])
     usual = inspect.signature(kind).parameters.get('weight_decay')
     recipe['optimizer']['weight_decay'] = usual.default if usual is not None else 0.0
@@ -77,7 +79,7 @@ def _with_library(recipe: Mapping, scope: str) -> ConfigDict:
 
 
 def _name_in(name: str, registry: Registry, scope: str) -> str:
-    with registry.switch_scope_and_registry(scope) as own:
+    with registry_of(scope, registry) as own:
         own.import_from_location()
         return f'{scope}.{name}' if own.scope == scope and name in own.module_dict else name
 

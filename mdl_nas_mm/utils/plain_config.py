@@ -10,6 +10,8 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry, root
 
+from .process_wide import registry_of
+
 
 def plain_config(cfg: Config, scope: str) -> ConfigDict:
     """What a config says, without what it imports to say it.
@@ -77,7 +79,7 @@ def _looked_up(registry: Registry, name: str, scope: str) -> Any:
     while registry.parent is not None:
         registry = registry.parent
     # Where there is nothing, OpenMMLab's own mmengine gives None and its forks raise an error.
-    with registry.switch_scope_and_registry(scope) as own, suppress(RuntimeError):
+    with registry_of(scope, registry) as own, suppress(RuntimeError):
         return own.get(name)
     return None
 
