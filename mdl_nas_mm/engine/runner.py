@@ -24,7 +24,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mdl_nas_mm.registry import RUNNERS
-from mdl_nas_mm.tasks import check_head, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import check_classes, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.data_only import data_only
 from mdl_nas_mm.utils.files import held, written_whole
 
@@ -135,12 +135,10 @@ class MultiTaskRunner(Runner):
         return model
 
     def build_train_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
-        """As mmengine; of new tasks, heads are compared with their data."""
+        """As mmengine; heads are compared with their data."""
         built = super().build_train_loop(loop)
-        if self.cfg.get('base') is not None:
-            for task, loader in built.dataloader.loaders.items():
-                model = self.cfg.model.tasks[task].model
-                check_head(task, model, loader.dataset.metainfo)
+        for task, loader in built.dataloader.loaders.items():
+            check_classes(task, self.cfg.model.tasks[task].model, loader.dataset)
         return built
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:

@@ -13,6 +13,7 @@ from mdl_nas_mm.tasks import (
     Evaluation,
     NoScore,
     build_eval_loader,
+    check_classes,
     drawn_space,
     evaluate,
     fixed_spec,
@@ -49,6 +50,7 @@ class MultiTaskValLoop(BaseLoop):
         for task in tasks:
             info, group = runner.cfg.tasks[task], self.ranks.groups[task]
             loader = build_eval_loader(task, info.scope, dataloader[task], group)
+            check_classes(task, runner.cfg.model.tasks[task].model, loader.dataset)
             self.evaluations[task] = Evaluation.build(
                 task, info.scope, info.score, loader, evaluator[task], group
             )

@@ -18,6 +18,7 @@ from mdl_nas_mm.tasks import (
     Evaluation,
     MultiTaskModel,
     build_eval_loader,
+    check_classes,
     evaluate,
     recalibrations,
 )
@@ -77,6 +78,7 @@ class SupernetEvaluator:
         # Starting workers for each subnet would take longer than evaluating it.
         config['persistent_workers'] = True
         loader = build_eval_loader(task, info.scope, config, self.solo)
+        check_classes(task, self.cfg.model.tasks[task].model, loader.dataset)
         self.evaluations[task] = Evaluation.build(
             task, info.scope, info.score, loader, self.cfg.search_evaluator[task], self.solo
         )

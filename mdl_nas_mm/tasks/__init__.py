@@ -1,9 +1,10 @@
 """One task is an upstream config with the elastic backbone put in."""
 
+from .classes import check_classes
 from .config import resolve_joint_config
 from .data import build_eval_loader, build_train_loader
 from .evaluate import Evaluation, evaluate
-from .incremental import Base, check_head
+from .incremental import Base
 from .input_size import validation_size
 from .model import BackboneSlot, MultiTaskModel
 from .recalibrate import recalibrations
@@ -20,7 +21,7 @@ __all__ = [
     'Scoring',
     'build_eval_loader',
     'build_train_loader',
-    'check_head',
+    'check_classes',
     'choose_joint_spec',
     'drawn_space',
     'evaluate',

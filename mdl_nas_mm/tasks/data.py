@@ -27,8 +27,10 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
+from mdl_nas_mm.utils.data_paths import innermost_dataset
 from mdl_nas_mm.utils.process_wide import process_wide
 
+from .classes import check_file
 from .failures import NamedSamples, in_task
 from .scope import task_scope
 
@@ -243,7 +245,19 @@ def _built(task: str, config: Mapping) -> Iterator[None]:
 
 
 def _check_not_empty(task: str, dataset: Any, config: Mapping) -> None:
-    if len(dataset) == 0:
-        name = config.get('ann_file') or config.get('data_prefix') or config['type']
-        root = config.get('data_root')
-        raise ValueError(f'task {task!r}: no images in {name!r} of {root!r}') from None
+    if len(dataset):
+        return
+    config = innermost_dataset(dict(dataset=config))
+    name = config.get('ann_file') or config.get('data_prefix') or config['type']
+    root = config.get('data_root')
+    classes = {**_metainfo(config['type']), **(config.get('metainfo') or {})}.get('classes')
+    path = os.path.join(root or '', str(config.get('ann_file')))
+    if isinstance(classes, (list, tuple)) and path.endswith('.json') and os.path.isfile(path):
+        # Images without an object of these classes may have been left out.
+        check_file(task, path, classes)
+    raise ValueError(f'task {task!r}: no images in {name!r} of {root!r}') from None
+
+
+def _metainfo(kind: Any) -> dict:
+    """What a class of data sets says of them."""
+    return getattr(DATASETS.get(kind) if isinstance(kind, str) else kind, 'METAINFO', None) or {}

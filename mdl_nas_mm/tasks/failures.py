@@ -136,7 +136,7 @@ def describe(error: BaseException) -> str:
     """What an exception says, in one line, with its kind where that says more."""
     text = ' '.join(str(error).split())
     is_ours = isinstance(error, (ValueError, FileNotFoundError)) and text
-    return text if is_ours else f'{type(error).__name__}: {text}'
+    return text if is_ours else f'{type(error).__name__}: {text}'.removesuffix(': ')
 
 
 def _place(error: BaseException) -> str:

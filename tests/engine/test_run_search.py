@@ -39,7 +39,7 @@ EVOLUTION = dict(population=4, generations=2, parents=2, crossovers=1, mutations
 FILES = ('history.jsonl', 'joint_spec.json', 'front.json')
 
 
-class Stop(Exception):
+class Stop(BaseException):
     pass
 
 

@@ -6,7 +6,6 @@ from helpers import build_runner, refusal_of_tool, write_config
 from new_tasks import architectures, base_config, describe_base, new_config
 
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.tasks.incremental import check_head
 from mdl_nas_mm.utils.files import sha256_of
 
 
@@ -135,43 +134,6 @@ def test_more_classes_than_the_head_are_refused_before_training(data, base, tmp_
     runner = build_runner(cfg, tmp_path)
     with pytest.raises(ValueError, match="'more': its data has 10 classes, head.num_classes is 7"):
         runner.train()
-
-
-@pytest.mark.parametrize(
-    ('model', 'metainfo', 'message'),
-    [
-        (
-            dict(roi_head=dict(bbox_head=dict(num_classes=9))),
-            dict(classes=('a',) * 10),
-            'has 10 classes, roi_head.bbox_head.num_classes is 9',
-        ),
-        (
-            dict(roi_head=dict(bbox_head=[dict(num_classes=10), dict(num_classes=9)])),
-            dict(classes=('a',) * 10),
-            'has 10 classes, roi_head.bbox_head.num_classes is 9',
-        ),
-        (dict(decode_head=dict(num_classes=2)), dict(classes=('a',) * 3), 'has 3 classes, dec'),
-        (dict(head=dict(out_channels=17)), dict(num_keypoints=5), 'has 5 keypoints, head.out_ch'),
-        (dict(head=dict(num_joints=5)), dict(num_keypoints=17), 'has 17 keypoints, head.num_jo'),
-    ],
-)
-def test_heads_that_do_not_fit_their_data(model, metainfo, message):
-    with pytest.raises(ValueError, match=f"task 'new': its data {message}"):
-        check_head('new', model, metainfo)
-
-
-@pytest.mark.parametrize(
-    ('model', 'metainfo'),
-    [
-        (dict(head=dict(num_classes=200)), dict(classes=('a',) * 200)),
-        (dict(head=dict(num_classes=200)), dict()),
-        # That of region proposals tells objects from background.
-        (dict(rpn_head=dict(num_classes=1)), dict(classes=('a',) * 10)),
-        (dict(head=dict(out_channels=17)), dict(num_keypoints=17, CLASSES=[dict(name='person')])),
-    ],
-)
-def test_heads_that_fit_their_data(model, metainfo):
-    check_head('new', model, metainfo)
 
 
 def test_tool_says_it_in_one_line_and_leaves_the_base_alone(data, base, tmp_path, monkeypatch):

@@ -1,0 +1,92 @@
+"""The classes of the data against those of the head, and against those in the files."""
+
+import json
+
+import pytest
+from helpers import build_runner, joint_config, only, refusal_of_tool, write_config
+from mmengine.config import Config
+
+from mdl_nas_mm.tasks.classes import check_head
+
+
+@pytest.mark.parametrize(
+    ('model', 'metainfo', 'message'),
+    [
+        (
+            dict(roi_head=dict(bbox_head=dict(num_classes=9))),
+            dict(classes=('a',) * 10),
+            'has 10 classes, roi_head.bbox_head.num_classes is 9',
+        ),
+        (
+            dict(roi_head=dict(bbox_head=[dict(num_classes=10), dict(num_classes=9)])),
+            dict(classes=('a',) * 10),
+            'has 10 classes, roi_head.bbox_head.num_classes is 9',
+        ),
+        (dict(decode_head=dict(num_classes=2)), dict(classes=('a',) * 3), 'has 3 classes, dec'),
+        (dict(head=dict(out_channels=17)), dict(num_keypoints=5), 'has 5 keypoints, head.out_ch'),
+        (dict(head=dict(num_joints=5)), dict(num_keypoints=17), 'has 17 keypoints, head.num_jo'),
+    ],
+)
+def test_heads_that_do_not_fit_their_data(model, metainfo, message):
+    with pytest.raises(ValueError, match=f"task 'new': its data {message}"):
+        check_head('new', model, metainfo)
+
+
+@pytest.mark.parametrize(
+    ('model', 'metainfo'),
+    [
+        (dict(head=dict(num_classes=200)), dict(classes=('a',) * 200)),
+        (dict(head=dict(num_classes=200)), dict()),
+        (
+            dict(roi_head=dict(mask_head=dict(num_classes=1, class_agnostic=True))),
+            dict(classes='ab'),
+        ),
+        (dict(decode_head=dict(num_classes=1, out_channels=1)), dict(classes=('a', 'b'))),
+        # Of things and stuff, boxes are of things alone.
+        (
+            dict(roi_head=dict(bbox_head=dict(num_classes=80))),
+            dict(classes=('a',) * 133, thing_classes=('a',) * 80),
+        ),
+        # That of region proposals tells objects from background.
+        (dict(rpn_head=dict(num_classes=1)), dict(classes=('a',) * 10)),
+        (dict(head=dict(out_channels=17)), dict(num_keypoints=17, CLASSES=[dict(name='person')])),
+    ],
+)
+def test_heads_that_fit_their_data(model, metainfo):
+    check_head('new', model, metainfo)
+
+
+def det_config(data, tmp_path, classes, **dataset):
+    """The detector alone, whose training data have these classes."""
+    dataset = dict(metainfo=dict(classes=classes), **dataset)
+    cfg = only(joint_config(data), 'det')
+    cfg.tasks.det.train_dataloader.dataset.update(dataset)
+    return write_config(cfg, tmp_path / 'joint.py')
+
+
+# Upstream leaves images without objects out of training sets, and keeps them where it is told to.
+@pytest.mark.parametrize('filters', [True, False])
+def test_classes_of_which_the_file_has_none(data, tmp_path, monkeypatch, filters):
+    cats = ('cat', 'dog')
+    path = det_config(data, tmp_path, cats, filter_cfg=dict(filter_empty_gt=filters))
+    says = refusal_of_tool(monkeypatch, 'train', path, '--work-dir', tmp_path / 'work')
+    assert says.startswith("error: task 'det': none of its classes (cat, dog) is a category of ")
+    assert 'annotations/train.json, which has (' in says
+
+
+def test_one_class_that_the_file_does_not_have_is_warned_of(data, tmp_path):
+    categories = json.loads((data / 'det/annotations/train.json').read_text())['categories']
+    names = [category['name'] for category in categories[:9]]
+    path = det_config(data, tmp_path, (*names, 'cat'))
+    build_runner(Config.fromfile(path), tmp_path / 'work').train_loop  # noqa: B018
+    log = next((tmp_path / 'work').rglob('*.log')).read_text()
+    assert "task 'det': classes (cat) are no categories of" in log
+
+
+def test_a_head_of_fewer_classes(data, tmp_path, monkeypatch):
+    """Before the first step, for tasks without a base as well, also where it just evaluates."""
+    cfg = only(joint_config(data), 'seg')
+    cfg.tasks.seg.model.decode_head.num_classes = 9
+    path = write_config(cfg, tmp_path / 'joint.py')
+    says = refusal_of_tool(monkeypatch, 'train', path, '--work-dir', tmp_path / 'work')
+    assert says == "error: task 'seg': its data has 11 classes, decode_head.num_classes is 9"
