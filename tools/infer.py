@@ -58,7 +58,7 @@ def main() -> None:
         failed.append(path)
         print(f'left out: {path} {reason}', file=sys.stderr)
 
-    with one_line_errors():
+    with one_line_errors('what is written is whole'):
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device)
         results = inferencer.stream(
             args.inputs,

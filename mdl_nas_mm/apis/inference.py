@@ -157,8 +157,7 @@ class MultiTaskInferencer:
         """
         if batch_size < 1:
             raise ValueError(f'batch_size is {batch_size}; it has to be at least 1')
-        tell = on_bad and (lambda bad, _: on_bad(bad.path, bad.reason))
-        report: Report = tell or raise_or_warn
+        report = raise_or_warn if on_bad is None else lambda bad, _: on_bad(bad.path, bad.reason)
         sources = open_inputs(inputs, max_pixels, report)
         images = read_images(sources, max_pixels, report)
         if self.show_progress:
