@@ -57,7 +57,7 @@ def _write_image(path: Path, pixels: np.ndarray) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with written_whole(path) as temporary:
+    with written_whole(path, lasting=False) as temporary:
         temporary.write_bytes(content)
 
 

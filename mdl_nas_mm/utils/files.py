@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a temporary path; what is written there appears under ``path`` when complete."""
+def written_whole(path: str | os.PathLike, lasting: bool = True) -> Iterator[Path]:
+    """Gives a temporary path; what is written there appears under ``path`` when complete.
+
+    Args:
+        lasting: whether it also outlives a crash of the machine, which takes milliseconds.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # One name for all processes: what a kill leaves is written over the next time.
     temporary = path.with_name(f'.{path.name}.tmp')
     try:
         yield temporary
-        with open(temporary, 'rb') as file:
-            os.fsync(file.fileno())
+        if lasting:
+            with open(temporary, 'rb') as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -40,18 +47,28 @@ def held(lock: str | os.PathLike, busy: str) -> Iterator[None]:
         ValueError: somebody else does.
     """
     with open(lock, 'ab') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had it may have removed the file that was opened here.
-            is_there = os.path.samestat(os.stat(lock), os.fstat(file.fileno()))
-        except (BlockingIOError, FileNotFoundError):
-            is_there = False
-        if not is_there:
+        if not _locked(file, lock):
             raise ValueError(busy)
         try:
             yield
         finally:
-            os.unlink(lock)
+            Path(lock).unlink(missing_ok=True)
+
+
+def _locked(file: IO, path: str | os.PathLike) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        # Some file systems of clusters know no locks; there nobody is kept out.
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+            raise
+    try:
+        # Whoever had it may have removed the file that was opened.
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def sha256_of(path: str | os.PathLike) -> str:
