@@ -12,6 +12,7 @@ ORDER = (
     'version',
     'registry',
     'utils',
+    'trust',
     'spec',
     'sharing',
     'elastic',

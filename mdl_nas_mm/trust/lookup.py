@@ -1,0 +1,93 @@
+"""Which class a ``type`` means, found without importing what a file names.
+
+mmengine imports whatever a name may mean when no registry has it. Here registries are asked, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator
+
+import mmcv.ops
+from mmengine import registry as roots
+from mmengine.registry import Registry
+
+SCOPES = ('mmengine', 'mmcv', 'mdl_nas_mm', 'mmpretrain', 'mmdet', 'mmseg', 'mmpose')
+_NAME = re.compile(r'(\w+\.)?\w+', re.ASCII)
+
+
+def scopes() -> set[str]:
+    """The mm libraries', and those of projects that have been imported."""
+    return {*SCOPES, *roots.MODELS.children}
+
+
+def find(name: str, scope: str) -> list[Callable]:
+    """What is registered under a name, in any registry that a library uses.
+
+    Args:
+        name: as in a config, with or without a scope before it.
+        scope: where it is looked for otherwise.
+
+    Returns:
+        Nothing where there is no such name.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return []
+    parent, _, own = name.rpartition('.')
+    library = parent or scope
+    if library not in scopes():
+        return []
+    registries = list(_registries(library))
+    # First without importing what else a library has, then also its models, then all.
+    found = _named(own, registries)
+    for registry in sorted(registries, key=lambda each: each.name not in ('model', 'task util')):
+        if found:
+            break
+        registry.import_from_location()
+        found = _named(own, registries)
+    if not found and own in mmcv.ops.__all__:
+        # Upstream looks for operators by itself.
+        found = [getattr(mmcv.ops, own)]
+    return found
+
+
+def short_name(found: Callable) -> str:
+    """Library and class, such as ``mmdet.RetinaHead``."""
+    return f'{found.__module__.partition(".")[0]}.{found.__qualname__}'
+
+
+def full_name(found: Callable) -> str:
+    """Module and class, such as ``mmdet.models.dense_heads.retina_head.RetinaHead``."""
+    return f'{found.__module__}.{found.__qualname__}'
+
+
+def _named(name: str, registries: list[Registry]) -> list[Callable]:
+    found = {}
+    for registry in registries:
+        parent = registry.parent
+        if parent is not None and name in parent.module_dict:
+            # The library may have one of its own.
+            registry.import_from_location()
+        else:
+            parent = registry
+        value = registry.module_dict.get(name, parent.module_dict.get(name))
+        if inspect.isclass(value) or inspect.isroutine(value):
+            found[id(value)] = value
+    return list(found.values())
+
+
+def _registries(library: str) -> Iterator[Registry]:
+    """Where upstream looks in a library: its own registries, mmengine's where it has none."""
+    try:
+        found = vars(importlib.import_module(f'{library}.registry')).values()
+    except ImportError:
+        found = ()
+    every = [*(root.children.get(library, root) for root in _roots()), *found]
+    yield from {id(each): each for each in every if isinstance(each, Registry)}.values()
+
+
+def _roots() -> Iterator[Registry]:
+    yield from (value for value in vars(roots).values() if isinstance(value, Registry))
