@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 
 import torch
@@ -25,12 +25,13 @@ class DepositBase:
     Args:
         path: the deposit.
         inherit: the task whose own weights the new ones start from.
+        trust: see ``Deposit``.
     """
 
     is_whole = False
 
-    def __init__(self, path: str, inherit: str | None) -> None:
-        self.path, self.inherit = path, inherit
+    def __init__(self, path: str, inherit: str | None, trust: Collection[str] = ()) -> None:
+        self.path, self.inherit, self.trust = path, inherit, trust
 
     @property
     def backbone(self) -> Mapping:
@@ -115,4 +116,4 @@ class DepositBase:
 
     @cached_property
     def _deposit(self) -> Deposit:
-        return Deposit(self.path)
+        return Deposit(self.path, self.trust)

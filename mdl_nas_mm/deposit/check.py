@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import torch
 
-from .configs import check_config, check_scope
+from mdl_nas_mm.trust import check_scope
+
 from .structure import Structure
 from .tensor_file import Entry
 
@@ -15,14 +16,14 @@ from .tensor_file import Entry
 def check_contents(
     structure: Structure, manifest: Mapping, entries: Mapping[str, Entry], dtype: torch.dtype
 ) -> None:
-    """Compares names and sizes, and looks at what the configs name.
+    """Compares names and sizes.
 
     Args:
         dtype: of the backbone's weights.
 
     Raises:
         ValueError: a tensor is missing, belongs to nothing, or is of another size than the
-            architectures make it; or a config names what is not registered.
+            architectures make it; or a task is of no library.
     """
     segments, tasks, hashes = structure.segments, manifest['tasks'], manifest['hashes']
     sizes = {f'shared/{segment}': size for segment, size in segments.sizes.items()}
@@ -30,7 +31,6 @@ def check_contents(
     for task, info in tasks.items():
         label = info['region']
         check_scope(info['scope'], f'task {task!r}')
-        check_config(info['scope'], info['model'], f'task {task!r}, model')
         specific[task] = sizes[f'specific/{task}'] = structure.specific_size(label)
         needed |= {f'shared/{name}' for name in segments.used_by(structure.regions[label])}
         if specific[task]:

@@ -1,19 +1,17 @@
-"""The text of an extracted task's config, and what its checkpoint says of the data."""
+"""The text of an extracted task's config."""
 
 from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
-from mmengine.registry import DATASETS
 
 from mdl_nas_mm.utils.data_paths import innermost_dataset
 
-from .configs import check_config
+from .configs import first_refusal
 
 _PACKAGES = dict(mmpretrain='mmpretrain', mmdet='mmdetection', mmseg='mmsegmentation')
 # Library -> its visualizer and its hook that draws what a model answers.
@@ -23,14 +21,11 @@ _DRAWING = dict(
     mmseg=('SegLocalVisualizer', 'SegVisualizationHook'),
     mmpose=('PoseLocalVisualizer', 'PoseVisualizationHook'),
 )
-# What the syntax tree of a config is made of: assignments of numbers, texts and containers.
-_LITERAL = (
-    *(ast.Module, ast.Assign, ast.Name, ast.Call, ast.keyword, ast.Dict, ast.List, ast.Tuple),
-    *(ast.Constant, ast.UnaryOp, ast.USub, ast.expr_context),
-)
 
 
-def config_text(model: Mapping, info: Mapping, checkpoint: str, where: str) -> str:
+def config_text(
+    model: Mapping, info: Mapping, checkpoint: str, where: str, trust: Collection[str] = ()
+) -> str:
     """A config as Python, with what upstream's tools need beside the model.
 
     Args:
@@ -38,17 +33,22 @@ def config_text(model: Mapping, info: Mapping, checkpoint: str, where: str) -> s
         info: what a deposit has of the task.
         checkpoint: name of the file beside the config.
         where: what errors begin with.
+        trust: classes of data sets and metrics that are no known ones. Of a task that has others
+            the text says what to give, and has no test.
 
     Raises:
-        ValueError: a class that is not registered, or more than plain values.
+        ValueError: the text does not mean what the task's config says.
     """
-    scope, content = info['scope'], dict(model=model)
-    for key in ('dataloader', 'evaluator'):
-        if f'val_{key}' in info:
-            check_config(scope, info[f'val_{key}'], f'{where}, val_{key}')
-            content[f'test_{key}'] = info[f'val_{key}']
+    scope, content, note = info['scope'], dict(model=model), ''
+    refusal = first_refusal(info, trust)
+    if refusal is not None:
+        note = f'# Nothing to test with is here: {refusal}\n\n'
+    else:
+        tested = [key for key in ('dataloader', 'evaluator') if f'val_{key}' in info]
+        content |= {f'test_{key}': info[f'val_{key}'] for key in tested}
     if 'test_dataloader' in content:
         content['test_cfg'] = dict()
+    if 'val_dataloader' in info:
         # mmseg's and mmpretrain's inference look for it here.
         content['test_pipeline'] = innermost_dataset(info['val_dataloader']).get('pipeline', [])
     others = {name.partition('.')[0] for name in types_of(content) if '.' in name}
@@ -61,21 +61,47 @@ def config_text(model: Mapping, info: Mapping, checkpoint: str, where: str) -> s
         backends = [dict(type='LocalVisBackend')]
         content['visualizer'] = dict(type=visualizer, name='visualizer', vis_backends=backends)
         content['default_hooks'] = dict(visualization=dict(type=hook))
-    text = Config(copy.deepcopy(dict(default_scope=scope, **content))).pretty_text
-    _check_literal(text, where)
+    content = dict(default_scope=scope, **content)
+    text = Config(copy.deepcopy(content)).pretty_text
+    _check_read_back(text, content, where)
     # mmengine puts the config's own folder in.
-    return f"{text.rstrip()}\nload_from = '{{{{ fileDirname }}}}/{checkpoint}'\n"
+    return f"{note}{text.rstrip()}\nload_from = '{{{{ fileDirname }}}}/{checkpoint}'\n"
 
 
-def _check_literal(text: str, where: str) -> None:
-    """Raises ValueError for a config that would do more than say what is what when it is read."""
-    for node in ast.walk(ast.parse(text)):
-        value = node.value if isinstance(node, ast.Constant) else None
-        name = node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) else 'dict'
-        # mmengine replaces what stands in double braces before it reads a config.
-        if not isinstance(node, _LITERAL) or name != 'dict' or '{{' in str(value):
-            found = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-            raise ValueError(f'{where}: its config has {found[:80]}, which is no plain value')
+def _check_read_back(text: str, content: Mapping, where: str) -> None:
+    """Raises ValueError unless a text says what it was made of, and does nothing else."""
+    found = {}
+    for line in ast.parse(text).body:
+        if not isinstance(line, ast.Assign) or not isinstance(line.targets[0], ast.Name):
+            raise ValueError(f'{where}: its config has {ast.unparse(line)[:80]!r}')
+        found[line.targets[0].id] = _literal(line.value, where)
+    # mmengine replaces what stands in double braces before it reads a config.
+    if found != _plain(content) or '{{' in text:
+        raise ValueError(f'{where}: its config cannot be written as text that says the same')
+
+
+def _literal(node: ast.expr, where: str) -> Any:
+    """What an expression of numbers, texts and containers is."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+        if not node.args and all(keyword.arg for keyword in node.keywords):
+            return {keyword.arg: _literal(keyword.value, where) for keyword in node.keywords}
+    if isinstance(node, ast.Dict) and all(node.keys):
+        keys = [_literal(key, where) for key in node.keys]
+        return dict(zip(keys, (_literal(value, where) for value in node.values), strict=True))
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_literal(item, where) for item in node.elts]
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        found = ast.unparse(node)[:80]
+        raise ValueError(f'{where}: its config has {found!r}, which is no plain value') from None
+
+
+def _plain(value: Any) -> Any:
+    """Without mmengine's kinds of dicts, and lists for tuples."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def types_of(config: Any) -> Iterator[str]:
@@ -87,28 +113,6 @@ def types_of(config: Any) -> Iterator[str]:
     if isinstance(config, (list, tuple)):
         for item in config:
             yield from types_of(item)
-
-
-def dataset_meta(info: Mapping) -> dict[str, Any]:
-    """Class names, colours and key points as upstream's inferencers look for them."""
-    if 'val_dataloader' not in info:
-        return {}
-    dataset = innermost_dataset(info['val_dataloader'])
-    with DATASETS.switch_scope_and_registry(info['scope']) as registry:
-        kind = registry.get(dataset['type'])
-        meta = _plain(kind._load_metainfo(copy.deepcopy(dataset.get('metainfo'))))
-    if info.get('classes'):
-        meta.setdefault('classes', info['classes'])
-    return meta
-
-
-def _plain(value: Any) -> Any:
-    """Without arrays, which would need pickle."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 def header(deposit: str, task: str, scope: str, why: str, model: Mapping) -> str:

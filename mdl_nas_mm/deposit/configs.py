@@ -1,89 +1,94 @@
-"""What the upstream configs in a deposit may name, and how large a model they may build.
-
-mmengine builds whatever can be imported when a ``type`` names no registered class, and mmcv
-evaluates the name of an NMS. So that a file cannot have code run, a ``type`` has to be registered,
-or one of mmcv's operators, which upstream looks for by itself.
-"""
+"""What of a deposit's configs is let in for what, and how large a model they may build."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import mmcv.ops
 import torch
-from mmengine import registry as roots
-from mmengine.registry import Registry
 from torch.overrides import TorchFunctionMode
 
-SCOPES = ('mmengine', 'mmcv', 'mdl_nas_mm', 'mmpretrain', 'mmdet', 'mmseg', 'mmpose')
-# Plain data under these keys; a ``type`` there is no class.
-_DATA = ('metainfo', 'dataset_info', 'keypoint_info', 'skeleton_info')
+from mdl_nas_mm.trust import Refusal, Untrusted, check_config, refusals
+from mdl_nas_mm.trust.values import data
+from mdl_nas_mm.utils.data_paths import innermost_dataset
+
+# What using a task takes, and what its evaluation takes besides.
+USED = ('model', 'pipeline')
+TESTED = ('val_dataloader', 'val_evaluator')
 _FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye)
 
 
-def check_config(scope: str, config: Any, where: str) -> None:
-    """Raises ValueError, naming it, for a ``type`` in a config that is no registered class."""
-    for key, name in _types(config, ''):
-        parent, _, own = str(name).rpartition('.')
-        if key == '_scope_':
-            known = name in _scopes()
-        elif parent:
-            known = parent in _scopes() and _is_registered(own, parent)
-        else:
-            known = isinstance(name, str) and (
-                name in mmcv.ops.__all__ or _is_registered(name, scope)
-            )
-        if not known:
-            raise ValueError(f'{where}: {key} {name!r} is not registered in {scope}')
+def check_part(task: str, info: Mapping, part: str, trust: Collection[str] = ()) -> None:
+    """Raises Untrusted, a ValueError, for what a part of a task's config must not name.
+
+    Args:
+        info: what a deposit has of the task.
+        part: one of ``USED`` or ``TESTED``.
+        trust: further classes, see ``mdl_nas_mm.trust.refusals``.
+    """
+    hints = hints_of(info)
+    check_config(info['scope'], _part(info, part), f'task {task!r}, {part}', trust, hints)
 
 
-def check_scope(scope: str, where: str) -> None:
-    """Raises ValueError for a scope that is none."""
-    if scope not in _scopes():
-        raise ValueError(f'{where}: scope {scope!r} is not one of {sorted(_scopes())}')
+def hints_of(info: Mapping) -> tuple[str, ...]:
+    """Where a deposit says that its own classes come from; names, as far as they are any."""
+    names = info.get('needs') or ()
+    names = names if isinstance(names, (list, tuple)) else ()
+    return tuple(n for n in names if isinstance(n, str) and n.replace('.', '_').isidentifier())
 
 
-def _types(config: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Where every class is named, and its name."""
-    if isinstance(config, Mapping):
-        for key in ('type', '_scope_'):
-            if key in config:
-                yield f'{path}{key}' if key == 'type' else key, config[key]
-        for key, value in config.items():
-            if key not in _DATA:
-                yield from _types(value, f'{path}{key}.')
-    elif isinstance(config, (list, tuple)):
-        for item in config:
-            yield from _types(item, path)
+def stored_metainfo(task: str, info: Mapping) -> dict[str, Any]:
+    """Class names, colours, key points and whatever else a task's data set said when packed.
+
+    Raises:
+        ValueError: it is no plain data.
+    """
+    found = info.get('metainfo') or {}
+    wrong = data(found)
+    if wrong:
+        raise ValueError(f'task {task!r}, metainfo: {wrong}')
+    return copy.deepcopy(dict(found))
 
 
-def _scopes() -> set[str]:
-    """The mm libraries', and those of projects that have been imported."""
-    return {*SCOPES, *roots.MODELS.children}
+def first_refusal(info: Mapping, trust: Collection[str]) -> Refusal | None:
+    """What keeps a task from being evaluated, if anything does."""
+    found = (r for part in TESTED for r in _refusals(info, part, trust))
+    return next(found, None)
 
 
-def _is_registered(name: str, scope: str) -> bool:
-    registries = list(_registries(scope))
-    # First without importing what else a library has, then its models, then all.
-    if any(name in registry.module_dict for registry in registries):
-        return True
-    for registry in sorted(registries, key=lambda each: each.name not in ('model', 'task util')):
-        registry.import_from_location()
-        if name in registry.module_dict:
-            return True
-    return False
+def needed(task: str, info: Mapping, trust: Collection[str]) -> tuple[str, ...]:
+    """The classes that whoever opens a task has to trust, by module and name.
+
+    Args:
+        trust: what the one who packs trusts; models and pipelines need no more than that.
+
+    Raises:
+        Untrusted: they do, or something is let in by no trust.
+    """
+    for part in USED:
+        check_part(task, info, part, trust)
+    names: set[str] = set()
+    while True:
+        found = [r for part in (*USED, *TESTED) for r in _refusals(info, part, names)]
+        for refusal in found:
+            if not refusal.name or refusal.name in names:
+                raise Untrusted(f'task {task!r}, {refusal}')
+        if not found:
+            return tuple(sorted(names))
+        # What is below a class is looked at when that is trusted.
+        names |= {refusal.name for refusal in found}
 
 
-def _registries(scope: str) -> Iterator[Registry]:
-    """The registries of a library, and mmengine's own."""
-    for module in (f'{scope}.registry', 'mmengine.registry'):
-        try:
-            found = vars(importlib.import_module(module)).values()
-        except ImportError:
-            continue
-        yield from {id(value): value for value in found if isinstance(value, Registry)}.values()
+def _refusals(info: Mapping, part: str, trust: Collection[str]) -> list[Refusal]:
+    return list(refusals(info['scope'], _part(info, part), trust, hints_of(info)))
+
+
+def _part(info: Mapping, part: str) -> Any:
+    if part == 'pipeline':
+        loader = info.get('val_dataloader')
+        return innermost_dataset(loader).get('pipeline') if loader is not None else None
+    return info.get(part)
 
 
 class SizeLimit(TorchFunctionMode):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def load_model(
     task: str | None = None,
     checkpoint: str | Path | None = None,
     trust_checkpoint: bool = False,
+    trust: Collection[str] = (),
 ) -> tuple[nn.Module, Mapping[str, Any]]:
     """An upstream model in eval mode, and the config of the data loader that it is tested on.
 
@@ -41,13 +42,14 @@ def load_model(
         task: which one of a deposit.
         checkpoint: of a config; by default its ``load_from``.
         trust_checkpoint: whether that may hold anything, and so run any code.
+        trust: of a deposit, see ``Deposit``.
 
     Raises:
         FileNotFoundError: a file is not there.
         ValueError: the task or the checkpoint is not given, or the deposit has no such task.
     """
     if Path(source).suffix != '.py':
-        deposit = Deposit(source)
+        deposit = Deposit(source, trust)
         if task is None:
             raise ValueError(f'deposit {source}: say which task, one of {sorted(deposit.tasks)}')
         return deposit.load_task(task), deposit.tasks[task].get('val_dataloader', {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.version import __version__
 
-from .config_text import config_text, dataset_meta, header, types_of
+from .config_text import config_text, header, types_of
+from .configs import stored_metainfo
 from .narrow import HEADS, narrow_config, narrow_weight
 from .stock import NoStockClassError, stock_config, stock_weights
 from .unpack import Deposit
@@ -30,7 +31,13 @@ _TOLERANCE = 1e-5
 _SUPERNET_ONLY = ('space', 'sharing', 'tasks', 'task', 'init_cfg')
 
 
-def extract(path: str | Path, task: str, out_dir: str | Path, stock: bool | None = None) -> str:
+def extract(
+    path: str | Path,
+    task: str,
+    out_dir: str | Path,
+    stock: bool | None = None,
+    trust: Collection[str] = (),
+) -> str:
     """Writes a config and a checkpoint with which the upstream library's tools run a task.
 
     With a stock backbone the two need nothing of this package; the answers are then equal up to
@@ -42,6 +49,7 @@ def extract(path: str | Path, task: str, out_dir: str | Path, stock: bool | None
         out_dir: where to write ``<task>_config.py`` and ``<task>.pth``.
         stock: True for a stock backbone, False for the elastic class, None for a stock backbone
             where all sizes fit one.
+        trust: see ``Deposit``. Without it a data set or a metric of another class is left out.
 
     Returns:
         The path of the config.
@@ -57,7 +65,7 @@ def extract(path: str | Path, task: str, out_dir: str | Path, stock: bool | None
     for file in (config_path, checkpoint_path):
         if file.exists():
             raise ValueError(f'{file} is there already; remove it or name another folder')
-    deposit = Deposit(path)
+    deposit = Deposit(path, trust)
     deposited = deposit.load_task(task)
     model, config, why = None, None, 'as it was asked for'
     if stock is not False:
@@ -69,14 +77,15 @@ def extract(path: str | Path, task: str, out_dir: str | Path, stock: bool | None
                 raise ValueError(f'task {task!r} fits no stock class: {why}') from None
     if model is None:
         config, model = _elastic_model(deposit, task, deposited)
-    text = config_text(config, deposit.tasks[task], checkpoint_path.name, f'task {task!r}')
-    meta = dict(dataset_meta=dataset_meta(deposit.tasks[task]), mdl_nas_mm_version=__version__)
+    if 'val_dataloader' in deposit.tasks[task]:
+        deposit.check_part(task, 'pipeline')
+    info = deposit.tasks[task]
+    text = config_text(config, info, checkpoint_path.name, f'task {task!r}', trust)
+    meta = dict(dataset_meta=stored_metainfo(task, info), mdl_nas_mm_version=__version__)
     with written_whole(checkpoint_path) as temporary:
         torch.save(dict(meta=meta, state_dict=model.state_dict()), temporary)
     with written_whole(config_path) as temporary:
-        temporary.write_text(
-            header(deposit.path.name, task, deposit.tasks[task]['scope'], why, config) + text
-        )
+        temporary.write_text(header(deposit.path.name, task, info['scope'], why, config) + text)
     return str(config_path)
 
 

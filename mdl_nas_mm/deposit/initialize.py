@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
@@ -23,10 +25,13 @@ class DepositedInit:
     Args:
         checkpoint: path of the deposit.
         task: whose weights; by default the backbone's own ``task``.
+        trust: see ``Deposit``.
     """
 
-    def __init__(self, checkpoint: str, task: str | None = None) -> None:
-        self.checkpoint, self.task = checkpoint, task
+    def __init__(
+        self, checkpoint: str, task: str | None = None, trust: Collection[str] = ()
+    ) -> None:
+        self.checkpoint, self.task, self.trust = checkpoint, task, trust
 
     @torch.no_grad()
     def __call__(self, module: ElasticBackbone) -> None:
@@ -40,7 +45,7 @@ class DepositedInit:
         if module.tasks:
             raise ValueError(f'deposit {self.checkpoint}: give the backbone no tasks, nor sharing')
         task = self.task or module.task
-        weights = Deposit(self.checkpoint).backbone_weights(task)
+        weights = Deposit(self.checkpoint, self.trust).backbone_weights(task)
         parameters, uses = dict(module.named_parameters()), module.layout.uses(module.arch)
         for use in uses:
             found = tuple(weights[use.name].shape) if use.name in weights else None

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.version import __version__
 
-from .configs import check_config
+from .configs import needed
 from .contents import (
     Weights,
     check_stored,
@@ -37,6 +39,7 @@ def pack(
     backbone: Mapping,
     tasks: Mapping[str, Mapping],
     provenance: Mapping | None = None,
+    trust: Collection[str] = (),
 ) -> Counts:
     """Stores the chosen subnet of every task in one file.
 
@@ -47,15 +50,20 @@ def pack(
         tasks: task -> what to keep of it: its ``scope`` and upstream ``model`` config, and
             whatever else shall be known of it (score, data loaders, class names).
         provenance: whatever shall be known of how this came about.
+        trust: classes of models and pipelines that are no known ones, see ``Deposit``. Classes of
+            data sets and metrics, which only an evaluation needs, are named in the log.
 
     Returns:
         The ledger's counts of what was stored.
 
     Raises:
         ValueError: the joint spec lacks a task or is outside the space, something cannot be
-            stored, or another process is writing the file.
+            stored, or would be let in by no one who opens the file, or another process is writing
+            it.
     """
     model.backbone.space.check_joint(joint, tuple(model.tasks))
+    # Where weights and architectures came from is nothing that a file says.
+    backbone = {key: value for key, value in backbone.items() if key not in ('init_cfg', 'arch')}
     if backbone.get('space') is None:
         backbone = dict(backbone, space=model.backbone.space.to_config())
     manifest = dict(
@@ -67,7 +75,7 @@ def pack(
         provenance=dict(provenance or {}, mdl_nas_mm=__version__),
     )
     with locked(path, is_new=True):
-        tensors = _with_tasks(manifest, {}, None, model, joint, tasks)
+        tensors = _with_tasks(manifest, {}, None, model, joint, tasks, trust)
         scores = score_tensor(model, Structure.of(manifest, _bits(tensors)))
         if scores is not None:
             tensors['scores'] = scores
@@ -82,6 +90,7 @@ def add(
     joint: JointSpec,
     tasks: Mapping[str, Mapping],
     provenance: Mapping | None = None,
+    trust: Collection[str] = (),
 ) -> Counts:
     """Adds new tasks to a deposit; what is in it stays as it is, bit for bit.
 
@@ -93,6 +102,7 @@ def add(
         model: of just the new tasks.
         joint, tasks: see ``pack``, of just the new tasks.
         provenance: whatever shall be known of how these came about.
+        trust: see ``pack``.
 
     Returns:
         The counts of all that is stored now.
@@ -103,7 +113,7 @@ def add(
             another one, or a shared weight differs (names it).
     """
     with locked(path):
-        deposit = Deposit(path)
+        deposit = Deposit(path, trust)
         for task in model.tasks:
             if task in deposit.tasks:
                 raise ValueError(f'deposit {path} has a task {task!r} already')
@@ -113,14 +123,17 @@ def add(
         infos = {
             task: dict(info, provenance=dict(provenance or {})) for task, info in tasks.items()
         }
-        new = _with_tasks(manifest, tensors, deposit, model, joint, infos)
+        new = _with_tasks(manifest, tensors, deposit, model, joint, infos, trust)
         _hash(manifest, new)
         write(path, manifest, tensors | new)
     return Counts(**manifest['counts'])
 
 
-def remove(path: str | Path, task: str) -> Counts:
+def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
     """Removes a task from a deposit; what others use stays as it is, bit for bit.
+
+    Args:
+        trust: see ``Deposit``.
 
     Returns:
         The counts of what is stored now.
@@ -130,7 +143,7 @@ def remove(path: str | Path, task: str) -> Counts:
         ValueError: see ``Deposit``; or it has no such task, or no other one.
     """
     with locked(path):
-        deposit = Deposit(path)
+        deposit = Deposit(path, trust)
         deposit.check_task(task)
         if len(deposit.tasks) == 1:
             raise ValueError(f'deposit {path}: {task!r} is its only task; remove the file')
@@ -180,6 +193,7 @@ def _with_tasks(
     model: MultiTaskModel,
     joint: JointSpec,
     tasks: Mapping[str, Mapping],
+    trust: Collection[str],
 ) -> dict[str, Tensor]:
     """Puts new tasks into a manifest, and gives their tensors."""
     backbone, ledger = model.backbone, model.backbone.ledger(model.head_sizes())
@@ -193,12 +207,13 @@ def _with_tasks(
         bits = mask_bits(ledger, spec)
         if bits is not None:
             new[f'mask/{labels[task]}'] = torch.from_numpy(np.packbits(bits))
-        check_config(tasks[task]['scope'], tasks[task]['model'], f'task {task!r}, model')
+        needs = _needs(task, tasks[task], trust)
         manifest['tasks'][task] = dict(
             tasks[task],
             spec=spec.to_dict(),
             region=labels[task],
             params=ledger.params(spec),
+            **needs,
         )
     manifest['history'].append(batch)
     structure = Structure.of(manifest, _bits({**tensors, **new}))
@@ -218,6 +233,21 @@ def _with_tasks(
         counts[key].update(getattr(own, key))
     counts['shared'] = _shared_size({**tensors, **new})
     return {name: tensor for name, tensor in new.items() if tensor.numel() or 'head/' in name}
+
+
+def _needs(task: str, info: Mapping, trust: Collection[str]) -> dict[str, list[str]]:
+    """The classes that a task has beside the known ones; says so."""
+    names = needed(task, info, trust)
+    if not names:
+        return {}
+    modules = dict.fromkeys(name.rpartition('.')[0] for name in names)
+    print_log(
+        f'task {task!r}: whoever tests it from the deposit has to trust its classes: '
+        f'--trust {" ".join(names)} --import {" ".join(modules)}',
+        'current',
+        logging.WARNING,
+    )
+    return dict(needs=list(names))
 
 
 def _hash(manifest: dict, tensors: Mapping[str, Tensor]) -> None:

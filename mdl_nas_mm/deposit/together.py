@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,10 @@ from .unpack import Deposit
 
 
 def load_tasks(
-    path: str | Path, tasks: Sequence[str] | None = None, device: str | torch.device = 'cpu'
+    path: str | Path,
+    tasks: Sequence[str] | None = None,
+    device: str | torch.device = 'cpu',
+    trust: Collection[str] = (),
 ) -> dict[str, nn.Module]:
     """Upstream models of several tasks that answer as those of ``Deposit.load_task``.
 
@@ -31,6 +34,7 @@ def load_tasks(
     Args:
         path: the deposit.
         tasks: all without it.
+        trust: see ``Deposit``.
 
     Returns:
         Task -> its model, in eval mode.
@@ -38,7 +42,7 @@ def load_tasks(
     Raises:
         FileNotFoundError, ValueError: see ``Deposit.load_task``.
     """
-    deposit, models = Deposit(path), {}
+    deposit, models = Deposit(path, trust), {}
     tensors: dict[str, Tensor] = {}
 
     def read(name: str) -> Tensor:

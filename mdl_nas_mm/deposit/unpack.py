@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.plain import plain_config, set_parameter
 from mdl_nas_mm.spec import Counts, JointSpec, Sharing, specific_name
 from mdl_nas_mm.tasks.model import build_task_model
+from mdl_nas_mm.trust import check_config
 
 from .check import check_contents
-from .configs import SizeLimit
+from .configs import TESTED, SizeLimit, check_part
 from .manifest import decode, malformed
 from .pieces import Piece, as_integers, from_integers, pieces_of, put_together
 from .structure import Structure, build_backbone
@@ -38,6 +39,8 @@ class Deposit:
 
     Args:
         path: the file.
+        trust: module and name of classes that its configs may name beside those that are known,
+            such as ``my_package.MyHead``. They get whatever the file says.
 
     Attributes:
         manifest: what the file says of itself; see ``format.md``.
@@ -48,11 +51,12 @@ class Deposit:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is cut short, altered, or no deposit.
+        ValueError: the file is cut short, altered, or no deposit; or its backbone is none that is
+            known.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, trust: Collection[str] = ()) -> None:
+        self.path, self.trust = Path(path), trust
         self._file = TensorFile(path)
         self.manifest = decode(self._file.metadata, str(path))
         with malformed(f'deposit {path}: manifest'):
@@ -60,6 +64,7 @@ class Deposit:
             self.joint = JointSpec.from_dict({t: task['spec'] for t, task in self.tasks.items()})
             self.counts = Counts(**self.manifest['counts'])
             self.sharing = Sharing.from_config(self.manifest['backbone'].get('sharing'))
+            self._check_backbone()
 
     def load_task(self, task: str, device: str | torch.device = 'cpu') -> nn.Module:
         """A task's upstream model with a plain backbone of its architecture, in eval mode.
@@ -245,9 +250,30 @@ class Deposit:
                 )
             )
 
+    def validation(self, task: str) -> tuple[Mapping, Any]:
+        """Configs of the loader and the evaluator that a task is tested with.
+
+        Raises:
+            ValueError: the deposit has no such task or no such config, or names a class that is
+                not trusted.
+        """
+        self.check_task(task)
+        info = self.tasks[task]
+        for key in TESTED:
+            if key not in info:
+                raise ValueError(f'deposit {self.path}: no {key} of task {task!r} was stored')
+            self.check_part(task, key)
+        return tuple(copy.deepcopy(info[key]) for key in TESTED)
+
+    def check_part(self, task: str, part: str) -> None:
+        """Raises ValueError for what a part of a task's config must not name."""
+        with malformed(f'deposit {self.path}'):
+            check_part(task, self.tasks[task], part, self.trust)
+
     def build_model(self, task: str, backbone: nn.Module) -> nn.Module:
         """A task's upstream model with its stored head, around a backbone."""
         info, prefix = self.tasks[task], f'head/{task}/'
+        self.check_part(task, 'model')
         where = f'deposit {self.path}: model of task {task!r}'
         keys = [name for name in self._file.entries if name.startswith(prefix)]
         stored = sum(math.prod(self._file.entries[key].shape) for key in keys)
@@ -271,6 +297,17 @@ class Deposit:
             parameter.requires_grad_(requires_grad[name])
         model.backbone = backbone
         return model
+
+    def _check_backbone(self) -> None:
+        """Raises ValueError unless the backbone's class and its settings are known."""
+        config = self.manifest['backbone']
+        # Nothing here reads these.
+        given = {k: v for k, v in config.items() if k not in ('init_cfg', 'arch', 'tasks', 'task')}
+        check_config('mdl_nas_mm', given, 'backbone', self.trust)
+        for batch in self.manifest['history']:
+            for label, region in batch['regions'].items():
+                settings = dict(region['settings'], type=config.get('type'))
+                check_config('mdl_nas_mm', settings, f'region {label!r}', self.trust)
 
     def _region(self, task: str):
         self.check_task(task)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ from mdl_nas_mm.tasks.input_size import input_size
 from .unpack import Deposit
 
 
-def verify(path: str | Path) -> dict[str, bool]:
+def verify(path: str | Path, trust: Collection[str] = ()) -> dict[str, bool]:
     """Compares every tensor with its hash, and all sizes with the architectures.
+
+    Args:
+        trust: see ``Deposit``.
 
     Returns:
         Tensor -> whether it is there and undamaged. Where all are, they also fit together.
@@ -26,7 +29,7 @@ def verify(path: str | Path) -> dict[str, bool]:
     Raises:
         FileNotFoundError, ValueError: see ``Deposit``.
     """
-    deposit = Deposit(path)
+    deposit = Deposit(path, trust)
     whole = {name: deposit.is_whole(name) for name in deposit.names()}
     if all(whole.values()):
         deposit.structure  # noqa: B018
@@ -37,13 +40,17 @@ def verify(path: str | Path) -> dict[str, bool]:
 
 @torch.no_grad()
 def largest_differences(
-    before: str | Path, after: str | Path, images: Sequence[np.ndarray] = ()
+    before: str | Path,
+    after: str | Path,
+    images: Sequence[np.ndarray] = (),
+    trust: Collection[str] = (),
 ) -> dict[str, float]:
     """How far each task's raw answers in one file are from those in a later one.
 
     Args:
         before: a deposit; each of its tasks has to be in the later one.
         images: (height, width, 3), uint8, BGR; without any, two of noise.
+        trust: see ``Deposit``.
 
     Returns:
         Task -> the largest absolute difference of any element of what its model puts out before
@@ -53,7 +60,7 @@ def largest_differences(
     Raises:
         FileNotFoundError, ValueError: see ``Deposit.load_task``.
     """
-    old, new = Deposit(before), Deposit(after)
+    old, new = Deposit(before, trust), Deposit(after, trust)
     for task in old.tasks:
         new.check_task(task)
     found = {}

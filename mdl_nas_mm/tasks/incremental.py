@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -44,11 +44,14 @@ class Base(Protocol):
         """Fills the shared weights, and every task's own with those of the inherited task."""
 
 
-def open_base(path: str, inherit: str, trust_checkpoint: bool = False) -> tuple[Base, dict]:
+def open_base(
+    path: str, inherit: str, trust_checkpoint: bool = False, trust: Collection[str] = ()
+) -> tuple[Base, dict]:
     """A base, and the ``init_cfg`` of a backbone that starts from it.
 
     Args:
         trust_checkpoint: whether a supernet's checkpoint may hold more than data.
+        trust: classes that a deposit may name beside those that are known.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or it is neither a deposit nor a
@@ -58,6 +61,8 @@ def open_base(path: str, inherit: str, trust_checkpoint: bool = False) -> tuple[
     init_cfg = dict(type=f'mdl_nas_mm.{kind}', path=path, inherit=inherit)
     if kind == 'SupernetBase' and trust_checkpoint:
         init_cfg['trust_checkpoint'] = True
+    if trust and kind == 'DepositBase':
+        init_cfg['trust'] = tuple(trust)
     return WEIGHT_INITIALIZERS.build(init_cfg), init_cfg
 
 
@@ -74,6 +79,8 @@ def resolve_base(cfg: Config, folder: str) -> None:
     - ``head``: the heads alone;
     - ``all``: everything. The result can then not be added to the base.
 
+    ``trust`` names classes of a deposit that are no known ones, see ``mdl_nas_mm.trust``.
+
     Args:
         folder: what the path of a ``joint_spec`` starts from; else the current folder.
 
@@ -83,12 +90,13 @@ def resolve_base(cfg: Config, folder: str) -> None:
         FileNotFoundError: the base is not there.
     """
     if cfg.get('base') is None:
-        for key in ('inherit', 'trained'):
+        for key in ('inherit', 'trained', 'trust'):
             if cfg.get(key) is not None:
                 raise ValueError(f"{key}: of no use without 'base', a deposit or a supernet")
         return
     inherit = cfg.get('inherit')
-    base, init_cfg = open_base(cfg.base, inherit, cfg.get('trust_checkpoint', False))
+    trusted = cfg.get('trust_checkpoint', False), cfg.get('trust') or ()
+    base, init_cfg = open_base(cfg.base, inherit, *trusted)
     where = f'base {cfg.base}'
     if inherit not in base.tasks:
         given = "'inherit' names none" if inherit is None else f'it has no {inherit!r}'

@@ -122,7 +122,9 @@ def _call(config: Mapping, place: _Place) -> Iterator[Refusal]:
     place = replace(place, scope=scope)
     name = config['type']
     found = find(name, scope)
-    if not found:
+    if name in place.trust:
+        yield from _nested(config, place)
+    elif not found:
         yield Refusal(place.path, *_unregistered(name, place))
     for each in found:
         short, full = short_name(each), full_name(each)

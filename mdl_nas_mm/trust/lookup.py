@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import mmcv.ops
 from mmengine import registry as roots
@@ -82,12 +83,16 @@ def _named(name: str, registries: list[Registry]) -> list[Callable]:
 def _registries(library: str) -> Iterator[Registry]:
     """Where upstream looks in a library: its own registries, mmengine's where it has none."""
     try:
-        found = vars(importlib.import_module(f'{library}.registry')).values()
+        own = _registries_in(importlib.import_module(f'{library}.registry'))
     except ImportError:
-        found = ()
-    every = [*(root.children.get(library, root) for root in _roots()), *found]
-    yield from {id(each): each for each in every if isinstance(each, Registry)}.values()
+        own = {}
+    parents = _registries_in(roots)
+    every = [parent.children.get(library, parent) for parent in parents.values()]
+    # A library's module of registries has mmengine's as well.
+    every += [registry for key, registry in own.items() if key not in parents]
+    yield from {id(registry): registry for registry in every}.values()
 
 
-def _roots() -> Iterator[Registry]:
-    yield from (value for value in vars(roots).values() if isinstance(value, Registry))
+def _registries_in(module: ModuleType) -> dict[int, Registry]:
+    found = vars(module).values()
+    return {id(value): value for value in found if isinstance(value, Registry)}

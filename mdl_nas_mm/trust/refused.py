@@ -44,4 +44,6 @@ REFUSED: dict[str, str] = {
         'may be pickle',
     ),
     **dict.fromkeys(('mdl_nas_mm.ElasticViT.init_cfg', 'mdl_nas_mm.ElasticSwin.init_cfg'), _LOADS),
+    'mdl_nas_mm.MultiTaskModel': 'is no part of a task',
+    **dict.fromkeys(('mdl_nas_mm.ElasticViT.arch', 'mdl_nas_mm.ElasticSwin.arch'), 'may be a file'),
 }

@@ -126,6 +126,15 @@ def plain(value: Any, scope: str) -> str | None:
     return f'{_shown(value)} is no plain value'
 
 
+def data(value: Any) -> str | None:
+    """What nothing is built of: a data set's classes, colours and the like, under any keys."""
+    if isinstance(value, Mapping):
+        value = [item for pair in value.items() for item in pair]
+    if isinstance(value, (list, tuple)):
+        return next((wrong for item in value if (wrong := data(item))), None)
+    return plain(value, '')
+
+
 def metainfo(value: Any, scope: str) -> str | None:
     """Names, numbers and colours; no string that upstream would open as a list in a file."""
     if value is None:
