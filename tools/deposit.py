@@ -9,7 +9,7 @@ from mdl_nas_mm.apis import deposits, save_deposit
 from mdl_nas_mm.deposit import remove
 from mdl_nas_mm.deposit.extract import extract
 from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.utils.command_line import add_trust
+from mdl_nas_mm.utils.command_line import add_trust, add_trusted_classes, import_modules
 
 
 def parse_args() -> Namespace:
@@ -27,6 +27,7 @@ def parse_args() -> Namespace:
         command = commands.add_parser(name, help=text)
         if name != 'pack':
             command.add_argument('deposit', nargs='?' if name == 'verify' else None)
+        add_trusted_classes(command)
         if name in ('pack', 'add'):
             command.add_argument('config', help='path of a joint config')
             command.add_argument('--checkpoint', required=True, help='trained model')
@@ -49,25 +50,27 @@ def parse_args() -> Namespace:
 
 def lines(args: Namespace) -> Iterator[str]:
     """Does what a command says, and what there is to say of it."""
+    import_modules(args.imports)
     if args.command in ('pack', 'add'):
         cfg, joint = deposits.read_chosen(args.config, args.joint_spec, args.trust_checkpoint)
         store = save_deposit if args.command == 'pack' else deposits.add_to_deposit
         path = args.out if args.command == 'pack' else args.deposit
-        counts = store(cfg, args.checkpoint, joint, path, args.scored)
+        counts = store(cfg, args.checkpoint, joint, path, args.scored, args.trust)
         yield f'{path}: {counts.total:,} parameters, {counts.separate:,} as separate models'
     elif args.command == 'list':
-        yield deposits.contents(args.deposit)
+        yield deposits.contents(args.deposit, args.trust)
     elif args.command == 'verify':
         if bool(args.deposit) == bool(args.after):
             raise ValueError('verify: give either the deposit or --after')
-        path = args.deposit or args.after
-        yield from deposits.check(path, args.data, args.before, args.images, get_device())
+        given = args.data, args.before, args.images, get_device(), args.trust
+        yield from deposits.check(args.deposit or args.after, *given)
     elif args.command == 'extract':
-        yield str(extract(args.deposit, args.task, args.out, args.stock))
+        yield str(extract(args.deposit, args.task, args.out, args.stock, args.trust))
     elif args.command == 'remove':
-        yield f'{args.deposit}: {remove(args.deposit, args.task).total:,} parameters are left'
+        left = remove(args.deposit, args.task, args.trust)
+        yield f'{args.deposit}: {left.total:,} parameters are left'
     else:
-        yield from deposits.test(args.deposit, args.task, get_device())
+        yield from deposits.test(args.deposit, args.task, get_device(), args.trust)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import argparse
 
 from mdl_nas_mm.deposit.export import PARTS, default_size, export, load_model
 from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.utils.command_line import add_trust
+from mdl_nas_mm.utils.command_line import add_trust, add_trusted_classes, import_modules
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,14 +30,16 @@ def parse_args() -> argparse.Namespace:
         help='pixels (default: what the config says)',
     )
     add_trust(parser)
+    add_trusted_classes(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     with one_line_errors():
-        trust = args.trust_checkpoint
-        model, dataloader = load_model(args.source, args.task, args.checkpoint, trust)
+        import_modules(args.imports)
+        trusted = args.trust_checkpoint, args.trust
+        model, dataloader = load_model(args.source, args.task, args.checkpoint, *trusted)
         size = tuple(args.input_size or default_size(model, dataloader))
         difference = export(model, args.out, size, args.part)
     print(f'{args.out}: {args.part} model for images of {size[0]} x {size[1]}')

@@ -5,6 +5,7 @@ import sys
 
 from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
 from mdl_nas_mm.engine.errors import one_line_errors
+from mdl_nas_mm.utils.command_line import add_trusted_classes, import_modules
 
 EPILOG = """\
 Of every image IMAGE, OUT then has
@@ -48,6 +49,7 @@ def parse_args() -> argparse.Namespace:
         help='larger images are left out (default: %(default)s)',
     )
     parser.add_argument('--no-save-vis', action='store_true', help='write predictions alone')
+    add_trusted_classes(parser)
     return parser.parse_args()
 
 
@@ -59,7 +61,8 @@ def main() -> None:
         print(f'left out: {path} {reason}', file=sys.stderr)
 
     with one_line_errors('what is written is whole'):
-        inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device)
+        import_modules(args.imports)
+        inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, trust=args.trust)
         results = inferencer.stream(
             args.inputs,
             batch_size=args.batch_size,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ def add_to_deposit(
     joint: JointSpec,
     path: str | Path,
     scored: bool = False,
+    trust: Collection[str] = (),
 ) -> Counts:
     """Adds the tasks of a joint config, trained on top of a deposit, to it.
 
@@ -39,15 +40,16 @@ def add_to_deposit(
         joint: the architectures of the new tasks.
         path: the deposit.
         scored: whether to evaluate the tasks first, and to store their scores.
+        trust: see ``mdl_nas_mm.deposit.pack``.
 
     Raises:
         FileNotFoundError, ValueError: see ``load_supernet`` and ``mdl_nas_mm.deposit.add``.
     """
-    Deposit(path)
+    Deposit(path, trust)
     model = load_supernet(cfg, checkpoint)
     scores = score_supernet(cfg, model, joint) if scored else {}
     provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
-    return add(path, model, joint, task_infos(cfg, scores), provenance)
+    return add(path, model, joint, task_infos(cfg, scores), provenance, trust)
 
 
 def read_chosen(
@@ -78,6 +80,7 @@ def check(
     before: str | Path | None = None,
     images: Sequence[str | Path] = (),
     device: str = 'cpu',
+    trust: Collection[str] = (),
 ) -> Iterator[str]:
     """Checks a deposit, and says line by line what was found.
 
@@ -86,6 +89,7 @@ def check(
             scores in the file.
         before: an earlier deposit, each of whose tasks has to answer the same now.
         images: files and folders to compare answers on; without any, images of noise.
+        trust: see ``Deposit``.
 
     Raises:
         FileNotFoundError, ValueError: see ``Deposit``; a tensor was altered (names it), a task
@@ -93,38 +97,40 @@ def check(
     """
     if path is None:
         raise ValueError('verify: name a deposit, or two with --before and --after')
-    whole, deposit = verify(path), Deposit(path)
+    whole, deposit = verify(path, trust), Deposit(path, trust)
     for name, is_whole in whole.items():
         if not is_whole:
             deposit.read(name)
     yield f'{path}: all {len(whole)} tensors match their hashes'
     changed = []
     for task, info in deposit.tasks.items() if data else ():
-        score, _ = evaluate_deposited(path, task, device)
+        score, _ = evaluate_deposited(path, task, device, trust)
         stored = info.get('scored')
         changed += [task] if stored is not None and abs(score - stored) > SAME_SCORE else []
         beside = 'no score is stored' if stored is None else f'stored is {stored:.4f}'
         yield f'{task}: {info["score"]} = {score:.4f}, {beside}'
     if before is not None:
         pixels = [image.pixels for image in read_images(open_inputs(images))] if images else []
-        for task, difference in largest_differences(before, path, pixels).items():
+        for task, difference in largest_differences(before, path, pixels, trust).items():
             changed += [task] if difference else []
             yield f'{task}: largest difference to {before}: {difference:g}'
     if changed:
         raise ValueError(f'deposit {path}: {changed[0]!r} does not answer as before')
 
 
-def test(path: str | Path, task: str | None, device: str) -> Iterator[str]:
+def test(
+    path: str | Path, task: str | None, device: str, trust: Collection[str] = ()
+) -> Iterator[str]:
     """Evaluates a task, or all of them, on the validation split; a line for each."""
-    tasks = Deposit(path).tasks
+    tasks = Deposit(path, trust).tasks
     for name in [task] if task else tasks:
-        score, _ = evaluate_deposited(path, name, device)
+        score, _ = evaluate_deposited(path, name, device, trust)
         yield f'{name}: {tasks[name]["score"]} = {score:.2f}'
 
 
-def contents(path: str | Path) -> str:
+def contents(path: str | Path, trust: Collection[str] = ()) -> str:
     """A table of the tasks of a deposit, and what it holds against separate files."""
-    deposit = Deposit(path)
+    deposit = Deposit(path, trust)
     width, counts = deposit.dtype.itemsize, deposit.counts
     rows = [('task', 'library', 'metric', 'score', 'shared', 'own', 'head', 'sharing')]
     for task, info in deposit.tasks.items():

@@ -79,8 +79,9 @@ def _add_all(old: Path, trained: list[tuple[Config, Path]], folder: Path) -> Non
 def validation_images(deposit: str | Path) -> list[np.ndarray]:
     """The first validation image of each task, (height, width, 3), as its data set gives it."""
     images = []
-    for task, info in Deposit(deposit).tasks.items():
-        loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
+    opened = Deposit(deposit)
+    for task, info in opened.tasks.items():
+        loader = build_eval_loader(task, info['scope'], opened.validation(task)[0])
         images.append(np.ascontiguousarray(loader.dataset[0]['inputs'].numpy().transpose(1, 2, 0)))
     return images
 

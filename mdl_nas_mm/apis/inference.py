@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit.configs import stored_metainfo
 from mdl_nas_mm.utils.device import usable_device
 from mdl_nas_mm.utils.process_wide import process_wide
 
@@ -34,7 +35,6 @@ from .task_inferencers import (
     INFERENCERS,
     PERSON,
     TaskInferencer,
-    dataset_metainfo,
     looks_into_boxes,
 )
 
@@ -55,6 +55,7 @@ class MultiTaskInferencer:
         tasks: names; by default all.
         device: by default a GPU if there is one.
         show_progress: whether to show a progress bar.
+        trust: see ``Deposit``.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -68,8 +69,9 @@ class MultiTaskInferencer:
         tasks: Sequence[str] | None = None,
         device: str | torch.device | None = None,
         show_progress: bool = True,
+        trust: Collection[str] = (),
     ) -> None:
-        opened = Deposit(deposit)
+        opened = Deposit(deposit, trust)
         self.tasks = tuple(opened.tasks if tasks is None else tasks)
         for task in self.tasks:
             _check_task(opened, task)
@@ -82,7 +84,8 @@ class MultiTaskInferencer:
         for task in names:
             info = opened.tasks[task]
             model = opened.load_task(task, device)
-            self.inferencers[task] = INFERENCERS[info['scope']](task, info, model, device)
+            kind = INFERENCERS[info['scope']]
+            self.inferencers[task] = kind(task, info, model, device, trust)
 
     def __call__(
         self, inputs: Inputs, batch_size: int = 1, return_vis: bool = False, **settings: Any
@@ -274,6 +277,6 @@ def _person_task(opened: Deposit, tasks: Sequence[str]) -> str | None:
         return None
     for task, info in opened.tasks.items():
         if info['scope'] == 'mmdet':
-            if PERSON in (dataset_metainfo(task, info).get('classes') or ()):
+            if PERSON in (stored_metainfo(task, info).get('classes') or ()):
                 return task
     return None

@@ -166,7 +166,7 @@ def score(deposit: str | Path) -> dict[str, dict]:
         print(f'  {task} on its validation split', flush=True)
         with quiet(), task_scope(info['scope']):
             outside, metrics = evaluate_deposited(deposit, task, get_device())
-            loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
+            loader = build_eval_loader(task, info['scope'], opened.validation(task)[0])
             backbone = opened.build_backbone(task)
             prepare = opened.build_model(task, backbone).data_preprocessor
             images = prepare(next(iter(loader)), False)['inputs']

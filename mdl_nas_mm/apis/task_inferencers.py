@@ -9,56 +9,49 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import mmcv
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from mmengine.registry import DATASETS
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 
-from mdl_nas_mm.deposit.configs import check_config
+from mdl_nas_mm.deposit.configs import check_part, stored_metainfo
 from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.utils.data_paths import innermost_dataset
 
 PERSON = 'person'
 
 
-def validation_dataset(task: str, info: Mapping) -> ConfigDict:
-    """Config of the data set that a deposited task was validated on, without what wraps it.
+def validation_dataset(task: str, info: Mapping, trust: Collection[str] = ()) -> ConfigDict:
+    """What upstream's inferencers read of the data set that a task was validated on.
+
+    Args:
+        trust: see ``Deposit``.
 
     Raises:
-        ValueError: the deposit says nothing of it, or names a class that is not registered.
+        ValueError: the deposit says nothing of it, or its pipeline names a class that is not known.
     """
     if 'val_dataloader' not in info:
         raise ValueError(
             f'task {task!r}: its deposit has no val_dataloader, so that it is not known how its '
             'images are prepared; pack it with save_deposit or tools/deposit.py'
         )
-    check_config(info['scope'], info['val_dataloader'], f'task {task!r}, val_dataloader')
-    dataset = ConfigDict(copy.deepcopy(info['val_dataloader']))['dataset']
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
-
-
-def dataset_metainfo(task: str, info: Mapping) -> dict:
-    """Class names, colours, key points and whatever else a task's data set tells without data."""
-    config = validation_dataset(task, info)
-    with task_scope(info['scope']):
-        dataset = DATASETS.build(dict(config, lazy_init=True))
-    metainfo = dict(dataset.metainfo)
-    if info.get('classes'):
-        metainfo['classes'] = info['classes']
-    return metainfo
+    check_part(task, info, 'pipeline', trust)
+    dataset = innermost_dataset(info['val_dataloader'])
+    kept = {key: dataset[key] for key in ('type', 'pipeline', 'data_mode') if key in dataset}
+    return ConfigDict(copy.deepcopy(kept))
 
 
 def looks_into_boxes(task: str, info: Mapping) -> bool:
     """Whether a task estimates poses top-down."""
-    mode = validation_dataset(task, info).get('data_mode', 'topdown')
-    return info['scope'] == 'mmpose' and mode == 'topdown'
+    if info['scope'] != 'mmpose':
+        return False
+    dataset = innermost_dataset(info.get('val_dataloader') or dict(dataset={}))
+    return dataset.get('data_mode', 'topdown') == 'topdown'
 
 
 class TaskInferencer:
@@ -72,6 +65,7 @@ class TaskInferencer:
         info: what the deposit says of it.
         model: its upstream model.
         device: where that is.
+        trust: see ``Deposit``.
 
     Attributes:
         lock: for ``predict`` and ``prediction``, one thread at a time.
@@ -80,11 +74,16 @@ class TaskInferencer:
     visualizer = ''
 
     def __init__(
-        self, task: str, info: Mapping, model: nn.Module, device: str | torch.device
+        self,
+        task: str,
+        info: Mapping,
+        model: nn.Module,
+        device: str | torch.device,
+        trust: Collection[str] = (),
     ) -> None:
         self.scope, self.lock = info['scope'], threading.Lock()
-        self.metainfo = dataset_metainfo(task, info)
-        dataset = validation_dataset(task, info)
+        self.metainfo = stored_metainfo(task, info)
+        dataset = validation_dataset(task, info, trust)
         self.config = ConfigDict(
             model=copy.deepcopy(info['model']),
             test_dataloader=dict(dataset=dataset),

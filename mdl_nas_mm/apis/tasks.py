@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-import os.path as osp
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS
 from torch import nn
 
 from mdl_nas_mm.deposit import Deposit, pack
-from mdl_nas_mm.deposit.configs import check_config
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import (
@@ -26,14 +22,24 @@ from mdl_nas_mm.tasks import (
     evaluate,
     recalibrations,
 )
-from mdl_nas_mm.utils.data_paths import data_paths, innermost_dataset
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
+from .metainfo import data_metainfo, self_contained
 
-def load_task(deposit: str | Path, task: str, device: str | torch.device = 'cpu') -> nn.Module:
-    """A task's upstream model out of a deposit, in eval mode, ready to predict."""
-    return Deposit(deposit).load_task(task, device)
+
+def load_task(
+    deposit: str | Path,
+    task: str,
+    device: str | torch.device = 'cpu',
+    trust: Collection[str] = (),
+) -> nn.Module:
+    """A task's upstream model out of a deposit, in eval mode, ready to predict.
+
+    Args:
+        trust: see ``Deposit``.
+    """
+    return Deposit(deposit, trust).load_task(task, device)
 
 
 def save_deposit(
@@ -42,12 +48,14 @@ def save_deposit(
     joint: JointSpec,
     path: str | Path,
     scored: bool = False,
+    trust: Collection[str] = (),
 ) -> Counts:
     """Deposits the chosen subnets of a trained supernet.
 
     Args:
         cfg: a resolved joint config.
         scored: whether to evaluate the subnets first, and to store their scores.
+        trust: see ``mdl_nas_mm.deposit.pack``.
 
     Raises:
         ValueError: the checkpoint does not fit the config, or the joint spec not the space; or
@@ -59,7 +67,8 @@ def save_deposit(
         norms.apply(model.subnet(task, joint[task]))
     scores = score_supernet(cfg, model, joint) if scored else {}
     provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
-    return pack(path, model, joint, cfg.model.backbone, task_infos(cfg, scores), provenance)
+    infos = task_infos(cfg, scores)
+    return pack(path, model, joint, cfg.model.backbone, infos, provenance, trust)
 
 
 def task_infos(cfg: Config, scores: Mapping[str, float]) -> dict[str, dict[str, Any]]:
@@ -71,40 +80,15 @@ def task_infos(cfg: Config, scores: Mapping[str, float]) -> dict[str, dict[str, 
     """
     infos = {}
     for task in cfg.tasks:
-        info = dict(cfg.tasks[task], model=cfg.model.tasks[task].model)
+        info = dict(cfg.tasks[task], model=self_contained(cfg.model.tasks[task].model))
         info |= {key: cfg[key][task] for key in ('val_dataloader', 'val_evaluator') if key in cfg}
         if 'val_dataloader' in info:
-            info['val_dataloader'] = _self_contained(info['val_dataloader'])
-            info['classes'] = class_names(task, info['scope'], info['val_dataloader'])
+            loader = info['val_dataloader'] = self_contained(info['val_dataloader'])
+            info['metainfo'] = data_metainfo(task, info['scope'], loader)
         if task in scores:
             info['scored'] = scores[task]
         infos[task] = info
     return infos
-
-
-def class_names(task: str, scope: str, dataloader: Mapping) -> list[str] | None:
-    """The classes of a task's data set: as its config or its class says them, or its folders."""
-    dataset = innermost_dataset(dataloader)
-    names = (dataset.get('metainfo') or {}).get('classes')
-    if names is None:
-        with DATASETS.switch_scope_and_registry(scope) as registry:
-            kind = registry.get(dataset['type'])
-        names = (getattr(kind, 'METAINFO', None) or {}).get('classes')
-    paths = list(data_paths(dataloader))
-    if names is None and paths and all(map(osp.exists, paths)):
-        built = build_eval_loader(task, scope, dataloader).dataset
-        names = (getattr(built, 'metainfo', None) or {}).get('classes')
-    return [str(name) for name in names] if isinstance(names, (list, tuple)) else None
-
-
-def _self_contained(dataloader: Mapping) -> Mapping:
-    """A loader's config that has what mmpose's names a file for, such as its keypoints."""
-    dataloader = copy.deepcopy(dataloader)
-    dataset = innermost_dataset(dataloader)
-    named = (dataset.get('metainfo') or {}).get('from_file')
-    if named is not None and osp.isfile(named):
-        dataset['metainfo'] = Config.fromfile(named)['dataset_info'].to_dict()
-    return dataloader
 
 
 def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict[str, float]:
@@ -123,20 +107,22 @@ def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict
 
 
 def evaluate_deposited(
-    deposit: str | Path, task: str, device: str | torch.device = 'cpu'
+    deposit: str | Path,
+    task: str,
+    device: str | torch.device = 'cpu',
+    trust: Collection[str] = (),
 ) -> tuple[float, dict[str, float]]:
     """A deposited task's score in percent, and all metrics, on its validation split.
+
+    Args:
+        trust: see ``Deposit``.
 
     Raises:
         ValueError: see ``Deposit.load_task``; or the task has no score.
     """
-    opened = Deposit(deposit)
-    model, info = opened.load_task(task, device), opened.tasks[task]
-    for key in ('val_dataloader', 'val_evaluator'):
-        if key not in info:
-            raise ValueError(f'deposit {deposit}: no {key} of task {task!r} was stored')
-        check_config(info['scope'], info[key], f'deposit {deposit}: task {task!r}, {key}')
-    return _scored(task, info, model, info['val_dataloader'], info['val_evaluator'])
+    opened = Deposit(deposit, trust)
+    data = opened.validation(task)
+    return _scored(task, opened.tasks[task], opened.load_task(task, device), *data)
 
 
 def _scored(

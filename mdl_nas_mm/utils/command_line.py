@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import DictAction
@@ -63,6 +65,38 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 def _local_rank(text: str) -> int:
     os.environ.setdefault('LOCAL_RANK', str(int(text)))
     return int(text)
+
+
+def add_trusted_classes(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--trust`` and ``--import``, for deposits with classes of the user's own."""
+    parser.add_argument(
+        '--trust',
+        nargs='+',
+        default=[],
+        metavar='NAME',
+        help='classes that the deposit may name beside those that are known, as MODULE.CLASS',
+    )
+    parser.add_argument(
+        '--import',
+        nargs='+',
+        default=[],
+        dest='imports',
+        metavar='MODULE',
+        help='modules of your own that register classes',
+    )
+
+
+def import_modules(names: Sequence[str]) -> None:
+    """Imports what ``--import`` names.
+
+    Raises:
+        ValueError: there is no such module.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ValueError(f'--import {name}: {error}') from None
 
 
 def parse_size(

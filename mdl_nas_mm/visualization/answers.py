@@ -18,7 +18,6 @@ from matplotlib.patches import Rectangle
 from mmengine.structures import BaseDataElement
 from PIL import Image
 
-from mdl_nas_mm.apis import load_task
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.tasks import build_eval_loader
 from mdl_nas_mm.utils.files import written_whole
@@ -37,14 +36,15 @@ def draw_answers(
         images: images a task.
         score_thr: lowest score of a detection that is drawn.
     """
-    tasks = Deposit(deposit).tasks
+    opened = Deposit(deposit)
+    tasks = opened.tasks
     figure, rows = plt.subplots(
         len(tasks), images, figsize=(1.5 * images, 1.8 * len(tasks)), squeeze=False
     )
     for row, (task, info) in zip(rows, tasks.items()):
         with quiet():
-            loader = build_eval_loader(task, info['scope'], info['val_dataloader'])
-            model = load_task(deposit, task)
+            loader = build_eval_loader(task, info['scope'], opened.validation(task)[0])
+            model = opened.load_task(task)
             every = max(len(loader.dataset) // images, 1)
             with torch.no_grad():
                 batches = (model.val_step(batch) for batch in loader)
