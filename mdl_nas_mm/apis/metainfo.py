@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import os.path as osp
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from mmengine.registry import DATASETS
 
 from mdl_nas_mm.tasks import build_eval_loader, task_scope
 from mdl_nas_mm.utils.data_paths import data_paths, innermost_dataset
+from mdl_nas_mm.utils.upstream import upstream_config_path
 
 
 def data_metainfo(task: str, scope: str, dataloader: Mapping) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def data_metainfo(task: str, scope: str, dataloader: Mapping) -> dict[str, Any]:
     with task_scope(scope):
         try:
             found = DATASETS.build(dict(copy.deepcopy(dataset), lazy_init=True)).metainfo
-        except TypeError:
+        except (AssertionError, AttributeError, OSError, TypeError):
             # Not every class can be made without its data.
             with DATASETS.switch_scope_and_registry(scope) as registry:
                 found = getattr(registry.get(dataset['type']), 'METAINFO', {})
@@ -49,8 +52,8 @@ def self_contained(config: Any) -> Any:
     if isinstance(config, Mapping):
         changed = {key: self_contained(value) for key, value in config.items()}
         named = config.get('metainfo')
-        file = named.get('from_file') if isinstance(named, Mapping) else None
-        if file is not None and osp.isfile(file):
+        file = _config_file(named.get('from_file')) if isinstance(named, Mapping) else None
+        if file is not None:
             changed['metainfo'] = Config.fromfile(file)['dataset_info'].to_dict()
         if _is_checkpoint(config.get('init_cfg')):
             del changed['init_cfg']
@@ -58,6 +61,15 @@ def self_contained(config: Any) -> Any:
     if type(config) in (list, tuple):
         return type(config)(self_contained(item) for item in config)
     return config
+
+
+def _config_file(name: str | None) -> str | Path | None:
+    """Where a file of keypoints lies: as it is named, or with mmpose's own configs."""
+    if name is None or osp.isfile(name):
+        return name
+    with suppress(FileNotFoundError):
+        return upstream_config_path(f'mmpose::{name.removeprefix("configs/")}')
+    return None
 
 
 def _is_checkpoint(init_cfg: Any) -> bool:

@@ -42,7 +42,8 @@ def config_text(
     scope, content, note = info['scope'], dict(model=model), ''
     refusal = first_refusal(info, trust)
     if refusal is not None:
-        note = f'# Nothing to test with is here: {refusal}\n\n'
+        # No template of mmengine's either.
+        note = f'# Nothing to test with is here: {refusal}\n\n'.replace('{{', '{ {')
     else:
         tested = [key for key in ('dataloader', 'evaluator') if f'val_{key}' in info]
         content |= {f'test_{key}': info[f'val_{key}'] for key in tested}

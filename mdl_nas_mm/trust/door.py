@@ -179,11 +179,14 @@ def _nested(value: Any, place: _Place) -> Iterator[Refusal]:
 
 def _unregistered(name: Any, place: _Place) -> tuple[str, str]:
     """What to say of a class that no registry has, and its likely name."""
-    reason = f'class {ascii(name)} is not registered in {place.scope}'
     if not isinstance(name, str):
         return f'type {ascii(name)[:60]} is no name of a class', ''
+    reason = f'class {ascii(name)[:60]} is not registered in {place.scope}'
     own = name.rpartition('.')[2]
-    if not own.isidentifier() or len(name.split('.')) > 2:
+    if not own.isidentifier():
         return reason, ''
-    full = next((hint for hint in place.hints if hint.rpartition('.')[2] == own), f'MODULE.{own}')
-    return reason, full
+    parent = name.rpartition('.')[0]
+    if parent and parent not in scopes():
+        # Upstream would import it.
+        return reason, name
+    return reason, next((hint for hint in place.hints if hint.endswith(f'.{own}')), f'MODULE.{own}')

@@ -26,7 +26,8 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mdl_nas_mm.apis import evaluate_deposited, load_task, save_deposit
-from mdl_nas_mm.apis.tasks import class_names, task_infos
+from mdl_nas_mm.apis.metainfo import data_metainfo
+from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.deposit import Deposit, unpack
 from mdl_nas_mm.deposit.configs import SizeLimit
 from mdl_nas_mm.engine.checkpoint import load_supernet
@@ -197,14 +198,17 @@ def test_joint_spec_outside_the_space_is_refused(cfg, supernet, joint, tmp_path)
 def test_class_names_are_in_the_deposit(deposit):
     """Of the data set's class, its config, or its folders."""
     tasks = Deposit(deposit).tasks
-    assert tasks['cls']['classes'] == [str(digit) for digit in range(10)]
-    assert len(tasks['det']['classes']) == 10 and all(tasks['det']['classes'])
-    assert class_names('a', 'mmpretrain', dict(dataset=dict(type='ImageNet')))[0].startswith(
-        'tench'
-    )
+    assert list(tasks['cls']['metainfo']['classes']) == [str(digit) for digit in range(10)]
+    assert len(tasks['det']['metainfo']['classes']) == 10
+    imagenet = dict(type='ImageNet', data_root='', split='')
+    assert classes('mmpretrain', imagenet)[0].startswith('tench')
     wrapped = dict(type='RepeatDataset', times=2, dataset=dict(type='CocoDataset'))
-    assert class_names('a', 'mmdet', dict(dataset=wrapped))[:2] == ['person', 'bicycle']
-    assert class_names('a', 'mmpretrain', dict(dataset=dict(type='CustomDataset'))) is None
+    assert tuple(classes('mmdet', wrapped)[:2]) == ('person', 'bicycle')
+    assert classes('mmpretrain', dict(type='CustomDataset')) is None
+
+
+def classes(scope, dataset):
+    return data_metainfo('a', scope, dict(dataset=dataset)).get('classes')
 
 
 def test_keypoints_are_in_the_deposit_and_not_the_name_of_their_file(monkeypatch, tmp_path):

@@ -25,9 +25,9 @@ from mmengine.structures import InstanceData
 
 from mdl_nas_mm.apis import MultiTaskInferencer, load_task
 from mdl_nas_mm.apis.output_files import side_by_side
-from mdl_nas_mm.apis.task_inferencers import dataset_metainfo
 from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit.configs import stored_metainfo
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.data import seeded
 
@@ -111,9 +111,9 @@ def test_class_names_of_the_deposit_are_used(deposit, images, monkeypatch):
     names = tuple('abcdefghij')
     opened = Deposit.__init__
 
-    def with_names(self, path):
-        opened(self, path)
-        self.tasks['cls']['classes'] = names
+    def with_names(self, *given):
+        opened(self, *given)
+        self.tasks['cls']['metainfo'] = dict(classes=names)
 
     monkeypatch.setattr(Deposit, '__init__', with_names)
     named = MultiTaskInferencer(deposit, ['cls'], 'cpu', show_progress=False)
@@ -238,7 +238,7 @@ def test_published_data_sets_are_known_without_data(name, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     sizes = dict(cls=1000, det=80, seg=150)
     for task, info in infos.items():
-        metainfo = dataset_metainfo(task, info)
+        metainfo = stored_metainfo(task, info)
         if task == 'pose':
             assert metainfo['num_keypoints'] == JOINTS
         else:
@@ -285,16 +285,16 @@ def test_tasks_that_cannot_be_used(deposit, deposits, monkeypatch):
     assert says('depth') == expected
     opened = Deposit.__init__
 
-    def changed(self, path):
-        opened(self, path)
+    def changed(self, *given):
+        opened(self, *given)
         self.tasks['cls']['scope'] = 'mmagic'
         del self.tasks['seg']['val_dataloader']
-        self.tasks['det']['val_dataloader']['dataset']['type'] = 'subprocess.Popen'
+        self.tasks['det']['val_dataloader']['dataset']['pipeline'][0]['type'] = 'subprocess.Popen'
 
     monkeypatch.setattr(Deposit, '__init__', changed)
     assert says('cls').startswith("task 'cls' is of 'mmagic'; inferencers are known of ['mmdet', ")
     assert says('seg').startswith("task 'seg': its deposit has no val_dataloader")
-    assert "type 'subprocess.Popen' is not registered in mmdet" in says('det')
+    assert "class 'subprocess.Popen' is not registered in mmdet" in says('det')
 
 
 def test_tool(deposit, images, tmp_path, monkeypatch):

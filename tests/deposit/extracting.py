@@ -9,6 +9,7 @@ import torch
 from helpers import build_model, joint_config
 from mmengine.config import Config
 
+from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.deposit import pack
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, SubnetSpec
@@ -113,14 +114,5 @@ def write_pose_deposit(path: Path) -> Path:
 def write_deposit(path: Path, cfg: Config, archs: Mapping[str, Mapping]) -> Path:
     """Deposits one architecture a task of a model with random weights, and the tasks' data."""
     joint = JointSpec({task: SubnetSpec.from_dict(arch) for task, arch in archs.items()})
-    tasks = {
-        task: dict(
-            info,
-            model=cfg.model.tasks[task].model,
-            val_dataloader=cfg.val_dataloader[task],
-            val_evaluator=cfg.val_evaluator[task],
-        )
-        for task, info in cfg.tasks.items()
-    }
-    pack(path, build_model(cfg), joint, cfg.model.backbone, tasks)
+    pack(path, build_model(cfg), joint, cfg.model.backbone, task_infos(cfg, {}))
     return path

@@ -230,8 +230,14 @@ STAGE = (*REGION, 'spec', 'stages', 0)
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (put('backbone', 'type', value='os.system'), "'os.system' is no registered elastic"),
-        (put('backbone', 'type', value='mmpretrain.VisionTransformer'), 'no registered elastic'),
+        (
+            put('backbone', 'type', value='os.system'),
+            "class 'os.system' is not registered in mdl_nas_mm",
+        ),
+        (
+            put('backbone', 'type', value='mmpretrain.VisionTransformer'),
+            'VisionTransformer is a backbone',
+        ),
         (put('backbone', 'img_size', value=10**12), 'backbone, img_size: 1000000000000 is no size'),
         (put('backbone', 'head_dim', value=float('nan')), 'manifest: NaN is no number of JSON'),
         (
@@ -260,7 +266,7 @@ STAGE = (*REGION, 'spec', 'stages', 0)
         (put('tasks', 'a', 'model', 'type', value='subprocess.Popen'), 'is not registered'),
         (put('tasks', 'a', 'model', 'type', value='torch.nn.Linear'), 'is not registered'),
         (put('tasks', 'a', 'model', 'head', 'loss', value=dict(type='os.system')), 'os.system'),
-        (put('tasks', 'a', 'model', 'test_cfg', value=dict(nms=dict(type='exit()'))), r'exit\(\)'),
+        (put('tasks', 'a', 'model', 'train_cfg', value=dict(nms=dict(type='exit()'))), r'exit\(\)'),
         (put('tasks', 'a', 'model', 'head', '_scope_', value='antigravity'), 'antigravity'),
         (put('tasks', 'a', 'model', 'head', 'num_classes', value=10**12), 'larger than what is'),
         (put('tasks', 'a', 'model', 'head', 'in_channels', value=23), 'does not fit'),

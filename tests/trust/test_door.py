@@ -1,0 +1,109 @@
+"""What is let in, what is not, and what the refusal says."""
+
+import pytest
+from mmengine.registry import MODELS
+
+from mdl_nas_mm.trust import Untrusted, check_config, refusals
+
+LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
+
+
+def says(config, scope='mmdet', **trust):
+    with pytest.raises(Untrusted) as error:
+        check_config(scope, config, 'task', **trust)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('scope', 'config'),
+    [
+        ('mmdet', LOSS),
+        ('mmseg', dict(LOSS, class_weight=[1.0, 0.5])),
+        ('mmdet', [LOSS, dict(type='mmseg.CrossEntropyLoss')]),
+        ('mmdet', dict(nms=dict(type='nms', iou_threshold=0.5), score_thr=0.05)),
+        ('mmpose', dict(type='CocoMetric', ann_file='data/coco/person.json')),
+        ('mmdet', dict(type='LoadImageFromFile', backend_args=dict(backend='local'))),
+        ('mmpretrain', dict(type='mmdet.MSDeformAttnPixelDecoder', act_cfg=dict(type='ReLU'))),
+    ],
+)
+def test_what_is_let_in(scope, config):
+    check_config(scope, config, 'task')
+
+
+@pytest.mark.parametrize(
+    ('config', 'message'),
+    [
+        (dict(type='os.system'), "task: class 'os.system' is not registered in mmdet; if you "
+         'trust it: --trust os.system --import os'),
+        (dict(a=[dict(type='Mine')]), "task, a.0: class 'Mine' is not registered in mmdet; if "
+         'you trust it: --trust MODULE.Mine --import MODULE'),
+        (dict(LOSS, name='x'), 'task, name: of class CrossEntropyLoss is no argument that is '
+         'known; if you trust it: --trust mmdet.models.losses.cross_entropy_loss.'
+         'CrossEntropyLoss'),
+        (dict(LOSS, class_weight='x'), "class_weight: 'x' is no number, and upstream would open"),
+        (dict(LOSS, reduction='a/b'), "task, reduction: 'a/b' is no plain word"),
+        (dict(type='DumpDetResults'), 'class DumpDetResults writes where it is told to'),
+        (dict(type='ResNet'), 'class ResNet is a backbone, which loads what it is told'),
+        (dict(type='CameraMotionCompensation', warp_mode='1'), 'warp_mode: of class '
+         'CameraMotionCompensation is evaluated'),
+        (dict(LOSS, _scope_='antigravity'), "_scope_ 'antigravity' is not one of"),
+        (dict(LOSS, _delete_=True), "the key '_delete_' is not for a file"),
+        ({'a b': 1}, "the key 'a b' is no identifier"),
+        (dict(type=LOSS), 'is no name of a class'),
+        (dict(a=object()), 'is no plain value'),
+        (dict(num_workers=65), 'is no number of workers from 0 to 64'),
+    ],
+)  # fmt: skip
+def test_what_is_not(config, message):
+    text = says(config)
+    assert message in text and '\n' not in text
+
+
+def test_keys_of_tables_are_numbers_and_identifiers():
+    names = dict(keypoint_info={0: dict(name='nose', id=0, color=[1, 2, 3], swap='')})
+    dataset = dict(type='CocoDataset', metainfo=dict(dataset_name='mine', **names))
+    check_config('mmpose', dataset, 'task')
+    dataset['metainfo']['keypoint_info']['a b'] = 1
+    assert 'is no identifier' in says(dataset, 'mmpose')
+
+
+def test_classes_of_a_stranger_are_let_in_by_name():
+    @MODELS.register_module()
+    class TestOnlyHead:
+        pass
+
+    config, name = dict(type='TestOnlyHead', file='/a b', loss=LOSS), f'{__name__}.TestOnlyHead'
+    TestOnlyHead.__qualname__ = 'TestOnlyHead'
+    try:
+        message = f'class TestOnlyHead is not known; if you trust it: --trust {name} --import '
+        assert f'task: {message}{__name__}' == says(config)
+        check_config('mmdet', config, 'task', trust=(name,))
+        check_config('mmdet', config, 'task', trust=name)
+        # It gets whatever is said; what is below it is looked at as before.
+        config['loss'] = dict(type='os.system')
+        assert 'task, loss: class ' in says(config, trust=(name,))
+    finally:
+        MODELS.module_dict.pop('TestOnlyHead')
+
+
+def test_a_class_in_place_of_a_listed_one_is_another():
+    """Registered under the same name, by whatever else is imported."""
+    from mmdet.registry import MODELS as DETECTION
+
+    listed = DETECTION.module_dict['FocalLoss'] if 'FocalLoss' in DETECTION.module_dict else None
+    listed = listed or DETECTION.get('FocalLoss')
+
+    class FocalLoss:
+        pass
+
+    DETECTION.module_dict['FocalLoss'] = FocalLoss
+    try:
+        assert 'is not known' in says(dict(type='FocalLoss'))
+    finally:
+        DETECTION.module_dict['FocalLoss'] = listed
+
+
+def test_hints_are_named():
+    config = dict(type='Mine')
+    assert '--trust my_data.Mine --import my_data' in says(config, hints=['my_data.Mine'])
+    assert list(refusals('mmdet', config, ['my_data.Mine']))
