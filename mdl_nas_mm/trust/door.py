@@ -122,7 +122,7 @@ def _call(config: Mapping, place: _Place) -> Iterator[Refusal]:
     place = replace(place, scope=scope)
     name = config['type']
     found = find(name, scope)
-    if name in place.trust:
+    if isinstance(name, str) and name in place.trust:
         yield from _nested(config, place)
     elif not found:
         yield Refusal(place.path, *_unregistered(name, place))

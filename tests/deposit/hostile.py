@@ -35,8 +35,10 @@ def _hook(event, arguments):
     if event in _PROCESSES or event in _NETWORK:
         _seen.append(f'{event} {arguments}'[:300])
     elif event in ('open', 'import', 'os.listdir', 'os.mkdir', 'compile', 'exec', 'os.remove'):
-        if CANARY in repr(arguments):
-            _seen.append(f'{event} {arguments}'[:300])
+        # Of what is compiled the name of the file, not the text.
+        told = arguments[1:] if event == 'compile' else arguments
+        if CANARY in repr(told):
+            _seen.append(f'{event} {told}'[:300])
 
 
 @contextmanager

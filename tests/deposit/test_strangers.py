@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from extracting import TASKS, WIDE, vit_config, write_deposit
+from extracting import WIDE, vit_config, write_deposit
+from helpers import TASKS
 from hostile import CANARY, altered, watched
 from mmengine.config import Config
 
