@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import mmcv.ops
-from audited import AUDITED, BUILDER_KEYS, DATA_CALLS, DATA_KINDS, UNLISTED_MODULES
+from audited import AUDITED, BUILDER_KEYS, DATA_CALLS, DATA_KINDS, OWN_FILES, UNLISTED_MODULES
 from mmengine.registry import Registry
 from reach import full_name, reach
 
@@ -55,6 +55,7 @@ def objections(kind, found):
         hit: way
         for hit, way in hits.items()
         if hit not in AUDITED
+        and not hit.startswith(OWN_FILES)
         and not (kind in DATA_KINDS and hit.partition(': ')[2] in DATA_CALLS)
         and f'{short}: {hit}' not in AUDITED
     }
