@@ -197,3 +197,11 @@ class TaskGroups:
         count = torch.tensor(int(flag))
         dist.all_reduce(count, group=self.objects)
         return bool(count)
+
+    def any_of(self, task: str, flag: bool) -> bool:
+        """Whether a flag is set on any rank of a task of this one."""
+        if self.alone:
+            return flag
+        flags = [False] * len(self.dealing.ranks[task])
+        dist.all_gather_object(flags, flag, group=self.groups[task])
+        return any(flags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 from mmengine.runner import BaseLoop, Runner
 
@@ -13,7 +14,7 @@ from mdl_nas_mm.tasks import build_train_loader, drawn_space, fixed_spec
 from .groups import TaskGroups
 from .joint_loader import JointLoader
 from .losses import LossGatherer
-from .preemption import StopRequest
+from .preemption import Stopped, StopRequest
 from .step import StepPlan, draw_specs, train_step
 
 # All ranks have to agree to stop, which takes them an exchange.
@@ -33,6 +34,8 @@ class MultiTaskTrainLoop(BaseLoop):
         val_begin, val_interval: as in mmengine's ``IterBasedTrainLoop``.
         num_random: random subnets a task and step, beside the smallest and the largest.
         freeze_rest: keep weights and optimizer states that no subnet of a step used.
+        stop_timeout: seconds that a process has after SIGTERM to agree with the others, to save
+            and to stop; then it ends without.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class MultiTaskTrainLoop(BaseLoop):
         val_interval: int = 1000,
         num_random: int = 2,
         freeze_rest: bool = True,
+        stop_timeout: float = 120.0,
     ) -> None:
         self._runner = runner
         self._max_iters = int(max_iters)
@@ -53,6 +57,7 @@ class MultiTaskTrainLoop(BaseLoop):
         self.space = drawn_space(runner.cfg, runner.model.backbone.space)
         # Set by mmengine's EarlyStoppingHook.
         self.stop_training = False
+        self.stop_timeout = stop_timeout
         self.ranks: TaskGroups = runner.ranks
         self.configs = {task: dataloader[task] for task in self.ranks.tasks}
         self.freeze_rest = freeze_rest
@@ -99,8 +104,13 @@ class MultiTaskTrainLoop(BaseLoop):
         """Joint steps done."""
         return self._iter
 
-    def restore(self, iteration: int) -> None:
-        """Goes on after ``iteration`` steps, with the runner's present seed."""
+    def restore(self, iteration: int, validation_due: bool = False) -> None:
+        """Goes on after ``iteration`` steps, with the runner's present seed.
+
+        Args:
+            validation_due: whether the validation after them was not completed.
+        """
+        self.validation_due = validation_due
         self._iter, self.plan = iteration, self._plan()
         self.dataloader = self._loader(start=iteration)
 
@@ -108,26 +118,46 @@ class MultiTaskTrainLoop(BaseLoop):
         """Trains to the end."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
-        batches, request = iter(self.dataloader), StopRequest()
+        request = StopRequest(self.stop_timeout)
         with request.listening():
-            while self._iter < self._max_iters and not self.stop_training:
-                self.runner.model.train()
-                self.run_iter(next(batches))
-                asking = self.ranks.alone or self._iter % _ITERS_BETWEEN_STOPS == 0
-                if asking and self.ranks.any(request.asked):
-                    self._save_and_stop()
-                due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
-                if self.runner.val_loop is not None and self._iter >= self.val_begin and due:
-                    self.runner.val_loop.run()
+            try:
+                self._train(request)
+            except Stopped:
+                self._save_and_stop()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
 
+    def _train(self, request: StopRequest) -> None:
+        """Steps and validations, left when all ranks stop."""
+        batches = iter(self.dataloader)
+        if self.validation_due:
+            self._validate(request)
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            # With several ranks, others may be in a step already.
+            with request.leaving() if self.ranks.alone else nullcontext():
+                batch = next(batches)
+            self.run_iter(batch)
+            due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+            self.validation_due = due and self._iter >= self.val_begin
+            asking = self.ranks.alone or self._iter % _ITERS_BETWEEN_STOPS == 0
+            if asking and self.ranks.any(request.asked):
+                raise Stopped
+            if self.validation_due:
+                self._validate(request)
+
+    def _validate(self, request: StopRequest) -> None:
+        if self.runner.val_loop is not None:
+            self.runner.val_loop.run(request)
+        self.validation_due = False
+
     def _save_and_stop(self) -> None:
+        if not self._iter:
+            raise SystemExit('stopped by SIGTERM before the first iteration')
         name = f'iter_{self._iter}.pth'
-        self.runner.save_checkpoint(
-            self.runner.work_dir, name, meta=dict(iter=self._iter), by_epoch=False
-        )
+        meta = dict(iter=self._iter, validation_due=self.validation_due)
+        self.runner.save_checkpoint(self.runner.work_dir, name, meta=meta, by_epoch=False)
         raise SystemExit(f'stopped by SIGTERM after iteration {self._iter}; go on with --resume')
 
     def run_iter(self, batches: dict[str, list]) -> None:

@@ -271,7 +271,8 @@ class MultiTaskRunner(Runner):
         # A seed that was drawn, not given, is known to the checkpoint alone.
         self._randomness_cfg.update(seed=checkpoint['meta']['seed'])
         self.set_randomness(**self._randomness_cfg)
-        self.train_loop.restore(checkpoint['meta']['iter'])
+        meta = checkpoint['meta']
+        self.train_loop.restore(meta['iter'], meta.get('validation_due', False))
         self.message_hub.load_state_dict(checkpoint['message_hub'])
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         if self.param_schedulers is not None:

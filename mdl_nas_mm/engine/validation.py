@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from mmengine.hooks import EMAHook
 from mmengine.runner import BaseLoop, Runner
 
 from mdl_nas_mm.registry import LOOPS
@@ -17,11 +18,14 @@ from mdl_nas_mm.tasks import (
     drawn_space,
     evaluate,
     fixed_spec,
+    measure,
+    process,
 )
 
 from .grad_sync import sync_buffers
 from .groups import TaskGroups
 from .joint_loader import JointLoader
+from .preemption import Stopped, StopRequest
 
 
 @LOOPS.register_module()
@@ -66,34 +70,87 @@ class MultiTaskValLoop(BaseLoop):
             for note in filter(None, of_rank):
                 self.runner.logger.warning(note)
 
-    def run(self) -> dict[str, float]:
-        """Evaluates all tasks and returns their metrics."""
+    def run(self, request: StopRequest | None = None) -> dict[str, float]:
+        """Evaluates all tasks and returns their metrics.
+
+        Args:
+            request: whether to stop in the middle of it.
+
+        Raises:
+            Stopped: a rank was asked to; on all ranks.
+        """
         runner = self.runner
         runner.call_hook('before_val')
         runner.call_hook('before_val_epoch')
         runner.model.eval()
         sync_buffers(runner.model, self.ranks)
-        own, done = {}, 0
-        for task, evaluation in self.evaluations.items():
-
-            def on_batch(index: int, batch: dict, outputs: list, offset: int = done) -> None:
-                runner.call_hook(
-                    'after_val_iter', batch_idx=offset + index, data_batch=batch, outputs=outputs
-                )
-
-            subnet = runner.model.subnet(task, self.joint_spec[task])
-            metrics = evaluate(subnet.val_step, evaluation, on_batch)
-            own[task] = metrics, *_scored(evaluation, metrics)
-            done += len(evaluation.loader)
-        results = self._joined(own)
+        try:
+            own = self._evaluated(request or StopRequest())
+        except Stopped:
+            own = None
+        of_ranks = self.ranks.all_gather(own)
+        if None in of_ranks:
+            self._put_weights_back()
+            raise Stopped
+        results = self._joined(of_ranks)
         runner.call_hook('after_val_epoch', metrics=results)
         runner.call_hook('after_val')
         return results
 
-    def _joined(self, own: Mapping[str, tuple]) -> dict[str, float]:
+    def _evaluated(self, request: StopRequest) -> dict[str, tuple]:
+        """Metrics, score, and why there is none, of each of this rank's tasks."""
+        own, done = {}, 0
+        for task, evaluation in self.evaluations.items():
+
+            def on_batch(index: int, batch: dict, outputs: list, offset: int = done) -> None:
+                self.runner.call_hook(
+                    'after_val_iter', batch_idx=offset + index, data_batch=batch, outputs=outputs
+                )
+
+            predict = self.runner.model.subnet(task, self.joint_spec[task]).val_step
+            if len(self.ranks.dealing.ranks[task]) == 1:
+                with request.leaving():
+                    metrics = evaluate(predict, evaluation, on_batch)
+            else:
+                metrics = self._evaluated_together(task, predict, evaluation, on_batch, request)
+            own[task] = metrics, *_scored(evaluation, metrics)
+            done += len(evaluation.loader)
+        return own
+
+    def _evaluated_together(
+        self,
+        task: str,
+        predict: Callable,
+        evaluation: Evaluation,
+        on_batch: Callable,
+        request: StopRequest,
+    ) -> dict[str, float]:
+        """A task's metrics, or Stopped on all its ranks: none waits for one that has left."""
+
+        def unless_asked(index: int, batch: dict, outputs: list) -> None:
+            on_batch(index, batch, outputs)
+            if request.asked:
+                raise Stopped
+
+        try:
+            process(predict, evaluation, unless_asked)
+        except Stopped:
+            self.ranks.any_of(task, True)
+            raise
+        if self.ranks.any_of(task, request.asked):
+            raise Stopped
+        return measure(evaluation)
+
+    def _put_weights_back(self) -> None:
+        """Undoes what was done to the model for a validation that does not end."""
+        for hook in self.runner.hooks:
+            if isinstance(hook, EMAHook):
+                hook.after_val_epoch(self.runner)
+
+    def _joined(self, of_ranks: Sequence[Mapping[str, tuple]]) -> dict[str, float]:
         """All tasks' metrics, the same on every rank, from those of each rank's tasks."""
         evaluated = {}
-        for theirs in self.ranks.all_gather(dict(own)):
+        for theirs in of_ranks:
             evaluated.update(theirs)
         results, info = {'s_score': 0.0}, self.runner.cfg.tasks
         for task in self.ranks.dealing.tasks:

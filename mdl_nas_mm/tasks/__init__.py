@@ -3,7 +3,7 @@
 from .classes import check_classes
 from .config import resolve_joint_config
 from .data import build_eval_loader, build_train_loader
-from .evaluate import Evaluation, evaluate
+from .evaluate import Evaluation, evaluate, measure, process
 from .incremental import Base
 from .input_size import validation_size
 from .model import BackboneSlot, MultiTaskModel
@@ -26,6 +26,8 @@ __all__ = [
     'drawn_space',
     'evaluate',
     'fixed_spec',
+    'measure',
+    'process',
     'recalibrations',
     'resolve_joint_config',
     'score_of',

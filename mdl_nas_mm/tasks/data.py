@@ -12,8 +12,6 @@ import itertools
 import os
 import random
 import re
-import signal
-import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +31,7 @@ from mdl_nas_mm.utils.process_wide import process_wide
 from .classes import check_file
 from .failures import NamedSamples, in_task
 from .scope import task_scope
+from .workers import end_with_parent
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -191,26 +190,9 @@ def build_train_loader(
         dataset,
         batch_sampler=Pieces(batches, units, pieces, start),
         collate_fn=partial(function, **collate),
-        worker_init_fn=_end_with_parent,
+        worker_init_fn=end_with_parent,
         **config,
     )
-
-
-def _end_with_parent(_worker: int) -> None:
-    """Lets a data loader's worker be ended by its parent alone.
-
-    Clusters send SIGTERM to all processes. The training saves then, and may need some more steps
-    and so its workers until all ranks do.
-    """
-
-    def wait() -> None:
-        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-            pass
-        os._exit(0)
-
-    if hasattr(signal, 'sigwaitinfo'):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=wait, daemon=True).start()
 
 
 def build_eval_loader(
@@ -227,6 +209,7 @@ def build_eval_loader(
     named = dict(config, dataset=dict(type='mdl_nas_mm.NamedSamples', dataset=config['dataset']))
     with task_scope(scope, group), _built(task, config['dataset']):
         loader = Runner.build_dataloader(named)
+    loader.worker_init_fn = partial(end_with_parent, then=loader.worker_init_fn)
     _check_not_empty(task, loader.dataset, config['dataset'])
     return loader
 

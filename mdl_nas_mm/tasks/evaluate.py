@@ -57,7 +57,6 @@ class Evaluation:
         return cls(scoring, scope, loader, evaluator, group)
 
 
-@torch.no_grad()
 def evaluate(
     predict: Callable[[dict], list],
     evaluation: Evaluation,
@@ -72,6 +71,17 @@ def evaluate(
     Raises:
         TaskError: it has failed; names the task, the batch and its files.
     """
+    process(predict, evaluation, on_batch)
+    return measure(evaluation)
+
+
+@torch.no_grad()
+def process(
+    predict: Callable[[dict], list],
+    evaluation: Evaluation,
+    on_batch: Callable[[int, dict, list], None] | None = None,
+) -> None:
+    """The first part of ``evaluate``: gives the evaluator all predictions of this process."""
     task = evaluation.scoring.task
     with task_scope(evaluation.scope, evaluation.group):
         for index, batch in enumerate(batches_of(task, 'evaluation, batch', evaluation.loader)):
@@ -80,5 +90,13 @@ def evaluate(
                 evaluation.evaluator.process(data_samples=outputs, data_batch=batch)
             if on_batch is not None:
                 on_batch(index, batch, outputs)
-        with in_task(task, 'evaluation'):
-            return evaluation.evaluator.evaluate(len(evaluation.loader.dataset))
+
+
+@torch.no_grad()
+def measure(evaluation: Evaluation) -> dict[str, float]:
+    """The second part of ``evaluate``: the metrics over the predictions of all its processes."""
+    with (
+        task_scope(evaluation.scope, evaluation.group),
+        in_task(evaluation.scoring.task, 'evaluation'),
+    ):
+        return evaluation.evaluator.evaluate(len(evaluation.loader.dataset))
