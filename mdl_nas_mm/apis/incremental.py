@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
 
 from mdl_nas_mm.deposit import Deposit
@@ -18,6 +17,7 @@ from mdl_nas_mm.tasks import build_eval_loader, fixed_spec, resolve_joint_config
 from mdl_nas_mm.tasks.model import owner_of
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.quiet import quiet
+from mdl_nas_mm.utils.torch_file import write_torch_file
 
 from .deposits import add_to_deposit
 from .pipeline import Stages, train_stage
@@ -108,5 +108,4 @@ def overwrite_shared(supernet: str | Path, trained: str | Path, out: str | Path)
             if other is None or other.shape != weight.shape:
                 raise ValueError(f'checkpoint {trained}: no shared weight {key!r} of this shape')
             state[key] = other
-    with written_whole(out) as temporary:
-        torch.save(dict(meta=first['meta'], state_dict=state), temporary)
+    write_torch_file(out, dict(meta=first['meta'], state_dict=state))

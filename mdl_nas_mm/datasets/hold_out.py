@@ -19,6 +19,8 @@ from mmengine.registry import DATASETS
 
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.config import check_data
+from mdl_nas_mm.tasks.failures import describe
+from mdl_nas_mm.utils.data_paths import innermost_dataset
 from mdl_nas_mm.utils.files import written_whole
 
 COUNTS = 'held_out_images'
@@ -79,14 +81,14 @@ def hold_out(cfg: Config) -> Iterator[HeldOut]:
     whole = copy.deepcopy(cfg)
     for task in counts:
         for loader in ('search_dataloader', 'train_dataloader'):
-            dataset = whole.tasks[task].get(loader, {}).get('dataset', {})
+            dataset = innermost_dataset(whole.tasks[task].get(loader) or dict(dataset={}))
             if not dataset.pop('ann_file', None):
                 raise ValueError(f'task {task!r}: {loader}.dataset.ann_file, to write, is missing')
     whole = resolve_joint_config(whole, check_files=False)
     named = resolve_joint_config(cfg, check_files=False)
     for task, count in counts.items():
         search, rest = (
-            _annotation_file(named[loader][task].dataset)
+            _annotation_file(innermost_dataset(named[loader][task]))
             for loader in ('search_dataloader', 'train_dataloader')
         )
         dataset = whole.train_dataloader[task].dataset
@@ -110,8 +112,9 @@ def divide(dataset: Mapping, scope: str, count: int) -> Parts:
         ValueError: The data set does not read files of the known formats, or is too small.
         FileNotFoundError: Its annotations or images are not there.
     """
-    if 'dataset' in dataset or 'datasets' in dataset:
-        raise ValueError(f'a {dataset["type"]} is made of other data sets; divide those')
+    dataset = innermost_dataset(dict(dataset=dataset))
+    if 'datasets' in dataset:
+        raise ValueError(f'a {dataset["type"]} is made of several data sets; divide those')
     readers = dict(mmpretrain=_divide_labels, mmseg=_divide_names)
     if scope in readers:
         with task_scope(scope):
@@ -121,7 +124,12 @@ def divide(dataset: Mapping, scope: str, count: int) -> Parts:
     path = _annotation_file(dataset)
     if path.suffix != '.json':
         raise ValueError(f'{dataset["type"]}: its ann_file {str(path)!r} is not COCO JSON')
-    return divide_coco(json.loads(path.read_text(encoding='utf-8')), count)
+    try:
+        # Some editors begin a file with a mark of its byte order.
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
+        return divide_coco(content, count)
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path} is not COCO JSON ({describe(error)})') from None
 
 
 def divide_coco(content: Mapping, count: int) -> Parts:
@@ -132,7 +140,11 @@ def divide_coco(content: Mapping, count: int) -> Parts:
     Raises:
         ValueError: There are not more than ``count`` images.
     """
-    ids = sorted(image['id'] for image in content['images'])
+    # Numbers by their size; ids may be names, of all or of some images.
+    ids = [image['id'] for image in content['images']]
+    ids.sort(key=lambda name: (isinstance(name, str), name))
+    if len(set(ids)) < len(ids):
+        raise ValueError(f'{len(ids) - len(set(ids))} images have an id that another one has')
     _check_count(count, len(ids))
     chosen = {ids[i] for i in evenly_spaced(len(ids), count)}
     texts = []
@@ -140,10 +152,11 @@ def divide_coco(content: Mapping, count: int) -> Parts:
         part = {
             **content,
             'images': [x for x in content['images'] if (x['id'] in chosen) == inside],
-            'annotations': [
-                x for x in content['annotations'] if (x['image_id'] in chosen) == inside
-            ],
         }
+        # Lists of images alone have none.
+        if 'annotations' in content:
+            notes = content['annotations']
+            part['annotations'] = [x for x in notes if (x['image_id'] in chosen) == inside]
         texts.append(json.dumps(part) + '\n')
     return Parts(*texts, (count, len(ids) - count))
 

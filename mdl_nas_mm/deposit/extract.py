@@ -17,6 +17,7 @@ from mdl_nas_mm.elastic import ElasticBackbone, ElasticViT
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.torch_file import write_torch_file
 from mdl_nas_mm.version import __version__
 
 from .config_text import config_text, header, types_of
@@ -82,8 +83,7 @@ def extract(
     info = deposit.tasks[task]
     text = config_text(config, info, checkpoint_path.name, f'task {task!r}', trust)
     meta = dict(dataset_meta=stored_metainfo(task, info), mdl_nas_mm_version=__version__)
-    with written_whole(checkpoint_path) as temporary:
-        torch.save(dict(meta=meta, state_dict=model.state_dict()), temporary)
+    write_torch_file(checkpoint_path, dict(meta=meta, state_dict=model.state_dict()))
     with written_whole(config_path) as temporary:
         temporary.write_text(header(deposit.path.name, task, info['scope'], why, config) + text)
     return str(config_path)

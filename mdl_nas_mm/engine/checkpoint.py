@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os.path as osp
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -231,9 +233,21 @@ def load_supernet(cfg: Config, path: str | Path, ranks: TaskGroups | None = None
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The checkpoint of the most iterations in a folder, or None."""
+    """The checkpoint of the most iterations in a folder that is not cut short, or None.
+
+    Raises:
+        ValueError: all are cut short.
+    """
     paths = [path for path in Path(work_dir).glob('iter_*.pth') if path.stem[5:].isdigit()]
-    return max(paths, key=lambda path: int(path.stem[5:]), default=None)
+    paths.sort(key=lambda path: int(path.stem[5:]))
+    # The list of what is in a checkpoint is at its end.
+    whole = [path for path in paths if zipfile.is_zipfile(path)]
+    if paths and not whole:
+        raise ValueError(f'checkpoint {paths[-1]} is cut short, and no whole one is beside it')
+    if paths and paths[-1] != whole[-1]:
+        text = f'checkpoint {paths[-1]} is cut short; {whole[-1]} is whole, and is taken'
+        print_log(text, 'current', logging.WARNING)
+    return whole[-1] if whole else None
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
@@ -242,7 +256,14 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
     Args:
         checkpoint: a path, or ``auto`` for the latest one in the config's ``work_dir``; where
             there is none yet, the training starts as the config says.
+
+    Raises:
+        ValueError: the checkpoint is cut short; names a whole one beside it.
     """
+    if osp.isfile(checkpoint) and not zipfile.is_zipfile(checkpoint):
+        beside = latest_checkpoint(osp.dirname(checkpoint))
+        whole = f'; {beside} is whole: --resume {beside}' if beside else ''
+        raise ValueError(f'checkpoint {checkpoint} is cut short or no checkpoint{whole}')
     path = latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else checkpoint
     cfg.resume = path is not None
     if path is not None:

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 import mmengine
-import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -26,7 +25,8 @@ from torch import nn
 from mdl_nas_mm.registry import RUNNERS
 from mdl_nas_mm.tasks import check_classes, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.data_only import data_only
-from mdl_nas_mm.utils.files import held, written_whole
+from mdl_nas_mm.utils.files import held
+from mdl_nas_mm.utils.torch_file import write_torch_file
 
 from .checkpoint import (
     check_resumable,
@@ -208,8 +208,7 @@ class MultiTaskRunner(Runner):
             checkpoint = leave_out(checkpoint, frozen)
         checkpoint = whole_state(to_cpu(checkpoint), self.ranks)
         if checkpoint is not None:
-            with written_whole(osp.join(out_dir, filename)) as temporary:
-                torch.save(checkpoint, temporary)
+            write_torch_file(osp.join(out_dir, filename), checkpoint)
         # Nobody goes on, and perhaps removes an older one, before the file is there.
         self.ranks.all_gather(None)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.utils.files import named_failures
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 from mdl_nas_mm.utils.strict_json import strict_json
 
@@ -127,7 +128,7 @@ class History:
         return scores
 
     def _append(self, entry: dict) -> None:
-        with self.path.open('a', encoding='utf-8') as file:
+        with named_failures(self.path), self.path.open('a', encoding='utf-8') as file:
             file.write(json.dumps(entry, allow_nan=False) + '\n')
             file.flush()
             os.fsync(file.fileno())

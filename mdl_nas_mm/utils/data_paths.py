@@ -33,7 +33,7 @@ def data_paths(config: Any) -> Iterator[str]:
 
 def innermost_dataset(dataloader: Mapping) -> Mapping:
     """The config of a loader's data set itself, inside of what may be put around it."""
-    dataset = dataloader['dataset']
+    dataset = dataloader.get('dataset') or {}
     while 'dataset' in dataset:
         dataset = dataset['dataset']
     return dataset

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,19 +19,57 @@ def written_whole(path: str | os.PathLike, lasting: bool = True) -> Iterator[Pat
 
     Args:
         lasting: whether it also outlives a crash of the machine, which takes milliseconds.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; names ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # One name for all processes: what a kill leaves is written over the next time.
     temporary = path.with_name(f'.{path.name}.tmp')
     try:
-        yield temporary
-        if lasting:
-            with open(temporary, 'rb') as file:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with named_failures(path, temporary):
+            yield temporary
+            if lasting:
+                with open(temporary, 'rb') as file:
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named_failures(path: str | os.PathLike, temporary: Path | None = None) -> Iterator[None]:
+    """Names the file that is written inside the block in what fails there.
+
+    A write does not say to which file; torch and safetensors hide what the system has said.
+
+    Args:
+        temporary: what the file is called inside the block.
+
+    Raises:
+        OSError: the file cannot be written, as on a full disk.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = _failed_write(error, (None, str(path), str(temporary)))
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _failed_write(error: BaseException | None, names: tuple) -> int | None:
+    """The system's number of what made writing fail, in an exception or what it came of."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno and error.filename in names:
+            return error.errno
+        # As safetensors says it.
+        found = re.search(r'\(os error (\d+)\)', str(error))
+        if found:
+            return int(found[1])
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+from .files import written_whole
 from .pickle_scan import STORAGES, Scan, full_name
 
 HOW_TO_TRUST = (
@@ -69,6 +70,17 @@ _MMENGINE = {
         for name in ('_reconstruct', 'scalar')
     ),
 }
+
+
+def write_torch_file(path: str | Path, content: Any) -> None:
+    """Writes a file with ``torch.save``; it appears under its name when complete.
+
+    Raises:
+        OSError: it cannot be written; names it.
+    """
+    # Given a path, torch would not say why it cannot go on writing.
+    with written_whole(path) as temporary, open(temporary, 'wb') as file:
+        torch.save(content, file)
 
 
 def read_torch_file(path: str | Path, trust: bool = False, what: str = 'checkpoint') -> Any:

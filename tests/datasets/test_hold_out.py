@@ -13,6 +13,7 @@ from helpers import (
     refusal_of_tool,
     write_config,
 )
+from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from mdl_nas_mm.datasets.hold_out import balanced, divide, divide_coco, evenly_spaced, hold_out
@@ -163,7 +164,7 @@ def test_what_cannot_be_divided_is_refused(cfg, changes, error, message):
 @pytest.mark.parametrize(
     'dataset, scope, message',
     [
-        (dict(type='RepeatDataset', dataset={}), 'mmseg', 'a RepeatDataset is made of other data'),
+        (dict(type='ConcatDataset', datasets=[]), 'mmseg', 'a ConcatDataset is made of several'),
         (dict(type='CUB', data_root='here'), 'mmpretrain', 'a CUB does not read a list of images'),
         (dict(type='COCOStuffDataset', ann_file=''), 'mmdet', 'COCOStuffDataset has no ann_file'),
         (dict(type='XMLDataset', ann_file='a.txt'), 'mmdet', "its ann_file 'a.txt' is not COCO"),
@@ -248,6 +249,53 @@ def test_coco_keeps_all_else_and_goes_by_ids():
         assert part['categories'] == content['categories'] and part['info'] == content['info']
     other = divide_coco(dict(content, images=images[::-1], annotations=[]), 2)
     assert {image['id'] for image in json.loads(other.search)['images']} == {5, 11}
+
+
+def test_coco_with_ids_of_two_kinds_and_lists_of_images_alone():
+    images = [dict(id=i, file_name=f'{i}.jpg') for i in (7, '3', 11, '20')]
+    parts = divide_coco(dict(images=images, annotations=[dict(id=1, image_id='3')]), 2)
+    search, rest = json.loads(parts.search), json.loads(parts.rest)
+    assert [image['id'] for image in search['images']] == ['3', 11]
+    assert search['annotations'] and not rest['annotations']
+    parts = divide_coco(dict(images=images), 1)
+    assert 'annotations' not in json.loads(parts.rest) and parts.images == (1, 3)
+    with pytest.raises(ValueError, match='1 images have an id that another one has'):
+        divide_coco(dict(images=[*images, images[0]]), 1)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'{', 'train.json is not COCO JSON .*line 1'),
+        (b'\xff\xfe{', 'train.json is not COCO JSON'),
+        (b'[]', 'train.json is not COCO JSON'),
+        (b'{"images": [{"file_name": "a.jpg"}]}', "train.json is not COCO JSON .KeyError: 'id'"),
+        (b'{"images": []}', 'held_out_images is 1, expected 1 to'),
+    ],
+)
+def test_coco_files_that_are_none_are_named(tmp_path, content, message):
+    path = tmp_path / 'train.json'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        divide(dict(type='CocoDataset', ann_file=str(path)), 'mmdet', 1)
+
+
+def test_a_mark_of_the_byte_order_and_a_data_set_around_it(cfg, data, tmp_path):
+    """As a RepeatDataset has it."""
+    whole = tmp_path / 'train.json'
+    text = (data / 'det' / 'annotations' / 'train.json').read_bytes()
+    whole.write_bytes(b'\xef\xbb\xbf' + text)
+    task = cfg.tasks.det
+    inner = dict(type='CocoDataset', data_root=f'{data}/det/', ann_file=str(whole))
+    upstream = Config.fromfile(ROOT / 'configs/demo/tasks/det.py')
+    upstream.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=inner)
+    upstream.dump(tmp_path / 'upstream.py')
+    rest = task.train_dataloader.dataset.pop('ann_file')
+    task.config = str(tmp_path / 'upstream.py')
+    task.train_dataloader.dataset = dict(dataset=dict(ann_file=rest))
+    cfg.held_out_images = dict(det=4)
+    (part,) = hold_out(cfg)
+    assert part.images == (4, 8) and len(json.loads(part.search.read_text())['images']) == 4
 
 
 def test_positions():

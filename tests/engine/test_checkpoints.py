@@ -1,5 +1,7 @@
 """Checkpoints appear whole or not at all, and what does not fit is refused by name."""
 
+import errno
+import os
 import random
 import shutil
 import threading
@@ -18,6 +20,7 @@ from helpers import (
     joint_config,
     only,
     refusal_of_tool,
+    run_python,
     write_config,
 )
 
@@ -72,6 +75,38 @@ def test_a_crash_while_writing_leaves_the_last_one(data, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
     assert not list(tmp_path.glob('.*'))
     assert read_checkpoint(tmp_path / 'iter_1.pth')['meta']['iter'] == 1
+
+
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_said_in_one_line(data, tmp_path, monkeypatch):
+    """Torch says "unexpected pos" then."""
+    path = write_config(training(data), tmp_path / 'mine.py')
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+from pathlib import Path
+import torch
+from mdl_nas_mm.utils.torch_file import write_torch_file
+write_torch_file({str(tmp_path / 'big.pth')!r}, torch.ones(10000))
+"""
+    done = run_python(code, cwd=tmp_path)
+    assert done.stderr.splitlines()[-1] == (
+        f"OSError: [Errno 27] File too large: '{tmp_path / 'big.pth'}'"
+    )
+    assert not (tmp_path / 'big.pth').exists()
+    monkeypatch.setattr(torch, 'save', no_space)
+    says = refusal_of_tool(monkeypatch, 'train', path, '--work-dir', tmp_path / 'work')
+    assert says == f'error: No space left on device: {tmp_path / "work" / "iter_1.pth"}'
+
+
+def test_what_safetensors_says_of_a_full_disk(tmp_path):
+    with pytest.raises(OSError, match='No space left') as error:
+        with written_whole(tmp_path / 'deposit'):
+            raise RuntimeError('I/O error: No space left on device (os error 28)')
+    assert error.value.filename == str(tmp_path / 'deposit')
 
 
 def test_two_trainings_in_one_folder_are_told(data, tmp_path, monkeypatch):
@@ -279,8 +314,8 @@ def test_a_head_of_other_classes_keeps_its_initial_values(data, trained, tmp_pat
     """The rest is loaded, and what is not is named; to go on from or to evaluate it has to fit."""
     changes = {
         'load_from': str(trained),
-        'tasks.cls.model.head.num_classes': 3,
-        'tasks.cls.model.data_preprocessor.num_classes': 3,
+        'tasks.cls.model.head.num_classes': 12,
+        'tasks.cls.model.data_preprocessor.num_classes': 12,
     }
     runner = build_runner(training(data, changes), tmp_path)
     initial = build_runner(training(data, changes | {'load_from': None}), tmp_path)
@@ -293,7 +328,7 @@ def test_a_head_of_other_classes_keeps_its_initial_values(data, trained, tmp_pat
         assert value.shape == initial.model.state_dict()[key].shape
     lines = ''.join(capsys.readouterr()).splitlines()
     (line,) = (line for line in lines if 'of another shape' in line)
-    assert 'tasks.cls.head.fc.weight (10, 24) for (3, 24), ' in line
+    assert 'tasks.cls.head.fc.weight (10, 24) for (12, 24), ' in line
     assert f'checkpoint {trained}' in line and 'WARNING' in line
     for resume in (True, False):
         cfg = training(data, changes | {'resume': resume})

@@ -1,6 +1,7 @@
 """Killed at any point and resumed, training ends where the uninterrupted run ends, bit for bit."""
 
 import copy
+import os
 import signal
 
 import pytest
@@ -15,8 +16,9 @@ from helpers import (
     run_tool,
     write_config,
 )
+from mmengine.config import Config
 
-from mdl_nas_mm.engine import loops, step
+from mdl_nas_mm.engine import checkpoint, loops, step
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
 from mdl_nas_mm.tasks import MultiTaskModel
 
@@ -186,10 +188,10 @@ from pathlib import Path
 import torch
 from test_resume import run, training
 
-def save(checkpoint, path):
-    whole(checkpoint, path)
-    if 'iter_4' in str(path):
-        os.truncate(path, int(os.path.getsize(path) * {share}))
+def save(checkpoint, file):
+    whole(checkpoint, file)
+    if 'iter_4' in str(file.name):
+        file.truncate(int(file.tell() * {share}))
         os.kill(os.getpid(), signal.SIGKILL)
 
 whole, torch.save = torch.save, save
@@ -229,6 +231,25 @@ def test_resume_without_a_checkpoint_starts_as_the_config_says(data, tmp_path):
 def test_latest_checkpoint_is_that_of_the_most_iterations(tmp_path):
     assert latest_checkpoint(tmp_path) is None
     for name in ('iter_9.pth', 'iter_10.pth', 'iter_2.pth', 'iter_99-0a1b2c3d.pth', 'best_x.pth'):
-        (tmp_path / name).touch()
+        torch.save({}, tmp_path / name)
     (tmp_path / '.iter_11.pth.5.tmp').touch()
     assert latest_checkpoint(tmp_path) == tmp_path / 'iter_10.pth'
+
+
+def test_a_checkpoint_that_is_cut_short(tmp_path, monkeypatch):
+    """Automatic resuming takes the last whole one, and says so; one that is named is refused."""
+    for name in ('iter_9.pth', 'iter_10.pth'):
+        torch.save({}, tmp_path / name)
+    cut = tmp_path / 'iter_10.pth'
+    os.truncate(cut, cut.stat().st_size // 2)
+    said = []
+    monkeypatch.setattr(checkpoint, 'print_log', lambda text, *_: said.append(text))
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    resume_from(cfg, 'auto')
+    assert cfg.load_from == str(tmp_path / 'iter_9.pth')
+    assert said == [f'checkpoint {cut} is cut short; {tmp_path}/iter_9.pth is whole, and is taken']
+    with pytest.raises(ValueError, match='iter_10.pth is cut .*iter_9.pth is whole: --resume .*9'):
+        resume_from(cfg, str(cut))
+    (tmp_path / 'iter_9.pth').write_bytes(b'')
+    with pytest.raises(ValueError, match='iter_10.pth is cut short, and no whole one is beside it'):
+        resume_from(cfg, 'auto')
