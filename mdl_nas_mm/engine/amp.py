@@ -13,6 +13,8 @@ from torch import Tensor
 from mdl_nas_mm.registry import OPTIM_WRAPPERS
 from mdl_nas_mm.tasks import MultiTaskModel
 
+from .recipe_settings import last_name
+
 
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
@@ -40,6 +42,17 @@ class CPUAmpOptimWrapper(OptimWrapper):
 
 
 def use_amp(cfg: Config) -> None:
-    """Makes a config train in mixed precision, with the wrapper that this machine can run."""
-    cuda = torch.cuda.is_available()
-    cfg.optim_wrapper.type = 'AmpOptimWrapper' if cuda else 'CPUAmpOptimWrapper'
+    """Makes a config train in mixed precision, with the wrapper that this machine can run.
+
+    Raises:
+        ValueError: the config has a wrapper of another kind, which would be lost.
+    """
+    recipe = cfg.optim_wrapper
+    kind = recipe.get('type', 'OptimWrapper')
+    if last_name(kind) not in ('OptimWrapper', 'AmpOptimWrapper', 'CPUAmpOptimWrapper'):
+        raise ValueError(f'--amp would replace optim_wrapper.type {kind!r}; remove one of them')
+    recipe.type = 'AmpOptimWrapper' if torch.cuda.is_available() else 'CPUAmpOptimWrapper'
+    if recipe.type == 'CPUAmpOptimWrapper':
+        # bfloat16 takes no scale, and is what processors have.
+        for key in ('loss_scale', 'dtype'):
+            recipe.pop(key, None)

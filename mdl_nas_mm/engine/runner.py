@@ -43,6 +43,8 @@ from .clipping import clip_over_all_ranks
 from .grad_sync import GradientReducer, sync_batch_norms, sync_parameters
 from .groups import TaskGroups, deal
 from .launch import check_same_config, start_processes
+from .recipe_settings import check_mixed_precision
+from .settings import check_settings
 from .state import (
     leave_out,
     load_optimizer_state,
@@ -69,10 +71,19 @@ class MultiTaskRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> MultiTaskRunner:
-        """Builds a runner from a joint config, resolved or not."""
+        """Builds a runner from a joint config, resolved or not.
+
+        Raises:
+            ValueError: see ``check_settings``.
+        """
         cfg = resolve_joint_config(cfg)
         cfg.setdefault('randomness', dict(seed=0))
-        return super().from_cfg(cfg)
+        cfg.setdefault('default_scope', 'mdl_nas_mm')
+        not_used = check_settings(cfg)
+        runner = super().from_cfg(cfg)
+        for line in not_used:
+            runner.logger.warning(line)
+        return runner
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         """A logger whose long listings go to the file alone; the screen is for progress."""
@@ -120,10 +131,8 @@ class MultiTaskRunner(Runner):
         """Moves the model to its device; gradients are exchanged by ``reducer``, not by a wrapper.
 
         Raises:
-            ValueError: the config asks for a wrapper, or see ``sync_batch_norms``.
+            ValueError: see ``sync_batch_norms``.
         """
-        if model_wrapper_cfg is not None:
-            raise ValueError('model_wrapper_cfg: a joint model takes no wrapper')
         model = model.to(get_device())
         if self.ranks.alone:
             return revert_sync_batchnorm(model)
@@ -143,12 +152,9 @@ class MultiTaskRunner(Runner):
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
         """As mmengine; gradients are clipped by their norm over all ranks."""
+        if isinstance(optim_wrapper, Mapping):
+            check_mixed_precision(optim_wrapper)
         built = super().build_optim_wrapper(optim_wrapper)
-        if built._accumulative_counts != 1:
-            raise ValueError(
-                'optim_wrapper: accumulative_counts is not used here; groups say how many batches '
-                'make up a step'
-            )
         if not self.ranks.alone and built.clip_grad_kwargs and built.grad_name == 'grad_norm':
             built.clip_func = clip_over_all_ranks(self.model, self.ranks)
         return built

@@ -30,6 +30,7 @@ from mdl_nas_mm.utils.process_wide import process_wide
 
 from .classes import check_file
 from .failures import NamedSamples, in_task
+from .loader_settings import is_shuffled
 from .scope import task_scope
 from .workers import end_with_parent
 
@@ -165,8 +166,7 @@ def build_train_loader(
                 dataset.full_init()
         _check_not_empty(task, dataset, dataset_config)
         dataset = PositionSeeded(NamedSamples(dataset), seed)
-        shuffle = config.pop('sampler', {}).get('shuffle', True)
-        sampler = EndlessOrder(dataset, shuffle, seed)
+        sampler = EndlessOrder(dataset, is_shuffled(config.pop('sampler', None), scope), seed)
         batch_size, batches = config.pop('batch_size'), config.pop('batch_sampler', None)
         for _, _, parts in pieces:
             if parts > batch_size:
@@ -182,8 +182,8 @@ def build_train_loader(
             )
         collate = dict(config.pop('collate_fn', dict(type='pseudo_collate')))
         function = FUNCTIONS.get(collate.pop('type'))
-    for key in ('drop_last', 'worker_init_fn'):
-        config.pop(key, None)
+    # An endless order has no last batch.
+    config.pop('drop_last', None)
     if not config.get('num_workers'):
         config.pop('persistent_workers', None)
     return DataLoader(

@@ -38,7 +38,7 @@ BAD = {
     ),
     'wrapper': (
         {'model_wrapper_cfg': dict(type='MMDistributedDataParallel')},
-        'error: model_wrapper_cfg: a joint model takes no wrapper',
+        'error: model_wrapper_cfg is not used: a joint model takes no wrapper',
     ),
     'seeds': (
         {'randomness.diff_rank_seed': True},

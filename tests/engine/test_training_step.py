@@ -216,6 +216,24 @@ def test_mixed_precision_on_a_cpu(data, tmp_path, monkeypatch):
         assert any(key.startswith(part) for key in changed)
 
 
+def test_a_mixed_recipe_for_gpus_on_a_cpu(data, tmp_path, monkeypatch):
+    """With --amp it is bfloat16 without a scale; without, one line says that there is --amp."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    mixed = dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')
+    cfg = quick(data, {'optim_wrapper': mixed})
+    with pytest.raises(ValueError, match='AmpOptimWrapper needs a GPU; start with --amp'):
+        build_runner(cfg, tmp_path).train()
+    use_amp(cfg)
+    runner = build_runner(cfg, tmp_path)
+    assert type(runner.build_optim_wrapper(runner.optim_wrapper)) is CPUAmpOptimWrapper
+    cfg.optim_wrapper.loss_scale = 512.0
+    with pytest.raises(ValueError, match='optim_wrapper.loss_scale: CPUAmpOptimWrapper is'):
+        build_runner(cfg, tmp_path).train()
+    cfg.optim_wrapper.type = 'my.OptimWrapperOfMine'
+    with pytest.raises(ValueError, match='--amp would replace .*OptimWrapperOfMine'):
+        use_amp(cfg)
+
+
 def test_mixed_precision_with_the_recipe_of_the_tasks(data, tmp_path, monkeypatch):
     """The joint config names none; theirs is known when their configs have been read."""
     cfg, recipe = quick(data), "optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))"
@@ -253,6 +271,6 @@ def test_a_single_task_is_an_ordinary_training(data, tmp_path):
 
 
 def test_accumulation_that_would_be_ignored_is_refused(data, tmp_path):
-    runner = build_runner(quick(data, {'optim_wrapper.accumulative_counts': 2}), tmp_path)
+    cfg = quick(data, {'optim_wrapper.accumulative_counts': 2})
     with pytest.raises(ValueError, match='accumulative_counts is not used here; groups say'):
-        runner.train()
+        build_runner(cfg, tmp_path)

@@ -1,0 +1,248 @@
+"""Settings of mmengine that a joint training does not have: said before anything is built.
+
+docs/settings.md lists all settings, and what becomes of each.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, LOOPS, PARAM_SCHEDULERS, Registry
+from mmengine.runner import LogProcessor, Runner
+
+from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
+
+from .loops import MultiTaskTrainLoop, MultiTaskValLoop
+from .recipe_settings import check_recipe
+
+_SCOPE = 'mdl_nas_mm'
+# What a joint config has beside the runner's settings.
+_JOINT = (
+    *('runner_type', 'backbone', 'tasks', 'base', 'inherit', 'trained', 'joint_spec', 'subspace'),
+    *('groups', 'search_cfg', 'search_dataloader', 'search_evaluator', 'held_out_images'),
+)
+_NO_TEST = (
+    'nothing is tested in a training; tools/test.py evaluates the validation data of a '
+    'checkpoint, tools/deposit.py test that of a deposit'
+)
+REFUSED = dict(
+    test_dataloader=_NO_TEST,
+    test_cfg=_NO_TEST,
+    test_evaluator=_NO_TEST,
+    data_preprocessor='give it to the model of each task',
+    model_wrapper_cfg='a joint model takes no wrapper',
+    compile='each new architecture would be compiled anew, see docs/speed.md; remove it',
+    sync_bn="give the norms of heads norm_cfg=dict(type='SyncBN')",
+)
+_LOOP_KEYS = dict(
+    max_epochs='give max_iters, in steps',
+    by_epoch='steps are counted, never epochs; remove it',
+    dynamic_intervals='val_interval is the same all the time',
+    fast_forward_on_resume='data start where they stopped without it',
+    fp16='validation is in float32; remove it',
+)
+HOOKS_REFUSED = dict(
+    SyncBuffersHook='processes have different tasks, and equal buffers already; remove it',
+    SyncNormHook='processes have different tasks, and equal norms already; remove it',
+    PreciseBNHook='recalibrate_images of the search does it for the architecture that is chosen',
+    NumClassCheckHook='there is a head for each task; classes are compared here without it',
+    ClassNumCheckHook='there is a head for each task; classes are compared here without it',
+    NaiveVisualizationHook=_NO_TEST,
+    PrepareTTAHook=_NO_TEST,
+)
+_CHECKPOINTS = dict(
+    filename_tmpl="--resume looks for 'iter_{}.pth'; remove it",
+    out_dir='--resume looks into the work dir; give --work-dir',
+    backend_args='checkpoints are local files; remove it',
+    file_client_args='checkpoints are local files; remove it',
+)
+_USUAL_HOOKS = dict(logger=dict(type='LoggerHook'), checkpoint=dict(type='CheckpointHook'))
+
+
+def check_settings(cfg: Config) -> list[str]:
+    """Looks through a resolved joint config.
+
+    Returns:
+        A line for each setting that is not used, though a training without it may be meant.
+
+    Raises:
+        ValueError: a setting would do something else than mmengine says; says what to write.
+    """
+    warnings = list(_misspelt(cfg))
+    for key, why in REFUSED.items():
+        if cfg.get(key) not in (None, False):
+            raise ValueError(f'{key} is not used: {why}')
+    if cfg.get('default_scope', _SCOPE) != _SCOPE:
+        raise ValueError(
+            f'default_scope is {cfg.default_scope!r}; write {_SCOPE!r}, tasks have own'
+        )
+    if (cfg.get('auto_scale_lr') or {}).get('enable'):
+        raise ValueError(
+            'auto_scale_lr.enable is not used: tasks have batches of their own; give '
+            'optim_wrapper.optimizer.lr the rate that is meant'
+        )
+    _check_loop(cfg.get('train_cfg'), 'train_cfg', MultiTaskTrainLoop)
+    _check_loop(cfg.get('val_cfg'), 'val_cfg', MultiTaskValLoop)
+    if cfg.get('optim_wrapper') is not None:
+        check_recipe(cfg.optim_wrapper)
+    _check_schedules(cfg.get('param_scheduler'))
+    warnings += _check_hooks(cfg)
+    _check_log_processor(cfg.get('log_processor') or {})
+    _check_environment(cfg.get('env_cfg') or {}, cfg.get('randomness') or {})
+    for task, info in cfg.tasks.items():
+        if cfg.get('train_cfg') is not None:
+            warnings += check_train_loader(task, info.scope, cfg.train_dataloader[task])
+        for key in ('val_dataloader', 'search_dataloader'):
+            if cfg.get(key) is not None:
+                check_eval_loader(task, info.scope, key, cfg[key][task])
+    return warnings
+
+
+def _misspelt(cfg: Config) -> Iterator[str]:
+    known = [*inspect.signature(Runner).parameters, *_JOINT, *REFUSED]
+    for key in cfg:
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+        if key not in known and close:
+            yield f'{key} is not used; is {close[0]} meant?'
+
+
+def _check_loop(config: Mapping | None, where: str, usual: type) -> None:
+    if config is None:
+        return
+    for key, why in _LOOP_KEYS.items():
+        if config.get(key) not in (None, False):
+            raise ValueError(f'{where}.{key} is not used: {why}')
+    kind = _kind(config, LOOPS, where)
+    if not issubclass(kind, usual):
+        raise ValueError(f'{where}.type is {config["type"]!r}; write {usual.__name__!r}')
+    parameters = inspect.signature(kind).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        allowed = {*parameters, *_LOOP_KEYS, 'type'} - {'runner', 'dataloader', 'evaluator'}
+        _check_known(config, allowed, where)
+    if where == 'train_cfg' and 'max_iters' not in config:
+        raise ValueError('train_cfg.max_iters, the number of steps, is missing')
+
+
+def _check_schedules(config: Any) -> None:
+    if config is None:
+        return
+    for i, schedule in enumerate(config if isinstance(config, (list, tuple)) else [config]):
+        where = f'param_scheduler[{i}]'
+        kind = _kind(schedule, PARAM_SCHEDULERS, where)
+        # It counts validations, and mmengine asks it after these if it is by epoch.
+        if getattr(kind, 'need_val_args', False) or 'ReduceOnPlateau' in kind.__name__:
+            if not schedule.get('by_epoch', True) or 'end' not in schedule:
+                raise ValueError(f'{where}: counts validations; write by_epoch=True and end=...')
+        elif schedule.get('convert_to_iter_based'):
+            raise ValueError(
+                f'{where}: convert_to_iter_based=True takes the whole training as an epoch; '
+                'remove it, write by_epoch=False and count begin, end and the like in steps'
+            )
+        elif schedule.get('by_epoch', True):
+            usual = '' if 'by_epoch' in schedule else ", mmengine's default"
+            raise ValueError(
+                f'{where}: by_epoch=True{usual}, but a joint training counts steps, not epochs; '
+                'write by_epoch=False and count begin, end and the like in steps'
+            )
+
+
+def _check_hooks(cfg: Config) -> Iterator[str]:
+    """Default hooks that are not stated are mmengine's; None removes one."""
+    default = {**_USUAL_HOOKS, **(cfg.get('default_hooks') or {})}
+    named = {f'default_hooks.{name}': hook for name, hook in default.items()}
+    named |= {f'custom_hooks[{i}]': hook for i, hook in enumerate(cfg.get('custom_hooks') or ())}
+    for where, config in named.items():
+        if config is None:
+            continue
+        kind = _kind(config, HOOKS, where)
+        name = kind.__name__
+        if name in HOOKS_REFUSED:
+            raise ValueError(f'{where}: {name} is not used: {HOOKS_REFUSED[name]}')
+        if name.endswith('VisualizationHook') and (config.get('draw') or config.get('enable')):
+            raise ValueError(f'{where}: {name} draws for one task; tools/infer.py draws for all')
+        if where == 'default_hooks.checkpoint':
+            for key, why in _CHECKPOINTS.items():
+                if config.get(key) is not None:
+                    raise ValueError(f'{where}.{key} is not used: {why}')
+        _check_epochs(kind, config, where)
+        if not kind.__module__.startswith(('mmengine.', f'{_SCOPE}.')) and _acts_by_epoch(kind):
+            yield f'{where}: {name} acts with epochs, and the whole training is one here'
+
+
+def _check_log_processor(config: Mapping) -> None:
+    _check_epochs(LogProcessor, config, 'log_processor')
+    for entry in config.get('custom_cfg') or ():
+        if entry.get('window_size') == 'epoch':
+            raise ValueError("log_processor.custom_cfg: window_size='epoch'; count in steps")
+
+
+def _check_epochs(kind: type, config: Mapping, where: str) -> None:
+    """Raises ValueError for what a hook counts in epochs, also where that is its default."""
+    parameters = inspect.signature(kind).parameters
+    usual = {k: p.default for k, p in parameters.items() if p.default is not p.empty}
+    for key, value in _by_epoch({**usual, **config}):
+        said = '' if key in config or key not in usual else ", mmengine's default"
+        steps = key.replace('epoch', 'iter')
+        instead = f'give {steps}' if steps in parameters and steps != key else 'remove it'
+        if value is True:
+            instead = f'write {key}=False and count in steps'
+        raise ValueError(
+            f'{where}: {key}={value!r}{said}, but a joint training counts steps, not epochs; '
+            f'{instead}'
+        )
+
+
+def _by_epoch(config: Any) -> Iterator[tuple[str, Any]]:
+    """Settings, at any depth, that are named after epochs and not off."""
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            if 'epoch' in str(key) and value not in (None, False, 0):
+                yield key, value
+            else:
+                yield from _by_epoch(value)
+    elif isinstance(config, (list, tuple)):
+        for item in config:
+            yield from _by_epoch(item)
+
+
+def _acts_by_epoch(kind: type) -> bool:
+    stages = ('before_train_epoch', 'after_train_epoch', '_before_epoch', '_after_epoch')
+    return any(getattr(kind, stage) is not getattr(Hook, stage) for stage in stages)
+
+
+def _check_environment(env_cfg: Mapping, randomness: Mapping) -> None:
+    _check_known(env_cfg, ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'), 'env_cfg')
+    dist_cfg = env_cfg.get('dist_cfg') or {}
+    _check_known(dist_cfg, ('backend', 'timeout'), 'env_cfg.dist_cfg')
+    used = 'nccl' if torch.cuda.is_available() else 'gloo'
+    # Configs say NCCL, as upstream's do, and run without a GPU as well.
+    if dist_cfg.get('backend', 'nccl') not in ('nccl', used):
+        raise ValueError(f'env_cfg.dist_cfg.backend is not used: processes speak {used} here')
+    allowed = ('seed', 'diff_rank_seed', 'deterministic')
+    _check_known(randomness, allowed, 'randomness')
+
+
+def _check_known(config: Mapping, known: Any, where: str) -> None:
+    for key in config:
+        if key not in known:
+            raise ValueError(f'{where}.{key}: no such setting, expected one of {sorted(known)}')
+
+
+def _kind(config: Any, registry: Registry, where: str) -> type:
+    """The class that a config names."""
+    if not isinstance(config, Mapping) or 'type' not in config:
+        raise ValueError(f'{where}: the type is missing')
+    with registry.switch_scope_and_registry(_SCOPE) as own:
+        try:
+            kind = own.get(config['type'])
+        except RuntimeError:
+            kind = None
+    if kind is None:
+        raise ValueError(f'{where}: there is no {config["type"]!r}')
+    return kind
