@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from mdl_nas_mm.tasks import build_eval_loader, task_scope
-from mdl_nas_mm.utils.data_paths import data_paths, innermost_dataset
+from mdl_nas_mm.utils.data_paths import data_paths, prepared_dataset
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
 
@@ -27,7 +27,7 @@ def data_metainfo(task: str, scope: str, dataloader: Mapping) -> dict[str, Any]:
     Args:
         dataloader: of the validation split, see ``self_contained``.
     """
-    dataset = innermost_dataset(dataloader)
+    dataset = prepared_dataset(dataloader)
     with task_scope(scope):
         try:
             found = DATASETS.build(dict(copy.deepcopy(dataset), lazy_init=True)).metainfo

@@ -21,7 +21,7 @@ from torch import nn
 
 from mdl_nas_mm.deposit.configs import check_part, stored_metainfo
 from mdl_nas_mm.tasks import task_scope
-from mdl_nas_mm.utils.data_paths import innermost_dataset
+from mdl_nas_mm.utils.data_paths import innermost_dataset, prepared_dataset
 
 PERSON = 'person'
 
@@ -41,7 +41,7 @@ def validation_dataset(task: str, info: Mapping, trust: Collection[str] = ()) ->
             'images are prepared; pack it with save_deposit or tools/deposit.py'
         )
     check_part(task, info, 'pipeline', trust)
-    dataset = innermost_dataset(info['val_dataloader'])
+    dataset = prepared_dataset(info['val_dataloader'])
     kept = {key: dataset[key] for key in ('type', 'pipeline', 'data_mode') if key in dataset}
     return ConfigDict(copy.deepcopy(kept))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mdl_nas_mm.utils.data_paths import innermost_dataset
+from mdl_nas_mm.utils.data_paths import prepared_dataset
 
 from .configs import first_refusal
 
@@ -51,7 +51,7 @@ def config_text(
         content['test_cfg'] = dict()
     if 'val_dataloader' in info:
         # mmseg's and mmpretrain's inference look for it here.
-        content['test_pipeline'] = innermost_dataset(info['val_dataloader']).get('pipeline', [])
+        content['test_pipeline'] = prepared_dataset(info['val_dataloader']).get('pipeline', [])
     others = {name.partition('.')[0] for name in types_of(content) if '.' in name}
     modules = dict(mdl_nas_mm='mdl_nas_mm.elastic')
     imports = [modules.get(o, f'{o}.models') for o in sorted(others - {scope, 'mmengine'})]

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from mdl_nas_mm.trust import Refusal, Untrusted, check_config, refusals
 from mdl_nas_mm.trust.values import data
-from mdl_nas_mm.utils.data_paths import innermost_dataset
+from mdl_nas_mm.utils.data_paths import prepared_dataset
 
 # What using a task takes, and what its evaluation takes besides.
 USED = ('model', 'pipeline')
@@ -87,7 +87,7 @@ def _refusals(info: Mapping, part: str, trust: Collection[str]) -> list[Refusal]
 def _part(info: Mapping, part: str) -> Any:
     if part == 'pipeline':
         loader = info.get('val_dataloader')
-        return innermost_dataset(loader).get('pipeline') if loader is not None else None
+        return prepared_dataset(loader).get('pipeline') if loader is not None else None
     return info.get(part)
 
 

@@ -80,7 +80,8 @@ class MultiTaskTrainLoop(BaseLoop):
         for task, config in self.configs.items():
             pieces = [(piece.unit, piece.part, piece.parts) for piece in self.plan.pieces[task]]
             settings = (info[task].scope, config, self.runner.seed, start)
-            loaders[task] = build_train_loader(task, *settings, dealing.units[task], pieces)
+            shares = (dealing.units[task], pieces, self.ranks.groups[task])
+            loaders[task] = build_train_loader(task, *settings, *shares)
         counts = {task: len(pieces) for task, pieces in self.plan.pieces.items()}
         return JointLoader(loaders, self._max_iters, counts, start)
 

@@ -18,8 +18,9 @@ from mmengine.runner import LogProcessor, Runner
 
 from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
 
-from .loops import MultiTaskTrainLoop, MultiTaskValLoop
+from .loops import MultiTaskTrainLoop
 from .recipe_settings import check_recipe
+from .validation import MultiTaskValLoop
 
 _SCOPE = 'mdl_nas_mm'
 # What a joint config has beside the runner's settings.
@@ -127,6 +128,10 @@ def _check_loop(config: Mapping | None, where: str, usual: type) -> None:
         _check_known(config, allowed, where)
     if where == 'train_cfg' and 'max_iters' not in config:
         raise ValueError('train_cfg.max_iters, the number of steps, is missing')
+    for key in ('max_iters', 'val_interval'):
+        value = config.get(key, 1)
+        if not isinstance(value, (int, float)) or value < 1 or value != int(value):
+            raise ValueError(f'{where}.{key} is {value!r}, not a number of steps')
 
 
 def _check_schedules(config: Any) -> None:

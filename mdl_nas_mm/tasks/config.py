@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os.path as osp
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import ModuleDict
+from mmengine.registry import DATASETS
 
 from mdl_nas_mm.elastic.inherit import is_pretrained
 from mdl_nas_mm.utils.config_file import read_config
-from mdl_nas_mm.utils.data_paths import data_paths
+from mdl_nas_mm.utils.data_paths import data_paths, datasets_in
 from mdl_nas_mm.utils.plain_config import plain_config, plain_value, without_delete
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
 from .incremental import check_inputs, resolve_base
+from .model_settings import check_model
 from .recipes import common_recipe, with_weight_decay
 from .subnets import resolve_subnets
 
@@ -35,6 +39,7 @@ TASK_KEYS = {
     'search_evaluator',
 }
 UPSTREAM_KEYS = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator')
+LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')
 BACKBONE_KEYS = ('out_type', 'out_indices', 'window_size', 'pad_small_map')
 # What a task has that does not say it, unless the backbone has a value for all tasks.
 BACKBONE_DEFAULTS = {'window_size': 0, 'pad_small_map': False}
@@ -158,6 +163,7 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
     for key in UPSTREAM_KEYS:
         if merged.get(key) is None:
             raise ValueError(f'task {name!r}: its config has no {key!r}')
+    check_model(name, scope, merged.model)
     resolved = ConfigDict(
         scope=scope,
         score=task.score,
@@ -180,8 +186,26 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
 
 def _check_files(name: str, task: ConfigDict) -> None:
     for split in ('train', 'val', 'search'):
+        # What such a data set cannot have it says itself when it is built.
+        if _writes_its_files(task[f'{split}_dataloader'].dataset, task.scope):
+            continue
         for key in (f'{split}_dataloader', f'{split}_evaluator'):
             check_data(task.get(key), f'task {name!r}, {key}')
+
+
+def _writes_its_files(dataset: Mapping, scope: str) -> bool:
+    """Whether a data set may fetch or make its files: by ``download``, or a class of users' own."""
+    for part in datasets_in(dataset):
+        with DATASETS.switch_scope_and_registry(scope) as own, suppress(RuntimeError):
+            kind = own.get(part['type'])
+            if not isinstance(kind, type):
+                continue
+            if kind.__module__.partition('.')[0] not in (*LIBRARIES, 'mmengine', 'mdl_nas_mm'):
+                return True
+            download = inspect.signature(kind).parameters.get('download')
+            if download is not None and part.get('download', download.default):
+                return True
+    return False
 
 
 def _upstream(name: str, path: str | None, folder: str) -> Config:

@@ -142,6 +142,7 @@ def build_train_loader(
     start: int = 0,
     units: int = 1,
     pieces: Sequence[tuple[int, int, int]] = ((0, 0, 1),),
+    group: dist.ProcessGroup | None = None,
 ) -> DataLoader:
     """An endless loader of what this rank has of a task's training batches, from a step on.
 
@@ -152,13 +153,14 @@ def build_train_loader(
         start: the first step.
         units: batches of the config's size that make up one step.
         pieces: this rank's (unit, part, parts) of each step; it gets one batch for each.
+        group: the task's ranks; a data set that fetches its files does so on the first of them.
 
     Raises:
         ValueError: the split has no images, or a batch is too small for its parts.
     """
     config = copy.deepcopy(dict(config))
     seed = derive_seed(seed, task)
-    with task_scope(scope):
+    with task_scope(scope, group):
         dataset_config = config.pop('dataset')
         with _built(task, dataset_config):
             dataset = DATASETS.build(copy.deepcopy(dataset_config))

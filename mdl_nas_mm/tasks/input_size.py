@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mdl_nas_mm.utils.data_paths import prepared_dataset
+
 
 def input_size(dataloader: Mapping) -> tuple[int, int] | None:
     """(height, width) of a pipeline's images, from its last resizing; None if no step says it."""
-    size, dataset = None, dataloader['dataset']
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    for step in dataset.get('pipeline', ()):
+    size = None
+    for step in prepared_dataset(dataloader).get('pipeline', ()):
         # (width, height), but a single number for both; crops of mmpretrain are square.
         value = step.get('crop_size') or step.get('scale') or step.get('input_size')
         if value is not None:

@@ -188,5 +188,11 @@ def build_task_model(task: Mapping, backbone: nn.Module) -> nn.Module:
     if not isinstance(model.backbone, BackboneSlot):
         raise ValueError(f"model {type(model).__name__} replaced its 'backbone'; it cannot be used")
     del model.backbone
+    copies = [name for name, module in model.named_modules() if isinstance(module, BackboneSlot)]
+    if copies:
+        raise ValueError(
+            f'model {type(model).__name__} has a copy of its backbone, {copies[0]!r}, which would '
+            'not be the elastic one; it cannot be used'
+        )
     object.__setattr__(model, 'backbone', backbone)
     return model

@@ -31,9 +31,35 @@ def data_paths(config: Any) -> Iterator[str]:
             yield from data_paths(item)
 
 
+def datasets_in(dataset: Mapping) -> Iterator[Mapping]:
+    """The config of a data set and of all that it is put around, first what is outside."""
+    yield dataset
+    for part in _inside(dataset):
+        yield from datasets_in(part)
+
+
+def _inside(dataset: Mapping) -> list[Mapping]:
+    parts = [dataset['dataset']] if 'dataset' in dataset else dataset.get('datasets')
+    return [p for p in parts if isinstance(p, Mapping)] if isinstance(parts, (list, tuple)) else []
+
+
 def innermost_dataset(dataloader: Mapping) -> Mapping:
-    """The config of a loader's data set itself, inside of what may be put around it."""
-    dataset = dataloader.get('dataset') or {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
+    """The config of a loader's data set itself, inside of what may be put around it.
+
+    Of several that are put together it is the first: they are read and answered alike.
+    """
+    outside = dataloader.get('dataset') or {}
+    return next(part for part in datasets_in(outside) if not _inside(part))
+
+
+def prepared_dataset(dataloader: Mapping) -> dict:
+    """The innermost data set's config with the pipeline and meta information that an image meets.
+
+    These are of what is outside, where it has any.
+    """
+    outside, dataset = dataloader.get('dataset') or {}, dict(innermost_dataset(dataloader))
+    for key in ('pipeline', 'metainfo'):
+        stated = [part[key] for part in datasets_in(outside) if part.get(key)]
+        if stated:
+            dataset[key] = stated[0]
     return dataset

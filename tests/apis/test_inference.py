@@ -24,12 +24,15 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from mdl_nas_mm.apis import MultiTaskInferencer, load_task
+from mdl_nas_mm.apis.metainfo import data_metainfo
 from mdl_nas_mm.apis.output_files import side_by_side
+from mdl_nas_mm.apis.task_inferencers import validation_dataset
 from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.configs import stored_metainfo
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.data import seeded
+from mdl_nas_mm.tasks.input_size import input_size
 
 PREDICTED = dict(
     cls=('pred_label', 'pred_score'),
@@ -84,6 +87,20 @@ def test_same_predictions_as_in_validation(deposit, inferencer, task):
     if task == 'det':
         assert all(len(sample.pred_instances) for sample in found)
     assert differences(outputs(found, task), outputs(expected, task)) == []
+
+
+@pytest.mark.parametrize('task', ALL)
+def test_a_data_set_that_is_wrapped_or_put_together(deposit, task):
+    """Images are prepared as by its first part, whatever is around it."""
+    info = Deposit(deposit).tasks[task]
+    plain_set = validation_dataset(task, info)
+    loader = info['val_dataloader']
+    repeated = dict(type='RepeatDataset', times=2, dataset=loader['dataset'])
+    both = dict(type='ConcatDataset', datasets=[repeated, loader['dataset']])
+    wrapped = dict(info, val_dataloader=dict(loader, dataset=both))
+    assert validation_dataset(task, wrapped) == plain_set
+    assert dataset_metainfo(task, wrapped) == dataset_metainfo(task, info)
+    assert input_size(wrapped['val_dataloader']) == input_size(loader)
 
 
 def test_predictions_are_what_upstreams_inferencers_return(inferencer, images):

@@ -43,6 +43,8 @@ REFUSED = [
     ({'train_cfg.by_epoch': True}, 'train_cfg.by_epoch is not used: '),
     ({'train_cfg.dynamic_intervals': [(1, 2)]}, 'train_cfg.dynamic_intervals is not used: '),
     ({'train_cfg.max_iter': 3}, 'train_cfg.max_iter: no such setting'),
+    ({'train_cfg.max_iters': -1}, 'train_cfg.max_iters is -1, not a number of steps'),
+    ({'train_cfg.val_interval': 0}, 'train_cfg.val_interval is 0, not a number of steps'),
     ({'val_cfg.fp16': True}, 'val_cfg.fp16 is not used: validation is in float32'),
     ({'val_cfg.type': 'ValLoop'}, "val_cfg.type is 'ValLoop'; write 'MultiTaskValLoop'"),
     # Recipes.

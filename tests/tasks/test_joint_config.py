@@ -5,6 +5,8 @@ import copy
 import pytest
 from helpers import ROOT, TASKS, joint_config, only
 from mmengine.config import Config
+from mmpretrain.datasets import CustomDataset
+from mmpretrain.registry import DATASETS
 
 from mdl_nas_mm.tasks import config as config_module
 from mdl_nas_mm.tasks import resolve_joint_config
@@ -271,3 +273,29 @@ def test_a_joint_config_without_an_optimizer_asks_for_one_recipe(upstream, monke
     ).get('optim_wrapper')
     upstream.optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
     assert resolve_joint_config(upstream).optim_wrapper == upstream.optim_wrapper
+
+
+def test_a_data_set_may_fetch_its_files(data, tmp_path):
+    """Then they need not be there yet; one that does not fetch is refused as ever."""
+    cfg = only(joint_config(data), 'cls')
+    loader = cfg.tasks.cls.train_dataloader
+    fetching = dict(type='CIFAR10', data_root=str(tmp_path / 'cifar'), split='train')
+    loader.dataset = dict(_delete_=True, type='RepeatDataset', times=2, dataset=fetching)
+    resolve_joint_config(cfg)
+    loader.dataset.dataset.download = False
+    with pytest.raises(FileNotFoundError, match="train_dataloader: '.*cifar' is not there"):
+        resolve_joint_config(cfg)
+
+
+def test_a_data_set_of_ones_own_may_make_its_files(data, tmp_path):
+    class Mine(CustomDataset):
+        pass
+
+    cfg = only(joint_config(data), 'cls')
+    DATASETS.register_module(name='MadeHere', module=Mine)
+    try:
+        made = dict(type='MadeHere', data_root=str(tmp_path / 'made'))
+        cfg.tasks.cls.train_dataloader.dataset = dict(_delete_=True, **made)
+        resolve_joint_config(cfg)
+    finally:
+        DATASETS.module_dict.pop('MadeHere')
