@@ -98,7 +98,8 @@ def test_a_data_set_that_is_wrapped_or_put_together(deposit, task):
     both = dict(type='ConcatDataset', datasets=[repeated, loader['dataset']])
     wrapped = dict(info, val_dataloader=dict(loader, dataset=both))
     assert validation_dataset(task, wrapped) == plain_set
-    metainfo = [plain(dataset_metainfo(task, given)) for given in (wrapped, info)]
+    loaders = [given['val_dataloader'] for given in (wrapped, info)]
+    metainfo = [plain(data_metainfo(task, info['scope'], given)) for given in loaders]
     assert differences(*metainfo) == []
     assert input_size(wrapped['val_dataloader']) == input_size(loader)
 
