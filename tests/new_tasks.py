@@ -9,6 +9,7 @@ import torch
 from helpers import WIDTH, build_runner, joint_config, only
 from mmengine.config import Config
 
+from mdl_nas_mm.engine.checkpoint import describe_training
 from mdl_nas_mm.spec import JointSpec, SubnetSpec
 from mdl_nas_mm.tasks import resolve_joint_config
 
@@ -135,6 +136,6 @@ def new_config(
 
 def describe_base(cfg: Config, path: Path) -> Path:
     """A supernet's checkpoint as far as a config of new tasks asks for it: without weights."""
-    meta = dict(cfg=resolve_joint_config(cfg).pretty_text)
+    meta = dict(joint=describe_training(resolve_joint_config(cfg)))
     torch.save(dict(meta=meta, state_dict={}), path)
     return path

@@ -24,6 +24,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from mdl_nas_mm.apis import MultiTaskInferencer, load_task
+from mdl_nas_mm.apis.metainfo import data_metainfo
 from mdl_nas_mm.apis.output_files import side_by_side
 from mdl_nas_mm.apis.task_inferencers import validation_dataset
 from mdl_nas_mm.apis.tasks import task_infos
