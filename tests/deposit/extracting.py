@@ -111,8 +111,10 @@ def write_pose_deposit(path: Path) -> Path:
     return path
 
 
-def write_deposit(path: Path, cfg: Config, archs: Mapping[str, Mapping]) -> Path:
+def write_deposit(
+    path: Path, cfg: Config, archs: Mapping[str, Mapping], trust: tuple[str, ...] = ()
+) -> Path:
     """Deposits one architecture a task of a model with random weights, and the tasks' data."""
     joint = JointSpec({task: SubnetSpec.from_dict(arch) for task, arch in archs.items()})
-    pack(path, build_model(cfg), joint, cfg.model.backbone, task_infos(cfg, {}))
+    pack(path, build_model(cfg), joint, cfg.model.backbone, task_infos(cfg, {}), trust=trust)
     return path

@@ -97,6 +97,8 @@ def candidates():
         names = arguments(each) | set(BUILDER_KEYS.get(short, ()))
         if name.endswith('Norm') or 'Norm' in name and library in ('torch', 'mmcv'):
             names.add('requires_grad')
+        if kind == 'weight initializer':
+            names |= {'layer', 'name', 'override'}
         names -= {key for key in names if f'{short}.{key}' in REFUSED}
         found.setdefault(library, {}).setdefault(name, set()).update(names)
     return found
