@@ -36,6 +36,7 @@ from .task_inferencers import (
     PERSON,
     TaskInferencer,
     looks_into_boxes,
+    validation_dataset,
 )
 
 
@@ -269,6 +270,7 @@ def _check_task(opened: Deposit, task: str) -> None:
         raise ValueError(
             f'task {task!r} is of {scope!r}; inferencers are known of {sorted(INFERENCERS)}'
         )
+    validation_dataset(task, opened.tasks[task], opened.trust)
 
 
 def _person_task(opened: Deposit, tasks: Sequence[str]) -> str | None:

@@ -42,17 +42,17 @@ def find(name: str, scope: str) -> list[Callable]:
     if library not in scopes():
         return []
     registries = list(_registries(library))
-    # First without importing what else a library has, then also its models, then all.
-    found = _named(own, registries)
-    for registry in sorted(registries, key=lambda each: each.name not in ('model', 'task util')):
-        if found:
-            break
-        registry.import_from_location()
-        found = _named(own, registries)
-    if not found and own in mmcv.ops.__all__:
-        # Upstream looks for operators by itself.
-        found = [getattr(mmcv.ops, own)]
-    return found
+    models = [registry for registry in registries if registry.name in ('model', 'task util')]
+    # First without importing what else a library has, then its models, then all.
+    for imported in ((), models, registries):
+        for registry in imported:
+            registry.import_from_location()
+        if found := _named(own, registries):
+            return found
+        if imported and own in mmcv.ops.__all__:
+            # Upstream looks for operators by itself.
+            return [getattr(mmcv.ops, own)]
+    return []
 
 
 def short_name(found: Callable) -> str:
