@@ -135,6 +135,30 @@ def test_one_process_goes_on_bit_for_bit(data, whole, tmp_path, place):
     assert differences(best_of(tmp_path), whole['best']) == []
 
 
+def ask_all():
+    """As `timeout` asks: the process, and its group with all data loaders' workers."""
+    ask()
+    os.killpg(0, signal.SIGTERM)
+
+
+def ask_all_in_prediction():
+    os.setpgrp()
+    before(Accuracy, 'process', ask_all, 1)
+
+
+def test_workers_of_a_validation_live_as_long_as_it(data, whole, tmp_path):
+    cfg = settings(data)
+    for task in cfg.tasks.values():
+        task.train_dataloader.num_workers = task.val_dataloader.num_workers = 1
+    codes, said = asked_to_stop(0, cfg, tmp_path, [0], ask_all_in_prediction)
+    assert (codes, said) == (
+        [1],
+        ['stopped by SIGTERM after iteration 2; go on with --resume'],
+    )
+    end = trained(0, resumed(settings(data)), tmp_path)
+    assert differences(end['state_dict'], whole['state_dict']) == []
+
+
 def test_before_the_first_step_there_is_nothing_to_save(data, tmp_path):
     at = partial(before, JointLoader, '__iter__', ask, 1)
     codes, said = asked_to_stop(0, settings(data), tmp_path, [0], at)
