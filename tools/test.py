@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import choose_joint_spec
 from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher, add_trust
-from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.config_file import read_training
 from mdl_nas_mm.utils.data_only import data_only
 
 
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with one_line_errors('start again'), data_only(args.trust_checkpoint):
-        cfg = read_config(args.config, args.cfg_options)
+        cfg = read_training(args.config, args.cfg_options)
         if args.trust_checkpoint:
             cfg.trust_checkpoint = True
         name = osp.splitext(osp.basename(args.config))[0]

@@ -62,6 +62,9 @@ def analyze(
         initial_scores(model.backbone) if scores is None else scores,
         model.head_sizes(),
     )
+    for name in input_sizes or {}:
+        if name not in names:
+            raise ValueError(f'input size: {name!r} is no task of {sorted(names)}')
     counts = ledger.count(joint)
     tasks = {}
     for name in names:

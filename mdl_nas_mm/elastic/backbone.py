@@ -160,6 +160,14 @@ def of_task(value: Any, task: str | None, key: str) -> Any:
     return value[task]
 
 
+def check_sizes(**sizes: int | Sequence[int] | None) -> None:
+    """Raises ValueError, naming it, for a size, or a side of one, that is no number from 1."""
+    for name, value in sizes.items():
+        sides = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        if value is not None and not all(type(side) is int and side >= 1 for side in sides):
+            raise ValueError(f'{name} is {value!r}, expected at least 1')
+
+
 def derive_head_dim(space: SearchSpace, head_dim: int | None) -> int:
     """The width of a head, where it is not given that of the widest block with the most heads.
 

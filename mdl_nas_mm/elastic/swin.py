@@ -23,7 +23,7 @@ from mdl_nas_mm.spec import (
     hidden_features,
 )
 
-from .backbone import ElasticBackbone, derive_head_dim, of_task
+from .backbone import ElasticBackbone, check_sizes, derive_head_dim, of_task
 from .layers import ElasticLayerNorm, ElasticLinear, ElasticMLP, ElasticPatchEmbed
 from .window_attention import ElasticWindowAttention
 
@@ -159,6 +159,7 @@ class ElasticSwin(ElasticBackbone):
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(space, sharing, tasks, arch, task, init_cfg)
+        check_sizes(img_size=img_size, patch_size=patch_size, head_dim=head_dim)
         stages = self.space.stages
         windows = (window_size,) * len(stages) if isinstance(window_size, int) else window_size
         if len(windows) != len(stages):

@@ -17,7 +17,7 @@ from mdl_nas_mm.spec import BlockSpec, Sharing, SubnetSpec, ViTLayout, ViTShape,
 from mdl_nas_mm.spec.vit_layout import global_blocks
 
 from .attention import ElasticAttention
-from .backbone import ElasticBackbone, derive_head_dim, of_task
+from .backbone import ElasticBackbone, check_sizes, derive_head_dim, of_task
 from .layers import ElasticLayerNorm, ElasticMLP, ElasticPatchEmbed
 from .windows import cut, join, pad_to_windows
 
@@ -140,6 +140,7 @@ class ElasticViT(ElasticBackbone):
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(space, sharing, tasks, arch, task, init_cfg)
+        check_sizes(img_size=img_size, patch_size=patch_size, head_dim=head_dim)
         size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
         self.shape = ViTShape(
             size,

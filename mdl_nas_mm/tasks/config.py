@@ -70,6 +70,12 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
     for key in ('backbone', 'tasks'):
         if key not in cfg and (key == 'tasks' or cfg.get('base') is None):
             raise ValueError(f'joint config: {key!r} is missing')
+    for key, value in {
+        **{key: cfg.get(key) for key in ('backbone', 'tasks', 'train_cfg', 'val_cfg')},
+        **{f'tasks.{task}': value for task, value in _mapping(cfg.tasks).items()},
+    }.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise ValueError(f'joint config: {key} is {value!r}, expected settings by name')
     if not cfg.tasks:
         raise ValueError('joint config: no tasks given')
     folder = osp.dirname(cfg.filename) if cfg.filename else '.'
@@ -77,6 +83,9 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
     resolve_base(cfg, folder)
     resolve_subnets(cfg, folder)
     tasks = {name: _resolve_task(name, task, folder) for name, task in cfg.tasks.items()}
+    for name, task in tasks.items():
+        for split in ('train', 'val', 'search'):
+            _check_counts(name, task[f'{split}_dataloader'])
     if check_files:
         for name, task in tasks.items():
             _check_files(name, task)
@@ -121,6 +130,10 @@ def _with_names(cfg: Config) -> Config:
         elif key != 'tasks':
             cfg[key] = without_delete(plain_value(cfg[key], 'mdl_nas_mm', key))
     return cfg
+
+
+def _mapping(value: Any) -> Mapping:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _by_task(key: str, tasks: Mapping[str, ConfigDict], common: Any) -> dict[str, Any]:
@@ -182,6 +195,14 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
             search.merge_from_dict(dict(val=task[f'search_{key}']))
         resolved[f'search_{key}'] = without_delete(search.val)
     return resolved
+
+
+def _check_counts(task: str, config: Mapping) -> None:
+    """Raises ValueError for a loader's number that is too small."""
+    for key, least in dict(batch_size=1, num_workers=0).items():
+        value = config.get(key, least)
+        if type(value) is not int or value < least:
+            raise ValueError(f'task {task!r}: {key} is {value!r}, expected at least {least}')
 
 
 def _check_files(name: str, task: ConfigDict) -> None:

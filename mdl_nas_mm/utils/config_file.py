@@ -43,6 +43,18 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     return cfg
 
 
+def read_training(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """As ``read_config``, of what a runner can be built from.
+
+    Raises:
+        ValueError: it is neither a joint config nor one with a model.
+    """
+    cfg = read_config(path, options)
+    if 'runner_type' not in cfg and 'model' not in cfg:
+        raise ValueError(f"config {path} has neither 'runner_type', as a joint one, nor a 'model'")
+    return cfg
+
+
 def _check_content(path: Path) -> None:
     """Raises what is wrong with the file itself, in which mmengine would not say where it is."""
     if path.suffix == '.py':

@@ -1,0 +1,159 @@
+"""What is wrong with the arguments of a command line ends in one line, and status 1 or 2."""
+
+import os
+
+import pytest
+from helpers import (
+    ROOT,
+    call_tool,
+    demo_data,
+    joint_config,
+    quick_mmengine,  # noqa: F401
+    write_config,
+)
+
+CONFIG = str(ROOT / 'configs' / 'demo' / 'demo_joint.py')
+# Tools that take a config first, with what else they need.
+WITH_CONFIG = dict(
+    train=(),
+    test=('absent.pth',),
+    search=('--checkpoint', 'absent.pth'),
+    analyze=(),
+    latency=('--task', 'cls', '--out', 'out.json'),
+    hold_out=(),
+)
+# Tools that take a file that the package writes.
+WITH_FILE = {
+    'deposit list': (),
+    'deposit verify': (),
+    'deposit extract': ('--task', 'cls', '--out', 'extracted'),
+    'deposit remove': ('--task', 'cls'),
+    'deposit test': (),
+    'infer': ('image.png',),
+    'export': ('--task', 'cls', '--out', 'model.onnx'),
+}
+FILES = {
+    'absent.py': None,
+    'folder.py': ...,
+    'empty.json': b'',
+    'list.json': b'[1]',
+    'binary.py': bytes(range(128, 256)) * 9,
+    'syntax.py': b'a = \n',
+    'raises.py': b'a = b\n',
+    'no_base.py': b"_base_ = ['nowhere.py']\n",
+    'text.txt': b'hello',
+    'nothing.py': b'',
+}
+DEPOSITS = {'absent': None, 'folder': ..., 'empty': b'', 'binary': bytes(range(256)) * 9}
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return demo_data(tmp_path_factory.mktemp('data'))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, content in {**FILES, **DEPOSITS}.items():
+        if content is ...:
+            os.mkdir(name)
+        elif content is not None:
+            (tmp_path / name).write_bytes(content)
+
+
+def said(monkeypatch, tool, *args):
+    """The line of the error, and the exit status."""
+    with pytest.raises(SystemExit) as error:
+        call_tool(monkeypatch, tool, *args)
+    code = error.value.code
+    return (code, 1) if isinstance(code, str) else ('', code)
+
+
+@pytest.mark.parametrize('name', FILES)
+@pytest.mark.parametrize('tool', WITH_CONFIG)
+def test_files_that_are_no_configs(monkeypatch, tool, name):
+    line, status = said(monkeypatch, tool, name, *WITH_CONFIG[tool])
+    assert status == 1 and line.startswith('error: ') and '\n' not in line
+    assert name in line or name == 'nothing.py' or tool == 'test'
+
+
+@pytest.mark.parametrize('name', DEPOSITS)
+@pytest.mark.parametrize('tool', WITH_FILE)
+def test_files_that_are_no_deposits(monkeypatch, tool, name):
+    tool, _, command = tool.partition(' ')
+    rest = WITH_FILE[f'{tool} {command}'.strip()]
+    line, status = said(monkeypatch, tool, *filter(None, [command]), name, *rest)
+    assert status == 1 and line.startswith('error: ') and '\n' not in line
+    assert name in line
+
+
+@pytest.mark.parametrize('tool', WITH_CONFIG)
+def test_options_that_are_none(monkeypatch, capsys, tool):
+    for option in ('foo', '=1', 'a=[(1,2]'):
+        _, status = said(monkeypatch, tool, CONFIG, *WITH_CONFIG[tool], '--cfg-options', option)
+        assert status == 2 and '--cfg-options: ' in capsys.readouterr().err
+
+
+SETTINGS = [
+    ('train_cfg.max_iters=-1', 'train_cfg.max_iters is -1, expected at least 1'),
+    ('train_cfg.val_interval=0', 'train_cfg.val_interval is 0, expected at least 1'),
+    ('tasks.cls.train_dataloader.batch_size=0', "task 'cls': batch_size is 0, expected at least 1"),
+    ('tasks.seg.val_dataloader.batch_size=-2', "task 'seg': batch_size is -2, expected at least 1"),
+    ('tasks.cls.train_dataloader.num_workers=-1', "task 'cls': num_workers is -1, expected at le"),
+    ('backbone.patch_size=0', 'patch_size is 0, expected at least 1'),
+    ('backbone.img_size=-16', 'img_size is -16, expected at least 1'),
+    ('backbone.space.embed_dim=[-8]', 'embed_dim'),
+    ('backbone.head_dim=0', 'head_dim'),
+    ('tasks.cls.nothing=1', "task 'cls': unknown key 'nothing'"),
+    ('tasks=1', 'tasks'),
+    ('backbone=1', 'backbone'),
+    ('train_cfg=1', 'train_cfg'),
+    ('tasks.cls=1', 'cls'),
+]
+
+
+@pytest.mark.parametrize(('option', 'says'), SETTINGS)
+def test_settings_out_of_range(data, tmp_path, monkeypatch, option, says):
+    path = write_config(joint_config(data), tmp_path / 'joint.py')
+    line, status = said(monkeypatch, 'train', path, '--work-dir', 'work', '--cfg-options', option)
+    assert status == 1 and line.startswith('error: ') and '\n' not in line
+    assert says in line
+
+
+@pytest.mark.parametrize(
+    ('size', 'says'),
+    [
+        ('nope=16', "'nope' is no task of ['cls', 'det', 'seg']"),
+        ('cls=0', '1 to 16384 pixels a side'),
+        ('cls=-4', 'expected TASK=HEIGHTxWIDTH'),
+        ('cls=99999999', '1 to 16384 pixels a side'),
+        ('cls', 'expected TASK=HEIGHTxWIDTH'),
+    ],
+)
+def test_sizes_of_analyze(monkeypatch, size, says):
+    line, status = said(monkeypatch, 'analyze', CONFIG, '--input-size', size)
+    assert status == 1 and says in line
+
+
+@pytest.mark.parametrize(
+    ('tool', 'args'),
+    [
+        ('train', [CONFIG, '--work-dir', 'text.txt']),
+        ('make_demo_data', ['--root', 'text.txt']),
+        ('search', ['--from', 'text.txt', '--budget', '1M']),
+        ('search', ['--from', 'absent', '--budget', 'many']),
+        ('latency', [CONFIG, '--task', 'cls', '--out', 'o', '--input-size', '0']),
+        ('latency', [CONFIG, '--task', 'cls', '--out', 'o', '--batch-size', '0']),
+        ('latency', [CONFIG, '--task', 'cls', '--out', 'o', '--runs', '-1']),
+        ('analyze', [CONFIG, '--joint-spec', 'folder']),
+        ('analyze', [CONFIG, '--checkpoint', 'folder']),
+        ('analyze', [CONFIG, '--checkpoint', 'empty']),
+        ('deposit', ['pack', CONFIG, '--checkpoint', 'empty', '--out', 'o']),
+        ('deposit', ['pack', 'folder.py', '--checkpoint', 'empty', '--out', 'o']),
+        ('deposit', ['add', 'empty', CONFIG, '--checkpoint', 'empty']),
+    ],
+)
+def test_other_arguments(monkeypatch, tool, args):
+    line, status = said(monkeypatch, tool, *args)
+    assert status == 1 and line.startswith('error: ') and '\n' not in line
