@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import socket
 import sys
 
 import pytest
@@ -110,3 +111,18 @@ def test_launcher_without_its_environment(data, tmp_path, monkeypatch):
         "error: launcher 'pytorch': the environment variable RANK is not set; start with torchrun, "
         'srun or mpirun, or with --launcher none'
     )
+
+
+def test_a_port_that_is_in_use(data, tmp_path, monkeypatch):
+    path = write_config(training(data), tmp_path / 'mine.py')
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        environ = dict(RANK='0', WORLD_SIZE='1', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1')
+        for name, value in dict(environ, MASTER_PORT=port).items():
+            monkeypatch.setenv(name, value)
+        arguments = ('--work-dir', tmp_path / 'work', '--launcher', 'pytorch')
+        says = refusal_of_tool(monkeypatch, 'train', path, *arguments)
+    assert f'rank 0 has no connection at 127.0.0.1:{port}, MASTER_ADDR and MASTER_PORT: ' in says
+    assert 'EADDRINUSE' in says or 'in use' in says
