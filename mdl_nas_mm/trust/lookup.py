@@ -16,6 +16,8 @@ import mmcv.ops
 from mmengine import registry as roots
 from mmengine.registry import Registry
 
+from mdl_nas_mm.utils.process_wide import process_wide
+
 SCOPES = ('mmengine', 'mmcv', 'mdl_nas_mm', 'mmpretrain', 'mmdet', 'mmseg', 'mmpose')
 _NAME = re.compile(r'(\w+\.)?\w+', re.ASCII)
 
@@ -25,6 +27,7 @@ def scopes() -> set[str]:
     return {*SCOPES, *roots.MODELS.children}
 
 
+@process_wide()
 def find(name: str, scope: str) -> list[Callable]:
     """What is registered under a name, in any registry that a library uses.
 

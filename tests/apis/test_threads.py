@@ -77,7 +77,8 @@ print(*(type(model).__name__ for model in models))
     done = run_python(code, deposits['digit'], *ALL, *ALL, *ALL, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = ['ImageClassifier', 'MaskRCNN', 'EncoderDecoder', 'TopdownPoseEstimator']
-    assert done.stdout.split() == names * 3
+    # Some libraries print when they are imported.
+    assert done.stdout.split()[-12:] == names * 3
 
 
 def test_threads_predict_what_one_predicts(deposits, images):
