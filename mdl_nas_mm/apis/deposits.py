@@ -144,7 +144,7 @@ def contents(path: str | Path, trust: Collection[str] = ()) -> str:
                 _bytes((whole - own) * width),
                 _bytes(own * width),
                 _bytes(deposit.size_of(f'head/{task}/')),
-                f'{100 * (whole - own) / whole:.1f} %',
+                f'{100 * (whole - own) / max(whole, 1):.1f} %',
             )
         )
     lines = [_aligned(row, rows) for row in rows]
@@ -155,7 +155,7 @@ def contents(path: str | Path, trust: Collection[str] = ()) -> str:
             f'shared, once: {_bytes(counts.shared * width)}; the file: '
             f'{_bytes(deposit.path.stat().st_size)}',
             f'{together:,} parameters, {separate:,} as separate models '
-            f'({100 * together / separate:.1f} %)',
+            f'({100 * together / max(separate, 1):.1f} %)',
         ]
     )
 

@@ -1,13 +1,10 @@
-"""What of a deposit's configs is let in for what, and how large a model they may build."""
+"""What of a deposit's configs is let in for what."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping
 from typing import Any
-
-import torch
-from torch.overrides import TorchFunctionMode
 
 from mdl_nas_mm.trust import Refusal, Untrusted, check_config, refusals
 from mdl_nas_mm.trust.values import data
@@ -16,7 +13,6 @@ from mdl_nas_mm.utils.data_paths import prepared_dataset
 # What using a task takes, and what its evaluation takes besides.
 USED = ('model', 'pipeline')
 TESTED = ('val_dataloader', 'val_evaluator')
-_FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye)
 
 
 def check_part(task: str, info: Mapping, part: str, trust: Collection[str] = ()) -> None:
@@ -89,24 +85,3 @@ def _part(info: Mapping, part: str) -> Any:
         loader = info.get('val_dataloader')
         return prepared_dataset(loader).get('pipeline') if loader is not None else None
     return info.get(part)
-
-
-class SizeLimit(TorchFunctionMode):
-    """Refuses to make tensors beyond a number of elements, all together, before they are made.
-
-    Args:
-        elements: how many there may be.
-        where: what the error begins with.
-    """
-
-    def __init__(self, elements: int, where: str) -> None:
-        super().__init__()
-        self._left, self._where = elements, where
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if func in _FACTORIES:
-            self._left -= func(*args, **dict(kwargs, device='meta', out=None)).numel()
-            if self._left < 0:
-                raise ValueError(f'{self._where} is larger than what is stored of it')
-        return func(*args, **kwargs)

@@ -12,14 +12,19 @@ from typing import Any
 import xxhash
 
 from mdl_nas_mm.utils.jsonable import from_json, to_json
+from mdl_nas_mm.utils.printable import printable
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import MAX_VALUES
+
+from .size_limit import check_numbers
 
 FORMAT = 'mdl_nas_mm deposit'
 VERSION = 2
 # Far beyond any real backbone; a number past it is damage or malice.
 MAX_NUMBER = 2**16
 MAX_BLOCKS = 1000
+MAX_TASKS = 1000
+MAX_NAME = 200
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
 _SPEC_KEYS = (
     'num_heads',
@@ -68,14 +73,15 @@ def decode(metadata: Mapping[str, str], path: str) -> dict:
         raise ValueError(f'{path} is no deposit')
     if metadata.get('version') != str(VERSION):
         raise ValueError(
-            f'deposit {path} has version {metadata.get("version")}, this reads {VERSION}'
+            f'deposit {path} has version {ascii(metadata.get("version"))[:20]}, this reads '
+            f'{str(VERSION)!r}'
         )
     text = metadata.get('manifest', '')
     if text_hash(text) != metadata.get('manifest_hash'):
         raise ValueError(f"deposit {path} was altered: 'manifest' does not match its checksum")
     with malformed(f'deposit {path}: manifest'):
         manifest = from_json(strict_json(text, MAX_VALUES))
-        _check(manifest)
+        check_manifest(manifest)
     return manifest
 
 
@@ -85,14 +91,15 @@ def malformed(where: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        message = str(error)
+        message = printable(str(error))
         raise ValueError(message if message.startswith(where) else f'{where}: {message}') from None
     except _WRONG_VALUES as error:
-        reason = f'{type(error).__name__}: {error}'.partition('\n')[0]
+        reason = printable(f'{type(error).__name__}: {error}'.partition('\n')[0])
         raise ValueError(f'{where} is malformed ({reason})') from None
 
 
-def _check(manifest: dict) -> None:
+def check_manifest(manifest: dict) -> None:
+    """Raises ValueError unless everything has the kind of value that it should have."""
     if not isinstance(manifest, dict) or set(manifest) != _KEYS:
         raise ValueError(f'expected the keys {sorted(_KEYS)}')
     hashes, tasks, history = manifest['hashes'], manifest['tasks'], manifest['history']
@@ -100,12 +107,18 @@ def _check(manifest: dict) -> None:
     _expect(tasks, dict, 'tasks')
     _expect(history, list, 'history')
     _expect(manifest['provenance'], dict, 'provenance')
+    _expect(manifest['backbone'], dict, 'backbone')
+    for name in ('tasks', 'history'):
+        if len(manifest[name]) > MAX_TASKS:
+            raise ValueError(f'{name}: more than {MAX_TASKS}')
     for name, value in hashes.items():
-        _expect(value, str, f'hashes, {name!r}')
+        _expect(value, str, f'hashes, {ascii(name)}')
     check_sizes(manifest['backbone'], 'backbone')
     labels = set()
     for i, batch in enumerate(history):
         _expect_keys(batch, {'regions', 'beneath'}, f'history, {i}')
+        _expect(batch['regions'], dict, f'history, {i}, regions')
+        _expect(batch['beneath'], list, f'history, {i}, beneath')
         if not batch['regions']:
             raise ValueError(f'history, {i}: no regions')
         for segment in batch['beneath']:
@@ -116,14 +129,14 @@ def _check(manifest: dict) -> None:
                 raise ValueError(f'{where}: this name is not valid or stands twice')
             labels.add(label)
             _expect_keys(region, {'spec', 'settings'}, where)
+            _expect(region['settings'], dict, f'{where}, settings')
             check_sizes(region['settings'], f'{where}, settings')
             _check_spec(region['spec'], where)
     for task, info in tasks.items():
         where = f'task {task!r}'
-        if not task.isidentifier():
+        if not task.isidentifier() or len(task) > MAX_NAME:
             raise ValueError(f'{where}: a name is letters, digits and underscores')
-        for key, kind in dict(spec=dict, region=str, scope=str, model=dict).items():
-            _expect(info[key], kind, f'{where}, {key}')
+        _check_task(info, where)
         if not any(info['region'] in batch['regions'] for batch in history):
             raise ValueError(f'{where}: there is no region {info["region"]!r}')
         regions = next(b['regions'] for b in history if info['region'] in b['regions'])
@@ -132,11 +145,34 @@ def _check(manifest: dict) -> None:
     _check_counts(manifest['counts'], set(tasks))
 
 
+def _check_task(info: Any, where: str) -> None:
+    """Raises ValueError for a value of a task that is of a wrong kind, or no name to be shown."""
+    _expect(info, dict, where)
+    for key, kind in dict(spec=dict, region=str, scope=str, model=dict).items():
+        _expect(info.get(key), kind, f'{where}, {key}')
+    kinds = dict(val_dataloader=dict, val_evaluator=(dict, list, tuple), provenance=dict)
+    for key, kind in kinds.items():
+        if info.get(key) is not None:
+            _expect(info[key], kind, f'{where}, {key}')
+    classes = info.get('classes')
+    if classes is not None:
+        _expect(classes, list, f'{where}, classes')
+    for key, name in [(key, info.get(key, '-')) for key in ('scope', 'region', 'score')] + [
+        ('classes', name) for name in classes or ()
+    ]:
+        if not isinstance(name, str) or not name.isprintable() or len(name) > MAX_NAME:
+            raise ValueError(f'{where}, {key}: {ascii(name)[:80]} is no name')
+    score = info.get('scored', 0.0)
+    if type(score) not in (int, float) or not math.isfinite(score):
+        raise ValueError(f'{where}, scored: {ascii(score)[:80]} is no score')
+    check_numbers(info['model'], f'{where}, model')
+
+
 def check_sizes(value: Any, where: str) -> None:
     """Raises ValueError for a number that is not finite or that no backbone has."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            check_sizes(item, f'{where}, {key}')
+            check_sizes(item, f'{where}, {str(key)[:MAX_NAME]}')
     elif isinstance(value, (list, tuple)):
         for item in value:
             check_sizes(item, where)
@@ -185,9 +221,10 @@ def _check_counts(counts: Any, tasks: set[str]) -> None:
             raise ValueError(f'counts: {value} is no number of elements')
 
 
-def _expect(value: Any, kind: type, where: str) -> None:
+def _expect(value: Any, kind: type | tuple[type, ...], where: str) -> None:
     if not isinstance(value, kind):
-        raise ValueError(f'{where}: expected {kind.__name__}, not {type(value).__name__}')
+        name = getattr(kind, '__name__', 'dict or list')
+        raise ValueError(f'{where}: expected {name}, not {type(value).__name__}')
 
 
 def _expect_keys(value: Any, keys: set[str], where: str) -> None:

@@ -17,6 +17,8 @@ import numpy as np
 
 from mdl_nas_mm.spec import Layout, Ledger, ParamUse, Sharing, SubnetSpec
 
+from .budget import Budget
+
 
 @dataclass(frozen=True)
 class Part:
@@ -151,11 +153,13 @@ def region_of(
     sharing: Sharing,
     bits: np.ndarray | None,
     beneath: Iterable[str] = (),
+    budget: Budget | None = None,
 ) -> Region:
     """The region of a task.
 
     Args:
         beneath: the segments that were there before.
+        budget: counts the rows.
         bits: boolean; under the mask policy, which channels of a layer are shared, one layer
             after the other.
 
@@ -166,6 +170,9 @@ def region_of(
     for use in layout.uses(spec):
         if use.layer not in layers:
             policy, size = sharing[use.role], use.groups * use.channels
+            if budget is not None:
+                # What is kept of a layer beside its rows takes memory as well.
+                budget.take('rows', 64 + use.groups * use.max_channels)
             if policy.has_scores:
                 if bits is None:
                     raise ValueError(f"'mask/{label}' is missing")
@@ -195,7 +202,7 @@ def mask_bits(ledger: Ledger, spec: SubnetSpec) -> np.ndarray | None:
     return np.concatenate(list(layers.values())) if layers else None
 
 
-def lay_out(batches: Sequence[Sequence[Region]]) -> Segments:
+def lay_out(batches: Sequence[Sequence[Region]], budget: Budget | None = None) -> Segments:
     """Cuts the shared weights of batches of regions, stored one after the other, into segments."""
     blocks: dict[str, list[Block]] = {}
     sizes: dict[str, int] = {}
@@ -207,10 +214,15 @@ def lay_out(batches: Sequence[Sequence[Region]]) -> Segments:
             parts = [region.parts[name] for region in users]
             stored, layer = None, (parts[0].use.layer, len(parts[0].rows))
             if beneath and name in blocks:
+                if budget is not None:
+                    budget.take('rows', layer[1] + len(blocks[name]))
                 stored = _lengths(blocks[name], beneath, layer[1])
                 layer = (name,)
             if layer not in groups:
                 groups[layer] = _alike([part.rows for part in parts], stored)
+            if budget is not None:
+                widths = len({part.use.columns for part in parts})
+                budget.take('rectangles', len(groups[layer]) * widths)
             for rows, chosen, first in groups[layer]:
                 _cut(name, rows, [(users[i], parts[i]) for i in chosen], first, blocks, sizes)
     return Segments(blocks, sizes)

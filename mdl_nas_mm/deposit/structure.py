@@ -15,6 +15,7 @@ from mdl_nas_mm.spec import Layout, SearchSpace, Sharing, SubnetSpec
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.tasks.config import BACKBONE_KEYS
 
+from .budget import Budget, check_history
 from .manifest import MAX_BLOCKS
 from .segments import Region, Segments, lay_out, region_of
 
@@ -35,32 +36,37 @@ class Structure:
     segments: Segments
 
     @classmethod
-    def of(cls, manifest: Mapping, masks: Mapping[str, np.ndarray]) -> Structure:
+    def of(
+        cls, manifest: Mapping, masks: Mapping[str, np.ndarray], budget: Budget | None = None
+    ) -> Structure:
         """Derives it; builds no weights.
 
         Args:
             masks: label -> bits, one a channel, of the layers under the mask policy.
+            budget: of what may be made; without it, whatever there is.
 
         Raises:
             ValueError: the manifest describes nothing that can be.
         """
         sharing = Sharing.from_config(manifest['backbone'].get('sharing'))
+        check_history(manifest['history'])
         layouts, batches, regions = [], [], {}
         for batch in manifest['history']:
-            layout = batch_layout(manifest['backbone'], batch['regions'])
+            layout = batch_layout(manifest['backbone'], batch['regions'], budget)
             layouts.append(layout)
+            known = set(regions)
             for segment in batch['beneath']:
-                if not set(segment.split('+')) <= set(regions):
+                if not known.issuperset(segment.split('+')):
                     raise ValueError(f'history: {segment!r} is no earlier segment')
             own = {
-                label: _region(label, region, layout, sharing, masks, batch['beneath'])
+                label: _region(label, region, layout, sharing, masks, batch['beneath'], budget)
                 for label, region in batch['regions'].items()
             }
             regions.update(own)
             batches.append(tuple(own.values()))
         if not layouts:
             raise ValueError('history is empty')
-        return cls(layouts[0], sharing, regions, lay_out(batches))
+        return cls(layouts[0], sharing, regions, lay_out(batches, budget))
 
     def specific_size(self, label: str) -> int:
         """Elements of the backbone that a task alone owns."""
@@ -94,16 +100,19 @@ def _region(
     sharing: Sharing,
     masks: Mapping,
     beneath: list[str],
+    budget: Budget | None,
 ) -> Region:
     spec = SubnetSpec.from_dict(region['spec'])
     try:
         layout.space.check(spec)
-        return region_of(label, spec, layout, sharing, masks.get(label), beneath)
+        return region_of(label, spec, layout, sharing, masks.get(label), beneath, budget)
     except ValueError as error:
         raise ValueError(f'region {label!r}: {error}') from None
 
 
-def batch_layout(config: Mapping, regions: Mapping[str, Mapping]) -> Layout:
+def batch_layout(
+    config: Mapping, regions: Mapping[str, Mapping], budget: Budget | None = None
+) -> Layout:
     """The layout of a backbone that has just the tasks of one batch.
 
     Args:
@@ -119,6 +128,8 @@ def batch_layout(config: Mapping, regions: Mapping[str, Mapping]) -> Layout:
     blocks = sum(stage.depth[-1] for stage in space.stages)
     if blocks > MAX_BLOCKS:
         raise ValueError(f'backbone: its space has {blocks} blocks, more than {MAX_BLOCKS}')
+    if budget is not None:
+        budget.take('blocks', blocks)
     return build_backbone(config).layout
 
 

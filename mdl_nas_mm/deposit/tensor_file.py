@@ -13,6 +13,7 @@ import torch
 import xxhash
 from torch import Tensor
 
+from mdl_nas_mm.utils.printable import printable
 from mdl_nas_mm.utils.tensor_header import read_header
 
 DTYPES = {
@@ -73,7 +74,8 @@ class TensorFile:
                 self.metadata, self.entries = _checked(header, begin, size)
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         except ValueError as error:
-            raise ValueError(f'{path} is cut short or no deposit ({error})') from None
+            reason = printable(str(error))
+            raise ValueError(f'{path} is cut short or no deposit ({reason})') from None
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries
@@ -124,9 +126,11 @@ def _entry(name: str, value, begin: int) -> Entry:
         ):
             raise ValueError(f'the entry of {name!r} is malformed')
     if not isinstance(value['dtype'], str) or value['dtype'] not in DTYPES:
-        raise ValueError(f'{name!r} has the dtype {value["dtype"]!r}')
+        raise ValueError(f'{name!r} has the dtype {ascii(value["dtype"])[:80]}')
     dtype = DTYPES[value['dtype']]
-    if len(offsets) != 2 or len(shape) > 8:
+    # Also without elements, as strides are products of the other sides.
+    sides = math.prod(max(side, 1) for side in shape)
+    if len(offsets) != 2 or len(shape) > 8 or sides >= 2**48:
         raise ValueError(f'the entry of {name!r} is malformed')
     start, end = offsets
     if end - start != math.prod(shape) * dtype.itemsize or start % dtype.itemsize:

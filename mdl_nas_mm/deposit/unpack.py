@@ -20,15 +20,14 @@ from mdl_nas_mm.spec import Counts, JointSpec, Sharing, specific_name
 from mdl_nas_mm.tasks.model import build_task_model
 from mdl_nas_mm.trust import check_config
 
+from .budget import Budget
 from .check import check_contents
-from .configs import TESTED, SizeLimit, check_part
+from .configs import TESTED, check_part
 from .manifest import decode, malformed
 from .pieces import Piece, as_integers, from_integers, pieces_of, put_together
+from .size_limit import SizeLimit
 from .structure import Structure, build_backbone
 from .tensor_file import TensorFile, content_hash
-
-# Elements of buffers and the like that a model has and that are not stored.
-_UNSTORED = 2**26
 
 
 class Deposit:
@@ -160,7 +159,8 @@ class Deposit:
     def structure(self) -> Structure:
         """Where all weights lie, once it is known that they do."""
         with malformed(f'deposit {self.path}: manifest'):
-            structure = Structure.of(self.manifest, self._masks())
+            budget = Budget(self.path.stat().st_size)
+            structure = Structure.of(self.manifest, self._masks(), budget)
             check_contents(structure, self.manifest, self._file.entries, self.dtype)
         return structure
 
@@ -277,7 +277,7 @@ class Deposit:
         where = f'deposit {self.path}: model of task {task!r}'
         keys = [name for name in self._file.entries if name.startswith(prefix)]
         stored = sum(math.prod(self._file.entries[key].shape) for key in keys)
-        with malformed(where), SizeLimit(stored + _UNSTORED, where):
+        with malformed(where), SizeLimit(stored, len(keys), where):
             model = build_task_model(ConfigDict(copy.deepcopy(info)), nn.Identity())
         own = model.state_dict()
         wrong = [key for key in own if not key.startswith('backbone.') and prefix + key not in keys]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mdl_nas_mm.utils.files import held, written_whole
 
-from .manifest import encode
+from .manifest import decode, encode
 
 
 @contextmanager
@@ -39,6 +39,8 @@ def locked(path: str | Path, is_new: bool = False) -> Iterator[None]:
 def write(path: str | Path, manifest: Mapping, tensors: Mapping[str, Tensor]) -> None:
     """Writes all of a deposit; the file appears under its name when it is complete."""
     metadata = encode(manifest)
+    # Nothing is written that would not be read.
+    decode(metadata, str(path))
     with written_whole(path) as temporary:
         save_file(dict(tensors), temporary, metadata)
         # safetensors lets nobody else read it; here the user's mask says who may.

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
+
+from .spec import MAX_SIZE
+
+# Of one dimension; more are damage or malice.
+MAX_CHOICES = 1000
 
 
 def parse_choices(value, where: str, positive: bool = True, whole: bool = False) -> tuple:
     """An ascending tuple from a bare number or a sequence, or ValueError naming ``where``."""
-    values = (value,) if isinstance(value, (int, float)) else tuple(value)
-    if not values:
-        raise ValueError(f'{where}: no choice given')
+    if not isinstance(value, (Real, Sequence)) or isinstance(value, (bool, str)):
+        raise ValueError(f'{where}: a {type(value).__name__}, not a number or a list of numbers')
+    values = (value,) if isinstance(value, Real) else tuple(value)
+    if not 0 < len(values) <= MAX_CHOICES:
+        many = f'more than {MAX_CHOICES} choices' if values else 'no choice given'
+        raise ValueError(f'{where}: {many}')
+    for value in values:
+        if not isinstance(value, Real) or isinstance(value, bool) or not abs(value) <= MAX_SIZE:
+            raise ValueError(f'{where}: {value!r} is no size')
     if positive and min(values) <= 0:
         raise ValueError(f'{where}: {min(values)} is not positive')
     if whole and any(value != int(value) for value in values):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .published import SPACES
-from .spec import JointSpec, StageSpec, SubnetSpec
+from .spec import MAX_STAGES, JointSpec, StageSpec, SubnetSpec
 from .stage_space import StageSpace, stage_from_config, stage_to_config
 
 
@@ -39,6 +39,8 @@ class SearchSpace:
                 raise ValueError(f'search space {config!r} is not one of {sorted(SPACES)}')
             config = SPACES[config]
         stages = [config] if isinstance(config, Mapping) else config
+        if not isinstance(stages, Sequence) or not 0 < len(stages) <= MAX_STAGES:
+            raise ValueError(f'search space: expected one to {MAX_STAGES} stages')
         return cls(tuple(stage_from_config(stage, i) for i, stage in enumerate(stages)))
 
     @classmethod

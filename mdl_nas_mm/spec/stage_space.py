@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .choices import check_choice, parse_block_choices, parse_choices
-from .spec import BlockSpec, StageSpec, check_ratio, hidden_features
+from .spec import MAX_BLOCKS, BlockSpec, StageSpec, check_ratio, hidden_features
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ _OPTIONAL = ('share_ratio', 'attn_share_ratio', 'ffn_share_ratio', 'per_stage')
 def stage_from_config(config: Mapping, index: int) -> StageSpace:
     """Reads one stage; see ``SearchSpace.from_config``."""
     where = f'search space, stage {index}'
+    if not isinstance(config, Mapping):
+        raise ValueError(f'{where}: expected a dict, not {type(config).__name__}')
     for key in _REQUIRED:
         if key not in config:
             raise ValueError(f'{where}: {key!r} is missing')
@@ -132,6 +134,8 @@ def stage_from_config(config: Mapping, index: int) -> StageSpace:
         if key not in _REQUIRED + _OPTIONAL:
             raise ValueError(f'{where}: unknown key {key!r}, expected {_REQUIRED + _OPTIONAL}')
     depth = parse_choices(config['depth'], f'{where}, depth', whole=True)
+    if depth[-1] > MAX_BLOCKS:
+        raise ValueError(f'{where}: depth {depth[-1]} is no number of at most {MAX_BLOCKS} blocks')
     attn = config.get('attn_share_ratio', config.get('share_ratio', 1.0))
     columns = [
         parse_block_choices(config['num_heads'], depth[-1], f'{where}, num_heads', whole=True),

@@ -96,7 +96,7 @@ def places(value, path=()):
             yield from places(item, (*path, key))
 
 
-def edit(value, rng):
+def edit(value, rng, odd=ODD):
     """Changes one thing in nested JSON."""
     *path, key = rng.choice(list(places(value)))
     for part in path:
@@ -115,7 +115,7 @@ def edit(value, rng):
             rng.choice(list(value) if isinstance(value, dict) else range(len(value)))
         ]
     else:
-        value[key] = rng.choice(ODD)
+        value[key] = rng.choice(odd)
 
 
 def edit_header(whole, rng):
@@ -248,7 +248,7 @@ STAGE = (*REGION, 'spec', 'stages', 0)
         (put('backbone', 'space', 'embed_dim', value=[65536]), 'is not one of'),
         (
             put('backbone', 'space', 'depth', value=60000),
-            'malformed|more than 1000|for 60000 blocks|choices for',
+            'depth 60000 is no number of at most 1000 blocks',
         ),
         (put('backbone', 'space', value='mdl-nas-b'), 'is not one of'),
         (put('backbone', 'sharing', value='Everything'), "policy 'Everything' is not one of"),
@@ -268,7 +268,8 @@ STAGE = (*REGION, 'spec', 'stages', 0)
         (put('tasks', 'a', 'model', 'head', 'loss', value=dict(type='os.system')), 'os.system'),
         (put('tasks', 'a', 'model', 'train_cfg', value=dict(nms=dict(type='exit()'))), r'exit\(\)'),
         (put('tasks', 'a', 'model', 'head', '_scope_', value='antigravity'), 'antigravity'),
-        (put('tasks', 'a', 'model', 'head', 'num_classes', value=10**12), 'larger than what is'),
+        (put('tasks', 'a', 'model', 'head', 'num_classes', value=10**12), 'larger than in any'),
+        (put('tasks', 'a', 'model', 'head', 'in_channels', value=2**14), 'does not fit'),
         (put('tasks', 'a', 'model', 'head', 'in_channels', value=23), 'does not fit'),
         (put('tasks', 'a', 'model', 'head', 'num_classes', value=-1), "task 'a'"),
         (put('tasks', '../a', value={}), "task '../a': a name is letters"),

@@ -1,0 +1,112 @@
+"""How large a model of somebody else's config may become, before it has become so."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+# Counts and sizes in a model's config; the keys are those that real configs have larger ones of.
+MAX_NUMBER = 2**14
+MAX_LARGE = 2**20
+LARGE = ('num_classes', 'vocab_size', 'min_kept', 'num_points', 'nms_pre', 'max_per_img')
+_FAR = ('regress_ranges', 'ignore_index', 'sigmas')
+# Elements of buffers and the like that a model has and that are not stored; modules besides.
+_UNSTORED = 2**26
+_MODULES, _MODULES_A_TENSOR = 10_000, 64
+# What is not larger makes nothing large in one step.
+_SMALL = 2**12
+_FACTORIES = {
+    *(torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye),
+    *(torch.arange, torch.linspace, torch.logspace, torch.randint, torch.randperm),
+}
+
+
+def check_numbers(config: Any, where: str, key: Any = '') -> None:
+    """Raises ValueError, naming it, for a number in a model's config that no model has."""
+    if isinstance(config, Mapping):
+        for name, item in config.items():
+            check_numbers(item, where, name)
+    elif isinstance(config, (list, tuple)):
+        for item in config:
+            check_numbers(item, where, key)
+    elif isinstance(config, (int, float)) and not isinstance(config, bool):
+        most = MAX_LARGE if key in LARGE or isinstance(config, float) else MAX_NUMBER
+        if abs(config) > most and math.isfinite(config) and key not in _FAR:
+            raise ValueError(f'{where}: {ascii(key)} {config} is larger than in any model')
+
+
+class SizeLimit(TorchFunctionMode):
+    """Refuses to make tensors and modules beyond what a file has of a model, before they are made.
+
+    Args:
+        elements: how many the file has.
+        tensors: in how many tensors.
+        where: what the error begins with.
+    """
+
+    def __init__(self, elements: int, tensors: int, where: str) -> None:
+        super().__init__()
+        self._left, self._where = elements + _UNSTORED, where
+        self._modules = _MODULES + _MODULES_A_TENSOR * tensors
+        self._thread = threading.get_ident()
+
+    def __enter__(self) -> SizeLimit:
+        self._hook = register_module_module_registration_hook(self._count)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._hook.remove()
+        super().__exit__(*error)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in _FACTORIES:
+            self._take(func(*args, **dict(kwargs, device='meta', out=None)).numel())
+        elif _may_grow(func, args, kwargs):
+            self._take(_elements(func, args, kwargs))
+        return func(*args, **kwargs)
+
+    def _take(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise ValueError(f'{self._where} is larger than what is stored of it')
+
+    def _count(self, module: nn.Module, name: str, submodule: nn.Module) -> None:
+        # Hooks are of all threads.
+        if threading.get_ident() == self._thread:
+            self._modules -= 1
+            if self._modules < 0:
+                raise ValueError(f'{self._where} has more modules than what is stored of it needs')
+
+
+def _may_grow(func: Any, args: tuple, kwargs: Mapping) -> bool:
+    """Whether a function, other than one that changes a tensor in place, may make a large one."""
+    if getattr(func, '__name__', '').endswith('_'):
+        return False
+    values = tree_flatten((args, dict(kwargs)))[0]
+    return any(
+        value.numel() > _SMALL if isinstance(value, Tensor) else value > _SMALL
+        for value in values
+        if isinstance(value, (Tensor, int, float)) and not isinstance(value, bool)
+    )
+
+
+def _elements(func: Any, args: tuple, kwargs: Mapping) -> int:
+    """How many elements a function would give; none where that cannot be told beforehand."""
+
+    def without_memory(value: Any) -> Any:
+        return value.to('meta') if isinstance(value, Tensor) else value
+
+    try:
+        found = func(*tree_map(without_memory, args), **tree_map(without_memory, dict(kwargs)))
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        return 0
+    return sum(v.numel() for v in tree_flatten(found)[0] if isinstance(v, Tensor) and v.is_meta)
