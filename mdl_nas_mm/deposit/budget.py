@@ -7,8 +7,8 @@ from collections.abc import Mapping
 # Regions of one batch; which of them use a row is the bits of one number.
 MAX_REGIONS = 32
 # Of each there is so much for a small file, and more for what a file holds.
-_BLOCKS = (2**11, 2**14)
-_ROWS = (2**21, 2)
+_BLOCKS = (2**10, 2**14)
+_ROWS = (2**20, 2)
 _RECTANGLES = (2**16, 2**8)
 
 

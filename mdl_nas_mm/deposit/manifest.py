@@ -72,10 +72,8 @@ def decode(metadata: Mapping[str, str], path: str) -> dict:
     if metadata.get('format') != FORMAT:
         raise ValueError(f'{path} is no deposit')
     if metadata.get('version') != str(VERSION):
-        raise ValueError(
-            f'deposit {path} has version {ascii(metadata.get("version"))[:20]}, this reads '
-            f'{str(VERSION)!r}'
-        )
+        found = printable(str(metadata.get('version')))
+        raise ValueError(f'deposit {path} has version {found}, this reads {VERSION}')
     text = metadata.get('manifest', '')
     if text_hash(text) != metadata.get('manifest_hash'):
         raise ValueError(f"deposit {path} was altered: 'manifest' does not match its checksum")

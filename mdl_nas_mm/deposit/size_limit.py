@@ -17,10 +17,11 @@ from torch.utils._pytree import tree_flatten, tree_map
 MAX_NUMBER = 2**14
 MAX_LARGE = 2**20
 LARGE = ('num_classes', 'vocab_size', 'min_kept', 'num_points', 'nms_pre', 'max_per_img')
+LARGE += ('queue_len', 'warm_up_steps', 'warmup_iterations', 'total_iters')
 _FAR = ('regress_ranges', 'ignore_index', 'sigmas')
 # Elements of buffers and the like that a model has and that are not stored; modules besides.
 _UNSTORED = 2**26
-_MODULES, _MODULES_A_TENSOR = 10_000, 64
+_MODULES, _MODULES_A_TENSOR = 4_000, 64
 # What is not larger makes nothing large in one step.
 _SMALL = 2**12
 _FACTORIES = {

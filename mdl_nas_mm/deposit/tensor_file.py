@@ -128,9 +128,9 @@ def _entry(name: str, value, begin: int) -> Entry:
     if not isinstance(value['dtype'], str) or value['dtype'] not in DTYPES:
         raise ValueError(f'{name!r} has the dtype {ascii(value["dtype"])[:80]}')
     dtype = DTYPES[value['dtype']]
-    # Also without elements, as strides are products of the other sides.
-    sides = math.prod(max(side, 1) for side in shape)
-    if len(offsets) != 2 or len(shape) > 8 or sides >= 2**48:
+    # Strides of what has no elements are products of the other sides.
+    is_wide = 0 in shape and math.prod(max(side, 1) for side in shape) >= 2**48
+    if len(offsets) != 2 or len(shape) > 8 or is_wide:
         raise ValueError(f'the entry of {name!r} is malformed')
     start, end = offsets
     if end - start != math.prod(shape) * dtype.itemsize or start % dtype.itemsize:

@@ -162,7 +162,7 @@ commands = dict(
     remove=lambda path: remove(path, 'c'),
     base=base,
     arch=lambda path: read_arch(path, 'a'),
-    joint_spec=read_joint_spec,
+    joint_spec=lambda path: read_joint_spec(path, f'joint_spec {path}'),
 )
 good = folder / 'good.safetensors'
 for command in commands.values():
