@@ -34,7 +34,10 @@ def read_arch(source: Mapping | str | os.PathLike, task: str | None = None) -> S
         if task not in data:
             raise ValueError(f'{where} has none for task {task!r}, only for {sorted(data)}')
         data = data[task]
-    return SubnetSpec.from_dict(data)
+    try:
+        return SubnetSpec.from_dict(data)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from None
 
 
 def read_joint_spec(source: Mapping | str | os.PathLike, where: str = 'joint_spec') -> JointSpec:
@@ -50,7 +53,10 @@ def read_joint_spec(source: Mapping | str | os.PathLike, where: str = 'joint_spe
     data = read_archs(source, where)
     if not _is_by_task(data):
         raise ValueError(f'{where}: expected an architecture for each task')
-    return JointSpec.from_dict(data)
+    try:
+        return JointSpec.from_dict(data)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from None
 
 
 def read_archs(source: Mapping | str | os.PathLike, where: str) -> Mapping:
