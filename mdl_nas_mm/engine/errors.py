@@ -16,9 +16,9 @@ import torch.distributed as dist
 from mdl_nas_mm.tasks.failures import TaskError
 
 # Where the processes' common store has the error of a rank that failed, how many there are, the
-# host and id of a rank's process, and that a rank has noticed that another one is gone.
+# host and id of a rank's process, that these are known, and that a rank has noticed what happened.
 _ERROR, _COUNT = 'mdl_nas_mm.error', 'mdl_nas_mm.errors'
-_PROCESS, _HERE = 'mdl_nas_mm.process', 'mdl_nas_mm.here'
+_PROCESS, _KNOWN, _HERE = 'mdl_nas_mm.process', 'mdl_nas_mm.known', 'mdl_nas_mm.here'
 # Ranks that wait for the same one give up at nearly the same time.
 _SECONDS = 10.0
 RESUME = 'go on with --resume'
@@ -82,6 +82,16 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def announce() -> None:
     """Lets the other ranks know this process, so that they can say so when it is gone."""
     _store().set(f'{_PROCESS}.{dist.get_rank()}', f'{socket.gethostname()} {os.getpid()}')
+    _mark(_KNOWN)
+
+
+def _mark(name: str) -> None:
+    _store().add(f'{name}.{dist.get_rank()}', 1)
+
+
+def _is_marked(name: str, rank: int) -> bool:
+    """Whether a rank has marked it; torch 2.1 cannot ask whether a key is there."""
+    return _store().add(f'{name}.{rank}', 0) > 0
 
 
 def _tell_others(line: str) -> None:
@@ -90,7 +100,7 @@ def _tell_others(line: str) -> None:
         with suppress(RuntimeError):
             _store().set(_ERROR, f'{line} (rank {dist.get_rank()})')
             _store().add(_COUNT, 1)
-            _store().set(f'{_HERE}.{dist.get_rank()}', '')
+            _mark(_HERE)
 
 
 def _wait_for_readers(gone: Sequence[int] = ()) -> None:
@@ -99,7 +109,7 @@ def _wait_for_readers(gone: Sequence[int] = ()) -> None:
     if not has_store or os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
         return
     end, ranks = time.monotonic() + _SECONDS, set(range(dist.get_world_size())) - set(gone)
-    while time.monotonic() < end and not _store().check([f'{_HERE}.{rank}' for rank in ranks]):
+    while time.monotonic() < end and not all(_is_marked(_HERE, r) for r in ranks):
         time.sleep(0.05)
 
 
@@ -107,8 +117,8 @@ def _is_lost_connection(error: Exception) -> bool:
     """Whether it was another rank that did not answer; gloo has no exception of its own."""
     # Upstream's losses and norms talk to other ranks as well.
     error = error.__cause__ if isinstance(error, TaskError) else error
-    is_gloo = isinstance(error, RuntimeError) and 'gloo' in str(error)
-    return dist.is_initialized() and (is_gloo or isinstance(error, dist.DistError))
+    is_torchs = type(error).__module__ == 'torch.distributed' or 'gloo' in str(error)
+    return dist.is_initialized() and isinstance(error, RuntimeError) and is_torchs
 
 
 def _what_happened(go_on: str) -> tuple[list[int], str]:
@@ -116,7 +126,7 @@ def _what_happened(go_on: str) -> tuple[list[int], str]:
     try:
         if _store().add(_COUNT, 0):
             text = _store().get(_ERROR).decode()
-            _store().set(f'{_HERE}.{dist.get_rank()}', '')
+            _mark(_HERE)
             return [], text
         gone, text = _who_is_gone()
         return gone, f'{text}; {go_on}'
@@ -126,14 +136,14 @@ def _what_happened(go_on: str) -> tuple[list[int], str]:
 
 def _who_is_gone() -> tuple[list[int], str]:
     """The ranks that have ended without a word or, if none has, that do not answer."""
-    _store().set(f'{_HERE}.{dist.get_rank()}', '')
+    _mark(_HERE)
     end = time.monotonic() + _SECONDS
     while True:
         processes = {rank: _process(rank) for rank in range(dist.get_world_size())}
         ended = [rank for rank, process in processes.items() if _has_ended(*process)]
         if ended:
             return ended, f'{_named(ended, processes)} ended without a word, perhaps killed'
-        silent = [rank for rank in processes if not _store().check([f'{_HERE}.{rank}'])]
+        silent = [rank for rank in processes if not _is_marked(_HERE, rank)]
         if not silent:
             return [], 'the connection between the processes was lost'
         if time.monotonic() > end:
@@ -142,7 +152,7 @@ def _who_is_gone() -> tuple[list[int], str]:
 
 
 def _process(rank: int) -> tuple[str, int]:
-    if not _store().check([f'{_PROCESS}.{rank}']):
+    if not _is_marked(_KNOWN, rank):
         return 'an unknown host', 0
     host, _, number = _store().get(f'{_PROCESS}.{rank}').decode().rpartition(' ')
     return host, int(number)
