@@ -62,13 +62,13 @@ def lines(args: Namespace) -> Iterator[str]:
     elif args.command == 'verify':
         if bool(args.deposit) == bool(args.after):
             raise ValueError('verify: give either the deposit or --after')
-        given = args.data, args.before, args.images, get_device(), args.trust
-        yield from deposits.check(args.deposit or args.after, *given)
+        path, given = args.deposit or args.after, (args.data, args.before, args.images)
+        yield from deposits.check(path, *given, get_device(), args.trust)
     elif args.command == 'extract':
         yield str(extract(args.deposit, args.task, args.out, args.stock, args.trust))
     elif args.command == 'remove':
-        left = remove(args.deposit, args.task, args.trust)
-        yield f'{args.deposit}: {left.total:,} parameters are left'
+        left = remove(args.deposit, args.task, args.trust).total
+        yield f'{args.deposit}: {left:,} parameters are left'
     else:
         yield from deposits.test(args.deposit, args.task, get_device(), args.trust)
 

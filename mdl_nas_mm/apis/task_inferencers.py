@@ -42,7 +42,7 @@ def validation_dataset(task: str, info: Mapping, trust: Collection[str] = ()) ->
         )
     check_part(task, info, 'pipeline', trust)
     dataset = prepared_dataset(info['val_dataloader'])
-    kept = {key: dataset[key] for key in ('type', 'pipeline', 'data_mode') if key in dataset}
+    kept = {key: dataset[key] for key in ('pipeline', 'data_mode') if key in dataset}
     return ConfigDict(copy.deepcopy(kept))
 
 
@@ -88,9 +88,9 @@ class TaskInferencer:
             model=copy.deepcopy(info['model']),
             test_dataloader=dict(dataset=dataset),
             visualizer=dict(type=self.visualizer),
-            # mmpose's inferencer asks for these.
+            # mmpose's inferencer asks for these; the class says only which detector is usual.
             data_mode=dataset.get('data_mode', 'topdown'),
-            dataset_type=dataset['type'],
+            dataset_type='CocoDataset',
         )
         with task_scope(self.scope):
             self.upstream = self.build(model, str(device))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -336,3 +337,18 @@ def test_tool(deposit, images, tmp_path, monkeypatch):
 def test_a_device_that_is_not_there_is_refused(deposit):
     with pytest.raises(ValueError, match="device 'gpu' cannot be used"):
         MultiTaskInferencer(deposit, ['cls'], 'gpu')
+
+
+def test_the_class_of_a_data_set_is_never_looked_for(deposit, images, monkeypatch):
+    """mmpose's inferencer would import it."""
+    opened = Deposit.__init__
+
+    def changed(self, *given):
+        opened(self, *given)
+        for info in self.tasks.values():
+            info['val_dataloader']['dataset']['type'] = 'antigravity.Data'
+
+    monkeypatch.setattr(Deposit, '__init__', changed)
+    inferencer = MultiTaskInferencer(deposit, device='cpu', show_progress=False)
+    assert len(inferencer(images['det'][0])['pose']['predictions']) == 1
+    assert 'antigravity' not in sys.modules
