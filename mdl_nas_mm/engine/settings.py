@@ -27,6 +27,7 @@ _SCOPE = 'mdl_nas_mm'
 _JOINT = (
     *('runner_type', 'backbone', 'tasks', 'base', 'inherit', 'trained', 'joint_spec', 'subspace'),
     *('groups', 'search_cfg', 'search_dataloader', 'search_evaluator', 'held_out_images'),
+    'trust_checkpoint',
 )
 _NO_TEST = (
     'nothing is tested in a training; tools/test.py evaluates the validation data of a '

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import os.path as osp
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 from mmengine.model import ModuleDict
 from mmengine.registry import DATASETS
 
@@ -89,6 +91,9 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
     if check_files:
         for name, task in tasks.items():
             _check_files(name, task)
+    if cfg.get('train_cfg') is not None:
+        for name, task in tasks.items():
+            _say_unused_hooks(name, task.custom_hooks)
     backbone = copy.deepcopy(cfg.backbone)
     if cfg.get('trust_checkpoint') and is_pretrained(backbone.get('init_cfg')):
         backbone.init_cfg.trust_checkpoint = True
@@ -188,6 +193,7 @@ def _resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
         val_dataloader=merged.val_dataloader,
         val_evaluator=merged.val_evaluator,
         optim_wrapper=upstream.get('optim_wrapper'),
+        custom_hooks=upstream.get('custom_hooks') or [],
     )
     for key in ('dataloader', 'evaluator'):
         search = Config(dict(val=copy.deepcopy(merged[f'val_{key}'])))
@@ -212,6 +218,19 @@ def _check_files(name: str, task: ConfigDict) -> None:
             continue
         for key in (f'{split}_dataloader', f'{split}_evaluator'):
             check_data(task.get(key), f'task {name!r}, {key}')
+
+
+def _say_unused_hooks(name: str, hooks: Sequence[Mapping]) -> None:
+    """A task's hooks know a training of its own; equal buffers there are without one."""
+    kinds = [str(hook['type']) for hook in hooks]
+    kinds = [kind for kind in kinds if not kind.endswith('SyncBuffersHook')]
+    if kinds:
+        print_log(
+            f'task {name!r}: the custom_hooks of its config are not used ({", ".join(kinds)}); '
+            'those of the joint config are',
+            'current',
+            logging.WARNING,
+        )
 
 
 def _writes_its_files(dataset: Mapping, scope: str) -> bool:
