@@ -50,9 +50,6 @@ class MultiTaskTrainLoop(BaseLoop):
         stop_timeout: float = 120.0,
     ) -> None:
         self._runner = runner
-        for name, value in dict(max_iters=max_iters, val_interval=val_interval).items():
-            if value < 1:
-                raise ValueError(f'train_cfg.{name} is {value}, expected at least 1')
         self._max_iters = int(max_iters)
         self.val_begin, self.val_interval = val_begin, val_interval
         self.num_random = num_random
