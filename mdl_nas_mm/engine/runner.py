@@ -68,6 +68,7 @@ class MultiTaskRunner(Runner):
 
     ranks: TaskGroups
     reducer: GradientReducer | None = None
+    _loads_strictly = False
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> MultiTaskRunner:
@@ -250,15 +251,20 @@ class MultiTaskRunner(Runner):
         Raises:
             ValueError: weights that are to be evaluated do not fit the model in every key.
         """
-        if self._load_from is not None and not self._resume and not self._has_loaded:
-            self.load_checkpoint(self._load_from, strict=True)
+        self._loads_strictly = True
         for hook in self.hooks:
             if isinstance(hook, CheckpointHook):
                 hook.save_best = None
         return super().val()
 
     def load_or_resume(self) -> None:
-        """As mmengine; but a kill may have left its note of the last checkpoint half-written."""
+        """As mmengine; but a kill may have left its note of the last checkpoint half-written.
+
+        It is called after the hooks have made what they load into.
+        """
+        strictly = self._loads_strictly and not self._resume and not self._has_loaded
+        if strictly and self._load_from is not None:
+            self.load_checkpoint(self._load_from, strict=True)
         if self._resume and self._load_from is None:
             self._load_from = latest_checkpoint(self.work_dir)
         super().load_or_resume()
