@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.known import backbone_class
 from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.utils.jsonable import from_json
@@ -33,7 +34,9 @@ class SupernetBase:
     @property
     def backbone(self) -> Mapping:
         """Config of the supernet's backbone."""
-        return from_json(self._training['backbone'])
+        config = from_json(self._training['backbone'])
+        backbone_class(config, f'base {self.path}')
+        return config
 
     @property
     def tasks(self) -> tuple[str, ...]:

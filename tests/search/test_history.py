@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mdl_nas_mm.search import EvolutionSettings, History, Outcome, search, smallest_total
+from mdl_nas_mm.search.results import _ledger
 from mdl_nas_mm.spec import SubnetSpec
 
 TASKS = ('cls', 'det')
@@ -248,3 +249,9 @@ def test_strict_lines(tmp_path, line, message):
     with pytest.raises(ValueError, match=message) as caught:
         History.read(path)
     assert f'history {path}, line 5' in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_a_history_names_no_other_class(tmp_path):
+    """What it says of the backbone is built, to count parameters with."""
+    with pytest.raises(ValueError, match="backbone: 'os.system' is no registered elastic backbone"):
+        _ledger(dict(backbone=dict(type='os.system', command='ls')), tmp_path)

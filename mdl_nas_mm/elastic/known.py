@@ -1,0 +1,23 @@
+"""Which class a backbone's config of somebody else may name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mdl_nas_mm.registry import MODELS
+
+from .backbone import ElasticBackbone
+
+
+def backbone_class(config: Mapping, where: str) -> type[ElasticBackbone]:
+    """The class of a backbone's config.
+
+    Raises:
+        ValueError: it is no registered one. mmengine would look among all that can be imported.
+    """
+    name = config.get('type')
+    MODELS.import_from_location()
+    found = MODELS.module_dict.get(str(name).removeprefix('mdl_nas_mm.'))
+    if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
+        raise ValueError(f'{where}: {ascii(name)[:80]} is no registered elastic backbone')
+    return found
