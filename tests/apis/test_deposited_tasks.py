@@ -28,8 +28,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mdl_nas_mm.apis import evaluate_deposited, load_task, save_deposit
 from mdl_nas_mm.apis.metainfo import data_metainfo
 from mdl_nas_mm.apis.tasks import task_infos
-from mdl_nas_mm.deposit import Deposit, unpack
-from mdl_nas_mm.deposit.configs import SizeLimit
+from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit.size_limit import _UNSTORED, SizeLimit
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec
@@ -238,13 +238,14 @@ def test_a_stock_mask_rcnn_is_not_too_large():
     ).model
     model.backbone = dict(type='mdl_nas_mm.BackboneSlot')
     model.pop('pretrained', None)
-    stored = sum(
-        p.numel() for p in build_task_model(dict(scope='mmdet', model=model), None).parameters()
-    )
-    with SizeLimit(stored + unpack._UNSTORED, 'it'):
-        build_task_model(dict(scope='mmdet', model=model), None)
-    with pytest.raises(ValueError, match='it is larger'), SizeLimit(stored, 'it'):
-        build_task_model(dict(scope='mmdet', model=model), None)
+    task = dict(scope='mmdet', model=model)
+    parameters = list(build_task_model(task, None).parameters())
+    stored = sum(parameter.numel() for parameter in parameters)
+    with SizeLimit(stored, len(parameters), 'it'):
+        build_task_model(task, None)
+    beyond = SizeLimit(stored - _UNSTORED, len(parameters), 'it')
+    with pytest.raises(ValueError, match='it is larger'), beyond:
+        build_task_model(task, None)
 
 
 def test_deposit_tool_changes_and_checks(data, cfg, supernet, joint, tmp_path, monkeypatch, capsys):
