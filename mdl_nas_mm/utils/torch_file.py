@@ -35,8 +35,9 @@ _WRONG = (
     TypeError,
     ValueError,
 )
-# A zip archive, and what torch.save wrote before it made those.
-_ZIP, _LEGACY = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
+# A zip archive, and what torch.save wrote before it made those: a magic number and a version.
+_ZIP = b'PK\x03\x04'
+_LEGACY = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.'
 # What an older file has in a row: a magic number, versions, the content, the keys of the tensors.
 _LEGACY_PICKLES = 5
 _DTYPES = {str(value) for value in vars(torch).values() if isinstance(value, torch.dtype)}

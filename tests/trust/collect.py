@@ -1,4 +1,4 @@
-"""Writes the lists of known classes anew: python tests/trust/collect.py.
+"""Adds classes of the installed libraries to the lists: python tests/trust/collect.py.
 
 A class is listed when nothing that its source can get at evaluates, opens or fetches what a config
 says, or what does is written down in ``audited.py``; and with the arguments of its signature.
@@ -105,10 +105,13 @@ def candidates():
 
 
 def write():
-    """One line a class, so that a change can be read."""
+    """One line a class, so that a change can be read; what other versions have stays."""
     for library, classes in candidates().items():
+        path = CLASSES / f'{library}.json'
+        for name, known in json.loads(path.read_text()).items():
+            classes.setdefault(name, set()).update(known)
         lines = [f' {json.dumps(n)}: {json.dumps(sorted(classes[n]))}' for n in sorted(classes)]
-        (CLASSES / f'{library}.json').write_text('{\n' + ',\n'.join(lines) + '\n}\n')
+        path.write_text('{\n' + ',\n'.join(lines) + '\n}\n')
 
 
 if __name__ == '__main__':
