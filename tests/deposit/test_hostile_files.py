@@ -244,7 +244,7 @@ STAGE = (*REGION, 'spec', 'stages', 0)
             put('backbone', 'head_dim', value={'__float__': 'nan'}),
             'backbone, head_dim: nan is no size',
         ),
-        (put('backbone', 'patch_size', value=0), 'manifest is malformed'),
+        (put('backbone', 'patch_size', value=0), 'manifest: patch_size is 0, expected at least 1'),
         (put('backbone', 'space', 'embed_dim', value=[65536]), 'is not one of'),
         (
             put('backbone', 'space', 'depth', value=60000),
