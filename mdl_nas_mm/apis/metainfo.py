@@ -15,6 +15,7 @@ from mmengine.registry import DATASETS
 
 from mdl_nas_mm.tasks import build_eval_loader, task_scope
 from mdl_nas_mm.utils.data_paths import data_paths, prepared_dataset
+from mdl_nas_mm.utils.registries import registered
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
 
@@ -33,8 +34,8 @@ def data_metainfo(task: str, scope: str, dataloader: Mapping) -> dict[str, Any]:
             found = DATASETS.build(dict(copy.deepcopy(dataset), lazy_init=True)).metainfo
         except (AssertionError, AttributeError, OSError, TypeError):
             # Not every class can be made without its data.
-            with DATASETS.switch_scope_and_registry(scope) as registry:
-                found = getattr(registry.get(dataset['type']), 'METAINFO', {})
+            kind = registered(dataset['type'], DATASETS, scope)
+            found = getattr(kind, 'METAINFO', {})
             found = dict(found, **(dataset.get('metainfo') or {}))
     paths = list(data_paths(dataloader))
     if found.get('classes') is None and paths and all(map(osp.exists, paths)):

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.known import made_backbone
 from mdl_nas_mm.elastic.plain import without_memory
-from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Layout, SearchSpace, Sharing, SubnetSpec
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.tasks.config import BACKBONE_KEYS
@@ -139,12 +139,5 @@ def build_backbone(config: Mapping) -> ElasticBackbone:
     Raises:
         ValueError: its ``type`` is none. mmengine would look for it among all that can be imported.
     """
-    config = dict(config)
-    name = config.pop('type', None)
-    with task_scope('mdl_nas_mm'):
-        MODELS.import_from_location()
-        found = MODELS.module_dict.get(str(name).removeprefix('mdl_nas_mm.'))
-        if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
-            raise ValueError(f'backbone: {name!r} is no registered elastic backbone')
-        with without_memory():
-            return found(**config)
+    with task_scope('mdl_nas_mm'), without_memory():
+        return made_backbone(config, 'backbone')

@@ -21,3 +21,9 @@ def backbone_class(config: Mapping, where: str) -> type[ElasticBackbone]:
     if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
         raise ValueError(f'{where}: {ascii(name)[:80]} is no registered elastic backbone')
     return found
+
+
+def made_backbone(config: Mapping, where: str) -> ElasticBackbone:
+    """What ``MODELS.build`` makes, of a config that may name nothing else than a backbone."""
+    kind = backbone_class(config, where)
+    return kind(**{key: value for key, value in config.items() if key not in ('type', '_scope_')})

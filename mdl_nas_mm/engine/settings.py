@@ -17,6 +17,7 @@ from mmengine.registry import HOOKS, LOOPS, PARAM_SCHEDULERS, Registry
 from mmengine.runner import LogProcessor, Runner
 
 from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
+from mdl_nas_mm.utils.registries import registered
 
 from .loops import MultiTaskTrainLoop
 from .recipe_settings import check_recipe
@@ -244,11 +245,7 @@ def _kind(config: Any, registry: Registry, where: str) -> type:
     """The class that a config names."""
     if not isinstance(config, Mapping) or 'type' not in config:
         raise ValueError(f'{where}: the type is missing')
-    with registry.switch_scope_and_registry(_SCOPE) as own:
-        try:
-            kind = own.get(config['type'])
-        except RuntimeError:
-            kind = None
+    kind = registered(config['type'], registry, _SCOPE)
     if kind is None:
         raise ValueError(f'{where}: there is no {config["type"]!r}')
     return kind

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mdl_nas_mm.elastic.known import backbone_class
+from mdl_nas_mm.elastic.known import made_backbone
 from mdl_nas_mm.spec import BatchLedger, Ledger, SubnetSpec
 from mdl_nas_mm.spec.layer_counts import layer_counts
 from mdl_nas_mm.tasks import task_scope
@@ -163,10 +163,8 @@ def failures(history: History) -> list[dict]:
 def _ledger(header: Mapping[str, Any], folder: Path) -> Ledger:
     """The ledger of a search, from what its history says."""
     config = from_json(header['backbone'])
-    kind = backbone_class(config, f'{folder / "history.jsonl"}: backbone')
-    settings = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
     with task_scope('mdl_nas_mm'), torch.device('meta'):
-        backbone = kind(**settings)
+        backbone = made_backbone(config, f'{folder / "history.jsonl"}: backbone')
     scores = {}
     if (folder / 'scores.npz').is_file():
         with np.load(folder / 'scores.npz') as arrays:

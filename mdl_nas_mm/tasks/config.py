@@ -7,7 +7,6 @@ import inspect
 import logging
 import os.path as osp
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -19,6 +18,7 @@ from mdl_nas_mm.elastic.inherit import is_pretrained
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.data_paths import data_paths, datasets_in
 from mdl_nas_mm.utils.plain_config import plain_config, plain_value, without_delete
+from mdl_nas_mm.utils.registries import registered
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
 from .incremental import check_inputs, resolve_base
@@ -236,15 +236,14 @@ def _say_unused_hooks(name: str, hooks: Sequence[Mapping]) -> None:
 def _writes_its_files(dataset: Mapping, scope: str) -> bool:
     """Whether a data set may fetch or make its files: by ``download``, or a class of users' own."""
     for part in datasets_in(dataset):
-        with DATASETS.switch_scope_and_registry(scope) as own, suppress(RuntimeError):
-            kind = own.get(part['type'])
-            if not isinstance(kind, type):
-                continue
-            if kind.__module__.partition('.')[0] not in (*LIBRARIES, 'mmengine', 'mdl_nas_mm'):
-                return True
-            download = inspect.signature(kind).parameters.get('download')
-            if download is not None and part.get('download', download.default):
-                return True
+        kind = registered(part['type'], DATASETS, scope)
+        if not isinstance(kind, type):
+            continue
+        if kind.__module__.partition('.')[0] not in (*LIBRARIES, 'mmengine', 'mdl_nas_mm'):
+            return True
+        download = inspect.signature(kind).parameters.get('download')
+        if download is not None and part.get('download', download.default):
+            return True
     return False
 
 

@@ -27,6 +27,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from mdl_nas_mm.utils.data_paths import innermost_dataset
 from mdl_nas_mm.utils.process_wide import process_wide
+from mdl_nas_mm.utils.registries import registered
 
 from .classes import check_file
 from .failures import NamedSamples, in_task
@@ -162,11 +163,11 @@ def build_train_loader(
     seed = derive_seed(seed, task)
     with task_scope(scope, group):
         dataset_config = config.pop('dataset')
-        with _built(task, dataset_config):
+        with _built(task, scope, dataset_config):
             dataset = DATASETS.build(copy.deepcopy(dataset_config))
             if hasattr(dataset, 'full_init'):
                 dataset.full_init()
-        _check_not_empty(task, dataset, dataset_config)
+        _check_not_empty(task, scope, dataset, dataset_config)
         dataset = PositionSeeded(NamedSamples(dataset), seed)
         sampler = EndlessOrder(dataset, is_shuffled(config.pop('sampler', None), scope), seed)
         batch_size, batches = config.pop('batch_size'), config.pop('batch_sampler', None)
@@ -209,15 +210,15 @@ def build_eval_loader(
     if not config.get('num_workers'):
         config.pop('persistent_workers', None)
     named = dict(config, dataset=dict(type='mdl_nas_mm.NamedSamples', dataset=config['dataset']))
-    with task_scope(scope, group), _built(task, config['dataset']):
+    with task_scope(scope, group), _built(task, scope, config['dataset']):
         loader = Runner.build_dataloader(named)
     loader.worker_init_fn = partial(end_with_parent, then=loader.worker_init_fn)
-    _check_not_empty(task, loader.dataset, config['dataset'])
+    _check_not_empty(task, scope, loader.dataset, config['dataset'])
     return loader
 
 
 @contextmanager
-def _built(task: str, config: Mapping) -> Iterator[None]:
+def _built(task: str, scope: str, config: Mapping) -> Iterator[None]:
     """Says which data set it is that cannot be built, and where it is so for want of images."""
     with in_task(task, f'data set {config["type"]}'):
         try:
@@ -225,24 +226,21 @@ def _built(task: str, config: Mapping) -> Iterator[None]:
         except (ValueError, RuntimeError) as error:
             # mmengine concatenates the (no) samples; mmpretrain looks for files in class folders.
             if re.search('need at least one array|Found 0 files', str(error)):
-                _check_not_empty(task, (), config)
+                _check_not_empty(task, scope, (), config)
             raise
 
 
-def _check_not_empty(task: str, dataset: Any, config: Mapping) -> None:
+def _check_not_empty(task: str, scope: str, dataset: Any, config: Mapping) -> None:
     if len(dataset):
         return
     config = innermost_dataset(dict(dataset=config))
     name = config.get('ann_file') or config.get('data_prefix') or config['type']
     root = config.get('data_root')
-    classes = {**_metainfo(config['type']), **(config.get('metainfo') or {})}.get('classes')
+    kind = registered(config['type'], DATASETS, scope)
+    said = {**(getattr(kind, 'METAINFO', None) or {}), **(config.get('metainfo') or {})}
+    classes = said.get('classes')
     path = os.path.join(root or '', str(config.get('ann_file')))
     if isinstance(classes, (list, tuple)) and path.endswith('.json') and os.path.isfile(path):
         # Images without an object of these classes may have been left out.
         check_file(task, path, classes)
     raise ValueError(f'task {task!r}: no images in {name!r} of {root!r}') from None
-
-
-def _metainfo(kind: Any) -> dict:
-    """What a class of data sets says of them."""
-    return getattr(DATASETS.get(kind) if isinstance(kind, str) else kind, 'METAINFO', None) or {}

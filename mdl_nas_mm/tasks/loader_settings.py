@@ -10,6 +10,8 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.registry import DATA_SAMPLERS, FUNCTIONS, Registry
 from torch.utils.data import DataLoader
 
+from mdl_nas_mm.utils.registries import registered
+
 # What is made of the config, or replaced; torch's DataLoader gets all else.
 _OURS = ('dataset', 'sampler', 'batch_sampler', 'collate_fn', 'drop_last')
 _NOT_TORCHS = ('shuffle', 'generator', 'worker_init_fn', 'sampler', 'batch_sampler')
@@ -55,7 +57,7 @@ def check_train_loader(task: str, scope: str, config: Mapping) -> Iterator[str]:
         raise ValueError(f'{where}.batch_size is {config["batch_size"]!r}, not a number of images')
     for key, registry in (('batch_sampler', DATA_SAMPLERS), ('collate_fn', FUNCTIONS)):
         if config.get(key) is not None:
-            _registered(config[key], registry, scope, f'{where}.{key}')
+            _named(config[key], registry, scope, f'{where}.{key}')
     yield from _check_sampler(config.get('sampler'), scope, f'{where}.sampler')
 
 
@@ -64,7 +66,7 @@ def check_eval_loader(task: str, scope: str, key: str, config: Mapping) -> None:
     sampler = config.get('sampler')
     if isinstance(sampler, Mapping):
         where = f'task {task!r}, {key}.sampler'
-        kind = _registered(sampler, DATA_SAMPLERS, scope, where)
+        kind = _named(sampler, DATA_SAMPLERS, scope, where)
         if issubclass(kind, InfiniteSampler):
             raise ValueError(
                 f'{where}: {sampler["type"]} never ends, so no evaluation would; write '
@@ -76,7 +78,7 @@ def is_shuffled(sampler: Mapping | None, scope: str) -> bool:
     """Whether the order that stands in for a sampler is another one in each pass."""
     if sampler is None:
         return True
-    kind = _registered(sampler, DATA_SAMPLERS, scope, 'sampler')
+    kind = _named(sampler, DATA_SAMPLERS, scope, 'sampler')
     return sampler.get('shuffle', kind.__name__ != _IN_ORDER)
 
 
@@ -85,7 +87,7 @@ def _check_sampler(sampler: Any, scope: str, where: str) -> Iterator[str]:
         return
     if not isinstance(sampler, Mapping) or 'type' not in sampler:
         raise ValueError(f'{where}: {sampler!r} is no config with a type')
-    kind = _registered(sampler, DATA_SAMPLERS, scope, where)
+    kind = _named(sampler, DATA_SAMPLERS, scope, where)
     if sampler.get('seed') is not None:
         yield f'{where}.seed is not used; randomness.seed of the joint config is'
     name = kind.__name__
@@ -95,14 +97,9 @@ def _check_sampler(sampler: Any, scope: str, where: str) -> Iterator[str]:
         yield f'{where}: {name} is not used, images come in {order}passes over all{instead}'
 
 
-def _registered(config: Mapping, registry: Registry, scope: str, where: str) -> Any:
+def _named(config: Mapping, registry: Registry, scope: str, where: str) -> Any:
     """The class or function that a config names."""
-    with registry.switch_scope_and_registry(scope) as own:
-        try:
-            found = own.get(config['type'])
-        # Where there is nothing, OpenMMLab's own mmengine gives None and its forks raise an error.
-        except RuntimeError:
-            found = None
+    found = registered(config['type'], registry, scope)
     if found is None:
         raise ValueError(f'{where}: {scope} knows no {config["type"]!r}')
     return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.registry import METRICS
 
-from mdl_nas_mm.utils.process_wide import registry_of
+from mdl_nas_mm.utils.registries import registered
 
 
 @dataclass(frozen=True)
@@ -170,10 +170,7 @@ def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[type, str]]:
         return
     if not isinstance(config, Mapping) or 'type' not in config:
         return
-    cls = config['type']
-    if isinstance(cls, str):
-        with registry_of(scope, METRICS) as registry:
-            cls = registry.get(cls)
+    cls = registered(config['type'], METRICS, scope)
     if not isinstance(cls, type):
         return
     if _full_name(cls) == 'mmpose.KeypointPartitionMetric':

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from contextlib import suppress
 
 from mmengine.registry import MODELS as ROOT_MODELS
+
+from mdl_nas_mm.utils.registries import registered
 
 
 def check_model(task: str, scope: str, model: Mapping) -> None:
@@ -16,7 +17,7 @@ def check_model(task: str, scope: str, model: Mapping) -> None:
         model: config of a task's model, with the backbone that it has upstream.
     """
     where = f'task {task!r}: its model {model.get("type")!r}'
-    kind = _registered(model, scope)
+    kind = registered(model.get('type'), ROOT_MODELS, scope)
     if kind is None:
         raise ValueError(f'{where} is not one of {scope}')
     parameters = list(inspect.signature(kind).parameters.values())
@@ -26,18 +27,9 @@ def check_model(task: str, scope: str, model: Mapping) -> None:
         instead = f'; give its {inside[0]} as the model of the task' if inside else ''
         place = f'its backbone in {inside[0]}.backbone' if inside else 'no backbone'
         raise ValueError(f'{where} has {place}, so it cannot have the elastic one{instead}')
-    backbone = _registered(model.get('backbone') or {}, scope)
+    backbone = registered((model.get('backbone') or {}).get('type'), ROOT_MODELS, scope)
     if backbone is not None and 'mask' in inspect.signature(backbone.forward).parameters:
         raise ValueError(
             f'{where} is trained with a backbone that takes masks, {backbone.__name__}, which the '
             'elastic ones do not; load its weights with init_cfg instead'
         )
-
-
-def _registered(config: Mapping, scope: str) -> type | None:
-    if not isinstance(config.get('type'), str):
-        return None
-    # Where there is nothing, OpenMMLab's own mmengine gives None and its forks raise an error.
-    with ROOT_MODELS.switch_scope_and_registry(scope) as own, suppress(RuntimeError):
-        return own.get(config['type'])
-    return None

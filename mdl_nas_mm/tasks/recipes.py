@@ -15,7 +15,7 @@ from mmengine.registry import (
     Registry,
 )
 
-from mdl_nas_mm.utils.process_wide import registry_of
+from mdl_nas_mm.utils.registries import registered, registry_of
 
 LAYER_DECAY = 'LearningRateDecayOptimWrapperConstructor'
 
@@ -60,8 +60,9 @@ def with_weight_decay(recipe: Mapping) -> Mapping:
     if not is_layer_decay(recipe) or recipe['optimizer'].get('weight_decay') is not None:
         return recipe
     recipe = copy.deepcopy(recipe)
-    with registry_of('mdl_nas_mm', OPTIMIZERS) as registry:
-        kind = registry.get(recipe['optimizer']['type'])
+    kind = registered(recipe['optimizer']['type'], OPTIMIZERS, 'mdl_nas_mm')
+    if kind is None:
+        raise ValueError(f'optim_wrapper.optimizer: there is no {recipe["optimizer"]["type"]!r}')
     usual = inspect.signature(kind).parameters.get('weight_decay')
     recipe['optimizer']['weight_decay'] = usual.default if usual is not None else 0.0
     return recipe

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry, root
 
-from .process_wide import registry_of
+from .registries import registered
 
 
 def plain_config(cfg: Config, scope: str) -> ConfigDict:
@@ -63,7 +62,8 @@ def _name_of(thing: Any, scope: str, where: str) -> str:
     """The registered name of a class or function; else the path of its module and its name."""
     found = list(_registered(thing))
     for registry, name in found:
-        if _looked_up(registry, name, scope) is thing:
+        # None but mmengine's own registries know which one a library has.
+        if registered(name, _root_of(registry), scope) is thing:
             return name
     if found:
         registry, name = found[0]
@@ -74,14 +74,10 @@ def _name_of(thing: Any, scope: str, where: str) -> str:
     return path
 
 
-def _looked_up(registry: Registry, name: str, scope: str) -> Any:
-    """What a library finds under a name of its own or of mmengine's; None for nothing."""
+def _root_of(registry: Registry) -> Registry:
     while registry.parent is not None:
         registry = registry.parent
-    # Where there is nothing, OpenMMLab's own mmengine gives None and its forks raise an error.
-    with registry_of(scope, registry) as own, suppress(RuntimeError):
-        return own.get(name)
-    return None
+    return registry
 
 
 def _registered(thing: Any) -> Iterator[tuple[Registry, str]]:

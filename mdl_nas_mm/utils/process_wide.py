@@ -7,8 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmengine.registry import Registry
-
 _LOCK = threading.RLock()
 
 
@@ -23,18 +21,6 @@ def process_wide() -> Iterator[None]:
     """
     with _LOCK:
         yield
-
-
-@contextmanager
-def registry_of(scope: str, kind: Registry) -> Iterator[Registry]:
-    """A library's registry of a kind, and its scope as the default one inside the block.
-
-    Args:
-        scope: the library.
-        kind: mmengine's, or any other library's.
-    """
-    with process_wide(), kind.switch_scope_and_registry(scope) as registry:
-        yield registry
 
 
 def _renew() -> None:

@@ -1,0 +1,39 @@
+"""What a library finds under a name, looked up by one thread at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from mmengine.registry import Registry
+
+from .process_wide import process_wide
+
+
+@contextmanager
+def registry_of(scope: str, kind: Registry) -> Iterator[Registry]:
+    """A library's registry of a kind, and its scope as the default one inside the block.
+
+    Args:
+        scope: the library.
+        kind: mmengine's, or any other library's.
+    """
+    with process_wide(), kind.switch_scope_and_registry(scope) as registry:
+        yield registry
+
+
+def registered(name: Any, kind: Registry, scope: str) -> Any:
+    """The class or function that a name means in a library; None where it means none.
+
+    Args:
+        name: as in a config; a class or a function is its own.
+        kind: mmengine's registry of the kind.
+        scope: the library.
+    """
+    if not isinstance(name, str):
+        return name if callable(name) else None
+    # Where there is nothing, OpenMMLab's own mmengine gives None and its forks raise an error.
+    with registry_of(scope, kind) as registry, suppress(RuntimeError):
+        return registry.get(name)
+    return None
