@@ -10,6 +10,8 @@ import mmcv
 import numpy as np
 from PIL import Image
 
+from mdl_nas_mm.utils.one_line import first_line
+
 # A detector takes about 20 bytes a pixel and more.
 MAX_PIXELS = 100_000_000
 
@@ -95,9 +97,3 @@ def read_image(path: Path, max_pixels: int) -> np.ndarray:
     # Again, for headers that Pillow does not understand; OpenCV has a limit of its own.
     check_pixels(path, pixels.shape[0] * pixels.shape[1], max_pixels)
     return pixels
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

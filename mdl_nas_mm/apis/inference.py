@@ -18,9 +18,10 @@ from rich.progress import track
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.configs import stored_metainfo
 from mdl_nas_mm.utils.device import usable_device
+from mdl_nas_mm.utils.one_line import first_line
 from mdl_nas_mm.utils.process_wide import process_wide
 
-from .image_files import MAX_PIXELS, BadImage, first_line
+from .image_files import MAX_PIXELS, BadImage
 from .input_images import (
     InputImage,
     Inputs,

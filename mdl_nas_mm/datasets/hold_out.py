@@ -19,9 +19,9 @@ from mmengine.registry import DATASETS
 
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.config import check_data
-from mdl_nas_mm.tasks.failures import describe
 from mdl_nas_mm.utils.data_paths import innermost_dataset
 from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.one_line import in_one_line
 
 COUNTS = 'held_out_images'
 
@@ -129,7 +129,7 @@ def divide(dataset: Mapping, scope: str, count: int) -> Parts:
         content = json.loads(path.read_text(encoding='utf-8-sig'))
         return divide_coco(content, count)
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path} is not COCO JSON ({describe(error)})') from None
+        raise ValueError(f'{path} is not COCO JSON ({in_one_line(error)})') from None
 
 
 def divide_coco(content: Mapping, count: int) -> Parts:

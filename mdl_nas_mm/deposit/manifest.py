@@ -12,7 +12,7 @@ from typing import Any
 import xxhash
 
 from mdl_nas_mm.utils.jsonable import from_json, to_json
-from mdl_nas_mm.utils.printable import printable
+from mdl_nas_mm.utils.one_line import first_line, printable
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import MAX_VALUES
 
@@ -92,7 +92,7 @@ def malformed(where: str) -> Iterator[None]:
         message = printable(str(error))
         raise ValueError(message if message.startswith(where) else f'{where}: {message}') from None
     except _WRONG_VALUES as error:
-        reason = printable(f'{type(error).__name__}: {error}'.partition('\n')[0])
+        reason = printable(f'{type(error).__name__}: {first_line(error)}')
         raise ValueError(f'{where} is malformed ({reason})') from None
 
 

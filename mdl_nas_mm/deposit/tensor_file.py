@@ -13,7 +13,7 @@ import torch
 import xxhash
 from torch import Tensor
 
-from mdl_nas_mm.utils.printable import printable
+from mdl_nas_mm.utils.one_line import printable
 from mdl_nas_mm.utils.tensor_header import read_header
 
 DTYPES = {

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 
 import mdl_nas_mm
+from mdl_nas_mm.utils.one_line import first_line
 
 from .errors import announce
 
@@ -50,10 +51,9 @@ def start_processes(launcher: str, timeout: timedelta) -> None:
         dist.init_process_group(backend, timeout=timeout)
     except RuntimeError as error:
         address = f'{os.environ["MASTER_ADDR"]}:{os.environ["MASTER_PORT"]}'
-        reason = str(error).partition('\n')[0]
         raise ValueError(
             f'launcher {launcher!r}: rank {os.environ["RANK"]} has no connection at {address}, '
-            f'MASTER_ADDR and MASTER_PORT: {reason}'
+            f'MASTER_ADDR and MASTER_PORT: {first_line(error)}'
         ) from error
     announce()
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mdl_nas_mm.registry import DATASETS
+from mdl_nas_mm.utils.one_line import in_one_line
 
 # Files that a message names, of a batch.
 _FILES = 4
@@ -85,7 +86,7 @@ def in_task(
         files = _named(path for sample in samples for path in _paths(sample.metainfo))
         place = ', '.join(filter(None, (f'task {task!r}', where, files)))
         # A sample's says first which file it is.
-        text = f'{"," if isinstance(error, SampleError) else ":"} {describe(error)}'
+        text = f'{"," if isinstance(error, SampleError) else ":"} {in_one_line(error)}'
         raise TaskError(f'{place}{text}{_label_beyond(samples, model)}') from error
 
 
@@ -123,20 +124,13 @@ class NamedSamples(Dataset):
             return self.dataset[index]
         except Exception as error:
             where = _place(error) or f'sample {index}'
-            raise SampleError(f'{where}: {describe(error)}') from error
+            raise SampleError(f'{where}: {in_one_line(error)}') from error
 
     def __getattr__(self, name: str) -> Any:
         # It has none while it is copied.
         if name == 'dataset':
             raise AttributeError(name)
         return getattr(self.dataset, name)
-
-
-def describe(error: BaseException) -> str:
-    """What an exception says, in one line, with its kind where that says more."""
-    text = ' '.join(str(error).split())
-    is_ours = isinstance(error, (ValueError, FileNotFoundError)) and text
-    return text if is_ours else f'{type(error).__name__}: {text}'.removesuffix(': ')
 
 
 def _place(error: BaseException) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import mmengine
 from mmengine.config import Config
 
+from .one_line import in_one_line
+
 
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Reads a config.
@@ -39,7 +41,7 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     try:
         cfg.merge_from_dict(dict(options or {}))
     except Exception as error:
-        raise ValueError(f'{where}, --cfg-options: {_one_line(error)}') from error
+        raise ValueError(f'{where}, --cfg-options: {in_one_line(error)}') from error
     return cfg
 
 
@@ -76,9 +78,4 @@ def _reason(error: BaseException) -> str:
     # The code of configs is run as modules; the innermost one may be a base.
     modules = [f for f in traceback.extract_tb(error.__traceback__) if f.name == '<module>']
     line = f', line {modules[-1].lineno} of {modules[-1].filename}' if modules else ''
-    return f'{line}: {_one_line(error)}'
-
-
-def _one_line(error: BaseException) -> str:
-    text = ' '.join(str(error).split())
-    return text if type(error) is ValueError else f'{type(error).__name__}: {text}'
+    return f'{line}: {in_one_line(error)}'

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from .one_line import first_line
+
 
 def usable_device(name: str | torch.device) -> torch.device:
     """A device by its name, such as ``cpu`` or ``cuda:1``.
@@ -18,8 +20,7 @@ def usable_device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f'device {str(name)!r} cannot be used ({reason})') from None
+        raise ValueError(f'device {str(name)!r} cannot be used ({first_line(error)})') from None
     return device
 
 

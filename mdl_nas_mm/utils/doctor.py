@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .data_paths import data_paths
+from .one_line import first_line
 from .upstream import upstream_config_path
 
 OK, WARN, FAIL = 'ok', 'warn', 'FAIL'
@@ -284,5 +285,4 @@ def _cure(error: BaseException, stack: str) -> str:
 
 def _line(error: BaseException) -> str:
     """The first line of an error, not too long for a screen."""
-    text = str(error).strip().splitlines() or ['']
-    return f'{type(error).__name__}: {text[0]}'[:160]
+    return f'{type(error).__name__}: {first_line(error)}'[:160]
