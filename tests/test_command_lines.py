@@ -98,9 +98,15 @@ def test_options_that_are_none(monkeypatch, capsys, tool):
 SETTINGS = [
     ('train_cfg.max_iters=-1', 'train_cfg.max_iters is -1, '),
     ('train_cfg.val_interval=0', 'train_cfg.val_interval is 0, '),
-    ('tasks.cls.train_dataloader.batch_size=0', "task 'cls': batch_size is 0, expected at least 1"),
-    ('tasks.seg.val_dataloader.batch_size=-2', "task 'seg': batch_size is -2, expected at least 1"),
-    ('tasks.cls.train_dataloader.num_workers=-1', "task 'cls': num_workers is -1, expected at le"),
+    (
+        'tasks.cls.train_dataloader.batch_size=0',
+        "task 'cls', train_dataloader.batch_size is 0, ",
+    ),
+    (
+        'tasks.seg.val_dataloader.batch_size=-2',
+        "task 'seg', val_dataloader.batch_size is -2, ",
+    ),
+    ('tasks.cls.train_dataloader.num_workers=-1', "'cls', train_dataloader.num_workers is -1, "),
     ('backbone.patch_size=0', 'patch_size is 0, expected at least 1'),
     ('backbone.img_size=-16', 'img_size is -16, expected at least 1'),
     ('backbone.space.embed_dim=[-8]', 'embed_dim'),

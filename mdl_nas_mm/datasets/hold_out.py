@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
-from mdl_nas_mm.tasks.config import check_data
+from mdl_nas_mm.tasks.data_files import check_data
 from mdl_nas_mm.utils.data_paths import innermost_dataset
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.one_line import in_one_line

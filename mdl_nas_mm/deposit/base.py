@@ -10,7 +10,7 @@ import torch
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec, footprint
-from mdl_nas_mm.tasks.config import BACKBONE_KEYS
+from mdl_nas_mm.tasks.task_config import BACKBONE_KEYS
 
 from .segments import Region
 from .unpack import Deposit

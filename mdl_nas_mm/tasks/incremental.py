@@ -17,11 +17,11 @@ from mdl_nas_mm.spec import JointSpec, SearchSpace, Sharing, SubnetSpec
 from .input_size import input_size
 from .scope import task_scope
 from .subnets import read_given_spec
+from .task_config import BACKBONE_KEYS
 
 TRAINED = ('specific', 'scores', 'head', 'all')
 # What a backbone may have otherwise than its base: it changes neither weights nor answers.
 _OWN_SETTINGS = ('drop_path_rate', 'with_cp')
-_BY_TASK = ('out_type', 'out_indices', 'window_size', 'pad_small_map')
 
 
 class Base(Protocol):
@@ -164,7 +164,7 @@ def _take_backbone(cfg: Config, theirs: Mapping, inherit: str, where: str) -> No
     left_out = ('tasks', 'task', 'arch', 'init_cfg')
     cfg.backbone = {key: value for key, value in theirs.items() if key not in left_out}
     cfg.backbone.update({key: stated[key] for key in _OWN_SETTINGS if key in stated})
-    for key in _BY_TASK:
+    for key in BACKBONE_KEYS:
         if isinstance(theirs.get(key), Mapping):
             cfg.backbone.pop(key)
         elif not key.startswith('out_'):

@@ -53,12 +53,19 @@ def check_train_loader(task: str, scope: str, config: Mapping) -> Iterator[str]:
     for key in ('dataset', 'batch_size'):
         if config.get(key) is None:
             raise ValueError(f'{where}.{key} is missing')
-    if type(config['batch_size']) is not int or config['batch_size'] < 1:
-        raise ValueError(f'{where}.batch_size is {config["batch_size"]!r}, not a number of images')
+    check_counts(where, config)
     for key, registry in (('batch_sampler', DATA_SAMPLERS), ('collate_fn', FUNCTIONS)):
         if config.get(key) is not None:
             _named(config[key], registry, scope, f'{where}.{key}')
     yield from _check_sampler(config.get('sampler'), scope, f'{where}.sampler')
+
+
+def check_counts(where: str, config: Mapping) -> None:
+    """Raises ValueError for a loader's number that is too small."""
+    for key, least in dict(batch_size=1, num_workers=0).items():
+        value = config.get(key, least)
+        if type(value) is not int or value < least:
+            raise ValueError(f'{where}.{key} is {value!r}, expected at least {least}')
 
 
 def check_eval_loader(task: str, scope: str, key: str, config: Mapping) -> None:

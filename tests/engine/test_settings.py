@@ -143,8 +143,11 @@ REFUSED = [
     ),
     ({f'{LOADER}.generator': 3}, 'train_dataloader.generator is not used: randomness.seed'),
     ({f'{LOADER}.num_worker': 2}, 'num_worker: no setting of a loader is named so'),
-    ({f'{LOADER}.batch_size': 'auto'}, "batch_size is 'auto', not a number of images"),
-    ({f'{LOADER}.batch_size': 0}, 'batch_size is 0, not a number of images'),
+    (
+        {f'{LOADER}.batch_size': 'auto'},
+        "loader.batch_size is 'auto', expected at least 1",
+    ),
+    ({f'{LOADER}.batch_size': 0}, 'loader.batch_size is 0, expected at least 1'),
     ({f'{LOADER}.sampler.type': 'NoSuch'}, "train_dataloader.sampler: mmdet knows no 'NoSuch'"),
     ({f'{LOADER}.batch_sampler': dict(type='NoSuch')}, "batch_sampler: mmdet knows no 'NoSuch'"),
     ({f'{LOADER}.collate_fn': dict(type='no_such')}, "collate_fn: mmdet knows no 'no_such'"),

@@ -9,7 +9,7 @@ from mmengine.dataset import default_collate
 from torch import nn
 
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.plain_config import plain_value
+from mdl_nas_mm.utils.type_names import with_names
 
 NAMES = """
 default_scope = 'mmpretrain'
@@ -111,13 +111,13 @@ def test_a_class_is_named_so_that_its_library_finds_it():
     from mmcv.transforms import LoadAnnotations
     from mmdet.models import SwinTransformer
 
-    assert plain_value(LoadAnnotations, 'mmpretrain') == 'LoadAnnotations'
+    assert with_names(LoadAnnotations, 'mmpretrain') == 'LoadAnnotations'
     # mmdet has another one of this name.
-    assert plain_value(LoadAnnotations, 'mmdet') == 'mmengine.LoadAnnotations'
-    assert plain_value(SwinTransformer, 'mmdet') == 'SwinTransformer'
-    assert plain_value(SwinTransformer, 'mmseg') == 'mmdet.SwinTransformer'
-    assert plain_value(default_collate, 'mmdet') == 'default_collate'
-    assert plain_value([dict(a=(nn.Softplus,))], 'mmdet') in (
+    assert with_names(LoadAnnotations, 'mmdet') == 'mmengine.LoadAnnotations'
+    assert with_names(SwinTransformer, 'mmdet') == 'SwinTransformer'
+    assert with_names(SwinTransformer, 'mmseg') == 'mmdet.SwinTransformer'
+    assert with_names(default_collate, 'mmdet') == 'default_collate'
+    assert with_names([dict(a=(nn.Softplus,))], 'mmdet') in (
         [dict(a=('torch.nn.modules.activation.Softplus',))],
         [dict(a=('Softplus',))],
     )
@@ -126,10 +126,10 @@ def test_a_class_is_named_so_that_its_library_finds_it():
 def test_other_values_stay():
     pair = namedtuple('pair', 'a b')(1, 2.5)
     value = dict(a=[1, (None, 'x')], b=pair)
-    assert plain_value(value, 'mmdet') == value
-    assert type(plain_value(value, 'mmdet')['b']) is type(pair)
+    assert with_names(value, 'mmdet') == value
+    assert type(with_names(value, 'mmdet')['b']) is type(pair)
 
 
 def test_a_function_without_a_name_is_refused():
     with pytest.raises(ValueError, match=r'^tasks\.cls\[0\]: .* has no name'):
-        plain_value(dict(cls=[lambda x: x]), 'mmdet', 'tasks')
+        with_names(dict(cls=[lambda x: x]), 'mmdet', 'tasks')

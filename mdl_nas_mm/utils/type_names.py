@@ -12,7 +12,7 @@ from mmengine.registry import Registry, root
 from .registries import registered
 
 
-def plain_config(cfg: Config, scope: str) -> ConfigDict:
+def config_with_names(cfg: Config, scope: str) -> ConfigDict:
     """What a config says, without what it imports to say it.
 
     Configs of mmengine's new style import the classes that they are about. By name they can be
@@ -22,12 +22,12 @@ def plain_config(cfg: Config, scope: str) -> ConfigDict:
         scope: the library that the names are for.
 
     Raises:
-        ValueError: see ``plain_value``.
+        ValueError: see ``with_names``.
     """
-    return ConfigDict({key: plain_value(cfg[key], scope, key) for key in cfg.to_dict()})
+    return ConfigDict({key: with_names(cfg[key], scope, key) for key in cfg.to_dict()})
 
 
-def plain_value(value: Any, scope: str, where: str = 'config') -> Any:
+def with_names(value: Any, scope: str, where: str = 'config') -> Any:
     """A part of a config with names in place of classes and functions.
 
     Args:
@@ -38,9 +38,9 @@ def plain_value(value: Any, scope: str, where: str = 'config') -> Any:
         ValueError: a function has no name that leads to it, such as a lambda.
     """
     if isinstance(value, Mapping):
-        return {k: plain_value(item, scope, f'{where}.{k}') for k, item in value.items()}
+        return {k: with_names(item, scope, f'{where}.{k}') for k, item in value.items()}
     if isinstance(value, (list, tuple)):
-        items = (plain_value(item, scope, f'{where}[{i}]') for i, item in enumerate(value))
+        items = (with_names(item, scope, f'{where}[{i}]') for i, item in enumerate(value))
         # Named tuples take their fields one by one.
         return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
     if inspect.isclass(value) or inspect.isroutine(value):

@@ -1,0 +1,117 @@
+"""One task of a joint config: its upstream config and what differs, all spelled out."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.model import ModuleDict
+
+from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.type_names import config_with_names, with_names, without_delete
+from mdl_nas_mm.utils.upstream import upstream_config_path
+
+from .model_settings import check_model
+
+TASK_KEYS = {
+    'config',
+    'scope',
+    'score',
+    'backbone',
+    'loss_weight',
+    'score_weight',
+    'model',
+    'train_dataloader',
+    'val_dataloader',
+    'val_evaluator',
+    'search_dataloader',
+    'search_evaluator',
+}
+UPSTREAM_KEYS = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator')
+BACKBONE_KEYS = ('out_type', 'out_indices', 'window_size', 'pad_small_map')
+
+
+def resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
+    """A task with everything of it that a joint config is made of.
+
+    Args:
+        task: as the joint config says it.
+        folder: what the path of its upstream config starts from.
+
+    Raises:
+        ValueError: a key is unknown or missing, or the model cannot have an elastic backbone.
+        FileNotFoundError: there is no such upstream config.
+    """
+    _check_keys(name, task)
+    upstream = _upstream(name, task.get('config'), folder)
+    scope = task.get('scope', upstream.get('default_scope'))
+    if scope is None:
+        raise ValueError(f"task {name!r}: 'scope' (mmdet, mmseg, ...) is missing")
+    upstream = config_with_names(upstream, scope)
+    task = ConfigDict(with_names(task, scope, f'task {name!r}'))
+    merged = _merged(upstream, {key: task[key] for key in UPSTREAM_KEYS if key in task})
+    for key in UPSTREAM_KEYS:
+        if merged.get(key) is None:
+            raise ValueError(f'task {name!r}: its config has no {key!r}')
+    check_model(name, scope, merged.model)
+    resolved = ConfigDict(
+        scope=scope,
+        score=task.score,
+        loss_weight=task.get('loss_weight', 1.0),
+        score_weight=task.get('score_weight', 1.0),
+        backbone=task.get('backbone', {}),
+        model=_with_slot(merged),
+        train_dataloader=merged.train_dataloader,
+        val_dataloader=merged.val_dataloader,
+        val_evaluator=merged.val_evaluator,
+        optim_wrapper=upstream.get('optim_wrapper'),
+        custom_hooks=upstream.get('custom_hooks') or [],
+    )
+    for key in ('dataloader', 'evaluator'):
+        own = {'val': task[f'search_{key}']} if f'search_{key}' in task else {}
+        val = copy.deepcopy(merged[f'val_{key}'])
+        resolved[f'search_{key}'] = _merged(dict(val=val), own).val
+    return resolved
+
+
+def _check_keys(name: str, task: ConfigDict) -> None:
+    """Raises ValueError for a name that no task can have, or a key that is unknown or missing."""
+    if not name.isidentifier():
+        raise ValueError(f'task {name!r}: a name is letters, digits and underscores')
+    if hasattr(ModuleDict(), name):
+        raise ValueError(f'task {name!r}: every torch module has an attribute of this name')
+    for key in task:
+        if key not in TASK_KEYS:
+            raise ValueError(f'task {name!r}: unknown key {key!r}, expected {sorted(TASK_KEYS)}')
+    for key in task.get('backbone', {}):
+        if key not in BACKBONE_KEYS:
+            raise ValueError(f'task {name!r}: unknown key backbone.{key}, not of {BACKBONE_KEYS}')
+    if task.get('score') is None:
+        raise ValueError(f"task {name!r}: 'score', the metric to maximise, is missing")
+
+
+def _upstream(name: str, path: str | None, folder: str) -> Config:
+    if path is None:
+        return Config()
+    try:
+        return read_config(upstream_config_path(path, folder))
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f'task {name!r}: {error}') from error
+
+
+def _merged(config: dict[str, Any], changes: dict[str, Any]) -> ConfigDict:
+    """A config with what differs in it; ``_delete_`` replaces."""
+    merged = Config(config)
+    merged.merge_from_dict(changes)
+    return without_delete(merged._cfg_dict)
+
+
+def _with_slot(merged: ConfigDict) -> ConfigDict:
+    """The model config with an empty place where the backbone was."""
+    model = copy.deepcopy(merged.model)
+    model.pop('pretrained', None)
+    if merged.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', merged.data_preprocessor)
+    model['backbone'] = ConfigDict(type='mdl_nas_mm.BackboneSlot')
+    return model
