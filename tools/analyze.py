@@ -9,7 +9,7 @@ from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import choose_joint_spec, resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust, parse_size
+from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_size
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.visualization.analysis import analysis_tables
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
         help="sizes of the images, such as det=800x1280; by default of each task's validation",
     )
     parser.add_argument('--json', action='store_true', help='print one JSON object')
-    add_trust(parser)
+    add_trust_checkpoint(parser)
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -48,9 +48,7 @@ def parse_sizes(texts: list[str]) -> dict[str, tuple[int, int]]:
 def main() -> None:
     args = parse_args()
     with one_line_errors():
-        cfg = read_config(args.config, args.cfg_options)
-        if args.trust_checkpoint:
-            cfg.trust_checkpoint = True
+        cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
         if args.joint_spec:
             choose_joint_spec(cfg, args.joint_spec)
         cfg = resolve_joint_config(cfg, check_files=False)

@@ -4,7 +4,7 @@ import argparse
 
 from mdl_nas_mm.deposit.export import PARTS, default_size, export, load_model
 from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.utils.command_line import add_trust, add_trusted_classes, import_modules
+from mdl_nas_mm.utils.command_line import add_trust_checkpoint, add_trusted_classes, trusted_classes
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
         metavar=('HEIGHT', 'WIDTH'),
         help='pixels (default: what the config says)',
     )
-    add_trust(parser)
+    add_trust_checkpoint(parser)
     add_trusted_classes(parser)
     return parser.parse_args()
 
@@ -37,8 +37,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with one_line_errors():
-        import_modules(args.imports)
-        trusted = args.trust_checkpoint, args.trust
+        trusted = args.trust_checkpoint, trusted_classes(args)
         model, dataloader = load_model(args.source, args.task, args.checkpoint, *trusted)
         size = tuple(args.input_size or default_size(model, dataloader))
         difference = export(model, args.out, size, args.part)

@@ -5,7 +5,7 @@ import sys
 
 from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
 from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.utils.command_line import add_trusted_classes, import_modules
+from mdl_nas_mm.utils.command_line import add_trusted_classes, trusted_classes
 
 EPILOG = """\
 Of every image IMAGE, OUT then has
@@ -26,29 +26,18 @@ def parse_args() -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('deposit', help='the file')
-    parser.add_argument(
-        'inputs', nargs='+', help='images, folders of images, videos (every frame is taken)'
-    )
-    parser.add_argument('--tasks', nargs='+', help='names of tasks (default: all)')
-    parser.add_argument('--out-dir', default='outputs', help='default: %(default)s')
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
-    parser.add_argument(
-        '--batch-size', type=int, default=1, help='images read together (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--pred-score-thr',
-        type=float,
-        default=0.3,
-        help='lowest score of objects and key points that are drawn (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--max-pixels',
-        type=int,
-        default=MAX_PIXELS,
-        help='larger images are left out (default: %(default)s)',
-    )
-    parser.add_argument('--no-save-vis', action='store_true', help='write predictions alone')
+    add = parser.add_argument
+    add('deposit', help='the file')
+    add('inputs', nargs='+', help='images, folders of images, videos (every frame is taken)')
+    add('--tasks', nargs='+', help='names of tasks (default: all)')
+    add('--out-dir', default='outputs', help='default: %(default)s')
+    add('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
+    add('--batch-size', type=int, default=1, help='images read together (default: %(default)s)')
+    text = 'lowest score of objects and key points that are drawn (default: %(default)s)'
+    add('--pred-score-thr', type=float, default=0.3, help=text)
+    text = 'larger images are left out (default: %(default)s)'
+    add('--max-pixels', type=int, default=MAX_PIXELS, help=text)
+    add('--no-save-vis', action='store_true', help='write predictions alone')
     add_trusted_classes(parser)
     return parser.parse_args()
 
@@ -61,8 +50,8 @@ def main() -> None:
         print(f'left out: {path} {reason}', file=sys.stderr)
 
     with one_line_errors('what is written is whole'):
-        import_modules(args.imports)
-        inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, trust=args.trust)
+        trust = trusted_classes(args)
+        inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, trust=trust)
         results = inferencer.stream(
             args.inputs,
             batch_size=args.batch_size,

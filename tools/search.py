@@ -9,7 +9,7 @@ from mmengine.logging import MMLogger
 from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
 from mdl_nas_mm.search import choose_again, parse_budget, run_search
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher, add_trust
+from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher, add_trust_checkpoint
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.visualization import write_report
 
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     add('--random-baseline', action='store_true', help='also search at random, as many evaluations')
     add_cfg_options(parser)
     add_launcher(parser)
-    add_trust(parser)
+    add_trust_checkpoint(parser)
     args = parser.parse_args()
     if args.history and (args.config or args.checkpoint or not args.budget):
         parser.error('--from takes a --budget, and neither a config nor a --checkpoint')
@@ -56,9 +56,8 @@ def main() -> None:
         else:
             given = {'budget': args.budget, 'random_baseline': args.random_baseline or None}
             given = {f'search_cfg.{k}': v for k, v in given.items() if v is not None}
-            cfg = read_config(args.config, {**given, **(args.cfg_options or {})})
-            if args.trust_checkpoint:
-                cfg.trust_checkpoint = True
+            options = {**given, **(args.cfg_options or {})}
+            cfg = read_config(args.config, options, args.trust_checkpoint)
             work_dir = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/search')
             MMLogger.get_instance('search', log_file=None)
             cfg = resolve_joint_config(cfg)

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import choose_joint_spec
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher, add_trust
+from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher, add_trust_checkpoint
 from mdl_nas_mm.utils.config_file import read_training
 from mdl_nas_mm.utils.data_only import data_only
 
@@ -24,16 +24,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', help='folder of the log')
     add_cfg_options(parser)
     add_launcher(parser)
-    add_trust(parser)
+    add_trust_checkpoint(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     with one_line_errors('start again'), data_only(args.trust_checkpoint):
-        cfg = read_training(args.config, args.cfg_options)
-        if args.trust_checkpoint:
-            cfg.trust_checkpoint = True
+        cfg = read_training(args.config, args.cfg_options, args.trust_checkpoint)
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = args.work_dir or osp.join('work_dirs', name)
         cfg.launcher, cfg.load_from, cfg.resume = args.launcher, args.checkpoint, False

@@ -64,7 +64,7 @@ def read_chosen(
     Raises:
         FileNotFoundError, ValueError: see ``resolve_joint_config``; or nothing fixes them.
     """
-    cfg = read_config(config, dict(trust_checkpoint=True) if trust_checkpoint else None)
+    cfg = read_config(config, trust_checkpoint=trust_checkpoint)
     if joint_spec is not None:
         choose_joint_spec(cfg, joint_spec)
     cfg = resolve_joint_config(cfg)
@@ -75,7 +75,7 @@ def read_chosen(
 
 
 def check(
-    path: str | Path | None,
+    path: str | Path,
     data: bool = False,
     before: str | Path | None = None,
     images: Sequence[str | Path] = (),
@@ -95,8 +95,6 @@ def check(
         FileNotFoundError, ValueError: see ``Deposit``; a tensor was altered (names it), a task
             scores otherwise than the file says, or answers otherwise than before.
     """
-    if path is None:
-        raise ValueError('verify: name a deposit, or two with --before and --after')
     whole, deposit = verify(path, trust), Deposit(path, trust)
     for name, is_whole in whole.items():
         if not is_whole:

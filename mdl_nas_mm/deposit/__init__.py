@@ -1,6 +1,7 @@
 """One file with every task's weights, the shared ones once."""
 
 from .base import DepositBase
+from .extract import extract
 from .initialize import DepositedInit
 from .pack import add, pack, remove
 from .together import load_tasks
@@ -12,6 +13,7 @@ __all__ = [
     'DepositBase',
     'DepositedInit',
     'add',
+    'extract',
     'largest_differences',
     'load_tasks',
     'pack',

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import DictAction
@@ -53,7 +52,7 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', **hidden)
 
 
-def add_trust(parser: argparse.ArgumentParser) -> None:
+def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Adds ``--trust-checkpoint``; see ``mdl_nas_mm.utils.torch_file``."""
     parser.add_argument(
         '--trust-checkpoint',
@@ -86,17 +85,18 @@ def add_trusted_classes(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def import_modules(names: Sequence[str]) -> None:
-    """Imports what ``--import`` names.
+def trusted_classes(args: argparse.Namespace) -> list[str]:
+    """What ``--trust`` names, once that is imported which ``--import`` does.
 
     Raises:
         ValueError: there is no such module.
     """
-    for name in names:
+    for name in args.imports:
         try:
             importlib.import_module(name)
         except ImportError as error:
             raise ValueError(f'--import {name}: {error}') from None
+    return args.trust
 
 
 def parse_size(

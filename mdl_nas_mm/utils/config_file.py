@@ -14,11 +14,15 @@ from mmengine.config import Config
 from .one_line import in_one_line
 
 
-def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+def read_config(
+    path: str | Path, options: Mapping[str, Any] | None = None, trust_checkpoint: bool = False
+) -> Config:
     """Reads a config.
 
     Args:
         options: settings to override, as ``--cfg-options`` gives them.
+        trust_checkpoint: whether checkpoints that are read for it may hold anything, and so run
+            any code; also where the config does not say so.
 
     Raises:
         FileNotFoundError: there is no such file, or not its ``_base_``; says which.
@@ -42,16 +46,20 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         cfg.merge_from_dict(dict(options or {}))
     except Exception as error:
         raise ValueError(f'{where}, --cfg-options: {in_one_line(error)}') from error
+    if trust_checkpoint:
+        cfg.trust_checkpoint = True
     return cfg
 
 
-def read_training(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+def read_training(
+    path: str | Path, options: Mapping[str, Any] | None = None, trust_checkpoint: bool = False
+) -> Config:
     """As ``read_config``, of what a runner can be built from.
 
     Raises:
         ValueError: it is neither a joint config nor one with a model.
     """
-    cfg = read_config(path, options)
+    cfg = read_config(path, options, trust_checkpoint)
     if 'runner_type' not in cfg and 'model' not in cfg:
         raise ValueError(f"config {path} has neither 'runner_type', as a joint one, nor a 'model'")
     return cfg
