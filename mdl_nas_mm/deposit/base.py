@@ -12,7 +12,7 @@ from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec, footprint
 from mdl_nas_mm.tasks.task_config import BACKBONE_KEYS
 
-from .segments import Region
+from .fill import fill
 from .unpack import Deposit
 
 
@@ -70,7 +70,7 @@ class DepositBase:
         for parameter in module.parameters():
             parameter.zero_()
         for task in module.tasks:
-            self._deposit.fill(module, self.inherit, as_task=task)
+            fill(self._deposit, module, self.inherit, as_task=task)
         self._share_alike(module)
         self._check_stored(module)
 
@@ -80,7 +80,7 @@ class DepositBase:
         A task that was trained with scores of its own left behind which channels it shares.
         """
         ledger, parameters = module.ledger(), dict(module.named_parameters())
-        for part in self._region.parts.values():
+        for part in self._deposit.region(self.inherit).parts.values():
             use, policy = part.use, ledger.sharing[part.use.role]
             if policy.has_scores and (ledger.shared_rows(use) != part.shared).any():
                 scores = parameters[f'{use.layer}.score'].view(use.groups, use.max_channels)
@@ -105,10 +105,6 @@ class DepositBase:
         spec, space = self.joint[self.inherit], self._deposit.structure.layout.space
         deepest = sum(stage.depth[-1] for stage in space.stages)
         return [(index + 1) * deepest // spec.depth - 1 for index in indices]
-
-    @property
-    def _region(self) -> Region:
-        return self._deposit.structure.regions[self._label]
 
     @property
     def _label(self) -> str:

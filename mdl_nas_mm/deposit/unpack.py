@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.plain import plain_config, set_parameter
-from mdl_nas_mm.spec import Counts, JointSpec, Sharing, specific_name
+from mdl_nas_mm.spec import Counts, JointSpec, Sharing
 from mdl_nas_mm.tasks.model import build_task_model
 from mdl_nas_mm.trust import check_config
 
@@ -25,6 +25,7 @@ from .check import check_contents
 from .configs import TESTED, check_part
 from .manifest import decode, malformed
 from .pieces import Piece, as_integers, from_integers, pieces_of, put_together
+from .segments import Region
 from .size_limit import SizeLimit
 from .structure import Structure, build_backbone
 from .tensor_file import TensorFile, content_hash
@@ -94,7 +95,7 @@ class Deposit:
                 arrays[name] = as_integers(self.read(name))
             return arrays[name]
 
-        uses = {name: part.use for name, part in self._region(task).parts.items()}
+        uses = {name: part.use for name, part in self.region(task).parts.items()}
         # One piece of memory for all: numpy asks for large pages, which are there sooner.
         total, offset, weights = sum(use.size for use in uses.values()), 0, {}
         memory = np.empty(total, as_integers(torch.empty(0, dtype=self.dtype)).dtype)
@@ -105,9 +106,14 @@ class Deposit:
             weights[name] = from_integers(flat, self.dtype).view(-1, use.columns)
         return weights
 
+    def region(self, task: str) -> Region:
+        """What a task uses of the backbone; or ValueError for a task that is not there."""
+        self.check_task(task)
+        return self.structure.regions[self.tasks[task]['region']]
+
     def pieces(self, task: str) -> dict[str, list[Piece]]:
         """Parameter name -> where what a task uses of it lies in the file."""
-        return pieces_of(task, self._region(task), self.structure.segments)
+        return pieces_of(task, self.region(task), self.structure.segments)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -178,51 +184,6 @@ class Deposit:
         names = sorted(name for name in self._file.entries if name.startswith('shared/'))
         return [name.removeprefix('shared/') for name in names]
 
-    @torch.no_grad()
-    def fill(self, backbone: ElasticBackbone, task: str, as_task: str) -> None:
-        """Copies what the file has into a backbone of the deposit's whole space.
-
-        These are all shared weights that any task uses (``stored`` says which), the mask
-        policy's scores, and the weights that one task owns. Everything else keeps its value.
-
-        Args:
-            task: whose own weights.
-            as_task: the task of the backbone that gets them.
-
-        Raises:
-            ValueError: the deposit has no such task, a tensor was altered, or the backbone is
-                another one.
-        """
-        self.check_task(task)
-        self.check_same_backbone(backbone, None)
-        structure, parameters = self.structure, dict(backbone.named_parameters())
-        counts, shared = structure.row_counts(), {}
-        for name, blocks in structure.segments.blocks.items():
-            for block in blocks:
-                key = f'shared/{block.segment}'
-                # Swin has norms just of the stages that its tasks take.
-                if key in self._file and name in parameters:
-                    if key not in shared:
-                        shared[key] = self.read(key)
-                    rows = parameters[name].view(counts[name], -1)
-                    flat = shared[key][block.offset : block.offset + block.size]
-                    rows[torch.from_numpy(block.rows), block.start : block.end] = flat.view(
-                        len(block.rows), -1
-                    ).to(rows)
-        weights = self.backbone_weights(task)
-        for name, part in self._region(task).parts.items():
-            if not part.shared.all():
-                use, own = part.use, torch.from_numpy(~part.shared)
-                target = parameters[specific_name(name, as_task)]
-                target = target.view(use.groups, use.max_channels, -1)
-                target = target[:, : use.channels, : use.columns]
-                values = weights[name].view(use.groups, use.channels, use.columns).to(target)
-                target[own] = values[own]
-        if 'scores' in self._file:
-            sizes = list(structure.scores.values())
-            for layer, scores in zip(structure.scores, self.read('scores').split(sizes)):
-                parameters[f'{layer}.score'].copy_(scores)
-
     def check_same_backbone(self, backbone: ElasticBackbone, dtype: torch.dtype | None) -> None:
         """Raises ValueError unless a backbone has the deposit's sharing, sizes and, given one,
         data type."""
@@ -233,7 +194,7 @@ class Deposit:
             raise ValueError(f'{where}: its weights are {self.dtype}, not {dtype}')
         for task, spec in self.joint.items():
             ours = {use.name: use for use in backbone.layout.uses(spec)}
-            for name, part in self._region(task).parts.items():
+            for name, part in self.region(task).parts.items():
                 # Swin has norms just of the stages that its tasks take.
                 if ours.get(name, part.use) != part.use:
                     raise ValueError(f'{where}: {name!r} has another size')
@@ -308,10 +269,6 @@ class Deposit:
             for label, region in batch['regions'].items():
                 settings = dict(region['settings'], type=config.get('type'))
                 check_config('mdl_nas_mm', settings, f'region {label!r}', self.trust)
-
-    def _region(self, task: str):
-        self.check_task(task)
-        return self.structure.regions[self.tasks[task]['region']]
 
     def _batch(self, task: str) -> Mapping:
         label = self.tasks[task]['region']

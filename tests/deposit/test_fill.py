@@ -8,6 +8,7 @@ from deposits import SHARINGS
 from growing import Supernet, images
 
 from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit.fill import fill
 from mdl_nas_mm.spec import footprint
 
 
@@ -22,7 +23,7 @@ def test_a_new_task_starts_from_what_is_there(data, sharing, tmp_path):
     for parameter in fresh.parameters():
         parameter.fill_(7)
     backbone = fresh.backbone.eval()
-    deposit.fill(backbone, 'b', as_task='c')
+    fill(deposit, backbone, 'b', as_task='c')
     # The new task answers with the weights of the one that it inherits from.
     expected = supernet.features('b', joint['b'])
     found = backbone.forward_subnet(images(), 'c', joint['b'])
@@ -46,6 +47,6 @@ def test_another_backbone_is_not_filled(data, tmp_path):
     supernet.pack(path, supernet.draw(random.Random(0), 'a'))
     other, deposit = Supernet(data, 'Mask').model.backbone, Deposit(path)
     with pytest.raises(ValueError, match='its backbone is another one: sharing is'):
-        deposit.fill(other, 'a', as_task='a')
+        fill(deposit, other, 'a', as_task='a')
     with pytest.raises(ValueError, match=r"no task 'b', it has \['a'\]"):
-        deposit.fill(supernet.model.backbone, 'b', as_task='a')
+        fill(deposit, supernet.model.backbone, 'b', as_task='a')

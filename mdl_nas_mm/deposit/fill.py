@@ -1,0 +1,65 @@
+"""Puts what a deposit has into a backbone of the deposit's whole space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.spec import specific_name
+
+from .unpack import Deposit
+
+
+@torch.no_grad()
+def fill(deposit: Deposit, backbone: ElasticBackbone, task: str, as_task: str) -> None:
+    """Copies weights into a backbone; everything else in it keeps its value.
+
+    These are all shared weights that any task uses (``Deposit.stored`` says which), the mask
+    policy's scores, and the weights that one task owns.
+
+    Args:
+        task: whose own weights.
+        as_task: the task of the backbone that gets them.
+
+    Raises:
+        ValueError: the deposit has no such task, a tensor was altered, or the backbone is another
+            one.
+    """
+    deposit.check_task(task)
+    deposit.check_same_backbone(backbone, None)
+    parameters = dict(backbone.named_parameters())
+    _fill_shared(deposit, parameters)
+    _fill_own(deposit, parameters, task, as_task)
+    scores = deposit.structure.scores
+    if scores:
+        for layer, values in zip(scores, deposit.read('scores').split(list(scores.values()))):
+            parameters[f'{layer}.score'].copy_(values)
+
+
+def _fill_shared(deposit: Deposit, parameters: Mapping[str, Tensor]) -> None:
+    counts = deposit.structure.row_counts()
+    stored = {name: deposit.read(f'shared/{name}') for name in deposit.stored_segments()}
+    for name, blocks in deposit.structure.segments.blocks.items():
+        # Swin has norms just of the stages that its tasks take.
+        for block in blocks if name in parameters else ():
+            if block.segment in stored:
+                rows = parameters[name].view(counts[name], -1)
+                flat = stored[block.segment][block.offset : block.offset + block.size]
+                rows[torch.from_numpy(block.rows), block.start : block.end] = flat.view(
+                    len(block.rows), -1
+                ).to(rows)
+
+
+def _fill_own(deposit: Deposit, parameters: Mapping[str, Tensor], task: str, as_task: str) -> None:
+    weights = deposit.backbone_weights(task)
+    for name, part in deposit.region(task).parts.items():
+        if not part.shared.all():
+            use, own = part.use, torch.from_numpy(~part.shared)
+            target = parameters[specific_name(name, as_task)]
+            target = target.view(use.groups, use.max_channels, -1)
+            target = target[:, : use.channels, : use.columns]
+            values = weights[name].view(use.groups, use.channels, use.columns).to(target)
+            target[own] = values[own]
