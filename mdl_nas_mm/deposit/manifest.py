@@ -11,6 +11,7 @@ from typing import Any
 
 import xxhash
 
+from mdl_nas_mm.spec.spec import MAX_BLOCKS, MAX_SIZE
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 from mdl_nas_mm.utils.one_line import first_line, printable
 from mdl_nas_mm.utils.strict_json import strict_json
@@ -20,9 +21,6 @@ from .size_limit import check_numbers
 
 FORMAT = 'mdl_nas_mm deposit'
 VERSION = 2
-# Far beyond any real backbone; a number past it is damage or malice.
-MAX_NUMBER = 2**16
-MAX_BLOCKS = 1000
 MAX_TASKS = 1000
 MAX_NAME = 200
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
@@ -175,7 +173,7 @@ def check_sizes(value: Any, where: str) -> None:
         for item in value:
             check_sizes(item, where)
     elif isinstance(value, (int, float)):
-        if not math.isfinite(value) or not -MAX_BLOCKS <= value <= MAX_NUMBER:
+        if not math.isfinite(value) or not -MAX_BLOCKS <= value <= MAX_SIZE:
             raise ValueError(f'{where}: {value} is no size')
 
 
@@ -203,7 +201,7 @@ def _check_spec(spec: Any, where: str) -> None:
 
 
 def _positive(value: Any, kind: type | tuple, where: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= MAX_NUMBER:
+    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= MAX_SIZE:
         raise ValueError(f'{where}: {value} is no size')
 
 

@@ -12,11 +12,11 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import made_backbone
 from mdl_nas_mm.elastic.plain import without_memory
 from mdl_nas_mm.spec import Layout, SearchSpace, Sharing, SubnetSpec
+from mdl_nas_mm.spec.spec import MAX_BLOCKS
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.tasks.task_config import BACKBONE_KEYS
 
 from .budget import Budget, check_history
-from .manifest import MAX_BLOCKS
 from .segments import Region, Segments, lay_out, region_of
 
 

@@ -49,15 +49,13 @@ def one_line_errors(go_on: str = RESUME) -> Iterator[None]:
         _wait_for_readers()
         if isinstance(error, TaskError) and not error.is_clear:
             traceback.print_exc()
-        if isinstance(error, TaskError) or _is_for_users(error):
+        if _is_for_users(error):
             raise SystemExit(f'error: {_line(error)}') from error
         raise
 
 
 def _is_for_users(error: Exception) -> bool:
-    """Whether its message says enough; else it is a fault in code, whose place has to be seen."""
-    if isinstance(error, TaskError):
-        return error.is_clear
+    """Whether one line of it is enough; else it is a fault in code, whose place has to be seen."""
     kinds = (ValueError, OSError, FloatingPointError, MemoryError)
     return isinstance(error, kinds) or _is_out_of_memory(error)
 
@@ -70,8 +68,7 @@ def _line(error: BaseException) -> str:
     text = ' '.join(str(error).split('\n')).strip()
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return f'not enough memory: {text}'
-    is_whole = isinstance(error, TaskError) or (text and _is_for_users(error))
-    return text if is_whole else f'{type(error).__name__}: {text}'
+    return text if text and _is_for_users(error) else f'{type(error).__name__}: {text}'
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -180,32 +180,27 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f'{text[:57]}...'
 
 
-_PATHS = (
-    *('ann_file', 'data_prefix', 'bbox_file', 'headbox_file', 'seg_prefix', 'gt_folder', 'seg_dir'),
-    *('proposal_file', 'label_file', 'hierarchy_file', 'meta_file', 'image_level_ann_file'),
-    *(
-        'camera_param_file',
-        'keypoint_2d_det_file',
-        'extra_ann_file',
-        'label_map_file',
-        'img_prefix',
-    ),
-    *('ann_prefix', 'sub_data_root', 'sub_data_prefix', 'data_file', 'split_file', 'image_set'),
-    *('factor_file', 'ann_subdir', 'img_subdir', 'specific_key_path', 'joint_file'),
-    'rootnet_result_file',
-)
-_WRITTEN = (
-    *('outfile_prefix', 'output_dir', 'out_dir', 'out_file_path', 'outfile_path', 'format_only'),
-    *('collect_dir', 'submission_prefix', 'tmpdir', 'save_path', 'result_dir', 'csv_dir'),
-)
-_READ = (
-    *('pretrained', 'checkpoint', 'from_file', 'weights', 'teacher_ckpt', 'teacher_config'),
-    *('prototype', 'tokenizer', 'tokenizer_path', 'download', 'language_model', 'ckpt'),
-)
+_PATHS = """
+    ann_file data_prefix bbox_file headbox_file seg_prefix gt_folder seg_dir proposal_file
+    label_file hierarchy_file meta_file image_level_ann_file camera_param_file
+    keypoint_2d_det_file extra_ann_file label_map_file img_prefix ann_prefix sub_data_root
+    sub_data_prefix data_file split_file image_set factor_file ann_subdir img_subdir
+    specific_key_path joint_file rootnet_result_file
+""".split()
+_WRITTEN = """
+    outfile_prefix output_dir out_dir out_file_path outfile_path format_only collect_dir
+    submission_prefix tmpdir save_path result_dir csv_dir
+""".split()
+_READ = """
+    pretrained checkpoint from_file weights teacher_ckpt teacher_config prototype tokenizer
+    tokenizer_path download language_model ckpt
+""".split()
 _SPACES = ('mdl_nas_mm.ElasticViT.space', 'mdl_nas_mm.ElasticSwin.space')
 _SHARINGS = ('mdl_nas_mm.ElasticViT.sharing', 'mdl_nas_mm.ElasticSwin.sharing')
-_FPG = ('same_up_trans', 'same_down_trans', 'across_lateral_trans', 'across_down_trans')
-_FPG += ('across_up_trans', 'across_skip_trans', 'output_trans', 'inter_channels')
+_FPG = """
+    same_up_trans same_down_trans across_lateral_trans across_down_trans across_up_trans
+    across_skip_trans output_trans inter_channels
+""".split()
 
 RULES: dict[str, Rule] = {
     'metainfo': metainfo,
@@ -219,6 +214,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(('img_suffix', 'seg_map_suffix', 'depth_map_suffix', 'extensions'), ending),
     **dict.fromkeys(('backend_args', 'file_client_args'), local_backend),
     **dict.fromkeys((*_SPACES, *_SHARINGS), plain),
-    **dict.fromkeys((f'mmdet.FPG.{name}' for name in _FPG), words),
+    **dict.fromkeys([f'mmdet.FPG.{name}' for name in _FPG], words),
     'mmdet.StageCascadeRPNHead.adapt_cfg': words,
 }
