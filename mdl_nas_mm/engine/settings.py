@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, LOOPS, PARAM_SCHEDULERS, Registry
+from mmengine.registry import HOOKS, LOOPS, PARAM_SCHEDULERS
 from mmengine.runner import LogProcessor, Runner
 
 from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
-from mdl_nas_mm.utils.registries import registered
+from mdl_nas_mm.utils.registries import named_in
 
 from .loops import MultiTaskTrainLoop
 from .recipe_settings import check_recipe
@@ -121,7 +121,7 @@ def _check_loop(config: Mapping | None, where: str, usual: type) -> None:
     for key, why in _LOOP_KEYS.items():
         if config.get(key) not in (None, False):
             raise ValueError(f'{where}.{key} is not used: {why}')
-    kind = _kind(config, LOOPS, where)
+    kind = named_in(config, LOOPS, _SCOPE, where)
     if not issubclass(kind, usual):
         raise ValueError(f'{where}.type is {config["type"]!r}; write {usual.__name__!r}')
     parameters = inspect.signature(kind).parameters
@@ -141,7 +141,7 @@ def _check_schedules(config: Any) -> None:
         return
     for i, schedule in enumerate(config if isinstance(config, (list, tuple)) else [config]):
         where = f'param_scheduler[{i}]'
-        kind = _kind(schedule, PARAM_SCHEDULERS, where)
+        kind = named_in(schedule, PARAM_SCHEDULERS, _SCOPE, where)
         # It counts validations, and mmengine asks it after these if it is by epoch.
         if getattr(kind, 'need_val_args', False) or 'ReduceOnPlateau' in kind.__name__:
             if not schedule.get('by_epoch', True) or 'end' not in schedule:
@@ -167,7 +167,7 @@ def _check_hooks(cfg: Config) -> Iterator[str]:
     for where, config in named.items():
         if config is None:
             continue
-        kind = _kind(config, HOOKS, where)
+        kind = named_in(config, HOOKS, _SCOPE, where)
         name = kind.__name__
         if name in HOOKS_REFUSED:
             raise ValueError(f'{where}: {name} is not used: {HOOKS_REFUSED[name]}')
@@ -239,13 +239,3 @@ def _check_known(config: Mapping, known: Any, where: str) -> None:
     for key in config:
         if key not in known:
             raise ValueError(f'{where}.{key}: no such setting, expected one of {sorted(known)}')
-
-
-def _kind(config: Any, registry: Registry, where: str) -> type:
-    """The class that a config names."""
-    if not isinstance(config, Mapping) or 'type' not in config:
-        raise ValueError(f'{where}: the type is missing')
-    kind = registered(config['type'], registry, _SCOPE)
-    if kind is None:
-        raise ValueError(f'{where}: there is no {config["type"]!r}')
-    return kind

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from mmengine.registry import DATA_SAMPLERS, FUNCTIONS, Registry
+from mmengine.registry import DATA_SAMPLERS, FUNCTIONS
 from torch.utils.data import DataLoader
 
-from mdl_nas_mm.utils.registries import registered
+from mdl_nas_mm.utils.registries import named_in
 
 # What is made of the config, or replaced; torch's DataLoader gets all else.
 _OURS = ('dataset', 'sampler', 'batch_sampler', 'collate_fn', 'drop_last')
@@ -56,7 +56,7 @@ def check_train_loader(task: str, scope: str, config: Mapping) -> Iterator[str]:
     check_counts(where, config)
     for key, registry in (('batch_sampler', DATA_SAMPLERS), ('collate_fn', FUNCTIONS)):
         if config.get(key) is not None:
-            _named(config[key], registry, scope, f'{where}.{key}')
+            named_in(config[key], registry, scope, f'{where}.{key}')
     yield from _check_sampler(config.get('sampler'), scope, f'{where}.sampler')
 
 
@@ -73,7 +73,7 @@ def check_eval_loader(task: str, scope: str, key: str, config: Mapping) -> None:
     sampler = config.get('sampler')
     if isinstance(sampler, Mapping):
         where = f'task {task!r}, {key}.sampler'
-        kind = _named(sampler, DATA_SAMPLERS, scope, where)
+        kind = named_in(sampler, DATA_SAMPLERS, scope, where)
         if issubclass(kind, InfiniteSampler):
             raise ValueError(
                 f'{where}: {sampler["type"]} never ends, so no evaluation would; write '
@@ -85,16 +85,14 @@ def is_shuffled(sampler: Mapping | None, scope: str) -> bool:
     """Whether the order that stands in for a sampler is another one in each pass."""
     if sampler is None:
         return True
-    kind = _named(sampler, DATA_SAMPLERS, scope, 'sampler')
+    kind = named_in(sampler, DATA_SAMPLERS, scope, 'sampler')
     return sampler.get('shuffle', kind.__name__ != _IN_ORDER)
 
 
 def _check_sampler(sampler: Any, scope: str, where: str) -> Iterator[str]:
     if sampler is None:
         return
-    if not isinstance(sampler, Mapping) or 'type' not in sampler:
-        raise ValueError(f'{where}: {sampler!r} is no config with a type')
-    kind = _named(sampler, DATA_SAMPLERS, scope, where)
+    kind = named_in(sampler, DATA_SAMPLERS, scope, where)
     if sampler.get('seed') is not None:
         yield f'{where}.seed is not used; randomness.seed of the joint config is'
     name = kind.__name__
@@ -102,11 +100,3 @@ def _check_sampler(sampler: Any, scope: str, where: str) -> Iterator[str]:
         order = 'shuffled ' if sampler.get('shuffle', True) else ''
         instead = f'; {_INSTEAD[name]}' if name in _INSTEAD else ''
         yield f'{where}: {name} is not used, images come in {order}passes over all{instead}'
-
-
-def _named(config: Mapping, registry: Registry, scope: str, where: str) -> Any:
-    """The class or function that a config names."""
-    found = registered(config['type'], registry, scope)
-    if found is None:
-        raise ValueError(f'{where}: {scope} knows no {config["type"]!r}')
-    return found

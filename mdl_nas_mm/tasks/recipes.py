@@ -15,7 +15,7 @@ from mmengine.registry import (
     Registry,
 )
 
-from mdl_nas_mm.utils.registries import registered, registry_of
+from mdl_nas_mm.utils.registries import named_in, registry_of
 
 LAYER_DECAY = 'LearningRateDecayOptimWrapperConstructor'
 
@@ -60,9 +60,7 @@ def with_weight_decay(recipe: Mapping) -> Mapping:
     if not is_layer_decay(recipe) or recipe['optimizer'].get('weight_decay') is not None:
         return recipe
     recipe = copy.deepcopy(recipe)
-    kind = registered(recipe['optimizer']['type'], OPTIMIZERS, 'mdl_nas_mm')
-    if kind is None:
-        raise ValueError(f'optim_wrapper.optimizer: there is no {recipe["optimizer"]["type"]!r}')
+    kind = named_in(recipe['optimizer'], OPTIMIZERS, 'mdl_nas_mm', 'optim_wrapper.optimizer')
     usual = inspect.signature(kind).parameters.get('weight_decay')
     recipe['optimizer']['weight_decay'] = usual.default if usual is not None else 0.0
     return recipe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -37,3 +37,20 @@ def registered(name: Any, kind: Registry, scope: str) -> Any:
     with registry_of(scope, kind) as registry, suppress(RuntimeError):
         return registry.get(name)
     return None
+
+
+def named_in(config: Any, kind: Registry, scope: str, where: str) -> Any:
+    """The class or function that a config names.
+
+    Args:
+        where: what an error begins with.
+
+    Raises:
+        ValueError: it names none, or one that is not there.
+    """
+    if not isinstance(config, Mapping) or 'type' not in config:
+        raise ValueError(f'{where}: the type is missing')
+    found = registered(config['type'], kind, scope)
+    if found is None:
+        raise ValueError(f'{where}: {scope} knows no {config["type"]!r}')
+    return found

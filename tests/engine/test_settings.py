@@ -38,7 +38,7 @@ REFUSED = [
     ({'randomness.sed': 1}, 'randomness.sed: no such setting'),
     # Loops.
     ({'train_cfg.type': 'EpochBasedTrainLoop'}, "type is 'EpochBasedTrainLoop'; write 'MultiTask"),
-    ({'train_cfg.type': 'NoSuchLoop'}, "train_cfg: there is no 'NoSuchLoop'"),
+    ({'train_cfg.type': 'NoSuchLoop'}, "train_cfg: mdl_nas_mm knows no 'NoSuchLoop'"),
     ({'train_cfg.max_epochs': 3}, 'train_cfg.max_epochs is not used: give max_iters, in steps'),
     ({'train_cfg.by_epoch': True}, 'train_cfg.by_epoch is not used: '),
     ({'train_cfg.dynamic_intervals': [(1, 2)]}, 'train_cfg.dynamic_intervals is not used: '),
@@ -77,7 +77,10 @@ REFUSED = [
         {'param_scheduler': [dict(type='ReduceOnPlateauLR', monitor='s_score')]},
         'counts validations; write by_epoch=True and end=',
     ),
-    ({'param_scheduler': [dict(type='NoSuchLR')]}, "param_scheduler.*: there is no 'NoSuchLR'"),
+    (
+        {'param_scheduler': [dict(type='NoSuchLR')]},
+        "param_scheduler.*: mdl_nas_mm knows no 'NoSuchLR'",
+    ),
     # Hooks.
     ({'default_hooks.checkpoint.by_epoch': True}, 'checkpoint: by_epoch=True, but .* counts steps'),
     (
@@ -127,7 +130,7 @@ REFUSED = [
                 'PrepareTTAHook is not used: nothing is t',
             ),
             (dict(type='mmdet.DetVisualizationHook', draw=True), 'tools/infer.py draws for all'),
-            (dict(type='NoSuchHook'), r"custom_hooks\[0\]: there is no 'NoSuchHook'"),
+            (dict(type='NoSuchHook'), r"custom_hooks\[0\]: mdl_nas_mm knows no 'NoSuchHook'"),
             (dict(interval=3), r'custom_hooks\[0\]: the type is missing'),
         )
     ),
