@@ -151,8 +151,8 @@ def _items(config: Mapping, place: _Place, known: Collection[str] | None) -> Ite
         inner = place.at(key)
         rule = rule_of(place.owner, key) if isinstance(key, str) else None
         if known is not None and key not in known:
-            reason = REFUSED.get(f'{place.owner}.{key}', 'is no argument that is known')
-            yield inner.refusal(f'of class {place.owner.partition(".")[2]} {reason}')
+            reason = REFUSED.get(f'{place.owner}.{key}', 'is not known')
+            yield inner.refusal(f'this argument of class {place.owner.partition(".")[2]} {reason}')
         elif rule is None:
             yield from _refusals(item, inner)
         elif reason := rule(item, place.scope):

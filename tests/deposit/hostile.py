@@ -29,6 +29,15 @@ def altered(path, out, change):
     return out
 
 
+def places(value, path=()):
+    """The path of everything in nested JSON."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        yield (*path, key)
+        if isinstance(item, (dict, list)):
+            yield from places(item, (*path, key))
+
+
 def _hook(event, arguments):
     if _seen is None:
         return

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from growing import Supernet
+from hostile import places
 from safetensors.torch import load_file, save_file
 
 from mdl_nas_mm.deposit import Deposit, load_tasks, verify
@@ -85,15 +86,6 @@ def swap(whole, rng):
 
 ODD = [-1, 0, 1, 2, 3, 7, 24, 10**6, 2**31, 2**63, 10**30, 0.5, -0.0, 1e308, float('nan')]
 ODD += [float('inf'), None, True, [], {}, '', 'a', '../../a', '/etc/passwd', 'os.system', [[[]]]]
-
-
-def places(value, path=()):
-    """The path of everything in nested JSON."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, item in items:
-        yield (*path, key)
-        if isinstance(item, (dict, list)):
-            yield from places(item, (*path, key))
 
 
 def edit(value, rng, odd=ODD):

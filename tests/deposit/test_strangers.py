@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from extracting import WIDE, vit_config, write_deposit
 from helpers import TASKS
-from hostile import CANARY, altered, watched
+from hostile import CANARY, altered, places, watched
 from mmengine.config import Config
 
 from mdl_nas_mm.apis import MultiTaskInferencer, evaluate_deposited, load_task
@@ -195,15 +195,6 @@ HOSTILE = [
 ]
 KEYS = ('type', '_scope_', 'pretrained', 'init_cfg', 'from_file', 'class_weight', 'metainfo')
 KEYS += ('checkpoint', 'classes', 'ann_file', 'data_root', 'out_file_path', 'backend_args', 'nms')
-
-
-def places(value, path=()):
-    """The path of everything in nested JSON."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, item in items:
-        yield (*path, key)
-        if isinstance(item, (dict, list)):
-            yield from places(item, (*path, key))
 
 
 def mutate(manifest, task, rng, bait):

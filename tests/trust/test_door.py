@@ -37,14 +37,14 @@ def test_what_is_let_in(scope, config):
          'trust it: --trust os.system --import os'),
         (dict(a=[dict(type='Mine')]), "task, a.0: class 'Mine' is not registered in mmdet; if "
          'you trust it: --trust MODULE.Mine --import MODULE'),
-        (dict(LOSS, name='x'), 'task, name: of class CrossEntropyLoss is no argument that is '
-         'known; if you trust it: --trust mmdet.models.losses.cross_entropy_loss.'
+        (dict(LOSS, name='x'), 'task, name: this argument of class CrossEntropyLoss is '
+         'not known; if you trust it: --trust mmdet.models.losses.cross_entropy_loss.'
          'CrossEntropyLoss'),
         (dict(LOSS, class_weight='x'), "class_weight: 'x' is no number, and upstream would open"),
         (dict(LOSS, reduction='a/b'), "task, reduction: 'a/b' is no plain word"),
         (dict(type='DumpDetResults'), 'class DumpDetResults writes where it is told to'),
         (dict(type='ResNet'), 'class ResNet is a backbone, which loads what it is told'),
-        (dict(type='CameraMotionCompensation', warp_mode='1'), 'warp_mode: of class '
+        (dict(type='CameraMotionCompensation', warp_mode='1'), 'warp_mode: this argument of class '
          'CameraMotionCompensation is evaluated'),
         (dict(LOSS, _scope_='antigravity'), "_scope_ 'antigravity' is not one of"),
         (dict(LOSS, _delete_=True), "the key '_delete_' is not for a file"),

@@ -23,8 +23,9 @@ REASONS = re.compile(
 ABSENT = re.compile('is not registered in|ask_install')
 # Configs that their own libraries cannot use, or that are of words with detectors.
 BROKEN = re.compile(
-    r'(in_index: of class MaskFormerHead|loss_bbox: of class QuasiDenseTrackHead|'
-    r'force_grad_on_level: of class FPN|eval_mode: of class CocoMetric|'
+    r'(in_index: this argument of class MaskFormerHead|'
+    r'loss_bbox: this argument of class QuasiDenseTrackHead|'
+    r'force_grad_on_level: this argument of class FPN|eval_mode: this argument of class CocoMetric|'
     r'of class COCOCaption|caption_prompt|specific_key_path|text_prompt|custom_entities)'
 )
 
