@@ -289,7 +289,10 @@ def test_deposit_tool_changes_and_checks(data, cfg, supernet, joint, tmp_path, m
     content[-1] ^= 1
     out.write_bytes(content)
     assert says('verify', out).endswith('does not match its checksum')
-    assert says('verify', '--before', before).startswith('error: ')
+    with pytest.raises(SystemExit) as wrong:
+        call_tool(monkeypatch, 'deposit', 'verify', '--before', before)
+    assert wrong.value.code == 2
+    assert 'one of the arguments deposit --after is required' in capsys.readouterr().err
 
 
 def write_part(supernet, config, path):

@@ -9,7 +9,8 @@ from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 
 from mdl_nas_mm.tasks import config as config_module
-from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks import data_files, resolve_joint_config
+from mdl_nas_mm.utils.upstream import upstream_config_path
 
 UPSTREAM = dict(
     cls=('mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py', 'data/imagenet'),
@@ -38,7 +39,7 @@ def upstream() -> Config:
 
 
 def test_untouched_upstream_configs_resolve(upstream, monkeypatch):
-    monkeypatch.setattr(config_module, 'check_data', lambda *_: None)
+    monkeypatch.setattr(data_files, 'check_data', lambda *_: None)
     cfg = resolve_joint_config(upstream)
     types = dict(cls='ImageClassifier', det='MaskRCNN', seg='EncoderDecoder')
     scopes = dict(cls='mmpretrain', det='mmdet', seg='mmseg')
@@ -49,7 +50,7 @@ def test_untouched_upstream_configs_resolve(upstream, monkeypatch):
         assert (model.type, cfg.tasks[task].scope) == (types[task], scopes[task])
         assert model.backbone == dict(type='mdl_nas_mm.BackboneSlot')
         assert cfg.val_evaluator[task].type == evaluators[task]
-        original = Config.fromfile(config_module.upstream_config_path(upstream.tasks[task].config))
+        original = Config.fromfile(upstream_config_path(upstream.tasks[task].config))
         for key in ('train_dataloader', 'val_dataloader'):
             assert cfg[key][task] == original[key]
         assert cfg.search_dataloader[task] == original.val_dataloader
@@ -262,15 +263,15 @@ def test_names_that_cannot_be_a_module_are_refused(data, name):
 
 def test_a_joint_config_without_an_optimizer_asks_for_one_recipe(upstream, monkeypatch):
     """mmdet's and mmpretrain's Swin are trained with different learning rates."""
-    monkeypatch.setattr(config_module, 'check_data', lambda *_: None)
+    monkeypatch.setattr(data_files, 'check_data', lambda *_: None)
     upstream.train_cfg = dict(type='MultiTaskTrainLoop', max_iters=1)
     with pytest.raises(ValueError, match="tasks 'cls' and 'det' have different recipes, .*lr is"):
         resolve_joint_config(upstream)
     upstream.tasks = dict(a=upstream.tasks.det, b=upstream.tasks.det)
     taken = resolve_joint_config(upstream).optim_wrapper
-    assert taken == Config.fromfile(
-        config_module.upstream_config_path(upstream.tasks.a.config)
-    ).get('optim_wrapper')
+    assert taken == Config.fromfile(upstream_config_path(upstream.tasks.a.config)).get(
+        'optim_wrapper'
+    )
     upstream.optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
     assert resolve_joint_config(upstream).optim_wrapper == upstream.optim_wrapper
 

@@ -7,8 +7,7 @@ from helpers import TASKS, joint_config, only
 from mmengine.config import Config
 
 from mdl_nas_mm.spec import JointSpec, SearchSpace
-from mdl_nas_mm.tasks import config as config_module
-from mdl_nas_mm.tasks import drawn_space, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import drawn_space, fixed_spec, resolve_joint_config, task_config
 
 PER_STAGE = [
     dict(
@@ -116,7 +115,7 @@ def no_upstream(*_):
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
 )
 def test_joint_specs_that_are_refused(cfg, joint, monkeypatch, changes, message):
-    monkeypatch.setattr(config_module, '_upstream', no_upstream)
+    monkeypatch.setattr(task_config, '_upstream', no_upstream)
     cfg.joint_spec = joint.to_dict()
     cfg.merge_from_dict(changes)
     with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
