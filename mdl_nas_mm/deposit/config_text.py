@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
 
 from mdl_nas_mm.utils.data_paths import prepared_dataset
+from mdl_nas_mm.utils.printable import printable
 
 from .configs import first_refusal
 
@@ -24,7 +25,12 @@ _DRAWING = dict(
 
 
 def config_text(
-    model: Mapping, info: Mapping, checkpoint: str, where: str, trust: Collection[str] = ()
+    model: Mapping,
+    info: Mapping,
+    checkpoint: str,
+    where: str,
+    remarks: Iterable[str] = (),
+    trust: Collection[str] = (),
 ) -> str:
     """A config as Python, with what upstream's tools need beside the model.
 
@@ -33,17 +39,17 @@ def config_text(
         info: what a deposit has of the task.
         checkpoint: name of the file beside the config.
         where: what errors begin with.
+        remarks: lines of the comment in front.
         trust: classes of data sets and metrics that are no known ones. Of a task that has others
             the text says what to give, and has no test.
 
     Raises:
         ValueError: the text does not mean what the task's config says.
     """
-    scope, content, note = info['scope'], dict(model=model), ''
+    scope, content, remarks = info['scope'], dict(model=model), list(remarks)
     refusal = first_refusal(info, trust)
     if refusal is not None:
-        # No template of mmengine's either.
-        note = f'# Nothing to test with is here: {refusal}\n\n'.replace('{{', '{ {')
+        remarks += ['', f'Nothing to test with is here: {refusal}']
     else:
         tested = [key for key in ('dataloader', 'evaluator') if f'val_{key}' in info]
         content |= {f'test_{key}': info[f'val_{key}'] for key in tested}
@@ -63,10 +69,16 @@ def config_text(
         content['visualizer'] = dict(type=visualizer, name='visualizer', vis_backends=backends)
         content['default_hooks'] = dict(visualization=dict(type=hook))
     content = dict(default_scope=scope, **content)
-    text = Config(copy.deepcopy(content)).pretty_text
+    text = f'{_comment(remarks)}\n{Config(copy.deepcopy(content)).pretty_text.rstrip()}\n'
     _check_read_back(text, content, where)
     # mmengine puts the config's own folder in.
-    return f"{note}{text.rstrip()}\nload_from = '{{{{ fileDirname }}}}/{checkpoint}'\n"
+    return f"{text}load_from = '{{{{ fileDirname }}}}/{checkpoint}'\n"
+
+
+def _comment(lines: Iterable[str]) -> str:
+    """Lines of a comment, of which none ends before its end nor is a template of mmengine's."""
+    plain = (printable(line).replace('{{', '{ {') for line in lines)
+    return ''.join(f'# {line}'.rstrip() + '\n' for line in plain)
 
 
 def _check_read_back(text: str, content: Mapping, where: str) -> None:
@@ -116,8 +128,8 @@ def types_of(config: Any) -> Iterator[str]:
             yield from types_of(item)
 
 
-def header(deposit: str, task: str, scope: str, why: str, model: Mapping) -> str:
-    """Comment lines: what this is, how to test it, and what it needs.
+def header(deposit: str, task: str, scope: str, why: str, model: Mapping) -> list[str]:
+    """Lines of a comment: what this is, how to test it, and what it needs.
 
     Args:
         deposit: name of its file.
@@ -138,4 +150,4 @@ def header(deposit: str, task: str, scope: str, why: str, model: Mapping) -> str
         ]
     else:
         lines.append(f'The backbone is the stock {kind}; nothing of mdl_nas_mm is needed.')
-    return ''.join(f'# {line}'.rstrip() + '\n' for line in lines) + '\n'
+    return lines

@@ -31,7 +31,11 @@ def hints_of(info: Mapping) -> tuple[str, ...]:
     """Where a deposit says that its own classes come from; names, as far as they are any."""
     names = info.get('needs') or ()
     names = names if isinstance(names, (list, tuple)) else ()
-    return tuple(n for n in names if isinstance(n, str) and n.replace('.', '_').isidentifier())
+    return tuple(
+        n
+        for n in names
+        if isinstance(n, str) and n.isascii() and n.replace('.', '_').isidentifier()
+    )
 
 
 def stored_metainfo(task: str, info: Mapping) -> dict[str, Any]:

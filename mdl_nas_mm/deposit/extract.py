@@ -81,11 +81,12 @@ def extract(
     if 'val_dataloader' in deposit.tasks[task]:
         deposit.check_part(task, 'pipeline')
     info = deposit.tasks[task]
-    text = config_text(config, info, checkpoint_path.name, f'task {task!r}', trust)
+    top = header(deposit.path.name, task, info['scope'], why, config)
+    text = config_text(config, info, checkpoint_path.name, f'task {task!r}', top, trust)
     meta = dict(dataset_meta=stored_metainfo(task, info), mdl_nas_mm_version=__version__)
     write_torch_file(checkpoint_path, dict(meta=meta, state_dict=model.state_dict()))
     with written_whole(config_path) as temporary:
-        temporary.write_text(header(deposit.path.name, task, info['scope'], why, config) + text)
+        temporary.write_text(text, encoding='utf-8')
     return str(config_path)
 
 

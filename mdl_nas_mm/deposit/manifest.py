@@ -17,7 +17,7 @@ from mdl_nas_mm.utils.one_line import first_line, printable
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import MAX_VALUES
 
-from .size_limit import check_numbers
+from .size_limit import check_images, check_numbers
 
 FORMAT = 'mdl_nas_mm deposit'
 VERSION = 2
@@ -162,6 +162,8 @@ def _check_task(info: Any, where: str) -> None:
     if type(score) not in (int, float) or not math.isfinite(score):
         raise ValueError(f'{where}, scored: {ascii(score)[:80]} is no score')
     check_numbers(info['model'], f'{where}, model')
+    for key in ('model', 'val_dataloader'):
+        check_images(info.get(key), f'{where}, {key}')
 
 
 def check_sizes(value: Any, where: str) -> None:

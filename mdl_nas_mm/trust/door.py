@@ -9,7 +9,7 @@ from typing import Any
 from .known import known_classes
 from .lookup import SCOPES, find, full_name, scopes, short_name
 from .refused import REFUSED
-from .values import key_of_data, rule_of, word
+from .values import OWN_TYPES, key_of_data, rule_of, word
 
 _BACKBONE = 'is a backbone, which loads what it is told'
 
@@ -141,6 +141,7 @@ def _call(config: Mapping, place: _Place) -> Iterator[Refusal]:
 
 def _items(config: Mapping, place: _Place, known: Collection[str] | None) -> Iterator[Refusal]:
     """The values of a dict; ``known`` are the arguments of its class."""
+    library = place.owner.partition('.')[0] or place.scope
     for key, item in config.items():
         if known is not None and key in ('type', '_scope_'):
             continue
@@ -153,9 +154,11 @@ def _items(config: Mapping, place: _Place, known: Collection[str] | None) -> Ite
         if known is not None and key not in known:
             reason = REFUSED.get(f'{place.owner}.{key}', 'is not known')
             yield inner.refusal(f'this argument of class {place.owner.partition(".")[2]} {reason}')
+        elif f'{place.owner}.{key}' in OWN_TYPES and isinstance(item, Mapping):
+            yield from _items(item, inner, None)
         elif rule is None:
             yield from _refusals(item, inner)
-        elif reason := rule(item, place.scope):
+        elif reason := rule(item, library):
             yield inner.refusal(reason)
 
 
@@ -182,10 +185,10 @@ def _unregistered(name: Any, place: _Place) -> tuple[str, str]:
     if not isinstance(name, str):
         return f'type {ascii(name)[:60]} is no name of a class', ''
     reason = f'class {ascii(name)[:60]} is not registered in {place.scope}'
-    own = name.rpartition('.')[2]
-    if not own.isidentifier():
+    parent, _, own = name.rpartition('.')
+    # What is to be typed is nothing but names.
+    if not all(part.isidentifier() and part.isascii() for part in name.split('.')):
         return reason, ''
-    parent = name.rpartition('.')[0]
     if parent and parent not in scopes():
         # Upstream would import it.
         return reason, name

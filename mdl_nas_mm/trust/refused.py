@@ -22,7 +22,8 @@ _BY_REASON = {
         mmpretrain.MNIST mmpretrain.FashionMNIST mmdet.CocoOccludedSeparatedMetric
     """,
     'unpickles its files': """
-        mmpretrain.VQAGenerationHead mmdet.OpenImagesChallengeDataset
+        mmpretrain.VQAGenerationHead mmdet.OpenImagesChallengeDataset mmdet.OpenImagesDataset
+        mmdet.RefCocoDataset mmpretrain.RefCOCO
         mmpose.H36MWholeBodyDataset mmpose.UBody3dDataset
     """,
     'unpickles its files, and fetches': 'mmpretrain.CIFAR10 mmpretrain.CIFAR100',

@@ -13,8 +13,11 @@ _DATA_SUFFIXES = (
     *('.json', '.txt', '.csv', '.xml', '.mat', '.odgt', '.lst', '.jsonl', '.npy', '.npz'),
     *('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp'),
 )
+# Of what has no dot mmengine takes the whole name for its ending.
+_PROGRAMS = ('pkl', 'pickle', 'yaml', 'yml')
 _LOCAL_BACKENDS = ('local', 'disk', 'LocalBackend', 'HardDiskBackend')
 
+# A value, and the library that it is given to -> what is wrong with it.
 Rule = Callable[[Any, str], 'str | None']
 
 
@@ -25,11 +28,6 @@ def word(value: Any, scope: str) -> str | None:
     if not isinstance(value, str):
         return f'{_shown(value)} is no plain value'
     return None if _WORD.fullmatch(value) else f'{_shown(value)} is no plain word'
-
-
-def words(value: Any, scope: str) -> str | None:
-    """Words and numbers in containers, where ``type`` means no class."""
-    return _each(value, lambda item: word(item, scope))
 
 
 def names(value: Any, scope: str) -> str | None:
@@ -77,9 +75,10 @@ def data_path(value: Any, scope: str) -> str | None:
         wrong = folder(item, scope)
         if wrong or item is None:
             return wrong
-        name = item.rstrip('/').rpartition('/')[2]
-        suffix = name[name.rfind('.') :].lower() if '.' in name[1:] else ''
-        if suffix and suffix not in _DATA_SUFFIXES and not suffix[1:].isdigit():
+        name = item.rstrip('/').rpartition('/')[2].lower()
+        end = name.rpartition('.')[2]
+        is_other = '.' in name and f'.{end}' not in _DATA_SUFFIXES and not end.isdecimal()
+        if end in _PROGRAMS or is_other and name not in ('.', '..'):
             return f'{_shown(item)} is not read as data; known are {", ".join(_DATA_SUFFIXES)}'
         return None
 
@@ -135,7 +134,7 @@ def data(value: Any) -> str | None:
     return plain(value, '')
 
 
-def metainfo(value: Any, scope: str) -> str | None:
+def metainfo(value: Any, library: str) -> str | None:
     """Names, numbers and colours; no string that upstream would open as a list in a file."""
     if value is None:
         return None
@@ -145,9 +144,9 @@ def metainfo(value: Any, scope: str) -> str | None:
         if key == 'from_file':
             return f"'from_file' {_shown(item)} would be run as a config"
         # mmpose takes strings as they are.
-        if isinstance(item, str) and (scope != 'mmpose' or key.lower() == 'classes'):
+        if isinstance(item, str) and (library != 'mmpose' or str(key).lower() == 'classes'):
             return f'{key} {_shown(item)} would be opened as a file; write what is in it'
-    return plain(value, scope)
+    return plain(value, library)
 
 
 def key_of_data(key: Any) -> str | None:
@@ -197,9 +196,9 @@ _READ = """
 """.split()
 _SPACES = ('mdl_nas_mm.ElasticViT.space', 'mdl_nas_mm.ElasticSwin.space')
 _SHARINGS = ('mdl_nas_mm.ElasticViT.sharing', 'mdl_nas_mm.ElasticSwin.sharing')
-_FPG = """
+_FPG_PATHS = """
     same_up_trans same_down_trans across_lateral_trans across_down_trans across_up_trans
-    across_skip_trans output_trans inter_channels
+    across_skip_trans output_trans
 """.split()
 
 RULES: dict[str, Rule] = {
@@ -214,6 +213,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(('img_suffix', 'seg_map_suffix', 'depth_map_suffix', 'extensions'), ending),
     **dict.fromkeys(('backend_args', 'file_client_args'), local_backend),
     **dict.fromkeys((*_SPACES, *_SHARINGS), plain),
-    **dict.fromkeys([f'mmdet.FPG.{name}' for name in _FPG], words),
-    'mmdet.StageCascadeRPNHead.adapt_cfg': words,
 }
+# The ``type`` of these dicts is a word for the class that gets them, no class.
+OWN_TYPES = {'mmdet.StageCascadeRPNHead.adapt_cfg', *(f'mmdet.FPG.{name}' for name in _FPG_PATHS)}

@@ -18,6 +18,7 @@ from mmengine.runner.checkpoint import (
 )
 
 from .fetch import local_file
+from .process_wide import process_wide
 from .torch_file import read_torch_file
 
 _LISTS = {
@@ -64,10 +65,12 @@ def data_only(trust: bool = False) -> Iterator[None]:
         content = read_torch_file(fetched(filename), trust)
         return _process_mmcls_checkpoint(content) if filename.startswith('mmcls://') else content
 
-    before = CheckpointLoader._schemes
-    CheckpointLoader._schemes = dict(before)
-    try:
-        CheckpointLoader.register_scheme(_SCHEMES, load_from_file, force=True)
-        yield
-    finally:
-        CheckpointLoader._schemes = before
+    # Its table is one for the process: another thread would take ours for what was there before.
+    with process_wide():
+        before = CheckpointLoader._schemes
+        CheckpointLoader._schemes = dict(before)
+        try:
+            CheckpointLoader.register_scheme(_SCHEMES, load_from_file, force=True)
+            yield
+        finally:
+            CheckpointLoader._schemes = before

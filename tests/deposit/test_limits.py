@@ -49,6 +49,10 @@ def neck(**config):
     return put('tasks', 'a', 'model', 'neck', value=config)
 
 
+def pipeline(**config):
+    return put('tasks', 'a', 'val_dataloader', value=dict(dataset=dict(pipeline=[config])))
+
+
 def nested(depth):
     value = []
     for _ in range(depth):
@@ -104,6 +108,9 @@ ATTACKS = dict(
     depths=put(*HEAD, value=dict(STACKED, mid_channels=[1] * 100_000)),
     channels=put(*HEAD, value=dict(type='LinearClsHead', num_classes=2**20, in_channels=2**14)),
     factor=neck(type='mmdet.FPN', in_channels=[24], out_channels=1e30, num_outs=1),
+    resized=pipeline(type='Resize', scale=(30_000, 30_000)),
+    enlarged=pipeline(type='Resize', scale_factor=1000.0),
+    padded=put('tasks', 'a', 'model', 'data_preprocessor', value=dict(pad_size_divisor=16_000)),
 )
 
 

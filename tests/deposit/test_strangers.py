@@ -165,6 +165,26 @@ def test_a_key_is_no_code(deposit, bait, tmp_path):
     assert not seen
 
 
+@pytest.mark.parametrize(
+    'name', ['{code}', 'mmpretrain.{code}', '{code} .b', 'a\n{code} #.b', '{{ $X }}.b']
+)
+def test_the_name_of_a_class_is_no_code(deposit, bait, tmp_path, name):
+    """It stands in the comment of a config that is extracted, and in what is to be typed."""
+    name = name.replace('{code}', f"import os; os.system('touch {bait}-made')")
+    place = ('tasks', 'cls', 'val_evaluator')
+    path = altered(
+        deposit, tmp_path / '{{ $Y }}.safetensors', lambda m: put(m, place, dict(type=name))
+    )
+    with watched() as seen:
+        extracted = extract(path, 'cls', tmp_path / 'out')
+        config = Config.fromfile(extracted)
+        with pytest.raises(ValueError, match='is not registered') as error:
+            evaluate_deposited(path, 'cls')
+    assert not seen and 'test_dataloader' not in config
+    assert Path(extracted).read_text().count('{{') == 1
+    assert str(error.value).isprintable() and '--trust' not in str(error.value)
+
+
 def test_what_one_task_names_does_not_keep_another_from_being_used(deposit, tmp_path):
     place = ('tasks', 'cls', 'model', 'head', 'type')
     path = altered(deposit, tmp_path / 'a.safetensors', lambda m: put(m, place, 'os.system'))

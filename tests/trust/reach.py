@@ -151,9 +151,19 @@ def _read(node, names, hits, calls):
             if each is None or not callable(each):
                 continue
             if _counts(each):
-                hits.add(text if each is found else f'{text}({full_name(each)})')
+                hits.add(
+                    text + _unpickling(call) if each is found else f'{text}({full_name(each)})'
+                )
             elif _is_followed(each):
                 calls.append(each)
+
+
+def _unpickling(call):
+    """What a call says of pickles, whatever the name of the file."""
+    said = {word.arg: word.value for word in call.keywords}
+    kind = said.get('file_format') or said.get('allow_pickle')
+    is_data = isinstance(kind, ast.Constant) and kind.value in ('json', None, False)
+    return '' if kind is None or is_data else f' {ast.unparse(kind)}'
 
 
 def _imports(node):

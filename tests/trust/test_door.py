@@ -50,6 +50,12 @@ def test_what_is_let_in(scope, config):
         (dict(LOSS, _delete_=True), "the key '_delete_' is not for a file"),
         ({'a b': 1}, "the key 'a b' is no identifier"),
         (dict(type=LOSS), 'is no name of a class'),
+        (dict(type='a b.c'), "task: class 'a b.c' is not registered in mmdet"),
+        (dict(type='FPG', same_up_trans=dict(type='conv', conv_cfg=dict(type='ResNet'))),
+         'task, same_up_trans.conv_cfg: class ResNet is a backbone'),
+        (dict(type='CocoDataset', ann_file='a/.pkl'), "ann_file: 'a/.pkl' is not read as data"),
+        (dict(type='CocoDataset', ann_file='pkl'), "ann_file: 'pkl' is not read as data"),
+        (dict(type='RefCocoDataset', split_file='a.json'), 'RefCocoDataset unpickles its files'),
         (dict(a=object()), 'is no plain value'),
         (dict(num_workers=65), 'is no number of workers from 0 to 64'),
     ],
@@ -65,6 +71,20 @@ def test_keys_of_tables_are_numbers_and_identifiers():
     check_config('mmpose', dataset, 'task')
     dataset['metainfo']['keypoint_info']['a b'] = 1
     assert 'is no identifier' in says(dataset, 'mmpose')
+
+
+def test_metainfo_is_what_its_own_library_makes_of_it():
+    """mmpose takes texts as they are, the others open them as files."""
+    info = dict(metainfo=dict(dataset_name='/etc/passwd'))
+    check_config('mmpose', dict(info, type='CocoDataset'), 'task')
+    message = says(dict(info, type='mmdet.CocoDataset'), 'mmpose')
+    assert "dataset_name '/etc/passwd' would be opened as a file" in message
+
+
+def test_what_is_to_be_typed_is_names(capsys):
+    for name in ('a; rm x .b', 'a\nb.c', 'a$(b).c', '\x1b[31m.c', 'a..b', 'ａ.b'):
+        text = says(dict(type=name))
+        assert '--trust' not in text and text.isprintable()
 
 
 def test_classes_of_a_stranger_are_let_in_by_name():

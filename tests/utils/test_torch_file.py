@@ -150,6 +150,46 @@ def test_nothing_larger_than_the_file(tmp_path, form):
         refusal(saved(dict(state_dict=content), tmp_path / 'a.pth', **form))
 
 
+def used_again(function, value, times=5_000):
+    """What copies a value each time, which takes a few bytes of the file."""
+    return [Calls(function, value) for _ in range(times)]
+
+
+def shared_in_itself(depth):
+    """A tuple of so many tuples that to compare it takes 2 ** depth steps."""
+    value = (1,)
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+def test_nothing_small_is_made_large_by_using_it_again(tmp_path, form):
+    numbers = list(range(5_000))
+    for content in (
+        used_again(set, numbers),
+        used_again(collections.Counter, dict.fromkeys(numbers, 1)),
+        used_again(collections.OrderedDict, dict.fromkeys(numbers, 1)),
+        used_again(torch.Size, numbers),
+        [Calls(set, [shared_in_itself(60)])],
+    ):
+        message = refusal(saved(dict(state_dict=content), tmp_path / 'a.pth', **form))
+        assert 'it makes more than it holds' in message
+
+
+def test_what_others_let_in_stays(tmp_path):
+    safe = getattr(torch.serialization, 'get_safe_globals', None)
+    if safe is None:
+        pytest.skip('this torch has no such list')
+    before = safe()
+    torch.serialization.add_safe_globals([np.dtype, (np.ndarray, 'numpy.ndarray')])
+    try:
+        read_torch_file(saved(dict(a=np.ones(2)), tmp_path / 'a.pth'))
+        assert {np.dtype, (np.ndarray, 'numpy.ndarray')} <= set(safe())
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+
+
 def rewritten(path, change, compression=zipfile.ZIP_STORED):
     """The same archive with other records."""
     with zipfile.ZipFile(path) as archive:
