@@ -7,7 +7,7 @@ _BY_REASON = {
     'is evaluated': 'mmdet.CameraMotionCompensation.warp_mode',
     'calls whatever a library has under a name': """
         mmpretrain.Albu mmpretrain.Albumentations mmdet.Albu mmseg.Albu mmpose.Albumentation
-        mmdet.ImageAug
+        mmdet.ImageAug mmpretrain.AlbuKeypoint
     """,
     'loads a checkpoint that it is told': """
         mmengine.PretrainedInit mdl_nas_mm.DepositBase mdl_nas_mm.SupernetBase
@@ -20,7 +20,9 @@ _BY_REASON = {
         mmdet.BertModel mmdet.GLIP mmdet.GroundingDINO mmdet.ATSSVLFusionHead
         mmdet.RandomSamplingNegPos mmpretrain.HuggingFaceClassifier mmpretrain.TimmClassifier
         mmpretrain.MNIST mmpretrain.FashionMNIST mmdet.CocoOccludedSeparatedMetric
+        mmseg.OneDLDataset mmseg.LoadSingleRSImageFromFile mmseg.LoadMultipleRSImageFromFile
     """,
+    'runs what its files say': 'mmdet.DSDLDetDataset mmseg.DSDLSegDataset',
     'unpickles its files': """
         mmpretrain.VQAGenerationHead mmdet.OpenImagesChallengeDataset mmdet.OpenImagesDataset
         mmdet.RefCocoDataset mmpretrain.RefCOCO

@@ -128,6 +128,9 @@ def read_torch_file(path: str | Path, trust: bool = False, what: str = 'checkpoi
 def check_records(archive: zipfile.ZipFile, size: int) -> None:
     """Raises ValueError for records that unpack to more than the file of ``size`` bytes holds."""
     records = archive.infolist()
+    # Where an archive begins later, or has a comment, readers do not agree which records it has.
+    if archive.comment or min((r.header_offset for r in records), default=0) > 0:
+        raise ValueError('there is something before or behind its records')
     for record in records:
         if record.compress_type != zipfile.ZIP_STORED or record.file_size != record.compress_size:
             raise ValueError(f'its record {record.filename[:80]!r} is compressed')

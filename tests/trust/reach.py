@@ -145,7 +145,7 @@ def _read(node, names, hits, calls):
                 hits.add(text)
             continue
         if found is getattr and len(call.args) > 1 and not isinstance(call.args[1], ast.Constant):
-            if inspect.ismodule(_resolve(call.args[0], names, local)):
+            if _is_module(call.args[0], names, local):
                 hits.add(ast.unparse(call))
         for each in (found, *(_resolve(a, names, local) for a in call.args)):
             if each is None or not callable(each):
@@ -193,6 +193,13 @@ def _resolve(node, names, local):
         if inspect.ismodule(base) or inspect.isclass(base):
             return getattr(base, node.attr, None)
     return None
+
+
+def _is_module(node, names, local):
+    """Whether this is a module, or stands for one that is not installed."""
+    if isinstance(node, ast.Name) and names.get(node.id, node) is None:
+        return True
+    return inspect.ismodule(_resolve(node, names, local))
 
 
 def _counts(obj) -> bool:

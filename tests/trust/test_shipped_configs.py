@@ -15,6 +15,7 @@ PARTS = ('model', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_ev
 # Reasons that are written down in ``refused.py`` and ``values.py``.
 REASONS = re.compile(
     'fetches what it is told|loads a checkpoint|writes where|calls whatever|unpickles its files|'
+    'runs what its files say|'
     'is evaluated|may be pickle|is a backbone, which loads|is not read as data|'
     'would open, fetch or write it|would be run as a config|no local backend|'
     "'configs/_base_/datasets/.*' is no dict"

@@ -200,6 +200,18 @@ def rewritten(path, change, compression=zipfile.ZIP_STORED):
     return path
 
 
+def test_nothing_lies_around_the_records(tmp_path):
+    """Python and torch would find other ones."""
+    path = saved(dict(a=1), tmp_path / 'a.pth')
+    content = path.read_bytes()
+    path.write_bytes(content + content)
+    assert 'before or behind' in refusal(path)
+    path.write_bytes(content)
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.comment = b'more'
+    assert 'before or behind' in refusal(path)
+
+
 def test_records_that_lie(tmp_path):
     path = saved(dict(w=torch.ones(4), zeros=torch.zeros(1000)), tmp_path / 'a.pth')
     content = path.read_bytes()
