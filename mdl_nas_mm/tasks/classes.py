@@ -12,6 +12,10 @@ from mmengine.logging import print_log
 
 # Names that a message lists.
 _NAMES = 10
+# Heads that make another thing of the labels, such as a map of edges.
+_OWN_TARGETS = ('STDCHead',)
+# Heads that tell objects from background, or parts of a scene.
+_OTHER_CLASSES = ('rpn_head', 'semantic_head')
 
 
 def check_classes(task: str, model: Mapping, dataset: Any) -> None:
@@ -26,8 +30,17 @@ def check_classes(task: str, model: Mapping, dataset: Any) -> None:
             of one of its classes.
     """
     check_head(task, model, getattr(dataset, 'metainfo', {}))
-    for part in _innermost(dataset):
-        _check_names(task, part)
+    parts = list(_innermost(dataset))
+    # Of several together some may be there for their background alone.
+    is_one_for_all = len(parts) == 1
+    for part in parts:
+        _check_names(task, part, is_one_for_all)
+    if not any(_has_objects(part) for part in parts):
+        names = ', '.join(_file_of(part) or type(part).__name__ for part in parts)
+        raise ValueError(
+            f'task {task!r}: no image of {names} has an object of its classes '
+            f'{_listed(parts[0].metainfo["classes"])}'
+        )
 
 
 def check_head(task: str, model: Mapping, metainfo: Mapping) -> None:
@@ -52,10 +65,22 @@ def check_head(task: str, model: Mapping, metainfo: Mapping) -> None:
         if counts and value > max(counts):
             text = f'task {task!r}: its data has just {max(counts)} classes, {name} is {value}'
             print_log(text, 'current', logging.WARNING)
-    keypoints = metainfo.get('num_keypoints')
+    _check_keypoints(task, model, metainfo.get('num_keypoints'))
+
+
+def _check_keypoints(task: str, model: Mapping, keypoints: int | None) -> None:
     head = model.get('head') or {}
-    for key in ('out_channels', 'num_joints', 'num_keypoints'):
-        if keypoints is not None and head.get(key, keypoints) != keypoints:
+    answers = (model.get('test_cfg') or {}).get('output_keypoint_indices')
+    # A head that is trained on several data sets' keypoints is evaluated on those of one.
+    if keypoints is None or (answers and len(answers) == keypoints):
+        return
+    decoder = head.get('decoder')
+    # Upstream's combined heat maps are three a keypoint: where it is, and both offsets.
+    is_combined = isinstance(decoder, Mapping) and decoder.get('heatmap_type') == 'combined'
+    for key, times in dict(
+        out_channels=3 if is_combined else 1, num_joints=1, num_keypoints=1
+    ).items():
+        if head.get(key, times * keypoints) != times * keypoints:
             raise ValueError(
                 f'task {task!r}: its data has {keypoints} keypoints, head.{key} is {head[key]}'
             )
@@ -68,14 +93,15 @@ def absent_names(path: str, classes: Sequence[str]) -> tuple[list[str], list[str
     return [name for name in classes if name not in categories], categories
 
 
-def check_file(task: str, path: str, classes: Sequence[str]) -> None:
+def check_file(task: str, path: str, classes: Sequence[str], raises: bool = True) -> None:
     """Raises ValueError where no class is a category of the file, and warns of those that are none.
 
     Args:
         path: of a file in COCO's format.
+        raises: False where this is just warned of as well.
     """
     absent, categories = absent_names(path, classes)
-    if len(absent) == len(classes):
+    if raises and len(absent) == len(classes):
         raise ValueError(
             f'task {task!r}: none of its classes {_listed(classes)} is a category of {path}, '
             f'which has {_listed(categories)}; set metainfo.classes of its data sets'
@@ -85,23 +111,28 @@ def check_file(task: str, path: str, classes: Sequence[str]) -> None:
         print_log(text, 'current', logging.WARNING)
 
 
-def _check_names(task: str, dataset: Any) -> None:
-    """Raises ValueError for a data set of which no object is of one of its classes."""
+def _check_names(task: str, dataset: Any, raises: bool) -> None:
+    """Compares the class names of a data set with those in its file."""
+    classes, path = _classes_of(dataset), _file_of(dataset)
+    if classes and len(getattr(dataset, 'cat_ids', classes)) < len(classes) and osp.isfile(path):
+        check_file(task, path, classes, raises)
+
+
+def _has_objects(dataset: Any) -> bool:
+    """Whether something is of one of its classes, or that is not to be known, or not needed."""
+    is_known = _classes_of(dataset) and hasattr(dataset, 'get_data_info')
+    if not is_known or getattr(dataset, 'test_mode', False):
+        return True
+    return any(dataset.get_data_info(i).get('instances', True) for i in range(len(dataset)))
+
+
+def _classes_of(dataset: Any) -> Sequence[str]:
     classes = getattr(dataset, 'metainfo', {}).get('classes')
-    if not isinstance(classes, (list, tuple)) or not hasattr(dataset, 'get_data_info'):
-        return
-    path = getattr(dataset, 'ann_file', '')
-    if len(getattr(dataset, 'cat_ids', classes)) < len(classes) and osp.isfile(path):
-        check_file(task, path, classes)
-    if getattr(dataset, 'test_mode', False):
-        return
-    for index in range(len(dataset)):
-        if dataset.get_data_info(index).get('instances', True):
-            return
-    raise ValueError(
-        f'task {task!r}: no image of {path or type(dataset).__name__} has an object of its classes '
-        f'{_listed(classes)}'
-    )
+    return classes if isinstance(classes, (list, tuple)) else ()
+
+
+def _file_of(dataset: Any) -> str:
+    return getattr(dataset, 'ann_file', '')
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -131,8 +162,11 @@ def _settings(config: Any, key: str, path: str = '') -> list[tuple[str, int]]:
         return [found for item in config for found in _settings(item, key, path)]
     if not isinstance(config, Mapping) or config.get('class_agnostic'):
         return []
+    # What reads class names as text has no fixed number of them.
+    if 'language_model' in config or str(config.get('type')).endswith(_OWN_TARGETS):
+        return []
     found = [(path + key, config[key])] if path and isinstance(config.get(key), int) else []
     for name, value in config.items():
-        if name.endswith('head') and name != 'rpn_head':
+        if name.endswith('head') and name not in _OTHER_CLASSES:
             found += _settings(value, key, f'{path}{name}.')
     return found

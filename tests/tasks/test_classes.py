@@ -5,7 +5,9 @@ import json
 import pytest
 from helpers import build_runner, joint_config, only, refusal_of_tool, write_config
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 
+from mdl_nas_mm.tasks import check_classes, resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.classes import check_head
 
 
@@ -42,6 +44,19 @@ def test_heads_that_do_not_fit_their_data(model, metainfo, message):
             dict(classes='ab'),
         ),
         (dict(decode_head=dict(num_classes=1, out_channels=1)), dict(classes=('a', 'b'))),
+        # Edges between classes have two of their own.
+        (
+            dict(
+                decode_head=dict(num_classes=3),
+                auxiliary_head=[dict(num_classes=3), dict(type='STDCHead', num_classes=2)],
+            ),
+            dict(classes='abc'),
+        ),
+        # The number of names that a text may have.
+        (
+            dict(language_model=dict(name='bert'), bbox_head=dict(num_classes=256)),
+            dict(classes=('a',) * 1203),
+        ),
         # Of things and stuff, boxes are of things alone.
         (
             dict(roi_head=dict(bbox_head=dict(num_classes=80))),
@@ -50,6 +65,15 @@ def test_heads_that_do_not_fit_their_data(model, metainfo, message):
         # That of region proposals tells objects from background.
         (dict(rpn_head=dict(num_classes=1)), dict(classes=('a',) * 10)),
         (dict(head=dict(out_channels=17)), dict(num_keypoints=17, CLASSES=[dict(name='person')])),
+        (
+            dict(head=dict(out_channels=51, decoder=dict(heatmap_type='combined'))),
+            dict(num_keypoints=17),
+        ),
+        # Trained on the keypoints of two data sets, evaluated on those of one.
+        (
+            dict(head=dict(out_channels=19), test_cfg=dict(output_keypoint_indices=range(17))),
+            dict(num_keypoints=17),
+        ),
     ],
 )
 def test_heads_that_fit_their_data(model, metainfo):
@@ -72,6 +96,22 @@ def test_classes_of_which_the_file_has_none(data, tmp_path, monkeypatch, filters
     says = refusal_of_tool(monkeypatch, 'train', path, '--work-dir', tmp_path / 'work')
     assert says.startswith("error: task 'det': none of its classes (cat, dog) is a category of ")
     assert 'annotations/train.json, which has (' in says
+
+
+@pytest.mark.parametrize('categories', [True, False])
+def test_a_part_of_a_data_set_may_be_background_alone(data, tmp_path, categories):
+    content = json.loads((data / 'det/annotations/train.json').read_text())
+    content |= dict(annotations=[], categories=content['categories'] if categories else [])
+    background = tmp_path / 'background.json'
+    background.write_text(json.dumps(content))
+    cfg = resolve_joint_config(only(joint_config(data), 'det'))
+    whole = {**cfg.train_dataloader.det.dataset, 'filter_cfg': {}}
+    part = {**whole, 'ann_file': str(background)}
+    with task_scope('mmdet'):
+        build = lambda *parts: DATASETS.build(dict(type='ConcatDataset', datasets=parts))  # noqa: E731
+        check_classes('det', cfg.model.tasks.det.model, build(part, whole))
+        with pytest.raises(ValueError, match="task 'det': no image of .*, .* has an object"):
+            check_classes('det', cfg.model.tasks.det.model, build(part, part))
 
 
 def test_one_class_that_the_file_does_not_have_is_warned_of(data, tmp_path):
