@@ -23,7 +23,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mdl_nas_mm.registry import RUNNERS
-from mdl_nas_mm.tasks import check_classes, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import check_classes, check_labels, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.data_only import data_only
 from mdl_nas_mm.utils.files import held
 from mdl_nas_mm.utils.torch_file import write_torch_file
@@ -149,6 +149,18 @@ class MultiTaskRunner(Runner):
         built = super().build_train_loop(loop)
         for task, loader in built.dataloader.loaders.items():
             check_classes(task, self.cfg.model.tasks[task].model, loader.dataset)
+        return built
+
+    def build_val_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
+        """As mmengine; classes are compared with those of the training, where there is one."""
+        built = super().build_val_loop(loop)
+        if isinstance(self._train_loop, BaseLoop):
+            for task, loader in self._train_loop.dataloader.loaders.items():
+                evaluated = built.evaluations[task].loader.dataset
+                trained, evaluated = (
+                    getattr(dataset, 'metainfo', {}) for dataset in (loader.dataset, evaluated)
+                )
+                check_labels(task, trained, evaluated)
         return built
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:

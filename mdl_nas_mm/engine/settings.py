@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, LOOPS, PARAM_SCHEDULERS
+from mmengine.registry import HOOKS, LOOPS, MODELS, PARAM_SCHEDULERS, VISUALIZERS
 from mmengine.runner import LogProcessor, Runner
 
 from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
@@ -85,6 +85,11 @@ def check_settings(cfg: Config) -> list[str]:
         raise ValueError(
             f'default_scope is {cfg.default_scope!r}; write {_SCOPE!r}, tasks have own'
         )
+    if cfg.get('resume') not in (None, True, False):
+        raise ValueError(
+            f'resume is {cfg.resume!r}, expected True or False; with resume=True load_from may '
+            'name a checkpoint to go on from, or --resume on the command line'
+        )
     if (cfg.get('auto_scale_lr') or {}).get('enable'):
         raise ValueError(
             'auto_scale_lr.enable is not used: tasks have batches of their own; give '
@@ -94,8 +99,10 @@ def check_settings(cfg: Config) -> list[str]:
     _check_loop(cfg.get('val_cfg'), 'val_cfg', MultiTaskValLoop)
     if cfg.get('optim_wrapper') is not None:
         check_recipe(cfg.optim_wrapper)
-    _check_schedules(cfg.get('param_scheduler'))
+    _check_schedules(cfg.get('param_scheduler'), cfg.tasks)
     warnings += _check_hooks(cfg)
+    if cfg.get('visualizer') is not None:
+        named_in(cfg.visualizer, VISUALIZERS, _SCOPE, 'visualizer')
     _check_log_processor(cfg.get('log_processor') or {})
     _check_environment(cfg.get('env_cfg') or {}, cfg.get('randomness') or {})
     for task, info in cfg.tasks.items():
@@ -136,7 +143,7 @@ def _check_loop(config: Mapping | None, where: str, usual: type) -> None:
             raise ValueError(f'{where}.{key} is {value!r}, not a number of steps')
 
 
-def _check_schedules(config: Any) -> None:
+def _check_schedules(config: Any, tasks: Mapping) -> None:
     if config is None:
         return
     for i, schedule in enumerate(config if isinstance(config, (list, tuple)) else [config]):
@@ -144,6 +151,7 @@ def _check_schedules(config: Any) -> None:
         kind = named_in(schedule, PARAM_SCHEDULERS, _SCOPE, where)
         # It counts validations, and mmengine asks it after these if it is by epoch.
         if getattr(kind, 'need_val_args', False) or 'ReduceOnPlateau' in kind.__name__:
+            _check_metrics(schedule, where, tasks)
             if not schedule.get('by_epoch', True) or 'end' not in schedule:
                 raise ValueError(f'{where}: counts validations; write by_epoch=True and end=...')
         elif schedule.get('convert_to_iter_based'):
@@ -178,15 +186,32 @@ def _check_hooks(cfg: Config) -> Iterator[str]:
                 if config.get(key) is not None:
                     raise ValueError(f'{where}.{key} is not used: {why}')
         _check_epochs(kind, config, where)
+        _check_metrics(config, where, cfg.tasks)
+        if isinstance(config.get('ema_type'), str):
+            named_in(dict(type=config['ema_type']), MODELS, _SCOPE, f'{where}.ema_type')
         if not kind.__module__.startswith(('mmengine.', f'{_SCOPE}.')) and _acts_by_epoch(kind):
             yield f'{where}: {name} acts with epochs, and the whole training is one here'
 
 
+def _check_metrics(config: Mapping, where: str, tasks: Mapping) -> None:
+    """Raises ValueError for a metric to look at that no validation can have."""
+    for key in ('save_best', 'monitor'):
+        names = config.get(key)
+        for name in names if isinstance(names, (list, tuple)) else [names]:
+            known = name in (None, 'auto', 's_score') or str(name).partition('/')[0] in tasks
+            if not known:
+                meant = ' or '.join(repr(f'{task}/{name}') for task in tasks)
+                raise ValueError(
+                    f"{where}.{key}: there is no {name!r}; write 's_score', or the metric of a "
+                    f'task, {meant}'
+                )
+
+
 def _check_log_processor(config: Mapping) -> None:
     _check_epochs(LogProcessor, config, 'log_processor')
-    for entry in config.get('custom_cfg') or ():
+    for entry in (config, *(config.get('custom_cfg') or ())):
         if entry.get('window_size') == 'epoch':
-            raise ValueError("log_processor.custom_cfg: window_size='epoch'; count in steps")
+            raise ValueError("log_processor: window_size='epoch'; count in steps")
 
 
 def _check_epochs(kind: type, config: Mapping, where: str) -> None:
@@ -233,6 +258,9 @@ def _check_environment(env_cfg: Mapping, randomness: Mapping) -> None:
         raise ValueError(f'env_cfg.dist_cfg.backend is not used: processes speak {used} here')
     allowed = ('seed', 'diff_rank_seed', 'deterministic')
     _check_known(randomness, allowed, 'randomness')
+    seed = randomness.get('seed')
+    if seed is not None and (type(seed) is not int or seed < 0):
+        raise ValueError(f'randomness.seed is {seed!r}, expected a number from 0, or None')
 
 
 def _check_known(config: Mapping, known: Any, where: str) -> None:

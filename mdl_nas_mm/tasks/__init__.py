@@ -1,6 +1,6 @@
 """One task is an upstream config with the elastic backbone put in."""
 
-from .classes import check_classes
+from .classes import check_classes, check_labels
 from .config import resolve_joint_config
 from .data import build_eval_loader, build_train_loader
 from .evaluate import Evaluation, evaluate, measure, process
@@ -22,6 +22,7 @@ __all__ = [
     'build_eval_loader',
     'build_train_loader',
     'check_classes',
+    'check_labels',
     'choose_joint_spec',
     'drawn_space',
     'evaluate',

@@ -86,6 +86,25 @@ def _check_keypoints(task: str, model: Mapping, keypoints: int | None) -> None:
             )
 
 
+def check_labels(task: str, trained: Mapping, evaluated: Mapping) -> None:
+    """Raises ValueError where a class has other numbers in validation than in training.
+
+    So it is with another order of names, and where upstream numbers the folders that it finds.
+
+    Args:
+        trained, evaluated: meta information of both data sets.
+    """
+    names = list(trained.get('classes') or ())
+    # Some of ImageNet's names are those of two classes.
+    known = set(names)
+    for i, name in enumerate(evaluated.get('classes') or ()):
+        if name in known and names[i : i + 1] != [name]:
+            raise ValueError(
+                f'task {task!r}: class {name!r} is number {names.index(name)} in the training data '
+                f'and {i} in those of validation; set metainfo.classes of both to the same names'
+            )
+
+
 def absent_names(path: str, classes: Sequence[str]) -> tuple[list[str], list[str]]:
     """Which classes are no category of a file in COCO's format, and the categories that it has."""
     with open(path, encoding='utf-8-sig') as file:

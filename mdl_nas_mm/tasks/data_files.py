@@ -11,9 +11,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS
 
 from mdl_nas_mm.utils.data_paths import data_paths, datasets_in
-from mdl_nas_mm.utils.registries import registered
-
-LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')
+from mdl_nas_mm.utils.registries import LIBRARIES, registered
 
 
 def check_files(name: str, task: ConfigDict) -> None:

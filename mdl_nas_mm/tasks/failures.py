@@ -19,6 +19,8 @@ from mdl_nas_mm.utils.one_line import in_one_line
 
 # Files that a message names, of a batch.
 _FILES = 4
+# Where upstream says how large an image is: as it came, after transforms, with what was padded.
+_SIZES = ('ori_shape', 'img_shape', 'pad_shape')
 # What upstream says -> what it means.
 _MEANINGS = (
     (r'!buf\.empty\(\)', 'the file is empty'),
@@ -31,6 +33,7 @@ _MEANINGS = (
         r'[Tt]arget -?\d+ is out of bounds|device-side assert',
         "labels may lie beyond the head's num_classes",
     ),
+    (r'pixels, its image|channels, a map of labels has one', ''),
     (r'cannot identify image file|image file is truncated|failed to load image', ''),
 )
 # A fault in code or in a config: where it is has to be seen.
@@ -164,6 +167,26 @@ def _samples(batch: Any) -> Iterator[Any]:
             yield item
         else:
             yield from _samples(item)
+
+
+def _odd_map(samples: Sequence[Any]) -> str:
+    """Says which sample has a map of labels that is not of its image's size, or has colours."""
+    for sample in samples:
+        labels = getattr(getattr(sample, 'gt_sem_seg', None), 'data', None)
+        info = sample.metainfo
+        sizes = [tuple(info[key][:2]) for key in _SIZES if info.get(key)]
+        if not isinstance(labels, Tensor) or labels.ndim != 3 or not sizes:
+            continue
+        *_, path = 'a sample', *_paths(info)
+        # Upstream puts one channel first, and leaves three where they are.
+        if labels.shape[0] != 1:
+            return f'; {path} has {labels.shape[-1]} channels, a map of labels has one'
+        height, width = labels.shape[1:]
+        if (height, width) not in sizes:
+            return (
+                f'; {path} has {height} x {width} pixels, its image {sizes[0][0]} x {sizes[0][1]}'
+            )
+    return ''
 
 
 def _label_beyond(samples: Sequence[Any], model: nn.Module | None) -> str:

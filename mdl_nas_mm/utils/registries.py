@@ -10,6 +10,8 @@ from mmengine.registry import Registry
 
 from .process_wide import process_wide
 
+LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')
+
 
 @contextmanager
 def registry_of(scope: str, kind: Registry) -> Iterator[Registry]:
@@ -52,5 +54,8 @@ def named_in(config: Any, kind: Registry, scope: str, where: str) -> Any:
         raise ValueError(f'{where}: the type is missing')
     found = registered(config['type'], kind, scope)
     if found is None:
-        raise ValueError(f'{where}: {scope} knows no {config["type"]!r}')
+        names = [f'{library}.{config["type"]}' for library in LIBRARIES]
+        known = [repr(name) for name in names if registered(name, kind, scope) is not None]
+        meant = f'; is {" or ".join(known)} meant?' if known else ''
+        raise ValueError(f'{where}: {scope} knows no {config["type"]!r}{meant}')
     return found

@@ -35,6 +35,26 @@ REFUSED = [
     ({'env_cfg.dist_cfg.backend': 'mpi'}, 'env_cfg.dist_cfg.backend is not used: '),
     ({'env_cfg.dist_cfg.init': 1}, 'env_cfg.dist_cfg.init: no such setting, expected one of'),
     ({'env_cfg.cudnn': True}, 'env_cfg.cudnn: no such setting'),
+    ({'randomness.seed': 'a'}, "randomness.seed is 'a', expected a number from 0, or None"),
+    ({'resume': 'iter_2.pth'}, "resume is 'iter_2.pth', expected True or False; with resume=True"),
+    (
+        {'visualizer.type': 'DetLocalVisualizer'},
+        "visualizer: mdl_nas_mm knows no 'DetLocalVisualizer'; is 'mmdet.DetLocalVisualizer' meant?",
+    ),
+    (
+        {'default_hooks.checkpoint.save_best': ['s_score', 'mIoU']},
+        "default_hooks.checkpoint.save_best: there is no 'mIoU'; write 's_score', or the metric of "
+        "a task, 'cls/mIoU' or 'det/mIoU' or 'seg/mIoU'",
+    ),
+    (
+        {'custom_hooks': [dict(type='EarlyStoppingHook', monitor='mIoU')]},
+        r"custom_hooks\[0\].monitor: there is no 'mIoU'",
+    ),
+    (
+        {'param_scheduler': [dict(type='ReduceOnPlateauLR', end=9, monitor='mIoU')]},
+        r"param_scheduler\[0\].monitor: there is no 'mIoU'",
+    ),
+    ({'log_processor.window_size': 'epoch'}, "log_processor: window_size='epoch'; count in steps"),
     ({'randomness.sed': 1}, 'randomness.sed: no such setting'),
     # Loops.
     ({'train_cfg.type': 'EpochBasedTrainLoop'}, "type is 'EpochBasedTrainLoop'; write 'MultiTask"),
@@ -131,6 +151,16 @@ REFUSED = [
             ),
             (dict(type='mmdet.DetVisualizationHook', draw=True), 'tools/infer.py draws for all'),
             (dict(type='NoSuchHook'), r"custom_hooks\[0\]: mdl_nas_mm knows no 'NoSuchHook'"),
+            (
+                dict(type='ClassNumCheckHook'),
+                r"custom_hooks\[0\]: mdl_nas_mm knows no 'ClassNumCheckHook'; is "
+                "'mmpretrain.ClassNumCheckHook' meant",
+            ),
+            (
+                dict(type='EMAHook', ema_type='ExpMomentumEMA'),
+                r"custom_hooks\[0\].ema_type: mdl_nas_mm knows no .*; is 'mmdet.ExpMomentumEMA' "
+                "or 'mmpose.ExpMomentumEMA' meant",
+            ),
             (dict(interval=3), r'custom_hooks\[0\]: the type is missing'),
         )
     ),

@@ -7,7 +7,7 @@ from helpers import build_runner, joint_config, only, refusal_of_tool, write_con
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
-from mdl_nas_mm.tasks import check_classes, resolve_joint_config, task_scope
+from mdl_nas_mm.tasks import check_classes, check_labels, resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.classes import check_head
 
 
@@ -121,6 +121,23 @@ def test_one_class_that_the_file_does_not_have_is_warned_of(data, tmp_path):
     build_runner(Config.fromfile(path), tmp_path / 'work').train_loop  # noqa: B018
     log = next((tmp_path / 'work').rglob('*.log')).read_text()
     assert "task 'det': classes (cat) are no categories of" in log
+
+
+def test_a_class_that_has_another_number_in_validation(data, tmp_path, monkeypatch):
+    """As where a folder of class folders lacks one; scores would be of other classes."""
+    cfg = only(joint_config(data), 'cls')
+    names = [str(digit) for digit in range(10)]
+    cfg.tasks.cls.train_dataloader.dataset.metainfo = dict(classes=names)
+    cfg.tasks.cls.val_dataloader.dataset.metainfo = dict(classes=[*names[:5], *names[6:]])
+    cfg.tasks.cls.val_dataloader.dataset.ann_file = ''
+    path = write_config(cfg, tmp_path / 'joint.py')
+    says = refusal_of_tool(monkeypatch, 'train', path, '--work-dir', tmp_path / 'work')
+    assert says.startswith(
+        "error: task 'cls': class '6' is number 6 in the training data and 5 in those of validation"
+    )
+    check_labels('cls', dict(classes=('car', 'person')), dict(classes=('car', 'pedestrian')))
+    check_labels('cls', dict(classes=('crane', 'crane')), dict(classes=('crane', 'crane')))
+    check_labels('cls', dict(), dict(classes=('car', 'pedestrian')))
 
 
 def test_a_head_of_fewer_classes(data, tmp_path, monkeypatch):

@@ -6,7 +6,10 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
 from helpers import joint_config, only, refusal_of_tool, write_config
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 
 from mdl_nas_mm.tasks import build_eval_loader, build_train_loader, resolve_joint_config
 from mdl_nas_mm.tasks.failures import TaskError, batches_of, in_task
@@ -74,6 +77,23 @@ def test_labels_beyond_the_classes(own, tmp_path, monkeypatch):
     says = refusal_of_tool(monkeypatch, 'train', path, '--work-dir', tmp_path / 'work')
     assert says.startswith("error: task 'seg', iteration 0, file ")
     assert 'png has label 128, num_classes is 11' in says and 'num_classes)' in says
+
+
+@pytest.mark.parametrize(
+    ('shape', 'says'),
+    [
+        ((1, 20, 24), 'b.png has 20 x 24 pixels, its image 32 x 32'),
+        ((32, 32, 3), 'b.png has 3 channels, a map of labels has one'),
+    ],
+)
+def test_maps_that_do_not_fit_their_images(shape, says):
+    labels = PixelData(data=torch.zeros(shape, dtype=torch.long))
+    info = dict(img_path='a.jpg', seg_map_path='b.png', ori_shape=(32, 32), img_shape=(32, 32))
+    batch = dict(data_samples=[SegDataSample(gt_sem_seg=labels, metainfo=info)])
+    with pytest.raises(TaskError) as error, in_task('seg', 'iteration 3', batch):
+        raise RuntimeError('sizes differ')
+    assert str(error.value).endswith(f'a.jpg, b.png: RuntimeError: sizes differ; {says}')
+    assert error.value.is_clear
 
 
 def test_the_class_of_a_data_set_cannot_be_built(own):
