@@ -238,16 +238,21 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     Raises:
         ValueError: all are cut short.
     """
-    paths = [path for path in Path(work_dir).glob('iter_*.pth') if path.stem[5:].isdigit()]
-    paths.sort(key=lambda path: int(path.stem[5:]))
-    # The list of what is in a checkpoint is at its end.
-    whole = [path for path in paths if zipfile.is_zipfile(path)]
+    paths, whole = _checkpoints(work_dir)
     if paths and not whole:
         raise ValueError(f'checkpoint {paths[-1]} is cut short, and no whole one is beside it')
     if paths and paths[-1] != whole[-1]:
         text = f'checkpoint {paths[-1]} is cut short; {whole[-1]} is whole, and is taken'
         print_log(text, 'current', logging.WARNING)
     return whole[-1] if whole else None
+
+
+def _checkpoints(folder: str | Path) -> tuple[list[Path], list[Path]]:
+    """The checkpoints of a folder in the order of their iterations, and those that are whole."""
+    paths = [path for path in Path(folder).glob('iter_*.pth') if path.stem[5:].isdigit()]
+    paths.sort(key=lambda path: int(path.stem[5:]))
+    # The list of what is in a checkpoint is at its end.
+    return paths, [path for path in paths if zipfile.is_zipfile(path)]
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
@@ -258,12 +263,16 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
             there is none yet, the training starts as the config says.
 
     Raises:
-        ValueError: the checkpoint is cut short; names a whole one beside it.
+        ValueError: the checkpoint is a folder, or cut short; names a whole one in or beside it.
     """
+    if osp.isdir(checkpoint):
+        _, whole = _checkpoints(checkpoint)
+        meant = f'; is {whole[-1]} meant?' if whole else ''
+        raise ValueError(f'--resume: {checkpoint} is a folder, no checkpoint{meant}')
     if osp.isfile(checkpoint) and not zipfile.is_zipfile(checkpoint):
-        beside = latest_checkpoint(osp.dirname(checkpoint))
-        whole = f'; {beside} is whole: --resume {beside}' if beside else ''
-        raise ValueError(f'checkpoint {checkpoint} is cut short or no checkpoint{whole}')
+        _, whole = _checkpoints(osp.dirname(checkpoint) or '.')
+        beside = f'; {whole[-1]} is whole: --resume {whole[-1]}' if whole else ''
+        raise ValueError(f'checkpoint {checkpoint} is cut short or no checkpoint{beside}')
     path = latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else checkpoint
     cfg.resume = path is not None
     if path is not None:

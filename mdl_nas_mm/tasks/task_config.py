@@ -89,6 +89,8 @@ def _check_keys(name: str, task: ConfigDict) -> None:
             raise ValueError(f'task {name!r}: unknown key backbone.{key}, not of {BACKBONE_KEYS}')
     if task.get('score') is None:
         raise ValueError(f"task {name!r}: 'score', the metric to maximise, is missing")
+    if not isinstance(task.score, str):
+        raise ValueError(f'task {name!r}: score is {task.score!r}, expected the name of a metric')
 
 
 def _upstream(name: str, path: str | None, folder: str) -> Config:

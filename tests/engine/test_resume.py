@@ -250,6 +250,12 @@ def test_a_checkpoint_that_is_cut_short(tmp_path, monkeypatch):
     assert said == [f'checkpoint {cut} is cut short; {tmp_path}/iter_9.pth is whole, and is taken']
     with pytest.raises(ValueError, match='iter_10.pth is cut .*iter_9.pth is whole: --resume .*9'):
         resume_from(cfg, str(cut))
+    with pytest.raises(ValueError, match=r'is a folder, no checkpoint; is .*iter_9.pth meant\?'):
+        resume_from(cfg, str(tmp_path))
+    said.clear()
     (tmp_path / 'iter_9.pth').write_bytes(b'')
+    with pytest.raises(ValueError, match='iter_9.pth is cut short or no checkpoint$'):
+        resume_from(cfg, str(tmp_path / 'iter_9.pth'))
+    assert not said
     with pytest.raises(ValueError, match='iter_10.pth is cut short, and no whole one is beside it'):
         resume_from(cfg, 'auto')

@@ -1,6 +1,7 @@
 """The classes of the data against those of the head, and against those in the files."""
 
 import json
+import shutil
 
 import pytest
 from helpers import build_runner, joint_config, only, refusal_of_tool, write_config
@@ -124,13 +125,10 @@ def test_one_class_that_the_file_does_not_have_is_warned_of(data, tmp_path):
 
 
 def test_a_class_that_has_another_number_in_validation(data, tmp_path, monkeypatch):
-    """As where a folder of class folders lacks one; scores would be of other classes."""
-    cfg = only(joint_config(data), 'cls')
-    names = [str(digit) for digit in range(10)]
-    cfg.tasks.cls.train_dataloader.dataset.metainfo = dict(classes=names)
-    cfg.tasks.cls.val_dataloader.dataset.metainfo = dict(classes=[*names[:5], *names[6:]])
-    cfg.tasks.cls.val_dataloader.dataset.ann_file = ''
-    path = write_config(cfg, tmp_path / 'joint.py')
+    """Upstream numbers the folders of classes that it finds; scores would be of other classes."""
+    own = shutil.copytree(data, tmp_path / 'demo')
+    shutil.rmtree(own / 'cls' / 'val' / '5')
+    path = write_config(only(joint_config(own), 'cls'), tmp_path / 'joint.py')
     says = refusal_of_tool(monkeypatch, 'train', path, '--work-dir', tmp_path / 'work')
     assert says.startswith(
         "error: task 'cls': class '6' is number 6 in the training data and 5 in those of validation"

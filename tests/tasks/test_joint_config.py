@@ -221,6 +221,7 @@ def test_without_validation_nothing_of_it_is_left(data):
         ),
         ({'tasks.cls.scores': 'mIoU'}, ValueError, r"task 'cls': unknown key 'scores', expected"),
         ({'tasks.cls.score': None}, ValueError, r"task 'cls': 'score', .* is missing"),
+        ({'tasks.cls.score': 3}, ValueError, "task 'cls': score is 3, expected the name of a me"),
         (
             {'tasks.cls.val_evaluator': None},
             ValueError,
