@@ -54,8 +54,10 @@ def named_in(config: Any, kind: Registry, scope: str, where: str) -> Any:
         raise ValueError(f'{where}: the type is missing')
     found = registered(config['type'], kind, scope)
     if found is None:
-        names = [f'{library}.{config["type"]}' for library in LIBRARIES]
-        known = [repr(name) for name in names if registered(name, kind, scope) is not None]
-        meant = f'; is {" or ".join(known)} meant?' if known else ''
-        raise ValueError(f'{where}: {scope} knows no {config["type"]!r}{meant}')
+        name = config['type']
+        others = [library for library in LIBRARIES if registered(name, kind, library) is not None]
+        meant = ' or '.join(f"'{library}.{name}'" for library in others)
+        raise ValueError(
+            f'{where}: {scope} knows no {name!r}' + (f'; is {meant} meant?' if meant else '')
+        )
     return found
