@@ -30,6 +30,7 @@ _WRONG = (
     AssertionError,
     AttributeError,
     EOFError,
+    ImportError,
     LookupError,
     MemoryError,
     RuntimeError,

@@ -4,9 +4,11 @@ import collections
 import fractions
 import io
 import pickle
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -112,6 +114,17 @@ def test_who_trusts_gets_all(tmp_path, form, capsys):
     path = saved(Calls(print, 'ran'), tmp_path / 'a.pth', **form)
     assert read_torch_file(path, trust=True) is None
     assert capsys.readouterr().out == 'ran\n'
+
+
+def test_a_trusted_file_may_need_what_is_not_there(tmp_path, form, monkeypatch):
+    """As checkpoints with a class of an older library, or of the other numpy."""
+    module = ModuleType('no_longer_there')
+    module.Gone = type('Gone', (), dict(__module__='no_longer_there'))
+    monkeypatch.setitem(sys.modules, 'no_longer_there', module)
+    path = saved(module.Gone(), tmp_path / 'a.pth', **form)
+    monkeypatch.delitem(sys.modules, 'no_longer_there')
+    with pytest.raises(ValueError, match="is no checkpoint .No module named 'no_longer_there'"):
+        read_torch_file(path, trust=True)
 
 
 def test_getattr_gives_nothing(tmp_path):
