@@ -9,7 +9,7 @@ from .input_size import validation_size
 from .model import BackboneSlot, MultiTaskModel
 from .recalibrate import recalibrations
 from .scope import task_scope
-from .scores import NoScore, Scoring
+from .scores import NoScore, Scoring, score_of
 from .subnets import choose_joint_spec, drawn_space, fixed_spec
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     'process',
     'recalibrations',
     'resolve_joint_config',
+    'score_of',
     'task_scope',
     'validation_size',
 ]

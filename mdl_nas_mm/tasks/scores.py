@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from .metric_kinds import Found, find_metric
+from .metric_kinds import Found, by_name, find_metric
 
 
 class NoScore(ValueError):
@@ -94,6 +94,21 @@ class Scoring:
 
     def _none(self, value: str, why: str) -> NoScore:
         return NoScore(f'task {self.task!r}: {self.key!r} is {value}, which is no score; {why}')
+
+
+def score_of(task: str, metrics: Mapping[str, Any], key: str) -> float:
+    """A task's score in percent, by nothing but the names of its metrics.
+
+    ``Evaluation.scoring`` knows the classes of the metrics as well.
+
+    Args:
+        metrics: what an evaluator gave, such as a line of a log.
+        key: the one that counts.
+
+    Raises:
+        ValueError: see ``Scoring``.
+    """
+    return Scoring(task, key, by_name(key)).score(metrics)
 
 
 def _number(value: Any) -> float | None:

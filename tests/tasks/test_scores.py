@@ -16,13 +16,8 @@ from mdl_nas_mm.tasks import (
     build_eval_loader,
     evaluate,
     resolve_joint_config,
+    score_of,
 )
-from mdl_nas_mm.tasks.metric_kinds import by_name
-
-
-def score_of(task, metrics, key):
-    """By nothing but the names of its metrics."""
-    return Scoring(task, key, by_name(key)).score(metrics)
 
 
 def test_scores_are_in_percent():
