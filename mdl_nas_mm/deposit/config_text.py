@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mdl_nas_mm.utils.data_paths import prepared_dataset
-from mdl_nas_mm.utils.printable import printable
+from mdl_nas_mm.utils.one_line import printable
 
 from .configs import first_refusal
 
