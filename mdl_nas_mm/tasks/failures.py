@@ -90,7 +90,9 @@ def in_task(
         place = ', '.join(filter(None, (f'task {task!r}', where, files)))
         # A sample's says first which file it is.
         text = f'{"," if isinstance(error, SampleError) else ":"} {in_one_line(error)}'
-        raise TaskError(f'{place}{text}{_label_beyond(samples, model)}') from error
+        raise TaskError(
+            f'{place}{text}{_odd_map(samples) or _label_beyond(samples, model)}'
+        ) from error
 
 
 def batches_of(task: str, where: str, loader: Iterable, start: int = 0) -> Iterator[Any]:
