@@ -22,6 +22,7 @@ from mdl_nas_mm.tasks import (
     evaluate,
     recalibrations,
 )
+from mdl_nas_mm.tasks.data_files import check_kind
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
@@ -118,10 +119,11 @@ def evaluate_deposited(
         trust: see ``Deposit``.
 
     Raises:
-        ValueError: see ``Deposit.load_task``; or the task has no score.
+        ValueError: see ``Deposit.load_task``; its data are no files; or the task has no score.
     """
     opened = Deposit(deposit, trust)
     data = opened.validation(task)
+    check_kind(data, f'deposit {deposit}: task {task!r}')
     return _scored(task, opened.tasks[task], opened.load_task(task, device), *data)
 
 

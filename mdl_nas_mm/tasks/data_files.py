@@ -34,6 +34,18 @@ def check_data(config: Any, where: str) -> None:
             )
 
 
+def check_kind(config: Any, where: str) -> None:
+    """Raises ValueError, naming ``where``, for data that are neither files nor folders of a disk.
+
+    A device such as ``/dev/zero`` never ends, and what lies in ``/proc`` is of processes.
+    """
+    for path in data_paths(config):
+        real = osp.realpath(path)
+        odd = osp.exists(real) and not (osp.isfile(real) or osp.isdir(real))
+        if odd or f'{real}/'.startswith(('/proc/', '/sys/')):
+            raise ValueError(f'{where}: {path!r} is no file or folder of data')
+
+
 def _writes_its_files(dataset: Mapping, scope: str) -> bool:
     """Whether a data set may fetch or make its files: by ``download``, or a class of users' own."""
     for part in datasets_in(dataset):
