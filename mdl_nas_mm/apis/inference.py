@@ -157,11 +157,12 @@ class MultiTaskInferencer:
 
         Raises:
             FileNotFoundError: there is no such image or folder.
-            ValueError: an image cannot be used, there are none, ``batch_size`` is below 1, or
-                nothing can be written into ``out_dir``.
+            ValueError: an image cannot be used, there are none, ``batch_size`` or ``max_pixels`` is
+                below 1, or nothing can be written into ``out_dir``.
         """
-        if batch_size < 1:
-            raise ValueError(f'batch_size is {batch_size}; it has to be at least 1')
+        for name, value in dict(batch_size=batch_size, max_pixels=max_pixels).items():
+            if value < 1:
+                raise ValueError(f'{name} is {value}; it has to be at least 1')
         report = raise_or_warn if on_bad is None else lambda bad, _: on_bad(bad.path, bad.reason)
         sources = open_inputs(inputs, max_pixels, report)
         images = read_images(sources, max_pixels, report)

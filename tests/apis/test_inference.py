@@ -293,6 +293,7 @@ def test_inputs_that_are_none(inferencer, images, tmp_path):
     assert 'array of float64' in says(np.zeros((48, 48, 3)))
     assert says([]) == 'no images given'
     assert refusal(inferencer, good, 0).startswith('batch_size is 0')
+    assert refusal(inferencer, good, max_pixels=-3).startswith('max_pixels is -3')
     assert not out.exists()
     assert says(cut) == f'{cut} is damaged or cut short'
 
