@@ -110,19 +110,15 @@ def workers(value: Any, scope: str) -> str | None:
 
 def plain(value: Any, scope: str) -> str | None:
     """Plain data, whatever its words; ``type`` in it means no class."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            wrong = key_of_data(key) or plain(item, scope)
-            if wrong:
-                return wrong
-        return None
-    if isinstance(value, (list, tuple)):
-        return next((wrong for item in value if (wrong := plain(item, scope))), None)
-    if value is None or isinstance(value, (bool, int, float)):
-        return None
-    if isinstance(value, str) and value.isprintable() and '{{' not in value:
-        return None
-    return f'{_shown(value)} is no plain value'
+
+    def harmless(item: Any) -> str | None:
+        if item is None or isinstance(item, (bool, int, float)):
+            return None
+        if isinstance(item, str) and item.isprintable() and '{{' not in item:
+            return None
+        return f'{_shown(item)} is no plain value'
+
+    return _each(value, harmless)
 
 
 def data(value: Any) -> str | None:
