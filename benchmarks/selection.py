@@ -19,7 +19,7 @@ import time
 import numpy as np
 from measuring import parser, report
 
-from mdl_nas_mm.search.selection import pareto_front, select
+from mdl_nas_mm.search.exact import pareto_front, select
 from mdl_nas_mm.spec import (
     BatchLedger,
     Ledger,

@@ -4,12 +4,12 @@ from .budget import smallest_total
 from .constraints import Constraints
 from .evaluator import SupernetEvaluator
 from .evolution import SearchResult, search
+from .exact import Selection, pareto_front, select
 from .history import History, Outcome
 from .hook import SearchHook
 from .plan import SearchPlan, parse_budget
 from .results import choose_again
 from .run import check_search, run_search
-from .selection import Selection, pareto_front, select
 from .settings import EvolutionSettings
 
 __all__ = [

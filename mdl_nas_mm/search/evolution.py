@@ -20,8 +20,8 @@ from functools import lru_cache
 from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetSpec
 
 from .budget import check_budget, floor_spec
+from .exact import Selection, select
 from .proposals import Proposer
-from .selection import Selection, select
 from .settings import EvolutionSettings
 
 Pair = tuple[str, SubnetSpec]

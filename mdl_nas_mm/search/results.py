@@ -19,9 +19,9 @@ from mdl_nas_mm.utils.files import held, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
 from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
 
+from .exact import Selection, pareto_front, select
 from .history import History, Pair
 from .plan import SearchPlan
-from .selection import Selection, pareto_front, select
 
 
 @contextmanager

@@ -30,11 +30,11 @@ from .budget import check_budget, smallest_total
 from .constraints import Constraints
 from .evaluator import SplitEvaluator, SupernetEvaluator
 from .evolution import SearchFailed, SearchResult, search
+from .exact import Selection
 from .history import History, Outcome, Pair
 from .plan import SearchPlan
 from .progress import Progress
 from .results import alone_in, failures, save_plan, write_results
-from .selection import Selection
 
 _TIMEOUT = timedelta(minutes=10)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_selection import LAYOUTS, SHARINGS, build
 
-from mdl_nas_mm.search.choices import Choices
-from mdl_nas_mm.search.regions import shared_regions
+from mdl_nas_mm.search.exact.choices import Choices
+from mdl_nas_mm.search.exact.regions import shared_regions
 from mdl_nas_mm.spec import JointSpec
 
 every_sharing = pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())

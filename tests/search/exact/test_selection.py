@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mdl_nas_mm.elastic import ElasticViT, activate
-from mdl_nas_mm.search import selection as selection_module
-from mdl_nas_mm.search.selection import pareto_front, select
+from mdl_nas_mm.search.exact import pareto_front, select
+from mdl_nas_mm.search.exact import selection as selection_module
 from mdl_nas_mm.spec import (
     BatchLedger,
     JointSpec,
