@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, Ledger
+from mdl_nas_mm.spec.owners import scores_in
 from mdl_nas_mm.tasks import MultiTaskModel, task_scope, validation_size
 
 Size = tuple[int, int]
@@ -91,9 +92,8 @@ def initial_scores(backbone: ElasticBackbone, seed: int = 0) -> dict[str, np.nda
     """Mask scores drawn as they are initialised, uniform in [0, 1]."""
     generator = np.random.default_rng(seed)
     return {
-        name.removesuffix('.score'): generator.random(len(parameter), np.float32)
-        for name, parameter in backbone.named_parameters()
-        if name.endswith('.score')
+        layer: generator.random(len(score), np.float32)
+        for layer, score in scores_in(dict(backbone.named_parameters())).items()
     }
 
 

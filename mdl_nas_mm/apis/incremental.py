@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, read_checkpoint
+from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import build_eval_loader, fixed_spec, resolve_joint_config
-from mdl_nas_mm.tasks.model import owner_of
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.torch_file import write_torch_file
@@ -103,7 +103,7 @@ def overwrite_shared(supernet: str | Path, trained: str | Path, out: str | Path)
     first, second = read_checkpoint(supernet), read_checkpoint(trained)
     state = dict(first['state_dict'])
     for key, weight in state.items():
-        if owner_of(key) is None:
+        if owners_of(key).are_all:
             other = second['state_dict'].get(key)
             if other is None or other.shape != weight.shape:
                 raise ValueError(f'checkpoint {trained}: no shared weight {key!r} of this shape')

@@ -10,6 +10,7 @@ import torch
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec, footprint
+from mdl_nas_mm.spec.owners import owners_of, score_name
 from mdl_nas_mm.tasks.task_config import BACKBONE_KEYS
 
 from .fill import fill
@@ -83,7 +84,7 @@ class DepositBase:
         for part in self._deposit.region(self.inherit).parts.values():
             use, policy = part.use, ledger.sharing[part.use.role]
             if policy.has_scores and (ledger.shared_rows(use) != part.shared).any():
-                scores = parameters[f'{use.layer}.score'].view(use.groups, use.max_channels)
+                scores = parameters[score_name(use.layer)].view(use.groups, use.max_channels)
                 # Above every share ratio, and below.
                 scores[:, : use.channels] = 2.0 * torch.from_numpy(part.shared) - 1.0
 
@@ -92,7 +93,7 @@ class DepositBase:
         stored, spec = self._deposit.stored(), self.joint[self.inherit]
         used = footprint(module.ledger(), [(task, spec) for task in module.tasks])
         for name, lengths in used.items():
-            if '.specific.' in name or not lengths.any():
+            if not owners_of(name).are_all or not lengths.any():
                 continue
             if name not in stored or (lengths > stored[name]).any():
                 raise ValueError(

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdl_nas_mm.spec import SubnetSpec, specific_name
+from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.spec.owners import read_name, specific_name
 from mdl_nas_mm.tasks import MultiTaskModel
 
 from .pieces import as_integers, from_integers, pieces_of
@@ -34,7 +35,7 @@ class Weights:
         self._parameters = {
             name: parameter.detach().cpu()
             for name, parameter in model.backbone.named_parameters()
-            if not name.endswith('.score')
+            if not read_name(name).is_score
         }
         dtypes = {parameter.dtype for parameter in self._parameters.values()}
         if len(dtypes) > 1:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.spec import specific_name
+from mdl_nas_mm.spec.owners import score_name, specific_name
 
 from .unpack import Deposit
 
@@ -36,7 +36,7 @@ def fill(deposit: Deposit, backbone: ElasticBackbone, task: str, as_task: str) -
     scores = deposit.structure.scores
     if scores:
         for layer, values in zip(scores, deposit.read('scores').split(list(scores.values()))):
-            parameters[f'{layer}.score'].copy_(values)
+            parameters[score_name(layer)].copy_(values)
 
 
 def _fill_shared(deposit: Deposit, parameters: Mapping[str, Tensor]) -> None:

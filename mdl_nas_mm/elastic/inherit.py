@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import PretrainedInit
 from torch import Tensor, nn
 
+from mdl_nas_mm.spec.owners import read_name
 from mdl_nas_mm.utils.data_only import fetched
 from mdl_nas_mm.utils.torch_file import read_torch_file
 
@@ -28,7 +29,6 @@ _WRAPPERS = ('state_dict', 'model', 'teacher', 'module')
 # Follows from the sizes; nothing that is learned.
 _COMPUTED = re.compile(r'\.(attn_mask|relative_position_index)$')
 _BLOCK = re.compile(r'(stages\.\d+\.)?blocks\.\d+\.')
-_OF_A_TASK = re.compile(r'\.specific\.[^.]+(?=\.)')
 _SETTINGS = ('type', 'checkpoint', 'prefix', 'reorder', 'trust_checkpoint')
 _SHOWN = 4
 
@@ -201,8 +201,9 @@ def _targets(backbone: ElasticBackbone) -> dict[str, list[nn.Parameter]]:
     """Plain key -> the shared parameter, if there is one, and every task's own."""
     targets = {}
     for name, parameter in backbone.named_parameters():
-        if not name.endswith('.score'):
-            targets.setdefault(_OF_A_TASK.sub('', name), []).append(parameter)
+        entry = read_name(name)
+        if not entry.is_score:
+            targets.setdefault(entry.plain, []).append(parameter)
     return targets
 
 
@@ -232,8 +233,7 @@ def _without_place(left_out: Iterable[str], targets: Iterable[str]) -> list[str]
         for key in left_out
         if (match := _BLOCK.match(key))
         and match.group() in blocks
-        and not key.endswith('.score')
-        and not _OF_A_TASK.search(key)
+        and read_name(key).is_shared_weight
     ]
 
 

@@ -18,6 +18,13 @@ from torch import Tensor
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, Ledger, footprint
+from mdl_nas_mm.spec.owners import (
+    backbone_name,
+    backbone_scores,
+    in_backbone,
+    owners_of,
+    read_name,
+)
 from mdl_nas_mm.tasks import MultiTaskModel, fixed_spec, task_scope
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.jsonable import to_json
@@ -135,9 +142,8 @@ def _with_inherited(state: Mapping, own: Mapping) -> dict:
     """
     whole, used = dict(state), set()
     for key in own:
-        layer, is_specific, leaf = key.partition('.specific.')
-        shared = f'{layer}.{leaf.partition(".")[2]}'
-        if is_specific and shared in state:
+        shared = read_name(key).plain
+        if shared != key and shared in state:
             whole.setdefault(key, state[shared])
             used.add(shared)
     return {key: value for key, value in whole.items() if key in own or key not in used}
@@ -147,7 +153,7 @@ def _without_other_heads(path: str | Path, state: Mapping, own: Mapping) -> dict
     """The state without weights of necks and heads that have another shape in the model."""
     fits, others = {}, []
     for key, value in state.items():
-        if key.startswith('tasks.') and key in own and own[key].shape != value.shape:
+        if not in_backbone(key) and key in own and own[key].shape != value.shape:
             others.append(f'{key} {tuple(value.shape)} for {tuple(own[key].shape)}')
         else:
             fits[key] = value
@@ -162,8 +168,7 @@ def _without_other_heads(path: str | Path, state: Mapping, own: Mapping) -> dict
 
 
 def _is_shared(key: str) -> bool:
-    is_score = key.endswith('.score')
-    return key.startswith('backbone.') and '.specific.' not in key and not is_score
+    return in_backbone(key) and read_name(key).is_shared_weight
 
 
 def shared_digest(state: Mapping[str, Tensor], backbone: ElasticBackbone, joint: JointSpec) -> str:
@@ -172,14 +177,12 @@ def shared_digest(state: Mapping[str, Tensor], backbone: ElasticBackbone, joint:
     Args:
         state: a whole state dict of a joint model.
     """
-    scores = {
-        layer: state[f'backbone.{layer}.score'].float().cpu().numpy() for layer in backbone.scores()
-    }
+    scores = {layer: score.float().cpu().numpy() for layer, score in backbone_scores(state).items()}
     used = footprint(Ledger(backbone.layout, backbone.sharing, scores), joint.items())
     digest = hashlib.sha256()
     for name, lengths in used.items():
-        if '.specific.' not in name:
-            weight = state[f'backbone.{name}'].detach().cpu()
+        if owners_of(name).are_all:
+            weight = state[backbone_name(name)].detach().cpu()
             elements = weight[used_mask(weight, lengths)].view(torch.uint8).numpy()
             for part in (name.encode(), lengths.tobytes(), elements.tobytes()):
                 digest.update(part)

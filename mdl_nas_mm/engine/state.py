@@ -14,7 +14,7 @@ import torch
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from torch import Tensor, nn
 
-from mdl_nas_mm.tasks.model import owner_of
+from mdl_nas_mm.spec.owners import COPY, Owners, bare, is_of_joint_model, owners_of
 
 from .groups import TaskGroups
 
@@ -89,9 +89,7 @@ def load_scheduler_state(scheduler: _ParamScheduler, saved: Mapping) -> None:
 def leave_out(checkpoint: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """The checkpoint without some weights, of the model and of copies of it (EMA)."""
     return {
-        key: {k: v for k, v in value.items() if _bare(k) not in names}
-        if _is_named(value)
-        else value
+        key: {k: v for k, v in value.items() if bare(k) not in names} if _is_named(value) else value
         for key, value in checkpoint.items()
     }
 
@@ -101,7 +99,7 @@ def put_back(checkpoint: Mapping[str, Any], weights: Mapping[str, Tensor]) -> di
     whole = dict(checkpoint)
     for key, value in checkpoint.items():
         if _is_named(value):
-            prefix = 'module.' if any(name.startswith('module.') for name in value) else ''
+            prefix = COPY if any(name.startswith(COPY) for name in value) else ''
             whole[key] = {prefix + name: weight for name, weight in weights.items()} | dict(value)
     return whole
 
@@ -111,7 +109,7 @@ def whole_state(local: dict[str, Any], ranks: TaskGroups) -> dict[str, Any] | No
 
     What is shared comes from rank 0, what a task owns from the first of its ranks.
     """
-    led = set(ranks.led_tasks)
+    led = {Owners.of(task) for task in ranks.led_tasks}
     parts = ranks.gather(_filtered(local, led) if ranks.rank else None)
     if ranks.rank:
         return None
@@ -125,11 +123,11 @@ def own_state(whole: dict[str, Any], ranks: TaskGroups) -> dict[str, Any]:
 
     Entries of tasks that the training does not have stay, so that they are noticed.
     """
-    others = set(ranks.dealing.tasks) - set(ranks.tasks)
-    if not others:
+    others = Owners(frozenset(ranks.dealing.tasks) - frozenset(ranks.tasks))
+    if not others.tasks:
         return whole
     return {
-        key: {k: v for k, v in value.items() if owner_of(_bare(k)) not in others}
+        key: {k: v for k, v in value.items() if not owners_of(k) <= others}
         if _is_named(value)
         else own_state(value, ranks)
         if key == 'optimizer'
@@ -138,14 +136,14 @@ def own_state(whole: dict[str, Any], ranks: TaskGroups) -> dict[str, Any]:
     }
 
 
-def _filtered(local: Mapping[str, Any], tasks: set[str]) -> dict[str, Any]:
-    """The entries by name that belong to some tasks."""
+def _filtered(local: Mapping[str, Any], led: Collection[Owners]) -> dict[str, Any]:
+    """The entries by name of some owners."""
     part = {}
     for key, value in local.items():
         if _is_named(value):
-            part[key] = {k: v for k, v in value.items() if owner_of(_bare(k)) in tasks}
+            part[key] = {k: v for k, v in value.items() if owners_of(k) in led}
         elif key == 'optimizer':
-            part[key] = _filtered(value, tasks)
+            part[key] = _filtered(value, led)
     return part
 
 
@@ -159,14 +157,7 @@ def _merge(whole: dict[str, Any], part: Mapping[str, Any]) -> None:
 
 def _is_named(value: Any) -> bool:
     """Whether a mapping has an entry for each parameter or buffer of a joint model."""
-    return isinstance(value, Mapping) and any(
-        isinstance(key, str) and _bare(key).startswith(('backbone.', 'tasks.')) for key in value
-    )
-
-
-def _bare(name: str) -> str:
-    """The name without the prefix that a wrapped copy (EMA) puts before it."""
-    return name.removeprefix('module.')
+    return isinstance(value, Mapping) and any(map(is_of_joint_model, value))
 
 
 def to_cpu(value: Any) -> Any:

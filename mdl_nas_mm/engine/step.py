@@ -13,10 +13,10 @@ from mmengine.runner import set_random_seed
 from torch import Tensor
 
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.data import derive_seed, part_of
 from mdl_nas_mm.tasks.failures import in_task
-from mdl_nas_mm.tasks.model import owner_of
 
 from .freeze import freeze_rest, partial_masks
 from .grad_sync import GradientReducer, spread_overflow
@@ -142,9 +142,9 @@ def train_step(
                 key = f'{task}/{name}'
                 losses[key] = losses.get(key, 0) + piece.weight * value.detach()
     for name, parameter in model.named_parameters():
-        owner = owner_of(name)
-        if owner is not None and parameter.grad is not None:
-            parameter.grad /= plan.shares[owner]
+        owners = owners_of(name)
+        if not owners.are_all and parameter.grad is not None:
+            parameter.grad /= sum(plan.shares[task] for task in owners.among(plan.shares))
     if reducer is not None and hasattr(optim_wrapper, 'loss_scaler'):
         spread_overflow(model)
     passes = [(task, spec) for task, group in specs.items() for spec in group]

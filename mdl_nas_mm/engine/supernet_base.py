@@ -11,6 +11,7 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import backbone_class
 from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.spec.owners import backbone_name, read_name, specific_name
 from mdl_nas_mm.utils.jsonable import from_json
 
 from .checkpoint import read_checkpoint
@@ -59,10 +60,10 @@ class SupernetBase:
         """
         state = self._checkpoint['state_dict']
         for name, parameter in module.named_parameters():
-            layer, is_specific, leaf = name.partition('.specific.')
-            if is_specific:
-                name = f'{layer}.specific.{self.inherit}.{leaf.partition(".")[2]}'
-            value = state.get(f'backbone.{name}')
+            entry = read_name(name)
+            if not entry.owners.are_all:
+                name = specific_name(entry.plain, self.inherit)
+            value = state.get(backbone_name(name))
             if value is None or value.shape != parameter.shape:
                 found = 'is missing' if value is None else f'has shape {tuple(value.shape)}'
                 raise ValueError(

@@ -2,9 +2,10 @@
 
 from .arch_source import read_arch, read_joint_spec
 from .batch_ledger import BatchLedger
-from .footprint import footprint, row_lengths, score_footprint, specific_name
+from .footprint import footprint, row_lengths, score_footprint
 from .layout import Layout, ParamUse
 from .ledger import Counts, Ledger
+from .owners import Owners
 from .sharing import Policy, Sharing
 from .space import SearchSpace
 from .spec import BlockSpec, JointSpec, StageSpec, SubnetSpec, hidden_features, shared_count
@@ -18,6 +19,7 @@ __all__ = [
     'JointSpec',
     'Layout',
     'Ledger',
+    'Owners',
     'ParamUse',
     'Policy',
     'SearchSpace',
@@ -35,5 +37,4 @@ __all__ = [
     'row_lengths',
     'score_footprint',
     'shared_count',
-    'specific_name',
 ]

@@ -9,13 +9,8 @@ import numpy as np
 
 from .layout import ParamUse
 from .ledger import Ledger
+from .owners import score_name, specific_name
 from .spec import SubnetSpec
-
-
-def specific_name(name: str, task: str) -> str:
-    """State-dict key of a task's own counterpart of a shared parameter."""
-    layer, leaf = name.rsplit('.', 1)
-    return f'{layer}.specific.{task}.{leaf}'
 
 
 def footprint(ledger: Ledger, passes: Iterable[tuple[str, SubnetSpec]]) -> dict[str, np.ndarray]:
@@ -52,7 +47,7 @@ def score_footprint(
         for use in ledger.layout.uses(spec):
             if ledger.sharing[use.role].has_scores:
                 every = np.ones((use.groups, use.channels), bool)
-                _join(lengths, f'{use.layer}.score', row_lengths(replace(use, columns=1), every))
+                _join(lengths, score_name(use.layer), row_lengths(replace(use, columns=1), every))
     return lengths
 
 

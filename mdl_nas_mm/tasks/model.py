@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.elastic.plain import plain_backbone
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.spec import Owners, SubnetSpec
+from mdl_nas_mm.spec.owners import BACKBONE, Entry, owners_of, read_name
 
 from .data import derive_seed, seeded
 from .scope import task_scope
@@ -63,7 +64,7 @@ class MultiTaskModel(BaseModel):
             with self._seeded(name), self.scope(name):
                 self.tasks[name] = build_task_model(task, self.backbone)
         for name, parameter in self.backbone.named_parameters():
-            if not _is_trained(name, trained):
+            if not _is_trained(read_name(name), trained):
                 parameter.requires_grad = False
 
     def __deepcopy__(self, memo: dict) -> MultiTaskModel:
@@ -128,15 +129,15 @@ class MultiTaskModel(BaseModel):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """What all tasks use."""
-        return [p for name, p in self.named_parameters() if owner_of(name) is None]
+        return [p for name, p in self.named_parameters() if owners_of(name).are_all]
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
         """A task's own weights of the backbone, and its neck and head."""
-        return [p for name, p in self.named_parameters() if owner_of(name) == task]
+        return [p for name, p in self.named_parameters() if owners_of(name) == Owners.of(task)]
 
     def frozen(self) -> dict[str, Tensor]:
         """Name -> weight, of those of the backbone that are not trained."""
-        named = self.backbone.named_parameters(prefix='backbone')
+        named = self.backbone.named_parameters(prefix=BACKBONE)
         return {name: p.detach() for name, p in named if not p.requires_grad}
 
     def get_layer_depth(self, param_name: str) -> tuple[int, int]:
@@ -144,7 +145,7 @@ class MultiTaskModel(BaseModel):
 
         mmpretrain's ``LearningRateDecayOptimWrapperConstructor`` asks for it.
         """
-        return self.backbone.get_layer_depth(param_name, 'backbone.')
+        return self.backbone.get_layer_depth(param_name, f'{BACKBONE}.')
 
     def head_sizes(self) -> dict[str, int]:
         """Task -> elements outside the backbone."""
@@ -158,19 +159,11 @@ class MultiTaskModel(BaseModel):
         raise NotImplementedError('call loss or subnet with the name of a task')
 
 
-def owner_of(name: str) -> str | None:
-    """The task that owns an entry of a joint model's state dict; None for what is shared."""
-    if name.startswith('tasks.'):
-        return name.split('.', 2)[1]
-    _, specific, rest = name.partition('.specific.')
-    return rest.partition('.')[0] if specific else None
-
-
-def _is_trained(name: str, trained: str) -> bool:
+def _is_trained(entry: Entry, trained: str) -> bool:
     """Whether a parameter of the backbone is; see ``resolve_base``."""
-    if '.specific.' in name:
+    if not entry.owners.are_all:
         return trained != 'head'
-    return trained == 'all' or (trained == 'scores' and name.endswith('.score'))
+    return trained == 'all' or (trained == 'scores' and entry.is_score)
 
 
 def build_task_model(task: Mapping, backbone: nn.Module) -> nn.Module:

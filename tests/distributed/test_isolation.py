@@ -9,8 +9,8 @@ from helpers import TASKS, build_model
 
 from mdl_nas_mm.engine.freeze import partial_masks
 from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.spec.owners import ALL, Owners, owners_of
 from mdl_nas_mm.tasks import choose_joint_spec
-from mdl_nas_mm.tasks.model import owner_of
 
 pytestmark = pytest.mark.distributed
 MOMENTS = ('exp_avg', 'exp_avg_sq')
@@ -56,6 +56,6 @@ def test_a_tasks_own_weights_do_not_see_other_tasks(data, tmp_path):
     once = trained(3, cfg, tmp_path / 'once')['state_dict']
     cfg.tasks.det.loss_weight = 2.0
     twice = trained(3, cfg, tmp_path / 'twice')['state_dict']
-    different = {owner_of(key) for key in once if not torch.equal(once[key], twice[key])}
-    assert different == {'det', None}
-    assert {owner_of(key) for key in once} == {*TASKS, None}
+    different = {owners_of(key) for key in once if not torch.equal(once[key], twice[key])}
+    assert different == {Owners.of('det'), ALL}
+    assert {owners_of(key) for key in once} == {*map(Owners.of, TASKS), ALL}

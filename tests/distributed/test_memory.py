@@ -7,7 +7,7 @@ import torch
 from distributed.processes import run_processes
 from helpers import TASKS, build_runner, joint_config
 
-from mdl_nas_mm.tasks.model import owner_of
+from mdl_nas_mm.spec.owners import ALL, owners_of
 
 pytestmark = pytest.mark.distributed
 POLICY = 'AllSpecific'
@@ -34,7 +34,8 @@ def elements(state):
 
 
 def tasks_in(state):
-    return {owner_of(key) for key in state} - {None}
+    owners = {owners_of(key) for key in state} - {ALL}
+    return {task for each in owners for task in each.tasks}
 
 
 def repeated(cfg, times):
