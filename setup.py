@@ -94,7 +94,7 @@ if __name__ == '__main__':
         license='Apache-2.0',
         python_requires='>=3.10',
         packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-        package_data={'': ['*.md', '*.json', '*.yml']},
+        package_data={'': ['*.md', '*.json', '*.yml', 'py.typed']},
         # Only what torch and the mm libraries do not bring: the file format of the deposit and its
         # hashes, and the images of the demonstration data.
         install_requires=['safetensors>=0.4', 'scikit-learn>=1.2', 'xxhash>=3.0'],

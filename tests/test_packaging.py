@@ -75,6 +75,10 @@ def test_wheel_has_mim_where_either_make_of_mim_looks(wheel):
         assert source and {f'{folder}/.mim/{path}' for path in source} <= names
 
 
+def test_wheel_says_that_it_is_typed(wheel):
+    assert 'mdl_nas_mm/py.typed' in wheel.namelist()
+
+
 def test_wheel_has_every_module(wheel):
     modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / 'mdl_nas_mm').rglob('*.py')}
     assert {m for m in modules if '/.mim/' not in m} <= set(wheel.namelist())

@@ -147,8 +147,8 @@ def divide_coco(content: Mapping, count: int) -> Parts:
         raise ValueError(f'{len(ids) - len(set(ids))} images have an id that another one has')
     _check_count(count, len(ids))
     chosen = {ids[i] for i in evenly_spaced(len(ids), count)}
-    texts = []
-    for inside in (True, False):
+
+    def text(inside: bool) -> str:
         part = {
             **content,
             'images': [x for x in content['images'] if (x['id'] in chosen) == inside],
@@ -157,8 +157,9 @@ def divide_coco(content: Mapping, count: int) -> Parts:
         if 'annotations' in content:
             notes = content['annotations']
             part['annotations'] = [x for x in notes if (x['image_id'] in chosen) == inside]
-        texts.append(json.dumps(part) + '\n')
-    return Parts(*texts, (count, len(ids) - count))
+        return json.dumps(part) + '\n'
+
+    return Parts(text(inside=True), text(inside=False), (count, len(ids) - count))
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:

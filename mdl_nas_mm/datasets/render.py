@@ -181,11 +181,12 @@ def _compose(
     masks, placed = [], []
     for i in np.argsort(-heights):
         alpha = render_digit(digits[i], heights[i], rng.uniform(-8, 8))[:size, :size]
-        corner = _free_corner(taken, alpha.shape, rng)
+        height, width = alpha.shape
+        corner = _free_corner(taken, (height, width), rng)
         if corner is None:
             continue
         top, left = corner
-        box = np.s_[top : top + alpha.shape[0], left : left + alpha.shape[1]]
+        box = np.s_[top : top + height, left : left + width]
         _blend(canvas, alpha, top, left, colours[i])
         taken[box] = True
         mask = np.zeros_like(taken)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
@@ -66,7 +67,7 @@ class Deposit:
             self.sharing = Sharing.from_config(self.manifest['backbone'].get('sharing'))
             self._check_backbone()
 
-    def load_task(self, task: str, device: str | torch.device = 'cpu') -> nn.Module:
+    def load_task(self, task: str, device: str | torch.device = 'cpu') -> BaseModel:
         """A task's upstream model with a plain backbone of its architecture, in eval mode.
 
         The backbone has just the task's weights. Its outputs have the supernet's width, padded
@@ -231,7 +232,7 @@ class Deposit:
         with malformed(f'deposit {self.path}'):
             check_part(task, self.tasks[task], part, self.trust)
 
-    def build_model(self, task: str, backbone: nn.Module) -> nn.Module:
+    def build_model(self, task: str, backbone: nn.Module) -> BaseModel:
         """A task's upstream model with its stored head, around a backbone."""
         info, prefix = self.tasks[task], f'head/{task}/'
         self.check_part(task, 'model')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os.path as osp
-from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -46,7 +45,7 @@ def check_kind(config: Any, where: str) -> None:
             raise ValueError(f'{where}: {path!r} is no file or folder of data')
 
 
-def _writes_its_files(dataset: Mapping, scope: str) -> bool:
+def _writes_its_files(dataset: dict, scope: str) -> bool:
     """Whether a data set may fetch or make its files: by ``download``, or a class of users' own."""
     for part in datasets_in(dataset):
         kind = registered(part['type'], DATASETS, scope)

@@ -166,7 +166,7 @@ def _is_trained(entry: Entry, trained: str) -> bool:
     return trained == 'all' or (trained == 'scores' and entry.is_score)
 
 
-def build_task_model(task: Mapping, backbone: nn.Module) -> nn.Module:
+def build_task_model(task: Mapping, backbone: nn.Module) -> BaseModel:
     """An upstream model around a backbone that it does not own.
 
     The backbone is set past ``nn.Module``'s bookkeeping, so that it is neither in the task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def fetched(name: str | Path) -> Path:
 
 
 @contextmanager
-def data_only(trust: bool = False) -> Iterator[None]:
+def data_only(trust: bool = False) -> Generator[None]:
     """Makes mmengine read checkpoints with ``read_torch_file`` inside the block.
 
     That is what upstream's runner loads and resumes, and what ``init_cfg`` of any module names.

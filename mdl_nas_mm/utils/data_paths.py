@@ -31,19 +31,19 @@ def data_paths(config: Any) -> Iterator[str]:
             yield from data_paths(item)
 
 
-def datasets_in(dataset: Mapping) -> Iterator[Mapping]:
+def datasets_in(dataset: dict) -> Iterator[dict]:
     """The config of a data set and of all that it is put around, first what is outside."""
     yield dataset
     for part in _inside(dataset):
         yield from datasets_in(part)
 
 
-def _inside(dataset: Mapping) -> list[Mapping]:
+def _inside(dataset: dict) -> list[dict]:
     parts = [dataset['dataset']] if 'dataset' in dataset else dataset.get('datasets')
-    return [p for p in parts if isinstance(p, Mapping)] if isinstance(parts, (list, tuple)) else []
+    return [p for p in parts if isinstance(p, dict)] if isinstance(parts, (list, tuple)) else []
 
 
-def innermost_dataset(dataloader: Mapping) -> Mapping:
+def innermost_dataset(dataloader: Mapping) -> dict:
     """The config of a loader's data set itself, inside of what may be put around it.
 
     Of several that are put together it is the first: they are read and answered alike.

@@ -65,8 +65,9 @@ class Part:
 
     def pins(self, stack: str) -> list[tuple[str, str]]:
         """List the two tried distributions with their versions, the stack's own first."""
-        pins = [tuple(pin.split('==')) for pin in (self.onedl, self.openmmlab)]
-        return pins if stack == 'onedl' else pins[::-1]
+        pins = [self.onedl, self.openmmlab]
+        names = [(name, version) for name, _, version in (pin.partition('==') for pin in pins)]
+        return names if stack == 'onedl' else names[::-1]
 
 
 STACK = (

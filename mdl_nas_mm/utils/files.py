@@ -7,14 +7,14 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike, lasting: bool = True) -> Iterator[Path]:
+def written_whole(path: str | os.PathLike, lasting: bool = True) -> Generator[Path]:
     """Gives a temporary path; what is written there appears under ``path`` when complete.
 
     Args:
@@ -39,7 +39,7 @@ def written_whole(path: str | os.PathLike, lasting: bool = True) -> Iterator[Pat
 
 
 @contextmanager
-def named_failures(path: str | os.PathLike, temporary: Path | None = None) -> Iterator[None]:
+def named_failures(path: str | os.PathLike, temporary: Path | None = None) -> Generator[None]:
     """Names the file that is written inside the block in what fails there.
 
     A write does not say to which file; torch and safetensors hide what the system has said.
@@ -73,7 +73,7 @@ def _failed_write(error: BaseException | None, names: tuple) -> int | None:
 
 
 @contextmanager
-def held(lock: str | os.PathLike, busy: str) -> Iterator[None]:
+def held(lock: str | os.PathLike, busy: str) -> Generator[None]:
     """Lets nobody else hold a lock inside the block.
 
     The lock is one that the system takes off a process that ends in whatever way.

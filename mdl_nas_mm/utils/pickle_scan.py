@@ -6,7 +6,7 @@ import pickletools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 _WIDTHS = {
     'Bool': 1,
@@ -78,14 +78,14 @@ class Scan:
     codecs: set[str] = field(default_factory=set)
     storages: dict[str, int] = field(default_factory=dict)
 
-    def add(self, stream: BinaryIO) -> None:
+    def add(self, stream: IO[bytes]) -> None:
         """Goes through the next pickle of a stream.
 
         Raises:
             ValueError: it is cut short, makes more than the file holds, or the memory of a tensor
                 is not named as torch does.
         """
-        memo: dict[int, Any] = {}
+        memo: dict[Any, Any] = {}
         stack: list = []
         try:
             for opcode, argument, _ in pickletools.genops(stream):
@@ -105,15 +105,16 @@ class Scan:
         name, taken = opcode.name, _taken(opcode, stack)
         if name in _NAMING:
             found = argument.split(' ', 1) if argument else taken
-            self.names.add(named := _Name(full_name(*found)))
-        if name in _ADDING:
+            named = _Name(full_name(*found))
+            self.names.add(named)
+            # INST names a class and makes one of it at once.
+            stack.append(_Made(2 * self._count(taken)) if name in _CALLING else named)
+        elif name in _ADDING:
             self._count(taken[_ADDING[name]])
             stack[-1].parts += taken
         elif name in _CALLING:
             # A text as bytes may have two a character.
             stack.append(_Made(2 * self._count(taken)))
-        elif name in _NAMING:
-            stack.append(named)
         elif name in ('BINPERSID', 'PERSID'):
             self._add_storage(taken[0].parts if taken else None)
             stack.append(_Made())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 _LOCK = threading.RLock()
 
 
 @contextmanager
-def process_wide() -> Iterator[None]:
+def process_wide() -> Generator[None]:
     """Lets no other thread inside such a block.
 
     It is for what changes mmengine's default scope, registries, which import what is asked for,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from mmengine.logging import MMLogger
 
@@ -13,7 +13,7 @@ from .process_wide import process_wide
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Drops what is printed or logged below warnings inside the block.
 
     One thread at a time is inside, as others could not put back what they have found.

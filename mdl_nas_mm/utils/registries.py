@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')
 
 
 @contextmanager
-def registry_of(scope: str, kind: Registry) -> Iterator[Registry]:
+def registry_of(scope: str, kind: Registry) -> Generator[Registry]:
     """A library's registry of a kind, and its scope as the default one inside the block.
 
     Args:

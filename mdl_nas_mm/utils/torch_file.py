@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -201,9 +200,7 @@ def _load(path: Path, trust: bool, is_plain: bool) -> Any:
             with torch.serialization.safe_globals(own):
                 return read(weights_only=True)
     # torch 2.1 can be told of no other classes, so this does what weights_only does.
-    module = ModuleType('named_classes_alone')
-    module.Unpickler, module.load = _Unpickler, lambda *a, **k: _Unpickler(*a, **k).load()
-    return read(weights_only=False, pickle_module=module)
+    return read(weights_only=False, pickle_module=_NamedClassesAlone)
 
 
 class _Log(HistoryBuffer):
@@ -250,6 +247,16 @@ class _Unpickler(pickle.Unpickler):
         if full in _PLAIN or full in _MMENGINE:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f'it names {full[:80]!r}')
+
+
+class _NamedClassesAlone:
+    """Stands for the module ``pickle`` where torch asks for it."""
+
+    Unpickler = _Unpickler
+
+    @staticmethod
+    def load(*args: Any, **kwargs: Any) -> Any:
+        return _Unpickler(*args, **kwargs).load()
 
 
 def _check_sizes(content: Any, size: int, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -44,13 +45,14 @@ def draw_answers(
     for row, (task, info) in zip(rows, tasks.items()):
         with quiet():
             loader = build_eval_loader(task, info['scope'], opened.validation(task)[0])
+            dataset: Any = loader.dataset
             model = opened.load_task(task)
-            every = max(len(loader.dataset) // images, 1)
+            every = max(len(dataset) // images, 1)
             with torch.no_grad():
                 batches = (model.val_step(batch) for batch in loader)
                 answers = itertools.chain.from_iterable(batches)
                 samples = list(itertools.islice(answers, 0, None, every))[:images]
-        classes = getattr(loader.dataset, 'metainfo', {}).get('classes', ())
+        classes = getattr(dataset, 'metainfo', {}).get('classes', ())
         for axes, sample in itertools.zip_longest(row, samples):
             axes.set_axis_off()
             if sample is not None:

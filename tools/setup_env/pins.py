@@ -24,6 +24,7 @@ RUNTIME = (
     'xxhash',
 )
 EXPORT = ('onnx', 'onnxruntime', 'onnxscript')
+TYPES = ('pyrefly',)
 DEVELOPMENT = ('fvcore', 'pre-commit', 'pytest', 'ruff', 'tensorboard')
 OPENCV = 'opencv-python-headless'
 
@@ -38,7 +39,8 @@ class Stack(NamedTuple):
         pythons: Lowest and highest Python that its torch has wheels for.
         mmcv: Distribution of mmcv, whose operators are compiled.
         mm_libs: Distributions of the other mm libraries, mmpose left out.
-        export: What ONNX needs; nothing where torch is too old for it.
+        extra: What it alone has: what ONNX needs, where torch is new enough for it, and the type
+            checker, which reads the types of that torch.
     """
 
     name: str
@@ -47,7 +49,7 @@ class Stack(NamedTuple):
     pythons: tuple[tuple[int, int], tuple[int, int]]
     mmcv: str
     mm_libs: tuple[str, ...]
-    export: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
 
     def packages(self) -> list[str]:
         """Return everything that is installed by name."""
@@ -57,7 +59,7 @@ class Stack(NamedTuple):
             self.mmcv,
             *self.mm_libs,
             *RUNTIME,
-            *self.export,
+            *self.extra,
             *DEVELOPMENT,
             'xtcocotools',
             'mmpose',
@@ -78,7 +80,7 @@ ONEDL = Stack(
         'onedl-mmdetection',
         'onedl-mim',
     ),
-    export=EXPORT,
+    extra=(*EXPORT, *TYPES),
 )
 OPENMMLAB = Stack(
     name='openmmlab',

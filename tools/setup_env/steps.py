@@ -49,10 +49,10 @@ def steps(env: Environment, python: str) -> list[Step]:
         ),
         Step(
             'mm libraries, runtime and development packages',
-            lambda: has(*stack.mm_libs, *RUNTIME, *stack.export, *DEVELOPMENT),
+            lambda: has(*stack.mm_libs, *RUNTIME, *stack.extra, *DEVELOPMENT),
             # Two of the mm libraries import torch, or want the pinned setuptools, to be built.
             lambda: env.pip(
-                '--no-build-isolation', *stack.mm_libs, *RUNTIME, *stack.export, *DEVELOPMENT
+                '--no-build-isolation', *stack.mm_libs, *RUNTIME, *stack.extra, *DEVELOPMENT
             ),
         ),
         Step('mmpose', lambda: has('xtcocotools', 'mmpose'), lambda: install_mmpose(env)),
