@@ -23,7 +23,7 @@ from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.spec.latency_parts import Part, Timing, covering_specs
 from mdl_nas_mm.spec.latency_table import LatencyTable
-from mdl_nas_mm.tasks import drawn_space, task_scope, validation_size
+from mdl_nas_mm.tasks import drawn_spaces, task_scope, validation_size
 from mdl_nas_mm.utils.device import hardware_name, usable_device
 
 Track = Callable[[Sequence], Iterable]
@@ -65,7 +65,7 @@ class LatencyMeter:
         self.device = usable_device(device)
         self.config, self.task, self.runs, self.warmup = cfg.model.backbone, task, runs, warmup
         self.supernet = _build(dict(self.config), 'meta')
-        self.space = drawn_space(cfg, self.supernet.space)
+        self.space = drawn_spaces(cfg, self.supernet.space)[task]
         size = input_size or validation_size(cfg.search_dataloader[task], task)
         window = of_task(getattr(self.supernet, 'window_size', 0), task, 'window_size')
         self.timing = Timing.of(

@@ -9,7 +9,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from mdl_nas_mm.registry import LOOPS
 from mdl_nas_mm.spec import SubnetSpec
-from mdl_nas_mm.tasks import build_train_loader, drawn_space, fixed_spec
+from mdl_nas_mm.tasks import build_train_loader, drawn_spaces, fixed_spec
 
 from .groups import TaskGroups
 from .joint_loader import JointLoader
@@ -54,7 +54,7 @@ class MultiTaskTrainLoop(BaseLoop):
         self.val_begin, self.val_interval = val_begin, val_interval
         self.num_random = num_random
         self.joint_spec = fixed_spec(runner.cfg)
-        self.space = drawn_space(runner.cfg, runner.model.backbone.space)
+        self.spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
         # Set by mmengine's EarlyStoppingHook.
         self.stop_training = False
         self.stop_timeout = stop_timeout
@@ -187,4 +187,5 @@ class MultiTaskTrainLoop(BaseLoop):
         if self.joint_spec is not None:
             return {task: [self.joint_spec[task]] for task in self.ranks.dealing.tasks}
         tasks = self.ranks.dealing.tasks
-        return draw_specs(self.space, tasks, self.runner.seed, index, self.num_random)
+        settings = (self.runner.seed, index, self.num_random)
+        return {task: draw_specs(self.spaces[task], (task,), *settings)[task] for task in tasks}

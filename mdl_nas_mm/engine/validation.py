@@ -15,7 +15,7 @@ from mdl_nas_mm.tasks import (
     NoScore,
     build_eval_loader,
     check_classes,
-    drawn_space,
+    drawn_spaces,
     evaluate,
     fixed_spec,
     measure,
@@ -61,8 +61,9 @@ class MultiTaskValLoop(BaseLoop):
         self._say_how_metrics_count()
         loaders = {task: evaluation.loader for task, evaluation in self.evaluations.items()}
         self.dataloader = JointLoader(loaders, sum(len(loader) for loader in loaders.values()))
-        largest = drawn_space(runner.cfg, runner.model.backbone.space).largest()
-        self.joint_spec = fixed_spec(runner.cfg) or JointSpec(dict.fromkeys(tasks, largest))
+        spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
+        largest = JointSpec({task: space.largest() for task, space in spaces.items()})
+        self.joint_spec = fixed_spec(runner.cfg) or largest
 
     def _say_how_metrics_count(self) -> None:
         notes = [evaluation.scoring.note for evaluation in self.evaluations.values()]

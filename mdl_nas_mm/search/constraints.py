@@ -15,7 +15,7 @@ from mdl_nas_mm.elastic.backbone import of_task
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.latency_parts import Timing
 from mdl_nas_mm.spec.latency_table import LatencyTable
-from mdl_nas_mm.tasks import drawn_space, validation_size
+from mdl_nas_mm.tasks import drawn_spaces, validation_size
 
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12}
 _KEYS = ('flops', 'input_size', 'latency', 'table')
@@ -106,7 +106,7 @@ class Constraints:
                 size = tuple(size or validation_size(cfg.search_dataloader[task], task))
                 limits.append(_flops(where, task, settings['flops'], backbone, size))
             if 'latency' in settings:
-                space = drawn_space(cfg, backbone.space)
+                space = drawn_spaces(cfg, backbone.space)[task]
                 limits.append(_latency(where, task, settings, backbone, space))
         return cls(tuple(limits))
 

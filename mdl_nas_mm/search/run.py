@@ -21,7 +21,7 @@ from mdl_nas_mm.engine.groups import TaskGroups, deal
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Ledger, SearchSpace, SubnetSpec
-from mdl_nas_mm.tasks import MultiTaskModel, Scoring, drawn_space, task_scope
+from mdl_nas_mm.tasks import MultiTaskModel, Scoring, drawn_spaces, task_scope
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
@@ -91,7 +91,7 @@ def _search_alone(
 ) -> SearchResult | None:
     started, plan = time.monotonic(), SearchPlan.from_config(cfg)
     ledger = model.backbone.ledger(_head_sizes(model, ranks))
-    space = drawn_space(cfg, model.backbone.space)
+    space = _space(cfg, model)
     constraints = Constraints.from_config(cfg, model.backbone)
     _check_reachable(plan, space, ledger, constraints)
     header = _fingerprint(cfg, model, ledger, checkpoint)
@@ -177,7 +177,12 @@ def check_search(cfg: Config) -> None:
     constraints = Constraints.from_config(cfg, model.backbone)
     if not model.backbone.sharing.has_scores:
         ledger = model.backbone.ledger(model.head_sizes())
-        _check_reachable(plan, drawn_space(cfg, model.backbone.space), ledger, constraints)
+        _check_reachable(plan, _space(cfg, model), ledger, constraints)
+
+
+def _space(cfg: Config, model: MultiTaskModel) -> SearchSpace:
+    """What is searched in, today alike for all tasks."""
+    return next(iter(drawn_spaces(cfg, model.backbone.space).values()))
 
 
 def _check_reachable(

@@ -10,7 +10,7 @@ from .model import BackboneSlot, MultiTaskModel
 from .recalibrate import recalibrations
 from .scope import task_scope
 from .scores import NoScore, Scoring, score_of
-from .subnets import choose_joint_spec, drawn_space, fixed_spec
+from .subnets import choose_joint_spec, drawn_spaces, fixed_spec
 
 __all__ = [
     'BackboneSlot',
@@ -24,7 +24,7 @@ __all__ = [
     'check_classes',
     'check_labels',
     'choose_joint_spec',
-    'drawn_space',
+    'drawn_spaces',
     'evaluate',
     'fixed_spec',
     'measure',

@@ -115,10 +115,11 @@ def fixed_spec(cfg: Config) -> JointSpec | None:
     return JointSpec(dict.fromkeys(cfg.tasks, space.largest()))
 
 
-def drawn_space(cfg: Config, whole: SearchSpace) -> SearchSpace:
-    """What training draws its subnets from and a search looks in.
+def drawn_spaces(cfg: Config, whole: SearchSpace) -> dict[str, SearchSpace]:
+    """Task -> what training samples its subnets from and a search looks in.
 
     Args:
         whole: the space of the backbone.
     """
-    return whole if cfg.get('subspace') is None else SearchSpace.from_config(cfg.subspace)
+    part = cfg.get('subspace')
+    return dict.fromkeys(cfg.tasks, whole if part is None else SearchSpace.from_config(part))

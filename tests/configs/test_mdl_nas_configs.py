@@ -15,7 +15,7 @@ from mdl_nas_mm.engine.checkpoint import check_space, describe, load_weights
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search import parse_budget, smallest_total
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace
-from mdl_nas_mm.tasks import drawn_space, fixed_spec, resolve_joint_config, task_scope
+from mdl_nas_mm.tasks import drawn_spaces, fixed_spec, resolve_joint_config, task_scope
 
 FOLDER = ROOT / 'configs' / 'mdl_nas'
 NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
@@ -169,7 +169,7 @@ def test_recipe_is_the_papers(name, resolve):
 def test_budget_can_be_met_and_binds(name, resolve, build):
     cfg = resolve(name)
     model = build(cfg)
-    ledger, space = ledger_of(model), drawn_space(cfg, model.backbone.space)
+    ledger, space = ledger_of(model), drawn_spaces(cfg, model.backbone.space)[TASKS[0]]
     with_heads = cfg.search_cfg.get('with_heads', True)
     least = smallest_total(space, ledger, TASKS, with_heads)[1]
     most = 0

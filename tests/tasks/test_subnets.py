@@ -7,7 +7,7 @@ from helpers import TASKS, joint_config, only
 from mmengine.config import Config
 
 from mdl_nas_mm.spec import JointSpec, SearchSpace
-from mdl_nas_mm.tasks import drawn_space, fixed_spec, resolve_joint_config, task_config
+from mdl_nas_mm.tasks import drawn_spaces, fixed_spec, resolve_joint_config, task_config
 
 PER_STAGE = [
     dict(
@@ -154,10 +154,12 @@ def test_files_that_are_refused(cfg, tmp_path, text, message):
 
 def test_a_subspace_is_what_is_drawn_from(cfg):
     whole = SearchSpace.from_config(cfg.backbone.space)
-    assert drawn_space(resolve_joint_config(cfg), whole) is whole
+    spaces = drawn_spaces(resolve_joint_config(cfg), whole)
+    assert spaces == dict.fromkeys(cfg.tasks, whole)
     part = dict(cfg.backbone.space, embed_dim=24, share_ratio=0.6)
     cfg.subspace = part
-    assert drawn_space(resolve_joint_config(cfg), whole) == SearchSpace.from_config(part)
+    spaces = drawn_spaces(resolve_joint_config(cfg), whole)
+    assert spaces == dict.fromkeys(cfg.tasks, SearchSpace.from_config(part))
 
 
 @pytest.mark.parametrize(
