@@ -25,8 +25,8 @@ from measuring import (
 )
 from torch import Tensor
 
-from mdl_nas_mm.elastic import ElasticViT
-from mdl_nas_mm.elastic.attention import ElasticAttention
+from mdl_nas_mm.families import ElasticViT
+from mdl_nas_mm.families.transformer.attention import ElasticAttention
 
 ARCH = dict(embed_dim=384, depth=13, num_heads=6, mlp_ratio=3.5)
 BATCH = 4

@@ -18,7 +18,7 @@ from extracted import build
 from measuring import arguments, each_thread_count, medians, ratios, report, training_step
 from torch import nn
 
-from mdl_nas_mm.elastic import ElasticViT
+from mdl_nas_mm.families import ElasticViT
 
 ARCH = dict(embed_dim=384, depth=13, num_heads=6, mlp_ratio=3.5)
 EXTRACTED = {'DeiT-S': ('stock',), 'Swin-T': ('stock', 'elastic'), 'searched Swin': ('elastic',)}

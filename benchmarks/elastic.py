@@ -15,7 +15,7 @@ import torch
 from measuring import arguments, each_thread_count, medians, ratios, report, training_step
 from torch import nn
 
-from mdl_nas_mm.elastic import ElasticSwin, ElasticViT
+from mdl_nas_mm.families import ElasticSwin, ElasticViT
 
 CASES = {'ViT': (ElasticViT, 'autoformer-s'), 'Swin': (ElasticSwin, 'mdl-nas-t')}
 BATCH = 4

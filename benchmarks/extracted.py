@@ -20,7 +20,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mdl_nas_mm.deposit.stock import NoStockClassError, stock_config, stock_weights
-from mdl_nas_mm.elastic import ElasticBackbone, ElasticSwin, ElasticViT
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.families import ElasticSwin, ElasticViT
 from mdl_nas_mm.spec import StageSpec, hidden_features
 
 SIZE = (224, 224)

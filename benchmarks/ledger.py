@@ -16,15 +16,8 @@ import time
 import numpy as np
 from measuring import parser, report
 
-from mdl_nas_mm.spec import (
-    BatchLedger,
-    JointSpec,
-    Ledger,
-    SearchSpace,
-    Sharing,
-    ViTLayout,
-    ViTShape,
-)
+from mdl_nas_mm.families.vit import ViTLayout, ViTShape
+from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, Sharing
 
 POLICIES = {
     'Sequential': 'Sequential',

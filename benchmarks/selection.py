@@ -19,16 +19,9 @@ import time
 import numpy as np
 from measuring import parser, report
 
+from mdl_nas_mm.families.vit import ViTLayout, ViTShape
 from mdl_nas_mm.search.exact import pareto_front, select
-from mdl_nas_mm.spec import (
-    BatchLedger,
-    Ledger,
-    SearchSpace,
-    Sharing,
-    SubnetSpec,
-    ViTLayout,
-    ViTShape,
-)
+from mdl_nas_mm.spec import BatchLedger, Ledger, SearchSpace, Sharing, SubnetSpec
 
 POLICIES = {
     'Sequential': 'Sequential',

@@ -14,7 +14,7 @@ import random
 import torch
 from measuring import arguments, each_thread_count, medians, ratios, report, training_step
 
-from mdl_nas_mm.elastic import ElasticViT
+from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.spec.published import SPACES
 
 POLICIES = {

@@ -15,7 +15,7 @@ from measuring import arguments, each_thread_count, medians, ratios, report, tra
 from mmpretrain.models import SwinTransformer
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic import ElasticSwin
+from mdl_nas_mm.families import ElasticSwin
 
 # Window -> images (count, side).
 CASES = {7: (4, 224), 14: (1, 448)}

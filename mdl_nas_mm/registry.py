@@ -14,7 +14,7 @@ def _child(parent: Registry, *folders: str) -> Registry:
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=locations)
 
 
-MODELS = _child(root.MODELS, 'elastic', 'tasks')
+MODELS = _child(root.MODELS, 'families', 'tasks')
 DATASETS = _child(root.DATASETS, 'tasks')
 RUNNERS = _child(root.RUNNERS, 'engine')
 LOOPS = _child(root.LOOPS, 'engine')

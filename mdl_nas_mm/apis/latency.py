@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.backbone import of_task
 from mdl_nas_mm.elastic.plain import plain_config
-from mdl_nas_mm.elastic.swin import ElasticSwinBlock
-from mdl_nas_mm.elastic.vit import ElasticBlock
+from mdl_nas_mm.families.swin.model import ElasticSwinBlock
+from mdl_nas_mm.families.vit.model import ElasticBlock
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.spec.latency_parts import Part, Timing, covering_specs

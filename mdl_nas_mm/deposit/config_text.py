@@ -59,7 +59,7 @@ def config_text(
         # mmseg's and mmpretrain's inference look for it here.
         content['test_pipeline'] = prepared_dataset(info['val_dataloader']).get('pipeline', [])
     others = {name.partition('.')[0] for name in types_of(content) if '.' in name}
-    modules = dict(mdl_nas_mm='mdl_nas_mm.elastic')
+    modules = dict(mdl_nas_mm='mdl_nas_mm.families')
     imports = [modules.get(o, f'{o}.models') for o in sorted(others - {scope, 'mmengine'})]
     if imports:
         content['custom_imports'] = dict(imports=imports, allow_failed_imports=False)

@@ -13,7 +13,8 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic import ElasticBackbone, ElasticViT
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.files import written_whole

@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic import ElasticBackbone, ElasticSwin, ElasticViT
+from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.key_styles import find_style
+from mdl_nas_mm.families import ElasticSwin, ElasticViT
 from mdl_nas_mm.spec import StageSpec, hidden_features
 
 # Libraries with a SwinTransformer of their own: widths double, one MLP ratio, padded small maps.

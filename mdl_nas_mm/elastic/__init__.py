@@ -1,9 +1,6 @@
-"""Elastic layers and the registered backbones made of them."""
+"""The root of elastic modules, and the layers that they are made of."""
 
 from .active import activate
 from .backbone import ElasticBackbone
-from .feature_pyramid import SimpleFeaturePyramid
-from .swin import ElasticSwin
-from .vit import ElasticViT
 
-__all__ = ['ElasticBackbone', 'ElasticSwin', 'ElasticViT', 'SimpleFeaturePyramid', 'activate']
+__all__ = ['ElasticBackbone', 'activate']

@@ -11,16 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mdl_nas_mm.sharing import TaskParameters
-from mdl_nas_mm.spec import (
-    Layout,
-    Ledger,
-    SearchSpace,
-    Sharing,
-    SubnetSpec,
-    SwinShape,
-    ViTShape,
-    read_arch,
-)
+from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, Sharing, SubnetSpec, read_arch
 
 from .active import active
 from .inherit import inherit_pretrained, is_pretrained
@@ -53,7 +44,7 @@ class ElasticBackbone(BaseModule):
     """
 
     layout: Layout
-    shape: ViTShape | SwinShape
+    shape: Any
 
     def __init__(
         self,

@@ -9,8 +9,6 @@ from .owners import Owners
 from .sharing import Policy, Sharing
 from .space import SearchSpace
 from .spec import BlockSpec, JointSpec, StageSpec, SubnetSpec, hidden_features, shared_count
-from .swin_layout import SwinLayout, SwinShape
-from .vit_layout import ViTLayout, ViTShape
 
 __all__ = [
     'BatchLedger',
@@ -26,10 +24,6 @@ __all__ = [
     'Sharing',
     'StageSpec',
     'SubnetSpec',
-    'SwinLayout',
-    'SwinShape',
-    'ViTLayout',
-    'ViTShape',
     'footprint',
     'hidden_features',
     'read_arch',

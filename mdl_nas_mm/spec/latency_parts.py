@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
+from mdl_nas_mm.families.swin.layout import SwinLayout
+from mdl_nas_mm.families.vit.layout import global_blocks
+
 from .layout import Layout
 from .space import SearchSpace
 from .spec import BlockSpec, StageSpec, SubnetSpec
 from .stage_space import BlockSpace, StageSpace
-from .swin_layout import SwinLayout
-from .vit_layout import global_blocks
 
 
 @dataclass(frozen=True)

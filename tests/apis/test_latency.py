@@ -10,8 +10,8 @@ from helpers import ROOT, call_tool, read_json, refusal_of_tool
 from mmengine.config import Config
 
 from mdl_nas_mm.apis.latency import LatencyMeter
-from mdl_nas_mm.elastic.swin import ElasticSwinBlock
-from mdl_nas_mm.elastic.vit import ElasticBlock
+from mdl_nas_mm.families.swin.model import ElasticSwinBlock
+from mdl_nas_mm.families.vit.model import ElasticBlock
 from mdl_nas_mm.spec.latency_table import LatencyTable
 from mdl_nas_mm.tasks import resolve_joint_config
 

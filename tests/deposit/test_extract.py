@@ -221,7 +221,7 @@ def test_where_no_stock_class_fits_the_static_class_does(data, tmp_path):
         reason = 'block 1 has 2 heads of 8 channels, 16 together, on an embedding of 24'
         assert (reason in text) == (arch is FEW_HEADS)
         cfg = Config.fromfile(config)
-        assert cfg.custom_imports.imports == ['mdl_nas_mm.elastic']
+        assert cfg.custom_imports.imports == ['mdl_nas_mm.families']
         assert cfg.model.backbone.space is None and 'sharing' not in cfg.model.backbone
         assert type(cfg.model.backbone.arch.stages[0].num_heads) is (
             list if arch is FEW_HEADS else int

@@ -7,7 +7,7 @@ import pytest
 from helpers import ROOT, data, quick_mmengine  # noqa: F401
 from stock import write_deposit, write_json
 
-from mdl_nas_mm.elastic import ElasticSwin
+from mdl_nas_mm.families import ElasticSwin
 from mdl_nas_mm.spec import SubnetSpec
 
 

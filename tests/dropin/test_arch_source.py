@@ -8,7 +8,7 @@ import torch
 from stock import ARCH, SPACE, SWIN, build_supernet, joint_spec
 
 from mdl_nas_mm.deposit import Deposit
-from mdl_nas_mm.elastic import ElasticSwin
+from mdl_nas_mm.families import ElasticSwin
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec, read_arch
 from mdl_nas_mm.tasks import task_scope

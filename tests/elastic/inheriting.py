@@ -6,7 +6,7 @@ from mmpretrain.models import SwinTransformer as PretrainSwin
 from mmpretrain.models import VisionTransformer as PretrainViT
 from numerics.published_weights import randomize
 
-from mdl_nas_mm.elastic import ElasticSwin, ElasticViT
+from mdl_nas_mm.families import ElasticSwin, ElasticViT
 
 CLOSE = dict(rtol=1e-8, atol=1e-8)
 # Heads of width 8; windows of 3 on maps of 24, 12, 6 and 3 at 96 pixels.

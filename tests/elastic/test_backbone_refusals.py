@@ -5,7 +5,8 @@ import torch
 from numerics.small_vit import SPACE, build_vit, draw_images
 from refusing import refused
 
-from mdl_nas_mm.elastic import ElasticViT, activate
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.spec import BlockSpec, StageSpec, SubnetSpec
 
 INSIDE = dict(embed_dim=8, depth=1, num_heads=1, mlp_ratio=1, share_ratio=0)

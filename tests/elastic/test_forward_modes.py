@@ -10,7 +10,7 @@ from numerics.small_swin import BUILDERS, all_backbones, backbones_with_sharings
 from numerics.small_vit import SPACE, build_vit, draw_images, draw_specs
 
 from mdl_nas_mm.elastic import activate
-from mdl_nas_mm.elastic.windows import pair_index, shift_mask
+from mdl_nas_mm.families.swin.window_tables import pair_index, shift_mask
 
 
 def gradients(backbone, task, spec, images, backward=lambda loss: loss.backward()):

@@ -9,8 +9,8 @@ from numerics import plain_swin, plain_vit, small_swin, small_vit
 from numerics.small_swin import backbones_with_sharings, build_swin
 from numerics.small_vit import MIXED, TASKS, build_vit, draw_images, draw_specs
 
-from mdl_nas_mm.elastic import ElasticViT
 from mdl_nas_mm.elastic.plain import plain_backbone
+from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.sharing import parameters
 
 SIZES = [(20, 12), (18, 20)]

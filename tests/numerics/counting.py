@@ -6,7 +6,8 @@ import torch
 from torch.backends import cuda
 from torch.utils.flop_counter import FlopCounterMode
 
-from mdl_nas_mm.elastic.layers import ElasticLinear, ElasticPatchEmbed
+from mdl_nas_mm.elastic.layers import ElasticLinear
+from mdl_nas_mm.families.transformer.patch_embed import ElasticPatchEmbed
 
 LINEAR = (torch.nn.Linear, torch.nn.Conv2d, ElasticLinear, ElasticPatchEmbed)
 

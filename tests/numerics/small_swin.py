@@ -4,7 +4,7 @@ import pytest
 import torch
 from numerics.small_vit import MIXED, SHARINGS, TASKS, build_vit, randomize
 
-from mdl_nas_mm.elastic import ElasticSwin
+from mdl_nas_mm.families import ElasticSwin
 
 RATIOS = dict(attn_share_ratio=(0, 0.3, 0.55, 1), ffn_share_ratio=(0, 0.25, 0.5, 0.8, 1))
 # A head is 3 wide, so that heads * head_dim is rarely the embedding's width.

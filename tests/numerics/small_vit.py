@@ -4,7 +4,7 @@ import random
 
 import torch
 
-from mdl_nas_mm.elastic import ElasticViT
+from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.spec import SubnetSpec
 
 SPACE = dict(

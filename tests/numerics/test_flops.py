@@ -8,7 +8,7 @@ from numerics.counting import multiply_adds
 from numerics.small_swin import PER_STAGE, build_swin
 from numerics.small_vit import SPACE, build_vit, draw_specs
 
-from mdl_nas_mm.spec.vit_layout import global_blocks
+from mdl_nas_mm.families.vit.layout import global_blocks
 
 SIZES = [(20, 28), (17, 22), (25, 18), (7, 39), (2, 2)]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numerics.counting import multiply_adds, numel
 
-from mdl_nas_mm.elastic import ElasticSwin, ElasticViT
+from mdl_nas_mm.families import ElasticSwin, ElasticViT
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 
 PUBLISHED = json.loads((Path(__file__).parents[1] / 'data/published_archs.json').read_text())

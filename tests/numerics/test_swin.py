@@ -8,7 +8,8 @@ from numerics.small_swin import PER_STAGE, SHAPE, build_swin
 from numerics.small_vit import SHARINGS, TASKS, draw_images, draw_specs
 from torch.func import functional_call
 
-from mdl_nas_mm.elastic import ElasticSwin, activate
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.families import ElasticSwin
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 
 # Maps of 9 x 10, 10 x 11, 13 x 9 and 9 x 12 patches, and odd ones behind the mergings.

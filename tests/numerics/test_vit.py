@@ -10,7 +10,8 @@ from numerics.plain_vit import PlainViT, as_features, plain_of
 from numerics.small_vit import SHAPE, SHARINGS, TASKS, build_vit, draw_images, draw_specs
 from torch.func import functional_call
 
-from mdl_nas_mm.elastic import ElasticViT, activate
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 
 # As stored; turned; no multiple of the patch and fewer patches than stored; one patch; more

@@ -7,7 +7,7 @@ from numerics.plain_vit import as_features, attends_everywhere, plain_of
 from numerics.small_vit import MIXED, SHARINGS, SPACE, TASKS, build_vit, draw_images, draw_specs
 from torch.func import functional_call
 
-from mdl_nas_mm.spec.vit_layout import global_blocks
+from mdl_nas_mm.families.vit.layout import global_blocks
 
 # Up to four blocks attend everywhere, so that there are more of them.
 DEEP = dict(SPACE, depth=(3, 5, 8))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from mdl_nas_mm.families.vit import ViTLayout, ViTShape
 from mdl_nas_mm.search import evolution
-from mdl_nas_mm.spec import Ledger, SearchSpace, Sharing, ViTLayout, ViTShape
+from mdl_nas_mm.spec import Ledger, SearchSpace, Sharing
 
 SHAPE = ViTShape(img_size=(8, 8), patch_size=4, head_dim=2, max_relative_position=1)
 

@@ -5,17 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from mdl_nas_mm.spec import (
-    BatchLedger,
-    JointSpec,
-    Ledger,
-    SearchSpace,
-    Sharing,
-    SwinLayout,
-    SwinShape,
-    ViTLayout,
-    ViTShape,
-)
+from mdl_nas_mm.families.swin import SwinLayout, SwinShape
+from mdl_nas_mm.families.vit import ViTLayout, ViTShape
+from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, Sharing
 
 VIT = dict(
     embed_dim=(8, 12, 16),

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec, SwinLayout, SwinShape, ViTLayout, ViTShape
+from mdl_nas_mm.families.swin import SwinLayout, SwinShape
+from mdl_nas_mm.families.vit import ViTLayout, ViTShape
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.latency_parts import Part, Timing, covering_specs
 from mdl_nas_mm.spec.latency_table import LatencyTable
 

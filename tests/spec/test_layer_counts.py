@@ -6,16 +6,9 @@ import random
 import numpy as np
 import pytest
 
-from mdl_nas_mm.spec import (
-    JointSpec,
-    Ledger,
-    SearchSpace,
-    Sharing,
-    SwinLayout,
-    SwinShape,
-    ViTLayout,
-    ViTShape,
-)
+from mdl_nas_mm.families.swin import SwinLayout, SwinShape
+from mdl_nas_mm.families.vit import ViTLayout, ViTShape
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, Sharing
 from mdl_nas_mm.spec.layer_counts import layer_counts
 
 STAGE = dict(

@@ -7,17 +7,9 @@ from pathlib import Path
 import pytest
 from by_hand import SwinByHand, ViTByHand, mask_scores
 
-from mdl_nas_mm.spec import (
-    JointSpec,
-    Ledger,
-    SearchSpace,
-    Sharing,
-    SubnetSpec,
-    SwinLayout,
-    SwinShape,
-    ViTLayout,
-    ViTShape,
-)
+from mdl_nas_mm.families.swin import SwinLayout, SwinShape
+from mdl_nas_mm.families.vit import ViTLayout, ViTShape
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, Sharing, SubnetSpec
 
 SIZES = dict(embed_dim=(6, 8), depth=(1, 2), num_heads=(1, 2, 3), mlp_ratio=(1, 2))
 RATIOS = (0, 0.3, 0.5, 1)

@@ -22,7 +22,8 @@ from mmdet.models import MaskRCNN
 from mmpretrain.models import ImageClassifier
 from mmseg.models import EncoderDecoder, UPerHead
 
-from mdl_nas_mm.elastic import ElasticViT, activate
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
 
 

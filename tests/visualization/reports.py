@@ -5,17 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from mdl_nas_mm.spec import (
-    JointSpec,
-    Layout,
-    Ledger,
-    SearchSpace,
-    Sharing,
-    SwinLayout,
-    SwinShape,
-    ViTLayout,
-    ViTShape,
-)
+from mdl_nas_mm.families.swin import SwinLayout, SwinShape
+from mdl_nas_mm.families.vit import ViTLayout, ViTShape
+from mdl_nas_mm.spec import JointSpec, Layout, Ledger, SearchSpace, Sharing
 from mdl_nas_mm.spec.layer_counts import layer_counts
 
 RATIOS = dict(attn_share_ratio=(0.5, 0.7, 0.9), ffn_share_ratio=(0.5, 0.7, 0.9))

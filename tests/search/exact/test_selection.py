@@ -7,20 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from mdl_nas_mm.elastic import ElasticViT, activate
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.families import ElasticViT
+from mdl_nas_mm.families.swin import SwinLayout, SwinShape
+from mdl_nas_mm.families.vit import ViTLayout, ViTShape
 from mdl_nas_mm.search.exact import pareto_front, select
 from mdl_nas_mm.search.exact import selection as selection_module
-from mdl_nas_mm.spec import (
-    BatchLedger,
-    JointSpec,
-    Ledger,
-    SearchSpace,
-    Sharing,
-    SwinLayout,
-    SwinShape,
-    ViTLayout,
-    ViTShape,
-)
+from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, Sharing
 
 VIT = dict(
     embed_dim=(8, 12, 16),

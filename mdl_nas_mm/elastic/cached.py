@@ -1,4 +1,4 @@
-"""Keeps tensors that depend on sizes alone."""
+"""Caches tensors that depend on sizes alone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 
-def kept(maxsize: int) -> Callable[[Callable], Callable]:
+def cached(maxsize: int) -> Callable[[Callable], Callable]:
     """Decorator: as ``lru_cache``, for functions of sizes, a device and a dtype to tensors.
 
     They are computed outside of inference mode, whose tensors no later training step could use.
-    While a model is exported, new tensors are stand-ins without values: none is kept.
+    While a model is exported, new tensors are stand-ins without values: none is cached.
     """
 
     def decorate(compute: Callable) -> Callable:

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mdl_nas_mm.elastic.layers import ElasticLinear
 from mdl_nas_mm.spec import Policy
 
-from .layers import ElasticLinear
 from .relative_position import RelativePosition2D, token_places
 
 
@@ -56,7 +56,7 @@ class ElasticAttention(nn.Module):
         """Maps (B, N, C) to (B, N, C).
 
         Args:
-            grid: patches (down, across); a token more than these is the class token, in front.
+            grid: (height, width) in patches; a token more than these is the class token, in front.
         """
         batch, tokens, width = x.shape
         inner = num_heads * self.head_dim

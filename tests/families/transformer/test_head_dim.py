@@ -2,7 +2,7 @@
 
 import pytest
 
-from mdl_nas_mm.elastic import ElasticSwin, ElasticViT
+from mdl_nas_mm.families import ElasticSwin, ElasticViT
 
 VIT = dict(embed_dim=(48, 96), depth=1, num_heads=(2, 4), mlp_ratio=2)
 SWIN = [dict(embed_dim=24 << i, depth=1, num_heads=2 << i, mlp_ratio=2) for i in range(4)]

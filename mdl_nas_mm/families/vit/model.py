@@ -12,14 +12,17 @@ import torch.utils.checkpoint as checkpointing
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
+from mdl_nas_mm.elastic.backbone import ElasticBackbone, check_sizes, derive_head_dim, of_task
+from mdl_nas_mm.elastic.layers import ElasticLayerNorm
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import BlockSpec, Sharing, SubnetSpec, ViTLayout, ViTShape, hidden_features
-from mdl_nas_mm.spec.vit_layout import global_blocks
+from mdl_nas_mm.spec import BlockSpec, Sharing, SubnetSpec, hidden_features
 
-from .attention import ElasticAttention
-from .backbone import ElasticBackbone, check_sizes, derive_head_dim, of_task
-from .layers import ElasticLayerNorm, ElasticMLP, ElasticPatchEmbed
-from .windows import cut, join, pad_to_windows
+from ..transformer.attention import ElasticAttention
+from ..transformer.mlp import ElasticMLP
+from ..transformer.patch_embed import ElasticPatchEmbed
+from ..transformer.windows import cut, join, pad_to_windows
+from .layout import ViTLayout, global_blocks
+from .shape import ViTShape
 
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap')
 
@@ -59,7 +62,7 @@ class ElasticBlock(nn.Module):
         """Maps (B, N, C) to (B, N, C).
 
         Args:
-            grid: patches (down, across).
+            grid: (height, width) in patches.
             window: side in patches of the windows that attention keeps to; 0 for none.
         """
         attn, ffn = block.attn_share_ratio, block.ffn_share_ratio

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .kept import kept
+from mdl_nas_mm.elastic.cached import cached
 
 
 class RelativePosition2D(nn.Module):
@@ -62,7 +62,7 @@ class RelativePosition2D(nn.Module):
 
 
 # Few: detection sees images of ever new sizes, whose tables take megabytes each.
-@kept(16)
+@cached(16)
 def token_places(
     grid: tuple[int, int], class_token: bool, max_distance: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mdl_nas_mm.elastic.window_attention import attend
+from mdl_nas_mm.families.swin.window_attention import attend
 
 
 def draw(*shape, seed):

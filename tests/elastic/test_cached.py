@@ -5,15 +5,15 @@ import torch
 from numerics.small_swin import all_backbones
 from numerics.small_vit import draw_images
 
-from mdl_nas_mm.elastic.kept import kept
-from mdl_nas_mm.elastic.relative_position import token_places
-from mdl_nas_mm.elastic.windows import pair_index, shift_mask
+from mdl_nas_mm.elastic.cached import cached
+from mdl_nas_mm.families.swin.window_tables import pair_index, shift_mask
+from mdl_nas_mm.families.transformer.relative_position import token_places
 
 
 def test_keeps_the_latest_only():
     calls = []
 
-    @kept(2)
+    @cached(2)
     def ones(count):
         calls.append(count)
         return torch.ones(count)

@@ -6,7 +6,8 @@ from numerics.small_swin import PER_STAGE, build_swin
 from numerics.small_vit import build_vit, draw_images
 from refusing import refused
 
-from mdl_nas_mm.elastic import ElasticSwin, activate
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.families import ElasticSwin
 from mdl_nas_mm.spec import SubnetSpec
 
 INSIDE = [

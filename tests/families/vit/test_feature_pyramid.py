@@ -6,7 +6,7 @@ import pytest
 import torch
 from numerics.small_vit import build_vit, draw_images
 
-from mdl_nas_mm.elastic import SimpleFeaturePyramid
+from mdl_nas_mm.families.vit import SimpleFeaturePyramid
 from mdl_nas_mm.registry import MODELS
 
 EXACT = dict(rtol=1e-10, atol=1e-10)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from numerics.plain_vit import pair_rows
 
-from mdl_nas_mm.elastic.attention import ElasticAttention
-from mdl_nas_mm.elastic.relative_position import token_places
+from mdl_nas_mm.families.transformer.attention import ElasticAttention
+from mdl_nas_mm.families.transformer.relative_position import token_places
 from mdl_nas_mm.spec import Policy
 
 EXACT = dict(rtol=1e-10, atol=1e-10)

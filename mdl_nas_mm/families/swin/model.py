@@ -11,24 +11,18 @@ import torch.utils.checkpoint as checkpointing
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
+from mdl_nas_mm.elastic.backbone import ElasticBackbone, check_sizes, derive_head_dim, of_task
+from mdl_nas_mm.elastic.layers import ElasticLayerNorm
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import (
-    BlockSpec,
-    Policy,
-    SearchSpace,
-    Sharing,
-    SubnetSpec,
-    SwinLayout,
-    SwinShape,
-    hidden_features,
-)
+from mdl_nas_mm.spec import BlockSpec, Policy, SearchSpace, Sharing, SubnetSpec, hidden_features
 
-from .backbone import ElasticBackbone, check_sizes, derive_head_dim, of_task
-from .layers import ElasticLayerNorm, ElasticLinear, ElasticMLP, ElasticPatchEmbed
+from ..transformer.mlp import ElasticMLP
+from ..transformer.patch_embed import ElasticPatchEmbed
+from .layout import SwinLayout
+from .patch_merging import ElasticPatchMerging
+from .shape import NORM_EPS, SwinShape
 from .window_attention import ElasticWindowAttention
 
-# That of the published models; ElasticViT has 1e-6, as its own have.
-_EPS = 1e-5
 _SHARED = Policy('AllShared')
 
 
@@ -49,7 +43,7 @@ class ElasticSwinBlock(nn.Module):
         choices = space.stages[stage]
         width, window = choices.embed_dim[-1], shape.window_sizes[stage]
         self.shift = window // 2 if index % 2 else 0
-        self.norm1 = ElasticLayerNorm(width, sharing.norm, tasks, _EPS)
+        self.norm1 = ElasticLayerNorm(width, sharing.norm, tasks, NORM_EPS)
         self.attn = ElasticWindowAttention(
             width,
             choices.blocks[index].num_heads[-1],
@@ -59,7 +53,7 @@ class ElasticSwinBlock(nn.Module):
             tasks,
             shape.qkv_bias,
         )
-        self.norm2 = ElasticLayerNorm(width, sharing.norm, tasks, _EPS)
+        self.norm2 = ElasticLayerNorm(width, sharing.norm, tasks, NORM_EPS)
         self.mlp = ElasticMLP(width, choices.max_hidden(index), sharing, tasks)
         self.drop_path = DropPath(drop_path)
 
@@ -81,27 +75,6 @@ class ElasticSwinBlock(nn.Module):
                 f'{side}; set pad_small_map=True, or give larger images or smaller windows'
             )
         return 0 if side == window and not pad_small_map else self.shift
-
-
-class ElasticPatchMerging(nn.Module):
-    """Halves a map, taking each 2 x 2 patches together; wholly shared by all tasks.
-
-    Channels are ordered by source channel, then by place in the patch, so that a narrower map
-    meets the first columns of the weight.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.norm = ElasticLayerNorm(4 * in_channels, _SHARED, (), _EPS)
-        self.reduction = ElasticLinear(4 * in_channels, out_channels, _SHARED, (), bias=False)
-
-    def forward(self, x: Tensor, out_channels: int) -> Tensor:
-        """Maps (B, H, W, C) to (B, H / 2, W / 2, out_channels), odd sides padded with zeros."""
-        batch, height, width, channels = x.shape
-        x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
-        x = x.view(batch, -(-height // 2), 2, -(-width // 2), 2, channels)
-        x = x.permute(0, 1, 3, 5, 2, 4).flatten(3)
-        return self.reduction(self.norm(x, None, 1.0), None, out_channels, 1.0)
 
 
 class ElasticSwinStage(nn.Module):
@@ -185,7 +158,7 @@ class ElasticSwin(ElasticBackbone):
         self.out_channels = tuple(widths if out_channels is None else out_channels)
         if len(self.out_channels) != len(widths) or any(map(int.__lt__, self.out_channels, widths)):
             raise ValueError(f'out_channels {out_channels} are not at least the widest, {widths}')
-        self.patch_embed = ElasticPatchEmbed(in_channels, widths[0], patch_size, _EPS)
+        self.patch_embed = ElasticPatchEmbed(in_channels, widths[0], patch_size, NORM_EPS)
         depths = [stage.depth[-1] for stage in stages]
         deepest = max(sum(depths) - 1, 1)
         self.stages = nn.ModuleList()
@@ -197,7 +170,7 @@ class ElasticSwin(ElasticBackbone):
             merging = None if last else ElasticPatchMerging(widths[s], widths[s + 1])
             self.stages.append(ElasticSwinStage(blocks, merging))
         for s in self.shape.out_stages:
-            self.add_module(f'norm{s}', ElasticLayerNorm(widths[s], _SHARED, (), _EPS))
+            self.add_module(f'norm{s}', ElasticLayerNorm(widths[s], _SHARED, (), NORM_EPS))
 
     def _out_stages(self) -> tuple[int, ...]:
         """Stages that any task's output needs, or ValueError."""

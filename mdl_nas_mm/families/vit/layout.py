@@ -2,50 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
-from .layout import ParamUse, linear_uses, vector_uses
-from .space import SearchSpace
-from .spec import BlockSpec, SubnetSpec, hidden_features
+from mdl_nas_mm.spec import BlockSpec, ParamUse, SearchSpace, SubnetSpec, hidden_features
+from mdl_nas_mm.spec.layout import linear_uses, vector_uses
 
-
-@dataclass(frozen=True)
-class ViTShape:
-    """What is fixed in an elastic ViT.
-
-    Attributes:
-        img_size: (height, width) in pixels for which positions are stored; other sizes are
-            interpolated.
-        patch_size: side of a square patch in pixels.
-        head_dim: width of one attention head.
-        max_relative_position: farthest distance, in patches, that the relative position tables
-            tell apart; 0 leaves relative positions out.
-        class_token: whether a class token leads the sequence.
-    """
-
-    img_size: tuple[int, int] = (224, 224)
-    patch_size: int = 16
-    in_channels: int = 3
-    head_dim: int = 64
-    qkv_bias: bool = True
-    absolute_position: bool = True
-    max_relative_position: int = 14
-    class_token: bool = True
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Patches (down, across) of ``img_size``."""
-        return self.patches(self.img_size)
-
-    def patches(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Patches (down, across) of an image; a rest at the border counts as a patch."""
-        return -(-size[0] // self.patch_size), -(-size[1] // self.patch_size)
-
-    @property
-    def table_rows(self) -> int:
-        """Rows of one relative position table; row 0 is the class token's."""
-        return 2 * self.max_relative_position + 2
+from .shape import ViTShape
 
 
 class ViTLayout:
@@ -142,20 +104,20 @@ class ViTLayout:
             window: side of the attention's windows, see ``ElasticViT``; 0 for none.
         """
         (stage,), shape = spec.stages, self.shape
-        down, across = shape.patches(input_size)
+        height, width = shape.patches(input_size)
         special = int(shape.class_token and not window)
         patch = shape.in_channels * shape.patch_size**2
-        total = down * across * patch * stage.embed_dim
+        total = height * width * patch * stage.embed_dim
         whole = global_blocks(spec.depth)
         for i, block in enumerate(stage.blocks):
-            tokens = keys = down * across + special
+            tokens = keys = height * width + special
             if window and i not in whole:
                 keys = window**2
-                tokens = -(-down // window) * -(-across // window) * keys
+                tokens = -(-height // window) * -(-width // window) * keys
             inner = block.num_heads * shape.head_dim
             total += tokens * stage.embed_dim * 4 * inner
             hidden = hidden_features(stage.embed_dim, block.mlp_ratio)
-            total += (down * across + special) * stage.embed_dim * 2 * hidden
+            total += (height * width + special) * stage.embed_dim * 2 * hidden
             if attention_products:
                 total += 2 * tokens * keys * inner
                 if shape.max_relative_position:

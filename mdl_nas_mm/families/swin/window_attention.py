@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mdl_nas_mm.elastic.layers import ElasticLinear
 from mdl_nas_mm.spec import Policy
 
-from .layers import ElasticLinear
-from .windows import cut, join, pad_to_windows, pair_index, shift_mask
+from ..transformer.windows import cut, join, pad_to_windows
+from .window_tables import pair_index, shift_mask
 
 
 class ElasticWindowAttention(nn.Module):

@@ -1,0 +1,43 @@
+"""What all architectures of an elastic ViT have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ViTShape:
+    """What is fixed in an elastic ViT.
+
+    Attributes:
+        img_size: (height, width) in pixels for which positions are stored; other sizes are
+            interpolated.
+        patch_size: side of a square patch in pixels.
+        head_dim: width of one attention head.
+        max_relative_position: farthest distance, in patches, that the relative position tables
+            tell apart; 0 leaves relative positions out.
+        class_token: whether a class token leads the sequence.
+    """
+
+    img_size: tuple[int, int] = (224, 224)
+    patch_size: int = 16
+    in_channels: int = 3
+    head_dim: int = 64
+    qkv_bias: bool = True
+    absolute_position: bool = True
+    max_relative_position: int = 14
+    class_token: bool = True
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(height, width) of ``img_size`` in patches."""
+        return self.patches(self.img_size)
+
+    def patches(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of an image in patches; a rest at the border counts as a patch."""
+        return -(-size[0] // self.patch_size), -(-size[1] // self.patch_size)
+
+    @property
+    def table_rows(self) -> int:
+        """Rows of one relative position table; row 0 is the class token's."""
+        return 2 * self.max_relative_position + 2
