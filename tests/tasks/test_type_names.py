@@ -72,7 +72,7 @@ randomness = dict(seed=3)
             text = (
                 'from mmengine.config import read_base\n'
                 'with read_base():\n    from .base import *\n'
-                'from mdl_nas_mm.elastic import ElasticViT\n'
+                'from mdl_nas_mm.families import ElasticViT\n'
                 'from mdl_nas_mm.engine import MultiTaskRunner, MultiTaskTrainLoop\n'
                 'from mdl_nas_mm.engine import MultiTaskValLoop\n'
             ) + text
