@@ -18,7 +18,7 @@ from functools import partial
 
 import torch
 from measuring import medians, parser, peak_mebibytes, report, training_step
-from sandwich import demo, stepper
+from sandwich import demo, sandwiches, stepper
 
 BATCH = 2
 SIZES = (112, 160, 224, 320)
@@ -48,10 +48,8 @@ def backbone(family: str, arch: Mapping | str, size: int):
 
 def joint_step(tasks: tuple[str, ...]) -> Callable[[], None]:
     """A joint step of the demo's model for some tasks, with its update."""
-    from mdl_nas_mm.engine.step import draw_specs
-
     model, batches = demo(tasks)
-    step, specs = stepper(model), draw_specs(model.backbone.space, tasks, 0, 0, num_random=2)
+    step, specs = stepper(model), sandwiches(model, tasks)
     return lambda: step(copy.deepcopy(batches), specs)
 
 

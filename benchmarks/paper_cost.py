@@ -92,7 +92,7 @@ def training(name: str) -> dict:
     macs = image_macs(cfg, TRAIN_SIZES, specs)
     groups = cfg.groups
     batches = {t: cfg.train_dataloader[t].batch_size * groups[t] for t in cfg.tasks}
-    passes = 2 + cfg.train_cfg.get('num_random', 2)
+    passes = 2 + (cfg.train_cfg.get('sampler') or {}).get('num_random', 2)
     return dict(
         steps=cfg.train_cfg.max_iters,
         images_a_step=batches,

@@ -57,6 +57,13 @@ def untrained(cfg):
     return model
 
 
+def sandwiches(model, tasks: Sequence[str]) -> dict[str, list]:
+    """Task -> the subnets of its first step."""
+    from mdl_nas_mm.engine.samplers import SandwichSampler
+
+    return SandwichSampler(dict.fromkeys(tasks, model.backbone.space)).propose(0)
+
+
 def stepper(model, update: bool = True) -> Callable:
     """A function of batches and subnets by task that makes one step, or its passes alone.
 
@@ -64,8 +71,11 @@ def stepper(model, update: bool = True) -> Callable:
     """
     from mmengine.optim import OptimWrapper
 
-    from mdl_nas_mm.engine.groups import deal
-    from mdl_nas_mm.engine.step import StepPlan, train_step
+    from mdl_nas_mm.engine.assignment import assign_ranks
+    from mdl_nas_mm.engine.passes import Passes
+    from mdl_nas_mm.engine.plan import StepPlan
+    from mdl_nas_mm.engine.step import train_step
+    from mdl_nas_mm.methods.mdl_nas import JointStep
 
     wrapper = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=0.0))
     if not update:
@@ -73,17 +83,16 @@ def stepper(model, update: bool = True) -> Callable:
 
     def step(batches, specs) -> None:
         sizes, weights = dict.fromkeys(batches, 1), dict.fromkeys(batches, 1.0)
-        plan = StepPlan.make(deal(tuple(batches), None, 1), 0, sizes, weights, 0, freeze=update)
-        train_step(model, wrapper, {t: [b] for t, b in batches.items()}, specs, plan, 0)
+        plan = StepPlan.make(assign_ranks(tuple(batches), None, 1), 0, sizes, weights, 0)
+        passes = Passes(model, wrapper, {t: [b] for t, b in batches.items()}, plan, 0)
+        train_step(JointStep(freeze_rest=update), passes, specs)
 
     return step
 
 
 def compare(model, batch, task: str, rounds: int) -> dict[str, float]:
     """How many times as long as its subnets' steps one by one a sandwich takes."""
-    from mdl_nas_mm.engine.step import draw_specs
-
-    specs = draw_specs(model.backbone.space, [task], 0, 0, num_random=2)
+    specs = sandwiches(model, [task])
     # Preprocessing changes a batch, so that each is used once.
     fresh = [copy.deepcopy(batch) for _ in range(2 * (len(specs[task]) + 1) * (rounds + 1))]
 
@@ -106,9 +115,7 @@ def compare(model, batch, task: str, rounds: int) -> dict[str, float]:
 
 def parts(model, batch, task: str, rounds: int) -> dict[str, float]:
     """What parts of a sandwich's passes take of their time, in percent."""
-    from mdl_nas_mm.engine.step import draw_specs
-
-    specs = draw_specs(model.backbone.space, [task], 0, 0, num_random=2)
+    specs = sandwiches(model, [task])
     spent: dict[str, float] = defaultdict(float)
     watched = [('preprocessing', model, 'preprocess')]
     watched += [('patch embedding', model.backbone.patch_embed, 'forward')]

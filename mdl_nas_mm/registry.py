@@ -10,14 +10,20 @@ SCOPE = 'mdl_nas_mm'
 
 
 def _child(parent: Registry, *folders: str) -> Registry:
-    locations = [f'{SCOPE}.{folder}' for folder in folders]
-    return Registry(parent.name, parent=parent, scope=SCOPE, locations=locations)
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=_folders(*folders))
+
+
+def _folders(*names: str) -> list[str]:
+    return [f'{SCOPE}.{name}' for name in names]
 
 
 MODELS = _child(root.MODELS, 'families', 'tasks')
 DATASETS = _child(root.DATASETS, 'tasks')
 RUNNERS = _child(root.RUNNERS, 'engine')
 LOOPS = _child(root.LOOPS, 'engine')
+# Of our own: which subnets a step trains, and how its batches become gradients.
+SUBNET_SAMPLERS = Registry('subnet sampler', scope=SCOPE, locations=_folders('engine', 'methods'))
+STEPS = Registry('step', scope=SCOPE, locations=_folders('methods'))
 HOOKS = _child(root.HOOKS, 'engine', 'search')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS)

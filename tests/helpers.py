@@ -33,6 +33,8 @@ from mmengine.structures import BaseDataElement
 from mdl_nas_mm.datasets import write_demo_data
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.engine import MultiTaskRunner
+from mdl_nas_mm.engine.assignment import assign_ranks
+from mdl_nas_mm.engine.plan import StepPlan
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel, resolve_joint_config, task_scope
@@ -271,7 +273,12 @@ def joint_config(data: Path, sharing='Sequential', changes: dict | None = None) 
         head_dim=8,
         max_relative_position=3,
     )
-    cfg.train_cfg = dict(type='MultiTaskTrainLoop', max_iters=6, val_interval=1000, num_random=0)
+    cfg.train_cfg = dict(
+        type='MultiTaskTrainLoop',
+        max_iters=6,
+        val_interval=1000,
+        sampler=dict(type='SandwichSampler', num_random=0),
+    )
     cfg.val_cfg = dict(type='MultiTaskValLoop')
     cfg.optim_wrapper = dict(
         type='OptimWrapper',
@@ -292,6 +299,12 @@ def joint_config(data: Path, sharing='Sequential', changes: dict | None = None) 
 def _loader(data: Path, task: str, batch_size: int) -> dict:
     root = str(data / task) + '/'
     return dict(batch_size=batch_size, num_workers=0, dataset=dict(data_root=root))
+
+
+def plan_alone(weights: dict[str, float], seed: int) -> StepPlan:
+    """The plan of a single process that has batches of one image."""
+    tasks = tuple(weights)
+    return StepPlan.make(assign_ranks(tasks, None, 1), 0, dict.fromkeys(tasks, 1), weights, seed)
 
 
 def only(cfg: Config, *tasks: str) -> Config:

@@ -124,7 +124,7 @@ def new_config(
     cfg.tasks = {name: task}
     for key in ('backbone', 'search_cfg'):
         cfg.pop(key)
-    cfg.train_cfg.pop('num_random')
+    cfg.train_cfg.pop('sampler')
     cfg.train_cfg.max_iters = 4
     cfg.val_cfg = None
     cfg.base, cfg.inherit = str(base), like

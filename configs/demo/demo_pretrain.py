@@ -32,7 +32,10 @@ tasks = dict(
 
 max_iters = 300
 train_cfg = dict(
-    type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=max_iters, num_random=1
+    type='MultiTaskTrainLoop',
+    max_iters=max_iters,
+    val_interval=max_iters,
+    sampler=dict(type='SandwichSampler', num_random=1),
 )
 val_cfg = dict(type='MultiTaskValLoop')
 optim_wrapper = dict(

@@ -5,6 +5,7 @@ from .best import CheckpointHook, EarlyStoppingHook
 from .loops import MultiTaskTrainLoop
 from .runner import MultiTaskRunner
 from .sample_hook import SampleSubnetHook
+from .samplers import FixedSampler, SandwichSampler
 from .supernet_base import SupernetBase
 from .validation import MultiTaskValLoop
 
@@ -12,9 +13,11 @@ __all__ = [
     'CPUAmpOptimWrapper',
     'CheckpointHook',
     'EarlyStoppingHook',
+    'FixedSampler',
     'MultiTaskRunner',
     'MultiTaskTrainLoop',
     'MultiTaskValLoop',
     'SampleSubnetHook',
+    'SandwichSampler',
     'SupernetBase',
 ]

@@ -156,7 +156,7 @@ def sync_parameters(model: MultiTaskModel, ranks: TaskGroups) -> None:
         dist.broadcast(parameter, 0)
     for task in ranks.tasks:
         for parameter in model.task_parameters(task):
-            dist.broadcast(parameter, ranks.dealing.ranks[task][0], ranks.groups[task])
+            dist.broadcast(parameter, ranks.assignment.ranks[task][0], ranks.groups[task])
     sync_buffers(model, ranks)
 
 
@@ -167,7 +167,7 @@ def sync_buffers(model: MultiTaskModel, ranks: TaskGroups) -> None:
         return
     for task in ranks.tasks:
         for buffer in model.tasks[task].buffers():
-            dist.broadcast(buffer, ranks.dealing.ranks[task][0], ranks.groups[task])
+            dist.broadcast(buffer, ranks.assignment.ranks[task][0], ranks.groups[task])
 
 
 def sync_batch_norms(model: nn.Module, task: str, ranks: TaskGroups) -> None:
@@ -176,15 +176,16 @@ def sync_batch_norms(model: nn.Module, task: str, ranks: TaskGroups) -> None:
     Raises:
         ValueError: one of the ranks would wait for another that has fewer batches.
     """
-    group, count = ranks.groups[task], len(ranks.dealing.ranks[task])
+    assignment, group = ranks.assignment, ranks.groups[task]
+    count = len(assignment.ranks[task])
     norms = [m for m in model.modules() if isinstance(m, nn.SyncBatchNorm)]
     if count == 1:
         # There is nothing to synchronise, and without a GPU torch would refuse to.
         revert_sync_batchnorm(model)
-    elif norms and len({len(ranks.dealing.pieces(task, r)) for r in ranks.dealing.ranks[task]}) > 1:
+    elif norms and len({len(assignment.parts(task, r)) for r in assignment.ranks[task]}) > 1:
         raise ValueError(
             f'task {task!r}: SyncBN needs as many batches on each rank, but {count} ranks share '
-            f'{ranks.dealing.units[task]}; change groups.{task}'
+            f'{assignment.batches_per_step[task]}; change groups.{task}'
         )
     for norm in norms:
         norm.process_group = group

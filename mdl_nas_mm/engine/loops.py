@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from typing import Any
 
 from mmengine.runner import BaseLoop, Runner
 
-from mdl_nas_mm.registry import LOOPS
-from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.registry import LOOPS, STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.tasks import build_train_loader, drawn_spaces, fixed_spec
 
 from .groups import TaskGroups
 from .joint_loader import JointLoader
 from .losses import LossGatherer
+from .passes import Passes
+from .plan import StepPlan
 from .preemption import Stopped, StopRequest
-from .step import StepPlan, draw_specs, train_step
+from .samplers import SubnetSampler
+from .step import train_step
 
 # All ranks have to agree to stop, which takes them an exchange.
 _ITERS_BETWEEN_STOPS = 5
@@ -25,15 +28,16 @@ _ITERS_BETWEEN_STOPS = 5
 class MultiTaskTrainLoop(BaseLoop):
     """Iteration-based training of all tasks that live on this rank.
 
-    Subnets are drawn from the backbone's space, or from the config's ``subspace`` of it. With a
+    Subnets are sampled from the backbone's space, or from the config's ``subspace`` of it. With a
     ``joint_spec`` in the config each task trains its architecture of it and nothing else.
 
     Args:
         dataloader: task -> config of its training loader.
         max_iters: joint steps; each has one batch of every task.
         val_begin, val_interval: as in mmengine's ``IterBasedTrainLoop``.
-        num_random: random subnets a task and step, beside the smallest and the largest.
-        freeze_rest: keep weights and optimizer states that no subnet of a step used.
+        sampler: which subnets a step trains, of ``SUBNET_SAMPLERS``; by default the sandwich of
+            MDL-NAS, or what ``joint_spec`` says.
+        step: how its batches become gradients, of ``STEPS``; by default as in MDL-NAS.
         stop_timeout: seconds that a process has after SIGTERM to agree with the others, to save
             and to stop; then it ends without.
     """
@@ -45,44 +49,52 @@ class MultiTaskTrainLoop(BaseLoop):
         max_iters: int,
         val_begin: int = 1,
         val_interval: int = 1000,
-        num_random: int = 2,
-        freeze_rest: bool = True,
+        sampler: Mapping[str, Any] | None = None,
+        step: Mapping[str, Any] | None = None,
         stop_timeout: float = 120.0,
     ) -> None:
         self._runner = runner
         self._max_iters = int(max_iters)
         self.val_begin, self.val_interval = val_begin, val_interval
-        self.num_random = num_random
-        self.joint_spec = fixed_spec(runner.cfg)
-        self.spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
+        self.step = STEPS.build(dict(step or dict(type='JointStep')))
+        self._sampler = sampler
         # Set by mmengine's EarlyStoppingHook.
         self.stop_training = False
         self.stop_timeout = stop_timeout
         self.ranks: TaskGroups = runner.ranks
         self.configs = {task: dataloader[task] for task in self.ranks.tasks}
-        self.freeze_rest = freeze_rest
         self.gather_losses = LossGatherer(self.ranks)
         self.restore(0)
 
     def _plan(self) -> StepPlan:
         runner = self.runner
         return StepPlan.make(
-            self.ranks.dealing,
+            self.ranks.assignment,
             self.ranks.rank,
             {task: config['batch_size'] for task, config in self.configs.items()},
             {task: info.loss_weight for task, info in runner.cfg.tasks.items()},
             runner.seed,
-            self.freeze_rest,
         )
 
+    def _build_sampler(self) -> SubnetSampler:
+        """The one that the config names, with the runner's present seed."""
+        cfg = self.runner.cfg
+        joint_spec = fixed_spec(cfg)
+        usual = dict(type='SandwichSampler')
+        if joint_spec is not None:
+            usual = dict(type='FixedSampler', specs=joint_spec)
+        spaces = drawn_spaces(cfg, self.runner.model.backbone.space)
+        settings = dict(spaces=spaces, seed=self.runner.seed)
+        return SUBNET_SAMPLERS.build({**(self._sampler or usual), **settings})
+
     def _loader(self, start: int) -> JointLoader:
-        info, dealing, loaders = self.runner.cfg.tasks, self.ranks.dealing, {}
+        info, assignment, loaders = self.runner.cfg.tasks, self.ranks.assignment, {}
         for task, config in self.configs.items():
-            pieces = [(piece.unit, piece.part, piece.parts) for piece in self.plan.pieces[task]]
+            parts = [(part.batch, part.part, part.parts) for part in self.plan.parts[task]]
             settings = (info[task].scope, config, self.runner.seed, start)
-            shares = (dealing.units[task], pieces, self.ranks.groups[task])
+            shares = (assignment.batches_per_step[task], parts, self.ranks.groups[task])
             loaders[task] = build_train_loader(task, *settings, *shares)
-        counts = {task: len(pieces) for task, pieces in self.plan.pieces.items()}
+        counts = {task: len(parts) for task, parts in self.plan.parts.items()}
         return JointLoader(loaders, self._max_iters, counts, start)
 
     @property
@@ -113,6 +125,7 @@ class MultiTaskTrainLoop(BaseLoop):
         """
         self.validation_due = validation_due
         self._iter, self.plan = iteration, self._plan()
+        self.sampler = self._build_sampler()
         self.dataloader = self._loader(start=iteration)
 
     def run(self):
@@ -165,27 +178,15 @@ class MultiTaskTrainLoop(BaseLoop):
         """One joint step.
 
         Args:
-            batches: task -> a batch for each of this rank's pieces.
+            batches: task -> a batch for each of this rank's parts.
         """
         runner, index = self.runner, self._iter
         runner.call_hook('before_train_iter', batch_idx=index, data_batch=batches)
-        outputs = train_step(
-            runner.model,
-            runner.optim_wrapper,
-            batches,
-            self._specs(index),
-            self.plan,
-            index,
-            runner.reducer,
+        passes = Passes(
+            runner.model, runner.optim_wrapper, batches, self.plan, index, runner.reducer
         )
+        outputs = train_step(self.step, passes, self.sampler.propose(index))
         outputs = self.gather_losses(outputs)
+        self.sampler.observe(index, outputs)
         runner.call_hook('after_train_iter', batch_idx=index, data_batch=batches, outputs=outputs)
         self._iter += 1
-
-    def _specs(self, index: int) -> dict[str, list[SubnetSpec]]:
-        """Each task's subnets of one step; all ranks draw the same."""
-        if self.joint_spec is not None:
-            return {task: [self.joint_spec[task]] for task in self.ranks.dealing.tasks}
-        tasks = self.ranks.dealing.tasks
-        settings = (self.runner.seed, index, self.num_random)
-        return {task: draw_specs(self.spaces[task], (task,), *settings)[task] for task in tasks}

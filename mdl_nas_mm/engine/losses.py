@@ -23,7 +23,7 @@ class LossGatherer:
         if not self.ranks.alone:
             parts = self._summed(parts)
         losses = dict(parts)
-        losses['loss'] = sum(losses[f'{task}/loss'] for task in self.ranks.dealing.tasks)
+        losses['loss'] = sum(losses[f'{task}/loss'] for task in self.ranks.assignment.tasks)
         return losses
 
     def _summed(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:

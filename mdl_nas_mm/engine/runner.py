@@ -28,6 +28,7 @@ from mdl_nas_mm.utils.data_only import data_only
 from mdl_nas_mm.utils.files import held
 from mdl_nas_mm.utils.torch_file import write_torch_file
 
+from .assignment import assign_ranks
 from .checkpoint import (
     check_resumable,
     check_space,
@@ -41,7 +42,7 @@ from .checkpoint import (
 )
 from .clipping import clip_over_all_ranks
 from .grad_sync import GradientReducer, sync_batch_norms, sync_parameters
-from .groups import TaskGroups, deal
+from .groups import TaskGroups
 from .launch import check_same_config, start_processes
 from .recipe_settings import check_mixed_precision
 from .settings import check_settings
@@ -122,10 +123,10 @@ class MultiTaskRunner(Runner):
         if isinstance(model, nn.Module):
             raise ValueError('a joint training builds its model from the config')
         check_same_config(self.cfg)
-        dealing = deal(tuple(model['tasks']), self.cfg.get('groups'), get_world_size())
-        self.ranks = TaskGroups.make(dealing, self.timeout)
+        assignment = assign_ranks(tuple(model['tasks']), self.cfg.get('groups'), get_world_size())
+        self.ranks = TaskGroups.make(assignment, self.timeout)
         if not self.ranks.alone:
-            self.logger.info(f'{get_world_size()} processes\n{dealing}')
+            self.logger.info(f'{get_world_size()} processes\n{assignment}')
         return super().build_model(self.ranks.own_part(model))
 
     def wrap_model(self, model_wrapper_cfg: Mapping | None, model: nn.Module) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -10,9 +10,10 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mdl_nas_mm.elastic import ElasticBackbone, activate
-from mdl_nas_mm.registry import HOOKS
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec
-from mdl_nas_mm.tasks.data import derive_seed
+from mdl_nas_mm.registry import HOOKS, SUBNET_SAMPLERS
+from mdl_nas_mm.spec import SubnetSpec
+
+from .samplers import SubnetSampler
 
 
 @HOOKS.register_module()
@@ -20,19 +21,20 @@ class SampleSubnetHook(Hook):
     """Trains another subnet in every iteration: the supernet of a single task.
 
     For upstream's own runners and loops, in a config whose backbone is an elastic one without
-    ``arch``. Successive iterations go through a sandwich: smallest, random ones, largest. What
-    an iteration takes is a function of the runner's seed and the iteration alone, so that all
-    ranks train the same subnet and a resumed run draws what the uninterrupted one does.
+    ``arch``. Successive iterations go through what the sampler proposes, by default a sandwich:
+    smallest, random ones, largest. What an iteration takes is a function of the runner's seed and
+    the iteration alone, so that all ranks train the same subnet and a resumed run samples what
+    the uninterrupted one does.
 
     Only training steps are sampled. Evaluation takes the largest subnet, or the ``arch`` that
     is put into the config for it.
 
     Args:
-        num_random: random subnets in each sandwich.
+        sampler: one of ``SUBNET_SAMPLERS``; it observes nothing here.
     """
 
-    def __init__(self, num_random: int = 2) -> None:
-        self.num_random = num_random
+    def __init__(self, sampler: Mapping[str, Any] | None = None) -> None:
+        self.sampler = dict(sampler or dict(type='SandwichSampler'))
 
     def before_train(self, runner: Runner) -> None:
         """Makes the model's training step run the iteration's subnet.
@@ -44,10 +46,11 @@ class SampleSubnetHook(Hook):
             ValueError: the model has no elastic backbone, more than one, or a fixed one.
         """
         backbone, step = _elastic_backbone(runner.model), runner.model.train_step
+        settings = dict(spaces={None: backbone.space}, seed=f'{runner.seed}/sandwich')
+        sampler = SUBNET_SAMPLERS.build({**self.sampler, **settings})
 
         def train_step(*args: Any, **kwargs: Any) -> Any:
-            spec = draw_subnet(backbone.space, runner.seed, runner.iter, self.num_random)
-            with activate(backbone.task, spec):
+            with activate(backbone.task, subnet_of(sampler, runner.iter)):
                 return step(*args, **kwargs)
 
         runner.model.train_step = train_step
@@ -57,12 +60,10 @@ class SampleSubnetHook(Hook):
         del runner.model.train_step
 
 
-def draw_subnet(space: SearchSpace, seed: int, iteration: int, num_random: int = 2) -> SubnetSpec:
-    """The subnet of one iteration; successive iterations go through sandwiches."""
-    number, place = divmod(iteration, num_random + 2)
-    specs = space.sandwich(random.Random(derive_seed(seed, 'sandwich', number)), num_random)
-    # A space of a single architecture has sandwiches of one.
-    return specs[place % len(specs)]
+def subnet_of(sampler: SubnetSampler, iteration: int) -> SubnetSpec:
+    """The subnet of one iteration; successive iterations go through one proposal after another."""
+    number, place = divmod(iteration, len(sampler.propose(0)[None]))
+    return sampler.propose(number)[None][place]
 
 
 def _elastic_backbone(model: nn.Module) -> ElasticBackbone:

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, LOOPS, MODELS, PARAM_SCHEDULERS, VISUALIZERS
+from mmengine.registry import HOOKS, LOOPS, MODELS, PARAM_SCHEDULERS, VISUALIZERS, Registry
 from mmengine.runner import LogProcessor, Runner
 
+from mdl_nas_mm.registry import STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
 from mdl_nas_mm.utils.registries import named_in
 
@@ -135,12 +136,22 @@ def _check_loop(config: Mapping | None, where: str, usual: type) -> None:
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         allowed = {*parameters, *_LOOP_KEYS, 'type'} - {'runner', 'dataloader', 'evaluator'}
         _check_known(config, allowed, where)
+    for key, registry in (('sampler', SUBNET_SAMPLERS), ('step', STEPS)):
+        if config.get(key) is not None:
+            _check_part(config[key], registry, f'{where}.{key}')
     if where == 'train_cfg' and 'max_iters' not in config:
         raise ValueError('train_cfg.max_iters, the number of steps, is missing')
     for key in ('max_iters', 'val_interval'):
         value = config.get(key, 1)
         if not isinstance(value, (int, float)) or value < 1 or value != int(value):
             raise ValueError(f'{where}.{key} is {value!r}, not a number of steps')
+
+
+def _check_part(config: Mapping, registry: Registry, where: str) -> None:
+    """Raises ValueError for a sampler or a step that is not there, or has no such setting."""
+    parameters = inspect.signature(named_in(config, registry, _SCOPE, where)).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        _check_known(config, {*parameters, 'type'} - {'spaces', 'seed', 'specs'}, where)
 
 
 def _check_schedules(config: Any, tasks: Mapping) -> None:

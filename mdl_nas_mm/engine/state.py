@@ -1,4 +1,4 @@
-"""The state of a training by names of parameters, so that any dealing can go on from it.
+"""The state of a training by names of parameters, for any number of processes to go on from.
 
 torch numbers parameters in the order in which a process holds them, and mmengine's schedulers
 keep lists in that order. Both differ between ranks; names do not.
@@ -123,7 +123,7 @@ def own_state(whole: dict[str, Any], ranks: TaskGroups) -> dict[str, Any]:
 
     Entries of tasks that the training does not have stay, so that they are noticed.
     """
-    others = Owners(frozenset(ranks.dealing.tasks) - frozenset(ranks.tasks))
+    others = Owners(frozenset(ranks.assignment.tasks) - frozenset(ranks.tasks))
     if not others.tasks:
         return whole
     return {

@@ -109,7 +109,7 @@ class MultiTaskValLoop(BaseLoop):
                 )
 
             predict = self.runner.model.subnet(task, self.joint_spec[task]).val_step
-            if len(self.ranks.dealing.ranks[task]) == 1:
+            if len(self.ranks.assignment.ranks[task]) == 1:
                 with request.leaving():
                     metrics = evaluate(predict, evaluation, on_batch)
             else:
@@ -154,7 +154,7 @@ class MultiTaskValLoop(BaseLoop):
         for theirs in of_ranks:
             evaluated.update(theirs)
         results, info = {'s_score': 0.0}, self.runner.cfg.tasks
-        for task in self.ranks.dealing.tasks:
+        for task in self.ranks.assignment.tasks:
             metrics, score, failure = evaluated[task]
             results.update({f'{task}/{name}': value for name, value in metrics.items()})
             if failure is not None:

@@ -148,7 +148,7 @@ class SplitEvaluator:
         """Evaluates this rank's part of the pairs."""
         own = {}
         for task in self.ranks.tasks:
-            ranks = self.ranks.dealing.ranks[task]
+            ranks = self.ranks.assignment.ranks[task]
             of_task = [pair for pair in pairs if pair[0] == task]
             for pair in of_task[ranks.index(self.ranks.rank) :: len(ranks)]:
                 own[pair] = self.evaluate(*pair)

@@ -16,8 +16,9 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
 
+from mdl_nas_mm.engine.assignment import assign_ranks
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.engine.groups import TaskGroups, deal
+from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Ledger, SearchSpace, SubnetSpec
@@ -64,8 +65,8 @@ def run_search(
     if launcher != 'none':
         start_processes(launcher, _TIMEOUT)
         check_same_config(cfg)
-    dealing = deal(tuple(cfg.tasks), cfg.get('groups'), get_world_size())
-    ranks = TaskGroups.make(dealing, _TIMEOUT)
+    assignment = assign_ranks(tuple(cfg.tasks), cfg.get('groups'), get_world_size())
+    ranks = TaskGroups.make(assignment, _TIMEOUT)
     model = load_supernet(cfg, checkpoint, ranks)
     return search_supernet(model, ranks, cfg, checkpoint, work_dir)
 
@@ -222,7 +223,7 @@ def _head_sizes(model: MultiTaskModel, ranks: TaskGroups) -> dict[str, int]:
     sizes = {}
     for own in ranks.all_gather(model.head_sizes()):
         sizes.update(own)
-    return {task: sizes[task] for task in ranks.dealing.tasks}
+    return {task: sizes[task] for task in ranks.assignment.tasks}
 
 
 def _fingerprint(

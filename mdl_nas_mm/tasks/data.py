@@ -104,30 +104,36 @@ class EndlessOrder(Sampler):
                 yield index, epoch * size + i
 
 
-class Pieces:
+class BatchParts:
     """What one rank has of the batches of every step, without loading what came before.
 
     Args:
         batch_sampler: endless batches of indices.
-        units: how many of them make up one step.
-        pieces: (unit, part, parts) of each step, see ``Dealing.pieces``.
+        batches_per_step: how many of them make up one step.
+        parts: (batch, part, parts) of each step, see ``RankAssignment.parts``.
         start: the first step.
     """
 
     def __init__(
-        self, batch_sampler: Any, units: int, pieces: Sequence[tuple[int, int, int]], start: int
+        self,
+        batch_sampler: Any,
+        batches_per_step: int,
+        parts: Sequence[tuple[int, int, int]],
+        start: int,
     ) -> None:
         self.batch_sampler = batch_sampler
-        self.units = units
-        self.pieces = pieces
+        self.batches_per_step = batches_per_step
+        self.parts = parts
         self.start = start
 
     def __iter__(self) -> Iterator[list]:
-        batches = itertools.islice(iter(self.batch_sampler), self.start * self.units, None)
+        batches = itertools.islice(
+            iter(self.batch_sampler), self.start * self.batches_per_step, None
+        )
         while True:
-            step = [next(batches) for _ in range(self.units)]
-            for unit, part, parts in self.pieces:
-                yield step[unit][part_of(len(step[unit]), part, parts)]
+            step = [next(batches) for _ in range(self.batches_per_step)]
+            for batch, part, count in self.parts:
+                yield step[batch][part_of(len(step[batch]), part, count)]
 
 
 def part_of(size: int, part: int, parts: int) -> slice:
@@ -141,8 +147,8 @@ def build_train_loader(
     config: Mapping,
     seed: int,
     start: int = 0,
-    units: int = 1,
-    pieces: Sequence[tuple[int, int, int]] = ((0, 0, 1),),
+    batches_per_step: int = 1,
+    parts: Sequence[tuple[int, int, int]] = ((0, 0, 1),),
     group: dist.ProcessGroup | None = None,
 ) -> DataLoader:
     """An endless loader of what this rank has of a task's training batches, from a step on.
@@ -152,8 +158,8 @@ def build_train_loader(
 
     Args:
         start: the first step.
-        units: batches of the config's size that make up one step.
-        pieces: this rank's (unit, part, parts) of each step; it gets one batch for each.
+        batches_per_step: batches of the config's size that make up one step.
+        parts: this rank's (batch, part, parts) of each step; it gets one batch for each.
         group: the task's ranks; a data set that fetches its files does so on the first of them.
 
     Raises:
@@ -171,10 +177,10 @@ def build_train_loader(
         dataset = PositionSeeded(NamedSamples(dataset), seed)
         sampler = EndlessOrder(dataset, is_shuffled(config.pop('sampler', None), scope), seed)
         batch_size, batches = config.pop('batch_size'), config.pop('batch_sampler', None)
-        for _, _, parts in pieces:
-            if parts > batch_size:
+        for _, _, count in parts:
+            if count > batch_size:
                 raise ValueError(
-                    f'task {task!r}: its batch of {batch_size} images cannot be split over {parts} '
+                    f'task {task!r}: its batch of {batch_size} images cannot be split over {count} '
                     'ranks; raise batch_size, or groups of the task, or use fewer ranks'
                 )
         if batches is None:
@@ -191,7 +197,7 @@ def build_train_loader(
         config.pop('persistent_workers', None)
     return DataLoader(
         dataset,
-        batch_sampler=Pieces(batches, units, pieces, start),
+        batch_sampler=BatchParts(batches, batches_per_step, parts, start),
         collate_fn=partial(function, **collate),
         worker_init_fn=end_with_parent,
         **config,

@@ -40,7 +40,7 @@ class MultiTaskModel(BaseModel):
         tasks: task -> ``dict(scope=..., model=...)``, an upstream model's config. Each is drawn
             from a seed of its own, so that its weights do not depend on which others there are.
         groups: task -> the process group of its ranks, for more than one process.
-        mates: the process group of the ranks that train on parts of the same batch.
+        batch_group: the process group of the ranks that train on parts of the same batch.
         trained: which weights of the backbone are, see ``resolve_base``; the others are frozen.
     """
 
@@ -49,12 +49,12 @@ class MultiTaskModel(BaseModel):
         backbone: Mapping,
         tasks: Mapping[str, Mapping],
         groups: Mapping[str, dist.ProcessGroup | None] | None = None,
-        mates: dist.ProcessGroup | None = None,
+        batch_group: dist.ProcessGroup | None = None,
         trained: str = 'all',
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.groups, self.mates = dict(groups or dict.fromkeys(tasks)), mates
+        self.groups, self.batch_group = dict(groups or dict.fromkeys(tasks)), batch_group
         self.scopes = {name: task['scope'] for name, task in tasks.items()}
         self._backbone_config = dict(backbone)
         with self._seeded('backbone'), task_scope('mdl_nas_mm'):
@@ -69,7 +69,7 @@ class MultiTaskModel(BaseModel):
 
     def __deepcopy__(self, memo: dict) -> MultiTaskModel:
         """A copy (EMA) has weights of its own, but the same process groups."""
-        memo.update((id(group), group) for group in (*self.groups.values(), self.mates))
+        memo.update((id(group), group) for group in (*self.groups.values(), self.batch_group))
         copied = memo[id(self)] = type(self).__new__(type(self))
         copied.__setstate__(copy.deepcopy(self.__dict__, memo))
         return copied
@@ -89,7 +89,7 @@ class MultiTaskModel(BaseModel):
         no part of that: they may have more or fewer of them, and would wait for each other, and
         results would depend on how many batches a rank has.
         """
-        return task_scope(self.scopes[task], self.mates)
+        return task_scope(self.scopes[task], self.batch_group)
 
     def init_weights(self) -> None:
         """Initialises as upstream does, each part from a seed of its own."""

@@ -55,7 +55,7 @@ def _check_alone(cfg: Config) -> None:
     """Raises ValueError where something else chooses subnets beside ``joint_spec``."""
     others = {
         'subspace': cfg.get('subspace'),
-        'train_cfg.num_random': (cfg.get('train_cfg') or {}).get('num_random'),
+        'train_cfg.sampler': (cfg.get('train_cfg') or {}).get('sampler'),
         'search_cfg': cfg.get('search_cfg'),
         'backbone.arch': cfg.backbone.get('arch'),
     }
@@ -93,7 +93,7 @@ def _check_choices(own: tuple, allowed: tuple, where: str) -> None:
 
 
 def choose_joint_spec(cfg: Config, source: str | Mapping) -> None:
-    """Makes an unresolved config one of fixed architectures, whatever it draws otherwise.
+    """Makes an unresolved config one of fixed architectures, whatever it samples otherwise.
 
     Args:
         source: see ``resolve_subnets``.
@@ -101,7 +101,7 @@ def choose_joint_spec(cfg: Config, source: str | Mapping) -> None:
     cfg.joint_spec = source
     for key in ('search_cfg', 'subspace'):
         cfg.pop(key, None)
-    (cfg.get('train_cfg') or {}).pop('num_random', None)
+    (cfg.get('train_cfg') or {}).pop('sampler', None)
 
 
 def fixed_spec(cfg: Config) -> JointSpec | None:

@@ -16,7 +16,7 @@ pytestmark = [
 
 def test_two_ranks_normalise_over_their_whole_batch(data, tmp_path):
     """As one process does that has it alone."""
-    cfg = only(training(data, units=dict(seg=1)), 'seg')
+    cfg = only(training(data, batches=dict(seg=1)), 'seg')
     cfg.tasks.seg.train_dataloader.batch_size = 4
     cfg.tasks.seg.model.decode_head.update(norm_cfg=dict(type='SyncBN'), dropout_ratio=0)
     one = trained(0, cfg, tmp_path / 'one')['state_dict']

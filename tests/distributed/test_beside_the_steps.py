@@ -45,7 +45,7 @@ def test_every_tasks_losses_are_logged_by_the_first_rank(eventful_run):
             assert theirs[name] == pytest.approx(value, abs=1e-4, rel=1e-4, nan_ok=True), name
 
 
-def test_the_dealing_is_logged_once(eventful_run):
+def test_the_assignment_is_logged_once(eventful_run):
     (log,) = eventful_run(3).glob('*/*.log')
     text = log.read_text()
     assert text.count('batches a step') == 1

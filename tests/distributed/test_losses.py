@@ -6,7 +6,8 @@ import pytest
 import torch
 from distributed.processes import run_processes
 
-from mdl_nas_mm.engine.groups import TaskGroups, deal
+from mdl_nas_mm.engine.assignment import assign_ranks
+from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.engine.launch import start_processes
 from mdl_nas_mm.engine.losses import LossGatherer
 
@@ -17,7 +18,7 @@ def check_names():
     """In its second step one rank reports a loss that it had not before."""
     timeout = timedelta(seconds=60)
     start_processes('pytorch', timeout)
-    ranks = TaskGroups.make(deal(('a', 'b'), None, 3), timeout)
+    ranks = TaskGroups.make(assign_ranks(('a', 'b'), None, 3), timeout)
     gather, task = LossGatherer(ranks), ranks.tasks[0]
     for step in range(3):
         parts = {f'{task}/loss': torch.tensor(ranks.rank + 1.0, dtype=torch.float64)}

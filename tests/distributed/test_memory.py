@@ -45,7 +45,7 @@ def repeated(cfg, times):
 
 
 @pytest.mark.parametrize('sharing', ['Sequential', pytest.param('Mask', marks=pytest.mark.slow)])
-def test_initial_weights_do_not_depend_on_the_dealing(data, tmp_path, sharing):
+def test_initial_weights_do_not_depend_on_the_assignment(data, tmp_path, sharing):
     cfg = joint_config(data, sharing)
     (whole,) = initial(0, cfg, tmp_path / 'one')
     for world_size in (2, 3, 4):

@@ -38,9 +38,9 @@ def test_gradients_are_summed_over_the_ranks_of_their_set(tmp_path):
 
 @pytest.mark.parametrize('world_size', SIZES)
 @pytest.mark.parametrize('sharing', POLICIES.values(), ids=POLICIES)
-@pytest.mark.parametrize('units', [None, dict(cls=3, det=1, seg=2)], ids=['equal', 'unequal'])
-def test_any_number_of_processes_is_one(data, tmp_path, sharing, units, world_size):
-    cfg = training(data, sharing, units=units, changes={'train_cfg.num_random': 1})
+@pytest.mark.parametrize('batches', [None, dict(cls=3, det=1, seg=2)], ids=['equal', 'unequal'])
+def test_any_number_of_processes_is_one(data, tmp_path, sharing, batches, world_size):
+    cfg = training(data, sharing, batches=batches, changes={'train_cfg.sampler.num_random': 1})
     one = trained(0, cfg, tmp_path / 'one', gpus=True)['state_dict']
     many = trained(world_size, cfg, tmp_path / 'many', gpus=True)['state_dict']
     # Convolutions of cuDNN do not add up in one order.

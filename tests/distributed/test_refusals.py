@@ -68,7 +68,7 @@ def test_different_configs_on_two_ranks(data, tmp_path):
 
 def test_a_batch_that_is_too_small_for_its_ranks(data, tmp_path):
     """Only the ranks of one task see it; the first rank says it as well, the others nothing."""
-    cfg = training(data, units=dict(cls=1, det=1, seg=1))
+    cfg = training(data, batches=dict(cls=1, det=1, seg=1))
     cfg.tasks.seg.train_dataloader.batch_size = 1
     first, *others = last_lines(6, cfg, tmp_path)
     message = (
@@ -89,7 +89,7 @@ def test_a_loss_that_is_not_finite_on_one_rank(data, tmp_path):
 
 
 def test_batch_norm_over_ranks_of_which_one_has_more_batches(data, tmp_path):
-    cfg = only(training(data, units=dict(cls=1, seg=3)), 'cls', 'seg')
+    cfg = only(training(data, batches=dict(cls=1, seg=3)), 'cls', 'seg')
     cfg.tasks.seg.model.decode_head.norm_cfg = dict(type='SyncBN')
     message = (
         "error: task 'seg': SyncBN needs as many batches on each rank, but 2 ranks share 3; change "

@@ -30,9 +30,9 @@ def test_three_processes_are_one(data, tmp_path, optimizer):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('sharing', POLICIES.values(), ids=POLICIES)
-@pytest.mark.parametrize('units', [None, dict(cls=3, det=1, seg=2)], ids=['equal', 'unequal'])
-def test_any_number_of_processes_is_one(data, tmp_path, sharing, units):
-    cfg = training(data, sharing, units=units, changes={'train_cfg.num_random': 1})
+@pytest.mark.parametrize('batches', [None, dict(cls=3, det=1, seg=2)], ids=['equal', 'unequal'])
+def test_any_number_of_processes_is_one(data, tmp_path, sharing, batches):
+    cfg = training(data, sharing, batches=batches, changes={'train_cfg.sampler.num_random': 1})
     one = trained(0, cfg, tmp_path / 'one')['state_dict']
     for world_size in (2, 3, 4, 6):
         many = trained(world_size, cfg, tmp_path / str(world_size))['state_dict']
@@ -40,7 +40,7 @@ def test_any_number_of_processes_is_one(data, tmp_path, sharing, units):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_any_dealing_goes_on_in_any_other(data, tmp_path):
+def test_a_checkpoint_of_any_assignment_goes_on_in_any_other(data, tmp_path):
     """3 ranks -> 1 process -> 6 ranks, two steps each, against six in one process."""
     cfg = training(data, changes={'train_cfg.max_iters': 6})
     cfg.default_hooks.checkpoint.update(interval=2)

@@ -35,18 +35,20 @@ def one_stage(cfg):
 
 def test_ranks_that_share_a_batch_divide_by_the_mean_over_it(data, tmp_path):
     """A detector's batch of two images on two ranks; a head that has no random choices."""
-    units = dict(cls=1, det=1)
-    cfg = one_stage(only(training(data, units=units, changes={'train_cfg.max_iters': 3}), *units))
+    batches = dict(cls=1, det=1)
+    cfg = one_stage(
+        only(training(data, batches=batches, changes={'train_cfg.max_iters': 3}), *batches)
+    )
     one = trained(0, cfg, tmp_path / 'one')['state_dict']
     three = trained(3, cfg, tmp_path / 'three')['state_dict']
     assert largest_difference(one, three) < 1e-5
 
 
 @pytest.mark.parametrize('world_size', [3, pytest.param(4, marks=pytest.mark.slow)])
-def test_a_rank_may_have_more_batches_than_its_mates(data, tmp_path, world_size):
+def test_a_rank_may_have_more_batches_than_another(data, tmp_path, world_size):
     """Two of three ranks share three batches; none waits for another inside of a loss."""
     changes = {'train_cfg.max_iters': 3, 'env_cfg.dist_cfg.timeout': 60}
-    cfg = one_stage(only(training(data, units=dict(cls=1, det=3), changes=changes), 'cls', 'det'))
+    cfg = one_stage(only(training(data, batches=dict(cls=1, det=3), changes=changes), 'cls', 'det'))
     one = trained(0, cfg, tmp_path / 'one')['state_dict']
     many = trained(world_size, cfg, tmp_path / 'many')['state_dict']
     assert largest_difference(one, many) < 1e-5
@@ -65,7 +67,7 @@ def without_objects(data, folder, keep):
 @pytest.mark.parametrize('keep', [1, 6])
 def test_batches_without_an_object(data, tmp_path, keep):
     """Of a detector that keeps images without annotations."""
-    cfg = only(training(data, units=dict(cls=1, det=2)), 'cls', 'det')
+    cfg = only(training(data, batches=dict(cls=1, det=2)), 'cls', 'det')
     cfg.train_cfg.max_iters = 2
     cfg.default_hooks.logger.interval = 1
     cfg.tasks.det.train_dataloader.batch_size = 1

@@ -8,8 +8,8 @@ from distributed.processes import run_processes
 from distributed.trainings import eventful
 from helpers import TASKS, build_runner
 
+from mdl_nas_mm.engine.assignment import assign_ranks
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint
-from mdl_nas_mm.engine.groups import deal
 
 pytestmark = pytest.mark.distributed
 
@@ -62,7 +62,7 @@ def test_any_number_of_processes_gives_the_same_metrics(checkpointed, tmp_path, 
             assert metrics == pytest.approx(expected, abs=1e-6, nan_ok=True), world_size
             # The same on all ranks to the last bit: they decide together what is the best.
             assert repr(metrics) == repr(seen[0][0])
-        for task, ranks in deal(TASKS, None, world_size).ranks.items():
+        for task, ranks in assign_ranks(TASKS, None, world_size).ranks.items():
             parts = [images[task] for _, images in seen if task in images]
             assert len(parts) == len(ranks)
             assert {path for part in parts for path in part} == set(whole[task])

@@ -11,14 +11,14 @@ from mdl_nas_mm.engine.checkpoint import latest_checkpoint, read_checkpoint
 STEPS = 5
 
 
-def training(data, sharing='Sequential', optimizer='SGD', units=None, changes=None):
-    """Five steps; each task's batch is made of two units that are never cut."""
+def training(data, sharing='Sequential', optimizer='SGD', batches=None, changes=None):
+    """Five steps; each task's batch is made of two batches that are never cut."""
     cfg = joint_config(data, sharing, {'train_cfg.max_iters': STEPS, **(changes or {})})
     cfg.val_cfg = None
     # Adam makes much of differences of rounding where gradients are near zero.
     settings = dict(SGD=dict(lr=0.02, momentum=0.9), AdamW=dict(lr=1e-3, eps=1e-4))
     cfg.optim_wrapper.optimizer = dict(type=optimizer, weight_decay=0.05, **settings[optimizer])
-    cfg.groups = units or dict(cls=2, det=2, seg=2)
+    cfg.groups = batches or dict(cls=2, det=2, seg=2)
     cfg.default_hooks.checkpoint.update(interval=STEPS)
     return cfg
 
@@ -63,7 +63,7 @@ def eventful(data):
     changes = {
         'train_cfg.max_iters': 4,
         'train_cfg.val_interval': 2,
-        'train_cfg.num_random': 1,
+        'train_cfg.sampler.num_random': 1,
         'backbone.drop_path_rate': 0.1,
         'backbone.with_cp': True,
         'tasks.seg.loss_weight': 0.5,

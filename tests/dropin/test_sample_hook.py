@@ -6,7 +6,8 @@ import pytest
 from stock import ARCH, SAMPLED, SPACE, backbone_of, build_runner, write_config
 
 from mdl_nas_mm.elastic.active import active
-from mdl_nas_mm.engine.sample_hook import draw_subnet
+from mdl_nas_mm.engine.sample_hook import subnet_of
+from mdl_nas_mm.engine.samplers import SandwichSampler
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks.data import derive_seed
 
@@ -26,6 +27,11 @@ def config(sources, data, tmp_path):
     )
 
 
+def sampler(space, seed, num_random=2):
+    """As the hook makes it."""
+    return SandwichSampler({None: space}, f'{seed}/sandwich', num_random)
+
+
 def sizes(spec):
     """An architecture without its share ratios."""
     stages = spec.stages
@@ -35,7 +41,7 @@ def sizes(spec):
 @pytest.mark.parametrize('num_random', [0, 2, 3])
 def test_iterations_go_through_sandwiches(space, num_random):
     length = num_random + 2
-    drawn = [draw_subnet(space, 7, i, num_random) for i in range(3 * length)]
+    drawn = [subnet_of(sampler(space, 7, num_random), i) for i in range(3 * length)]
     for number in range(3):
         sandwich = drawn[number * length : (number + 1) * length]
         rng = random.Random(derive_seed(7, 'sandwich', number))
@@ -45,19 +51,19 @@ def test_iterations_go_through_sandwiches(space, num_random):
     assert drawn[:length] != drawn[length : 2 * length]
 
 
-def test_a_draw_is_a_function_of_seed_and_iteration(space):
-    first = [draw_subnet(space, 1, i) for i in range(8)]
-    backwards = [draw_subnet(space, 1, i) for i in reversed(range(8))]
+def test_a_sample_is_a_function_of_seed_and_iteration(space):
+    first = [subnet_of(sampler(space, 1), i) for i in range(8)]
+    backwards = [subnet_of(sampler(space, 1), i) for i in reversed(range(8))]
     assert first == backwards[::-1]
-    assert first != [draw_subnet(space, 2, i) for i in range(8)]
+    assert first != [subnet_of(sampler(space, 2), i) for i in range(8)]
 
 
-def test_one_architecture_is_drawn_always():
+def test_one_architecture_is_taken_always():
     space = SearchSpace.fixed(FIXED)
-    assert {draw_subnet(space, 0, i) for i in range(9)} == {FIXED}
+    assert {subnet_of(sampler(space, 0), i) for i in range(9)} == {FIXED}
 
 
-def test_a_resumed_run_draws_what_the_whole_one_does(config, ran, tmp_path):
+def test_a_resumed_run_samples_what_the_whole_one_does(config, ran, tmp_path):
     build_runner(config, **{'train_cfg.max_epochs': 3, 'work_dir': str(tmp_path / 'whole')}).train()
     whole = list(ran.in_training)
     ran.in_training.clear()
@@ -89,7 +95,7 @@ def test_nothing_stays_active_when_a_step_raises(config, monkeypatch):
     monkeypatch.setattr(runner.model.head, 'loss', fail)
     with pytest.raises(RuntimeError, match='boom'):
         runner.train()
-    assert seen[0].spec == draw_subnet(runner.model.backbone.space, runner.seed, 0)
+    assert seen[0].spec == subnet_of(sampler(runner.model.backbone.space, runner.seed), 0)
     assert active() is None
 
 

@@ -41,7 +41,7 @@ def seen(monkeypatch):
 @pytest.fixture
 def cfg(data):
     cfg = joint_config(data, changes={'train_cfg.max_iters': STEPS})
-    cfg.train_cfg.pop('num_random')
+    cfg.train_cfg.pop('sampler')
     cfg.pop('search_cfg')
     return cfg
 

@@ -4,12 +4,13 @@ import random
 
 import pytest
 import torch
-from helpers import POLICIES, TASKS, build_model, joint_config, only
+from helpers import POLICIES, TASKS, build_model, joint_config, only, plan_alone
 from mmengine.optim import OptimWrapper
 
 from mdl_nas_mm.engine.freeze import used_mask
-from mdl_nas_mm.engine.groups import deal
-from mdl_nas_mm.engine.step import StepPlan, train_step
+from mdl_nas_mm.engine.passes import Passes
+from mdl_nas_mm.engine.step import train_step
+from mdl_nas_mm.methods.mdl_nas import JointStep
 from mdl_nas_mm.spec import footprint, score_footprint
 from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
 
@@ -45,10 +46,9 @@ class Training:
 
         self.wrapper.optimizer.step = keep_gradients
         batches = {task: self.batches[task] for task in specs}
-        tasks = tuple(specs)
-        ones, weights = dict.fromkeys(tasks, 1), dict.fromkeys(tasks, 1.0)
-        plan = StepPlan.make(deal(tasks, None, 1), 0, ones, weights, 0, self.freeze)
-        train_step(self.model, self.wrapper, batches, specs, plan, self.iteration)
+        plan = plan_alone(dict.fromkeys(specs, 1.0), 0)
+        passes = Passes(self.model, self.wrapper, batches, plan, self.iteration)
+        train_step(JointStep(self.freeze), passes, specs)
         self.wrapper.optimizer.step = step
         self.iteration += 1
 

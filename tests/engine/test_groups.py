@@ -1,19 +1,19 @@
-"""How ranks are dealt to tasks, and what each has of a step."""
+"""How ranks are assigned to tasks, and what each has of a step."""
 
 import pytest
 
-from mdl_nas_mm.engine.groups import deal
-from mdl_nas_mm.engine.step import StepPlan
+from mdl_nas_mm.engine.assignment import assign_ranks
+from mdl_nas_mm.engine.plan import StepPlan
 
 TASKS = ('cls', 'det', 'seg')
 
 
-def counts(units, world_size):
-    return [len(ranks) for ranks in deal(TASKS, units, world_size).ranks.values()]
+def counts(batches, world_size):
+    return [len(ranks) for ranks in assign_ranks(TASKS, batches, world_size).ranks.values()]
 
 
 @pytest.mark.parametrize(
-    ('units', 'world_size', 'expected'),
+    ('batches', 'world_size', 'expected'),
     [
         (None, 3, [1, 1, 1]),
         (None, 6, [2, 2, 2]),
@@ -24,50 +24,50 @@ def counts(units, world_size):
         (dict(cls=1, det=30, seg=1), 5, [1, 3, 1]),
     ],
 )
-def test_ranks_follow_the_units(units, world_size, expected):
-    assert counts(units, world_size) == expected
+def test_ranks_follow_the_batches(batches, world_size, expected):
+    assert counts(batches, world_size) == expected
 
 
 @pytest.mark.parametrize('world_size', range(3, 20))
 def test_every_rank_works_for_one_task_and_tasks_lie_together(world_size):
-    dealing = deal(TASKS, dict(cls=4, det=2, seg=1), world_size)
-    ranks = [rank for task in TASKS for rank in dealing.ranks[task]]
+    assignment = assign_ranks(TASKS, dict(cls=4, det=2, seg=1), world_size)
+    ranks = [rank for task in TASKS for rank in assignment.ranks[task]]
     assert ranks == list(range(world_size))
-    assert all(len(dealing.tasks_of(rank)) == 1 for rank in ranks)
+    assert all(len(assignment.tasks_of(rank)) == 1 for rank in ranks)
 
 
 def test_fewer_ranks_than_tasks_take_several_in_turn():
-    dealing = deal(TASKS, dict(cls=3, det=2, seg=1), 2)
-    assert dealing.ranks == dict(cls=(0,), det=(1,), seg=(1,))
-    assert dealing.tasks_of(1) == ('det', 'seg')
-    assert deal(TASKS, None, 1).tasks_of(0) == TASKS
+    assignment = assign_ranks(TASKS, dict(cls=3, det=2, seg=1), 2)
+    assert assignment.ranks == dict(cls=(0,), det=(1,), seg=(1,))
+    assert assignment.tasks_of(1) == ('det', 'seg')
+    assert assign_ranks(TASKS, None, 1).tasks_of(0) == TASKS
 
 
 @pytest.mark.parametrize('world_size', [1, 2, 3, 4, 5, 6, 9, 12])
-@pytest.mark.parametrize('units', [None, dict(cls=2, det=1, seg=3)])
-def test_the_pieces_of_all_ranks_are_the_whole_batch_once(units, world_size):
-    dealing, sizes = deal(TASKS, units, world_size), dict(cls=8, det=5, seg=6)
-    parts = {task: [] for task in TASKS}
+@pytest.mark.parametrize('batches', [None, dict(cls=2, det=1, seg=3)])
+def test_the_parts_of_all_ranks_are_the_whole_batch_once(batches, world_size):
+    assignment, sizes = assign_ranks(TASKS, batches, world_size), dict(cls=8, det=5, seg=6)
+    found = {task: [] for task in TASKS}
     for rank in range(world_size):
-        plan = StepPlan.make(dealing, rank, sizes, dict.fromkeys(TASKS, 1.0), 0)
-        for task, pieces in plan.pieces.items():
-            parts[task] += pieces
+        plan = StepPlan.make(assignment, rank, sizes, dict.fromkeys(TASKS, 1.0), 0)
+        for task, parts in plan.parts.items():
+            found[task] += parts
     for task in TASKS:
-        assert sum(piece.weight for piece in parts[task]) == pytest.approx(1)
-        for unit in range(dealing.units[task]):
-            own = [piece for piece in parts[task] if piece.unit == unit]
-            assert [piece.part for piece in own] == list(range(own[0].parts))
+        assert sum(part.weight for part in found[task]) == pytest.approx(1)
+        for batch in range(assignment.batches_per_step[task]):
+            own = [part for part in found[task] if part.batch == batch]
+            assert [part.part for part in own] == list(range(own[0].parts))
 
 
-def test_shares_count_units_not_ranks():
+def test_shares_count_batches_not_ranks():
     """The mathematics of a step does not depend on the machine."""
     for world_size in (1, 2, 3, 7):
-        dealing = deal(TASKS, dict(cls=2, det=1, seg=1), world_size)
-        assert [dealing.share(task) for task in TASKS] == [0.5, 0.25, 0.25]
+        assignment = assign_ranks(TASKS, dict(cls=2, det=1, seg=1), world_size)
+        assert [assignment.share(task) for task in TASKS] == [0.5, 0.25, 0.25]
 
 
 @pytest.mark.parametrize(
-    ('units', 'message'),
+    ('batches', 'message'),
     [
         (dict(cls=1, det=1), 'groups: they are of'),
         (dict(cls=1, det=1, seg=1, pose=1), 'groups: they are of'),
@@ -75,11 +75,11 @@ def test_shares_count_units_not_ranks():
         (dict(cls=1, det=1.5, seg=1), 'groups: det has 1.5'),
     ],
 )
-def test_groups_that_are_not_of_the_tasks_are_refused(units, message):
+def test_groups_that_are_not_of_the_tasks_are_refused(batches, message):
     with pytest.raises(ValueError, match=message):
-        deal(TASKS, units, 4)
+        assign_ranks(TASKS, batches, 4)
 
 
-def test_the_table_names_ranks_and_units():
-    table = str(deal(TASKS, dict(cls=2, det=1, seg=1), 8))
+def test_the_table_names_ranks_and_batches():
+    table = str(assign_ranks(TASKS, dict(cls=2, det=1, seg=1), 8))
     assert '0 to 3' in table and '2/4' in table

@@ -115,10 +115,10 @@ def test_resumed_training_ends_like_the_uninterrupted(data, supernet, trained, t
     train(cfg, tmp_path / 'whole')
     step = loops.train_step
 
-    def killed(model, wrapper, batches, specs, plan, iteration, *args):
-        if iteration == 3:
+    def killed(method, passes, specs):
+        if passes.iteration == 3:
             raise KeyboardInterrupt
-        return step(model, wrapper, batches, specs, plan, iteration, *args)
+        return step(method, passes, specs)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loops, 'train_step', killed)
@@ -152,10 +152,10 @@ def test_a_leak_is_found_when_the_checkpoint_is_loaded(data, supernet, tmp_path,
     cfg = new_config(data, supernet(), architectures())
     step = loops.train_step
 
-    def leaking(model, *args):
+    def leaking(method, passes, specs):
         with torch.no_grad():
-            model.backbone.norm.weight.mul_(0.999)
-        return step(model, *args)
+            passes.model.backbone.norm.weight.mul_(0.999)
+        return step(method, passes, specs)
 
     monkeypatch.setattr(loops, 'train_step', leaking)
     runner = train(cfg, tmp_path)
@@ -185,7 +185,7 @@ def test_an_architecture_of_its_own(data, supernet, tmp_path):
 
 def test_base_that_fixed_its_architectures_needs_no_joint_spec(data, tmp_path):
     cfg = base_config(data)
-    cfg.train_cfg.pop('num_random')
+    cfg.train_cfg.pop('sampler')
     cfg.pop('search_cfg')
     cfg.joint_spec = architectures().to_dict()
     base = train_base(cfg, tmp_path)

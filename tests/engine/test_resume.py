@@ -62,9 +62,9 @@ def kill_in(monkeypatch, name, iteration):
 
     now, calls = [0], []
 
-    def counting(model, wrapper, *args, **kwargs):
-        now[0] = args[3] if len(args) > 3 else kwargs['iteration']
-        return original(model, wrapper, *args, **kwargs)
+    def counting(method, passes, specs):
+        now[0] = passes.iteration
+        return original(method, passes, specs)
 
     original = step.train_step
     monkeypatch.setattr(loops, 'train_step', counting)
@@ -136,7 +136,7 @@ def test_killed_again_and_again(data, uninterrupted, tmp_path):
 
 @pytest.mark.parametrize('sharing', ['AllSpecific', 'Mask'])
 def test_other_policies_and_workers_resume_as_well(data, tmp_path, sharing):
-    cfg = training(data, sharing, {'train_cfg.freeze_rest': False})
+    cfg = training(data, sharing, {'train_cfg.step': dict(type='JointStep', freeze_rest=False)})
     run(cfg, tmp_path / 'whole')
     for task in TASKS:
         cfg.tasks[task].train_dataloader.num_workers = 1

@@ -5,14 +5,26 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import POLICIES, ROOT, TASKS, build_model, build_runner, call_tool, joint_config, only
+from helpers import (
+    POLICIES,
+    ROOT,
+    TASKS,
+    build_model,
+    build_runner,
+    call_tool,
+    joint_config,
+    only,
+    plan_alone,
+)
 from mmengine.optim import OptimWrapper
 from mmengine.runner import set_random_seed
 
 from mdl_nas_mm.engine.amp import CPUAmpOptimWrapper, use_amp
-from mdl_nas_mm.engine.groups import deal
+from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.runner import MultiTaskRunner
-from mdl_nas_mm.engine.step import StepPlan, draw_specs, train_step
+from mdl_nas_mm.engine.samplers import SandwichSampler
+from mdl_nas_mm.engine.step import train_step
+from mdl_nas_mm.methods.mdl_nas import JointStep
 from mdl_nas_mm.spec import SearchSpace
 from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
 from mdl_nas_mm.tasks.data import derive_seed
@@ -29,10 +41,9 @@ def batches(data):
     }
 
 
-def plan_alone(weights):
-    """The plan of a single process."""
-    tasks = tuple(weights)
-    return StepPlan.make(deal(tasks, None, 1), 0, dict.fromkeys(tasks, 1), weights, SEED)
+def sampled(space, tasks, seed, iteration, num_random):
+    """What the sandwich sampler proposes."""
+    return SandwichSampler(dict.fromkeys(tasks, space), seed, num_random).propose(iteration)
 
 
 def sizes_of(spec):
@@ -47,7 +58,7 @@ def test_sandwich_is_smallest_random_largest(data, num_random):
     space = SearchSpace.from_config(joint_config(data).backbone.space)
     ratios = set()
     for iteration in range(10):
-        specs = draw_specs(space, TASKS, SEED, iteration, num_random)
+        specs = sampled(space, TASKS, SEED, iteration, num_random)
         assert tuple(specs) == TASKS
         for group in specs.values():
             assert len(group) == 2 + num_random
@@ -66,17 +77,17 @@ def blocks(spec):
 
 def test_subnets_depend_on_seed_iteration_and_task_alone(data):
     space = SearchSpace.from_config(joint_config(data).backbone.space)
-    specs = draw_specs(space, TASKS, SEED, ITERATION, 2)
+    specs = sampled(space, TASKS, SEED, ITERATION, 2)
     random.seed(0)
-    assert draw_specs(space, TASKS, SEED, ITERATION, 2) == specs
-    assert draw_specs(space, ('seg',), SEED, ITERATION, 2) == dict(seg=specs['seg'])
-    assert draw_specs(space, TASKS, SEED + 1, ITERATION, 2) != specs
-    assert draw_specs(space, TASKS, SEED, ITERATION + 1, 2) != specs
+    assert sampled(space, TASKS, SEED, ITERATION, 2) == specs
+    assert sampled(space, ('seg',), SEED, ITERATION, 2) == dict(seg=specs['seg'])
+    assert sampled(space, TASKS, SEED + 1, ITERATION, 2) != specs
+    assert sampled(space, TASKS, SEED, ITERATION + 1, 2) != specs
 
 
 def test_a_single_architecture_is_trained_once_a_step():
     space = SearchSpace.from_config(dict(embed_dim=16, depth=2, num_heads=2, mlp_ratio=2))
-    assert draw_specs(space, ('a',), 0, 0, 2) == dict(a=[space.largest()])
+    assert sampled(space, ('a',), 0, 0, 2) == dict(a=[space.largest()])
 
 
 @pytest.mark.parametrize('sharing', POLICIES.values(), ids=POLICIES)
@@ -84,7 +95,7 @@ def test_gradient_is_the_mean_over_tasks_where_shared(data, batches, sharing):
     """Against each task's passes on their own."""
     model = build_model(joint_config(data, sharing, {'backbone.drop_path_rate': 0.2})).train()
     weights = dict(cls=1.0, det=0.5, seg=2.0)
-    specs = draw_specs(model.backbone.space, TASKS, SEED, ITERATION, 1)
+    specs = sampled(model.backbone.space, TASKS, SEED, ITERATION, 1)
     separate = {}
     for task in TASKS:
         set_random_seed(derive_seed(SEED, ITERATION, task, 0, 0))
@@ -98,7 +109,8 @@ def test_gradient_is_the_mean_over_tasks_where_shared(data, batches, sharing):
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     joint = {}
     wrapper.step = lambda: joint.update(gradients(model))
-    losses = train_step(model, wrapper, batches, specs, plan_alone(weights), ITERATION)
+    passes = Passes(model, wrapper, batches, plan_alone(weights, SEED), ITERATION)
+    losses = train_step(JointStep(), passes, specs)
     assert set(joint) == set().union(*separate.values())
     for name, gradient in joint.items():
         parts = [separate[task][name] for task in TASKS if name in separate[task]]
@@ -126,10 +138,10 @@ def test_a_batch_gives_the_same_step_after_any_other_work(data, batches):
     for noise in (1, 2):
         model = build_model(cfg).train()
         wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
-        specs = draw_specs(model.backbone.space, TASKS, SEED, ITERATION, 1)
+        specs = sampled(model.backbone.space, TASKS, SEED, ITERATION, 1)
         set_random_seed(noise)
-        plan = plan_alone(dict.fromkeys(TASKS, 1.0))
-        train_step(model, wrapper, batches, specs, plan, ITERATION)
+        plan = plan_alone(dict.fromkeys(TASKS, 1.0), SEED)
+        train_step(JointStep(), Passes(model, wrapper, batches, plan, ITERATION), specs)
         results.append(model.state_dict())
     assert all(torch.equal(value, results[1][key]) for key, value in results[0].items())
 
@@ -173,14 +185,15 @@ def test_loss_that_is_not_finite_stops_the_training(data, tmp_path, monkeypatch,
 def quick(data, changes=None):
     """A config without validation, of three iterations with three subnets a task each."""
     cfg = joint_config(
-        data, changes={'train_cfg.max_iters': 3, 'train_cfg.num_random': 1} | (changes or {})
+        data,
+        changes={'train_cfg.max_iters': 3, 'train_cfg.sampler.num_random': 1} | (changes or {}),
     )
     cfg.val_cfg = None
     return cfg
 
 
 def test_the_loop_runs_each_task_with_its_sandwich(data, tmp_path, monkeypatch):
-    runner = build_runner(quick(data, {'train_cfg.num_random': 2}), tmp_path)
+    runner = build_runner(quick(data, {'train_cfg.sampler.num_random': 2}), tmp_path)
     model, seen = runner.model, []
 
     def loss(task, spec, inputs):
@@ -191,7 +204,7 @@ def test_the_loop_runs_each_task_with_its_sandwich(data, tmp_path, monkeypatch):
     runner.train()
     expected = []
     for iteration in range(3):
-        specs = draw_specs(model.backbone.space, TASKS, runner.seed, iteration, 2)
+        specs = sampled(model.backbone.space, TASKS, runner.seed, iteration, 2)
         expected += [(task, spec) for task in TASKS for spec in specs[task]]
     assert seen == expected
 

@@ -66,7 +66,10 @@ def test_the_same_backbone_may_be_stated(data, base):
         ({'backbone.head_dim': 4}, 'backbone.head_dim differs from that of base .*; remove it'),
         ({'backbone.space.depth': 2}, 'backbone.space differs from that of base'),
         ({'backbone.sharing': 'Sequential'}, 'backbone.sharing differs from that of base'),
-        ({'train_cfg.num_random': 1}, 'joint_spec already says which subnets are used'),
+        (
+            {'train_cfg.sampler': dict(type='SandwichSampler')},
+            'joint_spec already says which subnets are used',
+        ),
         ({'tasks.more.train_dataloader.dataset.data_root': 'nowhere/'}, "'nowhere/' is not there"),
     ],
     ids=str,

@@ -25,7 +25,7 @@ PER_STAGE = [
 def cfg(data):
     """The small joint config, without what chooses other subnets."""
     cfg = joint_config(data)
-    cfg.train_cfg.pop('num_random')
+    cfg.train_cfg.pop('sampler')
     cfg.pop('search_cfg')
     return cfg
 
@@ -94,7 +94,7 @@ def no_upstream(*_):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'train_cfg.num_random': 0}, 'remove it or train_cfg.num_random'),
+        ({'train_cfg.sampler': dict(type='SandwichSampler')}, 'remove it or train_cfg.sampler'),
         ({'search_cfg': dict(budget='1M')}, 'remove it or search_cfg'),
         ({'backbone.arch': dict(embed_dim=16)}, 'remove it or backbone.arch'),
         ({'subspace': dict(embed_dim=16)}, 'remove it or subspace'),

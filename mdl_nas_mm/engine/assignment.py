@@ -1,0 +1,115 @@
+"""Which ranks work for which task, and what of its batches each has.
+
+Every rank works for one task, or, where there are fewer ranks than tasks, for several in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RankAssignment:
+    """The ranks of each task, and how much each task counts.
+
+    Attributes:
+        ranks: task -> its ranks, ascending.
+        batches_per_step: task -> how many batches of the configured size make up its part of one
+            step. It is a setting of the training, not of the machine: any number of ranks
+            shares them.
+    """
+
+    ranks: Mapping[str, tuple[int, ...]]
+    batches_per_step: Mapping[str, int]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """All tasks."""
+        return tuple(self.ranks)
+
+    def tasks_of(self, rank: int) -> tuple[str, ...]:
+        """The tasks that a rank works for."""
+        return tuple(task for task, ranks in self.ranks.items() if rank in ranks)
+
+    def share(self, task: str) -> float:
+        """How much a task counts in the mean gradient of shared weights.
+
+        With one batch a rank this is the paper's mean over all ranks.
+        """
+        return self.batches_per_step[task] / sum(self.batches_per_step.values())
+
+    def parts(self, task: str, rank: int) -> list[tuple[int, int, int]]:
+        """What a rank has of a task's batches of one step.
+
+        Returns:
+            (batch, part, parts): part number ``part`` of ``parts`` equal ones of a batch.
+        """
+        ranks, batches = self.ranks[task], self.batches_per_step[task]
+        place, count = ranks.index(rank), len(ranks)
+        if count <= batches:
+            first, end = place * batches // count, (place + 1) * batches // count
+            return [(batch, 0, 1) for batch in range(first, end)]
+        others = self.batch_ranks(rank)
+        return [(place * batches // count, others.index(rank), len(others))]
+
+    def batch_ranks(self, rank: int) -> list[int]:
+        """The ranks that have parts of the same batch; one that has whole batches is alone."""
+        task = self.tasks_of(rank)[0]
+        ranks, batches = self.ranks[task], self.batches_per_step[task]
+        if len(ranks) <= batches:
+            return [rank]
+        batch_of = {other: place * batches // len(ranks) for place, other in enumerate(ranks)}
+        return [other for other in ranks if batch_of[other] == batch_of[rank]]
+
+    def __str__(self) -> str:
+        total = sum(self.batches_per_step.values())
+        lines = ['task      ranks               batches a step  counts']
+        for task, ranks in self.ranks.items():
+            span = str(ranks[0]) if len(ranks) == 1 else f'{ranks[0]} to {ranks[-1]}'
+            count = f'{self.batches_per_step[task]}/{total}'
+            lines.append(f'{task:<10}{span:<20}{self.batches_per_step[task]:<16}{count}')
+        return '\n'.join(lines)
+
+
+def assign_ranks(
+    tasks: Sequence[str], batches: Mapping[str, int] | None, world_size: int
+) -> RankAssignment:
+    """Assigns ranks to tasks in proportion to the batches of their steps.
+
+    Args:
+        batches: ``batches_per_step`` of a ``RankAssignment``; one for each task by default.
+
+    Raises:
+        ValueError: the counts are not of exactly these tasks, or not whole and positive.
+    """
+    batches = dict(batches or dict.fromkeys(tasks, 1))
+    for task in (*tasks, *batches):
+        if task not in batches or task not in tasks:
+            raise ValueError(
+                f'groups: they are of {sorted(batches)}, the tasks are {sorted(tasks)}'
+            )
+    for task, count in batches.items():
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f'groups: {task} has {count!r}, expected a whole number from 1')
+    batches = {task: batches[task] for task in tasks}
+    if world_size < len(tasks):
+        return RankAssignment(_several_a_rank(batches, world_size), batches)
+    counts = dict.fromkeys(tasks, 1)
+    for _ in range(world_size - len(tasks)):
+        neediest = max(tasks, key=lambda task: (batches[task] / counts[task], -counts[task]))
+        counts[neediest] += 1
+    ranks, start = {}, 0
+    for task, count in counts.items():
+        ranks[task] = tuple(range(start, start + count))
+        start += count
+    return RankAssignment(ranks, batches)
+
+
+def _several_a_rank(batches: Mapping[str, int], world_size: int) -> dict[str, tuple[int, ...]]:
+    """Each task on one rank, the largest first on the rank that has least to do."""
+    loads, owner = [0] * world_size, {}
+    for task in sorted(batches, key=lambda task: -batches[task]):
+        owner[task] = loads.index(min(loads))
+        loads[owner[task]] += batches[task]
+    return {task: (owner[task],) for task in batches}

@@ -1,0 +1,63 @@
+"""What is the same in every step of one process: its parts of the batches, and what they count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mdl_nas_mm.tasks.data import part_of
+
+from .assignment import RankAssignment
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """What one rank has of one of a task's batches of a step.
+
+    Attributes:
+        batch, part, parts: see ``RankAssignment.parts``.
+        weight: its share of the images of all of the task's batches of the step.
+    """
+
+    batch: int
+    part: int
+    parts: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What is the same in every step of one process.
+
+    Attributes:
+        parts: this process's tasks -> its parts of each step's batches.
+        weights: task -> weight of its loss.
+        shares: task -> how much it counts for shared weights; of all tasks they sum to 1.
+        seed: what the randomness of upstream models is derived from.
+    """
+
+    parts: Mapping[str, Sequence[BatchPart]]
+    weights: Mapping[str, float]
+    shares: Mapping[str, float]
+    seed: int
+
+    @classmethod
+    def make(
+        cls,
+        assignment: RankAssignment,
+        rank: int,
+        batch_sizes: Mapping[str, int],
+        weights: Mapping[str, float],
+        seed: int,
+    ) -> StepPlan:
+        """The plan of a rank; ``batch_sizes`` are images of one batch, by task."""
+        parts: dict[str, list[BatchPart]] = {}
+        for task in assignment.tasks_of(rank):
+            size, count = batch_sizes[task], assignment.batches_per_step[task]
+            parts[task] = []
+            for batch, part, of in assignment.parts(task, rank):
+                own = part_of(size, part, of)
+                weight = (own.stop - own.start) / (size * count)
+                parts[task].append(BatchPart(batch, part, of, weight))
+        shares = {task: assignment.share(task) for task in assignment.tasks}
+        return cls(parts, weights, shares, seed)

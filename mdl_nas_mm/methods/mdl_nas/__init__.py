@@ -1,0 +1,5 @@
+"""MDL-NAS: what of it no other method has."""
+
+from .step import JointStep
+
+__all__ = ['JointStep']
