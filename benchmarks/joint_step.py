@@ -4,7 +4,7 @@
 
 Runs the joint training of the demo (its data is written first, where it is not there):
 
-- in one process, with the time that the loop takes for itself: drawing architectures, activating
+- in one process, with the time that the loop takes for itself: sampling architectures, activating
   them, masks of what stays frozen, putting losses together, hooks (logging among them);
 - in turn in one process with as many threads as there are processes in the other run, and in
   groups of processes with one thread each; rounds of the two alternate, and the ratio is that of
@@ -67,14 +67,15 @@ def train(work_dir: str, steps: int, launcher: str) -> None:
 
 def own_time(steps: int) -> dict[str, float]:
     """Seconds of a step in all, and of it what the loop takes for itself, by what for."""
-    from mdl_nas_mm.engine import MultiTaskRunner, loops, step
+    from mdl_nas_mm.engine import MultiTaskRunner, step
     from mdl_nas_mm.tasks import model
 
     spent: dict[str, float] = defaultdict(float)
 
     with tempfile.TemporaryDirectory() as folder:
         runner = MultiTaskRunner.from_cfg(prepare(folder, steps))
-        loops.draw_specs = timed(spent, 'drawing', loops.draw_specs)
+        sampler = runner.train_loop.sampler
+        sampler.propose = timed(spent, 'sampling', sampler.propose)
         step.partial_masks = timed(spent, 'masks', step.partial_masks)
         model.activate = timed(spent, 'activating', model.activate)
         runner.train_loop.gather_losses = timed(spent, 'losses', runner.train_loop.gather_losses)
@@ -120,7 +121,7 @@ def main() -> None:
 
     write_demo_data(ROOT / 'data/demo')
     seconds = own_time(args.steps)
-    loop = sum(seconds[name] for name in ('drawing', 'activating', 'losses', 'hooks'))
+    loop = sum(seconds[name] for name in ('sampling', 'activating', 'losses', 'hooks'))
     rounds = [
         (run(1, args.processes, args.steps), run(args.processes, 1, args.steps))
         for _ in range(args.rounds)
