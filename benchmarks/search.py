@@ -11,7 +11,6 @@ evaluation.
 from __future__ import annotations
 
 import argparse
-import random
 import time
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.search import History, SearchPlan, SupernetEvaluator, search
+from mdl_nas_mm.search import Evaluations, History, SearchProblem, SupernetEvaluator
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.files import sha256_of
 
@@ -30,29 +29,27 @@ ROOT = Path(__file__).parents[1]
 def run(args: argparse.Namespace) -> list[dict]:
     """What both searches found, for each seed."""
     cfg = resolve_joint_config(Config.fromfile(ROOT / 'configs/demo/demo_joint.py'))
-    plan, model = SearchPlan.from_config(cfg), load_supernet(cfg, args.checkpoint)
-    ledger, evaluator = model.backbone.ledger(model.head_sizes()), SupernetEvaluator(model, cfg)
+    model = load_supernet(cfg, args.checkpoint)
+    problem = SearchProblem.from_config(cfg, model.backbone, model.head_sizes())
+    evaluator = SupernetEvaluator(model, cfg)
     header = dict(checkpoint=sha256_of(args.checkpoint))
     history = History(Path(args.work_dir) / 'history.jsonl', header)
     spent, logger = [0.0], MMLogger.get_current_instance()
 
-    def evaluate(pairs):
-        for pair in pairs:
-            start = time.perf_counter()
-            outcome = evaluator(*pair)
-            spent[0] += time.perf_counter() - start
-            yield outcome
+    def evaluate(task, spec):
+        start = time.perf_counter()
+        outcome = evaluator(task, spec)
+        spent[0] += time.perf_counter() - start
+        return outcome
 
     results = []
     for seed in range(args.seeds):
         found, evaluations = {}, None
         for name in ('evolution', 'random'):
-            settings = plan.evolution
+            settings = problem.plan.evolution
             settings = settings if evaluations is None else settings.at_random(evaluations)
             start, before, fresh = time.perf_counter(), spent[0], len(history)
-            scorer, chance = history.cached(evaluate), random.Random(seed)
-            tasks = (model.backbone.space, tuple(cfg.tasks), ledger, scorer)
-            result = search(*tasks, plan.budget, settings, chance, plan.weights)
+            result = problem.search(Evaluations(evaluate, history), settings, seed)
             evaluations = evaluations or result.log[-1]['evaluations']
             seconds, evaluating = time.perf_counter() - start, spent[0] - before
             found[name] = dict(

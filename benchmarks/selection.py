@@ -20,8 +20,9 @@ import numpy as np
 from measuring import parser, report
 
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
+from mdl_nas_mm.search import ParameterCost
 from mdl_nas_mm.search.exact import pareto_front, select
-from mdl_nas_mm.spec import BatchLedger, Ledger, SearchSpace, Sharing, SubnetSpec
+from mdl_nas_mm.spec import Ledger, SearchSpace, Sharing, SubnetSpec
 
 POLICIES = {
     'Sequential': 'Sequential',
@@ -33,7 +34,7 @@ POLICIES = {
 BUDGETS = (0, 0.1, 0.3, 0.6, 0.9)
 
 
-def build(sharing, seed: int = 0) -> BatchLedger:
+def build(sharing, seed: int = 0) -> ParameterCost:
     """The ledger of the paper's ViT space with random scores."""
     layout = ViTLayout(SearchSpace.from_config('mdl-nas-b'), ViTShape())
     sharing, generator = Sharing.from_config(sharing), np.random.default_rng(seed)
@@ -42,7 +43,7 @@ def build(sharing, seed: int = 0) -> BatchLedger:
         for use in layout.uses(layout.space.largest())
         if sharing[use.role].has_scores
     }
-    return BatchLedger(Ledger(layout, sharing, scores))
+    return ParameterCost(Ledger(layout, sharing, scores))
 
 
 def draw(ledger: Ledger, tasks: int, count: int, seed: int = 0) -> dict:
@@ -79,18 +80,18 @@ def timed(function, *args, **kwargs) -> tuple:
     return value, round(time.process_time() - start, 2)
 
 
-def measure(batch: BatchLedger, scored: dict, with_front: bool) -> dict:
+def measure(cost: ParameterCost, scored: dict, with_front: bool) -> dict:
     """Seconds of selections at the budgets, and of the whole front."""
     weights = dict.fromkeys(scored, 1.0)
-    low, high = pareto_front(scored, batch, weights, max_points=2)
+    low, high = pareto_front(scored, cost, weights, max_points=2)
     result = dict(smallest=low.total, largest=high.total, seconds={}, s_scores={})
     for part in BUDGETS:
         budget = low.total + int(part * (high.total - low.total))
-        best, seconds = timed(select, scored, batch, budget, weights)
+        best, seconds = timed(select, scored, cost, budget, weights)
         result['seconds'][str(part)] = seconds
         result['s_scores'][str(part)] = round(float(best.score), 3)
     if with_front:
-        front, seconds = timed(pareto_front, scored, batch, weights)
+        front, seconds = timed(pareto_front, scored, cost, weights)
         result['front'] = dict(points=len(front), seconds=seconds)
     return result
 
@@ -110,10 +111,10 @@ def main() -> None:
         results={},
     )
     for name in args.policies:
-        batch = build(POLICIES[name])
+        cost = build(POLICIES[name])
         for tasks in args.tasks:
-            scored = draw(batch.ledger, tasks, args.count)
-            measured = measure(batch, scored, name in args.fronts)
+            scored = draw(cost.ledger, tasks, args.count)
+            measured = measure(cost, scored, name in args.fronts)
             result['results'][f'{name}, {tasks} tasks'] = measured
             print(name, tasks, 'tasks:', json.dumps(measured), flush=True)
     report(args, result)

@@ -33,3 +33,8 @@ WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'engine', 'deposit')
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS)
 VISUALIZERS = _child(root.VISUALIZERS)
 VISBACKENDS = _child(root.VISBACKENDS)
+
+# The search's own, which upstream knows nothing of: see the protocols of these names.
+SEARCH_COSTS = Registry('search cost', scope=SCOPE, locations=[f'{SCOPE}.search'])
+SEARCH_SCORES = Registry('search score', scope=SCOPE, locations=[f'{SCOPE}.search'])
+SEARCH_SELECTIONS = Registry('search selection', scope=SCOPE, locations=[f'{SCOPE}.search'])

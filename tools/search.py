@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
-from mdl_nas_mm.search import choose_again, parse_budget, run_search
+from mdl_nas_mm.search import choose_again, run_search
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher, add_trust_checkpoint
 from mdl_nas_mm.utils.config_file import read_config
@@ -16,13 +16,13 @@ from mdl_nas_mm.visualization import write_report
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Find the joint spec of the highest S-Score under a budget of parameters. '
+        description='Find the joint spec of the highest S-Score under a budget. '
         'Started again, it goes on where it was.'
     )
     add = parser.add_argument
     add('config', nargs='?', help='path of a joint config with search_cfg')
     add('--checkpoint', help='trained supernet')
-    add('--budget', help='most parameters of all tasks together, such as 235M')
+    add('--budget', help='the most that all tasks together may cost, such as 235M parameters')
     add(
         '--from',
         dest='history',
@@ -52,7 +52,7 @@ def main() -> None:
         if args.history:
             beside = Path(args.history).parent / f'budget_{args.budget}'
             work_dir = Path(args.work_dir or beside)
-            result = choose_again(args.history, parse_budget(args.budget), work_dir)
+            result = choose_again(args.history, args.budget, work_dir)
         else:
             given = {'budget': args.budget, 'random_baseline': args.random_baseline or None}
             given = {f'search_cfg.{k}': v for k, v in given.items() if v is not None}
@@ -64,10 +64,11 @@ def main() -> None:
             result = run_search(cfg, args.checkpoint, work_dir, args.launcher)
         if result is None:
             return
-        print(f'S-Score {result.score:.2f}, {result.total:,} parameters')
+        report = json.loads((work_dir / 'report.json').read_text())
+        unit = report.get('unit', 'parameters')
+        print(f'S-Score {result.score:.2f}, {result.total:,} {unit}')
         for task, score in result.scores.items():
             print(f'{task}: {score:.2f}')
-        report = json.loads((work_dir / 'report.json').read_text())
         for path in (work_dir / 'joint_spec.json', *write_report(report, work_dir)):
             print(path)
 

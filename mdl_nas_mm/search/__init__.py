@@ -2,23 +2,37 @@
 
 from .budget import smallest_total
 from .constraints import Constraints
+from .costs import Cost, FlopsCost, LatencyCost, ParameterCost
+from .evaluations import Evaluations
 from .evaluator import SupernetEvaluator
 from .evolution import SearchResult, search
-from .exact import Selection, pareto_front, select
+from .exact import pareto_front, select
 from .history import History, Outcome
 from .hook import SearchHook
 from .plan import SearchPlan, parse_budget
+from .problem import SearchProblem
 from .results import choose_again
-from .run import check_search, run_search
+from .run import check_search, run_search, search_supernet
+from .scored import ScoredJoint
+from .selections import BestCandidate, ExactSelection, Selection
 from .settings import EvolutionSettings
 
 __all__ = [
+    'BestCandidate',
     'Constraints',
+    'Cost',
+    'Evaluations',
     'EvolutionSettings',
+    'ExactSelection',
+    'FlopsCost',
     'History',
+    'LatencyCost',
     'Outcome',
+    'ParameterCost',
+    'ScoredJoint',
     'SearchHook',
     'SearchPlan',
+    'SearchProblem',
     'SearchResult',
     'Selection',
     'SupernetEvaluator',
@@ -28,6 +42,7 @@ __all__ = [
     'parse_budget',
     'run_search',
     'search',
+    'search_supernet',
     'select',
     'smallest_total',
 ]

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import TYPE_CHECKING
 
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, StageSpec, SubnetSpec
 from mdl_nas_mm.spec.stage_space import BlockSpace
 
+if TYPE_CHECKING:
+    from .costs import Cost
 
-def check_budget(
-    budget: int, space: SearchSpace, ledger: Ledger, tasks: Sequence[str], with_heads: bool = True
-) -> None:
+
+def check_budget(budget: int, spaces: Mapping[str, SearchSpace], cost: Cost) -> None:
     """Raises ValueError, naming the smallest possible total, for a budget below it."""
-    _, least = smallest_total(space, ledger, tasks, with_heads)
+    _, least = smallest_total(spaces, cost)
     if budget < least:
         raise ValueError(
-            f'search: the budget of {budget:,} parameters is below the smallest possible total, '
+            f'search: the budget of {budget:,} {cost.unit} is below the smallest possible total, '
             f'{least:,}'
         )
 
 
-def smallest_total(
-    space: SearchSpace, ledger: Ledger, tasks: Sequence[str], with_heads: bool = True
-) -> tuple[JointSpec, int]:
-    """The joint spec of the fewest parameters, and how many those are.
+def smallest_total(spaces: Mapping[str, SearchSpace], cost: Cost) -> tuple[JointSpec, int]:
+    """The joint spec of the smallest sizes and best ratios (see ``floor_spec``), and its total."""
+    floors = cost.floors(spaces)
+    joint = JointSpec({task: _cut(floors[task], space) for task, space in spaces.items()})
+    return joint, int(cost.totals([joint])[0])
 
+
+def smallest_sizes(space: SearchSpace) -> SubnetSpec:
+    """The smallest sizes at the largest depth."""
+    stages = []
+    for stage in space.stages:
+        blocks = tuple(block.extreme(0, -1) for block in stage.blocks)
+        stages.append(StageSpec(stage.embed_dim[0], blocks))
+    return SubnetSpec(tuple(stages))
+
+
+def floor_spec(space: SearchSpace, ledger: Ledger, tasks: Sequence[str]) -> SubnetSpec:
+    """The smallest sizes at the largest depth, with the ratios of the fewest parameters.
+
+    Where the blocks of a stage have to be alike, these are the ratios at the smallest depth. At
+    the smallest depth it is what each task takes in the joint spec of the fewest parameters.
     It is exact, for every policy and every mix of them:
 
     1. One architecture for all K tasks is enough. Let P_k be the elements that task k uses and
@@ -41,29 +59,18 @@ def smallest_total(
        higher ratio shares more under the sequential policy, but less under the mask policy with
        a score threshold, and both may rule one block.
 
-    Heads only add a constant.
+    Heads only add a constant. Where tasks have different spaces, step 1 does not hold: a joint
+    spec of their floors is a small one, and no smaller one is looked for.
     """
-    joint = _same(_cut(floor_spec(space, ledger, tasks), space), tasks)
-    return joint, count_total(ledger, joint, with_heads)
-
-
-def floor_spec(space: SearchSpace, ledger: Ledger, tasks: Sequence[str]) -> SubnetSpec:
-    """The smallest sizes at the largest depth, with the ratios that make the total smallest.
-
-    Where the blocks of a stage have to be alike, it is the total at the smallest depth.
-    """
-    stages = []
-    for stage in space.stages:
-        blocks = tuple(block.extreme(0, -1) for block in stage.blocks)
-        stages.append(StageSpec(stage.embed_dim[0], blocks))
-    floor = SubnetSpec(tuple(stages))
+    floor = smallest_sizes(space)
     for i, stage in enumerate(space.stages):
         every = range(len(stage.blocks))
         for indices in [every] if stage.per_stage else [[j] for j in every]:
             ratios = _ratios(stage.blocks[indices[0]])
             options = [_with_ratios(floor, i, indices, pair) for pair in ratios]
             counted = [_cut(spec, space) for spec in options] if stage.per_stage else options
-            totals = [count_total(ledger, _same(spec, tasks)) for spec in counted]
+            joints = [JointSpec(dict.fromkeys(tasks, spec)) for spec in counted]
+            totals = [ledger.count(joint).total for joint in joints]
             floor = options[totals.index(min(totals))]
     return floor
 
@@ -94,13 +101,3 @@ def _cut(floor: SubnetSpec, space: SearchSpace) -> SubnetSpec:
         for stage, choices in zip(floor.stages, space.stages, strict=True)
     ]
     return SubnetSpec(tuple(stages))
-
-
-def _same(spec: SubnetSpec, tasks: Sequence[str]) -> JointSpec:
-    return JointSpec({task: spec for task in tasks})
-
-
-def count_total(ledger: Ledger, joint: JointSpec, with_heads: bool = True) -> int:
-    """What a budget counts of a joint spec, with or without what lies outside the backbones."""
-    counts = ledger.count(joint)
-    return counts.total if with_heads else counts.backbone_total

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.distributed as dist
@@ -12,7 +11,6 @@ from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
 
-from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import (
     Evaluation,
@@ -24,7 +22,7 @@ from mdl_nas_mm.tasks import (
 )
 from mdl_nas_mm.utils.quiet import quiet
 
-from .history import History, Outcome, Pair
+from .history import Outcome
 
 
 class SupernetEvaluator:
@@ -97,60 +95,3 @@ class SupernetEvaluator:
             return Outcome.of(evaluation.scoring.score(metrics), metrics)
         except ValueError as error:
             return Outcome(None, {}, str(error))
-
-
-class SplitEvaluator:
-    """Splits the pairs of a task over its ranks; all tasks are scored at the same time.
-
-    The first rank calls it; the others ``serve`` until it says ``finish``.
-
-    Args:
-        evaluate: of single pairs.
-        part: file of what this rank has evaluated, so that no evaluation is lost with a rank.
-        earlier: what else this rank knows already.
-    """
-
-    def __init__(
-        self,
-        evaluate: Callable[[str, SubnetSpec], Outcome],
-        ranks: TaskGroups,
-        part: History,
-        earlier: Mapping[Pair, Outcome],
-    ) -> None:
-        self.evaluate, self.ranks, self.part = evaluate, ranks, part
-        self.before = {}
-        for evaluations in ranks.all_gather({**earlier, **part.evaluations}):
-            self.before.update(evaluations)
-
-    def __call__(self, pairs: Sequence[Pair]) -> list[Outcome]:
-        """What came of each pair, in their order."""
-        return self._together(pairs)
-
-    def serve(self) -> None:
-        """Evaluates what the first rank asks for."""
-        while self._together(None) is not None:
-            pass
-
-    def finish(self) -> None:
-        """Lets the other ranks return from ``serve``."""
-        self._together(None)
-
-    def _together(self, pairs: Sequence[Pair] | None) -> list[Outcome] | None:
-        pairs = self.ranks.all_gather(pairs)[0]
-        if pairs is None:
-            return None
-        found, new = dict(self.before), [pair for pair in pairs if pair not in self.before]
-        for outcomes in self.ranks.all_gather(self._own(new)):
-            found.update(outcomes)
-        return [found[pair] for pair in pairs]
-
-    def _own(self, pairs: Sequence[Pair]) -> dict[Pair, Outcome]:
-        """Evaluates this rank's part of the pairs."""
-        own = {}
-        for task in self.ranks.tasks:
-            ranks = self.ranks.assignment.ranks[task]
-            of_task = [pair for pair in pairs if pair[0] == task]
-            for pair in of_task[ranks.index(self.ranks.rank) :: len(ranks)]:
-                own[pair] = self.evaluate(*pair)
-                self.part.add(*pair, own[pair])
-        return own

@@ -1,7 +1,7 @@
 """Evolution of joint specs under a budget, as a pure algorithm (Section 3.3, Appendix E).
 
 Nothing here knows a model or a file: candidates are values, scores come from a function, sizes
-from the ledger, chance from an explicit random generator. The same generator state and the same
+from a cost, chance from an explicit random generator. The same generator state and the same
 scores give the same run, so an interrupted search is resumed by running it again with a
 function that remembers its scores (``History.cached``).
 
@@ -17,15 +17,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 
-from .budget import check_budget, floor_spec
-from .exact import Selection, select
+from .budget import check_budget
+from .costs import Cost
 from .proposals import Proposer
+from .scored import Pair, Score, ScoredJoint, scored_joints
+from .selections import Selection
 from .settings import EvolutionSettings
 
-Pair = tuple[str, SubnetSpec]
-Evaluate = Callable[[Sequence[Pair]], Sequence[float | None]]
 Allow = Callable[[str, SubnetSpec], bool]
 
 
@@ -40,13 +40,14 @@ class SearchResult:
     Attributes:
         best: the joint spec.
         score: its S-Score (Eq. 10).
-        total: its size in parameters, as the budget counts them.
+        total: what it costs.
         scores: task -> score in percent.
         log: one JSON-able mapping a generation: ``generation``; ``candidates``, its new joint
-            specs; ``mean``, their mean S-Score; ``best`` and ``total``, S-Score and size of the
+            specs; ``mean``, their mean S-Score; ``best`` and ``total``, S-Score and cost of the
             best joint spec so far; ``evaluations``, (task, spec) pairs scored so far; ``spared``,
             those of candidates that had a score already.
         scored: task -> architecture -> score, of all that were scored and did not fail.
+        candidates: the joint specs that were proposed and did not fail, in their order.
     """
 
     best: JointSpec
@@ -55,121 +56,106 @@ class SearchResult:
     scores: dict[str, float]
     log: list[dict]
     scored: dict[str, dict[SubnetSpec, float]]
+    candidates: list[ScoredJoint]
 
 
 def search(
-    space: SearchSpace,
-    tasks: Sequence[str],
-    ledger: Ledger,
-    evaluate: Evaluate,
+    spaces: Mapping[str, SearchSpace],
+    cost: Cost,
+    score: Score,
+    selection: Selection,
     budget: int,
     settings: EvolutionSettings,
     rng: random.Random,
-    weights: Mapping[str, float] | None = None,
-    with_heads: bool = True,
     allow: Allow | None = None,
     on_generation: Callable[[dict], None] | None = None,
 ) -> SearchResult:
-    """Finds the joint spec of the highest S-Score whose parameters fit the budget (Eq. 10).
+    """Finds the joint spec of the highest S-Score that fits the budget (Eq. 10, 11).
 
     Args:
-        evaluate: called once a generation with the (task, architecture) pairs that have no score
+        spaces: task -> where its architecture is looked for.
+        cost: what the budget is of.
+        score: called once a generation with the (task, architecture) pairs that have no score
             yet, task by task, so that a task's data stays warm; gives their scores in percent,
             None for one that failed.
-        budget: the most parameters that P_share + sum of P_spe may have (Eq. 11).
-        weights: task -> lambda_k; 1 for a task that is not named.
-        with_heads: whether the budget counts what lies outside the backbones.
+        selection: chooses among what was scored, and says how much each task counts.
+        budget: the most that a joint spec may cost.
         allow: whether a task may have an architecture; the smallest ones have to be allowed.
         on_generation: called with each generation's entry of the log.
 
     Returns:
-        The best joint spec of scored architectures; among equal scores the smallest, then the
+        The best joint spec of scored architectures; among equal scores the cheapest, then the
         first found. It ends early where no new candidate that fits is found.
 
     Raises:
-        ValueError: before any evaluation, for a budget below the smallest total, tasks without
-            a name of their own, weights of unknown tasks, or a space that is not part of the
-            ledger's.
+        ValueError: before any evaluation, for a budget below the smallest total, weights of
+            other tasks, or spaces that the cost does not know.
         SearchFailed: no candidate of a generation, nor any before, has a score.
     """
-    tasks = tuple(tasks)
-    weights = task_weights(tasks, weights)
-    _check_space(space, ledger.layout.space)
-    check_budget(budget, space, ledger, tasks, with_heads)
-    batch = BatchLedger(ledger, with_heads)
-    total = lru_cache(1024)(lambda joint: int(batch.totals([joint])[0]))
-
-    def fits(joint: JointSpec) -> bool:
-        allowed = allow is None or all(allow(task, spec) for task, spec in joint.items())
-        return allowed and total(joint) <= budget
-
-    floor = floor_spec(space, ledger, tasks)
-    proposer = Proposer(space, tasks, fits, floor, rng, settings)
+    tasks, weights = tuple(spaces), selection.weights
+    if not tasks or set(tasks) != set(weights):
+        raise ValueError(f'search: weights of {sorted(weights)}, the tasks are {sorted(tasks)}')
+    check_budget(budget, spaces, cost)
+    proposer = new_proposer(spaces, cost, budget, settings, rng, allow)
     known: dict[Pair, float | None] = {}
-    candidates: list[JointSpec] = []
-    best: Selection | None = None
+    candidates: list[ScoredJoint] = []
+    best: ScoredJoint | None = None
+    scored: dict[str, dict[SubnetSpec, float]] = {task: {} for task in tasks}
     log: list[dict] = []
     asked = 0
     for generation in range(settings.generations):
-        parents = _parents(candidates, best, known, weights, total, settings.parents)
+        parents = leaders(candidates, best)[: settings.parents]
         joints = _affordable(proposer.generation(parents), known, settings.max_evaluations)
         if not joints:
             break
         pairs = _unscored(joints, tasks, known)
-        known.update(zip(pairs, evaluate(pairs), strict=True))
-        candidates += [joint for joint in joints if _s_score(joint, known, weights) is not None]
-        best = select(_scored(known, tasks), batch, budget, weights, settings.same_for_all_tasks)
+        for (task, spec), value in zip(pairs, score(pairs), strict=True):
+            known[task, spec] = value
+            if value is not None:
+                scored[task][spec] = value
+        new = scored_joints(joints, scored, cost, weights)
+        candidates += new
+        best = selection.best(scored, candidates, budget)
         if best is None:
             raise SearchFailed('search: every candidate so far has failed')
         asked += len(joints) * len(tasks)
-        log.append(_entry(joints, best, known, weights, generation, asked))
+        log.append(_entry(generation, len(joints), new, best, len(known), asked))
         if on_generation:
             on_generation(log[-1])
     if best is None:
         raise ValueError(
             f'search: max_evaluations of {settings.max_evaluations} are too few for one joint spec'
         )
-    scored = _scored(known, tasks)
-    return SearchResult(best.joint, best.score, best.total, best.scores, log, scored)
+    return SearchResult(best.joint, best.score, best.total, best.scores, log, scored, candidates)
 
 
-def task_weights(tasks: tuple[str, ...], weights: Mapping[str, float] | None) -> dict[str, float]:
-    """A weight for every task, or ValueError."""
-    if not tasks:
-        raise ValueError('search: no task is given')
-    for task in tasks:
-        if tasks.count(task) > 1:
-            raise ValueError(f'search: two tasks are named {task!r}')
-    for task in weights or {}:
-        if task not in tasks:
-            raise ValueError(f'search: weight of unknown task {task!r}, expected {sorted(tasks)}')
-    return {task: (weights or {}).get(task, 1.0) for task in tasks}
+def new_proposer(
+    spaces: Mapping[str, SearchSpace],
+    cost: Cost,
+    budget: int,
+    settings: EvolutionSettings,
+    rng: random.Random,
+    allow: Allow | None = None,
+) -> Proposer:
+    """What proposes joint specs that fit; the arguments are those of ``search``."""
+    if settings.same_for_all_tasks and len(set(spaces.values())) > 1:
+        raise ValueError('search: same_for_all_tasks, but the tasks have different spaces')
+    total = lru_cache(1024)(lambda joint: int(cost.totals([joint])[0]))
+
+    def fits(joint: JointSpec) -> bool:
+        allowed = allow is None or all(allow(task, spec) for task, spec in joint.items())
+        return allowed and total(joint) <= budget
+
+    return Proposer(spaces, fits, cost.floors(spaces), rng, settings)
 
 
-def _check_space(space: SearchSpace, whole: SearchSpace) -> None:
-    """Raises ValueError unless the extremes of ``space`` lie in the ledger's space."""
-    for spec in (space.smallest(0), space.smallest(-1), space.largest(0), space.largest(-1)):
-        try:
-            whole.check(spec)
-        except ValueError as error:
-            raise ValueError(f"search: the space is not part of the ledger's: {error}") from None
-
-
-def _parents(
-    candidates: Sequence[JointSpec],
-    best: Selection | None,
-    known: Mapping[Pair, float | None],
-    weights: Mapping[str, float],
-    total: Callable[[JointSpec], int],
-    count: int,
-) -> list[JointSpec]:
-    """The best candidates so far, the best combination of what they consist of among them."""
+def leaders(candidates: Sequence[ScoredJoint], best: ScoredJoint | None) -> list[JointSpec]:
+    """The candidates so far, the best first, and the best combination of what they consist of."""
     if best is None:
         return []
+    points = {point.joint: point for point in (best, *candidates)}
     # The sort is stable: the first found leads among equals.
-    joints = dict.fromkeys([best.joint, *candidates])
-    ranked = sorted(joints, key=lambda joint: (-_s_score(joint, known, weights), total(joint)))
-    return ranked[:count]
+    return sorted(points, key=lambda joint: (-points[joint].score, points[joint].total))
 
 
 def _affordable(
@@ -194,43 +180,21 @@ def _unscored(
     return [pair for pair in pairs if pair not in known]
 
 
-def _scored(
-    known: Mapping[Pair, float | None], tasks: Sequence[str]
-) -> dict[str, dict[SubnetSpec, float]]:
-    scored = {task: {} for task in tasks}
-    for (task, spec), score in known.items():
-        if score is not None:
-            scored[task][spec] = score
-    return scored
-
-
-def _s_score(
-    joint: JointSpec, known: Mapping[Pair, float | None], weights: Mapping[str, float]
-) -> float | None:
-    """The S-Score sum_k lambda_k f_k (Eq. 10), or None where a task has failed."""
-    scores = {task: known[task, spec] for task, spec in joint.items()}
-    if None in scores.values():
-        return None
-    return sum(weights[task] * scores[task] for task in weights)
-
-
 def _entry(
-    joints: Sequence[JointSpec],
-    best: Selection,
-    known: Mapping[Pair, float | None],
-    weights: Mapping[str, float],
     generation: int,
+    proposed: int,
+    new: Sequence[ScoredJoint],
+    best: ScoredJoint,
+    evaluations: int,
     asked: int,
 ) -> dict:
     """A generation's line of the log."""
-    new = [_s_score(joint, known, weights) for joint in joints]
-    new = [score for score in new if score is not None]
     return {
         'generation': generation,
-        'candidates': len(joints),
-        'mean': sum(new) / len(new) if new else None,
+        'candidates': proposed,
+        'mean': sum(point.score for point in new) / len(new) if new else None,
         'best': best.score,
         'total': best.total,
-        'evaluations': len(known),
-        'spared': asked - len(known),
+        'evaluations': evaluations,
+        'spared': asked - evaluations,
     }

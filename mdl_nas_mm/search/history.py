@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from numbers import Real
@@ -17,10 +17,11 @@ from mdl_nas_mm.utils.files import named_failures
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 from mdl_nas_mm.utils.strict_json import strict_json
 
+from .scored import Pair
+
 # A search of a hundred thousand evaluations has less.
 MAX_BYTES = 2**30
 MAX_LINE = 2**24
-Pair = tuple[str, SubnetSpec]
 
 
 @dataclass(frozen=True)
@@ -113,19 +114,6 @@ class History:
         entry |= {} if outcome.failure is None else {'failure': outcome.failure}
         self._append(entry)
         self.evaluations[task, spec] = outcome
-
-    def cached(
-        self, evaluate: Callable[[Sequence[Pair]], Iterable[Outcome]]
-    ) -> Callable[[Sequence[Pair]], list[float | None]]:
-        """Makes an evaluator of (task, architecture) pairs the remembering one of a search."""
-
-        def scores(pairs: Sequence[Pair]) -> list[float | None]:
-            new = [pair for pair in pairs if pair not in self.evaluations]
-            for pair, outcome in zip(new, evaluate(new)):
-                self.add(*pair, outcome)
-            return [self.evaluations[pair].score for pair in pairs]
-
-        return scores
 
     def _append(self, entry: dict) -> None:
         with named_failures(self.path), self.path.open('a', encoding='utf-8') as file:

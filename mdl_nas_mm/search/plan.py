@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, fields
 
 from mmengine.config import Config
 
-from .constraints import parse_count
-from .evolution import task_weights
+from mdl_nas_mm.registry import SEARCH_COSTS
+
+from .costs import ParameterCost
+from .registered import registered_class
 from .settings import EvolutionSettings
 
 _KEYS = (
@@ -18,6 +20,9 @@ _KEYS = (
     'evolution',
     'constraints',
     'random_baseline',
+    'cost',
+    'score',
+    'selection',
 )
 
 
@@ -26,11 +31,13 @@ class SearchPlan:
     """A search's settings, checked.
 
     Attributes:
-        budget: the most parameters of all tasks together.
-        with_heads: whether these are counted with what lies outside the backbones.
+        budget: the most that all tasks together may cost, in the unit of the cost.
+        with_heads: whether parameters are counted with what lies outside the backbones.
         metrics: task -> the metric that is its score.
         weights: task -> how much its score counts in the S-Score (lambda_k).
         random_baseline: whether a random search with as many evaluations is run as well.
+        cost, score, selection: configs, see ``SEARCH_COSTS`` and its neighbours; None for
+            parameters, evaluations of the supernet, and the exact selection.
     """
 
     budget: int
@@ -40,6 +47,9 @@ class SearchPlan:
     random_baseline: bool
     metrics: dict[str, str]
     weights: dict[str, float]
+    cost: dict | None = None
+    score: dict | None = None
+    selection: dict | None = None
 
     @classmethod
     def from_config(cls, cfg: Config) -> SearchPlan:
@@ -54,19 +64,24 @@ class SearchPlan:
                 raise ValueError(f'search_cfg: unknown key {key!r}, expected {list(_KEYS)}')
         if given.get('budget') is None:
             raise ValueError("search_cfg: 'budget', the most parameters of all tasks, is missing")
+        if given.get('cost') is not None and 'with_heads' in given:
+            raise ValueError(
+                "search_cfg: 'with_heads' is of parameters, leave it out beside 'cost'"
+            )
         known = [field.name for field in fields(EvolutionSettings)]
         for key in given.get('evolution', {}):
             if key not in known:
                 raise ValueError(f'search_cfg, evolution: unknown key {key!r}, expected {known}')
-        weights = {task: float(info.score_weight) for task, info in cfg.tasks.items()}
+        parts = {k: given[k].to_dict() for k in ('cost', 'score', 'selection') if given.get(k)}
         return cls(
-            budget=parse_budget(given.budget),
+            budget=parse_budget(given.budget, parts.get('cost')),
             with_heads=given.get('with_heads', True),
             seed=given.get('seed', 0),
             evolution=EvolutionSettings(**given.get('evolution', {})),
             random_baseline=given.get('random_baseline', False),
             metrics={task: info.score for task, info in cfg.tasks.items()},
-            weights=task_weights(tuple(cfg.tasks), weights),
+            weights={task: float(info.score_weight) for task, info in cfg.tasks.items()},
+            **parts,
         )
 
     @classmethod
@@ -76,9 +91,19 @@ class SearchPlan:
 
     def to_dict(self) -> dict:
         """As JSON knows it."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def parse_budget(budget: int | float | str) -> int:
-    """A number of parameters from ``235_000_000``, ``'235M'`` or ``'1.5G'``, or ValueError."""
-    return parse_count(budget, 'budget', 'parameters, such as 235M or 235000000')
+def parse_budget(budget: int | float | str, cost: Mapping | None = None) -> int:
+    """A number of parameters from ``235_000_000``, ``'235M'`` or ``'1.5G'``.
+
+    Args:
+        cost: config of another cost, which has its own way to write a budget.
+
+    Raises:
+        ValueError: it is none.
+    """
+    kind = ParameterCost
+    if cost is not None:
+        kind = registered_class(cost, SEARCH_COSTS, 'search_cfg.cost')
+    return kind.parse_budget(budget)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mdl_nas_mm.spec import JointSpec, SearchSpace, StageSpec, SubnetSpec
 
@@ -18,28 +18,28 @@ class Proposer:
     """Draws joint specs that fit the budget and were not drawn before.
 
     Args:
+        spaces: task -> where its architectures are drawn from.
         fits: whether a joint spec is within the budget and other constraints.
-        floor: what repairs pull towards; cut to the smallest depth it fits for sure.
+        floors: task -> what repairs pull towards; cut to the smallest depth they fit for sure.
         settings: how many of which kind, how much they differ, and whether all tasks are alike.
     """
 
     def __init__(
         self,
-        space: SearchSpace,
-        tasks: tuple[str, ...],
+        spaces: Mapping[str, SearchSpace],
         fits: Callable[[JointSpec], bool],
-        floor: SubnetSpec,
+        floors: Mapping[str, SubnetSpec],
         rng: random.Random,
         settings: EvolutionSettings,
     ) -> None:
-        self.space = space
-        self.tasks = tasks
+        self.spaces = spaces
+        self.tasks = tuple(spaces)
         self.fits = fits
-        self.floor = floor
+        self.floors = floors
         self.rng = rng
         self.settings = settings
         # The tasks that an architecture is made for; where all are alike, the first stands for all.
-        self.leading = tasks[:1] if settings.same_for_all_tasks else tasks
+        self.leading = self.tasks[:1] if settings.same_for_all_tasks else self.tasks
         self.seen: set[JointSpec] = set()
 
     def generation(self, parents: list[JointSpec]) -> list[JointSpec]:
@@ -49,15 +49,17 @@ class Proposer:
         def crossover() -> JointSpec:
             first, second = self.rng.choice(parents), self.rng.choice(parents)
             return self._per_task(
-                lambda task: self.space.crossover(first[task], second[task], self.rng)
+                lambda task: self.spaces[task].crossover(first[task], second[task], self.rng)
             )
 
         def mutate() -> JointSpec:
             parent, probs = self.rng.choice(parents), (settings.block_prob, settings.stage_prob)
-            return self._per_task(lambda task: self.space.mutate(parent[task], self.rng, *probs))
+            return self._per_task(
+                lambda task: self.spaces[task].mutate(parent[task], self.rng, *probs)
+            )
 
         def sample() -> JointSpec:
-            return self._per_task(lambda task: self.space.sample(self.rng))
+            return self._per_task(lambda task: self.spaces[task].sample(self.rng))
 
         joints = []
         if parents:
@@ -95,7 +97,7 @@ class Proposer:
         """Pulls random pieces of a joint spec to the floor, just as many as it takes to fit."""
         pieces = []
         for task in self.leading:
-            for i, (stage, space) in enumerate(zip(joint[task].stages, self.space.stages)):
+            for i, (stage, space) in enumerate(zip(joint[task].stages, self.spaces[task].stages)):
                 pieces += [(task, i, 'embed_dim'), (task, i, 'depth')]
                 # Blocks that have to be alike are one piece.
                 pieces += [(task, i, j) for j in range(1 if space.per_stage else len(stage.blocks))]
@@ -114,14 +116,14 @@ class Proposer:
             stages = []
             for i, stage in enumerate(joint[task].stages):
                 pulled = {what for owner, j, what in pieces if (owner, j) == (task, i)}
-                stages.append(self._pull_stage(stage, i, pulled))
+                stages.append(self._pull_stage(stage, task, i, pulled))
             return SubnetSpec(tuple(stages))
 
         return self._per_task(pull)
 
-    def _pull_stage(self, stage: StageSpec, index: int, pulled: set) -> StageSpec:
+    def _pull_stage(self, stage: StageSpec, task: str, index: int, pulled: set) -> StageSpec:
         """One stage with its width, its depth, or blocks of those numbers from the floor."""
-        space, floor = self.space.stages[index], self.floor.stages[index]
+        space, floor = self.spaces[task].stages[index], self.floors[task].stages[index]
         depth = space.depth[0] if 'depth' in pulled else len(stage.blocks)
         blocks = [
             floor.blocks[j] if (0 if space.per_stage else j) in pulled else stage.blocks[j]

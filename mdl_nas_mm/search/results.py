@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import made_backbone
-from mdl_nas_mm.spec import BatchLedger, Ledger, SubnetSpec
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layer_counts import layer_counts
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.files import held, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
 from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
 
-from .exact import Selection, pareto_front, select
-from .history import History, Pair
-from .plan import SearchPlan
+from .constraints import Constraints
+from .history import History
+from .plan import SearchPlan, parse_budget
+from .problem import SearchProblem, make_cost, make_selection
+from .scored import Pair, ScoredJoint, scored_joints
 
 
 @contextmanager
@@ -37,44 +41,38 @@ def alone_in(folder: str | Path) -> Iterator[None]:
         yield
 
 
-def save_plan(
-    folder: Path,
-    plan: SearchPlan,
-    ledger: Ledger,
-    constraints: list[str],
-    excluded: Iterable[Pair],
-) -> None:
+def save_problem(folder: Path, problem: SearchProblem, known: Iterable[Pair]) -> None:
     """Writes what ``choose_again`` needs beside the history.
 
     Args:
-        excluded: what of the history this search may not choose.
+        known: what the history has from earlier searches.
     """
-    pairs = [dict(task=task, spec=spec.to_dict()) for task, spec in excluded]
-    content = dict(plan=plan.to_dict(), constraints=constraints, excluded=pairs)
+    excluded = [dict(task=t, spec=spec.to_dict()) for t, spec in problem.excluded(known)]
+    constraints = [str(limit) for limit in problem.limits.limits]
+    content = dict(plan=problem.plan.to_dict(), constraints=constraints, excluded=excluded)
+    content['spaces'] = {task: space.to_config() for task, space in problem.spaces.items()}
     _write_json(folder / 'search.json', content)
-    if ledger.scores:
+    if problem.ledger.scores:
         with written_whole(folder / 'scores.npz') as temporary, open(temporary, 'wb') as file:
-            np.savez(file, **ledger.scores)
+            np.savez(file, **problem.ledger.scores)
 
 
 def write_results(
     folder: Path,
-    plan: SearchPlan,
-    ledger: Ledger,
-    scored: Mapping[str, Mapping[SubnetSpec, float]],
-    chosen: Selection,
+    problem: SearchProblem,
+    chosen: ScoredJoint,
+    front: Sequence[ScoredJoint],
     log: list[dict],
     more: Mapping[str, Any],
 ) -> None:
     """Writes ``joint_spec.json``, ``front.json`` and ``report.json``.
 
     Args:
-        scored: task -> architecture -> score, which the front is made of.
+        front: the best of every budget.
+        log: of the generations.
         more: what else the report shall have; see ``visualization.search_report``.
     """
-    batch = BatchLedger(ledger, plan.with_heads)
-    same = plan.evolution.same_for_all_tasks
-    front = pareto_front(scored, batch, plan.weights, same)
+    plan = problem.plan
     points = [dict(total=p.total, s_score=p.score, scores=p.scores) for p in front]
     specs = [dict(point, joint_spec=p.joint.to_dict()) for point, p in zip(points, front)]
     choice = dict(
@@ -93,21 +91,24 @@ def write_results(
         chosen=choice,
         generations=log,
         front=points,
-        **layer_counts(ledger, chosen.joint),
+        **layer_counts(problem.ledger, chosen.joint),
         **more,
     )
+    if plan.cost is not None:
+        report['unit'] = problem.cost.unit
     _write_json(folder / 'report.json', report)
     # Last: where it is, the search is complete.
     _write_json(folder / 'joint_spec.json', dict(budget=plan.budget, **choice, generations=log))
 
 
-def choose_again(history: str | Path, budget: int, folder: str | Path) -> Selection:
+def choose_again(history: str | Path, budget: int | float | str, folder: str | Path) -> ScoredJoint:
     """The best joint spec of another budget, out of what a search has scored.
 
     Writes what a search writes into ``folder``. Nothing is evaluated.
 
     Args:
         history: the ``history.jsonl`` of a search, with what lies beside it.
+        budget: as ``search_cfg.budget`` says it.
 
     Raises:
         FileNotFoundError: there is no such search.
@@ -115,31 +116,24 @@ def choose_again(history: str | Path, budget: int, folder: str | Path) -> Select
             into ``folder``.
     """
     found, beside = History.read(history), Path(history).parent
-    if not (beside / 'search.json').is_file():
-        raise FileNotFoundError(f'{beside / "search.json"}, written with the history, is not there')
-    name = str(beside / 'search.json')
-    try:
-        settings = read_json(name, name)
-        plan = SearchPlan.from_dict({**settings['plan'], 'budget': budget})
-        excluded = {(e['task'], SubnetSpec.from_dict(e['spec'])) for e in settings['excluded']}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f'{name}: damaged ({error!r})') from None
-    ledger = _ledger(found.fingerprint, beside)
+    problem, constraints, excluded = _read_problem(beside, found.fingerprint)
+    plan, cost, selection = problem.plan, problem.cost, problem.selection
+    budget = parse_budget(budget, plan.cost)
     scored: dict[str, dict[SubnetSpec, float]] = {task: {} for task in plan.metrics}
     for (task, spec), outcome in found.evaluations.items():
         if outcome.score is not None and (task, spec) not in excluded:
             scored[task][spec] = outcome.score
-    batch, same = BatchLedger(ledger, plan.with_heads), plan.evolution.same_for_all_tasks
-    chosen = select(scored, batch, budget, plan.weights, same)
+    candidates = scored_joints(_front_of(beside), scored, cost, plan.weights)
+    front = selection.front(scored, candidates)
+    chosen = selection.best(scored, candidates, budget)
     if chosen is None:
-        points = pareto_front(scored, batch, plan.weights, same, max_points=2)
-        least = f'; the smallest has {points[0].total:,}' if points else ''
+        least = f'; the smallest has {front[0].total:,}' if front else ''
         raise ValueError(
-            f'search: no joint spec of what was scored has at most {budget:,} parameters{least}'
+            f'search: no joint spec of what was scored has at most {budget:,} {cost.unit}{least}'
         )
-    earlier = beside / 'report.json'
-    log, more = [], dict(constraints=settings['constraints'], random=None)
+    more = dict(constraints=constraints, random=None)
     more.update(evaluations=len(found), saved_by_cache=0, failed=failures(found), seconds=None)
+    log, earlier = [], beside / 'report.json'
     if earlier.is_file():
         before = read_json(earlier, str(earlier), MAX_BYTES)
         missing = {'generations', *more} - set(before)
@@ -147,9 +141,45 @@ def choose_again(history: str | Path, budget: int, folder: str | Path) -> Select
             raise ValueError(f'{earlier}: damaged ({min(missing)!r} is missing)')
         log = before['generations']
         more.update({key: before[key] for key in more})
+    problem = replace(problem, plan=replace(plan, budget=budget))
     with alone_in(folder):
-        write_results(Path(folder), plan, ledger, scored, chosen, log, more)
+        write_results(Path(folder), problem, chosen, front, log, more)
     return chosen
+
+
+def _read_problem(
+    folder: Path, header: Mapping[str, Any]
+) -> tuple[SearchProblem, list[str], set[Pair]]:
+    """What a search was about, from what it wrote; its constraints, and what it may not choose."""
+    path = folder / 'search.json'
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}, written with the history, is not there')
+    backbone, ledger = _supernet(header, folder)
+    try:
+        content = read_json(path, str(path))
+        plan = SearchPlan.from_dict(content['plan'])
+        excluded = {(e['task'], SubnetSpec.from_dict(e['spec'])) for e in content['excluded']}
+        constraints, spaces = content['constraints'], dict.fromkeys(plan.metrics, backbone.space)
+        for task, config in content.get('spaces', {}).items():
+            spaces[task] = SearchSpace.from_config(config)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path}: damaged ({error!r})') from None
+    cost = make_cost(plan, backbone, ledger, spaces, from_json(header['data']))
+    selection = make_selection(plan, cost)
+    problem = SearchProblem(plan, spaces, ledger, cost, selection, Constraints())
+    return problem, constraints, excluded
+
+
+def _front_of(folder: Path) -> list[JointSpec]:
+    """The joint specs of a search's front; none where it has not ended."""
+    path = folder / 'front.json'
+    if not path.is_file():
+        return []
+    try:
+        front = read_json(path, str(path), MAX_BYTES)
+        return [JointSpec.from_dict(point['joint_spec']) for point in front]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path}: damaged ({error!r})') from None
 
 
 def failures(history: History) -> list[dict]:
@@ -160,8 +190,8 @@ def failures(history: History) -> list[dict]:
     ]
 
 
-def _ledger(header: Mapping[str, Any], folder: Path) -> Ledger:
-    """The ledger of a search, from what its history says."""
+def _supernet(header: Mapping[str, Any], folder: Path) -> tuple[ElasticBackbone, Ledger]:
+    """The backbone of a search without its weights, and the ledger, from what its history says."""
     config = from_json(header['backbone'])
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         backbone = made_backbone(config, f'{folder / "history.jsonl"}: backbone')
@@ -169,7 +199,7 @@ def _ledger(header: Mapping[str, Any], folder: Path) -> Ledger:
     if (folder / 'scores.npz').is_file():
         with np.load(folder / 'scores.npz') as arrays:
             scores = dict(arrays)
-    return Ledger(backbone.layout, backbone.sharing, scores, header['heads'])
+    return backbone, Ledger(backbone.layout, backbone.sharing, scores, header['heads'])
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,21 +19,21 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import Ledger, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import Ledger
 from mdl_nas_mm.tasks import MultiTaskModel, Scoring, drawn_spaces, task_scope
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
 
-from .budget import check_budget, smallest_total
 from .constraints import Constraints
-from .evaluator import SplitEvaluator, SupernetEvaluator
-from .evolution import SearchFailed, SearchResult, search
-from .exact import Selection
-from .history import History, Outcome, Pair
+from .evaluations import Evaluations, open_history, open_parts
+from .evaluator import SupernetEvaluator
+from .evolution import SearchFailed, SearchResult
 from .plan import SearchPlan
+from .problem import SearchProblem
 from .progress import Progress
-from .results import alone_in, failures, save_plan, write_results
+from .results import alone_in, failures, save_problem, write_results
+from .scored import ScoredJoint
 
 _TIMEOUT = timedelta(minutes=10)
 
@@ -84,82 +82,84 @@ def search_supernet(
         checkpoint: the file with the supernet's weights, by which its history knows it.
     """
     with nullcontext() if ranks.rank else alone_in(work_dir):
-        return _search_alone(model, ranks, cfg, checkpoint, Path(work_dir))
+        return SearchRun(model, ranks, cfg, checkpoint, Path(work_dir)).run()
 
 
-def _search_alone(
-    model: MultiTaskModel, ranks: TaskGroups, cfg: Config, checkpoint: str | Path, folder: Path
-) -> SearchResult | None:
-    started, plan = time.monotonic(), SearchPlan.from_config(cfg)
-    ledger = model.backbone.ledger(_head_sizes(model, ranks))
-    space = _space(cfg, model)
-    constraints = Constraints.from_config(cfg, model.backbone)
-    _check_reachable(plan, space, ledger, constraints)
-    header = _fingerprint(cfg, model, ledger, checkpoint)
-    history = None if ranks.rank else History(folder / 'history.jsonl', header)
-    # Where the first rank refuses the history, no other one leaves a file behind.
-    ranks.all_gather(None)
-    progress = Progress(plan.evolution.generations, 1 if ranks.alone else dist.get_world_size())
-    single = _single_evaluator(model, cfg, ranks, progress)
-    left, earlier = _left_behind(folder, header, ranks), {}
-    for file in left:
-        earlier.update(file.evaluations)
-    evaluate = _in_order(single, earlier)
-    if not ranks.alone:
-        left.append(History(folder / f'history.rank{ranks.rank}.jsonl', header))
-        evaluate = SplitEvaluator(single, ranks, left[-1], earlier)
-        if ranks.rank:
-            evaluate.serve()
-            left[-1].path.unlink()
+class SearchRun:
+    """One search in a supernet: what it is about, its evaluations, how far it is.
+
+    Args:
+        model: each rank's tasks of the supernet.
+        folder: of the history and the results.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        ranks: TaskGroups,
+        cfg: Config,
+        checkpoint: str | Path,
+        folder: Path,
+    ) -> None:
+        self.started, self.cfg, self.folder = time.monotonic(), cfg, folder
+        self.model, self.ranks = model, ranks
+        self.problem = SearchProblem.from_config(cfg, model.backbone, _head_sizes(model, ranks))
+        self.problem.check()
+        self.plan = self.problem.plan
+        header = _fingerprint(cfg, model, self.problem.ledger, checkpoint)
+        history = open_history(folder, header, ranks)
+        processes = 1 if ranks.alone else dist.get_world_size()
+        generations, unit = self.plan.evolution.generations, self.problem.cost.unit
+        self.progress = None if ranks.rank else Progress(generations, processes, unit)
+        solo = None
+        if not ranks.alone:
+            solo = dist.new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
+        evaluator = SupernetEvaluator(model, cfg, solo)
+        parts = open_parts(folder, header, ranks)
+        self.evaluations = Evaluations(evaluator, history, parts, ranks, self.progress)
+
+    def run(self) -> SearchResult | None:
+        """What was found; None on other ranks than the first, which evaluate for it."""
+        if self.ranks.rank:
+            return self.evaluations.serve()
+        _warn_of_validation(self.cfg)
+        _warn_of_unknown_metrics(self.cfg)
+        history = self.evaluations.history
+        save_problem(self.folder, self.problem, history.evaluations)
+        try:
+            result = self._search()
+            evaluations = len(self.evaluations.used)
+            baseline = self._random_baseline(result, evaluations)
+        except SearchFailed as error:
+            task, _, reason = history.failed()[0]
+            raise ValueError(f'{error}; the first one, of task {task!r}: {reason}') from None
+        self.evaluations.finish()
+        more = dict(
+            constraints=[str(limit) for limit in self.problem.limits.limits],
+            random=baseline,
+            evaluations=evaluations,
+            saved_by_cache=result.log[-1]['spared'],
+            failed=failures(history),
+            seconds=round(time.monotonic() - self.started, 1),
+        )
+        chosen = ScoredJoint(result.best, result.score, result.total, result.scores)
+        front = self.problem.selection.front(result.scored, result.candidates)
+        write_results(self.folder, self.problem, chosen, front, result.log, more)
+        return result
+
+    def _search(self) -> SearchResult:
+        """The search for the best joint spec."""
+        settings, seed = self.plan.evolution, self.plan.seed
+        return self.problem.search(self.evaluations, settings, seed, self.progress.generation)
+
+    def _random_baseline(self, result: SearchResult, evaluations: int) -> list[dict] | None:
+        """The log of a random search with as many evaluations, if there is to be one."""
+        if not self.plan.random_baseline:
             return None
-    _warn_of_validation(cfg)
-    _warn_of_unknown_metrics(cfg)
-    limits = [str(limit) for limit in constraints.limits]
-    save_plan(folder, plan, ledger, limits, _excluded(history, space, constraints))
-    searching = partial(
-        search,
-        space,
-        tuple(cfg.tasks),
-        ledger,
-        progress.counting(history.cached(evaluate)),
-        plan.budget,
-        weights=plan.weights,
-        with_heads=plan.with_heads,
-        allow=constraints.allow,
-        on_generation=progress.generation,
-    )
-    result, baseline = _searched(searching, plan, history, progress)
-    if not ranks.alone:
-        evaluate.finish()
-    for file in left:
-        file.path.unlink()
-    more = dict(
-        constraints=limits,
-        random=baseline,
-        evaluations=result.log[-1]['evaluations'],
-        saved_by_cache=result.log[-1]['spared'],
-        failed=failures(history),
-        seconds=round(time.monotonic() - started, 1),
-    )
-    chosen = Selection(result.best, result.score, result.total, result.scores)
-    write_results(folder, plan, ledger, result.scored, chosen, result.log, more)
-    return result
-
-
-def _searched(
-    searching: Callable[..., SearchResult], plan: SearchPlan, history: History, progress: Progress
-) -> tuple[SearchResult, list[dict] | None]:
-    """What the search found, and the log of the random one, if there is to be one."""
-    try:
-        result = searching(plan.evolution, random.Random(plan.seed))
-    except SearchFailed as error:
-        task, _, reason = history.failed()[0]
-        raise ValueError(f'{error}; the first one, of task {task!r}: {reason}') from None
-    if not plan.random_baseline:
-        return result, None
-    progress.begin('Random search', len(result.log))
-    at_random = plan.evolution.at_random(result.log[-1]['evaluations'])
-    return result, searching(at_random, random.Random(plan.seed + 1)).log
+        self.progress.begin('Random search', len(result.log))
+        at_random, seed = self.plan.evolution.at_random(evaluations), self.plan.seed + 1
+        report = self.progress.generation
+        return self.problem.search(self.evaluations, at_random, seed, report).log
 
 
 def check_search(cfg: Config) -> None:
@@ -170,28 +170,14 @@ def check_search(cfg: Config) -> None:
             budget or another limit cannot be met. Under the mask policy the smallest total
             depends on learned scores, so that the budget is checked later.
     """
-    plan = SearchPlan.from_config(cfg)
+    SearchPlan.from_config(cfg)
     for task in cfg.tasks:
         _scoring(cfg, task)
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         model = MODELS.build(cfg.model)
-    constraints = Constraints.from_config(cfg, model.backbone)
+    Constraints.from_config(cfg, model.backbone, drawn_spaces(cfg, model.backbone.space))
     if not model.backbone.sharing.has_scores:
-        ledger = model.backbone.ledger(model.head_sizes())
-        _check_reachable(plan, _space(cfg, model), ledger, constraints)
-
-
-def _space(cfg: Config, model: MultiTaskModel) -> SearchSpace:
-    """What is searched in, today alike for all tasks."""
-    return next(iter(drawn_spaces(cfg, model.backbone.space).values()))
-
-
-def _check_reachable(
-    plan: SearchPlan, space: SearchSpace, ledger: Ledger, constraints: Constraints
-) -> None:
-    tasks = tuple(plan.metrics)
-    check_budget(plan.budget, space, ledger, tasks, plan.with_heads)
-    constraints.check(smallest_total(space, ledger, tasks, plan.with_heads)[0])
+        SearchProblem.from_config(cfg, model.backbone, model.head_sizes()).check()
 
 
 def _warn_of_validation(cfg: Config) -> None:
@@ -245,47 +231,3 @@ def _fingerprint(
         models=to_json(cfg.model.tasks),
         heads=ledger.heads,
     )
-
-
-def _single_evaluator(
-    model: MultiTaskModel, cfg: Config, ranks: TaskGroups, progress: Progress
-) -> Callable[[str, SubnetSpec], Outcome]:
-    """The evaluator of this process; that of the first one shows how far all are."""
-    solo = None
-    if not ranks.alone:
-        solo = dist.new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
-    evaluate = SupernetEvaluator(model, cfg, solo)
-    return evaluate if ranks.rank else progress.timing(evaluate)
-
-
-def _left_behind(folder: Path, header: Mapping, ranks: TaskGroups) -> list[History]:
-    """On the first rank, the files of ranks that only an earlier, interrupted run had."""
-    first = 0 if ranks.alone else dist.get_world_size()
-    numbers = [path.stem.removeprefix('history.rank') for path in folder.glob('history.rank*')]
-    gone = sorted(int(n) for n in numbers if n.isdigit() and int(n) >= first)
-    return [History(folder / f'history.rank{n}.jsonl', header) for n in gone if not ranks.rank]
-
-
-def _excluded(history: History, space: SearchSpace, constraints: Constraints) -> list[Pair]:
-    """What an earlier search with other limits, or in more of the space, has left there."""
-    return [pair for pair in history.evaluations if not _may_choose(*pair, space, constraints)]
-
-
-def _may_choose(task: str, spec: SubnetSpec, space: SearchSpace, constraints: Constraints) -> bool:
-    try:
-        space.check(spec)
-    except ValueError:
-        return False
-    return constraints.allow(task, spec)
-
-
-def _in_order(
-    evaluate: Callable[[str, SubnetSpec], Outcome], earlier: Mapping[Pair, Outcome]
-) -> Callable[[Sequence[Pair]], Iterator[Outcome]]:
-    """Evaluates one pair after the other, each as soon as it is asked for."""
-
-    def outcomes(pairs: Sequence[Pair]) -> Iterator[Outcome]:
-        for pair in pairs:
-            yield earlier[pair] if pair in earlier else evaluate(*pair)
-
-    return outcomes

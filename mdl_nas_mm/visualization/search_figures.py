@@ -53,7 +53,8 @@ def _draw_run(chart: Chart, axes: Axes, name: str, entries: Sequence[Mapping], c
 
 
 def draw_front(report: Mapping) -> Chart:
-    """The Pareto front of parameters against S-Score, with the chosen joint spec."""
+    """The Pareto front of cost against S-Score, with the chosen joint spec."""
+    unit = report.get('unit', 'parameters')
 
     def draw(chart: Chart) -> None:
         (axes,) = chart.axes
@@ -68,7 +69,7 @@ def draw_front(report: Mapping) -> Chart:
                 [point['total']], [point['s_score']], marker, color=colour, ms=size
             )
             parts = '\n'.join(f'{task}: {score:.2f}' for task, score in point['scores'].items())
-            where = f'{point["total"]:,} parameters, S-Score {point["s_score"]:.2f}'
+            where = f'{point["total"]:,} {unit}, S-Score {point["s_score"]:.2f}'
             chart.tip(artist, f'{name}{where}\n{parts}')
         if front:
             axes.plot([], [], 'o', color=EVOLUTION, ms=5, label='front')
@@ -78,8 +79,8 @@ def draw_front(report: Mapping) -> Chart:
         if report['budget'] <= max([*totals, chosen['total']]) + max(span, 0.05 * chosen['total']):
             line = axes.axvline(report['budget'], color=MUTED, lw=1, ls=(0, (4, 3)), label='budget')
             chart.tip(line, f'budget: {report["budget"]:,}')
-        heads = 'with heads' if report['with_heads'] else 'of the backbones'
-        axes.set(xlabel=f'parameters {heads}', ylabel='S-Score')
+        heads = ' with heads' if report['with_heads'] else ' of the backbones'
+        axes.set(xlabel=unit + ('' if 'unit' in report else heads), ylabel='S-Score')
         axes.xaxis.set_major_formatter(EngFormatter(sep='\N{THIN SPACE}'))
         axes.xaxis.set_major_locator(MaxNLocator(5))
         chart.figure.legend(loc='outside upper left', ncols=3, columnspacing=1.2)

@@ -19,7 +19,8 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
 
     Args:
         report: what a search leaves as ``report.json``: ``tasks``, ``metrics``, ``weights``,
-            ``budget``, ``with_heads``, ``constraints`` (lines to read), ``chosen``
+            ``budget``, ``with_heads``, ``unit`` (of budget and totals, where they are no
+            parameters), ``constraints`` (lines to read), ``chosen``
             (``joint_spec``, ``s_score``, ``total``, ``scores``), ``generations``, ``random``
             (None, or the generations of random search), ``front`` (``total``, ``s_score``,
             ``scores``; ascending totals), ``layers`` and ``counts`` (see ``layer_counts``),
@@ -91,9 +92,10 @@ def _conditions(report: Mapping) -> list[str]:
 def _tiles(report: Mapping) -> Iterable[str]:
     chosen, counts, budget = report['chosen'], report['counts'], report['budget']
     yield _tile('S-Score', f'{chosen["s_score"]:.2f}', _against_random(report))
-    heads = 'with heads' if report['with_heads'] else 'backbones alone'
-    used = f'{chosen["total"] / budget:.1%} of the budget, {short(budget)}; {heads}'
-    yield _tile('parameters', short(chosen['total']), used)
+    used = f'{chosen["total"] / budget:.1%} of the budget, {short(budget)}'
+    if 'unit' not in report:
+        used += '; with heads' if report['with_heads'] else '; backbones alone'
+    yield _tile(report.get('unit', 'parameters'), short(chosen['total']), used)
     if len(report['tasks']) > 1:
         saved = 1 - counts['total'] / counts['separate']
         files = (

@@ -13,7 +13,7 @@ from real_layout import HELD_OUT, write_data
 
 from mdl_nas_mm.engine.checkpoint import check_space, describe, load_weights
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.search import parse_budget, smallest_total
+from mdl_nas_mm.search import ParameterCost, parse_budget, smallest_total
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace
 from mdl_nas_mm.tasks import drawn_spaces, fixed_spec, resolve_joint_config, task_scope
 
@@ -171,7 +171,8 @@ def test_budget_can_be_met_and_binds(name, resolve, build):
     model = build(cfg)
     ledger, space = ledger_of(model), drawn_spaces(cfg, model.backbone.space)[TASKS[0]]
     with_heads = cfg.search_cfg.get('with_heads', True)
-    least = smallest_total(space, ledger, TASKS, with_heads)[1]
+    cost = ParameterCost(ledger, with_heads)
+    least = smallest_total(dict.fromkeys(TASKS, space), cost)[1]
     most = 0
     for share in (0, -1):
         counts = ledger.count(JointSpec(dict.fromkeys(TASKS, space.largest(share))))

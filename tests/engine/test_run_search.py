@@ -21,6 +21,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search import (
     Outcome,
+    ParameterCost,
     check_search,
     choose_again,
     parse_budget,
@@ -34,6 +35,7 @@ from mdl_nas_mm.spec.latency_parts import Timing
 from mdl_nas_mm.spec.latency_table import LatencyTable
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 from mdl_nas_mm.utils.files import held
+from mdl_nas_mm.visualization import write_report
 
 EVOLUTION = dict(population=4, generations=2, parents=2, crossovers=1, mutations=2)
 FILES = ('history.jsonl', 'joint_spec.json', 'front.json')
@@ -63,7 +65,7 @@ def least(data, supernet):
     """The smallest joint spec and its total."""
     model = load_supernet(resolve_joint_config(joint_config(data)), supernet)
     ledger = model.backbone.ledger(model.head_sizes())
-    return smallest_total(model.backbone.space, ledger, TASKS)
+    return smallest_total(dict.fromkeys(TASKS, model.backbone.space), ParameterCost(ledger))
 
 
 @pytest.fixture(scope='module')
@@ -524,6 +526,43 @@ def test_a_task_keeps_its_own_limit(data, supernet, cfg, tmp_path, limit):
     assert max(map(measure, result.scored['det'])) <= middle
     assert max(map(measure, result.scored['cls'])) > middle
     assert len(read_json(tmp_path / 'search' / 'report.json')['constraints']) == 1
+
+
+@pytest.mark.parametrize('unit', ['multiply-adds', 'microseconds'])
+def test_a_budget_of_operations_or_of_time(data, supernet, tmp_path, unit):
+    """One that the largest architectures exceed; another is chosen for from the files alone."""
+    backbone = load_supernet(resolve_joint_config(joint_config(data)), supernet).backbone
+    space, measures, tables = backbone.space, {}, {}
+    for task, size in dict(cls=(16, 16), det=(20, 20), seg=(24, 24)).items():
+        timing = Timing.of(backbone.layout, size)
+        values = {part: 1 + 0.01 * i for i, part in enumerate(timing.all_parts(space))}
+        table, tables[task] = LatencyTable(timing, values), str(tmp_path / f'{task}.json')
+        table.save(tables[task])
+        measures[task] = {
+            'multiply-adds': lambda spec, task=task, size=size: backbone.flops(task, spec, size),
+            'microseconds': lambda spec, table=table: round(1000 * table.predict(spec)),
+        }[unit]
+    low, high = (sum(m(s) for m in measures.values()) for s in (space.smallest(), space.largest()))
+    middle, sizes = (low + high) // 2, dict(cls=[16, 16], det=[20, 20], seg=[24, 24])
+    given, cost = {
+        'multiply-adds': (middle, dict(type='FlopsCost', input_size=sizes)),
+        'microseconds': (f'{middle / 1000}ms', dict(type='LatencyCost', tables=tables)),
+    }[unit]
+    cfg = resolve_joint_config(with_search(data, given, cost=cost))
+    check_search(cfg)
+    result = run_search(cfg, supernet, tmp_path / 'search')
+    assert result.total == sum(measures[task](spec) for task, spec in result.best.items()) <= middle
+    report = read_json(tmp_path / 'search' / 'report.json')
+    assert (report['unit'], report['budget']) == (unit, middle)
+    write_report(report, tmp_path / 'search')
+    history, again = tmp_path / 'search' / 'history.jsonl', tmp_path / 'again'
+    assert choose_again(history, given, again).joint == result.best
+    for budget, expected in ((1, '1ms')[unit == 'microseconds'], 'at most'), ('much', "'much'"):
+        with pytest.raises(ValueError, match=expected):
+            choose_again(history, budget, again)
+    cfg.search_cfg.with_heads = False
+    with pytest.raises(ValueError, match="'with_heads'"):
+        check_search(cfg)
 
 
 def test_another_budget_keeps_the_limits_and_the_space(data, supernet, cfg, whole, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
-from mdl_nas_mm.search import evolution
+from mdl_nas_mm.search import ExactSelection, ParameterCost, evolution, search, smallest_total
 from mdl_nas_mm.spec import Ledger, SearchSpace, Sharing
 
 SHAPE = ViTShape(img_size=(8, 8), patch_size=4, head_dim=2, max_relative_position=1)
@@ -38,6 +38,20 @@ def space() -> SearchSpace:
             share_ratio=(0, 0.5, 1),
         )
     )
+
+
+def find(space, tasks, ledger, score, budget, settings, rng, weights=None, with_heads=True, **more):
+    """A search in one space, with the cost and the selection that a config has by default."""
+    cost = ParameterCost(ledger, with_heads)
+    weights = {task: (weights or {}).get(task, 1.0) for task in tasks}
+    selection = ExactSelection(cost, weights, settings.same_for_all_tasks)
+    spaces = dict.fromkeys(tasks, space)
+    return search(spaces, cost, score, selection, budget, settings, rng, **more)
+
+
+def smallest_of(space, ledger, tasks, with_heads=True):
+    """The smallest joint spec of one space, and its parameters."""
+    return smallest_total(dict.fromkeys(tasks, space), ParameterCost(ledger, with_heads))
 
 
 def each(score):

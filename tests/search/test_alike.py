@@ -3,9 +3,9 @@
 import random
 
 import pytest
-from search.conftest import each
+from search.conftest import each, find, smallest_of
 
-from mdl_nas_mm.search import EvolutionSettings, search, smallest_total
+from mdl_nas_mm.search import EvolutionSettings
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 
 TASKS = ('cls', 'det', 'seg')
@@ -29,7 +29,7 @@ def alike() -> SearchSpace:
 
 
 def run(*args, **settings):
-    return search(*args, EvolutionSettings(**SMALL, **settings), random.Random(0))
+    return find(*args, EvolutionSettings(**SMALL, **settings), random.Random(0))
 
 
 @pytest.mark.parametrize('sharing', SHARINGS)
@@ -37,7 +37,7 @@ def run(*args, **settings):
 def test_one_architecture_for_all_tasks(space, make_ledger, proposed, slack, sharing):
     """Drawn, crossed, mutated and repaired ones alike; a small slack makes repairs necessary."""
     ledger = make_ledger(space, sharing)
-    budget = smallest_total(space, ledger, TASKS)[1] + slack
+    budget = smallest_of(space, ledger, TASKS)[1] + slack
     args = (space, TASKS, ledger, each(lambda _, spec: ledger.params(spec) / 10), budget)
     result = run(*args, same_for_all_tasks=True)
     joints = list(proposed)
@@ -63,7 +63,7 @@ def test_one_architecture_weighs_all_tasks(space, make_ledger):
     for same, expected in ((True, (6, {0.5})), (False, (8, {0, 1}))):
         settings = EvolutionSettings(**SMALL, same_for_all_tasks=same)
         args = (each(evaluate), 10**9, settings, random.Random(0))
-        result = search(space, ('cls', 'det'), ledger, *args)
+        result = find(space, ('cls', 'det'), ledger, *args)
         ratios = {spec.stages[0].blocks[0].attn_share_ratio for spec in result.best.values()}
         assert (result.score, ratios) == expected
 
@@ -73,7 +73,7 @@ def test_one_architecture_weighs_all_tasks(space, make_ledger):
 def test_blocks_of_a_stage_stay_alike(alike, make_ledger, proposed, slack, sharing):
     """The space refuses what is not, so repairs pull all blocks of a stage at once."""
     ledger = make_ledger(alike, sharing)
-    smallest, least = smallest_total(alike, ledger, TASKS)
+    smallest, least = smallest_of(alike, ledger, TASKS)
     alike.check_joint(smallest, TASKS)
     args = (alike, TASKS, ledger, each(lambda _, spec: ledger.params(spec) / 10), least + slack)
     run(*args)
@@ -95,6 +95,6 @@ def test_alike_blocks_find_the_optimum_that_just_fits(alike, make_ledger):
         return sum(same)
 
     settings = EvolutionSettings(population=30, generations=20, crossovers=10, mutations=10)
-    result = search(alike, TASKS, ledger, each(evaluate), budget, settings, random.Random(0))
+    result = find(alike, TASKS, ledger, each(evaluate), budget, settings, random.Random(0))
     assert result.best == JointSpec(dict.fromkeys(TASKS, target))
     assert result.total == budget

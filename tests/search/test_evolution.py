@@ -4,9 +4,9 @@ import random
 from itertools import product
 
 import pytest
-from search.conftest import each
+from search.conftest import each, find, smallest_of
 
-from mdl_nas_mm.search import EvolutionSettings, search, smallest_total
+from mdl_nas_mm.search import EvolutionSettings, ExactSelection, ParameterCost, search
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 
 TASKS = ('cls', 'det')
@@ -42,7 +42,7 @@ def test_finds_the_optimum_that_just_fits(space, make_ledger, seed):
     targets = JointSpec({task: space.sample(rng) for task in TASKS})
     budget = ledger.count(targets).total
     settings = EvolutionSettings(population=40, generations=50, crossovers=20, mutations=20)
-    result = search(space, TASKS, ledger, Scorer(targets), budget, settings, rng)
+    result = find(space, TASKS, ledger, Scorer(targets), budget, settings, rng)
     assert result.best == targets
     assert result.score == 200
     assert result.scores == dict(cls=100, det=100)
@@ -77,7 +77,7 @@ def test_equals_trying_everything(make_ledger, sharing):
     settings = EvolutionSettings(population=20, generations=10, crossovers=8, mutations=8)
     for share in (0.0, 0.3, 0.6):
         budget = int(least + share * (most - least))
-        result = search(
+        result = find(
             space,
             TASKS,
             ledger,
@@ -98,9 +98,9 @@ def test_every_candidate_is_new_in_the_space_and_fits(
     space, make_ledger, proposed, slack, with_heads
 ):
     ledger = make_ledger(space, 'Sequential', heads=dict(cls=1000, det=500))
-    _, least = smallest_total(space, ledger, TASKS, with_heads)
+    _, least = smallest_of(space, ledger, TASKS, with_heads)
     log = []
-    result = search(
+    result = find(
         space,
         TASKS,
         ledger,
@@ -123,7 +123,7 @@ def test_every_candidate_is_new_in_the_space_and_fits(
 def test_each_pair_is_scored_once(space, make_ledger):
     ledger, rng = make_ledger(space, 'Sequential'), random.Random(0)
     scorer = Scorer(JointSpec({task: space.sample(rng) for task in TASKS}))
-    result = search(space, TASKS, ledger, scorer, 10**9, SMALL, rng)
+    result = find(space, TASKS, ledger, scorer, 10**9, SMALL, rng)
     assert len(scorer.calls) == len(set(scorer.calls)) == result.log[-1]['evaluations']
     assert sum(entry['candidates'] for entry in result.log) == 12 * 5
 
@@ -131,7 +131,7 @@ def test_each_pair_is_scored_once(space, make_ledger):
 def test_the_log_only_rises_and_ends_at_the_result(space, make_ledger):
     ledger, rng = make_ledger(space, 'Mask'), random.Random(0)
     scorer = Scorer(JointSpec({task: space.sample(rng) for task in TASKS}))
-    result = search(space, TASKS, ledger, scorer, 10**9, SMALL, rng)
+    result = find(space, TASKS, ledger, scorer, 10**9, SMALL, rng)
     best = [entry['best'] for entry in result.log]
     assert best == sorted(best)
     assert (result.log[-1]['best'], result.log[-1]['total']) == (result.score, result.total)
@@ -146,7 +146,7 @@ def test_same_seed_same_run(space, make_ledger):
 
     def run(seed):
         scorer = Scorer(targets)
-        result = search(space, TASKS, ledger, scorer, budget, SMALL, random.Random(seed))
+        result = find(space, TASKS, ledger, scorer, budget, SMALL, random.Random(seed))
         return result, scorer.calls
 
     assert run(3) == run(3)
@@ -159,7 +159,7 @@ def test_same_run_whatever_the_hashes(space, make_ledger, monkeypatch):
     def run():
         scorer = Scorer(JointSpec({task: space.sample(random.Random(9)) for task in TASKS}))
         ledger = make_ledger(space, 'Sequential')
-        result = search(space, TASKS, ledger, scorer, 10**9, SMALL, random.Random(0))
+        result = find(space, TASKS, ledger, scorer, 10**9, SMALL, random.Random(0))
         # No dicts, which look for what was put in with other hashes.
         return list(result.best.items()), result.log, result.total, scorer.calls
 
@@ -173,8 +173,8 @@ def test_same_run_whatever_the_hashes(space, make_ledger, monkeypatch):
 def test_ends_early_where_nothing_new_fits(space, make_ledger):
     ledger = make_ledger(space, 'Sequential')
     scorer = Scorer(JointSpec({task: space.largest() for task in TASKS}))
-    smallest, least = smallest_total(space, ledger, TASKS)
-    result = search(space, TASKS, ledger, scorer, least, SMALL, random.Random(0))
+    smallest, least = smallest_of(space, ledger, TASKS)
+    result = find(space, TASKS, ledger, scorer, least, SMALL, random.Random(0))
     assert result.total == least
     # Blocks that count alike at another ratio can stand beside the smallest, but no other.
     assert len(result.log) < SMALL.generations
@@ -184,7 +184,7 @@ def test_ends_early_where_nothing_new_fits(space, make_ledger):
 def test_space_of_one_architecture(make_ledger, space):
     only = SearchSpace.fixed(space.largest())
     ledger = make_ledger(only, 'Sequential')
-    result = search(only, TASKS, ledger, each(lambda *_: 1.0), 10**9, SMALL, random.Random(0))
+    result = find(only, TASKS, ledger, each(lambda *_: 1.0), 10**9, SMALL, random.Random(0))
     assert result.best == JointSpec(dict.fromkeys(TASKS, space.largest()))
     assert [entry['candidates'] for entry in result.log] == [1]
 
@@ -196,7 +196,7 @@ def test_weights_decide_between_tasks(make_ledger):
     one = JointSpec(dict(cls=space.largest(), det=space.smallest()))
     budget = ledger.count(one).total
     for weights, winner in ((dict(cls=2), 'cls'), (dict(det=1.5), 'det')):
-        result = search(
+        result = find(
             space,
             TASKS,
             ledger,
@@ -218,7 +218,7 @@ def test_of_equal_scores_the_smallest_wins(space, make_ledger):
         totals.append(ledger.count(JointSpec(dict(cls=spec))).total)
         return 1.0
 
-    result = search(space, ('cls',), ledger, each(evaluate), 10**9, SMALL, random.Random(0))
+    result = find(space, ('cls',), ledger, each(evaluate), 10**9, SMALL, random.Random(0))
     assert result.total == min(totals)
 
 
@@ -228,25 +228,20 @@ def refuse(*_):
 
 def test_budget_below_the_smallest_total_is_refused(space, make_ledger):
     ledger = make_ledger(space, 'Mask', heads=dict(cls=100_000))
-    _, least = smallest_total(space, ledger, TASKS)
+    _, least = smallest_of(space, ledger, TASKS)
     with pytest.raises(ValueError, match=f'below the smallest possible total, {least:,}') as caught:
-        search(space, TASKS, ledger, refuse, least - 1, SMALL, random.Random(0))
+        find(space, TASKS, ledger, refuse, least - 1, SMALL, random.Random(0))
     assert '\n' not in str(caught.value)
-    search(space, TASKS, ledger, each(lambda *_: 0.0), least, SMALL, random.Random(0))
+    find(space, TASKS, ledger, each(lambda *_: 0.0), least, SMALL, random.Random(0))
 
 
-@pytest.mark.parametrize(
-    ('tasks', 'weights', 'message'),
-    [
-        ((), None, 'no task is given'),
-        (('cls', 'cls'), None, "two tasks are named 'cls'"),
-        (TASKS, dict(seg=1), "weight of unknown task 'seg', expected"),
-    ],
-)
-def test_bad_tasks_are_refused(space, make_ledger, tasks, weights, message):
-    ledger = make_ledger(space, 'Sequential')
-    with pytest.raises(ValueError, match=message):
-        search(space, tasks, ledger, refuse, 10**9, SMALL, random.Random(0), weights)
+@pytest.mark.parametrize('weights', [dict(cls=1), dict(cls=1, det=1, seg=1)])
+def test_weights_of_other_tasks_are_refused(space, make_ledger, weights):
+    cost = ParameterCost(make_ledger(space, 'Sequential'))
+    selection = ExactSelection(cost, weights)
+    args = (cost, refuse, selection, 10**9, SMALL, random.Random(0))
+    with pytest.raises(ValueError, match=str(sorted(weights)).replace('[', r'\[')):
+        search(dict.fromkeys(TASKS, space), *args)
 
 
 def test_space_beyond_the_ledgers_is_refused(space, make_ledger):
@@ -254,9 +249,9 @@ def test_space_beyond_the_ledgers_is_refused(space, make_ledger):
     config = dict(embed_dim=8, depth=2, num_heads=(1, 4), mlp_ratio=2, share_ratio=0.5)
     with pytest.raises(ValueError, match="not part of the ledger's: .* num_heads: 4 is not one of"):
         other = SearchSpace.from_config(config)
-        search(other, TASKS, ledger, refuse, 10**9, SMALL, random.Random(0))
+        find(other, TASKS, ledger, refuse, 10**9, SMALL, random.Random(0))
     part = SearchSpace.from_config(dict(config, num_heads=(1, 3)))
-    result = search(part, TASKS, ledger, each(lambda *_: 0.0), 10**9, SMALL, random.Random(0))
+    result = find(part, TASKS, ledger, each(lambda *_: 0.0), 10**9, SMALL, random.Random(0))
     part.check_joint(result.best, TASKS)
 
 
@@ -270,7 +265,7 @@ def test_failed_evaluations_are_passed_over(space, make_ledger):
             return None
         return ledger.params(spec) / 10
 
-    result = search(space, TASKS, ledger, each(evaluate), 10**9, SMALL, random.Random(0))
+    result = find(space, TASKS, ledger, each(evaluate), 10**9, SMALL, random.Random(0))
     assert len(asked) == len(set(asked)) == result.log[-1]['evaluations']
     assert {spec.depth for task, spec in asked if task == 'det'} == {1, 2}
     assert all(spec.depth == 1 for spec in result.scored['det'])
@@ -282,7 +277,7 @@ def test_failed_evaluations_are_passed_over(space, make_ledger):
 def test_a_search_in_which_all_fails_stops_after_a_generation(space, make_ledger):
     ledger, asked = make_ledger(space, 'Sequential'), []
     with pytest.raises(ValueError, match='every candidate so far has failed'):
-        search(
+        find(
             space,
             TASKS,
             ledger,
@@ -297,10 +292,10 @@ def test_a_search_in_which_all_fails_stops_after_a_generation(space, make_ledger
 def test_tasks_keep_limits_of_their_own(space, make_ledger, proposed):
     """With a budget that makes repairs necessary as well."""
     ledger = make_ledger(space, 'Sequential')
-    budget = smallest_total(space, ledger, TASKS)[1] + 100
+    budget = smallest_of(space, ledger, TASKS)[1] + 100
     values = each(lambda _, spec: ledger.params(spec) / 10)
     for slack in (100, 10**9):
-        search(
+        find(
             space,
             TASKS,
             ledger,
@@ -320,9 +315,9 @@ def test_random_search_ends_after_so_many_evaluations(space, make_ledger, most):
     args = (lambda pairs: asked.extend(pairs) or [1.0] * len(pairs), 10**9, SMALL.at_random(most))
     if most == 1:
         with pytest.raises(ValueError, match='max_evaluations of 1 are too few for one joint spec'):
-            search(space, TASKS, ledger, *args, random.Random(0))
+            find(space, TASKS, ledger, *args, random.Random(0))
         return
-    result = search(space, TASKS, ledger, *args, random.Random(0))
+    result = find(space, TASKS, ledger, *args, random.Random(0))
     assert most - 1 <= len(asked) == result.log[-1]['evaluations'] <= most
 
 
@@ -330,7 +325,7 @@ def test_the_best_is_found_among_what_was_never_proposed_together(space, make_le
     """One generation of few candidates: the best of each task stand in different ones."""
     ledger, settings = make_ledger(space, 'Sequential'), EvolutionSettings(6, 1, 1, 0, 0)
     values = random.Random(1)
-    result = search(
+    result = find(
         space, TASKS, ledger, each(lambda *_: values.random()), 10**9, settings, random.Random(2)
     )
     assert result.best not in proposed

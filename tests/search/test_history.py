@@ -7,9 +7,10 @@ import signal
 
 import numpy as np
 import pytest
+from search.conftest import find, smallest_of
 
-from mdl_nas_mm.search import EvolutionSettings, History, Outcome, search, smallest_total
-from mdl_nas_mm.search.results import _ledger
+from mdl_nas_mm.search import Evaluations, EvolutionSettings, History, Outcome
+from mdl_nas_mm.search.results import _supernet
 from mdl_nas_mm.spec import SubnetSpec
 
 TASKS = ('cls', 'det')
@@ -27,25 +28,23 @@ class Evaluator:
     def __init__(self, stop=None):
         self.stop, self.calls = stop, []
 
-    def __call__(self, pairs):
-        for task, spec in pairs:
-            if len(self.calls) == self.stop:
-                raise Stop
-            self.calls.append((task, spec))
-            # Scores as evaluators report them: 32-bit, with a long decimal form.
-            score = np.float32(random.Random(f'{task} {spec}').random() * 100)
-            if score < 10:
-                yield Outcome(None, {}, 'it is too bad')
-            else:
-                yield Outcome.of(score, dict(accuracy=score, count=np.int64(7)))
+    def __call__(self, task, spec):
+        if len(self.calls) == self.stop:
+            raise Stop
+        self.calls.append((task, spec))
+        # Scores as evaluators report them: 32-bit, with a long decimal form.
+        score = np.float32(random.Random(f'{task} {spec}').random() * 100)
+        if score < 10:
+            return Outcome(None, {}, 'it is too bad')
+        return Outcome.of(score, dict(accuracy=score, count=np.int64(7)))
 
 
 def run(path, space, ledger, evaluator):
     """One search with its history."""
     history = History(path, FINGERPRINT)
-    budget = int(smallest_total(space, ledger, TASKS)[1] * 1.5)
-    score = history.cached(evaluator)
-    return search(space, TASKS, ledger, score, budget, SETTINGS, random.Random(0)), history
+    budget = int(smallest_of(space, ledger, TASKS)[1] * 1.5)
+    score = Evaluations(evaluator, history)
+    return find(space, TASKS, ledger, score, budget, SETTINGS, random.Random(0)), history
 
 
 def test_resumed_search_ends_like_the_uninterrupted(tmp_path, space, make_ledger):
@@ -254,4 +253,4 @@ def test_strict_lines(tmp_path, line, message):
 def test_a_history_names_no_other_class(tmp_path):
     """What it says of the backbone is built, to count parameters with."""
     with pytest.raises(ValueError, match="backbone: 'os.system' is no registered elastic backbone"):
-        _ledger(dict(backbone=dict(type='os.system', command='ls')), tmp_path)
+        _supernet(dict(backbone=dict(type='os.system', command='ls')), tmp_path)

@@ -3,8 +3,8 @@
 from itertools import combinations_with_replacement, product
 
 import pytest
+from search.conftest import smallest_of
 
-from mdl_nas_mm.search import smallest_total
 from mdl_nas_mm.spec import BlockSpec, JointSpec, SearchSpace, StageSpec, SubnetSpec
 
 SHARINGS = {
@@ -91,7 +91,7 @@ def test_equals_trying_everything(make_ledger, config, tasks, sharing):
     every = combinations_with_replacement(members(space), len(tasks))
     totals = [ledger.count(JointSpec(dict(zip(tasks, specs, strict=True)))) for specs in every]
     for with_heads, name in ((True, 'total'), (False, 'backbone_total')):
-        joint, total = smallest_total(space, ledger, tasks, with_heads)
+        joint, total = smallest_of(space, ledger, tasks, with_heads)
         space.check_joint(joint, tasks)
         assert getattr(ledger.count(joint), name) == total
         assert total == min(getattr(counts, name) for counts in totals)
@@ -105,7 +105,7 @@ def test_no_extreme_of_the_ratios_is_always_best(make_ledger):
     best = set()
     for seed in range(30):
         ledger = make_ledger(space, SHARINGS['opposed'], seed=seed)
-        joint, total = smallest_total(space, ledger, ('a', 'b'))
+        joint, total = smallest_of(space, ledger, ('a', 'b'))
         best.add(joint['a'].stages[0].blocks[0].attn_share_ratio)
         for share in (0, -1):
             extreme = space.smallest(share)

@@ -13,6 +13,29 @@ Arrays = Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What choices cost: whole numbers, in the double precision that products are fast in.
+
+    Attributes:
+        own: a task -> (choices,), what each costs for itself.
+        shares: a task -> (choices, regions), 1 for a region that the choice shares, else 0; a
+            region costs once, however many choices share it.
+        sizes: (regions,), their costs.
+        constant: what every joint choice costs beside these.
+    """
+
+    own: Arrays
+    shares: Arrays
+    sizes: np.ndarray
+    constant: int = 0
+
+    def alike(self) -> Costs:
+        """What one choice for all tasks costs; every task has the same ones in the same order."""
+        shares = np.maximum.reduce(self.shares)
+        return replace(self, own=[sum(self.own)], shares=[shares])
+
+
+@dataclass(frozen=True)
 class Choices:
     """Scores and elements; whole numbers, in the double precision that products are fast in.
 

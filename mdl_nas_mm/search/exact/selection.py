@@ -1,8 +1,8 @@
 """The exact best joint spec among scored ones under a budget, and the exact Pareto front.
 
 Every (task, architecture) was scored by itself, so any combination of scored architectures has a
-known S-Score (Eq. 10) and, by the ledger, a known total (Eq. 11). Nothing here is sampled: what is
-returned is what comparing all combinations would give, found without looking at most of them.
+known S-Score (Eq. 10) and a known total (Eq. 11). Nothing here is sampled: what is returned is
+what comparing all combinations would give, found without looking at most of them.
 
 Scores are compared in decimal steps, some 1e-11 of the largest one. So sums of scores that have up
 to nine decimals are ties where they differ by rounding alone, whatever they are sums of.
@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mdl_nas_mm.spec import BatchLedger, JointSpec, SubnetSpec
+from mdl_nas_mm.spec import JointSpec
 
+from ..scored import Scored, ScoredJoint
 from .branch_and_bound import Tree
 from .choices import Choices
 from .records import Best, Front, Point
-from .regions import shared_regions
 
-Scored = Mapping[str, Mapping[SubnetSpec, float]]
+if TYPE_CHECKING:
+    from ..costs import SplitCost
 
 # The front is searched in windows of the total, as bounds are good near one total only. Their
 # number grows with the square root of that of the combinations.
@@ -31,37 +32,21 @@ _MOST_WINDOWS = 64
 _ROOT_A_WINDOW = 300
 
 
-@dataclass(frozen=True)
-class Selection:
-    """A joint spec with its scores and size.
-
-    Attributes:
-        joint: the joint spec.
-        score: its S-Score, the sum of weight times score over the tasks in their order.
-        total: its parameters, with or without heads as the ledger counts them.
-        scores: task -> score.
-    """
-
-    joint: JointSpec
-    score: float
-    total: int
-    scores: dict[str, float]
-
-
 def select(
     scored: Scored,
-    batch: BatchLedger,
+    cost: SplitCost,
     budget: int,
     weights: Mapping[str, float],
     same_for_all_tasks: bool = False,
-) -> Selection | None:
+) -> ScoredJoint | None:
     """The joint spec of the highest S-Score among scored architectures whose total fits.
 
     Ties go to the smaller total, then to what comes first in ``scored``, the first task first.
 
     Args:
         scored: task -> architecture -> score.
-        budget: the most parameters that P_share + sum of P_spe may have (Eq. 11).
+        cost: of joint specs, of which the totals are.
+        budget: the most that the total may be (Eq. 11).
         weights: task -> lambda_k.
         same_for_all_tasks: whether all tasks have to take one and the same architecture, of
             those that were scored for all of them.
@@ -72,20 +57,20 @@ def select(
     Raises:
         ValueError: there is no task, or a score or weight is not finite.
     """
-    problem = _Problem(scored, batch, weights, same_for_all_tasks)
+    problem = _Problem(scored, cost, weights, same_for_all_tasks)
     if not problem.solvable:
         return None
     point = problem.best(budget - problem.constant)
-    return point and problem.selection(point)
+    return point and problem.scored_joint(point)
 
 
 def pareto_front(
     scored: Scored,
-    batch: BatchLedger,
+    cost: SplitCost,
     weights: Mapping[str, float],
     same_for_all_tasks: bool = False,
     max_points: int | None = None,
-) -> list[Selection]:
+) -> list[ScoredJoint]:
     """Every (total, S-Score) that no other combination is at least as good as in both, exactly.
 
     A front of five tasks with hundreds of architectures each has thousands of points. With
@@ -95,8 +80,8 @@ def pareto_front(
 
     Args:
         max_points: the most points to find; None for all.
-        scored, weights, same_for_all_tasks: as for ``select``, which gives the same joint spec
-            for a budget of a point's total.
+        scored, cost, weights, same_for_all_tasks: as for ``select``, which gives the same joint
+            spec for a budget of a point's total.
 
     Returns:
         The points, ascending in total and S-Score.
@@ -106,10 +91,10 @@ def pareto_front(
     """
     if max_points is not None and max_points < 1:
         raise ValueError(f'selection: max_points is {max_points}, expected at least 1')
-    problem = _Problem(scored, batch, weights, same_for_all_tasks)
+    problem = _Problem(scored, cost, weights, same_for_all_tasks)
     if not problem.solvable:
         return []
-    return [problem.selection(point) for point in problem.front(max_points)]
+    return [problem.scored_joint(point) for point in problem.front(max_points)]
 
 
 class _Problem:
@@ -118,13 +103,12 @@ class _Problem:
     def __init__(
         self,
         scored: Scored,
-        batch: BatchLedger,
+        cost: SplitCost,
         weights: Mapping[str, float],
         same_for_all_tasks: bool,
     ) -> None:
         _check(scored, weights)
         self.scored, self.weights = scored, weights
-        self.constant = sum(batch.heads.get(task, 0) for task in scored)
         self.specs = {task: list(specs) for task, specs in scored.items()}
         if same_for_all_tasks:
             first, *others = scored.values()
@@ -135,22 +119,17 @@ class _Problem:
             return
         steps = _steps([[weights[t] * scored[t][s] for s in self.specs[t]] for t in scored])
         self.alike = same_for_all_tasks or len(scored) == 1
-        specs = self.specs if not self.alike else dict([next(iter(self.specs.items()))])
-        every = [spec for group in specs.values() for spec in group]
-        sizes, shares = shared_regions(batch.ledger, every)
-        own = batch.specific(batch.encode(every)).astype(np.float64)
+        costs = cost.split(self.specs)
+        self.constant = costs.constant
         if self.alike:
-            choices = Choices([sum(steps)], [own * len(scored)], [shares.astype(np.float64)], sizes)
-        else:
-            cuts = np.cumsum([len(group) for group in specs.values()])[:-1]
-            parts = np.split(shares.astype(np.float64), cuts)
-            choices = Choices(steps, np.split(own, cuts), parts, sizes)
+            costs, steps = costs.alike(), [sum(steps)]
+        choices = Choices(steps, costs.own, costs.shares, costs.sizes)
         # Which of the given ones are left, in their order, so that it still decides ties.
         self.kept = choices.undominated()
         self.choices = choices.keep(self.kept)
         self.known: list[Point] = []
 
-    def selection(self, point: Point) -> Selection:
+    def scored_joint(self, point: Point) -> ScoredJoint:
         """The joint spec of a point."""
         numbers = [int(kept[i]) for kept, i in zip(self.kept, point.joint)]
         if self.alike:
@@ -158,7 +137,7 @@ class _Problem:
         joint = JointSpec({t: self.specs[t][i] for t, i in zip(self.scored, numbers, strict=True)})
         scores = {task: self.scored[task][spec] for task, spec in joint.items()}
         score = sum(self.weights[task] * scores[task] for task in joint)
-        return Selection(joint, float(score), int(point.total) + self.constant, scores)
+        return ScoredJoint(joint, float(score), int(point.total) + self.constant, scores)
 
     def best(self, budget: float) -> Point | None:
         """The best point within a budget for backbones."""

@@ -29,17 +29,17 @@ def test_sizes_of_regions_add_up_to_what_a_joint_spec_shares(name, sharing):
 
 @every_sharing
 def test_undominated_choices_and_no_others_are_kept(sharing):
-    batch, rng = build(LAYOUTS['ViT'](), sharing), random.Random(1)
-    specs = [batch.layout.space.sample(rng) for _ in range(40)]
+    cost, rng = build(LAYOUTS['ViT'](), sharing), random.Random(1)
+    specs = [cost.ledger.layout.space.sample(rng) for _ in range(40)]
     scores = np.array([float(rng.randint(0, 5)) for _ in specs])
-    sizes, shares = shared_regions(batch.ledger, specs)
-    own = batch.specific(batch.encode(specs)).astype(float)
+    sizes, shares = shared_regions(cost.ledger, specs)
+    own = cost.batch.specific(cost.batch.encode(specs)).astype(float)
     choices = Choices([scores], [own], [shares.astype(float)], sizes)
 
     def replaces(a, b):
-        both = batch.ledger.count(JointSpec(dict(a=specs[a], b=specs[b]))).shared
-        cost = own[a] + both - sizes[shares[b]].sum()
-        return scores[a] >= scores[b] and (cost < own[b] or (cost == own[b] and a < b))
+        both = cost.ledger.count(JointSpec(dict(a=specs[a], b=specs[b]))).shared
+        instead = own[a] + both - sizes[shares[b]].sum()
+        return scores[a] >= scores[b] and (instead < own[b] or (instead == own[b] and a < b))
 
     (kept,) = choices.undominated()
     everyone = range(len(specs))

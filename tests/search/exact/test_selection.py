@@ -11,9 +11,11 @@ from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.families.swin import SwinLayout, SwinShape
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
+from mdl_nas_mm.search import ParameterCost
+from mdl_nas_mm.search.costs import SumOfTasks
 from mdl_nas_mm.search.exact import pareto_front, select
 from mdl_nas_mm.search.exact import selection as selection_module
-from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, Sharing
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, Sharing
 
 VIT = dict(
     embed_dim=(8, 12, 16),
@@ -57,14 +59,14 @@ WEIGHTS = dict(a=1.0, b=0.3, c=2.0, d=0.7)
 every_sharing = pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
 
 
-def build(layout, sharing, seed=0) -> BatchLedger:
+def build(layout, sharing, seed=0) -> ParameterCost:
     sharing, generator = Sharing.from_config(sharing), np.random.default_rng(seed)
     scores = {
         use.layer: generator.random(use.groups * use.max_channels).astype(np.float32)
         for use in layout.uses(layout.space.largest())
         if sharing[use.role].has_scores
     }
-    return BatchLedger(Ledger(layout, sharing, scores, heads=dict(a=100, b=7, c=1, d=3)))
+    return ParameterCost(Ledger(layout, sharing, scores, heads=dict(a=100, b=7, c=1, d=3)))
 
 
 def draw(space, tasks, count, seed, coarse=False, common=0):
@@ -88,7 +90,7 @@ def draw(space, tasks, count, seed, coarse=False, common=0):
 class Everything:
     """Every combination, in the order that decides ties."""
 
-    def __init__(self, scored, batch, weights, same=False):
+    def __init__(self, scored, cost, weights, same=False):
         tasks = list(scored)
         if same:
             first = scored[tasks[0]]
@@ -96,7 +98,7 @@ class Everything:
         else:
             rows = list(product(*scored.values()))
         self.joints = [JointSpec(dict(zip(tasks, row, strict=True))) for row in rows]
-        self.totals = batch.totals(self.joints).tolist()
+        self.totals = cost.totals(self.joints).tolist()
         # Rounded, so that sums of equal terms are equal.
         self.scores = [
             round(sum(weights[task] * scored[task][spec] for task, spec in joint.items()), 8)
@@ -134,17 +136,17 @@ def point(selection):
     return selection and (selection.joint, round(selection.score, 8), selection.total)
 
 
-def check(scored, batch, weights, same=False):
+def check(scored, cost, weights, same=False):
     """Compares selections at many budgets, and the whole front, with trying everything."""
-    expected = Everything(scored, batch, weights, same)
+    expected = Everything(scored, cost, weights, same)
     assert expected.joints
     for budget in expected.budgets():
-        assert point(select(scored, batch, budget, weights, same)) == expected.best(budget)
-    front = pareto_front(scored, batch, weights, same)
+        assert point(select(scored, cost, budget, weights, same)) == expected.best(budget)
+    front = pareto_front(scored, cost, weights, same)
     assert [point(selection) for selection in front] == expected.front()
     for selection in front:
-        counts = batch.ledger.count(selection.joint)
-        assert selection.total == (counts.total if batch.heads else counts.backbone_total)
+        counts = cost.ledger.count(selection.joint)
+        assert selection.total == (counts.total if cost.batch.heads else counts.backbone_total)
         assert selection.scores == {t: scored[t][s] for t, s in selection.joint.items()}
 
 
@@ -152,29 +154,29 @@ def check(scored, batch, weights, same=False):
 @pytest.mark.parametrize('name', LAYOUTS)
 @pytest.mark.parametrize(('tasks', 'count'), [('a', 20), ('ab', 14), ('abc', 8), ('abcd', 5)])
 def test_equals_trying_everything(name, sharing, tasks, count):
-    batch = build(LAYOUTS[name](), sharing)
-    scored = draw(batch.layout.space, tasks, count, seed=len(tasks))
-    check(scored, batch, WEIGHTS)
+    cost = build(LAYOUTS[name](), sharing)
+    scored = draw(cost.ledger.layout.space, tasks, count, seed=len(tasks))
+    check(scored, cost, WEIGHTS)
 
 
 @every_sharing
 @pytest.mark.parametrize('tasks', ['a', 'ab', 'abc'])
 def test_ties_go_to_the_smaller_total_and_then_to_the_first(sharing, tasks):
     """Few different scores, and architectures that several tasks have."""
-    batch = build(LAYOUTS['ViT'](), sharing)
-    scored = draw(batch.layout.space, tasks, 9, seed=3, coarse=True, common=4)
-    check(scored, batch, WEIGHTS)
+    cost = build(LAYOUTS['ViT'](), sharing)
+    scored = draw(cost.ledger.layout.space, tasks, 9, seed=3, coarse=True, common=4)
+    check(scored, cost, WEIGHTS)
     constant = {task: dict.fromkeys(specs, 10.0) for task, specs in scored.items()}
-    check(constant, batch, WEIGHTS)
+    check(constant, cost, WEIGHTS)
 
 
 @every_sharing
 @pytest.mark.parametrize('tasks', ['a', 'ab', 'abcd'])
 def test_same_architecture_for_all_tasks(sharing, tasks):
-    batch = build(LAYOUTS['Swin'](), sharing)
-    scored = draw(batch.layout.space, tasks, 25, seed=4, common=15)
-    check(scored, batch, WEIGHTS, same=True)
-    front, some = (pareto_front(scored, batch, WEIGHTS, True, points) for points in (None, 3))
+    cost = build(LAYOUTS['Swin'](), sharing)
+    scored = draw(cost.ledger.layout.space, tasks, 25, seed=4, common=15)
+    check(scored, cost, WEIGHTS, same=True)
+    front, some = (pareto_front(scored, cost, WEIGHTS, True, points) for points in (None, 3))
     assert len(some) <= 3 and all(selection in front for selection in some)
     assert (some[0], some[-1]) == (front[0], front[-1])
 
@@ -183,26 +185,41 @@ def test_same_architecture_for_all_tasks(sharing, tasks):
 @every_sharing
 @pytest.mark.parametrize('seed', range(2))
 def test_equals_trying_everything_of_many(sharing, seed):
-    batch = build(LAYOUTS['ViT'](), sharing, seed)
+    cost = build(LAYOUTS['ViT'](), sharing, seed)
     for tasks, count in (('abc', 40), ('abcd', 14)):
         for coarse in (False, True):
-            check(draw(batch.layout.space, tasks, count, seed, coarse), batch, WEIGHTS)
+            check(draw(cost.ledger.layout.space, tasks, count, seed, coarse), cost, WEIGHTS)
 
 
 @every_sharing
 def test_front_in_many_windows(monkeypatch, sharing):
     monkeypatch.setattr(selection_module, '_ROOT_A_WINDOW', 2)
-    batch = build(LAYOUTS['ViT'](), sharing)
+    cost = build(LAYOUTS['ViT'](), sharing)
     for coarse in (False, True):
-        scored = draw(batch.layout.space, 'abc', 9, seed=12, coarse=coarse)
-        front = pareto_front(scored, batch, WEIGHTS)
-        assert [point(s) for s in front] == Everything(scored, batch, WEIGHTS).front()
+        scored = draw(cost.ledger.layout.space, 'abc', 9, seed=12, coarse=coarse)
+        front = pareto_front(scored, cost, WEIGHTS)
+        assert [point(s) for s in front] == Everything(scored, cost, WEIGHTS).front()
+
+
+@pytest.mark.parametrize('tasks', ['a', 'ab', 'abc'])
+def test_a_cost_that_each_task_pays_for_itself(tasks):
+    ledger = build(LAYOUTS['ViT'](), 'AllSpecific').ledger
+    space, measures = ledger.layout.space, dict.fromkeys(tasks, ledger.params)
+    measures['a'] = lambda spec: 3 * ledger.params(spec)
+    cost = SumOfTasks(measures, space)
+    for same in (False, True):
+        scored = draw(space, tasks, 9, seed=13, coarse=True, common=6)
+        expected = Everything(scored, cost, WEIGHTS, same)
+        for budget in expected.budgets():
+            assert point(select(scored, cost, budget, WEIGHTS, same)) == expected.best(budget)
+        front = pareto_front(scored, cost, WEIGHTS, same)
+        assert [point(joint) for joint in front] == expected.front()
 
 
 def test_five_tasks():
-    batch = build(LAYOUTS['ViT'](), 'Sequential')
-    scored = draw(batch.layout.space, 'abcde', 4, seed=5)
-    check(scored, batch, dict(WEIGHTS, e=1.1))
+    cost = build(LAYOUTS['ViT'](), 'Sequential')
+    scored = draw(cost.ledger.layout.space, 'abcde', 4, seed=5)
+    check(scored, cost, dict(WEIGHTS, e=1.1))
 
 
 @pytest.mark.parametrize('threshold', ['score', 'ratio'])
@@ -230,70 +247,70 @@ def test_learned_mask_scores(threshold):
         optimizer.step()
     learned = model.scores()
     assert all(not np.array_equal(before[layer], learned[layer]) for layer in learned)
-    batch = BatchLedger(model.ledger(dict(a=5)))
-    check(draw(model.space, 'abc', 9, seed=6), batch, WEIGHTS)
+    cost = ParameterCost(model.ledger(dict(a=5)))
+    check(draw(model.space, 'abc', 9, seed=6), cost, WEIGHTS)
 
 
-def test_heads_count_as_the_batch_ledger_says():
+def test_heads_count_as_the_cost_says():
     whole = build(LAYOUTS['ViT'](), 'Sequential')
-    backbones = BatchLedger(whole.ledger, with_heads=False)
-    scored = draw(whole.layout.space, 'ab', 10, seed=7)
+    backbones = ParameterCost(whole.ledger, with_heads=False)
+    scored = draw(whole.ledger.layout.space, 'ab', 10, seed=7)
     check(scored, backbones, WEIGHTS)
-    first, second = (pareto_front(scored, batch, WEIGHTS)[0] for batch in (whole, backbones))
+    first, second = (pareto_front(scored, cost, WEIGHTS)[0] for cost in (whole, backbones))
     assert first.joint == second.joint
     assert first.total == second.total + 107
 
 
 def test_points_at_evenly_spread_budgets_are_of_the_front():
-    batch = build(LAYOUTS['ViT'](), 'Sequential')
-    scored = draw(batch.layout.space, 'abc', 12, seed=8)
-    front = pareto_front(scored, batch, WEIGHTS)
-    some = pareto_front(scored, batch, WEIGHTS, max_points=5)
+    cost = build(LAYOUTS['ViT'](), 'Sequential')
+    scored = draw(cost.ledger.layout.space, 'abc', 12, seed=8)
+    front = pareto_front(scored, cost, WEIGHTS)
+    some = pareto_front(scored, cost, WEIGHTS, max_points=5)
     low, high = front[0].total, front[-1].total
     budgets = [int(np.floor(b)) for b in np.linspace(low, high, 5)]
-    expected = [select(scored, batch, budget, WEIGHTS) for budget in budgets]
+    expected = [select(scored, cost, budget, WEIGHTS) for budget in budgets]
     assert len(front) > 10
     assert some == [s for i, s in enumerate(expected) if s not in expected[:i]]
     assert all(selection in front for selection in some)
-    assert pareto_front(scored, batch, WEIGHTS, max_points=1) == front[-1:]
+    assert pareto_front(scored, cost, WEIGHTS, max_points=1) == front[-1:]
 
 
 def test_sums_that_differ_by_rounding_are_ties():
     """0.1 + 0.2 + 0.3 depends on the order; all sums here are 0.6, so the smallest wins."""
-    batch = build(LAYOUTS['ViT'](), 'Sequential')
+    cost = build(LAYOUTS['ViT'](), 'Sequential')
     rng = random.Random(9)
-    specs = [batch.layout.space.sample(rng) for _ in range(6)]
+    specs = [cost.ledger.layout.space.sample(rng) for _ in range(6)]
     scored = {
         'a': dict(zip(specs, (0.1, 0.2, 0.3))),
         'b': dict(zip(specs[1:], (0.2, 0.3, 0.1))),
         'c': dict(zip(specs[2:], (0.3, 0.1, 0.2))),
     }
     scored = {task: {s: v for s, v in specs.items() if v} for task, specs in scored.items()}
-    check(scored, batch, dict(a=1.0, b=1.0, c=1.0))
+    check(scored, cost, dict(a=1.0, b=1.0, c=1.0))
 
 
 def test_nothing_to_choose_from():
-    batch = build(LAYOUTS['ViT'](), 'Sequential')
-    scored = draw(batch.layout.space, 'ab', 3, seed=10)
+    cost = build(LAYOUTS['ViT'](), 'Sequential')
+    scored = draw(cost.ledger.layout.space, 'ab', 3, seed=10)
     for empty in (dict(scored, b={}), dict(a={}, b={})):
-        assert select(empty, batch, 10**12, WEIGHTS) is None
-        assert pareto_front(empty, batch, WEIGHTS) == []
+        assert select(empty, cost, 10**12, WEIGHTS) is None
+        assert pareto_front(empty, cost, WEIGHTS) == []
     # No architecture is scored for both tasks.
-    assert select(scored, batch, 10**12, WEIGHTS, same_for_all_tasks=True) is None
+    assert select(scored, cost, 10**12, WEIGHTS, same_for_all_tasks=True) is None
 
 
 def test_refuses_what_cannot_be_compared():
-    batch = build(LAYOUTS['ViT'](), 'Sequential')
-    scored = draw(batch.layout.space, 'ab', 3, seed=11)
+    cost = build(LAYOUTS['ViT'](), 'Sequential')
+    scored = draw(cost.ledger.layout.space, 'ab', 3, seed=11)
     with pytest.raises(ValueError, match='no task is given'):
-        select({}, batch, 1, {})
+        select({}, cost, 1, {})
     with pytest.raises(ValueError, match="weight of task 'b' is inf"):
-        select(scored, batch, 1, dict(a=1.0, b=float('inf')))
+        select(scored, cost, 1, dict(a=1.0, b=float('inf')))
     spec = next(iter(scored['a']))
     with pytest.raises(ValueError, match="task 'a' has score nan"):
-        select(dict(scored, a={spec: float('nan')}), batch, 1, WEIGHTS)
+        select(dict(scored, a={spec: float('nan')}), cost, 1, WEIGHTS)
     with pytest.raises(ValueError, match='max_points is 0'):
-        pareto_front(scored, batch, WEIGHTS, max_points=0)
+        pareto_front(scored, cost, WEIGHTS, max_points=0)
 
 
 @pytest.mark.parametrize('scale', [1.0, 0.7, 100.0, 1e-6])

@@ -1,0 +1,195 @@
+"""What a joint spec costs all tasks together: what the budget of a search is of.
+
+A cost has whole numbers, so that nothing depends on the order in which it is added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.registry import SEARCH_COSTS
+from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetSpec
+
+from .budget import floor_spec, smallest_sizes
+from .exact.choices import Costs
+from .exact.regions import shared_regions
+from .measures import flops_of, latency_of, parse_count, parse_milliseconds
+
+
+class Cost(Protocol):
+    """A cost of joint specs. Registered in ``SEARCH_COSTS``, ``search_cfg.cost`` may name it.
+
+    Attributes:
+        unit: of the totals, to show them.
+    """
+
+    unit: str
+
+    @staticmethod
+    def parse_budget(budget: int | float | str) -> int:
+        """A total as people write it in a config, or ValueError."""
+
+    def totals(self, joints: Sequence[JointSpec]) -> np.ndarray:
+        """(len(joints),) whole numbers, of joint specs of one set of tasks."""
+
+    def floors(self, spaces: Mapping[str, SearchSpace]) -> dict[str, SubnetSpec]:
+        """Task -> its cheapest sizes and ratios at the largest depth, which candidates that are
+        too expensive are pulled towards; or ValueError for spaces that it cannot count in."""
+
+
+class SplitCost(Cost, Protocol):
+    """A cost that the exact selection can work with: the parts of it add up."""
+
+    def split(self, specs: Mapping[str, Sequence[SubnetSpec]]) -> Costs:
+        """What architectures of each task cost for themselves, and which regions they share."""
+
+
+@SEARCH_COSTS.register_module()
+class ParameterCost:
+    """P_share + sum of P_spe, shared parameters counted once (Eq. 11).
+
+    Args:
+        with_heads: whether what lies outside the backbones counts.
+    """
+
+    unit = 'parameters'
+
+    def __init__(self, ledger: Ledger, with_heads: bool = True) -> None:
+        self.ledger, self.batch = ledger, BatchLedger(ledger, with_heads)
+
+    @staticmethod
+    def parse_budget(budget: int | float | str) -> int:
+        return parse_count(budget, 'budget', 'parameters, such as 235M or 235000000')
+
+    def totals(self, joints: Sequence[JointSpec]) -> np.ndarray:
+        return self.batch.totals(joints)
+
+    def floors(self, spaces: Mapping[str, SearchSpace]) -> dict[str, SubnetSpec]:
+        for space in spaces.values():
+            _check_within(space, self.ledger.layout.space, "the ledger's")
+        tasks = tuple(spaces)
+        found = {space: floor_spec(space, self.ledger, tasks) for space in set(spaces.values())}
+        return {task: found[space] for task, space in spaces.items()}
+
+    def split(self, specs: Mapping[str, Sequence[SubnetSpec]]) -> Costs:
+        every = [spec for group in specs.values() for spec in group]
+        sizes, shares = shared_regions(self.ledger, every)
+        own = self.batch.specific(self.batch.encode(every)).astype(np.float64)
+        cuts = np.cumsum([len(group) for group in specs.values()])[:-1]
+        shares = np.split(shares.astype(np.float64), cuts)
+        heads = sum(self.batch.heads.get(task, 0) for task in specs)
+        return Costs(np.split(own, cuts), shares, sizes, heads)
+
+
+class SumOfTasks:
+    """A cost that each task pays for itself, whatever the others have.
+
+    Args:
+        measures: task -> what one of its architectures costs, a whole number.
+        whole: the space in which that can be told.
+    """
+
+    unit: str
+
+    def __init__(
+        self, measures: Mapping[str, Callable[[SubnetSpec], int]], whole: SearchSpace
+    ) -> None:
+        self.measures, self.whole = measures, whole
+
+    def totals(self, joints: Sequence[JointSpec]) -> np.ndarray:
+        sums = [sum(self.measures[task](spec) for task, spec in joint.items()) for joint in joints]
+        return np.array(sums, np.int64)
+
+    def floors(self, spaces: Mapping[str, SearchSpace]) -> dict[str, SubnetSpec]:
+        for space in spaces.values():
+            _check_within(space, self.whole, "the supernet's")
+        return {task: smallest_sizes(space) for task, space in spaces.items()}
+
+    def split(self, specs: Mapping[str, Sequence[SubnetSpec]]) -> Costs:
+        own = [
+            np.array([self.measures[task](spec) for spec in group], np.float64)
+            for task, group in specs.items()
+        ]
+        return Costs(own, [np.zeros((len(costs), 0)) for costs in own], np.zeros(0))
+
+
+@SEARCH_COSTS.register_module()
+class FlopsCost(SumOfTasks):
+    """The sum of the backbones' multiply-adds, each on one image of its task.
+
+    Args:
+        images: task -> config of the loader of images that candidates are scored on.
+        input_size: (height, width), or task -> (height, width); by default that of the images.
+    """
+
+    unit = 'multiply-adds'
+
+    def __init__(
+        self,
+        backbone: ElasticBackbone,
+        images: Mapping[str, Mapping],
+        input_size: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
+        measures = {
+            task: flops_of(backbone, task, loader, of_task(input_size, task, 'input_size')).cost
+            for task, loader in images.items()
+        }
+        super().__init__(measures, backbone.space)
+
+    @staticmethod
+    def parse_budget(budget: int | float | str) -> int:
+        return parse_count(budget, 'budget', 'multiply-adds of all tasks, such as 15G')
+
+
+@SEARCH_COSTS.register_module()
+class LatencyCost(SumOfTasks):
+    """The sum of the backbones' latencies on one machine, each of one batch of its task.
+
+    Args:
+        tables: task -> file that ``tools/latency.py`` wrote.
+        input_size: as for ``FlopsCost``; by default that of each table.
+    """
+
+    unit = 'microseconds'
+
+    def __init__(
+        self,
+        backbone: ElasticBackbone,
+        spaces: Mapping[str, SearchSpace],
+        tables: Mapping[str, str],
+        input_size: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
+        if set(tables) != set(spaces):
+            raise ValueError(
+                f'search_cfg.cost: LatencyCost has tables of {sorted(tables)}, expected one of '
+                f'each task, {sorted(spaces)}'
+            )
+        measures = {}
+        for task, space in spaces.items():
+            size = of_task(input_size, task, 'input_size')
+            measured = latency_of(backbone, task, tables[task], size, space).cost
+            measures[task] = partial(_microseconds, measured)
+        super().__init__(measures, backbone.space)
+
+    @staticmethod
+    def parse_budget(budget: int | float | str) -> int:
+        return round(1000 * parse_milliseconds(budget, 'budget'))
+
+
+def _microseconds(milliseconds: Callable[[SubnetSpec], float], spec: SubnetSpec) -> int:
+    return round(1000 * milliseconds(spec))
+
+
+def _check_within(space: SearchSpace, whole: SearchSpace, owner: str) -> None:
+    """Raises ValueError unless the extremes of ``space`` lie in the other one."""
+    for spec in (space.smallest(0), space.smallest(-1), space.largest(0), space.largest(-1)):
+        try:
+            whole.check(spec)
+        except ValueError as error:
+            raise ValueError(f'search: the space is not part of {owner}: {error}') from None

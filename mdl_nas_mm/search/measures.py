@@ -1,0 +1,103 @@
+"""What one architecture costs one task: multiply-adds, milliseconds; and how people write it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.spec.latency_parts import Timing
+from mdl_nas_mm.spec.latency_table import LatencyTable
+from mdl_nas_mm.tasks import validation_size
+
+_UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What an architecture costs a task.
+
+    Attributes:
+        cost: of an architecture; remembered.
+        unit: to show it.
+    """
+
+    cost: Callable[[SubnetSpec], float]
+    unit: str
+
+
+def flops_of(
+    backbone: ElasticBackbone, task: str, images: Mapping, size: tuple[int, int] | None = None
+) -> Measure:
+    """Multiply-adds of a task's backbone on one image.
+
+    Args:
+        images: config of the loader of its images.
+        size: (height, width); by default that of the images.
+    """
+    size = tuple(size or validation_size(images, task))
+    cost = lru_cache(None)(lambda spec: backbone.flops(task, spec, size))
+    return Measure(cost, f'multiply-adds at {size[0]} x {size[1]}')
+
+
+def latency_of(
+    backbone: ElasticBackbone,
+    task: str,
+    file: str,
+    size: tuple[int, int] | None,
+    space: SearchSpace,
+) -> Measure:
+    """Milliseconds of one batch through a task's backbone.
+
+    Args:
+        file: a table that ``tools/latency.py`` wrote.
+        size: (height, width), which the table has to be of; by default whatever it is of.
+        space: whose choices it has to have.
+
+    Raises:
+        FileNotFoundError: there is no such table.
+        ValueError: it does not fit.
+    """
+    table = LatencyTable.load(file)
+    measured = table.timing
+    size = tuple(size or measured.input_size)
+    window = of_task(getattr(backbone, 'window_size', 0), task, 'window_size')
+    timing = Timing.of(
+        backbone.layout, size, window, measured.batch_size, measured.device, measured.threads
+    )
+    table.check(timing, space)
+    unit = f'ms for {measured.batch_size} images on {measured.device}'
+    return Measure(lru_cache(None)(table.predict), unit)
+
+
+def parse_count(text: int | float | str, what: str, example: str) -> int:
+    """A count from ``235_000_000``, ``'235M'`` or ``'1.5G'``.
+
+    Raises:
+        ValueError: it is not a positive number with such a unit.
+    """
+    match = re.fullmatch(r'([0-9.]+(?:e[0-9]+)?)([KMGT]?)', str(text).strip().replace('_', ''))
+    try:
+        value = float(match[1]) * _UNITS[match[2]]
+    except (TypeError, ValueError):
+        value = 0
+    if not 1 <= value < math.inf:
+        raise ValueError(f'{what} {text!r}: expected {example}')
+    return int(value)
+
+
+def parse_milliseconds(text: str, what: str) -> float:
+    """Milliseconds from ``'40ms'`` or ``'0.04s'``, or ValueError."""
+    match = re.fullmatch(r'([0-9.]+)(ms|s)', str(text).strip())
+    try:
+        value = float(match[1]) * (1 if match[2] == 'ms' else 1000)
+    except (TypeError, ValueError):
+        value = 0
+    if value <= 0:
+        raise ValueError(f"{what} {text!r}: expected a time such as '40ms' or '0.04s'")
+    return value

@@ -1,0 +1,128 @@
+"""What a search is about: where it looks, what that may cost, how the best is chosen."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from mmengine.config import Config
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.registry import SEARCH_COSTS, SEARCH_SELECTIONS
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
+from mdl_nas_mm.tasks import drawn_spaces
+
+from .budget import check_budget, smallest_total
+from .constraints import Constraints
+from .costs import Cost
+from .evolution import SearchResult, new_proposer, search
+from .plan import SearchPlan
+from .registered import build
+from .scored import Pair, Score
+from .selections import Selection
+from .settings import EvolutionSettings
+
+
+@dataclass(frozen=True)
+class SearchProblem:
+    """A search without its scores.
+
+    Attributes:
+        spaces: task -> where its architecture is looked for.
+        ledger: what a report counts the chosen joint spec with.
+        limits: what a task's architecture may cost, beside the budget of all tasks.
+    """
+
+    plan: SearchPlan
+    spaces: Mapping[str, SearchSpace]
+    ledger: Ledger
+    cost: Cost
+    selection: Selection
+    limits: Constraints
+
+    @classmethod
+    def from_config(
+        cls, cfg: Config, backbone: ElasticBackbone, heads: Mapping[str, int]
+    ) -> SearchProblem:
+        """What a resolved joint config says.
+
+        Args:
+            backbone: of the supernet.
+            heads: task -> elements outside the backbone.
+
+        Raises:
+            ValueError: a setting is not valid.
+        """
+        plan, ledger = SearchPlan.from_config(cfg), backbone.ledger(heads)
+        spaces = drawn_spaces(cfg, backbone.space)
+        cost = make_cost(plan, backbone, ledger, spaces, cfg.search_dataloader)
+        limits = Constraints.from_config(cfg, backbone, spaces)
+        return cls(plan, spaces, ledger, cost, make_selection(plan, cost), limits)
+
+    def check(self) -> None:
+        """Raises ValueError for a budget, or another limit, that cannot be met."""
+        check_budget(self.plan.budget, self.spaces, self.cost)
+        self.limits.check(smallest_total(self.spaces, self.cost)[0])
+
+    def search(
+        self,
+        score: Score,
+        settings: EvolutionSettings,
+        seed: int,
+        on_generation: Callable[[dict], None] | None = None,
+    ) -> SearchResult:
+        """Looks for the best joint spec; see ``search``."""
+        return search(
+            self.spaces,
+            self.cost,
+            score,
+            self.selection,
+            self.plan.budget,
+            settings,
+            random.Random(seed),
+            self.limits.allow,
+            on_generation,
+        )
+
+    def sample(self, count: int, seed: int) -> list[JointSpec]:
+        """Random joint specs that fit the budget and the limits; fewer where there are no more."""
+        settings = replace(self.plan.evolution, population=count, crossovers=0, mutations=0)
+        rng, budget = random.Random(seed), self.plan.budget
+        allow = self.limits.allow
+        return new_proposer(self.spaces, self.cost, budget, settings, rng, allow).generation([])
+
+    def excluded(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """Those of the pairs that this search may not choose."""
+        return [pair for pair in pairs if not self._may_choose(*pair)]
+
+    def _may_choose(self, task: str, spec: SubnetSpec) -> bool:
+        try:
+            self.spaces[task].check(spec)
+        except ValueError:
+            return False
+        return self.limits.allow(task, spec)
+
+
+def make_cost(
+    plan: SearchPlan,
+    backbone: ElasticBackbone,
+    ledger: Ledger,
+    spaces: Mapping[str, SearchSpace],
+    images: Mapping[str, Mapping],
+) -> Cost:
+    """The cost that a plan names.
+
+    Args:
+        images: task -> config of the loader of images that candidates are scored on.
+    """
+    config = plan.cost or dict(type='ParameterCost', with_heads=plan.with_heads)
+    there = dict(backbone=backbone, ledger=ledger, spaces=spaces, images=images)
+    return build(config, SEARCH_COSTS, 'search_cfg.cost', **there)
+
+
+def make_selection(plan: SearchPlan, cost: Cost) -> Selection:
+    """The selection that a plan names."""
+    config, same = plan.selection or dict(type='ExactSelection'), plan.evolution.same_for_all_tasks
+    there = dict(cost=cost, weights=plan.weights, same_for_all_tasks=same)
+    return build(config, SEARCH_SELECTIONS, 'search_cfg.selection', **there)
