@@ -22,6 +22,7 @@ from torch import nn
 from mdl_nas_mm.deposit.configs import check_part, stored_metainfo
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.data_paths import innermost_dataset, prepared_dataset
+from mdl_nas_mm.utils.private import detect_with, draw_with, give_config, inferencer_around
 
 PERSON = 'person'
 
@@ -138,9 +139,10 @@ class Classifier(TaskInferencer):
         from mmpretrain.apis import ImageClassificationInferencer
         from mmpretrain.visualization import UniversalVisualizer
 
-        model._config, classes = self.config, self.metainfo.get('classes')
+        give_config(model, self.config)
+        classes = self.metainfo.get('classes')
         inferencer = ImageClassificationInferencer(model, device=device, classes=classes)
-        inferencer.visualizer = UniversalVisualizer()
+        draw_with(inferencer, UniversalVisualizer())
         return inferencer
 
     def draw(
@@ -166,7 +168,7 @@ class Detector(TaskInferencer):
         from mmdet.apis import DetInferencer
 
         model.dataset_meta = dict(palette='random') | self.metainfo
-        return _around(DetInferencer, model)(self.config, device=device, scope=self.scope)
+        return inferencer_around(DetInferencer, model)(self.config, device=device, scope=self.scope)
 
     def predict(
         self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None
@@ -198,7 +200,9 @@ class Segmentor(TaskInferencer):
         from mmseg.apis import MMSegInferencer
 
         model.dataset_meta = {key: self.metainfo.get(key) for key in ('classes', 'palette')}
-        return _around(MMSegInferencer, model)(self.config, device=device, scope=self.scope)
+        return inferencer_around(MMSegInferencer, model)(
+            self.config, device=device, scope=self.scope
+        )
 
     def prediction(self, sample: BaseDataElement) -> np.ndarray:
         """The label of every pixel, (height, width)."""
@@ -216,10 +220,10 @@ class PoseEstimator(TaskInferencer):
         from mmpose.apis.inferencers import Pose2DInferencer
 
         model.dataset_meta = self.metainfo
-        inferencer = _around(Pose2DInferencer, model)(
+        inferencer = inferencer_around(Pose2DInferencer, model)(
             self.config, device=device, scope=self.scope, det_model='whole_image'
         )
-        inferencer.det_cat_ids = (0,)
+        detect_with(inferencer, None)
         return inferencer
 
     def predict(
@@ -232,7 +236,7 @@ class PoseEstimator(TaskInferencer):
         """
         samples = []
         for source, found in zip(sources, persons or [None] * len(sources)):
-            self.upstream.detector = None if found is None else _already(found)
+            detect_with(self.upstream, None if found is None else _already(found))
             ((batch, _),) = self.upstream.preprocess([source])
             samples += self.upstream.forward(batch)
         return samples
@@ -250,16 +254,6 @@ def _already(persons: InstanceData) -> Callable[..., dict]:
     labels = torch.zeros(len(persons), dtype=torch.long)
     found = InstanceData(bboxes=persons.bboxes, scores=persons.scores, labels=labels)
     return lambda *_, **__: dict(predictions=[BaseDataElement(pred_instances=found)])
-
-
-def _around(inferencer: type, model: nn.Module) -> type:
-    """A class of upstream's inferencers that takes a model which is built already."""
-
-    class Around(inferencer):
-        def _init_model(self, *_: Any) -> nn.Module:
-            return model
-
-    return Around
 
 
 INFERENCERS = dict(mmpretrain=Classifier, mmdet=Detector, mmseg=Segmentor, mmpose=PoseEstimator)

@@ -38,7 +38,7 @@ class DepositBase:
     def backbone(self) -> Mapping:
         """Config of the backbone that was deposited, with the outputs of the inherited task."""
         config = dict(self._deposit.manifest['backbone'])
-        settings = self._deposit._batch(self.inherit)['settings']
+        settings = self._deposit.batch_of(self.inherit)['settings']
         first = self._deposit.manifest['history'][0]['regions']
         for key in set(BACKBONE_KEYS) & set(settings):
             given, value = config.get(key), settings[key]

@@ -17,6 +17,7 @@ from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.data_only import data_only
 from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.private import untraceable
 
 from .unpack import Deposit
 
@@ -127,7 +128,7 @@ def export(
         # strict=False: a backbone asks a context variable what is active.
         try:
             program = torch.export.export(module, (images,), dynamic_shapes=(batch,), strict=False)
-        except torch._dynamo.exc.UserError as error:
+        except untraceable() as error:
             raise ValueError(
                 f'{type(model).__name__} with {type(model.backbone).__name__} cannot be traced for '
                 "any number of images (upstream's SwinTransformer counts them itself); export the "

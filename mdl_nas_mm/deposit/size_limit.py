@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_module_registration_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
+
+from mdl_nas_mm.utils.private import leaves, map_leaves
 
 # Counts and sizes in a model's config; the keys are those that real configs have larger ones of.
 MAX_NUMBER = 2**14
@@ -110,7 +111,7 @@ def _may_grow(func: Any, args: tuple, kwargs: Mapping) -> bool:
     """Whether a function, other than one that changes a tensor in place, may make a large one."""
     if getattr(func, '__name__', '').endswith('_'):
         return False
-    values = tree_flatten((args, dict(kwargs)))[0]
+    values = leaves((args, dict(kwargs)))
     return any(
         value.numel() > _SMALL if isinstance(value, Tensor) else value > _SMALL
         for value in values
@@ -125,7 +126,7 @@ def _elements(func: Any, args: tuple, kwargs: Mapping) -> int:
         return value.to('meta') if isinstance(value, Tensor) else value
 
     try:
-        found = func(*tree_map(without_memory, args), **tree_map(without_memory, dict(kwargs)))
+        found = func(*map_leaves(without_memory, args), **map_leaves(without_memory, dict(kwargs)))
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return 0
-    return sum(v.numel() for v in tree_flatten(found)[0] if isinstance(v, Tensor) and v.is_meta)
+    return sum(v.numel() for v in leaves(found) if isinstance(v, Tensor) and v.is_meta)

@@ -206,7 +206,7 @@ class Deposit:
             return build_backbone(
                 plain_config(
                     self.manifest['backbone'],
-                    self._batch(task)['settings'],
+                    self.batch_of(task)['settings'],
                     self.joint[task],
                     self.structure.layout.shape.head_dim,
                 )
@@ -271,7 +271,7 @@ class Deposit:
                 settings = dict(region['settings'], type=config.get('type'))
                 check_config('mdl_nas_mm', settings, f'region {label!r}', self.trust)
 
-    def _batch(self, task: str) -> Mapping:
+    def batch_of(self, task: str) -> Mapping:
         label = self.tasks[task]['region']
         return next(b['regions'][label] for b in self.manifest['history'] if label in b['regions'])
 

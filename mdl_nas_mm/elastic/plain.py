@@ -89,7 +89,7 @@ def plain_backbone(
     for name, buffer in supernet.named_buffers():
         path, _, leaf = name.rpartition('.')
         if path in modules:
-            modules[path]._buffers[leaf] = buffer.clone()
+            setattr(modules[path], leaf, buffer.clone())
     return plain.eval()
 
 
@@ -117,4 +117,4 @@ def set_parameter(module: nn.Module, name: str, parameter: nn.Parameter) -> None
     *path, leaf = name.split('.')
     for part in path:
         module = getattr(module, part)
-    module._parameters[leaf] = parameter
+    setattr(module, leaf, parameter)

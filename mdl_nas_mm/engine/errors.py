@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from mdl_nas_mm.tasks.failures import TaskError
+from mdl_nas_mm.utils.private import default_store
 
 # Where the processes' common store has the error of a rank that failed, how many there are, the
 # host and id of a rank's process, that these are known, and that a rank has noticed what happened.
@@ -78,25 +79,25 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def announce() -> None:
     """Lets the other ranks know this process, so that they can say so when it is gone."""
-    _store().set(f'{_PROCESS}.{dist.get_rank()}', f'{socket.gethostname()} {os.getpid()}')
+    default_store().set(f'{_PROCESS}.{dist.get_rank()}', f'{socket.gethostname()} {os.getpid()}')
     _mark(_KNOWN)
 
 
 def _mark(name: str) -> None:
-    _store().add(f'{name}.{dist.get_rank()}', 1)
+    default_store().add(f'{name}.{dist.get_rank()}', 1)
 
 
 def _is_marked(name: str, rank: int) -> bool:
     """Whether a rank has marked it; torch 2.1 cannot ask whether a key is there."""
-    return _store().add(f'{name}.{rank}', 0) > 0
+    return default_store().add(f'{name}.{rank}', 0) > 0
 
 
 def _tell_others(line: str) -> None:
     if dist.is_initialized():
         # Rank 0, which may have the store, may have ended with the same error.
         with suppress(RuntimeError):
-            _store().set(_ERROR, f'{line} (rank {dist.get_rank()})')
-            _store().add(_COUNT, 1)
+            default_store().set(_ERROR, f'{line} (rank {dist.get_rank()})')
+            default_store().add(_COUNT, 1)
             _mark(_HERE)
 
 
@@ -121,8 +122,8 @@ def _is_lost_connection(error: Exception) -> bool:
 def _what_happened(go_on: str) -> tuple[list[int], str]:
     """Which ranks are gone where a connection was lost, and what there is to say of it."""
     try:
-        if _store().add(_COUNT, 0):
-            text = _store().get(_ERROR).decode()
+        if default_store().add(_COUNT, 0):
+            text = default_store().get(_ERROR).decode()
             _mark(_HERE)
             return [], text
         gone, text = _who_is_gone()
@@ -151,7 +152,7 @@ def _who_is_gone() -> tuple[list[int], str]:
 def _process(rank: int) -> tuple[str, int]:
     if not _is_marked(_KNOWN, rank):
         return 'an unknown host', 0
-    host, _, number = _store().get(f'{_PROCESS}.{rank}').decode().rpartition(' ')
+    host, _, number = default_store().get(f'{_PROCESS}.{rank}').decode().rpartition(' ')
     return host, int(number)
 
 
@@ -167,8 +168,3 @@ def _has_ended(host: str, number: int) -> bool:
         # After the name: Z for a process that has ended, of which its parent has not taken note.
         return Path(f'/proc/{number}/stat').read_text().rpartition(')')[2].split()[0] in 'ZX'
     return Path('/proc/self').exists()
-
-
-def _store() -> dist.Store:
-    # torch has no public way to reach the store that it has made from the environment.
-    return dist.distributed_c10d._get_default_store()

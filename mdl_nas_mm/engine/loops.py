@@ -53,7 +53,8 @@ class MultiTaskTrainLoop(BaseLoop):
         step: Mapping[str, Any] | None = None,
         stop_timeout: float = 120.0,
     ) -> None:
-        self._runner = runner
+        # Its loaders are made below.
+        super().__init__(runner, None)
         self._max_iters = int(max_iters)
         self.val_begin, self.val_interval = val_begin, val_interval
         self.step = STEPS.build(dict(step or dict(type='JointStep')))

@@ -19,13 +19,14 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop
 from torch import nn
 
 from mdl_nas_mm.registry import RUNNERS
 from mdl_nas_mm.tasks import check_classes, check_labels, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.data_only import data_only
 from mdl_nas_mm.utils.files import held
+from mdl_nas_mm.utils.private import OpenRunner, clip_with, save_no_best
 from mdl_nas_mm.utils.torch_file import write_torch_file
 
 from .assignment import assign_ranks
@@ -59,16 +60,18 @@ from .state import (
 
 
 @RUNNERS.register_module()
-class MultiTaskRunner(Runner):
+class MultiTaskRunner(OpenRunner):
     """Runs joint configs; see ``mdl_nas_mm.tasks.config`` for what they say.
 
     Attributes:
         ranks: which tasks this process has, and how it reaches the other processes.
         reducer: adds up the gradients of all processes; None where there is one.
+        trained_metainfo: task -> what its training set says of itself, once that is there.
     """
 
     ranks: TaskGroups
     reducer: GradientReducer | None = None
+    trained_metainfo: Mapping[str, Mapping] = {}
     _loads_strictly = False
 
     @classmethod
@@ -100,7 +103,7 @@ class MultiTaskRunner(Runner):
         timeout = env_cfg.get('dist_cfg', {}).get('timeout', 600)
         self.timeout = timedelta(seconds=timeout)
         if self.distributed:
-            start_processes(self._launcher, self.timeout)
+            start_processes(self.launcher, self.timeout)
         super().setup_env(env_cfg)
 
     def set_randomness(
@@ -148,20 +151,18 @@ class MultiTaskRunner(Runner):
     def build_train_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
         """As mmengine; heads are compared with their data."""
         built = super().build_train_loop(loop)
-        for task, loader in built.dataloader.loaders.items():
-            check_classes(task, self.cfg.model.tasks[task].model, loader.dataset)
+        datasets = {task: loader.dataset for task, loader in built.dataloader.loaders.items()}
+        self.trained_metainfo = {t: getattr(data, 'metainfo', {}) for t, data in datasets.items()}
+        for task, dataset in datasets.items():
+            check_classes(task, self.cfg.model.tasks[task].model, dataset)
         return built
 
     def build_val_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
         """As mmengine; classes are compared with those of the training, where there is one."""
         built = super().build_val_loop(loop)
-        if isinstance(self._train_loop, BaseLoop):
-            for task, loader in self._train_loop.dataloader.loaders.items():
-                evaluated = built.evaluations[task].loader.dataset
-                trained, evaluated = (
-                    getattr(dataset, 'metainfo', {}) for dataset in (loader.dataset, evaluated)
-                )
-                check_labels(task, trained, evaluated)
+        for task, trained in self.trained_metainfo.items():
+            evaluated = built.evaluations[task].loader.dataset
+            check_labels(task, trained, getattr(evaluated, 'metainfo', {}))
         return built
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
@@ -170,7 +171,7 @@ class MultiTaskRunner(Runner):
             check_mixed_precision(optim_wrapper)
         built = super().build_optim_wrapper(optim_wrapper)
         if not self.ranks.alone and built.clip_grad_kwargs and built.grad_name == 'grad_norm':
-            built.clip_func = clip_over_all_ranks(self.model, self.ranks)
+            clip_with(built, clip_over_all_ranks(self.model, self.ranks))
         return built
 
     @property
@@ -178,7 +179,8 @@ class MultiTaskRunner(Runner):
         """Whether checkpoints that are loaded may hold more than data."""
         return self.cfg.get('trust_checkpoint', False)
 
-    def _init_model_weights(self) -> None:
+    def initialize_weights(self) -> None:
+        """Initializes what ranks share alike, and each task on its own ranks."""
         with data_only(self._trusts):
             self.model.init_weights()
         sync_parameters(self.model, self.ranks)
@@ -241,7 +243,7 @@ class MultiTaskRunner(Runner):
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         check_space(filename, checkpoint, self.model.backbone)
         load_weights(filename, self.model, checkpoint['state_dict'], strict)
-        self._has_loaded = True
+        self.has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
 
@@ -267,7 +269,7 @@ class MultiTaskRunner(Runner):
         self._loads_strictly = True
         for hook in self.hooks:
             if isinstance(hook, CheckpointHook):
-                hook.save_best = None
+                save_no_best(hook)
         return super().val()
 
     def load_or_resume(self) -> None:
@@ -275,11 +277,11 @@ class MultiTaskRunner(Runner):
 
         It is called after the hooks have made what they load into.
         """
-        strictly = self._loads_strictly and not self._resume and not self._has_loaded
-        if strictly and self._load_from is not None:
-            self.load_checkpoint(self._load_from, strict=True)
-        if self._resume and self._load_from is None:
-            self._load_from = latest_checkpoint(self.work_dir)
+        strictly = self._loads_strictly and not self.resumes and not self.has_loaded
+        if strictly and self.load_source is not None:
+            self.load_checkpoint(self.load_source, strict=True)
+        if self.resumes and self.load_source is None:
+            self.load_source = latest_checkpoint(self.work_dir)
         super().load_or_resume()
 
     def resume(self, filename: str, **kwargs) -> None:
@@ -293,9 +295,8 @@ class MultiTaskRunner(Runner):
         checkpoint = self.load_checkpoint(filename, strict=True)
         check_resumable(filename, checkpoint, len(self.param_schedulers or ()))
         # A seed that was drawn, not given, is known to the checkpoint alone.
-        self._randomness_cfg.update(seed=checkpoint['meta']['seed'])
-        self.set_randomness(**self._randomness_cfg)
         meta = checkpoint['meta']
+        self.set_randomness(meta['seed'], deterministic=self.deterministic)
         self.train_loop.restore(meta['iter'], meta.get('validation_due', False))
         self.message_hub.load_state_dict(checkpoint['message_hub'])
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)

@@ -12,6 +12,7 @@ from torch import nn
 from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import HOOKS, SUBNET_SAMPLERS
 from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.utils.private import replace_train_step, restore_train_step
 
 from .samplers import SubnetSampler
 
@@ -53,11 +54,11 @@ class SampleSubnetHook(Hook):
             with activate(backbone.task, subnet_of(sampler, runner.iter)):
                 return step(*args, **kwargs)
 
-        runner.model.train_step = train_step
+        replace_train_step(runner.model, train_step)
 
     def after_train(self, runner: Runner) -> None:
         """Gives the model its own training step back."""
-        del runner.model.train_step
+        restore_train_step(runner.model)
 
 
 def subnet_of(sampler: SubnetSampler, iteration: int) -> SubnetSpec:

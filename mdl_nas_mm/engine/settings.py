@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, LOOPS, MODELS, PARAM_SCHEDULERS, VISUALIZERS, Registry
 from mmengine.runner import LogProcessor, Runner
 
 from mdl_nas_mm.registry import STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
+from mdl_nas_mm.utils.private import acts_by_epoch
 from mdl_nas_mm.utils.registries import named_in
 
 from .loops import MultiTaskTrainLoop
@@ -200,7 +200,7 @@ def _check_hooks(cfg: Config) -> Iterator[str]:
         _check_metrics(config, where, cfg.tasks)
         if isinstance(config.get('ema_type'), str):
             named_in(dict(type=config['ema_type']), MODELS, _SCOPE, f'{where}.ema_type')
-        if not kind.__module__.startswith(('mmengine.', f'{_SCOPE}.')) and _acts_by_epoch(kind):
+        if not kind.__module__.startswith(('mmengine.', f'{_SCOPE}.')) and acts_by_epoch(kind):
             yield f'{where}: {name} acts with epochs, and the whole training is one here'
 
 
@@ -252,11 +252,6 @@ def _by_epoch(config: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(config, (list, tuple)):
         for item in config:
             yield from _by_epoch(item)
-
-
-def _acts_by_epoch(kind: type) -> bool:
-    stages = ('before_train_epoch', 'after_train_epoch', '_before_epoch', '_after_epoch')
-    return any(getattr(kind, stage) is not getattr(Hook, stage) for stage in stages)
 
 
 def _check_environment(env_cfg: Mapping, randomness: Mapping) -> None:

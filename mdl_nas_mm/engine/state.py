@@ -11,15 +11,15 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
-from mmengine.optim import OptimWrapper, _ParamScheduler
+from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from mdl_nas_mm.spec.owners import COPY, Owners, bare, is_of_joint_model, owners_of
+from mdl_nas_mm.utils.private import SCHEDULED_BY_GROUP, ParamScheduler, set_last_values
 
 from .groups import TaskGroups
 
 # Lists by parameter group, which follow from the optimizer.
-_BY_GROUP = ('base_values', '_last_value')
 
 
 def optimizer_state(optim_wrapper: OptimWrapper, model: nn.Module) -> dict[str, Any]:
@@ -72,18 +72,16 @@ def load_optimizer_state(optim_wrapper: OptimWrapper, model: nn.Module, saved: M
         optim_wrapper.loss_scaler.load_state_dict(saved['loss_scaler'])
 
 
-def scheduler_state(scheduler: _ParamScheduler) -> dict[str, Any]:
+def scheduler_state(scheduler: ParamScheduler) -> dict[str, Any]:
     """Where a scheduler is, without what belongs to parameter groups, nor its functions."""
     state = scheduler.state_dict().items()
-    return {key: v for key, v in state if key not in _BY_GROUP and not callable(v)}
+    return {key: v for key, v in state if key not in SCHEDULED_BY_GROUP and not callable(v)}
 
 
-def load_scheduler_state(scheduler: _ParamScheduler, saved: Mapping) -> None:
+def load_scheduler_state(scheduler: ParamScheduler, saved: Mapping) -> None:
     """Takes over what ``scheduler_state`` gave; the optimizer's state has to be loaded before."""
     scheduler.load_state_dict(dict(saved))
-    scheduler._last_value = [
-        group[scheduler.param_name] for group in scheduler.optimizer.param_groups
-    ]
+    set_last_values(scheduler)
 
 
 def leave_out(checkpoint: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class MultiTaskValLoop(BaseLoop):
         dataloader: Mapping[str, Mapping],
         evaluator: Mapping[str, Mapping],
     ) -> None:
-        self._runner = runner
+        # Its loaders are made below.
+        super().__init__(runner, None)
         self.ranks: TaskGroups = runner.ranks
         tasks = self.ranks.tasks
         self.evaluations = {}

@@ -26,6 +26,7 @@ from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from mdl_nas_mm.utils.data_paths import innermost_dataset
+from mdl_nas_mm.utils.private import start_workers
 from mdl_nas_mm.utils.process_wide import process_wide
 from mdl_nas_mm.utils.registries import registered
 
@@ -218,7 +219,7 @@ def build_eval_loader(
     named = dict(config, dataset=dict(type='mdl_nas_mm.NamedSamples', dataset=config['dataset']))
     with task_scope(scope, group), _built(task, scope, config['dataset']):
         loader = Runner.build_dataloader(named)
-    loader.worker_init_fn = partial(end_with_parent, then=loader.worker_init_fn)
+    start_workers(loader, partial(end_with_parent, then=loader.worker_init_fn))
     _check_not_empty(task, scope, loader.dataset, config['dataset'])
     return loader
 

@@ -17,6 +17,7 @@ from mdl_nas_mm.elastic.plain import plain_backbone
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Owners, SubnetSpec
 from mdl_nas_mm.spec.owners import BACKBONE, Entry, owners_of, read_name
+from mdl_nas_mm.utils.private import hold_beside
 
 from .data import derive_seed, seeded
 from .scope import task_scope
@@ -124,7 +125,7 @@ class MultiTaskModel(BaseModel):
         model = copy.copy(self.tasks[task])
         with task_scope('mdl_nas_mm'):
             plain = plain_backbone(self.backbone, self._backbone_config, task, spec)
-        object.__setattr__(model, 'backbone', plain)
+        hold_beside(model, 'backbone', plain)
         return model
 
     def shared_parameters(self) -> list[nn.Parameter]:
@@ -187,5 +188,5 @@ def build_task_model(task: Mapping, backbone: nn.Module) -> BaseModel:
             f'model {type(model).__name__} has a copy of its backbone, {copies[0]!r}, which would '
             'not be the elastic one; it cannot be used'
         )
-    object.__setattr__(model, 'backbone', backbone)
+    hold_beside(model, 'backbone', backbone)
     return model

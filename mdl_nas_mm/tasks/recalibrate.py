@@ -11,7 +11,8 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from mdl_nas_mm.utils.private import BatchNorm
 
 from .data import build_train_loader, derive_seed, seeded
 from .failures import batches_of, in_task
@@ -46,7 +47,7 @@ class BatchNormRecalibration:
         self.norms = [
             module
             for module in model.tasks[task].modules()
-            if isinstance(module, _BatchNorm) and module.track_running_stats
+            if isinstance(module, BatchNorm) and module.track_running_stats
         ]
         self.batches: Sequence[dict] = ()
         if self.norms:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch.distributed as dist
 from mmengine.registry import DefaultScope
 
+from mdl_nas_mm.utils.private import as_world
 from mdl_nas_mm.utils.process_wide import process_wide
 
 
@@ -29,10 +30,5 @@ def task_scope(scope: str, group: dist.ProcessGroup | None = None) -> Iterator[N
         if group is None:
             yield
             return
-        # torch has no public way to say which group is meant where none is given.
-        world = dist.group.WORLD
-        dist.distributed_c10d._update_default_pg(group)
-        try:
+        with as_world(group):
             yield
-        finally:
-            dist.distributed_c10d._update_default_pg(world)

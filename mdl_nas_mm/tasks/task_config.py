@@ -106,7 +106,7 @@ def _merged(config: dict[str, Any], changes: dict[str, Any]) -> ConfigDict:
     """A config with what differs in it; ``_delete_`` replaces."""
     merged = Config(config)
     merged.merge_from_dict(changes)
-    return without_delete(merged._cfg_dict)
+    return without_delete(dict(merged.items()))
 
 
 def _with_slot(merged: ConfigDict) -> ConfigDict:

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import (
-    _process_mmcls_checkpoint,
     get_deprecated_model_names,
     get_external_models,
     get_mmcls_models,
@@ -18,6 +16,7 @@ from mmengine.runner.checkpoint import (
 )
 
 from .fetch import local_file
+from .private import from_mmcls, reading_with
 from .process_wide import process_wide
 from .torch_file import read_torch_file
 
@@ -63,14 +62,8 @@ def data_only(trust: bool = False) -> Generator[None]:
     # mmengine logs the end of this name.
     def load_from_file(filename: str, map_location: Any = None, **kwargs: Any) -> Any:
         content = read_torch_file(fetched(filename), trust)
-        return _process_mmcls_checkpoint(content) if filename.startswith('mmcls://') else content
+        return from_mmcls(content) if filename.startswith('mmcls://') else content
 
     # Its table is one for the process: another thread would take ours for what was there before.
-    with process_wide():
-        before = CheckpointLoader._schemes
-        CheckpointLoader._schemes = dict(before)
-        try:
-            CheckpointLoader.register_scheme(_SCHEMES, load_from_file, force=True)
-            yield
-        finally:
-            CheckpointLoader._schemes = before
+    with process_wide(), reading_with(_SCHEMES, load_from_file):
+        yield

@@ -7,8 +7,7 @@ import io
 import logging
 from collections.abc import Generator
 
-from mmengine.logging import MMLogger
-
+from .private import loggers
 from .process_wide import process_wide
 
 
@@ -19,13 +18,13 @@ def quiet() -> Generator[None]:
     One thread at a time is inside, as others could not put back what they have found.
     """
     with process_wide():
-        loggers = list(MMLogger._instance_dict.values()) + [logging.getLogger()]
-        levels = [logger.level for logger in loggers]
-        for logger in loggers:
+        talking = [*loggers(), logging.getLogger()]
+        levels = [logger.level for logger in talking]
+        for logger in talking:
             logger.setLevel(logging.WARNING)
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
         finally:
-            for logger, level in zip(loggers, levels):
+            for logger, level in zip(talking, levels):
                 logger.setLevel(level)

@@ -17,6 +17,7 @@ from mmengine.logging import HistoryBuffer
 
 from .files import written_whole
 from .pickle_scan import STORAGES, Scan, full_name
+from .private import MULTIARRAY, HistoryBufferOfNumbers
 from .process_wide import process_wide
 
 HOW_TO_TRUST = (
@@ -56,8 +57,6 @@ _PLAIN = {
     *STORAGES,
     *_DTYPES,
 }
-# The first numpy 2 has moved it.
-_MULTIARRAY = (np._core if np.lib.NumpyVersion(np.__version__) >= '2.0.0' else np.core).multiarray
 # What mmengine keeps beside: counters of schedulers, numbers of numpy's, and the log, whose
 # pickles name the log's methods.
 _MMENGINE = {
@@ -203,14 +202,6 @@ def _load(path: Path, trust: bool, is_plain: bool) -> Any:
     return read(weights_only=False, pickle_module=_NamedClassesAlone)
 
 
-class _Log(HistoryBuffer):
-    """Stands for mmengine's, and takes over numbers alone."""
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(state['_log_history'], state['_count_history'], state['max_length'])
-        self.__class__ = HistoryBuffer
-
-
 def _no_method(owner: type, name: str) -> None:
     """Stands for ``getattr``, with which mmengine's logs name their methods."""
 
@@ -226,11 +217,11 @@ def _safe_globals() -> list:
 
 
 _STANDING_IN = {
-    'mmengine.logging.history_buffer.HistoryBuffer': _Log,
+    'mmengine.logging.history_buffer.HistoryBuffer': HistoryBufferOfNumbers,
     'builtins.getattr': _no_method,
     # numpy 1 and 2 find them in another module.
     **{
-        f'numpy.{core}.multiarray.{name}': getattr(_MULTIARRAY, name)
+        f'numpy.{core}.multiarray.{name}': getattr(MULTIARRAY, name)
         for core in ('core', '_core')
         for name in ('_reconstruct', 'scalar')
     },

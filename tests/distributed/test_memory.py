@@ -18,7 +18,7 @@ def build(cfg, folder, distributed):
     cfg = copy.deepcopy(cfg)
     cfg.launcher = 'pytorch' if distributed else 'none'
     runner = build_runner(cfg, folder)
-    runner._init_model_weights()
+    runner.initialize_weights()
     torch.save(runner.model.state_dict(), folder / f'state_{runner.ranks.rank}.pth')
 
 

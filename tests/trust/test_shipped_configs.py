@@ -39,7 +39,7 @@ def configs(library):
 def read(path):
     """A config's parts, with places for our backbones."""
     try:
-        cfg = Config.fromfile(path)._cfg_dict.to_dict()
+        cfg = Config.fromfile(path).to_dict()
     except Exception:
         # Some ship broken.
         return None
