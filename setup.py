@@ -19,8 +19,8 @@ except ImportError:  # setuptools before 70.1
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 'mdl_nas_mm'
-# What mim and mmengine look for in the `.mim` folder of an installed package.
-MIM = ('configs', 'tools', 'model-index.yml')
+# What mim, mmengine and the doctor look for in the `.mim` folder of an installed package.
+MIM = ('configs', 'tools', 'model-index.yml', 'requirements.txt', 'requirements-openmmlab.txt')
 
 
 def version() -> str:

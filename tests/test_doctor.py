@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mdl_nas_mm.utils import doctor
+from mdl_nas_mm import doctor
 from mdl_nas_mm.utils.data_paths import data_paths
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
@@ -34,18 +34,18 @@ def test_missing_library_is_a_line_with_advice(monkeypatch):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(doctor.metadata, 'version', nothing)
-    needed, optional = doctor.check_part(doctor.STACK[1]), doctor.check_part(doctor.STACK[6])
+    needed, optional = doctor.check_library(doctor.STACK[1]), doctor.check_library(doctor.STACK[6])
     assert (needed.level, optional.level) == (doctor.FAIL, doctor.WARN)
     assert 'not installed' in needed.message
     assert 'make setup' in needed.advice
 
 
 def test_other_version_is_a_warning(monkeypatch):
-    part = doctor.Part('json', 'json-tricks==0.1', 'json-tricks==0.2')
-    finding = doctor.check_part(part)
-    assert finding.level == doctor.WARN
-    assert '0.1' in finding.advice
-    assert '0.2' in doctor.check_part(part, 'openmmlab').advice
+    monkeypatch.setattr(doctor, 'tried_versions', lambda stack: {'json-tricks': f'0 of {stack}'})
+    library = doctor.Library('json', 'json-tricks', 'json-tricks')
+    for stack in ('onedl', 'openmmlab'):
+        finding = doctor.check_library(library, stack)
+        assert finding.level == doctor.WARN and f'0 of {stack}' in finding.advice
 
 
 def pretend(monkeypatch, **installed):
@@ -76,10 +76,10 @@ def test_both_makes_of_a_library_are_a_failure(monkeypatch):
 
 def test_each_stack_has_versions_of_its_own(monkeypatch):
     pretend(monkeypatch, numpy='1.26.4')
-    assert doctor.check_part(doctor.STACK[0], 'openmmlab').level == doctor.OK
-    assert doctor.check_part(doctor.STACK[0], 'onedl').level == doctor.WARN
+    assert doctor.check_library(doctor.STACK[0], 'openmmlab').level == doctor.OK
+    assert doctor.check_library(doctor.STACK[0], 'onedl').level == doctor.WARN
     pretend(monkeypatch)
-    missing = doctor.check_part(doctor.STACK[0], 'openmmlab')
+    missing = doctor.check_library(doctor.STACK[0], 'openmmlab')
     assert 'make setup STACK=openmmlab' in missing.advice
 
 
@@ -103,7 +103,7 @@ def test_missing_libgl_has_its_own_cure(monkeypatch):
         raise ImportError('libGL.so.1: cannot open shared object file')
 
     monkeypatch.setattr(doctor.importlib, 'import_module', broken)
-    assert 'opencv-python-headless' in doctor.check_part(doctor.STACK[4]).advice
+    assert 'opencv-python-headless' in doctor.check_library(doctor.STACK[4]).advice
 
 
 def test_data_paths_are_joined_to_their_root():
@@ -119,29 +119,31 @@ def test_data_paths_are_joined_to_their_root():
     assert found == ['data/x', 'data/x/train/', 'data/x/a.json', 'data/x/b.json']
 
 
+def missing_of(config):
+    """Files and folders that the doctor misses."""
+    findings = doctor.check_config(str(ROOT / 'configs' / 'demo' / config))
+    return {f.message.split(' is ')[0].rstrip('/') for f in findings if f.level == doctor.FAIL}
+
+
 def test_missing_data_of_a_joint_config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'there').mkdir()
-    dataset = "dict(dataset=dict(data_root='{}', data_prefix='img'))"
-    (tmp_path / 'upstream.py').write_text(
-        f'train_dataloader = {dataset.format("gone")}\nval_dataloader = {dataset.format("there")}\n'
-        "model = dict()\nval_evaluator = dict(type='CocoMetric')\n"
-    )
-    (tmp_path / 'joint.py').write_text(
-        "tasks = dict(det=dict(config='upstream.py', score='x',\n"
-        "    val_evaluator=dict(ann_file='there/ann.json'),\n"
-        "    search_dataloader=dict(dataset=dict(data_prefix='search'))))\n"
-    )
-    findings = doctor.check_config('joint.py')
-    assert levels(findings) == [doctor.FAIL] * 4
-    missing = [finding.message.split(' is ')[0] for finding in findings]
-    # Of the folder that is not there only the folder is named, not what would lie in it.
-    assert missing == ['gone', 'there/img', 'there/ann.json', 'there/search']
-    for name in ('gone', 'there/img', 'there/search'):
-        (tmp_path / name).mkdir(exist_ok=True)
-    (tmp_path / 'gone' / 'img').mkdir()
-    (tmp_path / 'there' / 'ann.json').touch()
-    assert levels(doctor.check_config('joint.py')) == [doctor.OK]
+    # Of a folder that is not there only the folder is named, not what would lie in it.
+    assert missing_of('demo_joint.py') == {f'data/demo/{task}' for task in ('cls', 'det', 'seg')}
+    (tmp_path / 'data' / 'demo' / 'cls' / 'train').mkdir(parents=True)
+    (tmp_path / 'data' / 'demo' / 'det').mkdir()
+    missing = missing_of('demo_joint.py')
+    assert {'data/demo/cls/val', 'data/demo/seg'} <= missing
+    # What the search alone reads.
+    assert {'data/demo/det/annotations/search.json', 'data/demo/det/images/search'} <= missing
+    assert not {'data/demo/cls', 'data/demo/cls/train', 'data/demo/det'} & missing
+
+
+def test_data_of_an_ordinary_config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert missing_of('tasks/cls.py') == {'data/demo/cls'}
+    for split in ('train', 'val'):
+        (tmp_path / 'data' / 'demo' / 'cls' / split).mkdir(parents=True)
+    assert missing_of('tasks/cls.py') == set()
 
 
 def test_config_that_is_not_there_is_a_line():

@@ -25,6 +25,7 @@ ORDER = (
     'datasets',
     'apis',
     'visualization',
+    'doctor',
 )
 
 

@@ -10,7 +10,7 @@ from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.spec.owners import backbone_scores
 from mdl_nas_mm.tasks import choose_joint_spec, resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_size
+from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_sizes
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.visualization.analysis import analysis_tables
@@ -35,15 +35,6 @@ def parse_args() -> argparse.Namespace:
     add_trust_checkpoint(parser)
     add_cfg_options(parser)
     return parser.parse_args()
-
-
-def parse_sizes(texts: list[str]) -> dict[str, tuple[int, int]]:
-    """Task -> (height, width) from 'det=800x1280' or 'cls=224'."""
-    sizes = {}
-    for text in texts:
-        task, _, size = text.partition('=')
-        sizes[task] = parse_size(size, text, 'TASK=HEIGHTxWIDTH')
-    return sizes
 
 
 def main() -> None:

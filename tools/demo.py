@@ -19,8 +19,8 @@ from mdl_nas_mm.datasets import write_demo_data
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
 from mdl_nas_mm.visualization import (
-    draw_answers,
-    draw_architectures,
+    plot_answers,
+    plot_joint_spec,
     print_added,
     print_summary,
     write_report,
@@ -66,8 +66,8 @@ def run(work_dir: Path) -> None:
     summary = run_pipeline(pretrain, joint, stages)
     added = add_tasks(summary['deposit'], new, stages)
     deposit = Deposit(summary['deposit'])
-    draw_answers(deposit.path, work_dir / 'answers.png')
-    draw_architectures(deposit.joint, deposit.counts, work_dir / 'architectures.png')
+    plot_answers(deposit.path, work_dir / 'answers.png')
+    plot_joint_spec(deposit.joint, deposit.counts, work_dir / 'architectures.png')
     write_report(json.loads((work_dir / 'search' / 'report.json').read_text()), work_dir / 'search')
     print_summary(summary, work_dir)
     print_added(added)

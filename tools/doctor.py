@@ -12,7 +12,7 @@ from pathlib import Path
 # The package may not be installed: that is for this tool to find out.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from mdl_nas_mm.utils import doctor  # noqa: E402
+from mdl_nas_mm import doctor  # noqa: E402
 
 
 def main() -> int:

@@ -9,7 +9,6 @@ from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.command_line import add_cfg_options, parse_size
 from mdl_nas_mm.utils.config_file import read_config
-from mdl_nas_mm.utils.files import written_whole
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,8 +45,7 @@ def main() -> None:
         how = (args.device, args.threads, args.runs, args.warmup)
         meter = LatencyMeter(cfg, args.task, size, args.batch_size, *how)
         table = meter.measure(track=lambda specs: track(specs, 'measuring the parts'))
-        with written_whole(args.out) as temporary:
-            table.save(temporary)
+        table.save(args.out)
         result = meter.compare(
             table, args.random_specs, track=lambda specs: track(specs, 'random architectures')
         )

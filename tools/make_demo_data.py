@@ -6,7 +6,7 @@ python tools/make_demo_data.py --root data/demo --preview work_dirs/demo_data
 import argparse
 from pathlib import Path
 
-from mdl_nas_mm.datasets import DOMAINS, draw_contact_sheet, write_demo_data
+from mdl_nas_mm.datasets import DOMAINS, plot_contact_sheet, write_demo_data
 from mdl_nas_mm.engine.errors import one_line_errors
 
 
@@ -28,7 +28,7 @@ def main() -> None:
         if args.preview:
             Path(args.preview).mkdir(parents=True, exist_ok=True)
             for domain in DOMAINS:
-                draw_contact_sheet(args.root, domain, Path(args.preview) / f'{domain}.png')
+                plot_contact_sheet(args.root, domain, Path(args.preview) / f'{domain}.png')
     print(f'in {args.root}')
 
 

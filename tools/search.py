@@ -9,7 +9,7 @@ from mmengine.logging import MMLogger
 from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
 from mdl_nas_mm.search import choose_again, run_search
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher, add_trust_checkpoint
+from mdl_nas_mm.utils.command_line import add_run_options
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.visualization import write_report
 
@@ -35,9 +35,7 @@ def parse_args() -> argparse.Namespace:
         help='folder of results (default: work_dirs/<config>/search, or beside HISTORY)',
     )
     add('--random-baseline', action='store_true', help='also search at random, as many evaluations')
-    add_cfg_options(parser)
-    add_launcher(parser)
-    add_trust_checkpoint(parser)
+    add_run_options(parser)
     args = parser.parse_args()
     if args.history and (args.config or args.checkpoint or not args.budget):
         parser.error('--from takes a --budget, and neither a config nor a --checkpoint')

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import choose_joint_spec
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher, add_trust_checkpoint
+from mdl_nas_mm.utils.command_line import add_run_options
 from mdl_nas_mm.utils.config_file import read_training
 from mdl_nas_mm.utils.data_only import data_only
 
@@ -22,9 +22,7 @@ def parse_args() -> argparse.Namespace:
         help='JSON of the architectures (default: those of the config, or the largest)',
     )
     parser.add_argument('--work-dir', help='folder of the log')
-    add_cfg_options(parser)
-    add_launcher(parser)
-    add_trust_checkpoint(parser)
+    add_run_options(parser)
     return parser.parse_args()
 
 

@@ -10,7 +10,7 @@ from mdl_nas_mm.engine.amp import use_amp
 from mdl_nas_mm.engine.checkpoint import resume_from
 from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_launcher, add_trust_checkpoint
+from mdl_nas_mm.utils.command_line import add_run_options
 from mdl_nas_mm.utils.config_file import read_training
 from mdl_nas_mm.utils.data_only import data_only
 
@@ -28,9 +28,7 @@ def parse_args() -> argparse.Namespace:
         help='go on from a checkpoint; without a path from the latest one in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
-    add_cfg_options(parser)
-    add_launcher(parser)
-    add_trust_checkpoint(parser)
+    add_run_options(parser)
     return parser.parse_args()
 
 

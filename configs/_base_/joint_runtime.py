@@ -15,7 +15,6 @@ visualizer = dict(type='Visualizer', vis_backends=[dict(type='mmengine.LocalVisB
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
 )
 randomness = dict(seed=0)
 log_level = 'INFO'

@@ -79,12 +79,7 @@ def analyze(
         )
     return dict(
         tasks=tasks,
-        shared=counts.shared,
-        specific=counts.specific,
-        backbone_total=counts.backbone_total,
-        backbone_separate=counts.backbone_separate,
-        total=counts.total,
-        separate=counts.separate,
+        **counts.with_totals(),
     )
 
 

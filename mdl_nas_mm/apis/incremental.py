@@ -15,7 +15,7 @@ from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, read_checkpoint
 from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import build_eval_loader, fixed_spec, resolve_joint_config
-from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.torch_file import write_torch_file
 
@@ -72,8 +72,7 @@ def _add_all(old: Path, trained: list[tuple[Config, Path]], folder: Path) -> Non
         for task, info in after.tasks.items()
         if task not in before.tasks
     }
-    with written_whole(folder / 'added.json') as temporary:
-        temporary.write_text(json.dumps(dict(tasks=tasks, differences=found), indent=1))
+    write_json(folder / 'added.json', dict(tasks=tasks, differences=found))
 
 
 def validation_images(deposit: str | Path) -> list[np.ndarray]:

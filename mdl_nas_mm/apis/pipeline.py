@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec, read_joint_spec
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
-from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.strict_json import read_json
 
@@ -66,7 +65,7 @@ class Stages:
             self.state[name] = dict(fingerprint=self.fingerprint, seconds=0.0, done=False)
         folder.mkdir(parents=True, exist_ok=True)
         # Before it runs: what a killed process left of the stage is known to be of these settings.
-        _write_json(self.file, self.state)
+        write_json(self.file, self.state)
         state = self.state[name]
         number = f'[{list(self.expected).index(name) + 1}/{len(self.expected)}] {name}'
         if state['done']:
@@ -79,7 +78,7 @@ class Stages:
             state['done'] = True
         finally:
             state['seconds'] = before + time.monotonic() - started
-            _write_json(self.file, self.state)
+            write_json(self.file, self.state)
         print(f'{number}: done in {_minutes(state["seconds"])}', flush=True)
         return folder
 
@@ -140,10 +139,10 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     spec = read_joint_spec(found / 'joint_spec.json')
     packed = stages.run('deposit', 'scored', lambda f: _deposit(joint, supernet, spec, f))
     deposit = packed / _DEPOSIT
-    evaluated = stages.run('evaluate', '', lambda f: _write_json(f / 'tasks.json', score(deposit)))
+    evaluated = stages.run('evaluate', '', lambda f: write_json(f / 'tasks.json', score(deposit)))
     summary = summarise(read_json(evaluated / 'tasks.json', 'the scores'), deposit)
     summary['seconds'] = stages.seconds()
-    _write_json(stages.work_dir / 'summary.json', summary)
+    write_json(stages.work_dir / 'summary.json', summary)
     return summary
 
 
@@ -197,18 +196,7 @@ def summarise(tasks: dict[str, dict], deposit: str | Path) -> dict:
                 results[task][key] = 100 * metrics[f'coco/{key}']
     return dict(
         tasks=results,
-        shared=counts.shared,
-        specific=counts.specific,
-        heads=counts.heads,
-        backbone_total=counts.backbone_total,
-        backbone_separate=counts.backbone_separate,
-        total=counts.total,
-        separate=counts.separate,
+        **counts.with_totals(),
         deposit=str(deposit),
         deposit_bytes=Path(deposit).stat().st_size,
     )
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1))

@@ -37,7 +37,7 @@ from .formats import (
     write_keypoints,
     write_label_maps,
 )
-from .render import draw_classification, draw_sketch
+from .render import render_classification, render_sketch
 
 VERSION = 2
 DOMAINS = ('cls', 'det', 'seg', 'sketch', 'pose')
@@ -124,7 +124,7 @@ def split_digits(labels: np.ndarray, seed: int) -> dict[str, list[int]]:
 
 
 def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
-    """Draws and writes all domains and ``sources.json`` into a new folder."""
+    """Renders and writes all domains and ``sources.json`` into a new folder."""
     originals = _load_originals()
     splits = split_digits(originals.labels, seed)
     total = sum(sum(counts.values()) for counts in images.values())
@@ -135,10 +135,12 @@ def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
             np.random.default_rng([seed, 1 + number, domain]) for domain in range(len(DOMAINS))
         )
         digits = splits[split]
-        folders = dict(cls=(cls_rng, draw_classification), sketch=(sketch_rng, draw_sketch))
-        for domain, (rng, draw) in folders.items():
+        folders = dict(cls=(cls_rng, render_classification), sketch=(sketch_rng, render_sketch))
+        for domain, (rng, render_one) in folders.items():
             shown = [digits[i % len(digits)] for i in range(images[domain][split])]
-            written = write_class_folders(folder / domain, split, shown, originals, rng, tick, draw)
+            written = write_class_folders(
+                folder / domain, split, shown, originals, rng, tick, render_one
+            )
             sources |= _below(domain, written)
         groups = _groups(digits, images['det'][split], (0.3, 0.4, 0.3), det_rng)
         photos = _photo_parts(originals.photos, split)

@@ -44,12 +44,12 @@ def write_class_folders(
     originals: Originals,
     rng: np.random.Generator,
     tick: Tick,
-    draw: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+    render_one: Callable[[np.ndarray, np.random.Generator], np.ndarray],
 ) -> Sources:
     """Writes ``<split>/<class>/<digit>_<copy>.png``, one image for each of ``shown``.
 
     Args:
-        draw: makes the image of a digit.
+        render_one: makes the image of a digit.
     """
     for name in CLASSES:
         (folder / split / name).mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def write_class_folders(
     for digit in shown:
         copy = copies[digit] = copies.get(digit, -1) + 1
         name = f'{split}/{originals.labels[digit]}/{digit:04d}_{copy}.png'
-        _save_png(folder / name, draw(originals.digits[digit], rng))
+        _save_png(folder / name, render_one(originals.digits[digit], rng))
         sources[name] = [digit]
         tick()
     return sources
@@ -85,7 +85,7 @@ def write_coco(
     sources: Sources = {}
     for image_id, digits in enumerate(shown, start=1):
         photo = photos[rng.integers(len(photos))]
-        scene = render.draw_detection(photo, [originals.digits[i] for i in digits], rng)
+        scene = render.render_detection(photo, [originals.digits[i] for i in digits], rng)
         name = f'{image_id:06d}.png'
         height, width = scene.image.shape[:2]
         _save_png(folder / 'images' / split / name, scene.image)
@@ -132,7 +132,7 @@ def write_keypoints(
     annotations: list[dict] = []
     sources: Sources = {}
     for image_id, digit in enumerate(shown, start=1):
-        pixels, points = render.draw_pose(originals.digits[digit], rng)
+        pixels, points = render.render_pose(originals.digits[digit], rng)
         name = f'{image_id:06d}.png'
         _save_png(folder / 'images' / split / name, pixels)
         height, width = pixels.shape[:2]
@@ -180,7 +180,7 @@ def write_label_maps(
     (folder / 'annotations' / split).mkdir(parents=True)
     sources: Sources = {}
     for number, digits in enumerate(shown, start=1):
-        scene = render.draw_segmentation([originals.digits[i] for i in digits], rng)
+        scene = render.render_segmentation([originals.digits[i] for i in digits], rng)
         placed = [digits[i] for i in scene.placed]
         labels = np.zeros(scene.image.shape[:2], dtype=np.uint8)
         for digit, mask in zip(placed, scene.masks):

@@ -30,10 +30,10 @@ _SPLIT_FOLDERS = dict(
 )
 
 
-def draw_contact_sheet(
+def plot_contact_sheet(
     root: str | Path, domain: str, path: str | Path, columns: int = 10, rows: int = 6
 ) -> None:
-    """Draws training images of one domain side by side, with what is annotated.
+    """Shows training images of one domain side by side, with what is annotated.
 
     Detection shows boxes and class names, segmentation its label map below
     each image, poses the keypoints.
@@ -55,10 +55,10 @@ def draw_contact_sheet(
         raise FileNotFoundError(f'no images in {folder}; write the demonstration data first')
     every = max(len(files) // (columns * rows), 1)
     if domain in ('det', 'pose'):
-        draw = _with_annotations(root / domain)
+        tile_of = _with_annotations(root / domain)
     else:
-        draw = _with_labels if domain == 'seg' else _plain
-    tiles = [draw(file) for file in files[::every][: columns * rows]]
+        tile_of = _with_labels if domain == 'seg' else _plain
+    tiles = [tile_of(file) for file in files[::every][: columns * rows]]
     width, height = tiles[0].size
     sheet = Image.new('RGB', (columns * (width + 4), rows * (height + 4)), 'white')
     for i, tile in enumerate(tiles):
@@ -95,7 +95,7 @@ def _with_annotations(folder: Path) -> Callable[[Path], Image.Image]:
     for note in content['annotations']:
         by_name[files[note['image_id']]].append(note)
 
-    def draw(file: Path) -> Image.Image:
+    def tile_of(file: Path) -> Image.Image:
         image = _plain(file)
         times = _enlargement(Image.open(file))
         pen = ImageDraw.Draw(image)
@@ -110,4 +110,4 @@ def _with_annotations(folder: Path) -> Callable[[Path], Image.Image]:
             pen.text((left + 3, top + 1), names[note['category_id']], fill='white')
         return image
 
-    return draw
+    return tile_of

@@ -1,6 +1,6 @@
 """Drawing of the demonstration domains, in numpy and pillow only.
 
-Each ``draw_*`` function takes real 8 x 8 digits and an explicit random
+Each ``render_*`` function takes real 8 x 8 digits and an explicit random
 generator and returns one image (H, W, 3) uint8 with what is known about it.
 Nothing here reads or writes files.
 """
@@ -33,7 +33,7 @@ class Scene(NamedTuple):
 
 
 def render_digit(pixels: np.ndarray, height: float, angle: float = 0.0) -> np.ndarray:
-    """Draws one digit larger, with soft edges, and crops it tightly.
+    """Renders one digit larger, with soft edges, and crops it tightly.
 
     Args:
         pixels: (8, 8) with values 0 (paper) to 16 (ink).
@@ -66,7 +66,7 @@ def _extent(alpha: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
     return (int(rows.min()), int(rows.max() + 1)), (int(cols.min()), int(cols.max() + 1))
 
 
-def draw_classification(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def render_classification(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One light digit that nearly fills a plain dark canvas."""
     size = CLS_CANVAS
     alpha = render_digit(pixels, rng.uniform(16, 19), rng.uniform(-8, 8))[:size, :size]
@@ -77,7 +77,9 @@ def draw_classification(pixels: np.ndarray, rng: np.random.Generator) -> np.ndar
     return _to_uint8(canvas)
 
 
-def draw_detection(photo: np.ndarray, digits: list[np.ndarray], rng: np.random.Generator) -> Scene:
+def render_detection(
+    photo: np.ndarray, digits: list[np.ndarray], rng: np.random.Generator
+) -> Scene:
     """Coloured digits of varied size on a dim, soft crop of a photograph.
 
     Args:
@@ -97,7 +99,7 @@ def draw_detection(photo: np.ndarray, digits: list[np.ndarray], rng: np.random.G
     return _compose(canvas, digits, heights, colours, rng)
 
 
-def draw_segmentation(digits: list[np.ndarray], rng: np.random.Generator) -> Scene:
+def render_segmentation(digits: list[np.ndarray], rng: np.random.Generator) -> Scene:
     """Large dark digits on a bright background of gradient, stripes and noise."""
     size = SEG_CANVAS
     rows, cols = np.mgrid[0:size, 0:size] / size
@@ -117,7 +119,7 @@ def draw_segmentation(digits: list[np.ndarray], rng: np.random.Generator) -> Sce
     return _compose(canvas, digits, heights, colours, rng)
 
 
-def draw_sketch(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def render_sketch(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One dark digit on light squared paper."""
     size = SKETCH_CANVAS
     alpha = render_digit(pixels, rng.uniform(18, 22), rng.uniform(-12, 12))[:size, :size]
@@ -131,7 +133,7 @@ def draw_sketch(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _to_uint8(canvas)
 
 
-def draw_pose(pixels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def render_pose(pixels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """One turned digit somewhere on a noisy background, and where its frame is.
 
     The frame is the smallest upright rectangle around the digit before it is turned.
@@ -175,7 +177,7 @@ def _compose(
     colours: list[np.ndarray],
     rng: np.random.Generator,
 ) -> Scene:
-    """Draws digits, largest first, wherever their boxes do not meet."""
+    """Renders digits, largest first, wherever their boxes do not meet."""
     size = canvas.shape[0]
     taken = np.zeros((size, size), dtype=bool)
     masks, placed = [], []

@@ -13,7 +13,7 @@ import xxhash
 
 from mdl_nas_mm.spec.spec import MAX_BLOCKS, MAX_SIZE
 from mdl_nas_mm.utils.jsonable import from_json, to_json
-from mdl_nas_mm.utils.one_line import first_line, printable
+from mdl_nas_mm.utils.one_line import WRONG_VALUES, first_line, printable
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import MAX_VALUES
 
@@ -29,17 +29,6 @@ _SPEC_KEYS = (
     'mlp_ratio',
     'attn_share_ratio',
     'ffn_share_ratio',
-)
-# What code that expects another value does.
-_WRONG_VALUES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
 )
 _LABEL = re.compile(r'(?!\d)\w+(\.\d+)?')
 
@@ -89,7 +78,7 @@ def malformed(where: str) -> Iterator[None]:
     except ValueError as error:
         message = printable(str(error))
         raise ValueError(message if message.startswith(where) else f'{where}: {message}') from None
-    except _WRONG_VALUES as error:
+    except WRONG_VALUES as error:
         reason = printable(f'{type(error).__name__}: {first_line(error)}')
         raise ValueError(f'{where} is malformed ({reason})') from None
 

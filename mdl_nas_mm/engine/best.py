@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from mmengine import hooks
 from mmengine.runner import Runner
 
 from mdl_nas_mm.registry import HOOKS
-from mdl_nas_mm.utils import private
+from mdl_nas_mm.utils.private import more_is_better
 
 
 @HOOKS.register_module()
+@more_is_better('s_score')
 class CheckpointHook(hooks.CheckpointHook):
     """As mmengine's; more of ``s_score`` is better, also where ``rule`` is not given.
 
     A validation whose ``s_score`` is nan is never the best one.
     """
 
-    def __init__(self, *args, greater_keys: Sequence[str] | None = None, **kwargs) -> None:
-        known = [*private.greater_keys(), 's_score'] if greater_keys is None else greater_keys
-        super().__init__(*args, greater_keys=known, **kwargs)
-
 
 @HOOKS.register_module()
+@more_is_better('s_score')
 class EarlyStoppingHook(hooks.EarlyStoppingHook):
     """As mmengine's; more of ``s_score`` is better, also where ``rule`` is not given.
 
@@ -33,12 +31,8 @@ class EarlyStoppingHook(hooks.EarlyStoppingHook):
             By default, unlike mmengine's, it is left out: it says nothing of progress.
     """
 
-    def __init__(
-        self, monitor: str, rule: str | None = None, *args, check_finite: bool = False, **kwargs
-    ) -> None:
-        if rule is None and 's_score' in monitor.lower():
-            rule = 'greater'
-        super().__init__(monitor, rule, *args, check_finite=check_finite, **kwargs)
+    def __init__(self, *args, check_finite: bool = False, **kwargs) -> None:
+        super().__init__(*args, check_finite=check_finite, **kwargs)
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float]) -> None:
         """As mmengine's, of validations that say something."""

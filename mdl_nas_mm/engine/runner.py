@@ -251,13 +251,14 @@ class MultiTaskRunner(OpenRunner):
         """As mmengine; says where another process trains in the same folder."""
         with ExitStack() as stack:
             if self.ranks.rank == 0:
+                busy = (
+                    f'another process is training in {self.work_dir}: each writes its '
+                    'checkpoints over those of the other; give one of them another work_dir'
+                )
                 try:
-                    stack.enter_context(held(osp.join(self.work_dir, '.train.lock'), ''))
-                except ValueError:
-                    self.logger.warning(
-                        f'another process is training in {self.work_dir}: each writes its '
-                        'checkpoints over those of the other; give one of them another work_dir'
-                    )
+                    stack.enter_context(held(osp.join(self.work_dir, '.train.lock'), busy))
+                except ValueError as error:
+                    self.logger.warning(error)
             return super().train()
 
     def val(self) -> dict[str, float]:

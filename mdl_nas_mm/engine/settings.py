@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS, LOOPS, MODELS, PARAM_SCHEDULERS, VISUALIZERS, Registry
 from mmengine.runner import LogProcessor, Runner
@@ -257,11 +256,12 @@ def _by_epoch(config: Any) -> Iterator[tuple[str, Any]]:
 def _check_environment(env_cfg: Mapping, randomness: Mapping) -> None:
     _check_known(env_cfg, ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'), 'env_cfg')
     dist_cfg = env_cfg.get('dist_cfg') or {}
-    _check_known(dist_cfg, ('backend', 'timeout'), 'env_cfg.dist_cfg')
-    used = 'nccl' if torch.cuda.is_available() else 'gloo'
-    # Configs say NCCL, as upstream's do, and run without a GPU as well.
-    if dist_cfg.get('backend', 'nccl') not in ('nccl', used):
-        raise ValueError(f'env_cfg.dist_cfg.backend is not used: processes speak {used} here')
+    if 'backend' in dist_cfg:
+        raise ValueError(
+            'env_cfg.dist_cfg.backend is not used: processes speak NCCL with GPUs and gloo '
+            'without; remove it'
+        )
+    _check_known(dist_cfg, ('timeout',), 'env_cfg.dist_cfg')
     allowed = ('seed', 'diff_rank_seed', 'deterministic')
     _check_known(randomness, allowed, 'randomness')
     seed = randomness.get('seed')

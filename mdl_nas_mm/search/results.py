@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +16,7 @@ from mdl_nas_mm.elastic.known import made_backbone
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layer_counts import layer_counts
 from mdl_nas_mm.tasks import task_scope
-from mdl_nas_mm.utils.files import held, written_whole
+from mdl_nas_mm.utils.files import held, write_json, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
 from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
 
@@ -51,7 +50,7 @@ def save_problem(folder: Path, problem: SearchProblem, known: Iterable[Pair]) ->
     constraints = [str(limit) for limit in problem.limits.limits]
     content = dict(plan=problem.plan.to_dict(), constraints=constraints, excluded=excluded)
     content['spaces'] = {task: space.to_config() for task, space in problem.spaces.items()}
-    _write_json(folder / 'search.json', content)
+    write_json(folder / 'search.json', content)
     if problem.ledger.scores:
         with written_whole(folder / 'scores.npz') as temporary, open(temporary, 'wb') as file:
             np.savez(file, **problem.ledger.scores)
@@ -81,7 +80,7 @@ def write_results(
         scores=chosen.scores,
         joint_spec=chosen.joint.to_dict(),
     )
-    _write_json(folder / 'front.json', specs)
+    write_json(folder / 'front.json', specs)
     report = dict(
         tasks=list(plan.metrics),
         metrics=plan.metrics,
@@ -96,9 +95,9 @@ def write_results(
     )
     if plan.cost is not None:
         report['unit'] = problem.cost.unit
-    _write_json(folder / 'report.json', report)
+    write_json(folder / 'report.json', report)
     # Last: where it is, the search is complete.
-    _write_json(folder / 'joint_spec.json', dict(budget=plan.budget, **choice, generations=log))
+    write_json(folder / 'joint_spec.json', dict(budget=plan.budget, **choice, generations=log))
 
 
 def choose_again(history: str | Path, budget: int | float | str, folder: str | Path) -> ScoredJoint:
@@ -200,8 +199,3 @@ def _supernet(header: Mapping[str, Any], folder: Path) -> tuple[ElasticBackbone,
         with np.load(folder / 'scores.npz') as arrays:
             scores = dict(arrays)
     return backbone, Ledger(backbone.layout, backbone.sharing, scores, header['heads'])
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.strict_json import read_json
 
 from .latency_parts import Part, Timing
@@ -65,7 +65,7 @@ class LatencyTable:
             for part, value in self.milliseconds.items()
         ]
         content = dict(timing=asdict(self.timing), about=self.about, parts=parts)
-        Path(path).write_text(json.dumps(content, indent=1, allow_nan=False))
+        write_json(path, content)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> LatencyTable:

@@ -22,22 +22,14 @@ def layer_counts(ledger: Ledger, joint: JointSpec) -> dict[str, Any]:
         of its state-dict keys), ``role`` (``attn``, ``ffn``, ``norm``, or ``stem`` for what is
         outside the blocks), and how many of the task's elements there are ``shared`` and
         ``specific``. What two tasks share counts for both.
-        ``counts``: ``shared`` (the union over the tasks), ``specific`` and ``heads`` by task,
-        ``total`` and ``separate`` with the heads; see ``Counts``.
+        ``counts``: see ``Counts.with_totals``.
 
     Raises:
         ValueError: a layer under the mask policy has no scores.
     """
-    counts = ledger.count(joint)
     return {
         'layers': {task: _layers(ledger, spec) for task, spec in joint.items()},
-        'counts': {
-            'shared': counts.shared,
-            'specific': dict(counts.specific),
-            'heads': dict(counts.heads),
-            'total': counts.total,
-            'separate': counts.separate,
-        },
+        'counts': ledger.count(joint).with_totals(),
     }
 
 

@@ -48,6 +48,18 @@ class Counts:
         """Elements of one file a task, heads included."""
         return self.backbone_separate + sum(self.heads.values())
 
+    def with_totals(self) -> dict[str, int | dict[str, int]]:
+        """For reports: what is shared, specific and in heads, and what it comes to."""
+        return dict(
+            shared=self.shared,
+            specific=dict(self.specific),
+            heads=dict(self.heads),
+            backbone_total=self.backbone_total,
+            backbone_separate=self.backbone_separate,
+            total=self.total,
+            separate=self.separate,
+        )
+
 
 class Ledger:
     """Counts what joint specs of one backbone store.

@@ -1,1 +1,1 @@
-"""Helpers that belong to no one part: the check of an environment."""
+"""What belongs to no one part: files, configs, registries, command lines, other libraries."""

@@ -39,8 +39,13 @@ def add_cfg_options(parser: argparse.ArgumentParser, text: str = '') -> None:
     )
 
 
-def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--launcher``, and what torchrun passes on."""
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what trainings, evaluations and searches have in common.
+
+    That is ``--cfg-options``, ``--trust-checkpoint``, ``--launcher``, and what torchrun passes on.
+    """
+    add_cfg_options(parser)
+    add_trust_checkpoint(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -97,6 +102,19 @@ def trusted_classes(args: argparse.Namespace) -> list[str]:
         except ImportError as error:
             raise ValueError(f'--import {name}: {error}') from None
     return args.trust
+
+
+def parse_sizes(texts: list[str]) -> dict[str, tuple[int, int]]:
+    """Task -> (height, width) from 'det=800x1280' or 'cls=224'.
+
+    Raises:
+        ValueError: see ``parse_size``.
+    """
+    sizes = {}
+    for text in texts:
+        task, _, size = text.partition('=')
+        sizes[task] = parse_size(size, text, 'TASK=HEIGHTxWIDTH')
+    return sizes
 
 
 def parse_size(

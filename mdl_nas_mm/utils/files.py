@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 @contextmanager
@@ -36,6 +37,17 @@ def written_whole(path: str | os.PathLike, lasting: bool = True) -> Generator[Pa
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Writes JSON; the file appears when complete.
+
+    Raises:
+        OSError: it cannot be written; names it.
+        ValueError: a number is not finite, which JSON does not have.
+    """
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding='utf-8')
 
 
 @contextmanager

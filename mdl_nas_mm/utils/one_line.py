@@ -5,6 +5,17 @@ from __future__ import annotations
 from json import JSONDecodeError
 
 _LONGEST = 400
+# What code does that expects another value, or content, than it is given.
+WRONG_VALUES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+)
 
 
 def printable(text: str) -> str:

@@ -138,9 +138,14 @@ def acts_by_epoch(kind: type[Hook]) -> bool:
     return any(getattr(kind, stage) is not getattr(Hook, stage) for stage in stages)
 
 
-def greater_keys() -> list[str]:
-    """The metrics that ``CheckpointHook`` knows more to be better of."""
-    return list(CheckpointHook._default_greater_keys)
+def more_is_better(metric: str) -> Callable[[type], type]:
+    """Lets a hook that looks for the best validation know a metric without a ``rule`` for it."""
+
+    def add(kind: type) -> type:
+        kind._default_greater_keys = [*kind._default_greater_keys, metric]
+        return kind
+
+    return add
 
 
 def save_no_best(hook: CheckpointHook) -> None:

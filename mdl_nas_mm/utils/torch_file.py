@@ -16,6 +16,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from .files import written_whole
+from .one_line import WRONG_VALUES
 from .pickle_scan import STORAGES, Scan, full_name
 from .private import MULTIARRAY, HistoryBufferOfNumbers
 from .process_wide import process_wide
@@ -23,19 +24,6 @@ from .process_wide import process_wide
 HOW_TO_TRUST = (
     'if you trust who made it, say so with --trust-checkpoint, in Python and in configs with '
     'trust_checkpoint=True'
-)
-# What torch does with content that is not as it should be.
-_WRONG = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
 )
 # A zip archive, and what torch.save wrote before it made those: a magic number and a version.
 _ZIP = b'PK\x03\x04'
@@ -117,7 +105,7 @@ def read_torch_file(path: str | Path, trust: bool = False, what: str = 'checkpoi
     except pickle.UnpicklingError as error:
         advice = '' if trust else f'; {HOW_TO_TRUST}'
         raise ValueError(f'{where} cannot be read as data ({_line(error)}){advice}') from None
-    except _WRONG as error:
+    except (*WRONG_VALUES, EOFError, ValueError) as error:
         raise ValueError(f'{where} is no {what} ({_line(error)})') from None
     if not trust:
         _check_sizes(content, path.stat().st_size, where)

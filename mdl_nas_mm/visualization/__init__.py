@@ -1,8 +1,8 @@
 """Reports and pictures for people."""
 
-from .answers import draw_answers
-from .architectures import draw_architectures
+from .answers import plot_answers
+from .architectures import plot_joint_spec
 from .search_report import write_report
 from .summary import print_added, print_summary
 
-__all__ = ['draw_answers', 'draw_architectures', 'print_added', 'print_summary', 'write_report']
+__all__ = ['plot_answers', 'plot_joint_spec', 'print_added', 'print_summary', 'write_report']

@@ -27,10 +27,10 @@ from mdl_nas_mm.utils.quiet import quiet
 COLOURS = plt.get_cmap('tab10').colors
 
 
-def draw_answers(
+def plot_answers(
     deposit: str | Path, path: str | Path, images: int = 8, score_thr: float = 0.5
 ) -> None:
-    """Draws, for every task, images of the whole validation split with the deposited answers.
+    """Plots, for every task, images of the whole validation split with the deposited answers.
 
     Args:
         path: PNG to write.
@@ -56,7 +56,7 @@ def draw_answers(
         for axes, sample in itertools.zip_longest(row, samples):
             axes.set_axis_off()
             if sample is not None:
-                _draw(axes, sample, classes, score_thr)
+                _plot(axes, sample, classes, score_thr)
         row[0].set_title(task, loc='left', fontweight='bold')
     figure.tight_layout(pad=0.3, h_pad=0.8)
     with written_whole(path) as temporary:
@@ -64,18 +64,18 @@ def draw_answers(
     plt.close(figure)
 
 
-def _draw(axes: Axes, sample: BaseDataElement, classes: Sequence[str], score_thr: float) -> None:
+def _plot(axes: Axes, sample: BaseDataElement, classes: Sequence[str], score_thr: float) -> None:
     axes.imshow(Image.open(sample.img_path).convert('RGB'), interpolation='nearest')
     if 'pred_instances' in sample:
-        _draw_instances(axes, sample.pred_instances, classes, score_thr)
+        _plot_instances(axes, sample.pred_instances, classes, score_thr)
     elif 'pred_sem_seg' in sample:
-        _draw_segments(axes, sample.pred_sem_seg.data[0].cpu().numpy(), classes)
+        _plot_segments(axes, sample.pred_sem_seg.data[0].cpu().numpy(), classes)
     elif 'pred_label' in sample:
         label = int(sample.pred_label)
         axes.set_title(str(classes[label] if classes else label), fontsize=9)
 
 
-def _draw_instances(axes: Axes, instances, classes: Sequence[str], score_thr: float) -> None:
+def _plot_instances(axes: Axes, instances, classes: Sequence[str], score_thr: float) -> None:
     instances = instances[instances.scores >= score_thr].cpu().numpy()
     for i, (x0, y0, x1, y1) in enumerate(instances.bboxes):
         label = int(instances.labels[i])
@@ -87,7 +87,7 @@ def _draw_instances(axes: Axes, instances, classes: Sequence[str], score_thr: fl
             _overlay(axes, instances.masks[i], colour)
 
 
-def _draw_segments(axes: Axes, labels: np.ndarray, classes: Sequence[str]) -> None:
+def _plot_segments(axes: Axes, labels: np.ndarray, classes: Sequence[str]) -> None:
     names = []
     for label in np.unique(labels):
         if label:

@@ -22,8 +22,8 @@ PARTS = {
 }
 
 
-def draw_architectures(joint: JointSpec, counts: Counts, path: str | Path) -> None:
-    """Draws each task's architecture block by block, and the parameters of all of them.
+def plot_joint_spec(joint: JointSpec, counts: Counts, path: str | Path) -> None:
+    """Plots each task's architecture block by block, and the parameters of all of them.
 
     Args:
         path: PNG to write.
@@ -38,14 +38,14 @@ def draw_architectures(joint: JointSpec, counts: Counts, path: str | Path) -> No
         axis.set_title(title, fontsize=10)
         axis.set_xlabel('block')
     axes[0].legend(fontsize=8, loc='lower left')
-    _draw_sizes(axes[-1], joint, counts)
+    _plot_sizes(axes[-1], joint, counts)
     figure.tight_layout()
     with written_whole(path) as temporary:
         figure.savefig(temporary, format='png', dpi=110)
     plt.close(figure)
 
 
-def _draw_sizes(axis: Axes, joint: JointSpec, counts: Counts) -> None:
+def _plot_sizes(axis: Axes, joint: JointSpec, counts: Counts) -> None:
     """Two bars: the one backbone file, and one file a task."""
     axis.bar(0, counts.shared / 1e6, color='0.6', label='shared')
     bottoms = [counts.shared / 1e6, 0.0]

@@ -58,14 +58,14 @@ class Chart:
     """A figure, and a text for some of its artists that a page shows under the pointer.
 
     Args:
-        draw: draws on the chart; called once.
+        plot: draws on the chart; called once.
         size: (width, height) in inches.
         shape: (rows, columns) of axes.
     """
 
     def __init__(
         self,
-        draw: Callable[[Chart], None],
+        plot: Callable[[Chart], None],
         size: tuple[float, float],
         shape: tuple[int, int] = (1, 1),
     ) -> None:
@@ -73,7 +73,7 @@ class Chart:
         with matplotlib.rc_context(_STYLE):
             self.figure = Figure(size, layout='constrained')
             self.axes: list[Axes] = list(self.figure.subplots(*shape, squeeze=False).flat)
-            draw(self)
+            plot(self)
 
     def tip(self, artist: Artist, text: str) -> None:
         """Says what an artist stands for."""

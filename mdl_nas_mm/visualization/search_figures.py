@@ -14,16 +14,16 @@ from .chart import CHOSEN, EVOLUTION, MUTED, RANDOM, SHARED, SPECIFIC, Chart, sh
 _ROW = 0.245  # height of a row of text, in inches
 
 
-def draw_generations(report: Mapping) -> Chart:
+def plot_generations(report: Mapping) -> Chart:
     """S-Scores by generation, of the search and, where there is one, of random search."""
 
-    def draw(chart: Chart) -> None:
+    def plot(chart: Chart) -> None:
         (axes,) = chart.axes
         runs = [('search', report['generations'], EVOLUTION)]
         if report['random']:
             runs.append(('random search', report['random'], RANDOM))
         for name, entries, colour in runs:
-            _draw_run(chart, axes, name, entries, colour)
+            _plot_run(chart, axes, name, entries, colour)
         score = report['chosen']['s_score']
         chosen = axes.axhline(score, color=CHOSEN, lw=1, ls=(0, (4, 3)), label='chosen')
         chart.tip(chosen, f'chosen: S-Score {score:.2f}')
@@ -31,10 +31,10 @@ def draw_generations(report: Mapping) -> Chart:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         chart.figure.legend(loc='outside upper left', ncols=2, columnspacing=1.2)
 
-    return Chart(draw, (4.8, 3.5))
+    return Chart(plot, (4.8, 3.5))
 
 
-def _draw_run(chart: Chart, axes: Axes, name: str, entries: Sequence[Mapping], colour: str) -> None:
+def _plot_run(chart: Chart, axes: Axes, name: str, entries: Sequence[Mapping], colour: str) -> None:
     for key, label, style, size in (
         ('best', f'{name}: best so far', '-', 4.5),
         ('mean', f'{name}: mean of the new', ':', 2.5),
@@ -52,11 +52,11 @@ def _draw_run(chart: Chart, axes: Axes, name: str, entries: Sequence[Mapping], c
             )
 
 
-def draw_front(report: Mapping) -> Chart:
+def plot_front(report: Mapping) -> Chart:
     """The Pareto front of cost against S-Score, with the chosen joint spec."""
     unit = report.get('unit', 'parameters')
 
-    def draw(chart: Chart) -> None:
+    def plot(chart: Chart) -> None:
         (axes,) = chart.axes
         chosen, front = report['chosen'], report['front']
         totals = [point['total'] for point in front]
@@ -85,7 +85,7 @@ def draw_front(report: Mapping) -> Chart:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         chart.figure.legend(loc='outside upper left', ncols=3, columnspacing=1.2)
 
-    return Chart(draw, (4.8, 3.5))
+    return Chart(plot, (4.8, 3.5))
 
 
 _COLUMNS = (
@@ -96,15 +96,15 @@ _COLUMNS = (
 )
 
 
-def draw_architectures(report: Mapping, tasks: Sequence[str]) -> Chart:
+def plot_architectures(report: Mapping, tasks: Sequence[str]) -> Chart:
     """Block by block: width, heads, MLP ratio and share ratios; one column of axes a task."""
     specs = report['chosen']['joint_spec']
     ranges = _ranges(specs.values())
     rows = max(_rows(specs[task]) for task in tasks)
 
-    def draw(chart: Chart) -> None:
+    def plot(chart: Chart) -> None:
         for axes, task in zip(chart.axes, tasks):
-            _draw_architecture(chart, axes, specs[task], ranges)
+            _plot_architecture(chart, axes, specs[task], ranges)
             axes.set(xlim=(-0.95, 5.05), ylim=(rows, -1.75))
             if len(tasks) > 1:
                 axes.set_title(shortened(task, 24), fontsize=11, fontweight='bold')
@@ -113,7 +113,7 @@ def draw_architectures(report: Mapping, tasks: Sequence[str]) -> Chart:
 
     lines, columns = _grid(len(tasks))
     height = lines * ((rows + 1.75) * _ROW + (0.35 if len(tasks) > 1 else 0))
-    return Chart(draw, (3.7 * columns, height), (lines, columns))
+    return Chart(plot, (3.7 * columns, height), (lines, columns))
 
 
 def _grid(count: int) -> tuple[int, int]:
@@ -137,7 +137,7 @@ def _ranges(specs: Sequence[Mapping]) -> dict[str, tuple[float, float]]:
     return ranges
 
 
-def _draw_architecture(
+def _plot_architecture(
     chart: Chart, axes: Axes, spec: Mapping, ranges: Mapping[str, tuple[float, float]]
 ) -> None:
     def cell(key: str, column: int, row: float, depth: int, value: float, colour: str) -> None:
@@ -170,7 +170,7 @@ def _draw_architecture(
     axes.text(-0.12, -0.2, name, ha='right', va='bottom', fontsize=8.5, color=MUTED)
 
 
-def draw_layers(report: Mapping, tasks: Sequence[str]) -> Chart:
+def plot_layers(report: Mapping, tasks: Sequence[str]) -> Chart:
     """Shared and specific parameters of every layer; one column of axes a task.
 
     A block has two bars: attention above, feed-forward network below, each with the norm before
@@ -182,12 +182,12 @@ def draw_layers(report: Mapping, tasks: Sequence[str]) -> Chart:
     seen = {task: _large_enough(bars[task], most / 300) for task in tasks}
     length = max(map(len, seen.values()))
 
-    def draw(chart: Chart) -> None:
+    def plot(chart: Chart) -> None:
         for axes, task in zip(chart.axes, tasks):
             for row, pair in enumerate(seen[task].values()):
                 height = 0.8 / len(pair)
                 for i, bar in enumerate(pair):
-                    _draw_bar(chart, axes, bar, row - 0.4 + i * height, height)
+                    _plot_bar(chart, axes, bar, row - 0.4 + i * height, height)
             axes.set(xlim=(0, 1.02 * most), ylim=(length - 0.4, -0.6))
             axes.set_yticks(range(len(seen[task])), seen[task], fontsize=8.5)
             axes.tick_params(axis='y', length=0)
@@ -203,7 +203,7 @@ def draw_layers(report: Mapping, tasks: Sequence[str]) -> Chart:
 
     lines, columns = _grid(len(tasks))
     height = lines * (length * _ROW + (0.75 if len(tasks) > 1 else 0.4)) + 0.3
-    return Chart(draw, (3.7 * columns, height), (lines, columns))
+    return Chart(plot, (3.7 * columns, height), (lines, columns))
 
 
 _BLOCK = re.compile(r'(?:stages\.(\d+)\.)?blocks\.(\d+)\.')
@@ -242,7 +242,7 @@ def _large_enough(
     }
 
 
-def _draw_bar(chart: Chart, axes: Axes, bar: Sequence[Mapping], top: float, height: float) -> None:
+def _plot_bar(chart: Chart, axes: Axes, bar: Sequence[Mapping], top: float, height: float) -> None:
     text = '\n'.join(
         f'{layer["layer"]}: {layer["shared"]:,} shared, {layer["specific"]:,} specific'
         for layer in bar

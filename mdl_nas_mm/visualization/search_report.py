@@ -10,7 +10,7 @@ from pathlib import Path
 from mdl_nas_mm.utils.files import written_whole
 
 from .chart import COLOURS, Chart
-from .search_figures import draw_architectures, draw_front, draw_generations, draw_layers
+from .search_figures import plot_architectures, plot_front, plot_generations, plot_layers
 from .search_page import PAGE
 
 
@@ -33,12 +33,12 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
         ``layers.png``.
     """
     folder, tasks = Path(folder), report['tasks']
-    generations, front = draw_generations(report), draw_front(report)
+    generations, front = plot_generations(report), plot_front(report)
     charts = {
         'generations': generations,
         'front': front,
-        'architectures': draw_architectures(report, tasks),
-        'layers': draw_layers(report, tasks),
+        'architectures': plot_architectures(report, tasks),
+        'layers': plot_layers(report, tasks),
     }
     page = folder / 'report.html'
     with written_whole(page) as temporary:
@@ -67,12 +67,12 @@ def _page(report: Mapping, generations: Chart, front: Chart) -> str:
         '<h2>Architectures</h2>',
         '<p class="quiet">Width, heads, MLP ratio and share ratios of every block. A stronger '
         f'colour is more. {per_task}</p>',
-        _task_cards(tasks, {task: draw_architectures(report, [task]) for task in tasks}, 'arch'),
+        _task_cards(tasks, {task: plot_architectures(report, [task]) for task in tasks}, 'arch'),
         '<h2>Shared and specific parameters by layer</h2>',
         '<p class="quiet">The upper bar of a block is its attention, the lower one its '
         f'feed-forward network, each with the norm before it; what is outside of the blocks '
         f'and too small to be seen is in the tables below. {per_task}</p>',
-        _task_cards(tasks, {task: draw_layers(report, [task]) for task in tasks}, 'layers'),
+        _task_cards(tasks, {task: plot_layers(report, [task]) for task in tasks}, 'layers'),
         '<h2>All numbers</h2>',
         *_details(report),
     ]

@@ -15,14 +15,14 @@ from sklearn.datasets import load_digits
 from mdl_nas_mm.datasets import (
     DOMAINS,
     SPLITS,
-    draw_contact_sheet,
     formats,
+    plot_contact_sheet,
     render,
     write_demo_data,
 )
 from mdl_nas_mm.datasets import digits as digits_module
 from mdl_nas_mm.datasets.digits import split_digits
-from mdl_nas_mm.datasets.render import Scene, draw_pose, render_digit
+from mdl_nas_mm.datasets.render import Scene, render_digit, render_pose
 
 SCALE = 0.05
 
@@ -95,11 +95,11 @@ def test_full_size_uses_every_digit_and_keeps_the_splits_apart(tmp_path, monkeyp
     def scene(digits, rng):
         return Scene(blank, [one] * len(digits), list(range(len(digits))))
 
-    monkeypatch.setattr(digits_module, 'draw_classification', lambda pixels, rng: blank)
-    monkeypatch.setattr(digits_module, 'draw_sketch', lambda pixels, rng: blank)
-    monkeypatch.setattr(render, 'draw_detection', lambda photo, digits, rng: scene(digits, rng))
-    monkeypatch.setattr(render, 'draw_segmentation', scene)
-    monkeypatch.setattr(render, 'draw_pose', lambda pixels, rng: (blank, np.eye(5, 2)))
+    monkeypatch.setattr(digits_module, 'render_classification', lambda pixels, rng: blank)
+    monkeypatch.setattr(digits_module, 'render_sketch', lambda pixels, rng: blank)
+    monkeypatch.setattr(render, 'render_detection', lambda photo, digits, rng: scene(digits, rng))
+    monkeypatch.setattr(render, 'render_segmentation', scene)
+    monkeypatch.setattr(render, 'render_pose', lambda pixels, rng: (blank, np.eye(5, 2)))
     monkeypatch.setattr(formats, '_save_png', lambda path, pixels: None)
     write_demo_data(tmp_path / 'demo', progress=False)
     sources = json.loads((tmp_path / 'demo' / 'sources.json').read_text())
@@ -156,7 +156,7 @@ def test_keypoints_are_the_corners_of_the_turned_digit(root):
 def test_ink_of_a_turned_digit_is_inside_its_frame():
     rng, images = np.random.default_rng(0), load_digits().images
     for index in range(30):
-        image, points = draw_pose(images[index], rng)
+        image, points = render_pose(images[index], rng)
         middle = np.median(image.reshape(-1, 3), axis=0)
         ink = np.abs(image.astype(float) - middle).sum(-1) > 150
         y, x = np.nonzero(ink)
@@ -198,7 +198,7 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch, reason):
     def fail(*_):
         raise reason
 
-    monkeypatch.setattr(render, 'draw_segmentation', fail)
+    monkeypatch.setattr(render, 'render_segmentation', fail)
     with pytest.raises((KeyboardInterrupt, OSError)):
         write_demo_data(tmp_path / 'demo', scale=SCALE, progress=False)
     assert list(tmp_path.iterdir()) == []
@@ -211,7 +211,7 @@ def test_interrupted_replacing_keeps_the_old_data(root, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(render, 'draw_segmentation', fail)
+    monkeypatch.setattr(render, 'render_segmentation', fail)
     with pytest.raises(KeyboardInterrupt):
         write_demo_data(path, seed=5, scale=SCALE, progress=False)
     assert digest(path) == digest(root)
@@ -242,11 +242,11 @@ def test_scale_must_be_positive(tmp_path):
 
 @pytest.mark.parametrize('domain', DOMAINS)
 def test_contact_sheet_is_drawn(root, tmp_path, domain):
-    draw_contact_sheet(root, domain, tmp_path / 'sheet.png', columns=4, rows=2)
+    plot_contact_sheet(root, domain, tmp_path / 'sheet.png', columns=4, rows=2)
     sheet = np.asarray(Image.open(tmp_path / 'sheet.png'))
     assert sheet.std() > 20
 
 
 def test_contact_sheet_without_data_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match='write the demonstration data first'):
-        draw_contact_sheet(tmp_path, 'det', tmp_path / 'sheet.png')
+        plot_contact_sheet(tmp_path, 'det', tmp_path / 'sheet.png')

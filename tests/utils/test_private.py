@@ -159,11 +159,14 @@ def test_hook_of_epochs_is_told_by_what_it_defines(stage):
     assert not private.acts_by_epoch(hooks.Hook)
 
 
-def test_checkpoint_hook_has_its_own_greater_keys():
-    known = private.greater_keys()
-    assert 'acc' in known and hooks.CheckpointHook().greater_keys == known
-    known.append('ours')
-    assert 'ours' not in private.greater_keys()
+@pytest.mark.parametrize('kind', [hooks.CheckpointHook, hooks.EarlyStoppingHook])
+def test_hook_knows_that_more_of_a_metric_is_better(kind):
+    ours = private.more_is_better('ours')(type('Own', (kind,), {}))
+    key = 'monitor' if kind is hooks.EarlyStoppingHook else 'save_best'
+    for metric in ('ours', 'acc'):
+        hook = ours(**{key: metric})
+        assert 'greater' in (getattr(hook, 'rule', ''), *getattr(hook, 'rules', ()))
+    assert 'ours' not in kind._default_greater_keys
 
 
 def test_checkpoint_hook_saves_no_best_any_more():

@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 
 from environment import Environment
-from errors import SetupError
 from machine import check_machine
 from pins import ONEDL, STACKS, stack_named
 from progress import clock
@@ -65,7 +64,7 @@ def main() -> int:
             print(f'environment {env.folder.name} is up to date')
             return 0
         set_up(env, args.python)
-    except SetupError as error:
+    except ValueError as error:
         print(f'\nsetup: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import IO, Sequence
 
 from errors import SetupError
-from pins import ROOT, Stack, normalize, read_pins
+from pins import ROOT, Stack
 from progress import Reporter, parse_progress
+
+from mdl_nas_mm.utils.pins import normalize, read_pins
 
 
 class Environment:

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 
 from errors import SetupError
-from pins import Stack, read_pins
+from pins import Stack
+
+from mdl_nas_mm.utils.pins import read_pins
 
 
 def check_machine(python: str, stack: Stack) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from errors import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# The package is not installed yet.
+sys.path.append(str(ROOT))
+
+from mdl_nas_mm.utils.pins import pins_file  # noqa: E402
 
 BUILD_TOOLS = ('pip', 'setuptools', 'wheel', 'ninja', 'packaging', 'psutil', 'cython')
 TORCH = ('torch', 'torchvision', 'numpy')
@@ -70,7 +74,7 @@ class Stack(NamedTuple):
 ONEDL = Stack(
     name='onedl',
     venv='.venv',
-    pins=ROOT / 'requirements.txt',
+    pins=pins_file('onedl'),
     pythons=((3, 10), (3, 12)),
     mmcv='onedl-mmcv',
     mm_libs=(
@@ -85,7 +89,7 @@ ONEDL = Stack(
 OPENMMLAB = Stack(
     name='openmmlab',
     venv='.venv-openmmlab',
-    pins=ROOT / 'requirements-openmmlab.txt',
+    pins=pins_file('openmmlab'),
     pythons=((3, 10), (3, 11)),
     mmcv='mmcv',
     # The last two are imported by mmsegmentation, which does not ask for them.
@@ -99,34 +103,3 @@ def stack_named(name: str) -> Stack:
     if name not in STACKS:
         raise SetupError(f'there is no stack {name!r}: say one of {", ".join(STACKS)}')
     return STACKS[name]
-
-
-def normalize(name: str) -> str:
-    """Write a package's name in the one form that all its spellings share."""
-    return re.sub(r'[-_.]+', '-', name).lower()
-
-
-def read_pins(text: str, minor: int) -> dict[str, str]:
-    """Read the pins of a requirements file.
-
-    Args:
-        text: The lines, ``name==version`` with, at most, a marker
-            ``; python_version < "3.11"`` or ``>= "3.11"``.
-        minor: The environment's Python is ``3.<minor>``.
-
-    Returns:
-        Version by normalized name.
-    """
-    form = r'([\w.-]+)==([^\s;]+)\s*(?:;\s*python_version\s*(<|>=)\s*"3\.(\d+)")?\s*$'
-    pins = {}
-    for line in text.splitlines():
-        line = line.split('#')[0].strip()
-        if not line:
-            continue
-        match = re.match(form, line)
-        if match is None:
-            raise SetupError(f'requirements: cannot read the line "{line}"')
-        name, version, sign, bound = match.groups()
-        if sign is None or (minor < int(bound)) == (sign == '<'):
-            pins[normalize(name)] = version
-    return pins

@@ -11,7 +11,8 @@ from pins import ROOT, Stack
 
 MODULES = sorted(Path(__file__).resolve().parent.glob('*.py'))
 # What decides, beside the pins, whether an environment is up to date.
-STAMPED = (*MODULES, ROOT / 'setup.py', ROOT / 'pyproject.toml')
+FILES = ('setup.py', 'pyproject.toml', 'mdl_nas_mm/utils/pins.py')
+STAMPED = (*MODULES, *(ROOT / name for name in FILES))
 
 
 def stamp_text(stack: Stack) -> str:

@@ -15,14 +15,14 @@ import sys
 import warnings
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from .data_paths import data_paths
-from .one_line import first_line
-from .upstream import upstream_config_path
+from mdl_nas_mm.utils.data_paths import data_paths
+from mdl_nas_mm.utils.one_line import first_line
+from mdl_nas_mm.utils.pins import pins_file, read_pins
 
 OK, WARN, FAIL = 'ok', 'warn', 'FAIL'
+_OTHER = {'onedl': 'openmmlab', 'openmmlab': 'onedl'}
 PYTHONS = ((3, 10), (3, 12))
 INSTALL = {
     'onedl': '`make setup` installs the tried stack',
@@ -48,13 +48,13 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Part:
+class Library:
     """A library of the stack.
 
     Attributes:
         module: The name it is imported by.
-        onedl: Distribution and version that were tried with OneDL's forks, as pip writes them.
-        openmmlab: The same with OpenMMLab's own libraries.
+        onedl: Its distribution among OneDL's forks.
+        openmmlab: The same among OpenMMLab's own libraries.
         needed: What does not run without it; empty if nothing runs.
     """
 
@@ -63,34 +63,25 @@ class Part:
     openmmlab: str
     needed: str = ''
 
-    def pins(self, stack: str) -> list[tuple[str, str]]:
-        """List the two tried distributions with their versions, the stack's own first."""
-        pins = [self.onedl, self.openmmlab]
-        names = [(name, version) for name, _, version in (pin.partition('==') for pin in pins)]
-        return names if stack == 'onedl' else names[::-1]
+    def distributions(self, stack: str) -> tuple[str, str]:
+        """Both distributions, the stack's own first."""
+        both = self.onedl, self.openmmlab
+        return both if stack == 'onedl' else both[::-1]
 
 
 STACK = (
-    Part('numpy', 'numpy==2.2.6', 'numpy==1.26.4'),
-    Part('torch', 'torch==2.11.0', 'torch==2.1.2'),
-    Part('torchvision', 'torchvision==0.26.0', 'torchvision==0.16.2'),
-    Part('mmengine', 'onedl-mmengine==0.10.12', 'mmengine==0.10.7'),
-    Part('mmcv', 'onedl-mmcv==2.3.6', 'mmcv==2.1.0'),
-    Part('mmpretrain', 'onedl-mmpretrain==1.3.6', 'mmpretrain==1.2.0'),
-    Part('mmdet', 'onedl-mmdetection==3.5.1', 'mmdet==3.3.0', 'detection'),
-    Part('mmseg', 'onedl-mmsegmentation==1.4.2', 'mmsegmentation==1.2.2', 'segmentation'),
-    Part('mmpose', 'mmpose==1.3.2', 'mmpose==1.3.2', 'pose estimation'),
-    Part('safetensors', 'safetensors==0.8.0', 'safetensors==0.8.0'),
-    Part('sklearn', 'scikit-learn==1.9.1', 'scikit-learn==1.7.2', 'the demonstration data'),
-    Part('xxhash', 'xxhash==4.1.0', 'xxhash==4.1.0'),
-)
-# What a task uses of the config that it names, as far as it reads data.
-USED = (
-    'train_dataloader',
-    'val_dataloader',
-    'val_evaluator',
-    'search_dataloader',
-    'search_evaluator',
+    Library('numpy', 'numpy', 'numpy'),
+    Library('torch', 'torch', 'torch'),
+    Library('torchvision', 'torchvision', 'torchvision'),
+    Library('mmengine', 'onedl-mmengine', 'mmengine'),
+    Library('mmcv', 'onedl-mmcv', 'mmcv'),
+    Library('mmpretrain', 'onedl-mmpretrain', 'mmpretrain'),
+    Library('mmdet', 'onedl-mmdetection', 'mmdet', 'detection'),
+    Library('mmseg', 'onedl-mmsegmentation', 'mmsegmentation', 'segmentation'),
+    Library('mmpose', 'mmpose', 'mmpose', 'pose estimation'),
+    Library('safetensors', 'safetensors', 'safetensors'),
+    Library('sklearn', 'scikit-learn', 'scikit-learn', 'the demonstration data'),
+    Library('xxhash', 'xxhash', 'xxhash'),
 )
 
 
@@ -106,8 +97,8 @@ def check_stack(stack: str) -> Finding:
     Args:
         stack: As ``installed_stack`` returns it.
     """
-    for part in STACK:
-        (own, _), (other, _) = part.pins(stack)
+    for library in STACK:
+        own, other = library.distributions(stack)
         if own != other and _version(own) and _version(other):
             message = f'{own} and {other} are both installed, one written over the other'
             advice = f'pip uninstall {own} {other}, then install one of them'
@@ -126,33 +117,40 @@ def check_python() -> Finding:
     return Finding(FAIL, 'Python', f'{found} (tried {low} to {high})', advice)
 
 
-def check_part(part: Part, stack: str = 'onedl') -> Finding:
+def tried_versions(stack: str) -> dict[str, str]:
+    """Distribution -> the version that was tried with a stack, on this Python."""
+    return read_pins(pins_file(stack).read_text(encoding='utf-8'), sys.version_info.minor)
+
+
+def check_library(library: Library, stack: str = 'onedl') -> Finding:
     """Look at the version of a library, and import it.
 
     Args:
-        part: The library.
         stack: As ``installed_stack`` returns it.
     """
-    for distribution, tried in part.pins(stack):
+    own, other = library.distributions(stack)
+    for distribution, of in ((own, stack), (other, _OTHER[stack])):
         version = _version(distribution)
         if version is None:
             continue
-        subject = part.module if part.module == distribution else f'{part.module} ({distribution})'
+        named = library.module == distribution
+        subject = distribution if named else f'{library.module} ({distribution})'
         try:
-            importlib.import_module(part.module)
+            importlib.import_module(library.module)
         except (
             Exception
         ) as error:  # the mm libraries raise AssertionError for a version they refuse
             return Finding(
                 FAIL, subject, f'{version} cannot be imported: {_line(error)}', _cure(error, stack)
             )
+        tried = tried_versions(of).get(distribution)
         if version == tried:
             return Finding(OK, subject, version)
         advice = f'if something fails, try {tried}'
         return Finding(WARN, subject, f'{version} (tried {tried})', advice)
-    level = WARN if part.needed else FAIL
-    needed = f', needed for {part.needed}' if part.needed else ''
-    return Finding(level, part.module, f'not installed{needed}', INSTALL[stack])
+    level = WARN if library.needed else FAIL
+    needed = f', needed for {library.needed}' if library.needed else ''
+    return Finding(level, library.module, f'not installed{needed}', INSTALL[stack])
 
 
 def check_mmcv_ops() -> Finding:
@@ -229,7 +227,7 @@ def examine(config: str | None = None) -> list[Finding]:
         warnings.simplefilter('ignore')
         stack = installed_stack()
         findings = [check_python(), check_stack(stack)]
-        findings += [check_part(part, stack) for part in STACK]
+        findings += [check_library(library, stack) for library in STACK]
         findings += [check_mmcv_ops(), check_cuda()]
         if config:
             findings += check_config(config)
@@ -252,23 +250,14 @@ def report(findings: list[Finding]) -> str:
 
 
 def _load(filename: str) -> dict[str, Any]:
-    """Load a config; of a joint one, each task's data with what it says differently."""
-    from mmengine.config import Config
+    """Load a config; a joint one with all that its tasks' configs say."""
+    from mdl_nas_mm.tasks import resolve_joint_config
+    from mdl_nas_mm.utils.config_file import read_config
 
-    config = Config.fromfile(filename).to_dict()
-    tasks = config.pop('tasks', None) or {}
-    for name, task in tasks.items():
-        merged = Config()
-        if task.get('config'):
-            merged = Config.fromfile(upstream_config_path(task['config'], Path(filename).parent))
-        merged.merge_from_dict({key: task[key] for key in USED if key in task})
-        for kind in ('dataloader', 'evaluator'):
-            # The search validates on the validation split unless the task says otherwise.
-            search = Config({'search': merged.get(f'val_{kind}')})
-            search.merge_from_dict({'search': task.get(f'search_{kind}') or {}})
-            merged[f'search_{kind}'] = search.search
-        config[name] = {key: value for key, value in merged.to_dict().items() if key in USED}
-    return config
+    config = read_config(filename)
+    if 'tasks' in config:
+        config = resolve_joint_config(config, check_files=False)
+    return config.to_dict()
 
 
 def _version(distribution: str) -> str | None:
