@@ -85,7 +85,7 @@ def stepper(model, update: bool = True) -> Callable:
         sizes, weights = dict.fromkeys(batches, 1), dict.fromkeys(batches, 1.0)
         plan = StepPlan.make(assign_ranks(tuple(batches), None, 1), 0, sizes, weights, 0)
         passes = Passes(model, wrapper, {t: [b] for t, b in batches.items()}, plan, 0)
-        train_step(JointStep(freeze_rest=update), passes, specs)
+        train_step(JointStep({}, freeze_rest=update), passes, specs)
 
     return step
 

@@ -17,7 +17,7 @@ def _folders(*names: str) -> list[str]:
     return [f'{SCOPE}.{name}' for name in names]
 
 
-MODELS = _child(root.MODELS, 'families', 'tasks')
+MODELS = _child(root.MODELS, 'families', 'tasks', 'engine')
 DATASETS = _child(root.DATASETS, 'tasks')
 RUNNERS = _child(root.RUNNERS, 'engine')
 LOOPS = _child(root.LOOPS, 'engine')

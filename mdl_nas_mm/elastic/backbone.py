@@ -20,9 +20,9 @@ from .inherit import inherit_pretrained, is_pretrained
 class ElasticBackbone(BaseModule):
     """What all elastic backbones have in common.
 
-    A subclass sets ``layout`` and ``shape``, and defines ``forward_subnet``, ``settings_of`` and
-    ``depth_of``. It takes ``head_dim``, ``layout.uses`` names all of its parameters, and buffers
-    do not depend on the space, so that a subnet can be taken out of it.
+    A subclass sets ``layout`` and ``shape``, and defines ``forward_subnet``, ``active_channels``,
+    ``settings_of`` and ``depth_of``. It takes ``head_dim``, ``layout.uses`` names all of its
+    parameters, and buffers do not depend on the space, so that a subnet can be taken out of it.
 
     Args:
         space: the search space's config; see ``SearchSpace.from_config``. None for a backbone of
@@ -91,6 +91,10 @@ class ElasticBackbone(BaseModule):
 
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """Features of images (B, C, H, W) by one architecture with one task's weights."""
+        raise NotImplementedError
+
+    def active_channels(self, task: str | None, spec: SubnetSpec) -> tuple[int, ...]:
+        """Channels that each of a task's outputs has; those beyond are padding."""
         raise NotImplementedError
 
     def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:

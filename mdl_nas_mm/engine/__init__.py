@@ -2,6 +2,7 @@
 
 from .amp import CPUAmpOptimWrapper
 from .best import CheckpointHook, EarlyStoppingHook
+from .distillation import ChannelMeanLoss, SoftTargetLoss
 from .loops import MultiTaskTrainLoop
 from .runner import MultiTaskRunner
 from .sample_hook import SampleSubnetHook
@@ -11,6 +12,7 @@ from .validation import MultiTaskValLoop
 
 __all__ = [
     'CPUAmpOptimWrapper',
+    'ChannelMeanLoss',
     'CheckpointHook',
     'EarlyStoppingHook',
     'FixedSampler',
@@ -19,5 +21,6 @@ __all__ = [
     'MultiTaskValLoop',
     'SampleSubnetHook',
     'SandwichSampler',
+    'SoftTargetLoss',
     'SupernetBase',
 ]

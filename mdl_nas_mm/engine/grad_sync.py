@@ -7,7 +7,7 @@ on the others; one that has none on any keeps none, so that the optimizer leaves
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -85,16 +85,15 @@ class GradientReducer:
                 )
 
     @contextmanager
-    def last_backward(self, touched: set[nn.Parameter] | None = None) -> Iterator[None]:
+    def last_backward(self, untouched: Collection[nn.Parameter] = ()) -> Iterator[None]:
         """Wraps the last backward pass of a step, and leaves with the summed gradients.
 
         Args:
-            touched: parameters that this pass gives a gradient, where that is known; the others
-                need not be waited for.
+            untouched: parameters that this pass gives no gradient, as far as is known; they need
+                not be waited for.
         """
         for bucket in (bucket for buckets in self.sets for bucket in buckets):
-            waiting = set(bucket.parameters)
-            bucket.waiting = waiting if touched is None else waiting & touched
+            bucket.waiting = set(bucket.parameters).difference(untouched)
         self.on = True
         try:
             self._launch_ready()

@@ -8,16 +8,16 @@ from typing import Any
 
 from mmengine.runner import BaseLoop, Runner
 
-from mdl_nas_mm.registry import LOOPS, STEPS, SUBNET_SAMPLERS
+from mdl_nas_mm.registry import LOOPS
 from mdl_nas_mm.tasks import build_train_loader, drawn_spaces, fixed_spec
 
 from .groups import TaskGroups
 from .joint_loader import JointLoader
 from .losses import LossGatherer
+from .method import build_sampler, build_step
 from .passes import Passes
 from .plan import StepPlan
 from .preemption import Stopped, StopRequest
-from .samplers import SubnetSampler
 from .step import train_step
 
 # All ranks have to agree to stop, which takes them an exchange.
@@ -57,7 +57,8 @@ class MultiTaskTrainLoop(BaseLoop):
         super().__init__(runner, None)
         self._max_iters = int(max_iters)
         self.val_begin, self.val_interval = val_begin, val_interval
-        self.step = STEPS.build(dict(step or dict(type='JointStep')))
+        self.spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
+        self.step = build_step(step, self.spaces, runner.seed)
         self._sampler = sampler
         # Set by mmengine's EarlyStoppingHook.
         self.stop_training = False
@@ -76,17 +77,6 @@ class MultiTaskTrainLoop(BaseLoop):
             {task: info.loss_weight for task, info in runner.cfg.tasks.items()},
             runner.seed,
         )
-
-    def _build_sampler(self) -> SubnetSampler:
-        """The one that the config names, with the runner's present seed."""
-        cfg = self.runner.cfg
-        joint_spec = fixed_spec(cfg)
-        usual = dict(type='SandwichSampler')
-        if joint_spec is not None:
-            usual = dict(type='FixedSampler', specs=joint_spec)
-        spaces = drawn_spaces(cfg, self.runner.model.backbone.space)
-        settings = dict(spaces=spaces, seed=self.runner.seed)
-        return SUBNET_SAMPLERS.build({**(self._sampler or usual), **settings})
 
     def _loader(self, start: int) -> JointLoader:
         info, assignment, loaders = self.runner.cfg.tasks, self.ranks.assignment, {}
@@ -126,7 +116,8 @@ class MultiTaskTrainLoop(BaseLoop):
         """
         self.validation_due = validation_due
         self._iter, self.plan = iteration, self._plan()
-        self.sampler = self._build_sampler()
+        cfg, seed = self.runner.cfg, self.runner.seed
+        self.sampler = build_sampler(self._sampler, self.spaces, seed, fixed_spec(cfg))
         self.dataloader = self._loader(start=iteration)
 
     def run(self):

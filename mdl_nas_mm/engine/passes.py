@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -17,6 +18,7 @@ from mdl_nas_mm.tasks.failures import in_task
 
 from .grad_sync import GradientReducer
 from .plan import BatchPart, StepPlan
+from .untouched import untouched
 
 
 class Passes:
@@ -41,8 +43,8 @@ class Passes:
     ) -> None:
         self.model, self.optim_wrapper = model, optim_wrapper
         self.plan, self.iteration, self.reducer = plan, iteration, reducer
-        self._batches, self._announced = batches, 0
-        self._exchanged = False
+        self._batches, self._exchanged = batches, False
+        self._announced: deque[tuple[str, SubnetSpec]] = deque()
         self.losses: dict[str, Tensor] = {}
 
     def batches(self) -> Iterator[tuple[str, BatchPart, dict]]:
@@ -74,30 +76,41 @@ class Passes:
         """
         with self.optim_wrapper.optim_context(self.model):
             loss, parts = self.model.loss(task, spec, data)
+        return self.checked(task, spec, loss), parts
+
+    def checked(self, task: str, spec: SubnetSpec, loss: Tensor) -> Tensor:
+        """The same loss.
+
+        Raises:
+            FloatingPointError: it is not finite.
+        """
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f'loss is {loss.item()}: task {task!r}, iteration {self.iteration}, subnet {spec}'
             )
-        return loss, parts
+        return loss
 
     def factor(self, task: str, part: BatchPart) -> float:
         """How much the loss of a part of a batch counts in the sum over all ranks and tasks."""
         return part.weight * self.plan.weights[task] * self.plan.shares[task]
 
     def announce(self, passes: Iterable[tuple[str, SubnetSpec]]) -> None:
-        """Says which backward passes come, in their order, so that gradients are sent meanwhile.
+        """Says of which task and subnet each backward pass of the step will be.
 
-        A step that does not say so has its gradients sent when all of its passes are done.
+        Gradients are sent during the last one, those that it does not touch at its beginning. A
+        step that announces nothing has them sent when all of its passes are done.
         """
-        self._announced = len(list(passes))
+        self._announced = deque(passes)
 
     def backward(self, loss: Tensor) -> None:
         """Adds the gradients of a loss, which counts as ``factor`` says."""
-        self._announced -= 1
-        last = self._announced == 0 and self.reducer is not None
-        self._exchanged |= last
-        with self.reducer.last_backward() if last else nullcontext():
+        current = self._announced.popleft() if self._announced else None
+        if self.reducer is None or current is None or self._announced:
             self.optim_wrapper.backward(loss)
+            return
+        with self.reducer.last_backward(untouched(self.model, *current)):
+            self.optim_wrapper.backward(loss)
+        self._exchanged = True
 
     def log(self, task: str, part: BatchPart, values: Mapping[str, Tensor]) -> None:
         """Puts what a part of a batch gave into the log, weighted with its images."""

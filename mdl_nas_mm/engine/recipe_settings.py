@@ -53,6 +53,20 @@ def check_recipe(recipe: Mapping) -> None:
         )
 
 
+def check_own_recipe(recipe: Mapping, where: str) -> None:
+    """Raises ValueError for a setting of a step's own optimizer that would be dropped."""
+    if 'optimizer' not in recipe:
+        raise ValueError(f'{where}.optimizer is missing')
+    kind = last_name(recipe.get('type', 'OptimWrapper'))
+    if kind != 'OptimWrapper':
+        raise ValueError(
+            f"{where}.type is {kind!r}; write 'OptimWrapper': mixed precision is a setting of the "
+            "model's optim_wrapper, whose loss scale counts here as well"
+        )
+    if recipe.get('accumulative_counts', 1) != 1:
+        raise ValueError(f'{where}: accumulative_counts is not used here; remove it')
+
+
 def check_mixed_precision(recipe: Mapping) -> None:
     """Raises ValueError for a mixed precision that this machine cannot run."""
     kind, cuda = last_name(recipe.get('type', 'OptimWrapper')), torch.cuda.is_available()

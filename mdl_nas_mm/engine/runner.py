@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os.path as osp
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
-import mmengine
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -31,10 +29,7 @@ from mdl_nas_mm.utils.torch_file import write_torch_file
 
 from .assignment import assign_ranks
 from .checkpoint import (
-    check_resumable,
     check_space,
-    describe,
-    describe_training,
     latest_checkpoint,
     load_weights,
     read_checkpoint,
@@ -47,16 +42,9 @@ from .groups import TaskGroups
 from .launch import check_same_config, start_processes
 from .recipe_settings import check_mixed_precision
 from .settings import check_settings
-from .state import (
-    leave_out,
-    load_optimizer_state,
-    load_scheduler_state,
-    optimizer_state,
-    own_state,
-    scheduler_state,
-    to_cpu,
-    whole_state,
-)
+from .state import leave_out, own_state, to_cpu, whole_state
+from .step import Step
+from .training_state import restore_training, training_meta, training_state
 
 
 @RUNNERS.register_module()
@@ -143,19 +131,26 @@ class MultiTaskRunner(OpenRunner):
             return revert_sync_batchnorm(model)
         for task in self.ranks.tasks:
             sync_batch_norms(model.tasks[task], task, self.ranks)
-        sets = [(model.shared_parameters(), dist.group.WORLD)]
-        sets += [(model.task_parameters(t), self.ranks.groups[t]) for t in self.ranks.tasks]
-        self.reducer = GradientReducer(sets, serial=dist.get_backend() == 'nccl')
         return model
 
     def build_train_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
         """As mmengine; heads are compared with their data."""
         built = super().build_train_loop(loop)
+        self.reducer = self._build_reducer(built.step)
         datasets = {task: loader.dataset for task, loader in built.dataloader.loaders.items()}
         self.trained_metainfo = {t: getattr(data, 'metainfo', {}) for t, data in datasets.items()}
         for task, dataset in datasets.items():
             check_classes(task, self.cfg.model.tasks[task].model, dataset)
         return built
+
+    def _build_reducer(self, step: Step) -> GradientReducer | None:
+        if self.ranks.alone:
+            return None
+        # Those of the step come late: buckets are sent from the last parameter to the first.
+        shared = [*step.parameters(), *self.model.shared_parameters()]
+        sets = [(shared, dist.group.WORLD)]
+        sets += [(self.model.task_parameters(t), self.ranks.groups[t]) for t in self.ranks.tasks]
+        return GradientReducer(sets, serial=dist.get_backend() == 'nccl')
 
     def build_val_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
         """As mmengine; classes are compared with those of the training, where there is one."""
@@ -204,24 +199,12 @@ class MultiTaskRunner(OpenRunner):
         meta = dict(meta or {})
         meta.setdefault('epoch', self.epoch + by_epoch)
         meta.setdefault('iter', self.iter + (not by_epoch))
-        meta.update(
-            cfg=self.cfg.pretty_text,
-            seed=self.seed,
-            experiment_name=self.experiment_name,
-            time=time.strftime('%Y%m%d_%H%M%S', time.localtime()),
-            mmengine_version=mmengine.__version__,
-            backbone=describe(self.model.backbone),
-            joint=describe_training(self.cfg),
-        )
+        meta.update(training_meta(self))
         checkpoint = dict(
             meta=meta,
             state_dict=self.model.state_dict(),
-            message_hub=self.message_hub.state_dict(),
+            **training_state(self, save_optimizer, save_param_scheduler),
         )
-        if save_optimizer:
-            checkpoint['optimizer'] = optimizer_state(self.optim_wrapper, self.model)
-        if save_param_scheduler and self.param_schedulers is not None:
-            checkpoint['param_schedulers'] = [scheduler_state(s) for s in self.param_schedulers]
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         frozen = self.model.frozen()
         if frozen:
@@ -294,18 +277,5 @@ class MultiTaskRunner(OpenRunner):
             ValueError: the checkpoint is cut short, altered, of another model, or just weights.
         """
         checkpoint = self.load_checkpoint(filename, strict=True)
-        check_resumable(filename, checkpoint, len(self.param_schedulers or ()))
-        # A seed that was drawn, not given, is known to the checkpoint alone.
-        meta = checkpoint['meta']
-        self.set_randomness(meta['seed'], deterministic=self.deterministic)
-        self.train_loop.restore(meta['iter'], meta.get('validation_due', False))
-        self.message_hub.load_state_dict(checkpoint['message_hub'])
-        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
-        if self.param_schedulers is not None:
-            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-        load_optimizer_state(self.optim_wrapper, self.model, checkpoint['optimizer'])
-        for scheduler, state in zip(
-            self.param_schedulers or (), checkpoint.get('param_schedulers', ())
-        ):
-            load_scheduler_state(scheduler, state)
+        restore_training(self, filename, checkpoint)
         self.logger.info(f'resumed iter: {self.iter}')

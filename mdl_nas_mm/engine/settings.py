@@ -20,7 +20,7 @@ from mdl_nas_mm.utils.private import acts_by_epoch
 from mdl_nas_mm.utils.registries import named_in
 
 from .loops import MultiTaskTrainLoop
-from .recipe_settings import check_recipe
+from .recipe_settings import check_own_recipe, check_recipe
 from .validation import MultiTaskValLoop
 
 _SCOPE = 'mdl_nas_mm'
@@ -151,6 +151,8 @@ def _check_part(config: Mapping, registry: Registry, where: str) -> None:
     parameters = inspect.signature(named_in(config, registry, _SCOPE, where)).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         _check_known(config, {*parameters, 'type'} - {'spaces', 'seed', 'specs'}, where)
+    if config.get('optim_wrapper') is not None:
+        check_own_recipe(config['optim_wrapper'], f'{where}.optim_wrapper')
 
 
 def _check_schedules(config: Any, tasks: Mapping) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
+from torch.cuda.amp import GradScaler
 
-from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import MultiTaskModel
 
@@ -21,15 +23,26 @@ from .plan import StepPlan
 class Step(nn.Module):
     """How the batches of a step become gradients. A config names one in ``train_cfg.step``.
 
-    A subclass defines ``run``; see ``Passes`` for what it is composed of.
+    A subclass defines ``run``; see ``Passes`` for what it is composed of. Parameters that it makes
+    are its own: every process has all of them, with the gradient of all processes' passes, they
+    have an optimizer of their own, and lie in checkpoints beside the model's, where only a
+    training that is resumed looks for them. Buffers lie there too.
 
     Args:
+        spaces: task -> what its subnets are sampled from.
         freeze_rest: keep weights and optimizer states that no subnet of a step used.
+        optim_wrapper: config of the optimizer of the step's own parameters.
     """
 
-    def __init__(self, freeze_rest: bool = True) -> None:
+    def __init__(
+        self,
+        spaces: Mapping[str, SearchSpace],
+        freeze_rest: bool = True,
+        optim_wrapper: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        self.freeze_rest = freeze_rest
+        self.spaces, self.freeze_rest, self.optim_config = spaces, freeze_rest, optim_wrapper
+        self.optim_wrapper: OptimWrapper | None = None
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
         """Runs this process's passes of one step.
@@ -38,6 +51,21 @@ class Step(nn.Module):
             specs: task -> subnets of this step, for all tasks, also those of other ranks.
         """
         raise NotImplementedError
+
+    def update_own(self, scaler: GradScaler | None = None) -> None:
+        """Updates its own parameters, if there are any.
+
+        Args:
+            scaler: what has scaled the losses; gradients that overflowed leave all as it is.
+        """
+        if self.optim_wrapper is None:
+            return
+        if scaler is not None:
+            scaler.unscale_(self.optim_wrapper.optimizer)
+        grads = [p.grad for p in self.parameters() if p.grad is not None]
+        if scaler is None or all(bool(grad.isfinite().all()) for grad in grads):
+            self.optim_wrapper.step()
+        self.optim_wrapper.zero_grad()
 
 
 def train_step(
@@ -61,6 +89,8 @@ def train_step(
     _scale_own_gradients(passes.model, passes.plan)
     if passes.reducer is not None and hasattr(passes.optim_wrapper, 'loss_scaler'):
         spread_overflow(passes.model)
+    # The model's own update ends with that of the scale.
+    step.update_own(getattr(passes.optim_wrapper, 'loss_scaler', None))
     _update(passes.model, passes.optim_wrapper, specs if step.freeze_rest else None)
     return passes.losses
 

@@ -85,3 +85,34 @@ def check_bytes():
 
 def test_each_gradient_is_sent_once_a_step(tmp_path):
     run_processes(2, check_bytes, folder=tmp_path)
+
+
+def check_untouched(bucket_bytes):
+    """The last pass touches some parameters only; those of the first are sent at its beginning."""
+    start_processes('pytorch', timedelta(seconds=60))
+    rank, shared = dist.get_rank(), parameters(0)
+    reducer = GradientReducer([(shared, dist.group.WORLD)], bucket_bytes)
+    for last in (shared[:2], shared[3:], shared[1:2]):
+        for parameter in shared:
+            parameter.grad = None
+        others = [p for p in shared if all(p is not other for other in last)]
+        sum((rank + 1) * p.sum() for p in others).backward()
+        with reducer.last_backward(untouched=others):
+            sent = [
+                p
+                for buckets in reducer.sets
+                for b in buckets
+                if b.flat is not None
+                for p in b.parameters
+            ]
+            # In their order: not those behind a bucket that has to wait.
+            assert all(any(p is other for other in others) for p in sent)
+            assert bool(sent) == (bucket_bytes == 1 and any(shared[-1] is p for p in others))
+            sum((rank + 1) * p.sum() for p in last).backward()
+        for parameter in shared:
+            assert torch.equal(parameter.grad, torch.full_like(parameter, 3.0))
+
+
+@pytest.mark.parametrize('bucket_bytes', [1, 10**6])
+def test_what_the_last_pass_does_not_touch_is_sent_before(tmp_path, bucket_bytes):
+    run_processes(2, check_untouched, bucket_bytes, folder=tmp_path)

@@ -48,7 +48,7 @@ class Training:
         batches = {task: self.batches[task] for task in specs}
         plan = plan_alone(dict.fromkeys(specs, 1.0), 0)
         passes = Passes(self.model, self.wrapper, batches, plan, self.iteration)
-        train_step(JointStep(self.freeze), passes, specs)
+        train_step(JointStep({}, self.freeze), passes, specs)
         self.wrapper.optimizer.step = step
         self.iteration += 1
 

@@ -110,7 +110,7 @@ def test_gradient_is_the_mean_over_tasks_where_shared(data, batches, sharing):
     joint = {}
     wrapper.step = lambda: joint.update(gradients(model))
     passes = Passes(model, wrapper, batches, plan_alone(weights, SEED), ITERATION)
-    losses = train_step(JointStep(), passes, specs)
+    losses = train_step(JointStep({}), passes, specs)
     assert set(joint) == set().union(*separate.values())
     for name, gradient in joint.items():
         parts = [separate[task][name] for task in TASKS if name in separate[task]]
@@ -141,7 +141,7 @@ def test_a_batch_gives_the_same_step_after_any_other_work(data, batches):
         specs = sampled(model.backbone.space, TASKS, SEED, ITERATION, 1)
         set_random_seed(noise)
         plan = plan_alone(dict.fromkeys(TASKS, 1.0), SEED)
-        train_step(JointStep(), Passes(model, wrapper, batches, plan, ITERATION), specs)
+        train_step(JointStep({}), Passes(model, wrapper, batches, plan, ITERATION), specs)
         results.append(model.state_dict())
     assert all(torch.equal(value, results[1][key]) for key, value in results[0].items())
 

@@ -195,6 +195,11 @@ class ElasticSwin(ElasticBackbone):
                     f'map of {map_side} x {map_side} at img_size {side}; set pad_small_map=True'
                 )
 
+    def active_channels(self, task: str | None, spec: SubnetSpec) -> tuple[int, ...]:
+        """Channels that each of a task's outputs has; those beyond are padding."""
+        wanted = of_task(self.out_indices, task, 'out_indices')
+        return tuple(spec.stages[stage].embed_dim for stage in wanted)
+
     def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
         """Arguments for a backbone of this class that gives what one task's subnet gives here."""
         return dict(

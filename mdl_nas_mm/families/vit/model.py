@@ -243,6 +243,10 @@ class ElasticViT(ElasticBackbone):
         deepest, depth = len(self.blocks), spec.depth
         return [math.ceil((i % deepest + 1) * depth / deepest) - 1 for i in indices]
 
+    def active_channels(self, task: str | None, spec: SubnetSpec) -> tuple[int, ...]:
+        """Channels that each of a task's outputs has; those beyond are padding."""
+        return (spec.stages[0].embed_dim,) * len(self.wanted_blocks(task, spec))
+
     def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
         """Arguments for a backbone of this class that gives what one task's subnet gives here."""
         return dict(

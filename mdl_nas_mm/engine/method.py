@@ -1,0 +1,102 @@
+"""A training's sampler and step: how they are built, saved, and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.device import get_device
+from mmengine.optim import build_optim_wrapper
+from torch import Tensor
+
+from mdl_nas_mm.registry import STEPS, SUBNET_SAMPLERS
+from mdl_nas_mm.spec import JointSpec, SearchSpace
+from mdl_nas_mm.tasks.data import derive_seed, seeded
+
+from .samplers import SubnetSampler
+from .state import load_optimizer_state, optimizer_state
+from .step import Step
+
+Spaces = Mapping[str, SearchSpace]
+
+
+def build_sampler(
+    config: Mapping[str, Any] | None, spaces: Spaces, seed: int, joint_spec: JointSpec | None
+) -> SubnetSampler:
+    """The sampler that a config names; without one that of MDL-NAS, or what ``joint_spec`` says."""
+    if config is None:
+        config = dict(type='SandwichSampler')
+        if joint_spec is not None:
+            config = dict(type='FixedSampler', specs=joint_spec)
+    return SUBNET_SAMPLERS.build({**config, 'spaces': spaces, 'seed': seed})
+
+
+def build_step(config: Mapping[str, Any] | None, spaces: Spaces, seed: int) -> Step:
+    """The step that a config names, with its own optimizer; without one that of MDL-NAS.
+
+    Its parameters are drawn from a seed of their own, the same on every process.
+
+    Raises:
+        ValueError: it has parameters and no optimizer, or an optimizer of nothing.
+    """
+    config = config or dict(type='JointStep')
+    with seeded(derive_seed(seed, 'step')):
+        step: Step = STEPS.build({**config, 'spaces': spaces})
+    has_parameters = any(True for _ in step.parameters())
+    if has_parameters != (step.optim_config is not None):
+        missing = 'is missing, for its own parameters' if has_parameters else 'has no parameters'
+        raise ValueError(f'train_cfg.step: {type(step).__name__}: optim_wrapper {missing}')
+    step.to(get_device())
+    if has_parameters:
+        step.optim_wrapper = build_optim_wrapper(step, dict(step.optim_config))
+    return step
+
+
+def method_state(sampler: SubnetSampler, step: Step) -> dict[str, Any]:
+    """What a checkpoint has to hold of them; empty where they have no state.
+
+    Returns:
+        ``sampler``: what it says of itself; ``step``: its parameters and buffers; ``optimizer``:
+        see ``optimizer_state``.
+    """
+    state = dict(sampler=sampler.state_dict(), step=dict(step.state_dict()))
+    if step.optim_wrapper is not None:
+        state['optimizer'] = optimizer_state(step.optim_wrapper, step)
+    return {key: value for key, value in state.items() if value}
+
+
+def load_method_state(
+    path: str | Path, sampler: SubnetSampler, step: Step, state: Mapping[str, Any]
+) -> None:
+    """Takes over what ``method_state`` gave.
+
+    Args:
+        path: the checkpoint that it is from.
+
+    Raises:
+        ValueError: it is of another step or sampler.
+    """
+    where = f'checkpoint {path} does not fit train_cfg'
+    ours = method_state(sampler, step)
+    for key in (*ours, *state):
+        if (key in ours) != (key in state):
+            said = 'has no' if key in ours else 'has a'
+            raise ValueError(f'{where}: it {said} state of a {key}, under method.{key}')
+    _check_same(step.state_dict(), state.get('step', {}), f'{where}.step')
+    step.load_state_dict(state.get('step', {}))
+    if step.optim_wrapper is not None:
+        load_optimizer_state(step.optim_wrapper, step, state['optimizer'])
+    if 'sampler' in state:
+        sampler.load_state_dict(state['sampler'])
+
+
+def _check_same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], where: str) -> None:
+    for key in (*ours, *theirs):
+        if key not in ours or key not in theirs:
+            whose = 'checkpoint' if key in theirs else 'step'
+            raise ValueError(f'{where}: only the {whose} has {key!r}')
+        if torch.is_tensor(ours[key]) and ours[key].shape != theirs[key].shape:
+            shapes = f'{tuple(theirs[key].shape)}, not {tuple(ours[key].shape)}'
+            raise ValueError(f'{where}: {key!r} has shape {shapes}')

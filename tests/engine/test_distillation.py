@@ -1,0 +1,126 @@
+"""Distillation between the subnets of a step: what is captured, compared, and learned from."""
+
+import pytest
+import torch
+from helpers import TASKS, build_model, build_runner, joint_config, plan_alone
+from mmengine.optim import OptimWrapper
+from torch.nn import functional as F
+
+from mdl_nas_mm.engine.distillation import (
+    Captured,
+    ChannelMeanLoss,
+    Distillation,
+    SoftTargetLoss,
+    capture,
+)
+from mdl_nas_mm.engine.passes import Passes
+from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
+
+BOTH = dict(
+    features=dict(type='ChannelMeanLoss', loss_weight=2.0),
+    logits=dict(type='SoftTargetLoss', temperature=2.0),
+    tasks=('cls', 'seg'),
+)
+
+
+@pytest.fixture
+def passes(data):
+    """The passes of one step over all tasks."""
+    cfg = joint_config(data)
+    model = build_model(cfg).train()
+    cfg = resolve_joint_config(cfg)
+    batches = {
+        task: [next(iter(build_train_loader(task, info.scope, cfg.train_dataloader[task], seed=0)))]
+        for task, info in cfg.tasks.items()
+    }
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    return Passes(model, wrapper, batches, plan_alone(dict.fromkeys(TASKS, 1.0), 0), 0)
+
+
+def test_features_without_padding_and_logits_are_captured(passes):
+    model = passes.model
+    spec = model.backbone.space.smallest()
+    (width,) = {stage.embed_dim for stage in spec.stages}
+    whole = []
+    for task, part, batch in passes.batches():
+        hook = model.backbone.register_forward_hook(lambda m, args, out: whole.append(out))
+        with passes.prepared(task, part, batch) as data:
+            with capture(model, task, spec) as captured:
+                passes.forward(task, spec, data)
+            hook.remove()
+            count = len(whole)
+            passes.forward(task, spec, data)
+        assert len(whole) == count and captured.features
+        for own, padded in zip(captured.features, whole[-1], strict=True):
+            assert own.shape[1] == width < padded.shape[1]
+            assert torch.equal(own, padded[:, :width]) and not padded[:, width:].any()
+        assert captured.logits and all(x.requires_grad for x in captured.logits)
+        targets = captured.detached()
+        assert not any(x.requires_grad for x in (*targets.features, *targets.logits))
+        # Hooks do not outlive the block.
+        assert not model.backbone._forward_hooks
+    assert [len(x) for x in whole] == [1, 1, 2]
+
+
+def test_channel_mean_of_different_widths():
+    student, teacher = torch.randn(2, 3, 4, 4), torch.randn(2, 5, 4, 4)
+    expected = (student.mean(1) - teacher.mean(1)).square().mean()
+    torch.testing.assert_close(ChannelMeanLoss(3.0)(student, teacher), 3 * expected)
+    assert ChannelMeanLoss()(teacher[:, :1], teacher[:, [0, 0]]) == 0
+
+
+def test_soft_targets():
+    student, teacher = torch.randn(6, 4), torch.randn(6, 4)
+    expected = F.kl_div(
+        (student / 2).log_softmax(1), (teacher / 2).softmax(1), reduction='batchmean'
+    )
+    loss = SoftTargetLoss(2.0, 0.5)
+    torch.testing.assert_close(loss(student, teacher), 0.5 * 4 * expected)
+    maps = loss(*(x.view(2, 3, 1, 4).permute(0, 3, 1, 2) for x in (student, teacher)))
+    torch.testing.assert_close(maps, loss(student, teacher))
+    assert loss(teacher, teacher).abs() < 1e-6
+
+
+def test_logits_that_cannot_be_compared_are_named():
+    distillation = Distillation(logits=dict(type='SoftTargetLoss'))
+    own, target = Captured(logits=[torch.zeros(4, 2)]), Captured(logits=[torch.zeros(5, 2)])
+    with pytest.raises(ValueError, match=r"'det'.*\(4, 2\).*\(5, 2\).*distill.tasks"):
+        distillation('det', own, target)
+    with pytest.raises(ValueError, match='distill: give features, logits'):
+        Distillation()
+
+
+def training(data, distill, sharing='Sequential'):
+    step = dict(type='JointStep', distill=distill)
+    changes = {'train_cfg.step': step, 'train_cfg.max_iters': 2, 'default_hooks.logger.interval': 1}
+    cfg = joint_config(data, sharing, changes)
+    cfg.val_cfg = None
+    return cfg
+
+
+def test_the_joint_step_distils_and_logs_it(data, tmp_path, monkeypatch):
+    runner = build_runner(training(data, BOTH), tmp_path / 'both')
+    seen, loss = [], type(runner.model).loss
+    model = runner.model
+    monkeypatch.setattr(
+        model, 'loss', lambda task, spec, x: seen.append(spec) or loss(model, task, spec, x)
+    )
+    runner.train()
+    sizes = [spec.stages[0].embed_dim for spec in seen]
+    space = model.backbone.space
+    assert sizes[0::2] == [space.largest().stages[0].embed_dim] * 6
+    assert sizes[1::2] == [space.smallest().stages[0].embed_dim] * 6
+    logged = runner.message_hub.log_scalars
+    for task in TASKS:
+        for name in ('features', 'logits'):
+            key = f'train/{task}/distill_{name}'
+            assert (key in logged) == (task != 'det')
+    assert logged['train/cls/distill_features'].current() > 0
+    assert 'train/cls/loss' in logged
+    plain = build_runner(training(data, None), tmp_path / 'plain')
+    plain.train()
+    moved = [
+        not torch.equal(value, plain.model.state_dict()[key])
+        for key, value in model.state_dict().items()
+    ]
+    assert any(moved)

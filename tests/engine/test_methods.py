@@ -1,0 +1,110 @@
+"""What a method may bring: a sampler that learns, a step with parameters and an optimizer."""
+
+import copy
+
+import engine.toy_method  # noqa: F401
+import pytest
+from helpers import build_runner, differences, joint_config
+
+from mdl_nas_mm.engine import loops
+from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
+
+TOY = {
+    'train_cfg.sampler': dict(type='CuriousSampler'),
+    'train_cfg.step': dict(type='WeighedStep'),
+    'train_cfg.max_iters': 4,
+    'default_hooks.checkpoint.interval': 2,
+}
+KEYS = ('state_dict', 'optimizer', 'param_schedulers', 'method')
+
+
+def toy(data, changes=None):
+    cfg = joint_config(data, changes={**TOY, **(changes or {})})
+    cfg.val_cfg = None
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def whole(data, tmp_path_factory, quick_mmengine):
+    """The folder of an uninterrupted training."""
+    folder = tmp_path_factory.mktemp('whole')
+    build_runner(toy(data), folder).train()
+    return folder
+
+
+def test_its_own_parameters_are_trained_by_their_own_optimizer(data, whole, tmp_path):
+    method = read_checkpoint(whole / 'iter_4.pth')['method']
+    assert set(method) == {'sampler', 'step', 'optimizer'}
+    assert set(method['step']) == {'logits', 'steps'}
+    assert method['step']['steps'] == 4
+    assert set(method['optimizer']['state']) == {'logits'}
+    assert method['optimizer']['settings']['logits']['lr'] == 0.05
+    assert all(value > 0 for value in method['sampler']['sums'].values())
+    before = build_runner(toy(data), tmp_path).train_loop.step.logits
+    assert (method['step']['logits'] - before).abs().min() > 1e-3
+    # Nothing of it is in the model's.
+    checkpoint = read_checkpoint(whole / 'iter_4.pth')
+    assert all(name.startswith(('backbone.', 'tasks.')) for name in checkpoint['state_dict'])
+    assert not {'logits', 'steps'} & set(checkpoint['optimizer']['settings'])
+
+
+def test_killed_and_resumed_it_ends_like_the_uninterrupted(data, whole, tmp_path):
+    step = loops.train_step
+
+    def killed(method, passes, specs):
+        if passes.iteration == 3:
+            raise KeyboardInterrupt
+        return step(method, passes, specs)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loops, 'train_step', killed)
+        build_runner(toy(data), tmp_path).train()
+    build_runner(toy(data, {'resume': True}), tmp_path).train()
+    first, second = (read_checkpoint(folder / 'iter_4.pth') for folder in (whole, tmp_path))
+    for key in KEYS:
+        assert differences(first[key], second[key]) == [], key
+
+
+def test_evaluation_needs_nothing_of_the_method(data, whole):
+    cfg = copy.deepcopy(build_runner(joint_config(data), whole / 'other').cfg)
+    model = load_supernet(cfg, whole / 'iter_4.pth')
+    state = read_checkpoint(whole / 'iter_4.pth')['state_dict']
+    assert differences(dict(model.state_dict()), dict(state)) == []
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'train_cfg.step': None}, 'has a state of a step'),
+        ({'train_cfg.sampler': None}, 'has a state of a sampler'),
+    ],
+    ids=['step', 'sampler'],
+)
+def test_another_method_is_refused_when_resumed(data, whole, tmp_path, changes, message):
+    cfg = toy(data, {**changes, 'resume': True, 'load_from': str(whole / 'iter_2.pth')})
+    with pytest.raises(ValueError, match=message):
+        build_runner(cfg, tmp_path).train()
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'named'),
+    [
+        ('sampler', dict(type='Nobody'), "train_cfg.sampler: .*'Nobody'"),
+        ('step', dict(freeze_rest=False), 'train_cfg.step: the type is missing'),
+        ('step', dict(type='JointStep', freezes=True), 'train_cfg.step.freezes'),
+        ('sampler', dict(type='SandwichSampler', seed=3), 'train_cfg.sampler.seed'),
+        (
+            'step',
+            dict(type='JointStep', optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.0))),
+            'JointStep: optim_wrapper has no parameters',
+        ),
+        (
+            'step',
+            dict(type='WeighedStep', optim_wrapper=dict(type='AmpOptimWrapper', optimizer={})),
+            "train_cfg.step.optim_wrapper.type is 'AmpOptimWrapper'",
+        ),
+    ],
+)
+def test_mistakes_are_named(data, tmp_path, key, value, named):
+    with pytest.raises(ValueError, match=named):
+        build_runner(toy(data, {f'train_cfg.{key}': value}), tmp_path).train()
