@@ -25,8 +25,10 @@ from measuring import parser, report
 
 from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.deposit.tensor_file import TensorFile
+from mdl_nas_mm.elastic.arch_source import read_joint_spec
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import JointSpec, read_joint_spec
+from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import task_scope
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def build(policy: str, path: Path) -> JointSpec:
     """Packs a deposit of the paper's architectures, whose sharing is of one policy."""
     name = dict(Mask='mask', Sequential='seq')[policy]
-    joint = read_joint_spec(ROOT / f'configs/mdl_nas/archs/mdl-nas-t_{name}.json')
+    joint = read_joint_spec(ROOT / f'configs/mdl_nas/archs/mdl-nas-t_{name}.json', TRANSFORMER)
     space = _space(joint)
     backbone = dict(
         type='ElasticSwin',

@@ -19,10 +19,11 @@ from measuring import medians, parser, ratios, report
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mdl_nas_mm.deposit.stock import NoStockClassError, stock_config, stock_weights
+from mdl_nas_mm.deposit.extract import stock_weights
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.family import NoStockClassError
 from mdl_nas_mm.families import ElasticSwin, ElasticViT
-from mdl_nas_mm.spec import StageSpec, hidden_features
+from mdl_nas_mm.families.transformer import StageSpec, hidden_features
 
 SIZE = (224, 224)
 BATCH = 4
@@ -204,8 +205,9 @@ def build(name: str) -> dict[str, nn.Module]:
     by_hand.load_state_dict(elastic.state_dict())
     models = dict(by_hand=by_hand, elastic=elastic)
     try:
-        stock = MODELS.build(stock_config(elastic, 'bench'))
-        stock.load_state_dict(stock_weights(stock, elastic.state_dict()))
+        family = elastic.family
+        stock = MODELS.build(family.stock_model(elastic, 'bench', {})['backbone'])
+        stock.load_state_dict(stock_weights(family, stock, elastic.state_dict()))
         models['stock'] = stock
     except NoStockClassError as error:
         print(f'{name}: {error}')

@@ -41,7 +41,7 @@ from mdl_nas_mm.apis.tasks import save_deposit, score_supernet
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, load_supernet, resume_from
-from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +83,7 @@ class Base:
                 self.supernet = latest_checkpoint(self.folder)
         choose_joint_spec(cfg, str(self.spec))
         self.cfg = resolve_joint_config(cfg)
-        self.joint = JointSpec.from_dict(self.cfg.joint_spec)
+        self.joint = TRANSFORMER.read_joint(self.cfg.joint_spec)
         self.deposit = self.folder / 'deposit.safetensors'
         save_deposit(self.cfg, self.supernet, self.joint, self.deposit)
         self.scores = self.evaluate(self.supernet)

@@ -16,8 +16,8 @@ import time
 import numpy as np
 from measuring import parser, report
 
-from mdl_nas_mm.families.vit import ViTLayout, ViTShape
-from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, Sharing
+from mdl_nas_mm.families.vit import VIT, ViTLayout, ViTShape
+from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, Sharing
 
 POLICIES = {
     'Sequential': 'Sequential',
@@ -28,7 +28,7 @@ POLICIES = {
 
 def build(sharing, seed: int = 0) -> Ledger:
     """The ledger of the paper's ViT space with random scores."""
-    layout = ViTLayout(SearchSpace.from_config('mdl-nas-b'), ViTShape())
+    layout = ViTLayout(VIT.space('mdl-nas-b'), ViTShape())
     sharing, generator = Sharing.from_config(sharing), np.random.default_rng(seed)
     scores = {
         use.layer: generator.random(use.groups * use.max_channels, np.float32)
@@ -43,7 +43,7 @@ def main() -> None:
     options.add_argument('--count', type=int, default=4000, help='joint specs a round')
     options.add_argument('--rounds', type=int, default=7)
     args = options.parse_args()
-    rng, space = random.Random(0), SearchSpace.from_config('mdl-nas-b')
+    rng, space = random.Random(0), VIT.space('mdl-nas-b')
 
     def draw(count: int) -> list[JointSpec]:
         return [JointSpec({task: space.sample(rng) for task in 'abc'}) for _ in range(count)]

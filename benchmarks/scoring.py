@@ -24,9 +24,9 @@ from sandwich import untrained
 from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.datasets import write_demo_data
 from mdl_nas_mm.deposit import Deposit, pack
+from mdl_nas_mm.families.vit.spaces import SPACES
 from mdl_nas_mm.search import SupernetEvaluator
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.spec.published import SPACES
 from mdl_nas_mm.tasks import evaluate, resolve_joint_config
 from mdl_nas_mm.utils.quiet import quiet
 

@@ -22,6 +22,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.search import Evaluations, History, SearchProblem, SupernetEvaluator
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.files import sha256_of
+from mdl_nas_mm.utils.jsonable import to_json
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +33,8 @@ def run(args: argparse.Namespace) -> list[dict]:
     model = load_supernet(cfg, args.checkpoint)
     problem = SearchProblem.from_config(cfg, model.backbone, model.head_sizes())
     evaluator = SupernetEvaluator(model, cfg)
-    header = dict(checkpoint=sha256_of(args.checkpoint))
+    backbone = to_json(cfg.model.backbone)
+    header = dict(checkpoint=sha256_of(args.checkpoint), backbone=backbone)
     history = History(Path(args.work_dir) / 'history.jsonl', header)
     spent, logger = [0.0], MMLogger.get_current_instance()
 

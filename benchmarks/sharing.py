@@ -15,7 +15,7 @@ import torch
 from measuring import arguments, each_thread_count, medians, ratios, report, training_step
 
 from mdl_nas_mm.families import ElasticViT
-from mdl_nas_mm.spec.published import SPACES
+from mdl_nas_mm.families.vit.spaces import SPACES
 
 POLICIES = {
     'AllShared': 'AllShared',

@@ -38,3 +38,7 @@ VISBACKENDS = _child(root.VISBACKENDS)
 SEARCH_COSTS = Registry('search cost', scope=SCOPE, locations=[f'{SCOPE}.search'])
 SEARCH_SCORES = Registry('search score', scope=SCOPE, locations=[f'{SCOPE}.search'])
 SEARCH_SELECTIONS = Registry('search selection', scope=SCOPE, locations=[f'{SCOPE}.search'])
+
+# Kinds of files that say which architecture to use, and that new tasks start from.
+ARCH_SOURCES = Registry('arch source', scope=SCOPE, locations=[f'{SCOPE}.deposit'])
+BASES = Registry('base', scope=SCOPE, locations=[f'{SCOPE}.engine', f'{SCOPE}.deposit'])

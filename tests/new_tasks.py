@@ -10,7 +10,8 @@ from helpers import WIDTH, build_runner, joint_config, only
 from mmengine.config import Config
 
 from mdl_nas_mm.engine.checkpoint import describe_training
-from mdl_nas_mm.spec import JointSpec, SubnetSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import resolve_joint_config
 
 POOLING = dict(type='GlobalAveragePooling')
@@ -70,10 +71,10 @@ def architectures(backbone: str = 'ViT') -> JointSpec:
     """What a search might have chosen for the three tasks."""
     if backbone == 'ViT':
         keys = ('embed_dim', 'depth', 'num_heads', 'mlp_ratio', 'share_ratio')
-        specs = [SubnetSpec.from_dict(dict(zip(keys, values))) for values in _VIT]
+        specs = [TRANSFORMER.read(dict(zip(keys, values))) for values in _VIT]
     else:
         specs = [
-            SubnetSpec.from_dict(
+            TRANSFORMER.read(
                 dict(
                     stages=[
                         dict(embed_dim=a, depth=n, num_heads=1, mlp_ratio=2, share_ratio=ratio),

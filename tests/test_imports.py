@@ -1,12 +1,18 @@
 """A folder of the package imports only from those before it in one order."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import mdl_nas_mm
+import pytest
 
+import mdl_nas_mm
+from mdl_nas_mm.elastic.family import known_families
+
+# Words of every family.
+GENERIC = {'depth', 'share_ratio'}
 PACKAGE = Path(mdl_nas_mm.__file__).parent
 ORDER = (
     'version',
@@ -27,10 +33,6 @@ ORDER = (
     'visualization',
     'doctor',
 )
-
-
-# Ask a family for what they know; they go when families bring it themselves.
-_TO_BE_MOVED = ('latency_parts.py', 'stock.py', 'extract.py')
 
 
 def part_of(path):
@@ -73,19 +75,89 @@ def test_imports_go_one_way():
         f'{path.relative_to(PACKAGE)} imports {part}'
         for path in source_files()
         for part in sorted(imported_parts(path))
-        if ORDER.index(part) > ORDER.index(part_of(path)) and path.name not in _TO_BE_MOVED
+        if ORDER.index(part) > ORDER.index(part_of(path))
     ]
     assert not wrong
+
+
+def circle_in(imports):
+    """Modules that import one another in a circle, or None, of module -> what it imports."""
+    done = set()
+
+    def visit(name, way):
+        if name in way:
+            return way[way.index(name) :]
+        if name in done:
+            return None
+        found = (visit(other, [*way, name]) for other in sorted(imports.get(name, ())))
+        circle = next((circle for circle in found if circle), None)
+        done.add(name)
+        return circle
+
+    return next((circle for name in imports if (circle := visit(name, []))), None)
+
+
+@pytest.mark.parametrize('folder', ['spec', 'sharing', 'elastic', 'families'])
+def test_no_modules_of_a_folder_import_one_another_in_a_circle(folder):
+    """Nor where an import is meant for the type checker alone."""
+    files = [path for path in source_files() if part_of(path) == folder]
+    names = {'.'.join(path.relative_to(PACKAGE).with_suffix('').parts): path for path in files}
+    imports = {
+        name: {
+            '.'.join(module[1:end])
+            for module in imported_modules(path)
+            for end in (len(module), len(module) - 1)
+        }
+        & set(names)
+        for name, path in names.items()
+    }
+    assert circle_in(imports) is None
+
+
+def test_a_circle_is_found():
+    assert circle_in(dict(a={'b'}, b={'c'}, c={'b'})) == ['b', 'c']
+    assert circle_in(dict(a={'b', 'c'}, b={'c'}, c=set())) is None
 
 
 def test_the_root_imports_its_version_alone():
     assert imported_parts(PACKAGE / '__init__.py') == {'version'}
 
 
-def test_spec_imports_no_part_but_utils():
+def test_spec_imports_no_other_part():
     files = [path for path in source_files() if part_of(path) == 'spec']
-    files = [path for path in files if path.name not in _TO_BE_MOVED]
-    assert set().union(*map(imported_parts, files)) == {'spec', 'utils'}
+    assert set().union(*map(imported_parts, files)) == {'spec'}
+
+
+def names_of_dimensions():
+    """What families declare of their architectures, and what follows from these."""
+    names = {'head_dim'}
+    for family in known_families().values():
+        names |= {dimension.name for dimension in family.dimensions.all}
+    return names - GENERIC
+
+
+def lines_with(names, paths):
+    """Lines of files in which a name stands as a word."""
+    word = re.compile(rf'\b({"|".join(sorted(names))})\b')
+    return [
+        f'{path.name}, line {number}: {line.strip()}'
+        for path in paths
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if word.search(line)
+    ]
+
+
+def test_no_dimension_is_named_outside_of_the_families():
+    names = names_of_dimensions()
+    assert {'num_heads', 'embed_dim'} < names
+    files = [path for path in source_files() if part_of(path) != 'families']
+    assert not lines_with(names, files)
+
+
+def test_a_dimension_that_is_named_is_found(tmp_path):
+    path = tmp_path / 'a.py'
+    path.write_text('x = space.num_heads[-1]\nnum_heads_of = 3\n')
+    assert lines_with(names_of_dimensions(), [path]) == ['a.py, line 1: x = space.num_heads[-1]']
 
 
 def test_the_check_sees_every_kind_of_import(tmp_path, monkeypatch):
@@ -112,14 +184,22 @@ def test_spec_needs_neither_torch_nor_mmengine():
         'import sys\n'
         "for name in ('torch', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg'):\n"
         '    sys.modules[name] = None\n'
-        'from mdl_nas_mm.spec import Ledger, SearchSpace, Sharing\n'
+        'from dataclasses import dataclass\n'
+        'from mdl_nas_mm.spec import Dimensions, Ledger, SearchSpace, Sharing\n'
+        'from mdl_nas_mm.spec.dimensions import blocks_of, size\n'
         'from mdl_nas_mm.spec.layout import linear_uses\n'
+        '@dataclass(frozen=True)\n'
+        'class Block:\n'
+        "    hidden: int = size('hidden width')\n"
+        '@dataclass(frozen=True)\n'
+        'class Stage:\n'
+        "    width: int = size('width')\n"
+        '    blocks: tuple = blocks_of(Block)\n'
         'class Layout:\n'
         '    def uses(self, spec):\n'
-        '        dim = spec.stages[0].embed_dim\n'
-        "        return linear_uses('layer', 'ffn', dim, 16, dim, 16, 1.0)\n"
+        "        return linear_uses('layer', 'ffn', spec.stages[0].width, 16, 3, 3, 1.0)\n"
         'space = SearchSpace.from_config(\n'
-        '    dict(embed_dim=(8, 16), depth=2, num_heads=1, mlp_ratio=2)\n'
+        '    dict(width=(8, 16), depth=2, hidden=3), Dimensions(Stage)\n'
         ')\n'
         'print(Ledger(Layout(), Sharing()).params(space.largest()))\n'
     )

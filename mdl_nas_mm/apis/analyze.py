@@ -15,7 +15,7 @@ from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, Ledger
 from mdl_nas_mm.spec.owners import scores_in
-from mdl_nas_mm.tasks import MultiTaskModel, task_scope, validation_size
+from mdl_nas_mm.tasks import MultiTaskModel, given_spec, task_scope, validation_size
 
 Size = tuple[int, int]
 
@@ -54,7 +54,7 @@ def analyze(
     model.eval()
     space, names = model.backbone.space, tuple(cfg.tasks)
     if joint is None and cfg.get('joint_spec') is not None:
-        joint = JointSpec.from_dict(cfg.joint_spec)
+        joint = given_spec(cfg)
     joint = joint or JointSpec(dict.fromkeys(names, space.largest()))
     space.check_joint(joint, names)
     ledger = Ledger(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,14 +15,10 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.elastic.plain import plain_config
-from mdl_nas_mm.families.swin.model import ElasticSwinBlock
-from mdl_nas_mm.families.vit.model import ElasticBlock
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
-from mdl_nas_mm.spec.latency_parts import Part, Timing, covering_specs
-from mdl_nas_mm.spec.latency_table import LatencyTable
 from mdl_nas_mm.tasks import drawn_spaces, task_scope, validation_size
 from mdl_nas_mm.utils.device import hardware_name, usable_device
 
@@ -67,9 +63,13 @@ class LatencyMeter:
         self.supernet = _build(dict(self.config), 'meta')
         self.space = drawn_spaces(cfg, self.supernet.space)[task]
         size = input_size or validation_size(cfg.search_dataloader[task], task)
-        window = of_task(getattr(self.supernet, 'window_size', 0), task, 'window_size')
         self.timing = Timing.of(
-            self.supernet.layout, size, window, batch_size, self.device.type, threads
+            self.supernet,
+            task,
+            size,
+            batch_size=batch_size,
+            device=self.device.type,
+            threads=threads,
         )
 
     def measure(self, seed: int = 0, track: Track = iter) -> LatencyTable:
@@ -78,8 +78,8 @@ class LatencyMeter:
         Args:
             track: wraps the architectures that are run, to show progress.
         """
-        seen: dict[Part, list[float]] = {}
-        specs = list(covering_specs(self.timing, self.space, random.Random(seed)))
+        seen: dict[Hashable, list[float]] = {}
+        specs = list(self.timing.timed.covering_specs(self.space, random.Random(seed)))
         for spec in track(specs):
             for part, milliseconds in self._parts(spec):
                 seen.setdefault(part, []).append(milliseconds)
@@ -131,26 +131,28 @@ class LatencyMeter:
                 times += clock.gaps()
         return float(np.median(times))
 
-    def _parts(self, spec: SubnetSpec) -> Iterator[tuple[Part, float]]:
+    def _parts(self, spec: SubnetSpec) -> Iterator[tuple[Hashable, float]]:
         """Milliseconds of each part of an architecture in each of the runs."""
         with self._prepared(spec) as (model, images):
             clock = _Clock(self.device)
-            for block in model.modules():
-                if isinstance(block, (ElasticBlock, ElasticSwinBlock)):
-                    block.register_forward_pre_hook(lambda *_: clock.mark())
-                    block.register_forward_hook(lambda *_: clock.mark())
+            for name in self.supernet.family.block_names(spec):
+                block = model.get_submodule(name)
+                block.register_forward_pre_hook(lambda *_: clock.mark())
+                block.register_forward_hook(lambda *_: clock.mark())
             for _ in range(self.runs):
                 clock.marks.clear()
                 clock.mark()
                 model(images)
                 clock.mark()
-                yield from _assigned(self.timing.parts(spec), clock.gaps())
+                yield from _assigned(self.timing.timed.parts(spec), clock.gaps())
 
     @contextmanager
     def _prepared(self, spec: SubnetSpec) -> Iterator[tuple[nn.Module, Tensor]]:
         """A warmed-up plain model and its input, in the wanted number of threads."""
         settings = self.supernet.settings_of(self.task, spec)
-        config = plain_config(self.config, settings, spec, self.supernet.shape.head_dim)
+        config = plain_config(
+            self.config, settings, spec, self.supernet.family, self.supernet.shape
+        )
         threads = torch.get_num_threads()
         torch.set_num_threads(self.timing.threads)
         try:
@@ -188,7 +190,7 @@ class _Clock:
         return [1000 * (second - first) for first, second in pairs]
 
 
-def _assigned(parts: Sequence[Part], gaps: Sequence[float]) -> list[tuple[Part, float]]:
+def _assigned(parts: Sequence[Any], gaps: Sequence[float]) -> list[tuple[Any, float]]:
     """Each part with its time, from gaps that are in turn before, in, before, in, ... a block.
 
     What passes outside of blocks counts for the last part that is none.

@@ -13,9 +13,11 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.elastic.arch_source import read_joint_spec
+from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
 from mdl_nas_mm.search import check_search, run_search
-from mdl_nas_mm.spec import JointSpec, read_joint_spec
+from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
@@ -136,7 +138,8 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     second = stages.run('joint', settings, lambda f: train_stage(joint, f))
     supernet = latest_checkpoint(second)
     found = stages.run('search', '', lambda f: run_search(joint, supernet, f) and None)
-    spec = read_joint_spec(found / 'joint_spec.json')
+    dimensions = family_of(joint.model.backbone).dimensions
+    spec = read_joint_spec(found / 'joint_spec.json', dimensions)
     packed = stages.run('deposit', 'scored', lambda f: _deposit(joint, supernet, spec, f))
     deposit = packed / _DEPOSIT
     evaluated = stages.run('evaluate', '', lambda f: write_json(f / 'tasks.json', score(deposit)))

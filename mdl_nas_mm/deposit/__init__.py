@@ -1,5 +1,6 @@
 """One file with every task's weights, the shared ones once."""
 
+from .arch_source import DepositSource
 from .base import DepositBase
 from .extract import extract
 from .initialize import DepositedInit
@@ -11,6 +12,7 @@ from .verify import largest_differences, verify
 __all__ = [
     'Deposit',
     'DepositBase',
+    'DepositSource',
     'DepositedInit',
     'add',
     'extract',

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
+from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.registry import BASES, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec, footprint
 from mdl_nas_mm.spec.owners import owners_of, score_name
-from mdl_nas_mm.tasks.task_config import BACKBONE_KEYS
 
 from .fill import fill
 from .unpack import Deposit
 
 
+@BASES.register_module()
 @WEIGHT_INITIALIZERS.register_module()
 class DepositBase:
     """Starts new tasks from a deposit; see ``mdl_nas_mm.tasks.Base``.
@@ -29,10 +32,24 @@ class DepositBase:
         trust: see ``Deposit``.
     """
 
+    what = 'a deposit'
     is_whole = False
 
     def __init__(self, path: str, inherit: str | None, trust: Collection[str] = ()) -> None:
         self.path, self.inherit, self.trust = path, inherit, trust
+
+    @staticmethod
+    def reads(path: str) -> bool:
+        """Any file that is no checkpoint; one that is no deposit is told why when it is opened."""
+        return Path(path).suffix != '.pth'
+
+    @staticmethod
+    def init_cfg(
+        path: str, inherit: str | None, trust_checkpoint: bool, trust: Collection[str]
+    ) -> dict[str, Any]:
+        """See ``Base``."""
+        init_cfg = dict(type='mdl_nas_mm.DepositBase', path=path, inherit=inherit)
+        return {**init_cfg, 'trust': tuple(trust)} if trust else init_cfg
 
     @property
     def backbone(self) -> Mapping:
@@ -40,13 +57,16 @@ class DepositBase:
         config = dict(self._deposit.manifest['backbone'])
         settings = self._deposit.batch_of(self.inherit)['settings']
         first = self._deposit.manifest['history'][0]['regions']
-        for key in set(BACKBONE_KEYS) & set(settings):
+        for key, setting in family_of(config).task_settings.items():
+            if key not in settings:
+                continue
             given, value = config.get(key), settings[key]
             # What was packed first is in the config; a later task may have the name of one of it.
             if self._label in first:
                 value = given[self.inherit] if isinstance(given, Mapping) else given
-            elif key == 'out_indices' and 'out_type' in settings:
-                value = self._of_deepest(value)
+            elif setting.of_largest is not None:
+                largest = self._deposit.structure.layout.space.largest()
+                value = setting.of_largest(value, self.joint[self.inherit], largest)
             if value is not None:
                 config[key] = {self.inherit: value}
         return config
@@ -100,12 +120,6 @@ class DepositBase:
                     f'base {self.path}: {name!r} is missing, the new task needs it; give it the '
                     f'outputs of {self.inherit!r}'
                 )
-
-    def _of_deepest(self, indices: list[int]) -> list[int]:
-        """Blocks of the deepest architecture that mean these blocks of the inherited task's."""
-        spec, space = self.joint[self.inherit], self._deposit.structure.layout.space
-        deepest = sum(stage.depth[-1] for stage in space.stages)
-        return [(index + 1) * deepest // spec.depth - 1 for index in indices]
 
     @property
     def _label(self) -> str:

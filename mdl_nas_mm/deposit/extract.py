@@ -14,7 +14,8 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.families import ElasticViT
+from mdl_nas_mm.elastic.family import Family, NoStockClassError
+from mdl_nas_mm.elastic.key_styles import find_style
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.files import written_whole
@@ -24,7 +25,6 @@ from mdl_nas_mm.version import __version__
 from .config_text import config_text, header, types_of
 from .configs import stored_metainfo
 from .narrow import HEADS, narrow_config, narrow_weight
-from .stock import NoStockClassError, stock_config, stock_weights
 from .unpack import Deposit
 
 # A stock class does the same sums in another order.
@@ -102,7 +102,7 @@ def _elastic_model(deposit: Deposit, task: str, deposited: nn.Module) -> tuple[d
         type=f'mdl_nas_mm.{type(backbone).__name__}',
         space=None,
         arch=_short_arch(backbone.arch),
-        head_dim=backbone.shape.head_dim,
+        **backbone.family.derived_settings(backbone.shape),
     )
     model = _build(config, deposit.tasks[task]['scope'])
     model.load_state_dict(deposited.state_dict())
@@ -114,23 +114,19 @@ def _stock_model(deposit: Deposit, task: str, deposited: nn.Module) -> tuple[dic
     """The model with a stock backbone, and its config, or NoStockClassError."""
     scope, config = deposit.tasks[task]['scope'], deposit.tasks[task]['model']
     backbone: ElasticBackbone = deposited.backbone
-    stock = stock_config(backbone, scope)
-    widths = _widths(backbone)
+    config = backbone.family.stock_model(backbone, scope, config)
+    widths = backbone.map_widths()
     try:
         config = narrow_config(config, widths)
     except ValueError as error:
         raise NoStockClassError(str(error)) from None
-    config['backbone'] = stock
-    if isinstance(backbone, ElasticViT) and backbone.out_type == 'avg_featmap':
-        if scope != 'mmpretrain' or config.get('neck') is not None:
-            raise NoStockClassError('VisionTransformer returns no mean of its patches')
-        config['neck'] = dict(type='GlobalAveragePooling')
     own = [name for name in types_of(config) if name.startswith('mdl_nas_mm.')]
     if own:
         raise NoStockClassError(f'beside the backbone the task needs {own[0]}')
     model, state = _build(config, scope), deposited.state_dict()
     inner = {k.removeprefix('backbone.'): v for k, v in state.items() if k.startswith('backbone.')}
-    fitted = {f'backbone.{k}': v for k, v in stock_weights(model.backbone, inner).items()}
+    inner = stock_weights(backbone.family, model.backbone, inner)
+    fitted = {f'backbone.{key}': value for key, value in inner.items()}
     try:
         for key, value in model.state_dict().items():
             if not key.startswith('backbone.'):
@@ -147,12 +143,16 @@ def _build(config: Mapping, scope: str) -> nn.Module:
         return ROOT_MODELS.build(ConfigDict(copy.deepcopy(config))).eval()
 
 
-def _widths(backbone: ElasticBackbone) -> list[tuple[int, int]]:
-    """For each map of a backbone its width, and that without the zeros."""
-    stages = backbone.arch.stages
-    if isinstance(backbone, ElasticViT):
-        return [(backbone.out_channels, stages[0].embed_dim)] * len(backbone.out_indices)
-    return [(backbone.out_channels[s], stages[s].embed_dim) for s in backbone.out_indices]
+def stock_weights(
+    family: Family, stock: nn.Module, weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """An elastic backbone's state dict in the keys of a stock one."""
+    state = stock.state_dict()
+    style, _ = find_style(family.styles, state)
+    return {
+        key: value if key.endswith(style.computed) else weights[style.rename(key)]
+        for key, value in state.items()
+    }
 
 
 @torch.no_grad()
@@ -163,7 +163,7 @@ def _check_equal(
     tolerance: float,
 ) -> None:
     """Raises ValueError unless two models answer the same, up to zeros, to random images."""
-    for size in _trial_sizes(getattr(deposited, 'backbone', deposited)):
+    for size in getattr(deposited, 'backbone', deposited).trial_sizes():
         images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
         pairs = zip(*(_tensors(answers(one, images)) for one in (model, deposited)), strict=True)
         for found, expected in pairs:
@@ -172,17 +172,6 @@ def _check_equal(
             difference = (found - expected).abs().max() / expected.abs().max().clamp(min=1e-12)
             if not difference <= tolerance:
                 raise ValueError(f'answers to images of {size} differ by {difference:.1e}')
-
-
-def _trial_sizes(backbone: ElasticBackbone) -> list[tuple[int, int]]:
-    """Sizes of images with and without padding inside the backbone."""
-    shape = backbone.shape
-    if isinstance(backbone, ElasticViT):
-        height, width = shape.img_size
-    else:
-        # Whole windows in the last stage.
-        height = width = shape.patch_size * max(shape.window_sizes) << len(shape.window_sizes) - 1
-    return [(height, width), (height + shape.patch_size + 1, width + 1)]
 
 
 def _answers(model: nn.Module, images: Tensor) -> list[Tensor]:
@@ -205,9 +194,10 @@ def _short_arch(spec: SubnetSpec) -> dict[str, Any]:
     """An architecture for a config: sizes alone, one number where all blocks have the same."""
     stages = []
     for stage in spec.to_dict()['stages']:
-        stage = {key: value for key, value in stage.items() if not key.endswith('share_ratio')}
-        for key in ('num_heads', 'mlp_ratio'):
-            if len(set(stage[key])) == 1:
-                stage[key] = stage[key][0]
-        stages.append(stage)
+        short = {}
+        for key, value in stage.items():
+            if not key.endswith('share_ratio'):
+                alike = isinstance(value, list) and len(set(value)) == 1
+                short[key] = value[0] if alike else value
+        stages.append(short)
     return dict(stages=stages)

@@ -11,6 +11,8 @@ from typing import Any
 
 import xxhash
 
+from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.spec import Dimensions
 from mdl_nas_mm.spec.spec import MAX_BLOCKS, MAX_SIZE
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 from mdl_nas_mm.utils.one_line import WRONG_VALUES, first_line, printable
@@ -24,12 +26,6 @@ VERSION = 2
 MAX_TASKS = 1000
 MAX_NAME = 200
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
-_SPEC_KEYS = (
-    'num_heads',
-    'mlp_ratio',
-    'attn_share_ratio',
-    'ffn_share_ratio',
-)
 _LABEL = re.compile(r'(?!\d)\w+(\.\d+)?')
 
 
@@ -99,6 +95,7 @@ def check_manifest(manifest: dict) -> None:
     for name, value in hashes.items():
         _expect(value, str, f'hashes, {ascii(name)}')
     check_sizes(manifest['backbone'], 'backbone')
+    dimensions = family_of(manifest['backbone']).dimensions
     labels = set()
     for i, batch in enumerate(history):
         _expect_keys(batch, {'regions', 'beneath'}, f'history, {i}')
@@ -116,7 +113,7 @@ def check_manifest(manifest: dict) -> None:
             _expect_keys(region, {'spec', 'settings'}, where)
             _expect(region['settings'], dict, f'{where}, settings')
             check_sizes(region['settings'], f'{where}, settings')
-            _check_spec(region['spec'], where)
+            _check_spec(region['spec'], dimensions, where)
     for task, info in tasks.items():
         where = f'task {task!r}'
         if not task.isidentifier() or len(task) > MAX_NAME:
@@ -168,32 +165,15 @@ def check_sizes(value: Any, where: str) -> None:
             raise ValueError(f'{where}: {value} is no size')
 
 
-def _check_spec(spec: Any, where: str) -> None:
+def _check_spec(spec: Any, dimensions: Dimensions, where: str) -> None:
     """Raises ValueError unless this is ``SubnetSpec.to_dict``'s form with possible sizes."""
     _expect_keys(spec, {'stages'}, where)
-    blocks = 0
-    for i, stage in enumerate(spec['stages']):
-        at = f'{where}, stage {i}'
-        _expect_keys(stage, {'embed_dim', 'depth', *_SPEC_KEYS}, at)
-        for key in ('embed_dim', 'depth'):
-            _positive(stage[key], int, f'{at}, {key}')
-        blocks += stage['depth']
-        if blocks > MAX_BLOCKS:
-            raise ValueError(f'{at}: more than {MAX_BLOCKS} blocks')
-        for key in _SPEC_KEYS:
-            _expect(stage[key], list, f'{at}, {key}')
-            for value in stage[key]:
-                if key.endswith('share_ratio'):
-                    if type(value) not in (int, float) or not 0 <= value <= 1:
-                        raise ValueError(f'{at}, {key}: {value} is outside [0, 1]')
-                else:
-                    kind = int if key == 'num_heads' else (int, float)
-                    _positive(value, kind, f'{at}, {key}')
-
-
-def _positive(value: Any, kind: type | tuple, where: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= MAX_SIZE:
-        raise ValueError(f'{where}: {value} is no size')
+    try:
+        read = dimensions.read(spec)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from None
+    if read.to_dict() != spec:
+        raise ValueError(f'{where}: its architecture is not written out, as {read}')
 
 
 def _check_counts(counts: Any, tasks: set[str]) -> None:

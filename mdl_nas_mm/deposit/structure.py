@@ -9,12 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.elastic.known import made_backbone
+from mdl_nas_mm.elastic.known import family_of, made_backbone
 from mdl_nas_mm.elastic.plain import without_memory
-from mdl_nas_mm.spec import Layout, SearchSpace, Sharing, SubnetSpec
+from mdl_nas_mm.spec import Layout, Sharing
 from mdl_nas_mm.spec.spec import MAX_BLOCKS
 from mdl_nas_mm.tasks import task_scope
-from mdl_nas_mm.tasks.task_config import BACKBONE_KEYS
 
 from .budget import Budget, check_history
 from .segments import Region, Segments, lay_out, region_of
@@ -102,9 +101,8 @@ def _region(
     beneath: list[str],
     budget: Budget | None,
 ) -> Region:
-    spec = SubnetSpec.from_dict(region['spec'])
     try:
-        layout.space.check(spec)
+        spec = layout.space.read(region['spec'])
         return region_of(label, spec, layout, sharing, masks.get(label), beneath, budget)
     except ValueError as error:
         raise ValueError(f'region {label!r}: {error}') from None
@@ -120,12 +118,12 @@ def batch_layout(
         regions: label -> its ``spec`` and ``settings``.
     """
     config = dict(config, sharing=None, tasks=tuple(regions), task=None, arch=None, init_cfg=None)
-    for key in BACKBONE_KEYS:
+    family = family_of(config)
+    for key in family.task_settings:
         values = {label: region['settings'].get(key) for label, region in regions.items()}
         if None not in values.values():
             config[key] = values
-    space = SearchSpace.from_config(config['space'])
-    blocks = sum(stage.depth[-1] for stage in space.stages)
+    blocks = family.space(config['space']).largest().depth
     if blocks > MAX_BLOCKS:
         raise ValueError(f'backbone: its space has {blocks} blocks, more than {MAX_BLOCKS}')
     if budget is not None:

@@ -16,8 +16,9 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.elastic.plain import plain_config, set_parameter
-from mdl_nas_mm.spec import Counts, JointSpec, Sharing
+from mdl_nas_mm.spec import Counts, Sharing
 from mdl_nas_mm.tasks.model import build_task_model
 from mdl_nas_mm.trust import check_config
 
@@ -62,7 +63,8 @@ class Deposit:
         self.manifest = decode(self._file.metadata, str(path))
         with malformed(f'deposit {path}: manifest'):
             self.tasks: dict[str, dict] = self.manifest['tasks']
-            self.joint = JointSpec.from_dict({t: task['spec'] for t, task in self.tasks.items()})
+            dimensions = family_of(self.manifest['backbone']).dimensions
+            self.joint = dimensions.read_joint({t: i['spec'] for t, i in self.tasks.items()})
             self.counts = Counts(**self.manifest['counts'])
             self.sharing = Sharing.from_config(self.manifest['backbone'].get('sharing'))
             self._check_backbone()
@@ -208,7 +210,8 @@ class Deposit:
                     self.manifest['backbone'],
                     self.batch_of(task)['settings'],
                     self.joint[task],
-                    self.structure.layout.shape.head_dim,
+                    family_of(self.manifest['backbone']),
+                    self.structure.layout.shape,
                 )
             )
 

@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from mdl_nas_mm.sharing import TaskParameters
-from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, Sharing, SubnetSpec, read_arch
+from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, Sharing, SubnetSpec
 
 from .active import active
-from .inherit import inherit_pretrained, is_pretrained
+from .arch_source import read_arch
+from .family import Family
+from .importance import reorder_by_importance
+from .inherit import (
+    Heir,
+    InheritanceReport,
+    inherit_pretrained,
+    inherit_weights,
+    is_pretrained,
+)
 
 
 class ElasticBackbone(BaseModule):
     """What all elastic backbones have in common.
 
-    A subclass sets ``layout`` and ``shape``, and defines ``forward_subnet``, ``active_channels``,
-    ``settings_of`` and ``depth_of``. It takes ``head_dim``, ``layout.uses`` names all of its
+    A subclass names its ``family``, sets ``layout`` in its constructor, and defines
+    ``forward_subnet``, ``active_channels``, ``settings_of``, ``depth_of``, ``map_widths`` and
+    ``trial_sizes``. Its arguments that are ``task_settings`` of the family are attributes of the
+    same name. It takes the family's ``derived_settings``, ``layout.uses`` names all of its
     parameters, and buffers do not depend on the space, so that a subnet can be taken out of it.
 
     Args:
-        space: the search space's config; see ``SearchSpace.from_config``. None for a backbone of
+        space: the search space's name or config; see ``Family.space``. None for a backbone of
             just ``arch``, without weights that it does not use.
         sharing: the sharing policies' config; see ``Sharing.from_config``.
         tasks: names of the tasks that own specific weights.
-        arch: architecture outside of ``activate``: a dict as ``SubnetSpec.from_dict`` reads it,
-            or the path of a JSON file or of a deposit; see ``read_arch``. Without it the largest
+        arch: architecture outside of ``activate``: a dict as ``Dimensions.read`` reads it, or the
+            path of a JSON file or of a deposit; see ``read_arch``. Without it the largest
             of the space.
         task: whose specific weights to use outside of ``activate``, and whose architecture,
             where ``arch`` has one a task.
@@ -43,8 +54,8 @@ class ElasticBackbone(BaseModule):
         FileNotFoundError: ``arch`` is a path of nothing.
     """
 
+    family: ClassVar[Family]
     layout: Layout
-    shape: Any
 
     def __init__(
         self,
@@ -59,8 +70,12 @@ class ElasticBackbone(BaseModule):
         self.is_fixed = arch is not None
         if space is None and not self.is_fixed:
             raise ValueError('a backbone needs a space, an arch, or both')
-        given = read_arch(arch, task) if self.is_fixed else None
-        self.space = SearchSpace.fixed(given) if space is None else SearchSpace.from_config(space)
+        dimensions = self.family.dimensions
+        given = None if arch is None else read_arch(arch, dimensions, task)
+        if space is None:
+            self.space = SearchSpace.fixed(given, dimensions)
+        else:
+            self.space = self.family.space(space)
         self.sharing = Sharing.from_config(sharing)
         self.tasks = tuple(tasks)
         repeated = [name for name in self.tasks if self.tasks.count(name) > 1]
@@ -81,8 +96,27 @@ class ElasticBackbone(BaseModule):
         if self.is_init or not is_pretrained(self.init_cfg):
             super().init_weights()
             return
-        inherit_pretrained(self, self.init_cfg)
+        inherit_pretrained(self._heir(), self.init_cfg)
         self.is_init = True
+
+    def inherit(
+        self, state_dict: Mapping[str, Any], reorder: bool = False, prefix: str | None = None
+    ) -> InheritanceReport:
+        """Takes over the weights of a published model; see ``inherit_weights``."""
+        return inherit_weights(self._heir(), state_dict, reorder, prefix)
+
+    def reorder_by_importance(self) -> None:
+        """Puts the most important channels first; see ``reorder_by_importance``."""
+        reordered = self.family.reorderings(self.space.largest(), self.shape)
+        reorder_by_importance(self, reordered)
+
+    def _heir(self) -> Heir:
+        return Heir(self, self.family, self.shape, self.space.largest())
+
+    @property
+    def shape(self) -> Any:
+        """What is fixed in all architectures, of the family's own class."""
+        return self.layout.shape
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of the active architecture, or of ``arch`` where none is active."""
@@ -106,6 +140,14 @@ class ElasticBackbone(BaseModule):
 
         None for what comes after the last block.
         """
+        raise NotImplementedError
+
+    def map_widths(self) -> list[tuple[int, int]]:
+        """For each map that ``arch`` returns, its width and that without the zeros behind it."""
+        raise NotImplementedError
+
+    def trial_sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of images with and without padding inside, to try it with."""
         raise NotImplementedError
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
@@ -143,7 +185,7 @@ class ElasticBackbone(BaseModule):
         attention_products: bool = True,
     ) -> int:
         """Multiply-adds of one image of ``input_size`` (height, width) as a task runs it."""
-        return self.layout.flops(spec, input_size, attention_products)
+        return self.layout.flops(spec, input_size, attention_products, self.settings_of(task, spec))
 
 
 def of_task(value: Any, task: str | None, key: str) -> Any:
@@ -161,24 +203,3 @@ def check_sizes(**sizes: int | Sequence[int] | None) -> None:
         sides = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         if value is not None and not all(type(side) is int and side >= 1 for side in sides):
             raise ValueError(f'{name} is {value!r}, expected at least 1')
-
-
-def derive_head_dim(space: SearchSpace, head_dim: int | None) -> int:
-    """The width of a head, where it is not given that of the widest block with the most heads.
-
-    Raises:
-        ValueError: the heads do not divide the embedding, or stages have different widths.
-    """
-    if head_dim is not None:
-        return head_dim
-    found = set()
-    for i, stage in enumerate(space.stages):
-        width, heads = stage.embed_dim[-1], stage.blocks[0].num_heads[-1]
-        if width % heads:
-            raise ValueError(
-                f'stage {i}: {heads} heads do not divide an embedding of {width}; give head_dim'
-            )
-        found.add(width // heads)
-    if len(found) > 1:
-        raise ValueError(f'heads are {sorted(found)} wide in different stages; give head_dim')
-    return found.pop()

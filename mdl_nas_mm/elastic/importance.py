@@ -1,6 +1,6 @@
 """Puts first what matters most, so that smaller architectures keep it.
 
-A smaller architecture uses the first heads and the first hidden channels of a block. In a plain
+A smaller architecture uses the first channels of a layer, or the first heads. In a plain
 model their order means nothing; once-for-all (Cai et al., ICLR 2020, Section 3.3) therefore sorts
 channels by the L1 norm of their weights before it trains smaller architectures. As in its code,
 these are the weights of the layer that reads the channel.
@@ -8,53 +8,59 @@ these are the weights of the layer that reads the channel.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mdl_nas_mm.sharing import TaskParameters
 
-if TYPE_CHECKING:
-    from .backbone import ElasticBackbone
+
+@dataclass(frozen=True)
+class Reordering:
+    """Channels between two layers, whose order means nothing in a plain model.
+
+    Attributes:
+        writer: name of the layer whose outputs they are.
+        reader: name of the layer whose inputs they are; its weights say how much each matters.
+        run: channels that keep together, such as those of a head.
+        groups: the writer's outputs are this many groups of the same channels (3 for q, k, v).
+        tables: names of parameters with a column for each run.
+    """
+
+    writer: str
+    reader: str
+    run: int = 1
+    groups: int = 1
+    tables: tuple[str, ...] = ()
 
 
 @torch.no_grad()
-def reorder_by_importance(backbone: ElasticBackbone) -> None:
-    """Sorts the heads and the hidden channels of every block, the most important first.
+def reorder_by_importance(module: nn.Module, reorderings: Iterable[Reordering]) -> None:
+    """Sorts channels, the most important first.
 
-    Importance is the sum of the absolute weights of ``proj`` that read a head, and of ``fc2``
-    that read a hidden channel. What the largest architecture computes does not change.
+    Importance is the sum of the absolute weights that read a run of channels. What the largest
+    architecture computes does not change.
 
     Raises:
         ValueError: a task's own weights differ from the shared ones, so that no order suits both;
             call this on freshly inherited weights. Nothing is changed then.
     """
-    modules = dict(backbone.named_modules())
-    blocks = {name: m for name, m in modules.items() if hasattr(m, 'attn') and hasattr(m, 'mlp')}
-    for name in blocks:
-        for layer in ('attn.qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2'):
-            _check_equal(f'{name}.{layer}', modules[f'{name}.{layer}'])
-    for block in blocks.values():
-        _sort_heads(block.attn)
-        _sort_hidden(block.mlp)
-
-
-def _sort_heads(attn: nn.Module) -> None:
-    inner = attn.proj.all_of('weight')[0].shape[1]
-    order = _order(attn.proj, attn.head_dim)
-    columns = torch.arange(inner, device=order.device).view(-1, attn.head_dim)[order].flatten()
-    _permute(attn.qkv, 0, torch.cat([group * inner + columns for group in range(3)]))
-    _permute(attn.proj, 1, columns)
-    table = getattr(attn, 'relative_position_bias_table', None)
-    if table is not None:
-        table.copy_(table[:, order])
-
-
-def _sort_hidden(mlp: nn.Module) -> None:
-    order = _order(mlp.fc2, 1)
-    _permute(mlp.fc1, 0, order)
-    _permute(mlp.fc2, 1, order)
+    layers, tables = dict(module.named_modules()), dict(module.named_parameters())
+    reorderings = list(reorderings)
+    for one in reorderings:
+        for name in (one.writer, one.reader):
+            _check_equal(name, layers[name])
+    for one in reorderings:
+        writer, reader = layers[one.writer], layers[one.reader]
+        width = reader.all_of('weight')[0].shape[1]
+        order = _order(reader, one.run)
+        columns = torch.arange(width, device=order.device).view(-1, one.run)[order].flatten()
+        _permute(writer, 0, torch.cat([group * width + columns for group in range(one.groups)]))
+        _permute(reader, 1, columns)
+        for name in one.tables:
+            tables[name].copy_(tables[name][:, order])
 
 
 def _order(reader: TaskParameters, width: int) -> Tensor:

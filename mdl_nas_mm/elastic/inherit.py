@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
 from mmengine.model import PretrainedInit
 from torch import Tensor, nn
 
+from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.spec.owners import read_name
 from mdl_nas_mm.utils.data_only import fetched
 from mdl_nas_mm.utils.torch_file import read_torch_file
 
-from .fitting import fit_bias_table, fit_distance_table, fit_positions, fit_weight
+from .family import Family, known_families
 from .importance import reorder_by_importance
-from .key_styles import STYLES, KeyStyle, find_style
-
-if TYPE_CHECKING:
-    from .backbone import ElasticBackbone
+from .key_styles import KeyStyle, find_style
 
 # Under which keys checkpoints hold the state dict; of two, the first is taken.
 _WRAPPERS = ('state_dict', 'model', 'teacher', 'module')
-# Follows from the sizes; nothing that is learned.
-_COMPUTED = re.compile(r'\.(attn_mask|relative_position_index)$')
-_BLOCK = re.compile(r'(stages\.\d+\.)?blocks\.\d+\.')
 _SETTINGS = ('type', 'checkpoint', 'prefix', 'reorder', 'trust_checkpoint')
 _SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Heir:
+    """A backbone that takes weights over.
+
+    Attributes:
+        family, shape: its own.
+        largest: the largest architecture of its space.
+    """
+
+    module: nn.Module
+    family: Family
+    shape: Any
+    largest: SubnetSpec
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class InheritanceReport:
 
 
 def inherit_weights(
-    backbone: ElasticBackbone,
+    heir: Heir,
     state_dict: Mapping[str, Any],
     reorder: bool = False,
     prefix: str | None = None,
@@ -80,14 +89,14 @@ def inherit_weights(
     """Fills a backbone's shared weights from a checkpoint of the same family.
 
     A backbone whose largest architecture has the sizes of the checkpoint's model then computes
-    what that does. A larger model is cut to its first channels, heads and blocks; position
-    embeddings and relative position tables of another grid or window are interpolated. Every
-    task's own weights become copies of the shared ones; the mask policy's scores stay.
+    what that does. A larger model is cut to its first channels and blocks; what belongs to another
+    grid of positions is interpolated. Every task's own weights become copies of the shared ones;
+    the mask policy's scores stay.
 
     Args:
-        state_dict: a state dict, or a checkpoint around one, in the keys of one of ``STYLES``
+        state_dict: a state dict, or a checkpoint around one, in keys of its family's ``styles``
             behind any prefix (``backbone.``, ``module.``).
-        reorder: whether to put the most important heads and hidden channels first, where smaller
+        reorder: whether to put the most important channels first, where smaller
             architectures find them; see ``reorder_by_importance``. Not for weights of a supernet,
             such as AutoFormer's, whose smaller architectures are trained already.
         prefix: what the keys to use start with; by default it is found.
@@ -97,34 +106,37 @@ def inherit_weights(
             weights is smaller than the backbone's. Nothing is changed then.
     """
     state = _tensors(state_dict, prefix)
-    style, before = _style_of(state, backbone)
+    style, before = _style_of(state, heir)
     source = {style.rename(key[len(before) :]): key for key in state if key.startswith(before)}
-    targets = _targets(backbone)
+    targets = _targets(heir.module)
     fitted, names = {}, dict(taken=[], resized=[], cut=[], kept=[])
     for key, (target, *_) in targets.items():
         if key not in source:
             names['kept'].append(key)
             continue
         value = style.convert(key, state[source[key]])
-        fitted[key], how = _fit(key, value, target, style, backbone, 'cls_token' in source)
+        groups = style.groups if key.endswith(style.grouped) else 1
+        fitted[key], how = heir.family.fit(key, value, target, groups, source, heir.shape)
         names[how].append(key)
     with torch.no_grad():
         for key, value in fitted.items():
             for parameter in targets[key]:
                 parameter.copy_(value)
     if reorder:
-        reorder_by_importance(backbone)
+        reordered = heir.family.reorderings(heir.largest, heir.shape)
+        reorder_by_importance(heir.module, reordered)
     left_out = {
         key: original
         for key, original in source.items()
-        if key not in fitted and not _COMPUTED.search(key)
+        if key not in fitted and not key.endswith(style.computed)
     }
     outside = [key for key in state if not key.startswith(before)]
+    lost = _without_place(left_out, heir.family.block_names(heir.largest))
     report = InheritanceReport(
         style.name,
         **{how: tuple(keys) for how, keys in names.items()},
         left_out=(*left_out.values(), *outside),
-        without_place=tuple(left_out[key] for key in _without_place(left_out, targets)),
+        without_place=tuple(left_out[key] for key in lost),
     )
     level = logging.WARNING if report.without_place else logging.INFO
     MMLogger.get_current_instance().log(level, report.summary())
@@ -137,7 +149,7 @@ def is_pretrained(init_cfg: Any) -> bool:
     return isinstance(init_cfg, Mapping) and init_cfg.get('type') in kinds
 
 
-def inherit_pretrained(backbone: ElasticBackbone, init_cfg: Mapping[str, Any]) -> InheritanceReport:
+def inherit_pretrained(heir: Heir, init_cfg: Mapping[str, Any]) -> InheritanceReport:
     """Does what ``init_cfg=dict(type='Pretrained', checkpoint=...)`` asks for.
 
     Args:
@@ -161,7 +173,7 @@ def inherit_pretrained(backbone: ElasticBackbone, init_cfg: Mapping[str, Any]) -
         raise ValueError(f'{path}: it holds a {type(checkpoint).__name__}, not weights by name')
     reorder, prefix = init_cfg.get('reorder', False), init_cfg.get('prefix')
     try:
-        return inherit_weights(backbone, checkpoint, reorder, prefix)
+        return inherit_weights(heir, checkpoint, reorder, prefix)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
 
@@ -180,61 +192,41 @@ def _tensors(checkpoint: Mapping[str, Any], prefix: str | None) -> dict[str, Ten
     return below
 
 
-def _style_of(state: Iterable[str], backbone: ElasticBackbone) -> tuple[KeyStyle, str]:
+def _style_of(state: Iterable[str], heir: Heir) -> tuple[KeyStyle, str]:
     """The style of a state dict and the prefix of its keys, or ValueError."""
-    found = find_style(state)
-    if found is None:
-        known = ', '.join(style.name for style in STYLES)
-        raise ValueError(
-            f'the checkpoint is of no known style ({known}); its first keys are {[*state][:_SHOWN]}'
-        )
-    family = 'Swin' if hasattr(backbone, 'stages') else 'ViT'
-    if found[0].family != family:
-        raise ValueError(
-            f'the checkpoint is a {found[0].family} (keys of {found[0].name}), the backbone '
-            f'{type(backbone).__name__} a {family}; give weights of a {family}'
-        )
-    return found
+    ours = heir.family
+    found = find_style(ours.styles, state)
+    if found is not None:
+        return found
+    known = []
+    for family in known_families().values():
+        known += [style.name for style in family.styles]
+        theirs = find_style(family.styles, state)
+        if theirs is not None:
+            raise ValueError(
+                f'the checkpoint is a {family.name} (keys of {theirs[0].name}), the backbone '
+                f'{type(heir.module).__name__} a {ours.name}; give weights of a {ours.name}'
+            )
+    raise ValueError(
+        f'the checkpoint is of no known style ({", ".join(known)}); its first keys are '
+        f'{[*state][:_SHOWN]}'
+    )
 
 
-def _targets(backbone: ElasticBackbone) -> dict[str, list[nn.Parameter]]:
+def _targets(module: nn.Module) -> dict[str, list[nn.Parameter]]:
     """Plain key -> the shared parameter, if there is one, and every task's own."""
     targets = {}
-    for name, parameter in backbone.named_parameters():
+    for name, parameter in module.named_parameters():
         entry = read_name(name)
         if not entry.is_score:
             targets.setdefault(entry.plain, []).append(parameter)
     return targets
 
 
-def _fit(
-    key: str,
-    value: Tensor,
-    target: Tensor,
-    style: KeyStyle,
-    backbone: ElasticBackbone,
-    has_class_token: bool,
-) -> tuple[Tensor, str]:
-    if key == 'pos_embed':
-        tokens = (has_class_token, backbone.shape.class_token)
-        return fit_positions(key, value, target, tokens, backbone.shape.grid)
-    if key.endswith('.relative_position_bias_table'):
-        return fit_bias_table(key, value, target)
-    if '.embeddings_table_' in key:
-        return fit_distance_table(key, value, target)
-    return fit_weight(key, value, target.shape, 3 if key.endswith(style.grouped) else 1)
-
-
-def _without_place(left_out: Iterable[str], targets: Iterable[str]) -> list[str]:
+def _without_place(left_out: Iterable[str], blocks: Iterable[str]) -> list[str]:
     """Plain keys of ``left_out`` that lie in a block of the backbone."""
-    blocks = {match.group() for match in map(_BLOCK.match, targets) if match}
-    return [
-        key
-        for key in left_out
-        if (match := _BLOCK.match(key))
-        and match.group() in blocks
-        and read_name(key).is_shared_weight
-    ]
+    prefixes = tuple(f'{name}.' for name in blocks)
+    return [key for key in left_out if key.startswith(prefixes) and read_name(key).is_shared_weight]
 
 
 def _line(what: str, keys: tuple[str, ...]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mdl_nas_mm.registry import MODELS
 
 from .backbone import ElasticBackbone
+from .family import Family
 
 
 def backbone_class(config: Mapping, where: str) -> type[ElasticBackbone]:
@@ -21,6 +22,15 @@ def backbone_class(config: Mapping, where: str) -> type[ElasticBackbone]:
     if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
         raise ValueError(f'{where}: {ascii(name)[:80]} is no registered elastic backbone')
     return found
+
+
+def family_of(config: Mapping, where: str = 'backbone') -> Family:
+    """The family of a backbone's config.
+
+    Raises:
+        ValueError: see ``backbone_class``.
+    """
+    return backbone_class(config, where).family
 
 
 def made_backbone(config: Mapping, where: str) -> ElasticBackbone:

@@ -14,6 +14,7 @@ from mdl_nas_mm.sharing import TaskParameters
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 
 from .backbone import ElasticBackbone
+from .family import Family
 
 _FILLING = ('uniform_', 'normal_', 'erfinv_', 'mul_', 'add_', 'clamp_', 'fill_', 'zero_', 'copy_')
 
@@ -36,25 +37,28 @@ def without_memory() -> Iterator[None]:
 
 
 def plain_config(
-    config: Mapping[str, Any], settings: Mapping[str, Any], spec: SubnetSpec, head_dim: int
+    config: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    spec: SubnetSpec,
+    family: Family,
+    shape: Any,
 ) -> dict[str, Any]:
     """The config of a plain backbone.
 
     Args:
         config: of the supernet's backbone.
         settings: see ``ElasticBackbone.settings_of``.
-        head_dim: of the supernet; it may follow from the largest choices of its whole space.
+        family, shape: of the supernet; what follows from its whole space has to be told.
     """
     own = dict(
-        space=SearchSpace.fixed(spec).to_config(),
+        space=SearchSpace.fixed(spec, family.dimensions).to_config(),
         sharing=None,
         tasks=(),
         task=None,
         arch=None,
         init_cfg=None,
-        head_dim=head_dim,
     )
-    return {**config, **settings, **own}
+    return {**config, **settings, **own, **family.derived_settings(shape)}
 
 
 @torch.no_grad()
@@ -74,7 +78,7 @@ def plain_backbone(
             no weights of the task.
     """
     settings = supernet.settings_of(task, spec)
-    config = plain_config(config, settings, spec, supernet.shape.head_dim)
+    config = plain_config(config, settings, spec, supernet.family, supernet.shape)
     for key in ('type', '_scope_'):
         config.pop(key, None)
     with without_memory():

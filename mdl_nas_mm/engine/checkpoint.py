@@ -79,9 +79,10 @@ def check_space(path: str | Path, checkpoint: Mapping, backbone: ElasticBackbone
     theirs = checkpoint.get('meta', {}).get('backbone')
     if theirs is None:
         return
-    ours = describe(backbone)['space']
+    ours, dimensions = describe(backbone)['space'], backbone.space.dimensions
+    sizes = [dimension.name for dimension in dimensions.all if not dimension.is_ratio]
     for i, (old, new) in enumerate(zip(theirs['space'], ours)):
-        for key in ('embed_dim', 'depth', 'num_heads', 'mlp_ratio'):
+        for key in ('depth', *sizes):
             if old[key] != new[key]:
                 raise ValueError(
                     f'checkpoint {path} is of another space: stage {i}, {key} is '

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.elastic.known import backbone_class
-from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
+from mdl_nas_mm.elastic.known import backbone_class, family_of
+from mdl_nas_mm.registry import BASES, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.owners import backbone_name, read_name, specific_name
 from mdl_nas_mm.utils.jsonable import from_json
@@ -17,6 +19,7 @@ from mdl_nas_mm.utils.jsonable import from_json
 from .checkpoint import read_checkpoint
 
 
+@BASES.register_module()
 @WEIGHT_INITIALIZERS.register_module()
 class SupernetBase:
     """Starts new tasks from a checkpoint of a joint training; see ``mdl_nas_mm.tasks.Base``.
@@ -27,10 +30,24 @@ class SupernetBase:
         trust_checkpoint: whether it may hold anything, and so run any code.
     """
 
+    what = "a supernet's checkpoint (.pth)"
     is_whole = True
 
     def __init__(self, path: str, inherit: str | None, trust_checkpoint: bool = False) -> None:
         self.path, self.inherit, self.trusts = path, inherit, trust_checkpoint
+
+    @staticmethod
+    def reads(path: str) -> bool:
+        """By its name."""
+        return Path(path).suffix == '.pth'
+
+    @staticmethod
+    def init_cfg(
+        path: str, inherit: str | None, trust_checkpoint: bool, trust: Collection[str]
+    ) -> dict[str, Any]:
+        """See ``Base``."""
+        init_cfg = dict(type='mdl_nas_mm.SupernetBase', path=path, inherit=inherit)
+        return {**init_cfg, 'trust_checkpoint': True} if trust_checkpoint else init_cfg
 
     @property
     def backbone(self) -> Mapping:
@@ -48,7 +65,7 @@ class SupernetBase:
     def joint(self) -> JointSpec | None:
         """The architectures that it was trained with, where each task had one."""
         spec = self._training['joint_spec']
-        return None if spec is None else JointSpec.from_dict(spec)
+        return None if spec is None else family_of(self.backbone).dimensions.read_joint(spec)
 
     @torch.no_grad()
     def __call__(self, module: ElasticBackbone) -> None:

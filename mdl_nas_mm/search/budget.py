@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, StageSpec, SubnetSpec
-from mdl_nas_mm.spec.stage_space import BlockSpace
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
 
 if TYPE_CHECKING:
     from .costs import Cost
@@ -36,7 +34,7 @@ def smallest_sizes(space: SearchSpace) -> SubnetSpec:
     stages = []
     for stage in space.stages:
         blocks = tuple(block.extreme(0, -1) for block in stage.blocks)
-        stages.append(StageSpec(stage.embed_dim[0], blocks))
+        stages.append(replace(stage.extreme(0, -1), blocks=blocks))
     return SubnetSpec(tuple(stages))
 
 
@@ -66,8 +64,9 @@ def floor_spec(space: SearchSpace, ledger: Ledger, tasks: Sequence[str]) -> Subn
     for i, stage in enumerate(space.stages):
         every = range(len(stage.blocks))
         for indices in [every] if stage.per_stage else [[j] for j in every]:
-            ratios = _ratios(stage.blocks[indices[0]])
-            options = [_with_ratios(floor, i, indices, pair) for pair in ratios]
+            first = indices[0]
+            blocks = stage.blocks[first].with_every_ratio(floor.stages[i].blocks[first])
+            options = [_with_block(floor, i, indices, block) for block in blocks]
             counted = [_cut(spec, space) for spec in options] if stage.per_stage else options
             joints = [JointSpec(dict.fromkeys(tasks, spec)) for spec in counted]
             totals = [ledger.count(joint).total for joint in joints]
@@ -75,21 +74,12 @@ def floor_spec(space: SearchSpace, ledger: Ledger, tasks: Sequence[str]) -> Subn
     return floor
 
 
-def _ratios(block: BlockSpace) -> list[tuple[float, float]]:
-    """Every (attention, feed-forward) pair of share ratios that a block may have."""
-    if block.ffn_share_ratio is None:
-        return [(ratio, ratio) for ratio in block.attn_share_ratio]
-    return list(product(block.attn_share_ratio, block.ffn_share_ratio))
-
-
-def _with_ratios(
-    spec: SubnetSpec, stage: int, indices: Sequence[int], ratios: tuple[float, float]
-) -> SubnetSpec:
-    """The spec with other share ratios (attention, feed-forward) in some blocks of a stage."""
+def _with_block(spec: SubnetSpec, stage: int, indices: Sequence[int], block: Any) -> SubnetSpec:
+    """The spec with another block in some places of a stage."""
     stages = list(spec.stages)
     blocks = list(stages[stage].blocks)
     for j in indices:
-        blocks[j] = replace(blocks[j], attn_share_ratio=ratios[0], ffn_share_ratio=ratios[1])
+        blocks[j] = block
     stages[stage] = replace(stages[stage], blocks=tuple(blocks))
     return SubnetSpec(tuple(stages))
 

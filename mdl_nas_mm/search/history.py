@@ -12,7 +12,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.spec import Dimensions, SubnetSpec
 from mdl_nas_mm.utils.files import named_failures
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 from mdl_nas_mm.utils.strict_json import strict_json
@@ -57,8 +58,8 @@ class History:
 
     Args:
         path: the file; made, with its folder, if it is not there.
-        fingerprint: JSON-able; all that a score depends on (search space, sharing, checksum of
-            the supernet, evaluation data).
+        fingerprint: JSON-able; all that a score depends on (checksum of the supernet, evaluation
+            data), ``backbone``, its config, among it.
         writes: whether evaluations will be added; else the file is left as it is, since somebody
             may be writing it.
 
@@ -74,6 +75,7 @@ class History:
         self.path, self.writes = Path(path), writes
         # Through JSON and back, so that a tuple equals the list that the file holds.
         self.fingerprint = json.loads(json.dumps(fingerprint))
+        self._dimensions = _dimensions(self.fingerprint, path)
         self.evaluations: dict[Pair, Outcome] = {}
         self._load()
 
@@ -152,7 +154,7 @@ class History:
     def _parse(self, line: bytes, number: int) -> tuple[Pair, Outcome]:
         try:
             entry = strict_json(line)
-            pair = (entry['task'], SubnetSpec.from_dict(entry['spec']))
+            pair = (entry['task'], self._dimensions.read(entry['spec']))
             if not isinstance(pair[0], str):
                 raise ValueError(f'task {pair[0]!r} is no name')
             if 'failure' in entry:
@@ -188,6 +190,12 @@ def _parse_header(line: bytes, path: str | os.PathLike) -> dict:
     if not isinstance(fingerprint, dict):
         raise ValueError(f'history {path}, line 1: not the header of a history')
     return fingerprint
+
+
+def _dimensions(fingerprint: Mapping, path: str | os.PathLike) -> Dimensions:
+    """Of the architectures in a history."""
+    backbone = from_json(fingerprint.get('backbone') or {})
+    return family_of(backbone, f'history {path}: backbone').dimensions
 
 
 def _difference(found, expected, key: str = '') -> str | None:

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
-from mdl_nas_mm.spec.latency_parts import Timing
-from mdl_nas_mm.spec.latency_table import LatencyTable
 from mdl_nas_mm.tasks import validation_size
 
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12}
@@ -66,9 +64,13 @@ def latency_of(
     table = LatencyTable.load(file)
     measured = table.timing
     size = tuple(size or measured.input_size)
-    window = of_task(getattr(backbone, 'window_size', 0), task, 'window_size')
     timing = Timing.of(
-        backbone.layout, size, window, measured.batch_size, measured.device, measured.threads
+        backbone,
+        task,
+        size,
+        batch_size=measured.batch_size,
+        device=measured.device,
+        threads=measured.threads,
     )
     table.check(timing, space)
     unit = f'ms for {measured.batch_size} images on {measured.device}'

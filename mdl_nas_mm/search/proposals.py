@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
-from mdl_nas_mm.spec import JointSpec, SearchSpace, StageSpec, SubnetSpec
+from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 
 from .settings import EvolutionSettings
 
@@ -98,7 +100,7 @@ class Proposer:
         pieces = []
         for task in self.leading:
             for i, (stage, space) in enumerate(zip(joint[task].stages, self.spaces[task].stages)):
-                pieces += [(task, i, 'embed_dim'), (task, i, 'depth')]
+                pieces += [(task, i, name) for name in space.named]
                 # Blocks that have to be alike are one piece.
                 pieces += [(task, i, j) for j in range(1 if space.per_stage else len(stage.blocks))]
         self.rng.shuffle(pieces)
@@ -110,7 +112,7 @@ class Proposer:
         return self._pull(joint, pieces[:needed])
 
     def _pull(self, joint: JointSpec, pieces: list[tuple]) -> JointSpec:
-        """Exchanges the named widths, depths and blocks for those of the floor."""
+        """Exchanges the named sizes, depths and blocks for those of the floor."""
 
         def pull(task: str) -> SubnetSpec:
             stages = []
@@ -121,13 +123,13 @@ class Proposer:
 
         return self._per_task(pull)
 
-    def _pull_stage(self, stage: StageSpec, task: str, index: int, pulled: set) -> StageSpec:
-        """One stage with its width, its depth, or blocks of those numbers from the floor."""
+    def _pull_stage(self, stage: Any, task: str, index: int, pulled: set) -> Any:
+        """One stage with its sizes, its depth, or blocks of those numbers from the floor."""
         space, floor = self.spaces[task].stages[index], self.floors[task].stages[index]
         depth = space.depth[0] if 'depth' in pulled else len(stage.blocks)
-        blocks = [
+        blocks = tuple(
             floor.blocks[j] if (0 if space.per_stage else j) in pulled else stage.blocks[j]
             for j in range(depth)
-        ]
-        width = floor.embed_dim if 'embed_dim' in pulled else stage.embed_dim
-        return StageSpec(width, tuple(blocks))
+        )
+        sizes = {name: getattr(floor, name) for name in pulled & set(space.named) - {'depth'}}
+        return replace(stage, **sizes, blocks=blocks)

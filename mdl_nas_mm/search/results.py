@@ -90,6 +90,7 @@ def write_results(
         chosen=choice,
         generations=log,
         front=points,
+        labels=problem.ledger.layout.space.dimensions.labels,
         **layer_counts(problem.ledger, chosen.joint),
         **more,
     )
@@ -122,7 +123,7 @@ def choose_again(history: str | Path, budget: int | float | str, folder: str | P
     for (task, spec), outcome in found.evaluations.items():
         if outcome.score is not None and (task, spec) not in excluded:
             scored[task][spec] = outcome.score
-    candidates = scored_joints(_front_of(beside), scored, cost, plan.weights)
+    candidates = scored_joints(_front_of(beside, problem.spaces), scored, cost, plan.weights)
     front = selection.front(scored, candidates)
     chosen = selection.best(scored, candidates, budget)
     if chosen is None:
@@ -157,10 +158,11 @@ def _read_problem(
     try:
         content = read_json(path, str(path))
         plan = SearchPlan.from_dict(content['plan'])
-        excluded = {(e['task'], SubnetSpec.from_dict(e['spec'])) for e in content['excluded']}
+        dimensions = backbone.space.dimensions
+        excluded = {(e['task'], dimensions.read(e['spec'])) for e in content['excluded']}
         constraints, spaces = content['constraints'], dict.fromkeys(plan.metrics, backbone.space)
         for task, config in content.get('spaces', {}).items():
-            spaces[task] = SearchSpace.from_config(config)
+            spaces[task] = SearchSpace.from_config(config, dimensions)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f'{path}: damaged ({error!r})') from None
     cost = make_cost(plan, backbone, ledger, spaces, from_json(header['data']))
@@ -169,14 +171,15 @@ def _read_problem(
     return problem, constraints, excluded
 
 
-def _front_of(folder: Path) -> list[JointSpec]:
+def _front_of(folder: Path, spaces: Mapping[str, SearchSpace]) -> list[JointSpec]:
     """The joint specs of a search's front; none where it has not ended."""
     path = folder / 'front.json'
     if not path.is_file():
         return []
     try:
         front = read_json(path, str(path), MAX_BYTES)
-        return [JointSpec.from_dict(point['joint_spec']) for point in front]
+        specs = (point['joint_spec'].items() for point in front)
+        return [JointSpec({t: spaces[t].dimensions.read(s) for t, s in joint}) for joint in specs]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f'{path}: damaged ({error!r})') from None
 

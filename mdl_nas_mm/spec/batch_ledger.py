@@ -44,7 +44,7 @@ class BatchLedger:
         self._slots = {uses[0].name: slot for slot, uses in enumerate(largest)}
         units = [layers_of(uses) for uses in largest]
         self._width = max(map(len, units))
-        self._ratios = _share_ratios(ledger)
+        self._ratios = sorted({1.0} | self.layout.space.share_ratios())
         self._passing = self._score_tables(units)
         self._parts: dict[tuple, tuple[int, int]] = {}
         # Number 0 is the part that an architecture does not have.
@@ -182,12 +182,3 @@ def _over(function: np.ufunc, arrays: list[np.ndarray], tasks: tuple[int, ...]) 
 def layers_of(uses: Sequence[ParamUse]) -> list[list[ParamUse]]:
     """The uses layer by layer; a layer's weight and bias share the same rows."""
     return [list(group) for _, group in groupby(uses, key=lambda use: (use.layer, use.channels))]
-
-
-def _share_ratios(ledger: Ledger) -> list[float]:
-    """Every share ratio of the space, ascending."""
-    ratios = {1.0}
-    for stage in ledger.layout.space.stages:
-        for block in stage.blocks:
-            ratios |= {*block.attn_share_ratio, *(block.ffn_share_ratio or ())}
-    return sorted(ratios)

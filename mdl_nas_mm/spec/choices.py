@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 from .spec import MAX_SIZE
 
+Choices = tuple[Any, ...]
 # Of one dimension; more are damage or malice.
 MAX_CHOICES = 1000
 
@@ -45,3 +47,9 @@ def check_choice(value, choices: tuple, where: str) -> None:
     """Raises ValueError, naming ``where``, for a value that is no choice."""
     if value not in choices:
         raise ValueError(f'{where}: {value} is not one of {choices}')
+
+
+def check_part(own: Choices, whole: Choices, where: str) -> None:
+    """Raises ValueError, naming ``where``, for a choice that is not one of the whole's."""
+    for choice in own:
+        check_choice(choice, whole, where)

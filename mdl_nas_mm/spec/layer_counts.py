@@ -9,9 +9,9 @@ from .layout import ParamUse
 from .ledger import Ledger
 from .spec import JointSpec, SubnetSpec
 
-# The norms, the attention and the feed-forward network of a block are layers; so is what has a
-# name of its own outside of the blocks, such as ``patch_embed`` or ``stages.0.downsample``.
-_LAYER = re.compile(r'(stages\.\d+\.)?(blocks\.\d+\.)?[^.]+')
+# What has a name of its own in a block or, outside of the blocks, in a stage or in the backbone:
+# one name behind the last number, such as ``blocks.3.attn``, or ``stages.0.downsample``.
+_LAYER = re.compile(r'(.*\.\d+\.)?[^.]+')
 
 
 def layer_counts(ledger: Ledger, joint: JointSpec) -> dict[str, Any]:

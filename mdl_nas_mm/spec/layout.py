@@ -7,8 +7,9 @@ storing and freezing all follow from this one description.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .space import SearchSpace
 from .spec import SubnetSpec
@@ -50,9 +51,18 @@ class ParamUse:
 
 
 class Layout(Protocol):
-    """What the ledger, the deposit and the freezing ask of a backbone."""
+    """What the ledger, the deposit and the freezing ask of a backbone.
+
+    It can be pickled and copied.
+
+    Attributes:
+        space: of its architectures.
+        shape: what is fixed in all of them, a frozen dataclass of JSON-able values of the family's
+            own; with ``in_channels``, of the images.
+    """
 
     space: SearchSpace
+    shape: Any
 
     def uses(self, spec: SubnetSpec) -> tuple[ParamUse, ...]:
         """Every parameter that ``spec`` uses, a layer's weight before its bias."""
@@ -64,9 +74,20 @@ class Layout(Protocol):
         """Every parameter that a part uses; the same for all architectures with this part."""
 
     def flops(
-        self, spec: SubnetSpec, input_size: tuple[int, int], attention_products: bool = True
+        self,
+        spec: SubnetSpec,
+        input_size: tuple[int, int],
+        attention_products: bool = True,
+        settings: Mapping[str, Any] | None = None,
     ) -> int:
-        """Multiply-adds of one image of ``input_size`` (height, width)."""
+        """Multiply-adds of one image.
+
+        Args:
+            input_size: (height, width) in pixels.
+            attention_products: whether to count products of two activations; published figures
+                differ in that.
+            settings: of the task; see ``ElasticBackbone.settings_of``.
+        """
 
 
 def vector_uses(

@@ -6,68 +6,69 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .published import SPACES
-from .spec import MAX_STAGES, JointSpec, StageSpec, SubnetSpec
+from .dimensions import Dimensions
+from .spec import MAX_STAGES, JointSpec, SubnetSpec
 from .stage_space import StageSpace, stage_from_config, stage_to_config
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The product of all choices, with the draws that training and search make from it.
+    """The product of all choices, with the samples that training and search take from it.
 
-    All draws take an explicit ``random.Random``, so that the same state gives the same spec.
+    All of them take an explicit ``random.Random``, so that the same state gives the same spec.
     """
 
     stages: tuple[StageSpace, ...]
+    dimensions: Dimensions
 
     @classmethod
-    def from_config(cls, config: str | Mapping | Sequence[Mapping]) -> SearchSpace:
-        """Builds a space from a name in ``SPACES``, one mapping (ViT), or one a stage (Swin).
+    def from_config(
+        cls, config: Mapping | Sequence[Mapping], dimensions: Dimensions
+    ) -> SearchSpace:
+        """Builds a space from one mapping a stage, or a single one for a single stage.
 
-        A stage is ``dict(embed_dim=, depth=, num_heads=, mlp_ratio=, share_ratio=)``. Every
+        A stage is ``dict(depth=, share_ratio=, ...)`` with the dimensions of the family. Every
         choice is a tuple; a bare number is a single choice. A list of tuples gives each block
-        its own choices. ``attn_share_ratio`` and ``ffn_share_ratio`` in place of ``share_ratio``
-        make the two ratios of a block independent. Without any, everything is shared.
-        ``per_stage=True`` makes all blocks of a stage alike.
+        its own choices. Share ratios by their own names in place of ``share_ratio`` are
+        independent of each other. Without any, everything is shared. ``per_stage=True`` makes
+        all blocks of a stage alike.
 
         Raises:
-            ValueError: the name or a key is unknown, a key is missing, a choice is empty or not
-                positive, or a share ratio lies outside [0, 1].
+            ValueError: a key is unknown or missing, a choice is empty or not positive, or a share
+                ratio lies outside [0, 1].
         """
-        if isinstance(config, str):
-            if config not in SPACES:
-                raise ValueError(f'search space {config!r} is not one of {sorted(SPACES)}')
-            config = SPACES[config]
         stages = [config] if isinstance(config, Mapping) else config
-        if not isinstance(stages, Sequence) or not 0 < len(stages) <= MAX_STAGES:
+        if (
+            not isinstance(stages, Sequence)
+            or isinstance(stages, str)
+            or not 0 < len(stages) <= MAX_STAGES
+        ):
             raise ValueError(f'search space: expected one to {MAX_STAGES} stages')
-        return cls(tuple(stage_from_config(stage, i) for i, stage in enumerate(stages)))
+        read = tuple(stage_from_config(stage, i, dimensions) for i, stage in enumerate(stages))
+        return cls(read, dimensions)
 
     @classmethod
-    def fixed(cls, spec: SubnetSpec) -> SearchSpace:
+    def fixed(cls, spec: SubnetSpec, dimensions: Dimensions) -> SearchSpace:
         """The space whose only member is ``spec``."""
-        return cls.from_config(
-            [
-                dict(
-                    embed_dim=stage.embed_dim,
-                    depth=len(stage.blocks),
-                    num_heads=[(block.num_heads,) for block in stage.blocks],
-                    mlp_ratio=[(block.mlp_ratio,) for block in stage.blocks],
-                    attn_share_ratio=[(block.attn_share_ratio,) for block in stage.blocks],
-                    ffn_share_ratio=[(block.ffn_share_ratio,) for block in stage.blocks],
-                )
-                for stage in spec.stages
-            ]
-        )
+        stages = spec.to_dict()['stages']
+        for stage in stages:
+            for dimension in dimensions.of_block:
+                stage[dimension.name] = [(value,) for value in stage[dimension.name]]
+        return cls.from_config(stages, dimensions)
 
     def to_config(self) -> list[dict]:
         """The form that ``from_config`` reads, one JSON-able mapping a stage."""
         return [stage_to_config(stage) for stage in self.stages]
 
-    @property
-    def max_embed_dim(self) -> int:
-        """The widest embedding of the last stage."""
-        return self.stages[-1].embed_dim[-1]
+    def read(self, data: Mapping) -> SubnetSpec:
+        """Reads an architecture of this space.
+
+        Raises:
+            ValueError: see ``Dimensions.read`` and ``check``.
+        """
+        spec = self.dimensions.read(data)
+        self.check(spec)
+        return spec
 
     def check(self, spec: SubnetSpec) -> None:
         """Raises ValueError, naming the first offending choice, for a spec outside the space."""
@@ -78,49 +79,49 @@ class SearchSpace:
         for i, (stage, space) in enumerate(zip(spec.stages, self.stages)):
             space.check(stage, f'architecture, stage {i}')
 
+    def check_part_of(self, whole: SearchSpace, called: str) -> None:
+        """Raises ValueError, naming the first choice that ``whole`` does not have.
+
+        Args:
+            called: what the error calls the whole.
+        """
+        if len(self.stages) != len(whole.stages):
+            raise ValueError(f'{len(self.stages)} stages, {called} has {len(whole.stages)}')
+        for i, (ours, theirs) in enumerate(zip(self.stages, whole.stages)):
+            ours.check_part_of(theirs, f'stage {i}', called)
+
     def sample(self, rng: random.Random) -> SubnetSpec:
-        """A spec with every choice drawn uniformly."""
-        return SubnetSpec(
-            tuple(
-                StageSpec(
-                    rng.choice(stage.embed_dim), stage.sample_blocks(rng.choice(stage.depth), rng)
-                )
-                for stage in self.stages
-            )
-        )
+        """A spec with every choice sampled uniformly."""
+        return SubnetSpec(tuple(stage.sample(rng) for stage in self.stages))
 
     def largest(self, share: int = -1) -> SubnetSpec:
         """The spec of the largest sizes, with the largest (-1) or smallest (0) share ratios."""
-        return self._extreme(-1, share)
+        return SubnetSpec(tuple(stage.extreme(-1, share) for stage in self.stages))
 
     def smallest(self, share: int = -1) -> SubnetSpec:
         """The spec of the smallest sizes, with the largest (-1) or smallest (0) share ratios."""
-        return self._extreme(0, share)
+        return SubnetSpec(tuple(stage.extreme(0, share) for stage in self.stages))
 
-    def _extreme(self, size: int, share: int) -> SubnetSpec:
-        return SubnetSpec(
-            tuple(
-                StageSpec(
-                    stage.embed_dim[size],
-                    tuple(b.extreme(size, share) for b in stage.blocks[: stage.depth[size]]),
-                )
-                for stage in self.stages
-            )
-        )
+    def share_ratios(self) -> set[float]:
+        """Every share ratio that a block may have."""
+        return {
+            ratio
+            for stage in self.stages
+            for block in stage.blocks
+            for dimension in block.dimensions
+            if dimension.is_ratio
+            for ratio in block.named[dimension.name]
+        }
 
     def redraw_ratios(self, spec: SubnetSpec, rng: random.Random) -> SubnetSpec:
-        """The same sizes with every share ratio drawn anew."""
-        return SubnetSpec(
-            tuple(
-                StageSpec(stage.embed_dim, space.redraw_ratios(stage.blocks, rng))
-                for stage, space in zip(spec.stages, self.stages)
-            )
-        )
+        """The same sizes with every share ratio sampled anew."""
+        pairs = zip(spec.stages, self.stages)
+        return SubnetSpec(tuple(space.redraw_ratios(stage, rng) for stage, space in pairs))
 
     def sandwich(self, rng: random.Random, num_random: int = 2) -> list[SubnetSpec]:
-        """The specs of one training step: smallest, ``num_random`` drawn ones, largest.
+        """The specs of one training step: smallest, ``num_random`` sampled ones, largest.
 
-        Share ratios are drawn at random for all of them. The largest comes last, so that every
+        Share ratios are sampled at random for all of them. The largest comes last, so that every
         shared weight has a gradient in the last backward pass.
         """
         specs = [self.smallest()]
@@ -137,26 +138,15 @@ class SearchSpace:
         block_prob: float = 0.1,
         stage_prob: float = 0.4,
     ) -> SubnetSpec:
-        """Draws anew each block with ``block_prob``, each stage's depth, and its width, with
+        """Samples anew each block with ``block_prob``, each size of a stage and its depth with
         ``stage_prob``."""
-        stages = []
-        for stage, space in zip(spec.stages, self.stages):
-            redraw_width, redraw_depth = rng.random() < stage_prob, rng.random() < stage_prob
-            embed_dim = rng.choice(space.embed_dim) if redraw_width else stage.embed_dim
-            depth = rng.choice(space.depth) if redraw_depth else len(stage.blocks)
-            blocks = space.mutate_blocks(stage.blocks, depth, rng, block_prob)
-            stages.append(StageSpec(embed_dim, blocks))
-        return SubnetSpec(tuple(stages))
+        pairs, probs = zip(spec.stages, self.stages), (block_prob, stage_prob)
+        return SubnetSpec(tuple(space.mutate(stage, rng, *probs) for stage, space in pairs))
 
     def crossover(self, a: SubnetSpec, b: SubnetSpec, rng: random.Random) -> SubnetSpec:
-        """Takes each stage's width and depth, and each block, from one of two parents."""
-        stages = []
-        for first, second, space in zip(a.stages, b.stages, self.stages):
-            embed_dim = rng.choice((first.embed_dim, second.embed_dim))
-            depth = rng.choice((len(first.blocks), len(second.blocks)))
-            blocks = space.cross_blocks((first.blocks, second.blocks), depth, rng)
-            stages.append(StageSpec(embed_dim, blocks))
-        return SubnetSpec(tuple(stages))
+        """Takes each stage's sizes and depth, and each block, from one of two parents."""
+        stages = zip(a.stages, b.stages, self.stages)
+        return SubnetSpec(tuple(space.crossover(*pair, rng) for *pair, space in stages))
 
     def check_joint(self, joint: JointSpec, tasks: tuple[str, ...]) -> None:
         """Raises ValueError unless the joint spec has exactly ``tasks``, each in the space."""

@@ -1,51 +1,17 @@
-"""The choices of one block and of one stage."""
+"""The choices of one stage, for the dimensions that a family declares."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
-from .choices import check_choice, parse_block_choices, parse_choices
-from .spec import MAX_BLOCKS, BlockSpec, StageSpec, check_ratio, hidden_features
-
-
-@dataclass(frozen=True)
-class BlockSpace:
-    """Choices of one block, each an ascending tuple.
-
-    ``ffn_share_ratio=None`` ties it to ``attn_share_ratio``: one ratio a block, as in the
-    paper's ViT space (Appendix B); its Swin space has two.
-    """
-
-    num_heads: tuple[int, ...]
-    mlp_ratio: tuple[float, ...]
-    attn_share_ratio: tuple[float, ...]
-    ffn_share_ratio: tuple[float, ...] | None = None
-
-    def sample(self, rng: random.Random) -> BlockSpec:
-        """A block drawn uniformly."""
-        sizes = (rng.choice(self.num_heads), rng.choice(self.mlp_ratio))
-        return BlockSpec(*sizes, *self.sample_ratios(rng))
-
-    def sample_ratios(self, rng: random.Random) -> tuple[float, float]:
-        """Share ratios (attention, feed-forward) drawn uniformly."""
-        attn = rng.choice(self.attn_share_ratio)
-        return attn, attn if self.ffn_share_ratio is None else rng.choice(self.ffn_share_ratio)
-
-    def extreme(self, size: int, ratio: int) -> BlockSpec:
-        """The block of the first (0) or last (-1) choices of its sizes and of its share ratios."""
-        attn = self.attn_share_ratio[ratio]
-        ffn = attn if self.ffn_share_ratio is None else self.ffn_share_ratio[ratio]
-        return BlockSpec(self.num_heads[size], self.mlp_ratio[size], attn, ffn)
-
-    def check(self, block: BlockSpec, where: str) -> None:
-        """Raises ValueError, naming ``where``, for a block outside the choices."""
-        ffn_choices = self.ffn_share_ratio or (block.attn_share_ratio,)
-        check_choice(block.num_heads, self.num_heads, f'{where}, num_heads')
-        check_choice(block.mlp_ratio, self.mlp_ratio, f'{where}, mlp_ratio')
-        check_choice(block.attn_share_ratio, self.attn_share_ratio, f'{where}, attn_share_ratio')
-        check_choice(block.ffn_share_ratio, ffn_choices, f'{where}, ffn_share_ratio')
+from .block_space import BlockSpace
+from .choices import Choices, check_choice, check_part, parse_block_choices, parse_choices
+from .dimensions import Dimension, Dimensions, check_ratio, declared
+from .spec import MAX_BLOCKS
 
 
 @dataclass(frozen=True)
@@ -53,122 +19,169 @@ class StageSpace:
     """Choices of one stage.
 
     Attributes:
+        kind: the family's class of a stage.
+        sizes: an ascending tuple for each of its own dimensions.
         blocks: as many as the deepest choice has.
-        per_stage: one draw holds for all blocks of the stage, which then are alike.
+        per_stage: one sample holds for all blocks of the stage, which then are alike.
     """
 
-    embed_dim: tuple[int, ...]
+    kind: type
+    sizes: tuple[Choices, ...]
     depth: tuple[int, ...]
     blocks: tuple[BlockSpace, ...]
     per_stage: bool = False
 
-    def sample_blocks(self, depth: int, rng: random.Random) -> tuple[BlockSpec, ...]:
-        """The first ``depth`` blocks drawn uniformly."""
+    @cached_property
+    def named(self) -> dict[str, Choices]:
+        """Size of the stage, and ``depth`` -> its choices."""
+        names = [dimension.name for dimension in declared(self.kind)]
+        return {**dict(zip(names, self.sizes)), 'depth': self.depth}
+
+    def sample(self, rng: random.Random) -> Any:
+        """A stage sampled uniformly."""
+        sizes = [rng.choice(choices) for choices in self.sizes]
+        return self.kind(*sizes, self.sample_blocks(rng.choice(self.depth), rng))
+
+    def extreme(self, size: int, ratio: int) -> Any:
+        """The stage of the first (0) or last (-1) choices of its sizes and of its share ratios."""
+        blocks = tuple(b.extreme(size, ratio) for b in self.blocks[: self.depth[size]])
+        return self.kind(*(choices[size] for choices in self.sizes), blocks)
+
+    def sizes_of(self, stage: Any) -> tuple:
+        """The sizes of a stage beside its depth."""
+        return tuple(getattr(stage, dimension.name) for dimension in declared(self.kind))
+
+    def sample_blocks(self, depth: int, rng: random.Random) -> tuple:
+        """The first ``depth`` blocks sampled uniformly."""
         if self.per_stage:
             return (self.blocks[0].sample(rng),) * depth
         return tuple(block.sample(rng) for block in self.blocks[:depth])
 
-    def redraw_ratios(
-        self, blocks: tuple[BlockSpec, ...], rng: random.Random
-    ) -> tuple[BlockSpec, ...]:
-        """The same blocks with every share ratio drawn anew."""
+    def redraw_ratios(self, stage: Any, rng: random.Random) -> Any:
+        """The same stage with every share ratio sampled anew."""
         if self.per_stage:
-            ratios = [self.blocks[0].sample_ratios(rng)] * len(blocks)
+            ratios = [self.blocks[0].sample_ratios(rng)] * len(stage.blocks)
         else:
-            ratios = [choices.sample_ratios(rng) for choices in self.blocks[: len(blocks)]]
-        return tuple(
-            replace(block, attn_share_ratio=attn, ffn_share_ratio=ffn)
-            for block, (attn, ffn) in zip(blocks, ratios)
-        )
+            ratios = [choices.sample_ratios(rng) for choices in self.blocks[: len(stage.blocks)]]
+        blocks = tuple(replace(block, **own) for block, own in zip(stage.blocks, ratios))
+        return replace(stage, blocks=blocks)
 
-    def mutate_blocks(
-        self, blocks: tuple[BlockSpec, ...], depth: int, rng: random.Random, prob: float
-    ) -> tuple[BlockSpec, ...]:
-        """``depth`` blocks; each of the given ones is kept unless drawn anew with ``prob``."""
+    def mutate(self, stage: Any, rng: random.Random, block_prob: float, stage_prob: float) -> Any:
+        """Samples anew each block with ``block_prob``, each size and the depth with
+        ``stage_prob``."""
+        present, choices = (*self.sizes_of(stage), len(stage.blocks)), (*self.sizes, self.depth)
+        anew = [rng.random() < stage_prob for _ in present]
+        *sizes, depth = (
+            rng.choice(options) if is_new else value
+            for value, options, is_new in zip(present, choices, anew)
+        )
+        return self.kind(*sizes, self._mutated(stage.blocks, depth, rng, block_prob))
+
+    def _mutated(self, blocks: tuple, depth: int, rng: random.Random, prob: float) -> tuple:
+        """``depth`` blocks; each of the given ones stays unless sampled anew with ``prob``."""
         if self.per_stage:
-            keep = rng.random() >= prob
-            return blocks[:1] * depth if keep else self.sample_blocks(depth, rng)
+            stays = rng.random() >= prob
+            return blocks[:1] * depth if stays else self.sample_blocks(depth, rng)
         mutated = []
         for i, choices in enumerate(self.blocks[:depth]):
-            keep = i < len(blocks) and rng.random() >= prob
-            mutated.append(blocks[i] if keep else choices.sample(rng))
+            stays = i < len(blocks) and rng.random() >= prob
+            mutated.append(blocks[i] if stays else choices.sample(rng))
         return tuple(mutated)
 
-    def cross_blocks(
-        self, parents: Sequence[tuple[BlockSpec, ...]], depth: int, rng: random.Random
-    ) -> tuple[BlockSpec, ...]:
-        """``depth`` blocks, each from a parent that has it."""
+    def crossover(self, first: Any, second: Any, rng: random.Random) -> Any:
+        """Takes each size, the depth, and each block from one of two parents that has it."""
+        pairs = zip(self.sizes_of(first), self.sizes_of(second))
+        sizes = [rng.choice(pair) for pair in pairs]
+        parents = first.blocks, second.blocks
+        depth = rng.choice(tuple(map(len, parents)))
         if self.per_stage:
-            return rng.choice(parents)[:1] * depth
-        return tuple(
+            return self.kind(*sizes, rng.choice(parents)[:1] * depth)
+        blocks = tuple(
             rng.choice([blocks[i] for blocks in parents if i < len(blocks)]) for i in range(depth)
         )
+        return self.kind(*sizes, blocks)
 
-    def check(self, stage: StageSpec, where: str) -> None:
+    def check(self, stage: Any, where: str) -> None:
         """Raises ValueError, naming ``where``, for a stage outside the choices."""
-        check_choice(stage.embed_dim, self.embed_dim, f'{where}, embed_dim')
+        for d, choices in zip(declared(self.kind), self.sizes):
+            check_choice(getattr(stage, d.name), choices, f'{where}, {d.name}')
         check_choice(len(stage.blocks), self.depth, f'{where}, depth')
         for i, (block, choices) in enumerate(zip(stage.blocks, self.blocks)):
             choices.check(block, f'{where}, block {i}')
         if self.per_stage and len(set(stage.blocks)) > 1:
             raise ValueError(f'{where}: its blocks differ, the space has one choice per stage')
 
-    def max_hidden(self, block: int) -> int:
-        """The widest feed-forward hidden layer of a block."""
-        return hidden_features(self.embed_dim[-1], self.blocks[block].mlp_ratio[-1])
+    def check_part_of(self, whole: StageSpace, where: str, called: str) -> None:
+        """Raises ValueError, naming ``where``, for a choice that the whole does not have."""
+        if whole.per_stage and not self.per_stage:
+            raise ValueError(f'{where}: per_stage=True is missing, which {called} has')
+        allowed = whole.named
+        for name, choices in self.named.items():
+            check_part(choices, allowed[name], f'{where}, {name}')
+        for i, (ours, theirs) in enumerate(zip(self.blocks, whole.blocks)):
+            ours.check_part_of(theirs, f'{where}, block {i}', called)
 
 
-_REQUIRED = ('embed_dim', 'depth', 'num_heads', 'mlp_ratio')
-_OPTIONAL = ('share_ratio', 'attn_share_ratio', 'ffn_share_ratio', 'per_stage')
+_SHARE = 'share_ratio'
 
 
-def stage_from_config(config: Mapping, index: int) -> StageSpace:
+def stage_from_config(config: Mapping, index: int, dimensions: Dimensions) -> StageSpace:
     """Reads one stage; see ``SearchSpace.from_config``."""
     where = f'search space, stage {index}'
     if not isinstance(config, Mapping):
         raise ValueError(f'{where}: expected a dict, not {type(config).__name__}')
-    for key in _REQUIRED:
-        if key not in config:
-            raise ValueError(f'{where}: {key!r} is missing')
-    for key in config:
-        if key not in _REQUIRED + _OPTIONAL:
-            raise ValueError(f'{where}: unknown key {key!r}, expected {_REQUIRED + _OPTIONAL}')
+    _check_keys(config, dimensions, where)
     depth = parse_choices(config['depth'], f'{where}, depth', whole=True)
     if depth[-1] > MAX_BLOCKS:
         raise ValueError(f'{where}: depth {depth[-1]} is no number of at most {MAX_BLOCKS} blocks')
-    attn = config.get('attn_share_ratio', config.get('share_ratio', 1.0))
-    columns = [
-        parse_block_choices(config['num_heads'], depth[-1], f'{where}, num_heads', whole=True),
-        parse_block_choices(config['mlp_ratio'], depth[-1], f'{where}, mlp_ratio'),
-        parse_block_choices(attn, depth[-1], f'{where}, share ratio', positive=False),
-    ]
-    if 'ffn_share_ratio' in config:
-        ratio = config['ffn_share_ratio']
-        columns.append(
-            parse_block_choices(ratio, depth[-1], f'{where}, share ratio', positive=False)
-        )
-    for choices in columns[2:]:
-        for ratio in (r for block in choices for r in block):
-            check_ratio(ratio, where)
-    blocks = tuple(BlockSpace(*choices) for choices in zip(*columns))
-    widths = parse_choices(config['embed_dim'], f'{where}, embed_dim', whole=True)
+    columns = [_column(config, d, depth[-1], where) for d in dimensions.of_block]
+    blocks = tuple(BlockSpace(dimensions.block, choices) for choices in zip(*columns))
+    sizes = tuple(
+        parse_choices(config[d.name], f'{where}, {d.name}', whole=d.whole)
+        for d in dimensions.of_stage
+    )
     per_stage = config.get('per_stage', False)
     if per_stage and len(set(blocks)) > 1:
         raise ValueError(f'{where}: per_stage=True, but its blocks have different choices')
-    return StageSpace(widths, depth, blocks, per_stage)
+    return StageSpace(dimensions.stage, sizes, depth, blocks, per_stage)
+
+
+def _check_keys(config: Mapping, dimensions: Dimensions, where: str) -> None:
+    sizes = [d.name for d in dimensions.of_block if not d.is_ratio]
+    required = (*(d.name for d in dimensions.of_stage), 'depth', *sizes)
+    ratios = [d.name for d in dimensions.of_block if d.is_ratio]
+    expected = tuple(dict.fromkeys((*required, _SHARE, *ratios, 'per_stage')))
+    for key in required:
+        if key not in config:
+            raise ValueError(f'{where}: {key!r} is missing')
+    for key in config:
+        if key not in expected:
+            raise ValueError(f'{where}: unknown key {key!r}, expected {expected}')
+
+
+def _column(config: Mapping, dimension: Dimension, depth: int, where: str) -> list:
+    """The choices of a dimension for each block, or None where it is tied to another."""
+    name = dimension.name
+    if not dimension.is_ratio:
+        at = f'{where}, {name}'
+        return parse_block_choices(config[name], depth, at, whole=dimension.whole)
+    if name not in config and dimension.default is not None:
+        return [None] * depth
+    value = config.get(name, config.get(_SHARE, 1.0))
+    column = parse_block_choices(value, depth, f'{where}, share ratio', positive=False)
+    for ratio in (r for choices in column for r in choices):
+        check_ratio(ratio, where)
+    return column
 
 
 def stage_to_config(stage: StageSpace) -> dict:
     """The JSON-able form that ``stage_from_config`` reads."""
-    config = dict(
-        embed_dim=list(stage.embed_dim),
-        depth=list(stage.depth),
-        num_heads=[list(block.num_heads) for block in stage.blocks],
-        mlp_ratio=[list(block.mlp_ratio) for block in stage.blocks],
-        attn_share_ratio=[list(block.attn_share_ratio) for block in stage.blocks],
-    )
-    if stage.blocks[0].ffn_share_ratio is not None:
-        config['ffn_share_ratio'] = [list(block.ffn_share_ratio) for block in stage.blocks]
+    config: dict[str, Any] = {name: list(choices) for name, choices in stage.named.items()}
+    tied = stage.blocks[0].tied()
+    columns = [block.named for block in stage.blocks]
+    for name in columns[0]:
+        if name not in tied:
+            config[name] = [list(column[name]) for column in columns]
     if stage.per_stage:
         config['per_stage'] = True
     return config

@@ -10,7 +10,7 @@ from .model import BackboneSlot, MultiTaskModel
 from .recalibrate import recalibrations
 from .scope import task_scope
 from .scores import NoScore, Scoring, score_of
-from .subnets import choose_joint_spec, drawn_spaces, fixed_spec
+from .subnets import choose_joint_spec, drawn_spaces, fixed_spec, given_spec
 
 __all__ = [
     'BackboneSlot',
@@ -27,6 +27,7 @@ __all__ = [
     'drawn_spaces',
     'evaluate',
     'fixed_spec',
+    'given_spec',
     'measure',
     'process',
     'recalibrations',

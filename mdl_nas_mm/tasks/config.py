@@ -11,7 +11,9 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
+from mdl_nas_mm.elastic.family import REQUIRED, TaskSetting
 from mdl_nas_mm.elastic.inherit import is_pretrained
+from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.utils.type_names import with_names, without_delete
 
 from . import data_files
@@ -19,10 +21,7 @@ from .incremental import check_inputs, resolve_base
 from .loader_settings import check_counts
 from .recipes import common_recipe, with_weight_decay
 from .subnets import resolve_subnets
-from .task_config import BACKBONE_KEYS, resolve_task
-
-# What a task has that does not say it, unless the backbone has a value for all tasks.
-BACKBONE_DEFAULTS = {'window_size': 0, 'pad_small_map': False}
+from .task_config import resolve_task
 
 
 def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
@@ -52,7 +51,8 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
     cfg = _with_names(cfg)
     resolve_base(cfg, folder)
     resolve_subnets(cfg, folder)
-    tasks = {name: resolve_task(name, task, folder) for name, task in cfg.tasks.items()}
+    settings = family_of(cfg.backbone).task_settings
+    tasks = {name: resolve_task(name, task, folder, settings) for name, task in cfg.tasks.items()}
     for name, task in tasks.items():
         for key in ('train_dataloader', 'val_dataloader', 'search_dataloader'):
             check_counts(f'task {name!r}, {key}', task[key])
@@ -117,19 +117,21 @@ def _backbone(cfg: Config, tasks: Mapping[str, ConfigDict]) -> ConfigDict:
     if cfg.get('trust_checkpoint') and is_pretrained(backbone.get('init_cfg')):
         backbone.init_cfg.trust_checkpoint = True
     backbone['tasks'] = tuple(tasks)
-    for key in BACKBONE_KEYS:
+    for key, setting in family_of(backbone).task_settings.items():
         if any(key in task.backbone for task in tasks.values()):
-            backbone[key] = _by_task(key, tasks, backbone.get(key))
+            backbone[key] = _by_task(key, setting, tasks, backbone.get(key))
     return backbone
 
 
-def _by_task(key: str, tasks: Mapping[str, ConfigDict], common: Any) -> dict[str, Any]:
+def _by_task(
+    key: str, setting: TaskSetting, tasks: Mapping[str, ConfigDict], common: Any
+) -> dict[str, Any]:
     """Task -> its value of a backbone's key; ``common`` is the backbone's own value."""
     values = {}
     for name, task in tasks.items():
-        if key not in task.backbone and key not in BACKBONE_DEFAULTS:
+        if key not in task.backbone and setting.default is REQUIRED:
             raise ValueError(f'task {name!r}: backbone.{key} is missing')
-        usual = BACKBONE_DEFAULTS.get(key)
+        usual = setting.default
         if common is not None and not isinstance(common, Mapping):
             usual = common
         values[name] = task.backbone.get(key, usual)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path as osp
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
@@ -11,13 +10,14 @@ from mmengine.config import Config
 from torch import nn
 
 from mdl_nas_mm.elastic import activate
-from mdl_nas_mm.registry import MODELS, WEIGHT_INITIALIZERS
-from mdl_nas_mm.spec import JointSpec, SearchSpace, Sharing, SubnetSpec
+from mdl_nas_mm.elastic.family import Family
+from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.registry import BASES, MODELS, WEIGHT_INITIALIZERS
+from mdl_nas_mm.spec import JointSpec, Sharing, SubnetSpec
 
 from .input_size import input_size
 from .scope import task_scope
-from .subnets import read_given_spec
-from .task_config import BACKBONE_KEYS
+from .subnets import given_spec, read_given_spec
 
 TRAINED = ('specific', 'scores', 'head', 'all')
 # What a backbone may have otherwise than its base: it changes neither weights nor answers.
@@ -27,7 +27,10 @@ _OWN_SETTINGS = ('drop_path_rate', 'with_cp')
 class Base(Protocol):
     """Where new tasks start from; also the initializer of their backbone's weights.
 
+    Registered in ``BASES``, and with the initializers.
+
     Attributes:
+        what: kind of file, for messages.
         backbone: config of the base's backbone.
         tasks: its tasks.
         joint: their architectures; None where none were chosen yet.
@@ -35,10 +38,21 @@ class Base(Protocol):
             its architectures use.
     """
 
+    what: str
     backbone: Mapping
     tasks: tuple[str, ...]
     joint: JointSpec | None
     is_whole: bool
+
+    @staticmethod
+    def reads(path: str) -> bool:
+        """Whether a file is such a base; one that is not there is if its name says so."""
+
+    @staticmethod
+    def init_cfg(
+        path: str, inherit: str | None, trust_checkpoint: bool, trust: Collection[str]
+    ) -> dict[str, Any]:
+        """The config from which it is built; see ``open_base``."""
 
     def __call__(self, module: nn.Module) -> None:
         """Fills the shared weights, and every task's own with those of the inherited task."""
@@ -57,12 +71,13 @@ def open_base(
         FileNotFoundError, ValueError: there is no such file, or it is neither a deposit nor a
             supernet's checkpoint.
     """
-    kind = 'SupernetBase' if osp.splitext(path)[1] == '.pth' else 'DepositBase'
-    init_cfg = dict(type=f'mdl_nas_mm.{kind}', path=path, inherit=inherit)
-    if kind == 'SupernetBase' and trust_checkpoint:
-        init_cfg['trust_checkpoint'] = True
-    if trust and kind == 'DepositBase':
-        init_cfg['trust'] = tuple(trust)
+    BASES.import_from_location()
+    kinds = BASES.module_dict.values()
+    kind = next((kind for kind in kinds if kind.reads(path)), None)
+    if kind is None:
+        known = ' nor '.join(kind.what for kind in kinds)
+        raise ValueError(f'base {path} is neither {known}')
+    init_cfg = kind.init_cfg(path, inherit, trust_checkpoint, trust)
     return WEIGHT_INITIALIZERS.build(init_cfg), init_cfg
 
 
@@ -141,7 +156,8 @@ def _specs(cfg: Config, base: Base, where: str, folder: str) -> dict[str, Subnet
                 f'{where} has the weights of its own architectures alone; remove joint_spec, or '
                 'give the supernet that it was made from'
             )
-        joint = read_given_spec(cfg.joint_spec, folder)
+        dimensions = family_of(base.backbone, where).dimensions
+        joint = read_given_spec(cfg.joint_spec, dimensions, folder)
     if joint is None:
         raise ValueError(
             f"{where} is a supernet; give 'joint_spec', the architectures that a search chose"
@@ -157,17 +173,19 @@ def _specs(cfg: Config, base: Base, where: str, folder: str) -> dict[str, Subnet
 
 def _take_backbone(cfg: Config, theirs: Mapping, inherit: str, where: str) -> None:
     """Makes the base's backbone the config's; each new task has the outputs of the inherited."""
-    stated = dict(cfg.get('backbone') or {})
+    stated, family = dict(cfg.get('backbone') or {}), family_of(theirs, where)
     for key, value in stated.items():
-        if key not in _OWN_SETTINGS and _value(key, value) != _value(key, theirs.get(key)):
+        if key in _OWN_SETTINGS:
+            continue
+        if _value(family, key, value) != _value(family, key, theirs.get(key)):
             raise ValueError(f'backbone.{key} differs from that of {where}; remove it')
     left_out = ('tasks', 'task', 'arch', 'init_cfg')
     cfg.backbone = {key: value for key, value in theirs.items() if key not in left_out}
     cfg.backbone.update({key: stated[key] for key in _OWN_SETTINGS if key in stated})
-    for key in BACKBONE_KEYS:
+    for key, setting in family.task_settings.items():
         if isinstance(theirs.get(key), Mapping):
             cfg.backbone.pop(key)
-        elif not key.startswith('out_'):
+        elif not setting.is_output:
             continue
         if key in theirs:
             value = theirs[key]
@@ -176,10 +194,10 @@ def _take_backbone(cfg: Config, theirs: Mapping, inherit: str, where: str) -> No
                 task.backbone = {key: usual, **task.get('backbone', {})}
 
 
-def _value(key: str, value: Any) -> Any:
+def _value(family: Family, key: str, value: Any) -> Any:
     """A setting of a backbone in a form that can be compared."""
     if value is not None and key == 'space':
-        return SearchSpace.from_config(value)
+        return family.space(value)
     if key == 'sharing':
         return Sharing.from_config(value)
     return tuple(value) if isinstance(value, list) else value
@@ -191,7 +209,7 @@ def check_inputs(cfg: Config) -> None:
     Raises:
         ValueError: an architecture cannot be used with the size; says why.
     """
-    joint = JointSpec.from_dict(cfg.joint_spec)
+    joint = given_spec(cfg)
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         backbone = MODELS.build(cfg.model.backbone)
     for task, spec in joint.items():

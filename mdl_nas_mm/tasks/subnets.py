@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 from mmengine.config import Config
 
-from mdl_nas_mm.spec import JointSpec, SearchSpace, read_joint_spec
+from mdl_nas_mm.elastic.arch_source import read_joint_spec
+from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.spec import Dimensions, JointSpec, SearchSpace
 
 
 def resolve_subnets(cfg: Config, folder: str) -> None:
@@ -30,25 +32,29 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
         return
     if cfg.backbone.get('space') is None:
         raise ValueError(f'{given[0]}: backbone.space, of which it is a part, is missing')
-    space = SearchSpace.from_config(cfg.backbone.space)
+    family = family_of(cfg.backbone)
+    space = family.space(cfg.backbone.space)
     if 'joint_spec' in given:
         _check_alone(cfg)
         tasks = tuple(cfg.tasks)
-        joint = read_given_spec(cfg.joint_spec, folder)
+        joint = read_given_spec(cfg.joint_spec, family.dimensions, folder)
         joint = JointSpec({task: spec for task, spec in joint.items() if task in tasks})
         space.check_joint(joint, tasks)
         cfg.joint_spec = joint.to_dict()
     else:
-        _check_part(SearchSpace.from_config(cfg.subspace), space)
+        try:
+            family.space(cfg.subspace).check_part_of(space, 'backbone.space')
+        except ValueError as error:
+            raise ValueError(f'subspace: {error}') from None
 
 
-def read_given_spec(source: str | Mapping, folder: str) -> JointSpec:
+def read_given_spec(source: str | Mapping, dimensions: Dimensions, folder: str) -> JointSpec:
     """The architectures that a config's ``joint_spec`` gives; see ``resolve_subnets``."""
     where = 'joint_spec'
     if isinstance(source, str):
         beside = osp.join(folder, source)
         source, where = beside if osp.isfile(beside) else source, f'joint_spec {source!r}'
-    return read_joint_spec(source, where)
+    return read_joint_spec(source, dimensions, where)
 
 
 def _check_alone(cfg: Config) -> None:
@@ -64,34 +70,6 @@ def _check_alone(cfg: Config) -> None:
             raise ValueError(f'joint_spec already says which subnets are used; remove it or {key}')
 
 
-def _check_part(part: SearchSpace, whole: SearchSpace) -> None:
-    """Raises ValueError, naming the first choice that ``whole`` does not have."""
-    if len(part.stages) != len(whole.stages):
-        raise ValueError(
-            f'subspace: {len(part.stages)} stages, backbone.space has {len(whole.stages)}'
-        )
-    for i, (ours, theirs) in enumerate(zip(part.stages, whole.stages)):
-        where = f'subspace, stage {i}'
-        if theirs.per_stage and not ours.per_stage:
-            raise ValueError(f'{where}: per_stage=True is missing, which backbone.space has')
-        _check_choices(ours.embed_dim, theirs.embed_dim, f'{where}, embed_dim')
-        _check_choices(ours.depth, theirs.depth, f'{where}, depth')
-        for j, (block, choices) in enumerate(zip(ours.blocks, theirs.blocks)):
-            if block.ffn_share_ratio is not None and choices.ffn_share_ratio is None:
-                raise ValueError(f'{where}: backbone.space has one share ratio a block')
-            for key in ('num_heads', 'mlp_ratio', 'attn_share_ratio', 'ffn_share_ratio'):
-                # Where a part has one ratio a block, it is the feed-forward one as well.
-                own = getattr(block, key) or block.attn_share_ratio
-                allowed = getattr(choices, key) or choices.attn_share_ratio
-                _check_choices(own, allowed, f'{where}, block {j}, {key}')
-
-
-def _check_choices(own: tuple, allowed: tuple, where: str) -> None:
-    for choice in own:
-        if choice not in allowed:
-            raise ValueError(f'{where}: {choice} is not one of {allowed}')
-
-
 def choose_joint_spec(cfg: Config, source: str | Mapping) -> None:
     """Makes an unresolved config one of fixed architectures, whatever it samples otherwise.
 
@@ -104,12 +82,17 @@ def choose_joint_spec(cfg: Config, source: str | Mapping) -> None:
     (cfg.get('train_cfg') or {}).pop('sampler', None)
 
 
+def given_spec(cfg: Config) -> JointSpec:
+    """The ``joint_spec`` of a resolved config."""
+    return family_of(cfg.model.backbone).dimensions.read_joint(cfg.joint_spec)
+
+
 def fixed_spec(cfg: Config) -> JointSpec | None:
     """The one architecture of each task in a resolved config that leaves no choice, or None."""
     if cfg.get('joint_spec') is not None:
-        return JointSpec.from_dict(cfg.joint_spec)
+        return given_spec(cfg)
     config = cfg.get('subspace') or cfg.model.backbone.get('space')
-    space = None if config is None else SearchSpace.from_config(config)
+    space = None if config is None else family_of(cfg.model.backbone).space(config)
     if space is None or space.smallest(0) != space.largest():
         return None
     return JointSpec(dict.fromkeys(cfg.tasks, space.largest()))
@@ -122,4 +105,6 @@ def drawn_spaces(cfg: Config, whole: SearchSpace) -> dict[str, SearchSpace]:
         whole: the space of the backbone.
     """
     part = cfg.get('subspace')
-    return dict.fromkeys(cfg.tasks, whole if part is None else SearchSpace.from_config(part))
+    return dict.fromkeys(
+        cfg.tasks, whole if part is None else family_of(cfg.model.backbone).space(part)
+    )

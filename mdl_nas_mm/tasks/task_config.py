@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -29,21 +30,21 @@ TASK_KEYS = {
     'search_evaluator',
 }
 UPSTREAM_KEYS = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator')
-BACKBONE_KEYS = ('out_type', 'out_indices', 'window_size', 'pad_small_map')
 
 
-def resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
+def resolve_task(name: str, task: ConfigDict, folder: str, settings: Collection[str]) -> ConfigDict:
     """A task with everything of it that a joint config is made of.
 
     Args:
         task: as the joint config says it.
         folder: what the path of its upstream config starts from.
+        settings: what a task may say of the backbone; see ``Family.task_settings``.
 
     Raises:
         ValueError: a key is unknown or missing, or the model cannot have an elastic backbone.
         FileNotFoundError: there is no such upstream config.
     """
-    _check_keys(name, task)
+    _check_keys(name, task, settings)
     upstream = _upstream(name, task.get('config'), folder)
     scope = task.get('scope', upstream.get('default_scope'))
     if scope is None:
@@ -75,7 +76,7 @@ def resolve_task(name: str, task: ConfigDict, folder: str) -> ConfigDict:
     return resolved
 
 
-def _check_keys(name: str, task: ConfigDict) -> None:
+def _check_keys(name: str, task: ConfigDict, settings: Collection[str]) -> None:
     """Raises ValueError for a name that no task can have, or a key that is unknown or missing."""
     if not name.isidentifier():
         raise ValueError(f'task {name!r}: a name is letters, digits and underscores')
@@ -85,8 +86,8 @@ def _check_keys(name: str, task: ConfigDict) -> None:
         if key not in TASK_KEYS:
             raise ValueError(f'task {name!r}: unknown key {key!r}, expected {sorted(TASK_KEYS)}')
     for key in task.get('backbone', {}):
-        if key not in BACKBONE_KEYS:
-            raise ValueError(f'task {name!r}: unknown key backbone.{key}, not of {BACKBONE_KEYS}')
+        if key not in settings:
+            raise ValueError(f'task {name!r}: unknown key backbone.{key}, not of {(*settings,)}')
     if task.get('score') is None:
         raise ValueError(f"task {name!r}: 'score', the metric to maximise, is missing")
     if not isinstance(task.score, str):

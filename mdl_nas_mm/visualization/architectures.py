@@ -12,14 +12,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from mdl_nas_mm.spec import Counts, JointSpec
+from mdl_nas_mm.spec.dimensions import declared
 from mdl_nas_mm.utils.files import written_whole
-
-PARTS = {
-    'heads': lambda block: block.num_heads,
-    'MLP ratio': lambda block: block.mlp_ratio,
-    'share ratio (attention)': lambda block: block.attn_share_ratio,
-    'share ratio (FFN)': lambda block: block.ffn_share_ratio,
-}
 
 
 def plot_joint_spec(joint: JointSpec, counts: Counts, path: str | Path) -> None:
@@ -28,14 +22,20 @@ def plot_joint_spec(joint: JointSpec, counts: Counts, path: str | Path) -> None:
     Args:
         path: PNG to write.
     """
-    figure, axes = plt.subplots(1, len(PARTS) + 1, figsize=(3 * len(PARTS) + 4, 3))
-    for axis, (title, value) in zip(axes, PARTS.items()):
-        for offset, (task, spec) in enumerate(joint.items()):
-            blocks = [block for stage in spec.stages for block in stage.blocks]
+    blocks_of = {
+        task: [block for stage in spec.stages for block in stage.blocks]
+        for task, spec in joint.items()
+    }
+    shown = declared(type(next(block for blocks in blocks_of.values() for block in blocks)))
+    figure, axes = plt.subplots(1, len(shown) + 1, figsize=(3 * len(shown) + 4, 3))
+    for axis, dimension in zip(axes, shown):
+        for offset, (task, blocks) in enumerate(blocks_of.items()):
             width = 0.8 / len(joint)
             places = [i + offset * width for i in range(len(blocks))]
-            axis.bar(places, [value(block) for block in blocks], width, label=task)
-        axis.set_title(title, fontsize=10)
+            axis.bar(
+                places, [getattr(block, dimension.name) for block in blocks], width, label=task
+            )
+        axis.set_title(dimension.label, fontsize=10)
         axis.set_xlabel('block')
     axes[0].legend(fontsize=8, loc='lower left')
     _plot_sizes(axes[-1], joint, counts)

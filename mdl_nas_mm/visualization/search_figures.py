@@ -88,24 +88,51 @@ def plot_front(report: Mapping) -> Chart:
     return Chart(plot, (4.8, 3.5))
 
 
-_COLUMNS = (
-    ('heads', 'num_heads', SHARED),
-    ('MLP\nratio', 'mlp_ratio', SHARED),
-    ('shared\nattention', 'attn_share_ratio', SPECIFIC),
-    ('shared\nFFN', 'ffn_share_ratio', SPECIFIC),
-)
+class _Columns:
+    """What is shown of architectures: the sizes of a stage, then the dimensions of a block.
+
+    Args:
+        report: of a search; without ``labels``, as older ones are, keys stand for them.
+    """
+
+    def __init__(self, report: Mapping) -> None:
+        specs = report['chosen']['joint_spec'].values()
+        stages = [stage for spec in specs for stage in spec['stages']]
+        keys = [key for key in stages[0] if key != 'depth']
+        self.of_stage = [key for key in keys if not isinstance(stages[0][key], list)]
+        self.of_block = [key for key in keys if key not in self.of_stage]
+        labels = report.get('labels', {})
+        self.titles = [
+            labels.get(key, key).replace('_', ' ').replace(' ', '\n') for key in self.all
+        ]
+        self.ranges = {key: _range([stage[key] for stage in stages]) for key in self.all}
+
+    @property
+    def all(self) -> list[str]:
+        """Keys of a stage, in the order of the columns."""
+        return self.of_stage + self.of_block
+
+    def colour(self, key: str) -> str:
+        """Share ratios have one of their own."""
+        return SPECIFIC if key.endswith('share_ratio') else SHARED
+
+
+def _range(values: Sequence) -> tuple[float, float]:
+    """The least and the greatest of numbers and lists of numbers."""
+    flat = [v for value in values for v in (value if isinstance(value, list) else [value])]
+    return min(flat), max(flat)
 
 
 def plot_architectures(report: Mapping, tasks: Sequence[str]) -> Chart:
-    """Block by block: width, heads, MLP ratio and share ratios; one column of axes a task."""
+    """Block by block, its sizes and share ratios; one column of axes a task."""
     specs = report['chosen']['joint_spec']
-    ranges = _ranges(specs.values())
+    shown = _Columns(report)
     rows = max(_rows(specs[task]) for task in tasks)
 
     def plot(chart: Chart) -> None:
         for axes, task in zip(chart.axes, tasks):
-            _plot_architecture(chart, axes, specs[task], ranges)
-            axes.set(xlim=(-0.95, 5.05), ylim=(rows, -1.75))
+            _plot_architecture(chart, axes, specs[task], shown)
+            axes.set(xlim=(-0.95, len(shown.all) + 0.05), ylim=(rows, -1.75))
             if len(tasks) > 1:
                 axes.set_title(shortened(task, 24), fontsize=11, fontweight='bold')
         for axes in chart.axes:
@@ -113,7 +140,8 @@ def plot_architectures(report: Mapping, tasks: Sequence[str]) -> Chart:
 
     lines, columns = _grid(len(tasks))
     height = lines * ((rows + 1.75) * _ROW + (0.35 if len(tasks) > 1 else 0))
-    return Chart(plot, (3.7 * columns, height), (lines, columns))
+    width = 0.74 * len(shown.all) * columns
+    return Chart(plot, (width, height), (lines, columns))
 
 
 def _grid(count: int) -> tuple[int, int]:
@@ -127,24 +155,12 @@ def _rows(spec: Mapping) -> float:
     return sum(stage['depth'] for stage in spec['stages']) + 0.35 * (len(spec['stages']) - 1)
 
 
-def _ranges(specs: Sequence[Mapping]) -> dict[str, tuple[float, float]]:
-    """Key of a stage -> its least and greatest value in all architectures."""
-    ranges = {}
-    for key in ('embed_dim', *(key for _, key, _ in _COLUMNS)):
-        values = [stage[key] for spec in specs for stage in spec['stages']]
-        flat = [v for value in values for v in (value if isinstance(value, list) else [value])]
-        ranges[key] = (min(flat), max(flat))
-    return ranges
-
-
-def _plot_architecture(
-    chart: Chart, axes: Axes, spec: Mapping, ranges: Mapping[str, tuple[float, float]]
-) -> None:
-    def cell(key: str, column: int, row: float, depth: int, value: float, colour: str) -> None:
-        least, most = ranges[key]
+def _plot_architecture(chart: Chart, axes: Axes, spec: Mapping, shown: _Columns) -> None:
+    def cell(key: str, row: float, depth: int, value: float) -> None:
+        (least, most), column = shown.ranges[key], shown.all.index(key)
         strength = (value - least) / (most - least) if most > least else 0.5
         box = Rectangle(
-            (column + 0.04, row + 0.06), 0.92, depth - 0.12, color=colour, lw=0,
+            (column + 0.04, row + 0.06), 0.92, depth - 0.12, color=shown.colour(key), lw=0,
             alpha=0.12 + 0.42 * strength,
         )  # fmt: skip
         axes.add_patch(box)
@@ -152,18 +168,19 @@ def _plot_architecture(
         middle = (column + 0.5, row + depth / 2)
         axes.text(*middle, f'{value:g}', ha='center', va='center', fontsize=9)
 
-    for column, (title, *_) in enumerate((('width',), *_COLUMNS)):
+    for column, title in enumerate(shown.titles):
         axes.text(column + 0.5, -0.2, title, ha='center', va='bottom', fontsize=8.5, color=MUTED)
     row, several = 0.0, len(spec['stages']) > 1
     for i, stage in enumerate(spec['stages']):
         where = f'stage {i}' if several else 'all blocks'
-        cell('embed_dim', 0, row, stage['depth'], stage['embed_dim'], SHARED)
+        for key in shown.of_stage:
+            cell(key, row, stage['depth'], stage[key])
         for j in range(stage['depth']):
             where = f'stage {i}, block {j}' if several else f'block {j}'
             label = f'{i}.{j}' if several else f'{j}'
             axes.text(-0.12, row + 0.5, label, ha='right', va='center', fontsize=9, color=MUTED)
-            for column, (_, key, colour) in enumerate(_COLUMNS, 1):
-                cell(key, column, row, 1, stage[key][j], colour)
+            for key in shown.of_block:
+                cell(key, row, 1, stage[key][j])
             row += 1
         row += 0.35
     name = 'stage.\nblock' if several else 'block'

@@ -124,14 +124,17 @@ def _tile(name: str, value: str, note: str) -> str:
 
 def _task_table(report: Mapping) -> str:
     chosen, counts, rows = report['chosen'], report['counts'], []
+    specs, labels = chosen['joint_spec'], report.get('labels', {})
+    first = specs[report['tasks'][0]]['stages'][0]
+    sizes = [key for key, value in first.items() if not isinstance(value, list)]
     for task in report['tasks']:
-        stages = chosen['joint_spec'][task]['stages']
-        widths = ' / '.join(str(stage['embed_dim']) for stage in stages)
-        depths = ' / '.join(str(stage['depth']) for stage in stages)
+        stages = specs[task]['stages']
+        shown = [' / '.join(str(stage[key]) for stage in stages) for key in sizes]
         numbers = (f'{counts["specific"][task]:,}', f'{counts["heads"][task]:,}')
         score = (f'{chosen["scores"][task]:.2f}', f'{report["weights"][task]:g}')
-        rows.append((task, report['metrics'][task], *score, widths, depths, *numbers))
-    names = ('task', 'metric', 'score', 'weight', 'width', 'depth', 'own', 'neck and head')
+        rows.append((task, report['metrics'][task], *score, *shown, *numbers))
+    names = [labels.get(key, key.replace('_', ' ')) for key in sizes]
+    names = ('task', 'metric', 'score', 'weight', *names, 'own', 'neck and head')
     return _table(names, rows, texts=2)
 
 

@@ -31,8 +31,8 @@ from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.size_limit import _UNSTORED, SizeLimit
 from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import (
     Evaluation,
     build_eval_loader,
@@ -189,7 +189,7 @@ def test_joint_spec_outside_the_space_is_refused(cfg, supernet, joint, tmp_path)
         save_deposit(
             resolve_joint_config(cfg),
             supernet,
-            JointSpec.from_dict(specs),
+            TRANSFORMER.read_joint(specs),
             tmp_path / 'a.safetensors',
         )
     assert not list(tmp_path.iterdir())

@@ -10,9 +10,9 @@ from helpers import ROOT, call_tool, read_json, refusal_of_tool
 from mmengine.config import Config
 
 from mdl_nas_mm.apis.latency import LatencyMeter
+from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.families.swin.model import ElasticSwinBlock
 from mdl_nas_mm.families.vit.model import ElasticBlock
-from mdl_nas_mm.spec.latency_table import LatencyTable
 from mdl_nas_mm.tasks import resolve_joint_config
 
 CONFIG = ROOT / 'configs/demo/demo_joint.py'
@@ -48,7 +48,7 @@ def meter(request):
 
 def test_the_table_has_every_choice(meter):
     table = meter.measure()
-    assert set(table.milliseconds) == set(meter.timing.all_parts(meter.space))
+    assert set(table.milliseconds) == set(meter.timing.timed.all_parts(meter.space))
     assert all(value >= 0 for value in table.milliseconds.values())
     table.check(meter.timing, meter.space)
     result = meter.compare(table, 3)
@@ -64,7 +64,7 @@ def test_parts_of_a_run_add_up_to_it(meter, monkeypatch):
     monkeypatch.setattr('mdl_nas_mm.apis.latency.time.perf_counter', lambda: next(ticks) / 1000)
     spec = meter.space.sample(random.Random(0))
     parts = list(meter._parts(spec))
-    assert [part for part, _ in parts] == meter.timing.parts(spec)
+    assert [part for part, _ in parts] == meter.timing.timed.parts(spec)
     assert all(ms == pytest.approx(1) for part, ms in parts if part.kind == 'block')
     assert sum(ms for _, ms in parts) == pytest.approx(2 * spec.depth + 1)
 

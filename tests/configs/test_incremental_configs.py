@@ -16,8 +16,9 @@ from real_layout import SIZE, write_data
 from safetensors.torch import save_file
 
 from mdl_nas_mm.deposit.manifest import encode
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import Counts, JointSpec, Ledger
+from mdl_nas_mm.spec import Counts, Ledger
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 
 FOLDER = ROOT / 'configs' / 'incremental'
@@ -60,7 +61,7 @@ def build(cfg):
 
 def describe_deposit(cfg, path):
     """A deposit of a config's architectures as far as a config of new tasks asks for it."""
-    backbone, joint = build(cfg).backbone, JointSpec.from_dict(cfg.joint_spec)
+    backbone, joint = build(cfg).backbone, TRANSFORMER.read_joint(cfg.joint_spec)
     regions = {
         task: dict(spec=spec.to_dict(), settings=backbone.settings_of(task, spec))
         for task, spec in joint.items()
@@ -122,7 +123,7 @@ def resolve(layout):
 def added(model, cfg):
     """Parameters of the new task's own, with its head."""
     ledger = Ledger(model.backbone.layout, model.backbone.sharing, {}, model.head_sizes())
-    counts = ledger.count(JointSpec.from_dict(cfg.joint_spec))
+    counts = ledger.count(TRANSFORMER.read_joint(cfg.joint_spec))
     (task,) = cfg.tasks
     return counts.specific[task] + counts.heads[task]
 
@@ -151,8 +152,8 @@ def test_resolves_and_builds(name, resolve):
     searched = {'b': 'mdl-nas-b', 't': 'mdl-nas-t'}[name[8]]
     archs = ROOT / 'configs' / 'mdl_nas' / 'archs'
     arch = archs / f'{searched}_{"seq" if "seq" in name else "mask"}.json'
-    theirs = JointSpec.from_dict(json.loads(arch.read_text()))['cls']
-    assert JointSpec.from_dict(cfg.joint_spec)[task] == theirs
+    theirs = TRANSFORMER.read_joint(json.loads(arch.read_text()))['cls']
+    assert TRANSFORMER.read_joint(cfg.joint_spec)[task] == theirs
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -9,8 +9,8 @@ from helpers import ROOT, build_runner
 from mmengine.config import Config
 from real_layout import shrink_images, write_data
 
+from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine import MultiTaskTrainLoop
-from mdl_nas_mm.spec import SearchSpace
 from mdl_nas_mm.tasks import MultiTaskModel, drawn_spaces, fixed_spec, resolve_joint_config
 
 NAMES = ['mdl-nas-t_seq_searched', 'mdl-nas-b_seq_separate-det']
@@ -62,9 +62,10 @@ def cut_depth(cfg, depth):
             stage['depth'] = depth
         return stages
 
-    cfg.model.backbone.space = cut(SearchSpace.from_config(cfg.model.backbone.space).to_config())
+    family = family_of(cfg.model.backbone)
+    cfg.model.backbone.space = cut(family.space(cfg.model.backbone.space).to_config())
     if cfg.get('subspace') is not None:
-        cfg.subspace = cut(SearchSpace.from_config(cfg.subspace).to_config())
+        cfg.subspace = cut(family.space(cfg.subspace).to_config())
     for spec in (cfg.get('joint_spec') or {}).values():
         cut(spec.stages)
 
@@ -96,7 +97,7 @@ def test_one_step(name, layout, tmp_path, monkeypatch):
     if joint is not None:
         assert passes == [(task, joint[task]) for task in cfg.tasks]
     else:
-        spaces = drawn_spaces(cfg, SearchSpace.from_config(cfg.model.backbone.space))
+        spaces = drawn_spaces(cfg, family_of(cfg.model.backbone).space(cfg.model.backbone.space))
         subnets = len(spaces[passes[0][0]].sandwich(random.Random(0)))
         assert [task for task, _ in passes] == [task for task in cfg.tasks for _ in range(subnets)]
 

@@ -11,8 +11,9 @@ from mmengine.config import Config
 
 from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.deposit import pack
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import JointSpec, SubnetSpec
+from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 
 # Heads of 8 channels: three fill the widest embedding, two the other.
@@ -106,7 +107,7 @@ def write_pose_deposit(path: Path) -> Path:
     torch.manual_seed(0)
     with task_scope('mdl_nas_mm'):
         model = MODELS.build(dict(type='MultiTaskModel', backbone=backbone, tasks=tasks))
-    spec = SubnetSpec.from_dict(swin_arch((8, 16), depths=(2, 1)))
+    spec = TRANSFORMER.read(swin_arch((8, 16), depths=(2, 1)))
     pack(path, model, JointSpec(dict(pose=spec)), backbone, tasks)
     return path
 
@@ -115,6 +116,6 @@ def write_deposit(
     path: Path, cfg: Config, archs: Mapping[str, Mapping], trust: tuple[str, ...] = ()
 ) -> Path:
     """Deposits one architecture a task of a model with random weights, and the tasks' data."""
-    joint = JointSpec({task: SubnetSpec.from_dict(arch) for task, arch in archs.items()})
+    joint = JointSpec({task: TRANSFORMER.read(arch) for task, arch in archs.items()})
     pack(path, build_model(cfg), joint, cfg.model.backbone, task_infos(cfg, {}), trust=trust)
     return path

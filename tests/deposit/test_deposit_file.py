@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from mdl_nas_mm.deposit import Deposit, verify
 from mdl_nas_mm.deposit.manifest import encode
 from mdl_nas_mm.deposit.tensor_file import content_hash
-from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 
@@ -185,7 +185,7 @@ def test_joint_specs_that_are_refused(cfg, model, joint, tmp_path, change, messa
     specs = joint.to_dict()
     change(specs)
     with pytest.raises(ValueError, match=message):
-        pack_joint(tmp_path / 'a.safetensors', cfg, model, JointSpec.from_dict(specs))
+        pack_joint(tmp_path / 'a.safetensors', cfg, model, TRANSFORMER.read_joint(specs))
     assert not list(tmp_path.iterdir())
 
 

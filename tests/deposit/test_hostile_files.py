@@ -224,11 +224,11 @@ STAGE = (*REGION, 'spec', 'stages', 0)
     [
         (
             put('backbone', 'type', value='os.system'),
-            "class 'os.system' is not registered in mdl_nas_mm",
+            "'os.system' is no registered elastic backbone",
         ),
         (
             put('backbone', 'type', value='mmpretrain.VisionTransformer'),
-            'VisionTransformer is a backbone',
+            'VisionTransformer. is no registered elastic backbone',
         ),
         (put('backbone', 'img_size', value=10**12), 'backbone, img_size: 1000000000000 is no size'),
         (put('backbone', 'head_dim', value=float('nan')), 'manifest: NaN is no number of JSON'),
@@ -245,9 +245,9 @@ STAGE = (*REGION, 'spec', 'stages', 0)
         (put('backbone', 'space', value='mdl-nas-b'), 'is not one of'),
         (put('backbone', 'sharing', value='Everything'), "policy 'Everything' is not one of"),
         (put('backbone', 'sharing', value=None), 'mask|belongs|elements'),
-        (put(*STAGE, 'embed_dim', value=-24), 'embed_dim: -24 is no size'),
-        (put(*STAGE, 'depth', value=10**12), 'depth: 1000000000000 is no size'),
-        (put(*STAGE, 'mlp_ratio', value=[{'__float__': 'inf'}]), 'mlp_ratio: inf is no size'),
+        (put(*STAGE, 'embed_dim', value=-24), 'embed_dim -24 is no size'),
+        (put(*STAGE, 'depth', value=10**12), 'depth 1000000000000 is no'),
+        (put(*STAGE, 'mlp_ratio', value=[{'__float__': 'inf'}]), 'mlp_ratio inf is no size'),
         (put(*STAGE, 'ffn_share_ratio', value=[2]), r'2 is outside \[0, 1\]'),
         (put(*REGION, 'settings', 'out_channels', value=10**9), 'out_channels: 1000000000 is no'),
         (put('history', 1, 'beneath', value=[]), "'shared/c' is missing"),

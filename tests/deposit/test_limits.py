@@ -148,7 +148,8 @@ from mdl_nas_mm.deposit import Deposit, load_tasks, remove
 from mdl_nas_mm.deposit.base import DepositBase
 from mdl_nas_mm.deposit.export import load_model
 from mdl_nas_mm.deposit.extract import extract
-from mdl_nas_mm.spec import read_arch, read_joint_spec
+from mdl_nas_mm.elastic.arch_source import read_arch, read_joint_spec
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.utils.strict_json import strict_json
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2]) * 2**20
@@ -168,8 +169,8 @@ commands = dict(
     export=lambda path: load_model(path, 'a'),
     remove=lambda path: remove(path, 'c'),
     base=base,
-    arch=lambda path: read_arch(path, 'a'),
-    joint_spec=lambda path: read_joint_spec(path, f'joint_spec {path}'),
+    arch=lambda path: read_arch(path, TRANSFORMER, 'a'),
+    joint_spec=lambda path: read_joint_spec(path, TRANSFORMER, f'joint_spec {path}'),
 )
 good = folder / 'good.safetensors'
 for command in commands.values():

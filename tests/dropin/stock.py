@@ -16,8 +16,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mdl_nas_mm.deposit import pack
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import JointSpec, SearchSpace
 from mdl_nas_mm.tasks import MultiTaskModel, task_scope
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
@@ -43,7 +44,8 @@ ARCH = dict(
 )
 SAMPLED = dict(custom_hooks=[dict(type='mdl_nas_mm.SampleSubnetHook')])
 SWIN = dict(type='mdl_nas_mm.ElasticSwin', head_dim=8, window_size=4, pad_small_map=True)
-WIDEST = [stage.embed_dim[-1] for stage in SearchSpace.from_config(SPACE).stages]
+LARGEST = SearchSpace.from_config(SPACE, TRANSFORMER).largest()
+WIDEST = [stage.embed_dim for stage in LARGEST.stages]
 _SMALL = 16
 
 
@@ -81,8 +83,8 @@ _CLASSIFIERS = {task: dict(scope='mmpretrain', model=_CLASSIFIER) for task in _S
 
 def joint_spec() -> JointSpec:
     """``ARCH`` for the task ``mine``, beside another task."""
-    other = SearchSpace.from_config(SPACE).smallest()
-    return JointSpec(dict(other=other, mine=SubnetSpec.from_dict(ARCH)))
+    other = SearchSpace.from_config(SPACE, TRANSFORMER).smallest()
+    return JointSpec(dict(other=other, mine=TRANSFORMER.read(ARCH)))
 
 
 def write_json(path: Path) -> Path:

@@ -8,12 +8,13 @@ import torch
 from stock import ARCH, SPACE, SWIN, build_supernet, joint_spec
 
 from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.elastic.arch_source import read_arch
 from mdl_nas_mm.families import ElasticSwin
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import SubnetSpec, read_arch
 from mdl_nas_mm.tasks import task_scope
 
-SPEC = SubnetSpec.from_dict(ARCH)
+SPEC = TRANSFORMER.read(ARCH)
 
 
 def build(**settings) -> ElasticSwin:
@@ -34,15 +35,15 @@ def refused(message, error=ValueError):
 def test_inline_and_json_say_the_same(content, tmp_path):
     path = tmp_path / 'arch.json'
     path.write_text(json.dumps(content))
-    assert read_arch(content, 'mine') == SPEC
-    assert read_arch(path, 'mine') == read_arch(str(path), 'mine') == SPEC
+    assert read_arch(content, TRANSFORMER, 'mine') == SPEC
+    assert read_arch(path, TRANSFORMER, 'mine') == read_arch(str(path), TRANSFORMER, 'mine') == SPEC
 
 
 def test_a_deposit_has_one_a_task(sources):
     path = sources / 'deposit.safetensors'
     for task, spec in Deposit(path).joint.items():
-        assert read_arch(path, task) == spec
-    assert read_arch(path, 'mine') == SPEC != read_arch(path, 'other')
+        assert read_arch(path, TRANSFORMER, task) == spec
+    assert read_arch(path, TRANSFORMER, 'mine') == SPEC != read_arch(path, TRANSFORMER, 'other')
 
 
 def test_a_backbone_runs_as_its_source(sources):
@@ -66,7 +67,7 @@ def test_without_a_space_it_has_just_what_the_arch_uses():
 @pytest.mark.parametrize('source', ['joint_spec.json', 'deposit.safetensors'])
 def test_a_task_has_to_be_named(source, sources):
     with refused("has one for each of ['mine', 'other']; choose with task="):
-        read_arch(sources / source)
+        read_arch(sources / source, TRANSFORMER)
     with refused("has none for task 'min', only for ['mine', 'other']"):
         build(space=SPACE, arch=str(sources / source), task='min')
 
@@ -88,7 +89,7 @@ def test_no_such_file(tmp_path):
 def test_files_of_another_kind(name, content, message, tmp_path):
     (tmp_path / name).write_text(content)
     with refused(message):
-        read_arch(tmp_path / name, 'mine')
+        read_arch(tmp_path / name, TRANSFORMER, 'mine')
 
 
 def test_weights_without_a_deposit_are_no_deposit(tmp_path):
@@ -96,7 +97,7 @@ def test_weights_without_a_deposit_are_no_deposit(tmp_path):
 
     save_file({'weight': torch.zeros(1)}, tmp_path / 'a.safetensors')
     with refused('is neither a .json file nor a deposit'):
-        read_arch(tmp_path / 'a.safetensors', 'mine')
+        read_arch(tmp_path / 'a.safetensors', TRANSFORMER, 'mine')
 
 
 def test_neither_space_nor_arch():

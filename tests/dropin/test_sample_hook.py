@@ -8,15 +8,18 @@ from stock import ARCH, SAMPLED, SPACE, backbone_of, build_runner, write_config
 from mdl_nas_mm.elastic.active import active
 from mdl_nas_mm.engine.sample_hook import subnet_of
 from mdl_nas_mm.engine.samplers import SandwichSampler
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.spec import SearchSpace
 from mdl_nas_mm.tasks.data import derive_seed
 
-FIXED = SubnetSpec.from_dict(ARCH)
+FIXED = TRANSFORMER.read(ARCH)
 
 
 @pytest.fixture
 def space() -> SearchSpace:
-    return SearchSpace.from_config([dict(stage, share_ratio=(0.3, 0.6)) for stage in SPACE])
+    return SearchSpace.from_config(
+        [dict(stage, share_ratio=(0.3, 0.6)) for stage in SPACE], TRANSFORMER
+    )
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_a_sample_is_a_function_of_seed_and_iteration(space):
 
 
 def test_one_architecture_is_taken_always():
-    space = SearchSpace.fixed(FIXED)
+    space = SearchSpace.fixed(FIXED, TRANSFORMER)
     assert {subnet_of(sampler(space, 0), i) for i in range(9)} == {FIXED}
 
 

@@ -13,7 +13,8 @@ import torch
 from stock import ARCH, SAMPLED, SOURCES, SPACE, STOCK, backbone_of, write_config
 
 from mdl_nas_mm.engine.sample_hook import draw_subnet
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.spec import SearchSpace
 
 # Each library with one source at once, with the others in the slow run.
 AT_ONCE = dict(cls='deposit', det='sampled', seg='json', pose='inline')
@@ -65,9 +66,9 @@ def test_train_resume_test_infer(task, source, sources, data_of, tmp_path, run_t
     assert iterations(work) == len(ran.in_training) == 2
     run_tool(task, 'train', config, '--work-dir', work, '--resume', options=(LONGER[task],))
     assert iterations(work) == len(ran.in_training) == 4
-    trained, evaluated = [SubnetSpec.from_dict(ARCH)] * 4, SubnetSpec.from_dict(ARCH)
+    trained, evaluated = [TRANSFORMER.read(ARCH)] * 4, TRANSFORMER.read(ARCH)
     if source == 'sampled':
-        space = SearchSpace.from_config(SPACE)
+        space = SearchSpace.from_config(SPACE, TRANSFORMER)
         trained, evaluated = [draw_subnet(space, 3, i) for i in range(4)], space.largest()
     assert ran.in_training == trained
 

@@ -7,7 +7,8 @@ from refusing import refused
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticViT
-from mdl_nas_mm.spec import BlockSpec, StageSpec, SubnetSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER, BlockSpec, StageSpec
+from mdl_nas_mm.spec import SubnetSpec
 
 INSIDE = dict(embed_dim=8, depth=1, num_heads=1, mlp_ratio=1, share_ratio=0)
 
@@ -25,8 +26,8 @@ INSIDE = dict(embed_dim=8, depth=1, num_heads=1, mlp_ratio=1, share_ratio=0)
 )
 def test_architecture_outside_the_space(changes, message):
     vit, arch = build_vit(), {**INSIDE, **changes}
-    vit.forward_subnet(draw_images((4, 4)), None, SubnetSpec.from_dict(INSIDE))
-    spec = SubnetSpec.from_dict(arch)
+    vit.forward_subnet(draw_images((4, 4)), None, TRANSFORMER.read(INSIDE))
+    spec = TRANSFORMER.read(arch)
     with refused(message):
         build_vit(arch=arch)
     with refused(message):

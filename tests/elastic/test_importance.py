@@ -17,8 +17,6 @@ from inheriting import (
 )
 from numerics.published_weights import randomize
 
-from mdl_nas_mm.elastic.importance import reorder_by_importance
-from mdl_nas_mm.elastic.inherit import inherit_weights
 from mdl_nas_mm.spec import SubnetSpec
 
 HEAD_DIM = 8
@@ -68,7 +66,7 @@ families = pytest.mark.parametrize('family', ['ViT', 'Swin'])
 def test_largest_computes_the_same(family):
     backbone, images = build(family)
     expected, initial = backbone(images), snapshot(backbone)
-    reorder_by_importance(backbone)
+    backbone.reorder_by_importance()
     assert_same(backbone(images), expected)
     for name, block in backbone.named_modules():
         if hasattr(block, 'attn') and hasattr(block, 'mlp'):
@@ -101,7 +99,7 @@ def test_smaller_ones_lose_what_matters_least(family):
     expected, spec = backbone(images), thin(backbone)
     without = backbone.forward_subnet(images, None, spec)
     assert not any(torch.allclose(a, b, atol=1e-3) for a, b in zip(without, expected, strict=True))
-    reorder_by_importance(backbone)
+    backbone.reorder_by_importance()
     assert_same(backbone.forward_subnet(images, None, spec), expected)
 
 
@@ -112,8 +110,8 @@ def test_weights_of_the_tasks_are_sorted_alike(family, sharing):
     settings = dict(sharing=sharing, tasks=('a', 'b'))
     source, images = build(family)
     backbone, _ = build(family, random=False, **settings)
-    inherit_weights(backbone, source.state_dict(), reorder=True)
-    reorder_by_importance(source)
+    backbone.inherit(source.state_dict(), reorder=True)
+    source.reorder_by_importance()
     for task in ('a', 'b'):
         for spec in (backbone.space.largest(0), backbone.space.largest(), thin(backbone)):
             theirs = source.forward_subnet(images, None, spec)
@@ -127,7 +125,7 @@ def test_weights_that_differ_between_tasks_are_refused(family):
     next(iter(own.values())).data[0, 0] += 1
     before = snapshot(backbone)
     with pytest.raises(ValueError, match=r'blocks.0.attn.qkv.weight: the weights of the tasks'):
-        reorder_by_importance(backbone)
+        backbone.reorder_by_importance()
     assert_unchanged(backbone, before)
 
 
@@ -139,7 +137,7 @@ def test_zoo_models_start_a_space_below_them(family, reorder):
         model, backbone, images = pretrain_vit(), elastic_vit(VIT_ZOO), IMAGE
     else:
         model, backbone, images = pretrain_swin(), elastic_swin(SWIN_ZOO), LARGE
-    report = inherit_weights(backbone, model.state_dict(), reorder=reorder)
+    report = backbone.inherit(model.state_dict(), reorder=reorder)
     assert not report.kept and not report.cut and not report.resized
     assert_same(backbone(images), model(images))
     small = backbone.forward_subnet(images, None, backbone.space.smallest())

@@ -28,8 +28,7 @@ from numerics.published_weights import (
 )
 from torch.func import functional_call
 
-from mdl_nas_mm.elastic.inherit import inherit_weights
-from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER
 
 
 @pytest.mark.parametrize('out_type', ['featmap', 'cls_token'])
@@ -37,7 +36,7 @@ from mdl_nas_mm.spec import SubnetSpec
 def test_vit_of_mmpretrain(out_type, norm):
     model, vit = pretrain_vit(out_type), elastic_vit(out_type=out_type)
     state = {key.replace('ln', norm): value for key, value in model.state_dict().items()}
-    report = inherit_weights(vit, state)
+    report = vit.inherit(state)
     assert report.style == 'OpenMMLab ViT' and not report.kept and not report.left_out
     assert len(report.taken) == len(list(vit.parameters()))
     assert_same(vit(IMAGE), model(IMAGE))
@@ -58,17 +57,17 @@ def test_vit_of_mmseg():
         final_norm=True,
     )
     model, vit = randomize(model), elastic_vit()
-    report = inherit_weights(vit, dict(state_dict=model.state_dict()))
+    report = vit.inherit(dict(state_dict=model.state_dict()))
     assert not report.kept and not report.left_out
     assert_same(vit(IMAGE), model(IMAGE))
 
 
 def test_vit_of_timm():
     """DeiT's files hold timm's keys and a head under ``model``."""
-    plain = PlainViT(SubnetSpec.from_dict(VIT_SPACE), (24, 24), 4, 8, max_relative_position=0)
+    plain = PlainViT(TRANSFORMER.read(VIT_SPACE), (24, 24), 4, 8, max_relative_position=0)
     plain, vit = randomize(plain), elastic_vit(out_indices=(2,))
     head = {'head.weight': torch.ones(10, 16), 'head.bias': torch.ones(10)}
-    report = inherit_weights(vit, dict(model={**plain.state_dict(), **head}, epoch=300))
+    report = vit.inherit(dict(model={**plain.state_dict(), **head}, epoch=300))
     assert report.style == 'timm ViT' and not report.kept and report.left_out == tuple(head)
     assert_same(vit(IMAGE), [plain.features(IMAGE, 'featmap')])
 
@@ -95,7 +94,7 @@ def autoformer_vit(**choices):
 def test_autoformer(choices):
     """Rows of q, k and v are interleaved, biases are not; all is cut as AutoFormer cuts it."""
     vit, stored, expected = autoformer_vit(**choices)
-    report = inherit_weights(vit, stored)
+    report = vit.inherit(stored)
     assert report.style == 'AutoFormer' and not report.kept and not report.resized
     assert {'head.weight', 'head.bias'} <= set(report.left_out)
     assert bool(report.cut) == ('embed_dim' not in choices)
@@ -106,7 +105,7 @@ def test_autoformer(choices):
 def test_swin_of_mmpretrain(small):
     """Its maps are those of 24 to 3 tokens at 96 pixels and 10 to 2 at 40, which are padded."""
     model, swin = pretrain_swin(pad_small_map=small), elastic_swin(pad_small_map=small)
-    report = inherit_weights(swin, {f'backbone.{k}': v for k, v in model.state_dict().items()})
+    report = swin.inherit({f'backbone.{k}': v for k, v in model.state_dict().items()})
     assert report.style == 'OpenMMLab Swin' and not report.kept and not report.left_out
     images = LARGE[..., :40, :56] if small else LARGE
     assert_same(swin(images), model(images))
@@ -115,7 +114,7 @@ def test_swin_of_mmpretrain(small):
 @pytest.mark.parametrize('kind', [DetSwin, SegSwin], ids=['mmdet', 'mmseg'])
 def test_swin_of_mmdet_and_mmseg(kind):
     model, swin = dense_swin(kind), elastic_swin(pad_small_map=True)
-    report = inherit_weights(swin, dict(state_dict=model.state_dict()))
+    report = swin.inherit(dict(state_dict=model.state_dict()))
     assert not report.kept and not report.left_out
     images = LARGE[..., :72, :40]
     assert_same(swin(images), model(images))
@@ -133,7 +132,7 @@ def test_official_swin(form):
     missing = model.load_state_dict(learned, strict=False).missing_keys
     assert all(key.endswith('relative_position_index') for key in missing)
     swin = elastic_swin(out_indices=(3,), pad_small_map=True)
-    report = inherit_weights(swin, stored if form == 'official' else converted)
+    report = swin.inherit(stored if form == 'official' else converted)
     assert not report.kept and not report.without_place
     if form == 'official':
         assert report.style == 'official Swin'
@@ -145,7 +144,7 @@ def test_official_merging():
     """Written out: four pictures of every other token, one behind the other."""
     stored = official_swin_state(8, SWIN['depths'], SWIN['num_heads'], window=3)
     swin, state = elastic_swin(), stored['model']
-    inherit_weights(swin, stored)
+    swin.inherit(stored)
     x = LARGE[0].reshape(-1)[: 4 * 6 * 8].reshape(1, 4, 6, 8)
     runs = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
     merged, name = torch.cat(runs, dim=-1), 'layers.0.downsample'
@@ -158,7 +157,7 @@ def test_official_merging():
 def test_norms_that_a_checkpoint_lacks_are_kept():
     stored = official_swin_state(8, SWIN['depths'], SWIN['num_heads'], window=3)
     swin = elastic_swin()
-    report = inherit_weights(swin, stored)
+    report = swin.inherit(stored)
     assert report.kept == tuple(f'norm{s}.{leaf}' for s in range(3) for leaf in ('weight', 'bias'))
     assert (swin.norm0.weight == 1).all() and (swin.norm0.bias == 0).all()
     assert torch.equal(swin.norm3.weight, stored['model']['norm.weight'])
@@ -185,14 +184,14 @@ WRAPPINGS = {
 def test_wrapped_checkpoints(wrap, family):
     model = pretrain_vit() if family == 'ViT' else pretrain_swin()
     backbone, images = (elastic_vit(), IMAGE) if family == 'ViT' else (elastic_swin(), LARGE)
-    inherit_weights(backbone, wrap(model.state_dict()))
+    backbone.inherit(wrap(model.state_dict()))
     assert_same(backbone(images), model(images))
 
 
 def test_prefix_chooses_among_several_backbones():
     first, second, vit = pretrain_vit(), randomize(pretrain_vit(), seed=5), elastic_vit()
     both = {**before('online.', first.state_dict()), **before('momentum.', second.state_dict())}
-    inherit_weights(vit, both, prefix='momentum')
+    vit.inherit(both, prefix='momentum')
     assert_same(vit(IMAGE), second(IMAGE))
     with pytest.raises(ValueError, match="starts with 'target.'"):
-        inherit_weights(vit, both, prefix='target.')
+        vit.inherit(both, prefix='target.')

@@ -16,15 +16,13 @@ from inheriting import (
 from mmengine.logging import MMLogger
 from numerics.published_weights import randomize
 
-from mdl_nas_mm.elastic.inherit import inherit_weights
-
 
 @pytest.mark.parametrize('sharing', ['AllSpecific', 'Sequential', 'Mask'])
 def test_weights_of_the_tasks_start_as_the_shared_ones(sharing):
     model = pretrain_vit()
     vit = elastic_vit(dict(VIT_SPACE, share_ratio=(0.3, 0.6)), sharing=sharing, tasks=('a', 'b'))
     scores = {key: value.clone() for key, value in vit.state_dict().items() if 'score' in key}
-    report = inherit_weights(vit, model.state_dict())
+    report = vit.inherit(model.state_dict())
     assert not report.kept and bool(scores) == (sharing == 'Mask')
     assert all(torch.equal(vit.state_dict()[key], scores[key]) for key in scores)
     for task in ('a', 'b'):
@@ -37,7 +35,7 @@ def test_own_weights_of_tasks_are_left_out():
     """Shared weights of a joint training start a new one."""
     trained = randomize(elastic_vit(sharing='Mask', tasks=('a', 'b')))
     vit = elastic_vit()
-    report = inherit_weights(vit, trained.state_dict())
+    report = vit.inherit(trained.state_dict())
     assert report.left_out and not report.kept and not report.without_place
     assert all('.specific.' in key or key.endswith('.score') for key in report.left_out)
     for name, parameter in vit.named_parameters():
@@ -47,11 +45,11 @@ def test_own_weights_of_tasks_are_left_out():
 def test_another_family_is_refused():
     swin, vit = pretrain_swin().state_dict(), pretrain_vit().state_dict()
     with pytest.raises(ValueError, match='is a Swin .*OpenMMLab Swin.* ElasticViT a ViT'):
-        inherit_weights(elastic_vit(), swin)
+        elastic_vit().inherit(swin)
     with pytest.raises(ValueError, match='is a ViT .*OpenMMLab ViT.* ElasticSwin a Swin'):
-        inherit_weights(elastic_swin(), vit)
+        elastic_swin().inherit(vit)
     with pytest.raises(ValueError, match='no known style .*AutoFormer.*conv1.weight'):
-        inherit_weights(elastic_vit(), {'conv1.weight': torch.zeros(1)})
+        elastic_vit().inherit({'conv1.weight': torch.zeros(1)})
 
 
 class Records(logging.Handler):
@@ -73,7 +71,7 @@ def records():
 
 
 def test_report_is_logged_once(records):
-    report = inherit_weights(elastic_vit(img_size=32), pretrain_vit().state_dict())
+    report = elastic_vit(img_size=32).inherit(pretrain_vit().state_dict())
     (record,) = records
     assert record.levelno == logging.INFO and record.getMessage() == report.summary()
     lines = report.summary().splitlines()
@@ -94,7 +92,7 @@ def test_report_is_logged_once(records):
 def test_weights_that_change_the_features_are_warned_of(records):
     """Such as the layer scale of newer models, for which the backbone has no place."""
     model, vit = pretrain_vit(layer_scale_init_value=0.1), elastic_vit()
-    report = inherit_weights(vit, model.state_dict())
+    report = vit.inherit(model.state_dict())
     assert report.without_place == report.left_out and len(report.left_out) == 6
     assert 'layers.0.attn.gamma1.weight' in report.left_out
     assert [record.levelno for record in records] == [logging.WARNING]

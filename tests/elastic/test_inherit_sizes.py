@@ -20,7 +20,7 @@ from inheriting import (
 from mmengine.config import ConfigDict
 from numerics.published_weights import autoformer_state, randomize
 
-from mdl_nas_mm.elastic.inherit import inherit_weights
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import SearchSpace
 
 
@@ -38,8 +38,8 @@ def test_larger_weights_are_cut_to_those_of_a_subnet(family):
         build, images = elastic_swin, LARGE
     supernet = randomize(build(space))
     small = supernet.space.smallest()
-    backbone = build(SearchSpace.fixed(small).to_config())
-    report = inherit_weights(backbone, supernet.state_dict())
+    backbone = build(SearchSpace.fixed(small, TRANSFORMER).to_config())
+    report = backbone.inherit(supernet.state_dict())
     assert report.cut and report.left_out and not report.kept and not report.without_place
     theirs = supernet.forward_subnet(images, None, small)
     ours = backbone(images)
@@ -50,7 +50,7 @@ def test_larger_weights_are_cut_to_those_of_a_subnet(family):
 def test_positions_of_another_grid(class_token):
     """As mmpretrain interpolates them in the forward pass; the class token's is kept."""
     model, vit = pretrain_vit(), elastic_vit(img_size=(32, 40), class_token=class_token)
-    report = inherit_weights(vit, model.state_dict())
+    report = vit.inherit(model.state_dict())
     assert report.resized == ('pos_embed',)
     if not class_token:
         assert report.left_out == ('cls_token',) and vit.pos_embed.shape[1] == 80
@@ -65,11 +65,11 @@ def test_positions_without_and_with_a_class_token():
     """Where only the backbone has one, its position stays as initialised."""
     model, vit = pretrain_vit(with_cls_token=False), elastic_vit()
     first = vit.pos_embed[:, 0].clone()
-    report = inherit_weights(vit, model.state_dict())
+    report = vit.inherit(model.state_dict())
     assert report.kept == ('cls_token',)
     assert torch.equal(vit.pos_embed, torch.cat((first[:, None], model.pos_embed), dim=1))
     both_without = elastic_vit(class_token=False)
-    inherit_weights(both_without, model.state_dict())
+    both_without.inherit(model.state_dict())
     assert_same(both_without(IMAGE), model(IMAGE))
 
 
@@ -83,7 +83,7 @@ def test_bias_tables_of_another_window(tmp_path):
     model.init_cfg = ConfigDict(type='Pretrained', checkpoint=str(checkpoint))
     model.init_weights()
     swin = elastic_swin(pad_small_map=True)
-    report = inherit_weights(swin, torch.load(checkpoint))
+    report = swin.inherit(torch.load(checkpoint))
     assert len(report.resized) == sum(SWIN['depths']) and not report.cut
     assert_same(swin(LARGE), model(LARGE))
 
@@ -96,7 +96,7 @@ def test_distance_tables_of_another_limit():
             value[1:] = torch.arange(9.0)[:, None]
     space = dict(embed_dim=24, depth=3, num_heads=3, mlp_ratio=2)
     vit = elastic_vit(space, max_relative_position=13)
-    report = inherit_weights(vit, stored)
+    report = vit.inherit(stored)
     assert len(report.resized) == 12 and all('embeddings_table' in key for key in report.resized)
     table = vit.blocks[0].attn.rel_pos_embed_k.embeddings_table_v
     theirs = stored['model']['blocks.0.attn.rel_pos_embed_k.embeddings_table_v']
@@ -111,7 +111,7 @@ def test_smaller_weights_are_refused():
     before = snapshot(wide)
     expected = r"'blocks.0.mlp.fc1.weight' is \(32, 16\) there, \(48, 16\) here"
     with pytest.raises(ValueError, match=expected):
-        inherit_weights(wide, model.state_dict())
+        wide.inherit(model.state_dict())
     assert_unchanged(wide, before)
 
 
@@ -126,7 +126,7 @@ def test_smaller_weights_are_refused():
 def test_what_cannot_be_cut_is_refused(changes, expected):
     stored = autoformer_state(16, 3, 2, 8, 32, tokens=37, limit=4)
     with pytest.raises(ValueError, match=expected):
-        inherit_weights(elastic_vit(**changes), stored)
+        elastic_vit(**changes).inherit(stored)
 
 
 def test_positions_of_no_square_are_refused():
@@ -134,4 +134,4 @@ def test_positions_of_no_square_are_refused():
     state = pretrain_vit().state_dict()
     state['pos_embed'] = torch.cat((state['pos_embed'][:, :1], state['pos_embed']), dim=1)
     with pytest.raises(ValueError, match="'pos_embed' .* 37 places are no square"):
-        inherit_weights(elastic_vit(), state)
+        elastic_vit().inherit(state)

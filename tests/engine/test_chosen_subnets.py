@@ -8,9 +8,11 @@ import torch
 from helpers import TASKS, build_runner, joint_config
 from mmengine.config import Config
 
+from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.checkpoint import resume_from
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.search import check_search, run_search
-from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import (
     MultiTaskModel,
     choose_joint_spec,
@@ -48,7 +50,7 @@ def cfg(data):
 
 @pytest.fixture
 def joint(cfg):
-    space, rng = SearchSpace.from_config(cfg.backbone.space), random.Random(0)
+    space, rng = family_of(cfg.backbone).space(cfg.backbone.space), random.Random(0)
     return JointSpec(dict(cls=space.smallest(0), det=space.sample(rng), seg=space.smallest()))
 
 
@@ -93,7 +95,7 @@ def test_checkpoint_carries_it(cfg, joint, tmp_path, seen):
 def test_another_joint_spec_can_be_evaluated(cfg, joint, tmp_path, seen):
     """As ``tools/test.py --joint-spec`` asks for."""
     cfg.joint_spec = joint.to_dict()
-    space = SearchSpace.from_config(cfg.backbone.space)
+    space = family_of(cfg.backbone).space(cfg.backbone.space)
     other = JointSpec(dict.fromkeys(TASKS, space.largest()))
     choose_joint_spec(cfg, other.to_dict())
     build_runner(cfg, tmp_path).val()
@@ -105,7 +107,7 @@ def part(cfg):
     """Fixed sizes, with share ratios to choose from."""
     cfg.subspace = dict(cfg.backbone.space, embed_dim=24, depth=2, num_heads=[[2], [1]])
     cfg.subspace.mlp_ratio = 1
-    return SearchSpace.from_config(cfg.subspace)
+    return family_of(cfg.backbone).space(cfg.subspace)
 
 
 def test_a_subspace_is_trained_and_its_largest_evaluated(cfg, part, tmp_path, seen):
@@ -133,7 +135,7 @@ def test_a_search_stays_in_the_subspace(cfg, part, tmp_path):
             part.check(spec)
     assert len(set(result.best.values())) == 1
     report = json.loads((tmp_path / 'joint_spec.json').read_text())
-    assert SubnetSpec.from_dict(report['joint_spec']['det']) == result.best['det']
+    assert TRANSFORMER.read(report['joint_spec']['det']) == result.best['det']
 
 
 def test_the_budget_is_checked_against_the_subspace(cfg, part):

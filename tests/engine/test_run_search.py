@@ -17,7 +17,9 @@ from helpers import (
 )
 from mmengine.hooks import Hook
 
+from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search import (
     Outcome,
@@ -30,9 +32,6 @@ from mdl_nas_mm.search import (
 )
 from mdl_nas_mm.search import hook as hook_module
 from mdl_nas_mm.search import run as run_module
-from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.spec.latency_parts import Timing
-from mdl_nas_mm.spec.latency_table import LatencyTable
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 from mdl_nas_mm.utils.files import held
 from mdl_nas_mm.visualization import write_report
@@ -84,7 +83,7 @@ def test_result_fits_the_budget_and_is_what_the_file_says(cfg, supernet, whole):
     folder, result = whole
     report = read_json(folder / 'joint_spec.json')
     assert result.total <= cfg.search_cfg.budget == report['budget']
-    assert JointSpec.from_dict(report['joint_spec']) == result.best
+    assert TRANSFORMER.read_joint(report['joint_spec']) == result.best
     assert report['scores'] == result.scores and set(result.scores) == set(TASKS)
     assert report['total'] == result.total and report['s_score'] == result.score
     assert len(report['generations']) == EVOLUTION['generations']
@@ -509,8 +508,8 @@ def test_synchronised_batch_norms_are_plain_ones_in_a_search(data):
 def test_a_task_keeps_its_own_limit(data, supernet, cfg, tmp_path, limit):
     model = load_supernet(cfg, supernet)
     space, size = model.backbone.space, (20, 20)
-    timing = Timing.of(model.backbone.layout, size)
-    values = {part: 1 + 0.01 * i for i, part in enumerate(timing.all_parts(space))}
+    timing = Timing.of(model.backbone, 'det', size)
+    values = {part: 1 + 0.01 * i for i, part in enumerate(timing.timed.all_parts(space))}
     table = LatencyTable(timing, values)
     table.save(tmp_path / 'table.json')
     measure = dict(
@@ -534,8 +533,8 @@ def test_a_budget_of_operations_or_of_time(data, supernet, tmp_path, unit):
     backbone = load_supernet(resolve_joint_config(joint_config(data)), supernet).backbone
     space, measures, tables = backbone.space, {}, {}
     for task, size in dict(cls=(16, 16), det=(20, 20), seg=(24, 24)).items():
-        timing = Timing.of(backbone.layout, size)
-        values = {part: 1 + 0.01 * i for i, part in enumerate(timing.all_parts(space))}
+        timing = Timing.of(backbone, task, size)
+        values = {part: 1 + 0.01 * i for i, part in enumerate(timing.timed.all_parts(space))}
         table, tables[task] = LatencyTable(timing, values), str(tmp_path / f'{task}.json')
         table.save(tables[task])
         measures[task] = {
@@ -578,7 +577,7 @@ def test_another_budget_keeps_the_limits_and_the_space(data, supernet, cfg, whol
     run_search(resolve_joint_config(other), supernet, tmp_path)
     choose_again(tmp_path / 'history.jsonl', 10**9, tmp_path / 'again')
     for point in read_json(tmp_path / 'again' / 'front.json'):
-        joint = JointSpec.from_dict(point['joint_spec'])
+        joint = TRANSFORMER.read_joint(point['joint_spec'])
         assert backbone.flops('det', joint['det'], size) <= limit
         assert joint['cls'].depth == 1
 
@@ -616,7 +615,7 @@ def test_one_config_trains_and_searches(data, tmp_path):
     build_runner(cfg, tmp_path).train()
     found = read_json(tmp_path / 'search' / 'joint_spec.json')
     again = run_search(resolve_joint_config(cfg), tmp_path / 'iter_1.pth', tmp_path / 'again')
-    assert JointSpec.from_dict(found['joint_spec']) == again.best
+    assert TRANSFORMER.read_joint(found['joint_spec']) == again.best
     assert found['scores'] == again.scores
 
 

@@ -19,11 +19,13 @@ from helpers import (
 from mmengine.optim import OptimWrapper
 from mmengine.runner import set_random_seed
 
+from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.amp import CPUAmpOptimWrapper, use_amp
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.runner import MultiTaskRunner
 from mdl_nas_mm.engine.samplers import SandwichSampler
 from mdl_nas_mm.engine.step import train_step
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.methods.mdl_nas import JointStep
 from mdl_nas_mm.spec import SearchSpace
 from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
@@ -55,7 +57,7 @@ def sizes_of(spec):
 
 @pytest.mark.parametrize('num_random', [0, 1, 3])
 def test_sandwich_is_smallest_random_largest(data, num_random):
-    space = SearchSpace.from_config(joint_config(data).backbone.space)
+    space = family_of(joint_config(data).backbone).space(joint_config(data).backbone.space)
     ratios = set()
     for iteration in range(10):
         specs = sampled(space, TASKS, SEED, iteration, num_random)
@@ -76,7 +78,7 @@ def blocks(spec):
 
 
 def test_subnets_depend_on_seed_iteration_and_task_alone(data):
-    space = SearchSpace.from_config(joint_config(data).backbone.space)
+    space = family_of(joint_config(data).backbone).space(joint_config(data).backbone.space)
     specs = sampled(space, TASKS, SEED, ITERATION, 2)
     random.seed(0)
     assert sampled(space, TASKS, SEED, ITERATION, 2) == specs
@@ -86,7 +88,9 @@ def test_subnets_depend_on_seed_iteration_and_task_alone(data):
 
 
 def test_a_single_architecture_is_trained_once_a_step():
-    space = SearchSpace.from_config(dict(embed_dim=16, depth=2, num_heads=2, mlp_ratio=2))
+    space = SearchSpace.from_config(
+        dict(embed_dim=16, depth=2, num_heads=2, mlp_ratio=2), TRANSFORMER
+    )
     assert sampled(space, ('a',), 0, 0, 2) == dict(a=[space.largest()])
 
 

@@ -8,7 +8,8 @@ import torch
 from numerics.counting import multiply_adds, numel
 
 from mdl_nas_mm.families import ElasticSwin, ElasticViT
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.spec import SearchSpace
 
 PUBLISHED = json.loads((Path(__file__).parents[1] / 'data/published_archs.json').read_text())
 IMAGE = (224, 224)
@@ -25,7 +26,7 @@ def build(space, **changes):
 
 def with_head(backbone):
     """Elements with the linear layer for the 1,000 classes of ImageNet."""
-    return numel(backbone) + 1000 * (backbone.space.max_embed_dim + 1)
+    return numel(backbone) + 1000 * (backbone.space.largest().stages[-1].embed_dim + 1)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +75,8 @@ def test_mmpretrains_swin_counts_the_same(ours, theirs):
 )
 def test_mdl_nas_t(name, millions, billions):
     """Table 1 of the paper, which does not count the products of the attention."""
-    spec = SubnetSpec.from_dict(PUBLISHED[f'MDL-NAS-T {name}'])
-    space = SearchSpace.fixed(spec).to_config()
+    spec = TRANSFORMER.read(PUBLISHED[f'MDL-NAS-T {name}'])
+    space = SearchSpace.fixed(spec, TRANSFORMER).to_config()
     backbone = build(space, window_size=(7, 14, 14, 7), img_size=IMAGE[0])
     assert numel(backbone) == backbone.ledger().params(spec)
     assert round(with_head(backbone) / 1e6) == millions

@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticSwin
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 
 # Maps of 9 x 10, 10 x 11, 13 x 9 and 9 x 12 patches, and odd ones behind the mergings.
@@ -24,7 +25,7 @@ def check_maps(swin, plain, state, spec, task, size, tolerance):
     ours = swin.forward_subnet(images, task, spec)
     theirs = functional_call(plain, state, (images,))
     for stage, one, other in zip(plain.out_stages, ours, theirs, strict=True):
-        check_padded(one, other, swin.space.stages[stage].embed_dim[-1], tolerance)
+        check_padded(one, other, swin.layout.largest[stage].embed_dim, tolerance)
     return ours, theirs
 
 
@@ -115,7 +116,7 @@ def test_each_task_has_its_own_maps_and_padding():
             theirs = functional_call(plain, state, (images,))
             ours = swin.forward_subnet(images, task, spec)
             for one, stage in zip(ours, swin.out_indices[task], strict=True):
-                width = swin.space.stages[stage].embed_dim[-1]
+                width = swin.layout.largest[stage].embed_dim
                 check_padded(one, theirs[plain.out_stages.index(stage)], width, EXACT)
         with pytest.raises(ValueError, match='a window of 3 x 3 is larger than the map'):
             swin.forward_subnet(draw_images((7, 21)), 'a', spec)
@@ -167,7 +168,7 @@ def test_ledger_counts_what_a_real_module_has():
     swin = build_swin('Sequential')
     ledger = swin.ledger()
     for spec in draw_specs(swin, 6):
-        space = SearchSpace.fixed(spec).to_config()
+        space = SearchSpace.fixed(spec, TRANSFORMER).to_config()
         fixed = ElasticSwin(space=space, **SHAPE)
         assert numel(fixed) == ledger.params(spec) == fixed.ledger().params(spec)
         assert numel(PlainSwin(spec, **vars(swin.shape))) == ledger.params(spec)

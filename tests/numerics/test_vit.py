@@ -12,7 +12,8 @@ from torch.func import functional_call
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticViT
-from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.spec import JointSpec, SearchSpace
 
 # As stored; turned; no multiple of the patch and fewer patches than stored; one patch; more
 # patches than the relative positions tell apart.
@@ -177,12 +178,15 @@ def test_ledger_counts_what_a_real_module_has():
     vit = build_vit('Sequential')
     ledger = vit.ledger()
     for spec in draw_specs(vit, 20):
-        fixed = ElasticViT(space=SearchSpace.fixed(spec).to_config(), **SHAPE)
+        fixed = ElasticViT(space=SearchSpace.fixed(spec, TRANSFORMER).to_config(), **SHAPE)
         assert numel(fixed) == ledger.params(spec) == fixed.ledger().params(spec)
         assert numel(PlainViT(spec, **SHAPE)) == ledger.params(spec)
         # All specific: the module owns everything twice but what lies outside the blocks.
         owned = ElasticViT(
-            space=SearchSpace.fixed(spec).to_config(), sharing='AllSpecific', tasks=TASKS, **SHAPE
+            space=SearchSpace.fixed(spec, TRANSFORMER).to_config(),
+            sharing='AllSpecific',
+            tasks=TASKS,
+            **SHAPE,
         )
         counts = owned.ledger().count(JointSpec(dict.fromkeys(TASKS, spec)))
         assert numel(owned) == counts.backbone_total
@@ -190,9 +194,9 @@ def test_ledger_counts_what_a_real_module_has():
 
 def test_published_autoformer_b_has_its_published_size():
     data = json.loads((Path(__file__).parents[1] / 'data/published_archs.json').read_text())
-    spec = SubnetSpec.from_dict(data['AutoFormer-B'])
+    spec = TRANSFORMER.read(data['AutoFormer-B'])
     with torch.device('meta'):
-        vit = ElasticViT(space=SearchSpace.fixed(spec).to_config())
+        vit = ElasticViT(space=SearchSpace.fixed(spec, TRANSFORMER).to_config())
         head = torch.nn.Linear(spec.stages[0].embed_dim, 1000)
     assert numel(vit) == vit.ledger().params(spec)
     assert numel(vit) + numel(head) == 53_691_688

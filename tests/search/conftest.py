@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
 from mdl_nas_mm.search import ExactSelection, ParameterCost, evolution, search, smallest_total
 from mdl_nas_mm.spec import Ledger, SearchSpace, Sharing
@@ -36,7 +37,8 @@ def space() -> SearchSpace:
             num_heads=(1, 2, 3),
             mlp_ratio=(1, 2),
             share_ratio=(0, 0.5, 1),
-        )
+        ),
+        TRANSFORMER,
     )
 
 

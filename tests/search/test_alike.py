@@ -5,6 +5,7 @@ import random
 import pytest
 from search.conftest import each, find, smallest_of
 
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.search import EvolutionSettings
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 
@@ -24,7 +25,8 @@ def alike() -> SearchSpace:
             mlp_ratio=(1, 2),
             share_ratio=(0, 0.5, 1),
             per_stage=True,
-        )
+        ),
+        TRANSFORMER,
     )
 
 

@@ -5,6 +5,7 @@ import random
 import pytest
 from search.conftest import each
 
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import SEARCH_COSTS, SEARCH_SELECTIONS
 from mdl_nas_mm.search import (
     BestCandidate,
@@ -95,7 +96,7 @@ def test_tasks_with_spaces_of_their_own(space, make_ledger, proposed):
     """With a budget that makes repairs necessary as well."""
     ledger = make_ledger(space, 'Sequential')
     narrow = dict(embed_dim=6, depth=(1, 2), num_heads=1, mlp_ratio=1, share_ratio=(0, 1))
-    spaces = dict(cls=space, det=SearchSpace.from_config(narrow))
+    spaces = dict(cls=space, det=SearchSpace.from_config(narrow, TRANSFORMER))
     cost = ParameterCost(ledger)
     selection = ExactSelection(cost, dict.fromkeys(TASKS, 1.0))
     least = smallest_total(spaces, cost)[1]

@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 from search.conftest import each, find, smallest_of
 
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.search import EvolutionSettings, ExactSelection, ParameterCost, search
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 
@@ -56,7 +57,8 @@ def test_finds_the_optimum_that_just_fits(space, make_ledger, seed):
 def test_equals_trying_everything(make_ledger, sharing):
     """The better scores lie beyond the budget, which decides between the tasks."""
     space = SearchSpace.from_config(
-        dict(embed_dim=(6, 8), depth=1, num_heads=(1, 2), mlp_ratio=(1, 2), share_ratio=(0, 0.5))
+        dict(embed_dim=(6, 8), depth=1, num_heads=(1, 2), mlp_ratio=(1, 2), share_ratio=(0, 0.5)),
+        TRANSFORMER,
     )
     ledger = make_ledger(space, sharing)
     rng = random.Random(0)
@@ -182,7 +184,7 @@ def test_ends_early_where_nothing_new_fits(space, make_ledger):
 
 
 def test_space_of_one_architecture(make_ledger, space):
-    only = SearchSpace.fixed(space.largest())
+    only = SearchSpace.fixed(space.largest(), TRANSFORMER)
     ledger = make_ledger(only, 'Sequential')
     result = find(only, TASKS, ledger, each(lambda *_: 1.0), 10**9, SMALL, random.Random(0))
     assert result.best == JointSpec(dict.fromkeys(TASKS, space.largest()))
@@ -191,7 +193,9 @@ def test_space_of_one_architecture(make_ledger, space):
 
 def test_weights_decide_between_tasks(make_ledger):
     """Only one task can be large; the weight says which."""
-    space = SearchSpace.from_config(dict(embed_dim=8, depth=(1, 4), num_heads=3, mlp_ratio=2))
+    space = SearchSpace.from_config(
+        dict(embed_dim=8, depth=(1, 4), num_heads=3, mlp_ratio=2), TRANSFORMER
+    )
     ledger = make_ledger(space, 'AllSpecific')
     one = JointSpec(dict(cls=space.largest(), det=space.smallest()))
     budget = ledger.count(one).total
@@ -248,9 +252,9 @@ def test_space_beyond_the_ledgers_is_refused(space, make_ledger):
     ledger = make_ledger(space, 'Sequential')
     config = dict(embed_dim=8, depth=2, num_heads=(1, 4), mlp_ratio=2, share_ratio=0.5)
     with pytest.raises(ValueError, match="not part of the ledger's: .* num_heads: 4 is not one of"):
-        other = SearchSpace.from_config(config)
+        other = SearchSpace.from_config(config, TRANSFORMER)
         find(other, TASKS, ledger, refuse, 10**9, SMALL, random.Random(0))
-    part = SearchSpace.from_config(dict(config, num_heads=(1, 3)))
+    part = SearchSpace.from_config(dict(config, num_heads=(1, 3)), TRANSFORMER)
     result = find(part, TASKS, ledger, each(lambda *_: 0.0), 10**9, SMALL, random.Random(0))
     part.check_joint(result.best, TASKS)
 

@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 from search.conftest import find, smallest_of
 
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.search import Evaluations, EvolutionSettings, History, Outcome
 from mdl_nas_mm.search.results import _supernet
-from mdl_nas_mm.spec import SubnetSpec
 
 TASKS = ('cls', 'det')
 SETTINGS = EvolutionSettings(population=5, generations=4, parents=3, crossovers=2, mutations=2)
-FINGERPRINT = dict(space=[dict(embed_dim=(6, 8), depth=(1, 2, 3))], supernet='abc', tasks=TASKS)
+FINGERPRINT = dict(
+    backbone=dict(type='ElasticViT'),
+    space=[dict(embed_dim=(6, 8), depth=(1, 2, 3))],
+    supernet='abc',
+    tasks=TASKS,
+)
 
 
 class Stop(Exception):
@@ -80,7 +85,7 @@ def test_finished_search_costs_nothing_again(tmp_path, space, make_ledger):
 
 def some_specs(count):
     return [
-        SubnetSpec.from_dict(dict(embed_dim=8, depth=1, num_heads=heads, mlp_ratio=2))
+        TRANSFORMER.read(dict(embed_dim=8, depth=1, num_heads=heads, mlp_ratio=2))
         for heads in range(1, count + 1)
     ]
 

@@ -5,7 +5,8 @@ from itertools import combinations_with_replacement, product
 import pytest
 from search.conftest import smallest_of
 
-from mdl_nas_mm.spec import BlockSpec, JointSpec, SearchSpace, StageSpec, SubnetSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER, StageSpec
+from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 
 SHARINGS = {
     'shared': 'AllShared',
@@ -67,14 +68,13 @@ def members(space: SearchSpace) -> list[SubnetSpec]:
     (stage,) = space.stages
     choices = []
     for block in stage.blocks:
-        ratios = [(ratio, ratio) for ratio in block.attn_share_ratio]
-        if block.ffn_share_ratio is not None:
-            ratios = product(block.attn_share_ratio, block.ffn_share_ratio)
-        sizes = product(block.num_heads, block.mlp_ratio)
-        choices.append([BlockSpec(*size, *ratio) for size, ratio in product(sizes, list(ratios))])
+        one = block.extreme(0, 0)
+        choices.append(
+            [full for size in block.with_every_size(one) for full in block.with_every_ratio(size)]
+        )
     return [
         SubnetSpec((StageSpec(dim, blocks),))
-        for dim in stage.embed_dim
+        for dim in stage.named['embed_dim']
         for depth in stage.depth
         for blocks in product(*choices[:depth])
         if not stage.per_stage or len(set(blocks)) == 1
@@ -84,7 +84,7 @@ def members(space: SearchSpace) -> list[SubnetSpec]:
 @pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS.keys())
 @pytest.mark.parametrize(('config', 'tasks'), SPACES.values(), ids=SPACES.keys())
 def test_equals_trying_everything(make_ledger, config, tasks, sharing):
-    space = SearchSpace.from_config(config)
+    space = SearchSpace.from_config(config, TRANSFORMER)
     tasks = tuple('abc'[:tasks])
     ledger = make_ledger(space, sharing, heads=dict(a=11, b=5))
     # The order of the tasks is of no meaning for the total.
@@ -100,7 +100,8 @@ def test_equals_trying_everything(make_ledger, config, tasks, sharing):
 def test_no_extreme_of_the_ratios_is_always_best(make_ledger):
     """With policies that pull in opposite directions, a middle ratio can be the best one."""
     space = SearchSpace.from_config(
-        dict(embed_dim=8, depth=1, num_heads=2, mlp_ratio=2, share_ratio=(0.1, 0.3, 0.5, 0.7, 0.9))
+        dict(embed_dim=8, depth=1, num_heads=2, mlp_ratio=2, share_ratio=(0.1, 0.3, 0.5, 0.7, 0.9)),
+        TRANSFORMER,
     )
     best = set()
     for seed in range(30):

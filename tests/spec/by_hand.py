@@ -46,11 +46,11 @@ class ByHand:
         self.add(f'{name}.weight', None, 1, dim)
         self.add(f'{name}.bias', None, 1, dim)
 
-    def add_block(self, name, block, choices, dim):
+    def add_block(self, name, block, largest, dim):
         """Everything but positions."""
-        heads = (block.num_heads, choices.num_heads[-1])
+        heads = (block.num_heads, largest.num_heads)
         inner = tuple(h * self.shape.head_dim for h in heads)
-        ratio = (block.mlp_ratio, choices.mlp_ratio[-1])
+        ratio = (block.mlp_ratio, largest.mlp_ratio)
         hidden = tuple(int(d * r) for d, r in zip(dim, ratio, strict=True))
         attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
         for key in ('weight', 'bias'):
@@ -75,8 +75,8 @@ class ByHand:
 
 class ViTByHand(ByHand):
     def add_all(self, spec, space):
-        (stage,), (choices,), shape = spec.stages, space.stages, self.shape
-        dim = (stage.embed_dim, choices.embed_dim[-1])
+        (stage,), (largest,), shape = spec.stages, space.largest().stages, self.shape
+        dim = (stage.embed_dim, largest.embed_dim)
         self.add_patches(dim)
         tokens = (shape.img_size[0] // shape.patch_size) * (shape.img_size[1] // shape.patch_size)
         if shape.class_token:
@@ -86,7 +86,7 @@ class ViTByHand(ByHand):
             self.add('pos_embed', None, 1, (tokens, tokens), dim)
         self.add_norm('norm', dim)
         for i, block in enumerate(stage.blocks):
-            self.add_block(f'blocks.{i}', block, choices.blocks[i], dim)
+            self.add_block(f'blocks.{i}', block, largest.blocks[i], dim)
             if shape.max_relative_position:
                 rows, width = 2 * shape.max_relative_position + 2, shape.head_dim
                 for key in ('k_v', 'k_h', 'v_v', 'v_h'):
@@ -97,17 +97,18 @@ class ViTByHand(ByHand):
 class SwinByHand(ByHand):
     def add_all(self, spec, space):
         dims = [
-            (stage.embed_dim, choices.embed_dim[-1])
-            for stage, choices in zip(spec.stages, space.stages, strict=True)
+            (stage.embed_dim, largest.embed_dim)
+            for stage, largest in zip(spec.stages, space.largest().stages, strict=True)
         ]
+        pairs = zip(spec.stages, space.largest().stages, strict=True)
         self.add_patches(dims[0])
         self.add_norm('patch_embed.norm', dims[0])
-        for s, (stage, choices) in enumerate(zip(spec.stages, space.stages, strict=True)):
+        for s, (stage, largest) in enumerate(pairs):
             offsets = (2 * self.shape.window_sizes[s] - 1) ** 2
             for i, block in enumerate(stage.blocks):
                 name = f'stages.{s}.blocks.{i}'
-                self.add_block(name, block, choices.blocks[i], dims[s])
-                heads = (block.num_heads, choices.blocks[i].num_heads[-1])
+                self.add_block(name, block, largest.blocks[i], dims[s])
+                heads = (block.num_heads, largest.blocks[i].num_heads)
                 table = f'{name}.attn.relative_position_bias_table'
                 self.add(table, None, 1, (offsets, offsets), heads)
             if s + 1 < len(dims):
@@ -121,15 +122,15 @@ class SwinByHand(ByHand):
 def mask_scores(space, shape, seed):
     """Layer -> scores, some of them equal, of every layer that can have a mask."""
     rng, scores, is_swin = np.random.default_rng(seed), {}, len(space.stages) > 1
-    for s, stage in enumerate(space.stages):
-        dim = stage.embed_dim[-1]
+    for s, stage in enumerate(space.largest().stages):
+        dim = stage.embed_dim
         for i, block in enumerate(stage.blocks):
             channels = {
                 'norm1': dim,
                 'norm2': dim,
-                'attn.qkv': 3 * block.num_heads[-1] * shape.head_dim,
+                'attn.qkv': 3 * block.num_heads * shape.head_dim,
                 'attn.proj': dim,
-                'mlp.fc1': int(dim * block.mlp_ratio[-1]),
+                'mlp.fc1': int(dim * block.mlp_ratio),
                 'mlp.fc2': dim,
             }
             name = f'stages.{s}.blocks.{i}' if is_swin else f'blocks.{i}'

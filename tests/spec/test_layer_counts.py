@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mdl_nas_mm.families.swin import SwinLayout, SwinShape
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, Sharing
 from mdl_nas_mm.spec.layer_counts import layer_counts
@@ -21,11 +22,11 @@ STAGE = dict(
 )
 LAYOUTS = {
     'ViT': ViTLayout(
-        SearchSpace.from_config(STAGE),
+        SearchSpace.from_config(STAGE, TRANSFORMER),
         ViTShape(img_size=(8, 12), patch_size=4, head_dim=2, max_relative_position=2),
     ),
     'Swin': SwinLayout(
-        SearchSpace.from_config([STAGE] * 4),
+        SearchSpace.from_config([STAGE] * 4, TRANSFORMER),
         SwinShape(patch_size=2, head_dim=2, window_sizes=(3, 2, 2, 1)),
     ),
 }

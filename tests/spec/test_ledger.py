@@ -7,23 +7,28 @@ from pathlib import Path
 import pytest
 from by_hand import SwinByHand, ViTByHand, mask_scores
 
-from mdl_nas_mm.families.swin import SwinLayout, SwinShape
-from mdl_nas_mm.families.vit import ViTLayout, ViTShape
-from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, Sharing, SubnetSpec
+from mdl_nas_mm.families.swin import SWIN, SwinLayout, SwinShape
+from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.families.vit import VIT, ViTLayout, ViTShape
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, Sharing
 
 SIZES = dict(embed_dim=(6, 8), depth=(1, 2), num_heads=(1, 2, 3), mlp_ratio=(1, 2))
 RATIOS = (0, 0.3, 0.5, 1)
-ONE_RATIO = SearchSpace.from_config(dict(SIZES, share_ratio=RATIOS))
-TWO_RATIOS = SearchSpace.from_config(dict(SIZES, attn_share_ratio=RATIOS, ffn_share_ratio=RATIOS))
+ONE_RATIO = SearchSpace.from_config(dict(SIZES, share_ratio=RATIOS), TRANSFORMER)
+TWO_RATIOS = SearchSpace.from_config(
+    dict(SIZES, attn_share_ratio=RATIOS, ffn_share_ratio=RATIOS), TRANSFORMER
+)
 SHAPE = ViTShape(img_size=(8, 12), patch_size=4, head_dim=2, max_relative_position=2)
 STAGES = [
     dict(SIZES, embed_dim=widths, attn_share_ratio=RATIOS, ffn_share_ratio=RATIOS)
     for widths in ((3, 4), (4, 6), (2, 5), (6, 7))
 ]
 SWIN_SPACES = {
-    'Swin': SearchSpace.from_config(STAGES),
-    'Swin per stage': SearchSpace.from_config([dict(stage, per_stage=True) for stage in STAGES]),
-    'Swin of two stages': SearchSpace.from_config(STAGES[:2]),
+    'Swin': SearchSpace.from_config(STAGES, TRANSFORMER),
+    'Swin per stage': SearchSpace.from_config(
+        [dict(stage, per_stage=True) for stage in STAGES], TRANSFORMER
+    ),
+    'Swin of two stages': SearchSpace.from_config(STAGES[:2], TRANSFORMER),
 }
 SWIN_SHAPES = {
     'Swin': SwinShape(patch_size=2, head_dim=2, window_sizes=(3, 2, 2, 1)),
@@ -141,8 +146,8 @@ def test_mask_without_scores_is_refused():
     ],
 )
 def test_published_classifiers(name, params, published):
-    spec = SubnetSpec.from_dict(PUBLISHED[name])
-    ledger = Ledger(ViTLayout(SearchSpace.fixed(spec), ViTShape()), Sharing())
+    spec = TRANSFORMER.read(PUBLISHED[name])
+    ledger = Ledger(ViTLayout(SearchSpace.fixed(spec, TRANSFORMER), ViTShape()), Sharing())
     head = 1000 * (spec.stages[0].embed_dim + 1)
     assert ledger.params(spec) + head == params
     assert abs(params / 1e6 / published - 1) < 0.03
@@ -153,8 +158,8 @@ def test_published_classifiers(name, params, published):
 )
 def test_published_architectures_lie_in_the_papers_space(name):
     """All but one ratio: the paper gives 0.9 in stage 3, where its space ends at 0.7."""
-    spec = SubnetSpec.from_dict(PUBLISHED[name])
-    space = SearchSpace.from_config('mdl-nas-t' if 'MDL-NAS-T' in name else 'mdl-nas-b')
+    spec = TRANSFORMER.read(PUBLISHED[name])
+    space = SWIN.space('mdl-nas-t') if 'MDL-NAS-T' in name else VIT.space('mdl-nas-b')
     if name == 'MDL-NAS-T Mask classification':
         with pytest.raises(ValueError, match='stage 2, block 0, attn_share_ratio: 0.9 is not one'):
             space.check(spec)
@@ -170,7 +175,7 @@ def test_published_joint_total():
     """
     joint = JointSpec(
         {
-            task: SubnetSpec.from_dict(PUBLISHED[f'MDL-NAS-B Sequential {task}'])
+            task: TRANSFORMER.read(PUBLISHED[f'MDL-NAS-B Sequential {task}'])
             for task in ('classification', 'detection', 'segmentation')
         }
     )
@@ -181,7 +186,8 @@ def test_published_joint_total():
             num_heads=(9, 10),
             mlp_ratio=(3, 3.5, 4),
             share_ratio=(0.4, 0.5, 0.6),
-        )
+        ),
+        TRANSFORMER,
     )
     space.check_joint(joint, tuple(joint))
     layout, sharing = ViTLayout(space, ViTShape()), Sharing.from_config('Sequential')

@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from mdl_nas_mm.spec import BlockSpec, SearchSpace, StageSpec, SubnetSpec
+from mdl_nas_mm.families.transformer import TRANSFORMER, BlockSpec, StageSpec
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 
 # One ratio a block (the paper's ViT space), choices that differ by block, two stages with two
 # ratios a block (as its Swin space).
@@ -42,7 +43,7 @@ CASES = pytest.mark.parametrize('config', SPACES.values(), ids=SPACES.keys())
 
 @CASES
 def test_draws_stay_in_the_space(config):
-    space, rng = SearchSpace.from_config(config), random.Random(0)
+    space, rng = SearchSpace.from_config(config, TRANSFORMER), random.Random(0)
     parents = [space.sample(rng) for _ in range(1000)]
     for first, second in zip(parents, reversed(parents), strict=True):
         space.check(first)
@@ -54,7 +55,7 @@ def test_draws_stay_in_the_space(config):
 @CASES
 def test_same_generator_same_draws(config):
     def draws(seed):
-        space, rng = SearchSpace.from_config(config), random.Random(seed)
+        space, rng = SearchSpace.from_config(config, TRANSFORMER), random.Random(seed)
         specs = [space.sample(rng) for _ in range(10)]
         specs += [space.mutate(spec, rng) for spec in specs]
         specs += [space.crossover(specs[0], spec, rng) for spec in specs]
@@ -66,13 +67,14 @@ def test_same_generator_same_draws(config):
 
 @CASES
 def test_config_round_trip(config):
-    space = SearchSpace.from_config(config)
-    assert SearchSpace.from_config(json.loads(json.dumps(space.to_config()))) == space
+    space = SearchSpace.from_config(config, TRANSFORMER)
+    assert SearchSpace.from_config(json.loads(json.dumps(space.to_config())), TRANSFORMER) == space
 
 
 def test_every_member_is_sampled():
     space = SearchSpace.from_config(
-        dict(embed_dim=(6, 8), depth=(1, 2), num_heads=(1, 2), mlp_ratio=1, share_ratio=(0, 1))
+        dict(embed_dim=(6, 8), depth=(1, 2), num_heads=(1, 2), mlp_ratio=1, share_ratio=(0, 1)),
+        TRANSFORMER,
     )
     blocks = [BlockSpec(h, 1, r, r) for h, r in product((1, 2), (0, 1))]
     members = {
@@ -85,12 +87,12 @@ def test_every_member_is_sampled():
 
 
 def test_one_ratio_rules_both_parts_where_the_space_has_one():
-    space, rng = SearchSpace.from_config(SPACES['tied']), random.Random(0)
+    space, rng = SearchSpace.from_config(SPACES['tied'], TRANSFORMER), random.Random(0)
     for _ in range(100):
         for spec in (space.sample(rng), space.redraw_ratios(space.sample(rng), rng)):
             blocks = spec.stages[0].blocks
             assert all(block.attn_share_ratio == block.ffn_share_ratio for block in blocks)
-    spec = SubnetSpec.from_dict(
+    spec = TRANSFORMER.read(
         dict(
             embed_dim=6,
             depth=2,
@@ -106,7 +108,7 @@ def test_one_ratio_rules_both_parts_where_the_space_has_one():
 
 @CASES
 def test_smallest_and_largest_bound_every_draw(config):
-    space, rng = SearchSpace.from_config(config), random.Random(0)
+    space, rng = SearchSpace.from_config(config, TRANSFORMER), random.Random(0)
     low, high = space.smallest(), space.largest()
     space.check(low)
     space.check(high)
@@ -122,7 +124,7 @@ def test_smallest_and_largest_bound_every_draw(config):
 
 
 def test_share_ratios_of_the_extremes():
-    space = SearchSpace.from_config(SPACES['tied'])
+    space = SearchSpace.from_config(SPACES['tied'], TRANSFORMER)
     for extreme in (space.smallest, space.largest):
         assert {block.attn_share_ratio for block in extreme(0).stages[0].blocks} == {0.4}
         assert {block.ffn_share_ratio for block in extreme(-1).stages[0].blocks} == {0.6}
@@ -134,7 +136,7 @@ def test_mutation_rates():
     A redraw of n equally likely choices changes nothing once in n times, so the rate of change
     is the redraw's probability times 1 - 1/n.
     """
-    space, rng = SearchSpace.from_config(SPACES['tied']), random.Random(0)
+    space, rng = SearchSpace.from_config(SPACES['tied'], TRANSFORMER), random.Random(0)
     trials, block_prob, stage_prob = 4000, 0.1, 0.4
     widths = depths = both = blocks = kept = 0
     for _ in range(trials):
@@ -159,14 +161,17 @@ def test_mutation_rates():
 
 
 def test_mutation_without_chance_changes_nothing():
-    space, rng = SearchSpace.from_config(SPACES['stages']), random.Random(0)
+    space, rng = (
+        SearchSpace.from_config(SPACES['stages'], TRANSFORMER),
+        random.Random(0),
+    )
     for spec in (space.sample(rng) for _ in range(100)):
         assert space.mutate(spec, rng, 0, 0) == spec
 
 
 @CASES
 def test_crossover_takes_everything_from_the_parents(config):
-    space, rng = SearchSpace.from_config(config), random.Random(0)
+    space, rng = SearchSpace.from_config(config, TRANSFORMER), random.Random(0)
     mixed = 0
     for _ in range(300):
         first, second = space.sample(rng), space.sample(rng)
@@ -189,7 +194,7 @@ def sizes(spec):
 
 
 def test_sandwich():
-    space, rng = SearchSpace.from_config(SPACES['tied']), random.Random(0)
+    space, rng = SearchSpace.from_config(SPACES['tied'], TRANSFORMER), random.Random(0)
     ratios = set()
     for _ in range(50):
         specs = space.sandwich(rng, num_random=2)
@@ -204,17 +209,21 @@ def test_sandwich():
 
 def test_sandwich_of_a_single_architecture_is_one_spec():
     space = SearchSpace.from_config(
-        dict(embed_dim=8, depth=2, num_heads=2, mlp_ratio=2, share_ratio=(0, 1))
+        dict(embed_dim=8, depth=2, num_heads=2, mlp_ratio=2, share_ratio=(0, 1)),
+        TRANSFORMER,
     )
     (spec,) = space.sandwich(random.Random(0))
     space.check(spec)
 
 
 def test_fixed_space_has_one_member():
-    whole, rng = SearchSpace.from_config(SPACES['stages']), random.Random(0)
+    whole, rng = (
+        SearchSpace.from_config(SPACES['stages'], TRANSFORMER),
+        random.Random(0),
+    )
     for _ in range(20):
         spec = whole.sample(rng)
-        space = SearchSpace.fixed(spec)
+        space = SearchSpace.fixed(spec, TRANSFORMER)
         draws = [space.smallest(0), space.largest(-1), space.sample(rng)]
         draws += [space.mutate(spec, rng, 1, 1), *space.sandwich(rng)]
         assert all(draw == spec for draw in draws)
@@ -234,15 +243,17 @@ def test_fixed_space_has_one_member():
     ],
 )
 def test_spec_outside_the_space_is_refused(changes, message):
-    space = SearchSpace.from_config(SPACES['tied'])
+    space = SearchSpace.from_config(SPACES['tied'], TRANSFORMER)
     inside = dict(embed_dim=6, depth=2, num_heads=1, mlp_ratio=1, share_ratio=0.4)
-    space.check(SubnetSpec.from_dict(inside))
+    space.check(TRANSFORMER.read(inside))
     with pytest.raises(ValueError, match=message):
-        space.check(SubnetSpec.from_dict({**inside, **changes}))
+        space.check(TRANSFORMER.read({**inside, **changes}))
 
 
 def test_spec_of_other_stages_is_refused():
-    tied, stages = (SearchSpace.from_config(SPACES[name]) for name in ('tied', 'stages'))
+    tied, stages = (
+        SearchSpace.from_config(SPACES[name], TRANSFORMER) for name in ('tied', 'stages')
+    )
     with pytest.raises(ValueError, match='1 stages, the space has 2'):
         stages.check(tied.smallest())
 
@@ -263,5 +274,8 @@ def test_spec_of_other_stages_is_refused():
 def test_bad_spaces_are_refused(changes, message):
     config = {**SPACES['tied'], **changes}
     with pytest.raises(ValueError, match=message) as caught:
-        SearchSpace.from_config({key: value for key, value in config.items() if value is not None})
+        SearchSpace.from_config(
+            {key: value for key, value in config.items() if value is not None},
+            TRANSFORMER,
+        )
     assert '\n' not in str(caught.value)

@@ -7,15 +7,8 @@ import random
 
 import pytest
 
-from mdl_nas_mm.spec import (
-    BlockSpec,
-    JointSpec,
-    SearchSpace,
-    StageSpec,
-    SubnetSpec,
-    hidden_features,
-    shared_count,
-)
+from mdl_nas_mm.families.transformer import TRANSFORMER, BlockSpec, StageSpec, hidden_features
+from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec, shared_count
 
 SPACE = SearchSpace.from_config(
     [
@@ -28,7 +21,8 @@ SPACE = SearchSpace.from_config(
             attn_share_ratio=(0, 0.3, 1),
             ffn_share_ratio=(0.1, 0.7),
         ),
-    ]
+    ],
+    TRANSFORMER,
 )
 FLAT = dict(embed_dim=8, depth=2, num_heads=2, mlp_ratio=3.5, share_ratio=0.5)
 
@@ -37,19 +31,19 @@ def test_json_round_trip_keeps_the_spec():
     rng = random.Random(0)
     for _ in range(200):
         spec = SPACE.sample(rng)
-        again = SubnetSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+        again = TRANSFORMER.read(json.loads(json.dumps(spec.to_dict())))
         assert again == spec
         assert hash(again) == hash(spec)
-        assert SubnetSpec.from_dict(json.loads(str(spec))) == spec
+        assert TRANSFORMER.read(json.loads(str(spec))) == spec
 
 
 def test_flat_form_of_one_stage():
     block = BlockSpec(2, 3.5, 0.5, 0.5)
-    assert SubnetSpec.from_dict(FLAT) == SubnetSpec((StageSpec(8, (block, block)),))
+    assert TRANSFORMER.read(FLAT) == SubnetSpec((StageSpec(8, (block, block)),))
 
 
 def test_lists_give_each_block_its_own_choice():
-    spec = SubnetSpec.from_dict(
+    spec = TRANSFORMER.read(
         dict(
             embed_dim=8,
             num_heads=[1, 2],
@@ -63,9 +57,9 @@ def test_lists_give_each_block_its_own_choice():
 
 
 def test_specs_are_values():
-    first, second = SubnetSpec.from_dict(FLAT), SubnetSpec.from_dict(dict(FLAT, share_ratio=0.25))
+    first, second = TRANSFORMER.read(FLAT), TRANSFORMER.read(dict(FLAT, share_ratio=0.25))
     assert first != second
-    assert {first: 1, second: 2}[SubnetSpec.from_dict(FLAT)] == 1
+    assert {first: 1, second: 2}[TRANSFORMER.read(FLAT)] == 1
     for spec in (first, JointSpec(dict(a=first, b=second))):
         assert copy.deepcopy(spec) == spec
         assert pickle.loads(pickle.dumps(spec)) == spec
@@ -93,7 +87,7 @@ def test_specs_are_values():
 def test_bad_architectures_are_refused(changes, message):
     data = {key: value for key, value in {**FLAT, **changes}.items() if value is not None}
     with pytest.raises(ValueError, match=message) as caught:
-        SubnetSpec.from_dict(data)
+        TRANSFORMER.read(data)
     assert '\n' not in str(caught.value)
 
 
@@ -103,7 +97,7 @@ def test_joint_spec_is_a_hashable_mapping():
     joint = JointSpec(specs)
     assert list(joint) == ['cls', 'det']
     assert joint['det'] == specs['det']
-    again = JointSpec.from_dict(json.loads(json.dumps(joint.to_dict())))
+    again = TRANSFORMER.read_joint(json.loads(json.dumps(joint.to_dict())))
     assert again == joint
     assert hash(again) == hash(joint)
     # The order of the tasks is of no meaning.

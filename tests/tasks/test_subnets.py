@@ -6,6 +6,8 @@ import pytest
 from helpers import TASKS, joint_config, only
 from mmengine.config import Config
 
+from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 from mdl_nas_mm.tasks import drawn_spaces, fixed_spec, resolve_joint_config, task_config
 
@@ -33,7 +35,7 @@ def cfg(data):
 @pytest.fixture
 def joint(cfg):
     """Another architecture for each task."""
-    space = SearchSpace.from_config(cfg.backbone.space)
+    space = family_of(cfg.backbone).space(cfg.backbone.space)
     return JointSpec(dict(zip(TASKS, (space.smallest(), space.largest(0), space.smallest(0)))))
 
 
@@ -153,13 +155,13 @@ def test_files_that_are_refused(cfg, tmp_path, text, message):
 
 
 def test_a_subspace_is_what_is_drawn_from(cfg):
-    whole = SearchSpace.from_config(cfg.backbone.space)
+    whole = family_of(cfg.backbone).space(cfg.backbone.space)
     spaces = drawn_spaces(resolve_joint_config(cfg), whole)
     assert spaces == dict.fromkeys(cfg.tasks, whole)
     part = dict(cfg.backbone.space, embed_dim=24, share_ratio=0.6)
     cfg.subspace = part
     spaces = drawn_spaces(resolve_joint_config(cfg), whole)
-    assert spaces == dict.fromkeys(cfg.tasks, SearchSpace.from_config(part))
+    assert spaces == dict.fromkeys(cfg.tasks, SearchSpace.from_config(part, TRANSFORMER))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_a_subspace_is_what_is_drawn_from(cfg):
         (None, dict(num_heads=[[1], [3]]), r'stage 0, block 1, num_heads: 3 is not one of'),
         (None, dict(mlp_ratio=(1, 1.5, 2)), r'stage 0, block 0, mlp_ratio: 1.5 is not one of'),
         (None, dict(share_ratio=(0.3, 1)), r'block 0, attn_share_ratio: 1 is not one of'),
-        (None, dict(ffn_share_ratio=0.3), 'stage 0: backbone.space has one share ratio a block'),
+        (None, dict(ffn_share_ratio=0.3), 'stage 0.*backbone.space has one share ratio a block'),
         (PER_STAGE, dict(per_stage=False), 'stage 0: per_stage=True is missing'),
         (PER_STAGE * 2, {}, '1 stages, backbone.space has 2'),
     ],
@@ -185,20 +187,33 @@ def test_subspaces_that_are_refused(cfg, whole, changes, message):
     assert '\n' not in str(error.value)
 
 
-def test_windows_and_padding_of_a_task(cfg):
+def test_windows_of_a_task(cfg):
     cfg.tasks.det.backbone.window_size = 14
-    cfg.tasks.seg.backbone.pad_small_map = True
     backbone = resolve_joint_config(cfg).model.backbone
     assert backbone.window_size == dict(cls=0, det=14, seg=0)
-    assert backbone.pad_small_map == dict(cls=False, det=False, seg=True)
     # What the backbone has for all tasks is what a task has that does not say otherwise.
-    cfg.backbone.window_size, cfg.backbone.pad_small_map = 7, dict(cls=True)
+    cfg.backbone.window_size = 7
     backbone = resolve_joint_config(cfg).model.backbone
     assert backbone.window_size == dict(cls=7, det=14, seg=7)
-    assert backbone.pad_small_map == dict(cls=False, det=False, seg=True)
-    for task in ('det', 'seg'):
-        cfg.tasks[task].backbone.pop('window_size', None)
+    cfg.tasks.det.backbone.pop('window_size')
     assert resolve_joint_config(cfg).model.backbone.window_size == 7
+
+
+def test_padding_of_a_task(cfg):
+    cfg.backbone.type = 'ElasticSwin'
+    for task in cfg.tasks.values():
+        task.backbone = {}
+    cfg.tasks.seg.backbone.pad_small_map = True
+    for common in (None, dict(cls=True)):
+        cfg.backbone.pad_small_map = common
+        backbone = resolve_joint_config(cfg).model.backbone
+        assert backbone.pad_small_map == dict(cls=False, det=False, seg=True)
+
+
+def test_a_setting_of_another_family_is_refused(cfg):
+    cfg.tasks.det.backbone.pad_small_map = True
+    with pytest.raises(ValueError, match="task 'det': unknown key backbone.pad_small_map"):
+        resolve_joint_config(cfg)
 
 
 def test_unknown_keys_of_a_tasks_backbone_are_refused(cfg):
@@ -212,5 +227,5 @@ def test_a_space_of_one_architecture_leaves_no_choice(cfg):
     cfg.backbone.space = dict(cfg.backbone.space, embed_dim=24, depth=1, num_heads=2, mlp_ratio=2)
     assert fixed_spec(resolve_joint_config(cfg)) is None
     cfg.backbone.space.share_ratio = 0.6
-    only = SearchSpace.from_config(cfg.backbone.space).largest()
+    only = family_of(cfg.backbone).space(cfg.backbone.space).largest()
     assert fixed_spec(resolve_joint_config(cfg)) == JointSpec(dict.fromkeys(cfg.tasks, only))

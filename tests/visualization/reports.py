@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from mdl_nas_mm.families.swin import SwinLayout, SwinShape
+from mdl_nas_mm.families.swin import SWIN, SwinLayout, SwinShape
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
 from mdl_nas_mm.spec import JointSpec, Layout, Ledger, SearchSpace, Sharing
 from mdl_nas_mm.spec.layer_counts import layer_counts
@@ -14,11 +15,12 @@ RATIOS = dict(attn_share_ratio=(0.5, 0.7, 0.9), ffn_share_ratio=(0.5, 0.7, 0.9))
 VIT = ViTLayout(
     SearchSpace.from_config(
         dict(RATIOS, embed_dim=(528, 576, 624), depth=(3, 4), num_heads=(8, 9, 10))
-        | dict(mlp_ratio=(3, 3.5, 4))
+        | dict(mlp_ratio=(3, 3.5, 4)),
+        TRANSFORMER,
     ),
     ViTShape(),
 )
-SWIN = SwinLayout(SearchSpace.from_config('swin-t-elastic'), SwinShape())
+SWIN = SwinLayout(SWIN.space('swin-t-elastic'), SwinShape())
 
 
 def make_report(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
-from mdl_nas_mm.spec import BlockSpec, ParamUse, SearchSpace, SubnetSpec, hidden_features
+from mdl_nas_mm.spec import ParamUse, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layout import linear_uses, vector_uses
 
+from ..transformer.dimensions import BlockSpec, hidden_features
 from .shape import SwinShape
 
 
@@ -16,6 +19,7 @@ class SwinLayout:
     def __init__(self, space: SearchSpace, shape: SwinShape) -> None:
         self.space = space
         self.shape = shape
+        self.largest = space.largest().stages
         self.part_uses = lru_cache(None)(self.part_uses)
 
     def __reduce__(self) -> tuple:
@@ -50,29 +54,30 @@ class SwinLayout:
         return tuple(use for part in self.parts(spec) for use in self.part_uses(part))
 
     def _stem(self, dim: int) -> list[ParamUse]:
-        width = self.space.stages[0].embed_dim[-1]
+        width = self.largest[0].embed_dim
         patch = self.shape.in_channels * self.shape.patch_size**2
         uses = linear_uses('patch_embed.proj', 'stem', dim, width, patch, patch, 1.0)
         return uses + vector_uses('patch_embed.norm', 'stem', dim, width)
 
     def _end(self, stage: int, dim: int, after: int | None) -> list[ParamUse]:
         """The norm of a stage's output and the merging behind the stage, where there are any."""
-        width, uses = self.space.stages[stage].embed_dim[-1], []
+        width, uses = self.largest[stage].embed_dim, []
         if stage in self.shape.out_stages:
             uses += vector_uses(f'norm{stage}', 'stem', dim, width)
         if after is not None:
-            name, max_after = f'stages.{stage}.downsample', self.space.stages[stage + 1].embed_dim
+            name, max_after = f'stages.{stage}.downsample', self.largest[stage + 1].embed_dim
             uses += vector_uses(f'{name}.norm', 'stem', 4 * dim, 4 * width)
-            size = (after, max_after[-1], 4 * dim, 4 * width)
+            size = (after, max_after, 4 * dim, 4 * width)
             uses += linear_uses(f'{name}.reduction', 'stem', *size, 1.0, bias=False)
         return uses
 
     def _block(self, stage: int, index: int, dim: int, block: BlockSpec) -> list[ParamUse]:
-        shape, space = self.shape, self.space.stages[stage]
-        name, width = f'stages.{stage}.blocks.{index}', space.embed_dim[-1]
-        max_heads = space.blocks[index].num_heads[-1]
+        shape, width = self.shape, self.largest[stage].embed_dim
+        name, largest = f'stages.{stage}.blocks.{index}', self.largest[stage].blocks[index]
+        max_heads = largest.num_heads
         inner, max_inner = block.num_heads * shape.head_dim, max_heads * shape.head_dim
-        hidden, max_hidden = hidden_features(dim, block.mlp_ratio), space.max_hidden(index)
+        hidden = hidden_features(dim, block.mlp_ratio)
+        max_hidden = hidden_features(width, largest.mlp_ratio)
         offsets = (2 * shape.window_sizes[stage] - 1) ** 2
         table = f'{name}.attn.relative_position_bias_table'
         attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
@@ -87,7 +92,11 @@ class SwinLayout:
         return uses + linear_uses(f'{name}.mlp.fc2', 'ffn', dim, width, hidden, max_hidden, ffn)
 
     def flops(
-        self, spec: SubnetSpec, input_size: tuple[int, int], attention_products: bool = True
+        self,
+        spec: SubnetSpec,
+        input_size: tuple[int, int],
+        attention_products: bool = True,
+        settings: Mapping[str, Any] | None = None,
     ) -> int:
         """Multiply-adds of one image of ``input_size`` (height, width).
 
@@ -110,3 +119,12 @@ class SwinLayout:
                 merged = maps[s + 1][0] * maps[s + 1][1] * 4 * dim
                 total += merged * spec.stages[s + 1].embed_dim
         return total
+
+
+def block_names(spec: SubnetSpec) -> list[str]:
+    """Names of the modules of an architecture's blocks."""
+    return [
+        f'stages.{s}.blocks.{i}'
+        for s, stage in enumerate(spec.stages)
+        for i in range(len(stage.blocks))
+    ]

@@ -11,13 +11,15 @@ import torch.utils.checkpoint as checkpointing
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic.backbone import ElasticBackbone, check_sizes, derive_head_dim, of_task
+from mdl_nas_mm.elastic.backbone import ElasticBackbone, check_sizes, of_task
 from mdl_nas_mm.elastic.layers import ElasticLayerNorm
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import BlockSpec, Policy, SearchSpace, Sharing, SubnetSpec, hidden_features
+from mdl_nas_mm.spec import Policy, Sharing, SubnetSpec
 
+from ..transformer.dimensions import BlockSpec, derive_head_dim, hidden_features
 from ..transformer.mlp import ElasticMLP
 from ..transformer.patch_embed import ElasticPatchEmbed
+from .family import SWIN
 from .layout import SwinLayout
 from .patch_merging import ElasticPatchMerging
 from .shape import NORM_EPS, SwinShape
@@ -27,34 +29,43 @@ _SHARED = Policy('AllShared')
 
 
 class ElasticSwinBlock(nn.Module):
-    """Pre-norm block with attention in windows, shifted in every other block."""
+    """Pre-norm block with attention in windows, shifted in every other block.
+
+    Args:
+        index: in its stage.
+        embed_dim: widest embedding of the stage.
+        largest: the block of the most heads and the largest MLP ratio.
+        window: side of the windows in tokens.
+        drop_path: rate of stochastic depth.
+    """
 
     def __init__(
         self,
-        stage: int,
         index: int,
-        space: SearchSpace,
+        embed_dim: int,
+        largest: BlockSpec,
         shape: SwinShape,
+        *,
+        window: int,
         sharing: Sharing,
         tasks: Sequence[str],
         drop_path: float,
     ) -> None:
         super().__init__()
-        choices = space.stages[stage]
-        width, window = choices.embed_dim[-1], shape.window_sizes[stage]
         self.shift = window // 2 if index % 2 else 0
-        self.norm1 = ElasticLayerNorm(width, sharing.norm, tasks, NORM_EPS)
+        self.norm1 = ElasticLayerNorm(embed_dim, sharing['norm'], tasks, NORM_EPS)
         self.attn = ElasticWindowAttention(
-            width,
-            choices.blocks[index].num_heads[-1],
+            embed_dim,
+            largest.num_heads,
             shape.head_dim,
-            window,
-            sharing.attn,
-            tasks,
-            shape.qkv_bias,
+            window_size=window,
+            policy=sharing['attn'],
+            tasks=tasks,
+            qkv_bias=shape.qkv_bias,
         )
-        self.norm2 = ElasticLayerNorm(width, sharing.norm, tasks, NORM_EPS)
-        self.mlp = ElasticMLP(width, choices.max_hidden(index), sharing, tasks)
+        self.norm2 = ElasticLayerNorm(embed_dim, sharing['norm'], tasks, NORM_EPS)
+        hidden = hidden_features(embed_dim, largest.mlp_ratio)
+        self.mlp = ElasticMLP(embed_dim, hidden, policy=sharing['ffn'], tasks=tasks)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, task: str | None, block: BlockSpec, pad_small_map: bool) -> Tensor:
@@ -111,6 +122,9 @@ class ElasticSwin(ElasticBackbone):
         with_cp: recompute blocks in the backward pass instead of keeping their activations.
     """
 
+    family = SWIN
+    layout: SwinLayout
+
     def __init__(
         self,
         space: str | Sequence[Mapping] | None = None,
@@ -141,35 +155,46 @@ class ElasticSwin(ElasticBackbone):
             raise ValueError(f'window_size: a side of {min(windows)} tokens is not positive')
         self.out_indices = (out_indices,) if isinstance(out_indices, int) else out_indices
         self.pad_small_map = pad_small_map
-        self.shape = SwinShape(
-            patch_size,
-            in_channels,
-            derive_head_dim(self.space, head_dim),
-            tuple(windows),
-            qkv_bias,
-            self._out_stages(),
+        shape = SwinShape(
+            patch_size=patch_size,
+            in_channels=in_channels,
+            head_dim=derive_head_dim(self.space, head_dim),
+            window_sizes=tuple(windows),
+            qkv_bias=qkv_bias,
+            out_stages=self._out_stages(),
         )
-        self.layout = SwinLayout(self.space, self.shape)
+        self.layout = SwinLayout(self.space, shape)
         if img_size is not None:
             self._check_windows(img_size)
         self.with_cp = with_cp
 
-        widths = [stage.embed_dim[-1] for stage in stages]
+        largest = self.layout.largest
+        widths = [stage.embed_dim for stage in largest]
         self.out_channels = tuple(widths if out_channels is None else out_channels)
         if len(self.out_channels) != len(widths) or any(map(int.__lt__, self.out_channels, widths)):
             raise ValueError(f'out_channels {out_channels} are not at least the widest, {widths}')
         self.patch_embed = ElasticPatchEmbed(in_channels, widths[0], patch_size, NORM_EPS)
-        depths = [stage.depth[-1] for stage in stages]
-        deepest = max(sum(depths) - 1, 1)
         self.stages = nn.ModuleList()
-        for s, depth in enumerate(depths):
-            before, shared = sum(depths[:s]), (self.space, self.shape, self.sharing, self.tasks)
-            rates = [drop_path_rate * (before + i) / deepest for i in range(depth)]
-            blocks = [ElasticSwinBlock(s, i, *shared, rate) for i, rate in enumerate(rates)]
-            last = s + 1 == len(stages)
+        deepest, before = max(self.space.largest().depth - 1, 1), 0
+        for s, stage in enumerate(largest):
+            blocks = [
+                ElasticSwinBlock(
+                    i,
+                    widths[s],
+                    block,
+                    shape,
+                    window=shape.window_sizes[s],
+                    sharing=self.sharing,
+                    tasks=self.tasks,
+                    drop_path=drop_path_rate * (before + i) / deepest,
+                )
+                for i, block in enumerate(stage.blocks)
+            ]
+            before += len(blocks)
+            last = s + 1 == len(largest)
             merging = None if last else ElasticPatchMerging(widths[s], widths[s + 1])
             self.stages.append(ElasticSwinStage(blocks, merging))
-        for s in self.shape.out_stages:
+        for s in shape.out_stages:
             self.add_module(f'norm{s}', ElasticLayerNorm(widths[s], _SHARED, (), NORM_EPS))
 
     def _out_stages(self) -> tuple[int, ...]:
@@ -207,6 +232,18 @@ class ElasticSwin(ElasticBackbone):
             pad_small_map=of_task(self.pad_small_map, task, 'pad_small_map'),
             out_channels=self.out_channels,
         )
+
+    def map_widths(self) -> list[tuple[int, int]]:
+        """For each map that ``arch`` returns, its width and that without the zeros behind it."""
+        indices, stages = of_task(self.out_indices, self.task, 'out_indices'), self.arch.stages
+        return [(self.out_channels[s], stages[s].embed_dim) for s in indices]
+
+    def trial_sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of images with and without padding inside, to try it with."""
+        patch, windows = self.shape.patch_size, self.shape.window_sizes
+        # Whole windows in the last stage.
+        side = patch * max(windows) << len(windows) - 1
+        return [(side, side), (side + patch + 1, side + 1)]
 
     def depth_of(self, name: str) -> int | None:
         """How many blocks a parameter's own one is from the images; None after the last block.

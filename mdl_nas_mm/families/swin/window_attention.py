@@ -30,6 +30,7 @@ class ElasticWindowAttention(nn.Module):
         embed_dim: int,
         num_heads: int,
         head_dim: int,
+        *,
         window_size: int,
         policy: Policy,
         tasks: Sequence[str],

@@ -30,6 +30,7 @@ class ElasticAttention(nn.Module):
         embed_dim: int,
         num_heads: int,
         head_dim: int,
+        *,
         policy: Policy,
         tasks: Sequence[str],
         qkv_bias: bool = True,

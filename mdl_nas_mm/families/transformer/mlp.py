@@ -8,16 +8,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic.layers import ElasticLinear
-from mdl_nas_mm.spec import Sharing
+from mdl_nas_mm.spec import Policy
 
 
 class ElasticMLP(nn.Module):
     """Two linear layers with a GELU between."""
 
-    def __init__(self, embed_dim: int, hidden: int, sharing: Sharing, tasks: Sequence[str]) -> None:
+    def __init__(
+        self, embed_dim: int, hidden: int, *, policy: Policy, tasks: Sequence[str]
+    ) -> None:
         super().__init__()
-        self.fc1 = ElasticLinear(embed_dim, hidden, sharing.ffn, tasks)
-        self.fc2 = ElasticLinear(hidden, embed_dim, sharing.ffn, tasks)
+        self.fc1 = ElasticLinear(embed_dim, hidden, policy, tasks)
+        self.fc2 = ElasticLinear(hidden, embed_dim, policy, tasks)
 
     def forward(self, x: Tensor, task: str | None, hidden: int, share_ratio: float) -> Tensor:
         """Maps (..., C) to (..., C)."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
-from mdl_nas_mm.spec import BlockSpec, ParamUse, SearchSpace, SubnetSpec, hidden_features
+from mdl_nas_mm.spec import ParamUse, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layout import linear_uses, vector_uses
 
+from ..transformer.dimensions import BlockSpec, hidden_features
 from .shape import ViTShape
 
 
@@ -18,6 +21,7 @@ class ViTLayout:
             raise ValueError(f'a ViT space has one stage, not {len(space.stages)}')
         self.space = space
         self.shape = shape
+        (self.largest,) = space.largest().stages
         self.part_uses = lru_cache(None)(self.part_uses)
 
     def __reduce__(self) -> tuple:
@@ -36,7 +40,7 @@ class ViTLayout:
 
     def part_uses(self, part: tuple) -> tuple[ParamUse, ...]:
         """Every parameter that a part uses."""
-        width = self.space.max_embed_dim
+        width = self.largest.embed_dim
         if part[0] == 'stem':
             uses = self._stem(part[1], width) + vector_uses('norm', 'stem', part[1], width)
             return tuple(uses)
@@ -64,12 +68,10 @@ class ViTLayout:
     def _block(
         self, name: str, index: int, block: BlockSpec, dim: int, width: int
     ) -> list[ParamUse]:
-        shape, choices = self.shape, self.space.stages[0].blocks[index]
-        inner, max_inner = (
-            heads * shape.head_dim for heads in (block.num_heads, choices.num_heads[-1])
-        )
+        shape, largest = self.shape, self.largest.blocks[index]
+        inner, max_inner = (b.num_heads * shape.head_dim for b in (block, largest))
         hidden = hidden_features(dim, block.mlp_ratio)
-        max_hidden = self.space.stages[0].max_hidden(index)
+        max_hidden = hidden_features(width, largest.mlp_ratio)
         attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
         uses = vector_uses(f'{name}.norm1', 'norm', dim, width, attn)
         uses += linear_uses(
@@ -92,7 +94,7 @@ class ViTLayout:
         spec: SubnetSpec,
         input_size: tuple[int, int],
         attention_products: bool = True,
-        window: int = 0,
+        settings: Mapping[str, Any] | None = None,
     ) -> int:
         """Multiply-adds of one image of ``input_size`` (height, width).
 
@@ -101,9 +103,10 @@ class ViTLayout:
         relative position tables; published figures differ in whether these are counted.
 
         Args:
-            window: side of the attention's windows, see ``ElasticViT``; 0 for none.
+            settings: of the task; ``window_size`` counts, see ``ElasticViT``.
         """
         (stage,), shape = spec.stages, self.shape
+        window = (settings or {}).get('window_size', 0)
         height, width = shape.patches(input_size)
         special = int(shape.class_token and not window)
         patch = shape.in_channels * shape.patch_size**2
@@ -128,3 +131,8 @@ class ViTLayout:
 def global_blocks(depth: int) -> set[int]:
     """The blocks that attend over the whole image where the others keep to windows (ViTDet)."""
     return {-(-(i + 1) * depth // 4) - 1 for i in range(4)}
+
+
+def block_names(spec: SubnetSpec) -> list[str]:
+    """Names of the modules of an architecture's blocks."""
+    return [f'blocks.{i}' for i in range(spec.depth)]

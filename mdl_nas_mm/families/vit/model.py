@@ -12,15 +12,17 @@ import torch.utils.checkpoint as checkpointing
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic.backbone import ElasticBackbone, check_sizes, derive_head_dim, of_task
+from mdl_nas_mm.elastic.backbone import ElasticBackbone, check_sizes, of_task
 from mdl_nas_mm.elastic.layers import ElasticLayerNorm
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import BlockSpec, Sharing, SubnetSpec, hidden_features
+from mdl_nas_mm.spec import Sharing, SubnetSpec
 
 from ..transformer.attention import ElasticAttention
+from ..transformer.dimensions import BlockSpec, derive_head_dim, hidden_features
 from ..transformer.mlp import ElasticMLP
 from ..transformer.patch_embed import ElasticPatchEmbed
 from ..transformer.windows import cut, join, pad_to_windows
+from .family import VIT
 from .layout import ViTLayout, global_blocks
 from .shape import ViTShape
 
@@ -28,32 +30,40 @@ OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap')
 
 
 class ElasticBlock(nn.Module):
-    """Pre-norm transformer block (as AutoFormer; the paper's Eq. 3 writes post-norm)."""
+    """Pre-norm transformer block (as AutoFormer; the paper's Eq. 3 writes post-norm).
+
+    Args:
+        embed_dim: widest embedding.
+        largest: the block of the most heads and the largest MLP ratio.
+        drop_path: rate of stochastic depth.
+        norm_eps: epsilon of the layer norms.
+    """
 
     def __init__(
         self,
         embed_dim: int,
-        num_heads: int,
-        hidden: int,
+        largest: BlockSpec,
         shape: ViTShape,
+        *,
         sharing: Sharing,
         tasks: Sequence[str],
         drop_path: float,
         norm_eps: float,
     ) -> None:
         super().__init__()
-        self.norm1 = ElasticLayerNorm(embed_dim, sharing.norm, tasks, norm_eps)
+        self.norm1 = ElasticLayerNorm(embed_dim, sharing['norm'], tasks, norm_eps)
         self.attn = ElasticAttention(
             embed_dim,
-            num_heads,
+            largest.num_heads,
             shape.head_dim,
-            sharing.attn,
-            tasks,
-            shape.qkv_bias,
-            shape.max_relative_position,
+            policy=sharing['attn'],
+            tasks=tasks,
+            qkv_bias=shape.qkv_bias,
+            max_relative_position=shape.max_relative_position,
         )
-        self.norm2 = ElasticLayerNorm(embed_dim, sharing.norm, tasks, norm_eps)
-        self.mlp = ElasticMLP(embed_dim, hidden, sharing, tasks)
+        self.norm2 = ElasticLayerNorm(embed_dim, sharing['norm'], tasks, norm_eps)
+        hidden = hidden_features(embed_dim, largest.mlp_ratio)
+        self.mlp = ElasticMLP(embed_dim, hidden, policy=sharing['ffn'], tasks=tasks)
         self.drop_path = DropPath(drop_path)
 
     def forward(
@@ -117,6 +127,9 @@ class ElasticViT(ElasticBackbone):
         with_cp: recompute blocks in the backward pass instead of keeping their activations.
     """
 
+    family = VIT
+    layout: ViTLayout
+
     def __init__(
         self,
         space: str | Mapping | Sequence[Mapping] | None = None,
@@ -145,18 +158,19 @@ class ElasticViT(ElasticBackbone):
         super().__init__(space, sharing, tasks, arch, task, init_cfg)
         check_sizes(img_size=img_size, patch_size=patch_size, head_dim=head_dim)
         size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
-        self.shape = ViTShape(
-            size,
-            patch_size,
-            in_channels,
-            derive_head_dim(self.space, head_dim),
-            qkv_bias,
-            absolute_position,
-            max_relative_position,
-            class_token,
+        shape = ViTShape(
+            img_size=size,
+            patch_size=patch_size,
+            in_channels=in_channels,
+            head_dim=derive_head_dim(self.space, head_dim),
+            qkv_bias=qkv_bias,
+            absolute_position=absolute_position,
+            max_relative_position=max_relative_position,
+            class_token=class_token,
         )
-        self.layout = ViTLayout(self.space, self.shape)
-        (stage,), width = self.space.stages, self.space.max_embed_dim
+        self.layout = ViTLayout(self.space, shape)
+        largest = self.layout.largest
+        width = largest.embed_dim
         self.out_channels = width if out_channels is None else out_channels
         if self.out_channels < width:
             raise ValueError(f'out_channels {out_channels} is less than the widest, {width}')
@@ -176,19 +190,18 @@ class ElasticViT(ElasticBackbone):
             nn.init.trunc_normal_(self.pos_embed, std=position_std, a=-2, b=2)
         if class_token:
             nn.init.trunc_normal_(self.cls_token, std=0.02)
-        last = max(stage.depth[-1] - 1, 1)
+        last = max(len(largest.blocks) - 1, 1)
         self.blocks = nn.ModuleList(
             ElasticBlock(
                 width,
-                choices.num_heads[-1],
-                stage.max_hidden(i),
-                self.shape,
-                self.sharing,
-                self.tasks,
-                drop_path_rate * i / last,
-                norm_eps,
+                block,
+                shape,
+                sharing=self.sharing,
+                tasks=self.tasks,
+                drop_path=drop_path_rate * i / last,
+                norm_eps=norm_eps,
             )
-            for i, choices in enumerate(stage.blocks)
+            for i, block in enumerate(largest.blocks)
         )
         self.norm = ElasticLayerNorm(width, self.sharing['stem'], (), norm_eps)
 
@@ -197,7 +210,7 @@ class ElasticViT(ElasticBackbone):
         out_type: str | Mapping[str, str],
         out_indices: Sequence[int] | Mapping[str, Sequence[int]],
     ) -> None:
-        depth = self.space.stages[0].depth[-1]
+        depth = len(self.layout.largest.blocks)
         types = [out_type] if isinstance(out_type, str) else out_type.values()
         for kind in types:
             if kind not in OUT_TYPES:
@@ -263,16 +276,15 @@ class ElasticViT(ElasticBackbone):
             return 0
         return int(rest.partition('.')[0]) + 1 if part == 'blocks' else None
 
-    def flops(
-        self,
-        task: str | None,
-        spec: SubnetSpec,
-        input_size: tuple[int, int],
-        attention_products: bool = True,
-    ) -> int:
-        """Multiply-adds of one image of ``input_size`` (height, width) as a task runs it."""
-        window = of_task(self.window_size, task, 'window_size')
-        return self.layout.flops(spec, input_size, attention_products, window)
+    def map_widths(self) -> list[tuple[int, int]]:
+        """For each map that ``arch`` returns, its width and that without the zeros behind it."""
+        indices = of_task(self.out_indices, self.task, 'out_indices')
+        return [(self.out_channels, self.arch.stages[0].embed_dim)] * len(indices)
+
+    def trial_sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of images with and without padding inside, to try it with."""
+        (height, width), patch = self.shape.img_size, self.shape.patch_size
+        return [(height, width), (height + patch + 1, width + 1)]
 
     def _embed(
         self, x: Tensor, embed_dim: int, class_token: bool

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from elastic.refusing import refused
 from numerics.small_swin import PER_STAGE, build_swin
 from numerics.small_vit import build_vit, draw_images
-from refusing import refused
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticSwin
-from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.families.swin import SWIN
+from mdl_nas_mm.families.transformer import TRANSFORMER
 
 INSIDE = [
     dict(embed_dim=4, depth=1, num_heads=1, mlp_ratio=1, share_ratio=0),
@@ -36,7 +37,7 @@ def with_stage(stage, **changes):
 )
 def test_architecture_outside_the_space(stage, changes, message):
     images, arch = draw_images((20, 28)), with_stage(stage, **changes)
-    swin, spec = build_swin(arch=with_stage(0)), SubnetSpec.from_dict(arch)
+    swin, spec = build_swin(arch=with_stage(0)), TRANSFORMER.read(arch)
     swin(images)
     with refused(message):
         build_swin(arch=arch)
@@ -48,7 +49,7 @@ def test_architecture_outside_the_space(stage, changes, message):
 
 def test_architecture_of_another_number_of_stages():
     swin = build_swin()
-    spec = SubnetSpec.from_dict(dict(stages=INSIDE[:3]))
+    spec = TRANSFORMER.read(dict(stages=INSIDE[:3]))
     with refused('3 stages, the space has 4'):
         swin.forward_subnet(draw_images((20, 28)), None, spec)
     with refused('3 stages, the space has 4'):
@@ -68,15 +69,17 @@ def test_blocks_that_differ_where_a_stage_has_one_choice():
         build_swin(space=[dict(space[0], num_heads=[(1,), (2,)]), space[1]])
 
 
-@pytest.mark.parametrize('build', [build_swin, build_vit])
-def test_unknown_name_of_a_space(build):
-    with refused("search space 'swin-xl' is not one of ['autoformer-b', "):
+@pytest.mark.parametrize(('build', 'known'), [(build_swin, 'mdl-nas-t'), (build_vit, 'deit-b')])
+def test_unknown_name_of_a_space(build, known):
+    with pytest.raises(ValueError, match=f"search space 'swin-xl' is not one of .*'{known}'"):
         build(space='swin-xl')
 
 
 def test_space_of_another_kind_of_backbone():
-    with refused('a ViT space has one stage, not 4'):
+    with refused("search space 'swin-t' is not one of ['autoformer-b', "):
         build_vit(space='swin-t')
+    with refused('a ViT space has one stage, not 4'):
+        build_vit(space=SWIN.spaces['swin-t'])
 
 
 @pytest.mark.parametrize('indices', [(4,), (-1,), (0, 7), dict(a=(0,), b=(4,))], ids=str)

@@ -39,7 +39,12 @@ def draw(*shape, seed):
 
 def build(limit):
     layer = ElasticAttention(
-        7, HEADS, HEAD_DIM, Policy('AllShared'), (), max_relative_position=limit
+        7,
+        HEADS,
+        HEAD_DIM,
+        policy=Policy('AllShared'),
+        tasks=(),
+        max_relative_position=limit,
     ).double()
     with torch.no_grad():
         for i, parameter in enumerate(layer.parameters()):

@@ -10,6 +10,7 @@ import torch
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.families.swin import SwinLayout, SwinShape
+from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
 from mdl_nas_mm.search import ParameterCost
 from mdl_nas_mm.search.costs import SumOfTasks
@@ -40,10 +41,12 @@ SWIN = [
 ]
 LAYOUTS = {
     'ViT': lambda: ViTLayout(
-        SearchSpace.from_config(VIT), ViTShape((16, 16), 4, 3, 4, max_relative_position=2)
+        SearchSpace.from_config(VIT, TRANSFORMER),
+        ViTShape((16, 16), 4, 3, 4, max_relative_position=2),
     ),
     'Swin': lambda: SwinLayout(
-        SearchSpace.from_config(SWIN), SwinShape(4, 3, 4, (3, 3), out_stages=(1,))
+        SearchSpace.from_config(SWIN, TRANSFORMER),
+        SwinShape(4, 3, 4, (3, 3), out_stages=(1,)),
     ),
 }
 SHARINGS = {

@@ -2,15 +2,16 @@
 
 import json
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from mdl_nas_mm.families.swin import SwinLayout, SwinShape
-from mdl_nas_mm.families.vit import ViTLayout, ViTShape
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec
-from mdl_nas_mm.spec.latency_parts import Part, Timing, covering_specs
-from mdl_nas_mm.spec.latency_table import LatencyTable
+from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
+from mdl_nas_mm.families.swin import SWIN, SwinShape
+from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.families.transformer.timed_parts import TimedPart
+from mdl_nas_mm.families.vit import VIT, ViTShape
+from mdl_nas_mm.spec import SearchSpace
 
 STAGE = dict(
     embed_dim=(6, 8),
@@ -25,14 +26,19 @@ VIT_SHAPE = ViTShape(img_size=(8, 8), patch_size=4, head_dim=2)
 SWIN_SHAPE = SwinShape(patch_size=2, head_dim=2, window_sizes=(3, 2))
 
 
+def timing_of(family, shape, size=(8, 8), settings=None, **changes):
+    shape = json.loads(json.dumps(asdict(shape)))
+    return Timing(family, shape, settings or {}, size, **changes)
+
+
 def vit(stage=STAGE, window=0, **changes):
-    space = SearchSpace.from_config(stage)
-    return space, Timing.of(ViTLayout(space, VIT_SHAPE), (8, 8), window, **changes)
+    space = SearchSpace.from_config(stage, TRANSFORMER)
+    return space, timing_of(VIT, VIT_SHAPE, settings=dict(window=window), **changes)
 
 
 def swin(*stages):
-    space = SearchSpace.from_config(stages)
-    return space, Timing.of(SwinLayout(space, SWIN_SHAPE), (16, 16))
+    space = SearchSpace.from_config(stages, TRANSFORMER)
+    return space, timing_of(SWIN, SWIN_SHAPE, (16, 16))
 
 
 CASES = {
@@ -48,7 +54,7 @@ cases = pytest.mark.parametrize(('space', 'timing'), CASES.values(), ids=CASES)
 
 def numbered(space, timing):
     """A table of different powers of two, whose sums show what was added."""
-    parts = timing.all_parts(space)
+    parts = timing.timed.all_parts(space)
     return LatencyTable(timing, {part: float(2**i) for i, part in enumerate(parts)})
 
 
@@ -56,8 +62,8 @@ def numbered(space, timing):
 def test_all_parts_are_those_of_all_architectures(space, timing):
     rng, seen = random.Random(0), set()
     for _ in range(3000):
-        seen.update(timing.parts(space.sample(rng)))
-    parts = timing.all_parts(space)
+        seen.update(timing.timed.parts(space.sample(rng)))
+    parts = timing.timed.all_parts(space)
     assert seen == set(parts) and len(parts) == len(seen)
 
 
@@ -66,7 +72,7 @@ def test_a_prediction_is_the_sum_of_the_parts(space, timing):
     table, rng = numbered(space, timing), random.Random(1)
     for _ in range(50):
         spec = space.sample(rng)
-        parts = timing.parts(spec)
+        parts = timing.timed.parts(spec)
         assert sum(part.kind == 'block' for part in parts) == spec.depth
         assert table.predict(spec) == sum(table.milliseconds[part] for part in parts)
         assert table.predict(space.redraw_ratios(spec, rng)) == table.predict(spec)
@@ -74,31 +80,33 @@ def test_a_prediction_is_the_sum_of_the_parts(space, timing):
 
 @cases
 def test_few_architectures_have_every_part(space, timing):
-    specs = list(covering_specs(timing, space, random.Random(2)))
-    assert {part for spec in specs for part in timing.parts(spec)} == set(timing.all_parts(space))
-    assert len(specs) < len(timing.all_parts(space))
-    assert specs == list(covering_specs(timing, space, random.Random(2)))
+    specs = list(timing.timed.covering_specs(space, random.Random(2)))
+    assert {part for spec in specs for part in timing.timed.parts(spec)} == set(
+        timing.timed.all_parts(space)
+    )
+    assert len(specs) < len(timing.timed.all_parts(space))
+    assert specs == list(timing.timed.covering_specs(space, random.Random(2)))
     for spec in specs:
         space.check(spec)
 
 
 def test_four_blocks_of_a_vit_with_windows_see_the_whole_image():
     space, timing = vit(dict(STAGE, depth=8), window=2)
-    kinds = [part.attention for part in timing.parts(space.largest()) if part.kind == 'block']
+    kinds = [part.attention for part in timing.timed.parts(space.largest()) if part.kind == 'block']
     assert kinds == ['windows', 'whole'] * 4
     space, timing = vit(dict(STAGE, depth=8))
-    assert {part.attention for part in timing.parts(space.largest())} == {None, 'whole'}
+    assert {part.attention for part in timing.timed.parts(space.largest())} == {None, 'whole'}
 
 
 def test_parts_of_a_swin_are_in_order():
     space, timing = swin(dict(STAGE, depth=2), dict(STAGE, embed_dim=5, depth=1))
-    assert timing.parts(space.smallest()) == [
-        Part('stem', 0, 6),
-        Part('block', 0, 6, 1, 1, 'windows'),
-        Part('block', 0, 6, 1, 1, 'shifted windows'),
-        Part('end', 0, 6, next_dim=5),
-        Part('block', 1, 5, 1, 1, 'windows'),
-        Part('end', 1, 5),
+    assert timing.timed.parts(space.smallest()) == [
+        TimedPart('stem', 0, 6),
+        TimedPart('block', 0, 6, 1, 1, 'windows'),
+        TimedPart('block', 0, 6, 1, 1, 'shifted windows'),
+        TimedPart('end', 0, 6, next_dim=5),
+        TimedPart('block', 1, 5, 1, 1, 'windows'),
+        TimedPart('end', 1, 5),
     ]
 
 
@@ -113,20 +121,20 @@ def test_a_table_comes_back_from_its_file(space, timing, tmp_path):
 
 def test_a_table_of_a_space_serves_a_part_of_it():
     space, timing = CASES['ViT']
-    part = SearchSpace.from_config(dict(STAGE, embed_dim=8, depth=2))
+    part = SearchSpace.from_config(dict(STAGE, embed_dim=8, depth=2), TRANSFORMER)
     table = numbered(space, timing)
     # Positions may be stored for images of another size.
     shape = replace(VIT_SHAPE, img_size=(16, 16))
-    table.check(Timing.of(ViTLayout(part, shape), (8, 8)), part)
+    table.check(timing_of(VIT, shape, settings=dict(window=0)), part)
 
 
 def test_a_missing_choice_is_named():
     space, timing = CASES['ViT']
-    wider = SearchSpace.from_config(dict(STAGE, embed_dim=(6, 8, 10)))
+    wider = SearchSpace.from_config(dict(STAGE, embed_dim=(6, 8, 10)), TRANSFORMER)
     table = numbered(space, timing)
     with pytest.raises(ValueError, match=r'^latency table misses stem \(stage 0, embed_dim 10\)'):
         table.check(timing, wider)
-    spec = SubnetSpec.from_dict(dict(embed_dim=8, depth=2, num_heads=3, mlp_ratio=2.5))
+    spec = TRANSFORMER.read(dict(embed_dim=8, depth=2, num_heads=3, mlp_ratio=2.5))
     message = 'block (stage 0, embed_dim 8, num_heads 3, mlp_ratio 2.5, attention whole)'
     with pytest.raises(ValueError) as error:
         table.predict(spec)
@@ -140,8 +148,8 @@ def test_a_missing_choice_is_named():
         (dict(batch_size=2), 'batch_size 1, not 2'),
         (dict(device='cuda'), 'device cpu, not cuda'),
         (dict(threads=4), 'threads 1, not 4'),
-        (dict(window=14), 'window 0, not 14'),
-        (dict(family='Swin'), 'family ViT, not Swin'),
+        (dict(settings=dict(window=14)), 'window 0, not 14'),
+        (dict(family=SWIN), 'family ViT, not Swin'),
         (dict(shape=dict(CASES['ViT'][1].shape, patch_size=16)), 'patch_size 4, not 16'),
     ],
 )
@@ -180,3 +188,14 @@ def test_an_altered_table_is_refused(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='table.json is not there; tools/latency.py'):
         LatencyTable.load(tmp_path / 'table.json')
+
+
+def test_a_table_of_an_earlier_version_is_read(tmp_path):
+    """Then every family had a window, and both are named in the file as they are now."""
+    path, parts = tmp_path / 'table.json', [dict(kind='stem', stage=0, embed_dim=6, milliseconds=2)]
+    timing = CASES['Swin'][1].to_dict() | dict(window=0)
+    path.write_text(json.dumps(dict(timing=timing, about={}, parts=parts)))
+    table = LatencyTable.load(path)
+    assert table.milliseconds == {TimedPart('stem', 0, 6): 2.0}
+    with pytest.raises(ValueError, match='misses stem'):
+        table.check(CASES['Swin'][1], CASES['Swin'][0])

@@ -1,0 +1,131 @@
+"""What a family of backbones tells the rest of the package about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import Dimensions, SearchSpace, SubnetSpec
+
+from .importance import Reordering
+from .key_styles import KeyStyle
+from .timed_parts import TimedParts
+
+REQUIRED = object()
+
+
+class NoStockClassError(ValueError):
+    """Says the first thing that no stock class can do."""
+
+
+@dataclass(frozen=True)
+class TaskSetting:
+    """An argument of a backbone that each task may have its own value of.
+
+    Attributes:
+        default: what a task has that says nothing, where the backbone has no value for all.
+            Without one, each task has to say it, or none.
+        is_output: whether it says what the backbone returns; a new task then has what the task
+            has that it starts from.
+        of_largest: where what ``settings_of`` says means an architecture's own parts, what says
+            the same of the largest: (value, architecture, largest) -> value.
+        timed: its key in latency tables, where latency depends on it.
+    """
+
+    default: Any = REQUIRED
+    is_output: bool = False
+    of_largest: Callable[[Any, SubnetSpec, SubnetSpec], Any] | None = None
+    timed: str | None = None
+
+
+class Fit(Protocol):
+    """Brings a weight of another model to the size that a backbone has."""
+
+    def __call__(
+        self,
+        key: str,
+        value: Tensor,
+        target: Tensor,
+        groups: int,
+        source: Collection[str],
+        shape: Any,
+    ) -> tuple[Tensor, str]:
+        """The weight, and ``'taken'``, ``'cut'`` or ``'resized'``.
+
+        Args:
+            key: of the backbone's parameter.
+            target: that parameter.
+            groups: its rows are this many groups, each cut by itself (q, k and v).
+            source: all keys of the other model, in the backbone's names.
+            shape: the backbone's.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Everything that only a family knows and others ask for; ``ElasticBackbone.family``.
+
+    Attributes:
+        name: in messages and latency tables.
+        dimensions: of its architectures.
+        spaces: name -> the config of a search space, such as a published one.
+        task_settings: arguments of the backbone that may differ by task.
+        block_names: an architecture -> the names of its blocks' modules, in their order. A block
+            is timed by itself, and its weights have to be there when others are inherited.
+        derived_settings: shape -> arguments that a backbone of one architecture has to be told,
+            as they may follow from the whole space.
+        styles: the keys of published weights.
+        fit: fits a published weight to a backbone.
+        reorderings: (largest architecture, shape) -> what channels may change places.
+        stock_model: (backbone, library, a task's model config) -> that config with one of the
+            library's own backbones, or ``NoStockClassError``.
+        timed_parts: task settings by their names in tables -> what a latency is made of.
+        untimed: fields of the shape that latency does not depend on.
+    """
+
+    name: str
+    dimensions: Dimensions
+    spaces: Mapping[str, Mapping | Sequence[Mapping]]
+    task_settings: Mapping[str, TaskSetting]
+    block_names: Callable[[SubnetSpec], list[str]]
+    derived_settings: Callable[[Any], dict[str, Any]]
+    styles: tuple[KeyStyle, ...]
+    fit: Fit
+    reorderings: Callable[[SubnetSpec, Any], list[Reordering]]
+    stock_model: Callable[[Any, str, Mapping], dict[str, Any]]
+    timed_parts: Callable[[Mapping[str, Any]], TimedParts]
+    untimed: tuple[str, ...] = ()
+
+    def space(self, config: str | Mapping | Sequence[Mapping]) -> SearchSpace:
+        """A search space from its name in ``spaces`` or from its config.
+
+        Raises:
+            ValueError: there is no such name; or see ``SearchSpace.from_config``.
+        """
+        if isinstance(config, str):
+            if config not in self.spaces:
+                raise ValueError(f'search space {config!r} is not one of {sorted(self.spaces)}')
+            config = self.spaces[config]
+        return SearchSpace.from_config(config, self.dimensions)
+
+
+_KNOWN: dict[str, Family] = {}
+
+
+def register_family(family: Family) -> Family:
+    """Makes a family known by its name."""
+    _KNOWN[family.name] = family
+    return family
+
+
+def known_families() -> dict[str, Family]:
+    """Name -> family, of all that are installed."""
+    MODELS.import_from_location()
+    return dict(_KNOWN)

@@ -1,0 +1,57 @@
+"""All that the rest of the package asks of vision transformers."""
+
+from __future__ import annotations
+
+from mdl_nas_mm.elastic.family import Family, TaskSetting, register_family
+from mdl_nas_mm.elastic.importance import Reordering
+from mdl_nas_mm.spec import SubnetSpec
+
+from ..transformer.dimensions import TRANSFORMER, derived_settings
+from ..transformer.reorderings import reorderings
+from ..transformer.timed_parts import TransformerParts
+from .fitting import fit
+from .key_styles import STYLES
+from .layout import block_names, global_blocks
+from .shape import ViTShape
+from .spaces import SPACES
+from .stock import stock_model
+
+
+def _reorderings(spec: SubnetSpec, shape: ViTShape) -> list[Reordering]:
+    return reorderings(block_names(spec), shape.head_dim)
+
+
+def _of_deepest(indices: list[int], spec: SubnetSpec, largest: SubnetSpec) -> list[int]:
+    """Blocks of the deepest architecture that mean these blocks of an architecture."""
+    return [(index + 1) * largest.depth // spec.depth - 1 for index in indices]
+
+
+def _timed_parts(settings: dict[str, int]) -> TransformerParts:
+    def attention(index: int, depth: int) -> str:
+        is_cut = settings.get('window') and index not in global_blocks(depth)
+        return 'windows' if is_cut else 'whole'
+
+    return TransformerParts(attention, has_ends=False)
+
+
+VIT = register_family(
+    Family(
+        name='ViT',
+        dimensions=TRANSFORMER,
+        spaces=SPACES,
+        task_settings=dict(
+            out_type=TaskSetting(is_output=True),
+            out_indices=TaskSetting(is_output=True, of_largest=_of_deepest),
+            window_size=TaskSetting(default=0, timed='window'),
+        ),
+        block_names=block_names,
+        derived_settings=derived_settings,
+        styles=STYLES,
+        fit=fit,
+        reorderings=_reorderings,
+        stock_model=stock_model,
+        timed_parts=_timed_parts,
+        # Positions are interpolated, so that for which size they are stored does not matter.
+        untimed=('img_size',),
+    )
+)
