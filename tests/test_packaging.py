@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from refusals import raises_naming
 
 from mdl_nas_mm import doctor
 from mdl_nas_mm.utils.pins import read_pins
@@ -135,7 +136,7 @@ def test_pins_are_read_for_the_python_at_hand():
     text += 'c==1 ; python_version < "3.11"\n'
     assert read_pins(text, 10) == {'a-b': '1.0', 'c': '1'}
     assert read_pins(text, 12) == {'a-b': '1.0', 'c': '2'}
-    with pytest.raises(ValueError, match='torch>=2'):
+    with raises_naming(ValueError, 'torch>=2'):
         read_pins('torch>=2', 11)
 
 
@@ -172,7 +173,7 @@ def test_environment_of_the_other_stack_is_refused(tmp_path):
     env = environment.Environment(tmp_path / 'venv', pins.OPENMMLAB)
     assert env.installed() == {'onedl-mmcv': '2.3.6'}
     first = steps.steps(env, sys.executable)[0]
-    with pytest.raises(errors.SetupError, match='has the onedl stack; .* --venv'):
+    with raises_naming(errors.SetupError, 'onedl', '--venv'):
         first.done()
 
 
@@ -182,18 +183,18 @@ def test_unusable_python_is_refused_in_one_line(tmp_path):
     old = tmp_path / 'python3.8'
     old.write_text('#!/bin/sh\necho 3 8 1 1\n')
     old.chmod(0o755)
-    with pytest.raises(errors.SetupError, match='is Python 3.8; .* 3.10 to 3.12'):
+    with raises_naming(errors.SetupError, '3.8', '3.10', '3.12'):
         machine.check_machine(str(old), pins.ONEDL)
     new = tmp_path / 'python3.12'
     new.write_text('#!/bin/sh\necho 3 12 1 1\n')
     new.chmod(0o755)
-    with pytest.raises(errors.SetupError, match='torch 2.1.2 .* needs 3.10 to 3.11: .*'):
+    with raises_naming(errors.SetupError, 'torch 2.1.2', '3.10', '3.11'):
         machine.check_machine(str(new), pins.OPENMMLAB)
 
 
 def test_missing_compiler_is_said_before_anything_long(monkeypatch):
     monkeypatch.setattr(machine.shutil, 'which', lambda name: None)
-    with pytest.raises(errors.SetupError, match=r'no C\+\+ compiler'):
+    with raises_naming(errors.SetupError, 'C++'):
         machine.check_machine(sys.executable, pins.ONEDL)
 
 

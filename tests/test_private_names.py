@@ -15,8 +15,19 @@ PRIVATE = PACKAGE / 'utils' / 'private.py'
 DOCUMENTED = {'_exit', '_fields', '__version__', 'annotations'}
 # What torch and the mm libraries document as to be set from outside.
 SETTABLE = {'grad', 'requires_grad', 'momentum', 'process_group', 'dataset_meta'}
+SETTABLE |= {'optim_wrapper', 'param_schedulers'}
 # Of objects of our own.
-OWN = {'waiting', 'before', 'backbone', 'forward', 'parts', '__doc__', 'cache_clear', 'cache_info'}
+OWN = {
+    'features',
+    'waiting',
+    'before',
+    'backbone',
+    'forward',
+    'parts',
+    '__doc__',
+    'cache_clear',
+    'cache_info',
+}
 # Configs are written by their keys.
 CONFIGS = ('cfg', 'joint', 'recipe', 'task', 'backbone.init_cfg')
 

@@ -144,7 +144,7 @@ def render_pose(pixels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
     """
     size = POSE_CANVAS
     height, angle = rng.uniform(16, 24), rng.uniform(-40, 40)
-    alpha, points = _turned_digit(pixels, height, angle)
+    alpha, points = turned_digit(pixels, height, angle)
     low = np.floor(np.minimum(points.min(0), 0)).astype(int)
     high = np.ceil(np.maximum(points.max(0), alpha.shape[::-1])).astype(int)
     left, top = (int(rng.integers(-low[i], size - high[i] + 1)) for i in range(2))
@@ -155,7 +155,7 @@ def render_pose(pixels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
     return _to_uint8(canvas), points + (left, top)
 
 
-def _turned_digit(pixels: np.ndarray, height: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
+def turned_digit(pixels: np.ndarray, height: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
     """``render_digit``, and the corners and the centre of the digit's frame, (5, 2) as (x, y)."""
     upright, turned = _enlarge(pixels, height), _enlarge(pixels, height, angle)
     (top, bottom), (left, right) = _extent(upright)

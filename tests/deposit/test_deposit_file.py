@@ -13,6 +13,7 @@ import torch
 from deposits import pack_joint
 from helpers import TASKS, build_model, differences, joint_config, random_joint
 from mmengine.config import ConfigDict
+from refusals import raises_naming
 from safetensors.torch import load_file, save_file
 
 from mdl_nas_mm.deposit import Deposit, verify
@@ -190,7 +191,7 @@ def test_joint_specs_that_are_refused(cfg, model, joint, tmp_path, change, messa
 
 
 def test_absent_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='deposit .*absent.safetensors is not there'):
+    with raises_naming(FileNotFoundError, 'absent.safetensors'):
         Deposit(tmp_path / 'absent.safetensors')
 
 
@@ -199,7 +200,7 @@ def test_file_that_is_cut_short_is_refused(path, tmp_path, share):
     content = path.read_bytes()
     cut = tmp_path / 'cut.safetensors'
     cut.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ValueError, match='cut.safetensors is cut short or no deposit'):
+    with raises_naming(ValueError, 'cut.safetensors'):
         Deposit(cut)
 
 
@@ -266,35 +267,35 @@ def test_altered_manifest_is_refused(path, tmp_path):
         metadata['manifest'] = metadata['manifest'].replace('"avg_featmap"', '"cls_token"')
 
     target = rewritten(path, tmp_path / 'a.safetensors', change)
-    with pytest.raises(ValueError, match="was altered: 'manifest' does not match its checksum"):
+    with raises_naming(ValueError, "'manifest'"):
         Deposit(target)
 
 
 @pytest.mark.parametrize('version', ['1', '3', '10', '0', ''])
 def test_another_version_is_refused(path, tmp_path, version):
     target = rewritten(path, tmp_path / 'a.safetensors', lambda m: m.update(version=version))
-    with pytest.raises(ValueError, match=rf'a.safetensors has version {version}, this reads 2'):
+    with raises_naming(ValueError, 'a.safetensors', version):
         Deposit(target)
 
 
 def test_what_is_no_deposit_is_refused(path, tmp_path):
     other = tmp_path / 'other.safetensors'
     save_file(dict(weight=torch.ones(2)), other)
-    with pytest.raises(ValueError, match='other.safetensors is no deposit'):
+    with raises_naming(ValueError, 'other.safetensors'):
         Deposit(other)
     save_file(dict(weight=torch.ones(2)), other, dict(format='pt'))
-    with pytest.raises(ValueError, match='other.safetensors is no deposit'):
+    with raises_naming(ValueError, 'other.safetensors'):
         Deposit(other)
     torch.save(dict(weight=torch.ones(2)), other)
-    with pytest.raises(ValueError, match='other.safetensors is cut short or no deposit'):
+    with raises_naming(ValueError, 'other.safetensors'):
         Deposit(other)
     other.write_bytes(random.Random(0).randbytes(5000))
-    with pytest.raises(ValueError, match='other.safetensors is cut short or no deposit'):
+    with raises_naming(ValueError, 'other.safetensors'):
         Deposit(other)
 
 
 def test_unknown_task_is_named(path):
-    with pytest.raises(ValueError, match=r"no task 'pose', it has \['cls', 'det', 'seg'\]"):
+    with raises_naming(ValueError, "'pose'", "['cls', 'det', 'seg']"):
         Deposit(path).load_task('pose')
 
 
@@ -309,7 +310,7 @@ def test_tensor_that_is_missing_is_named(path, tmp_path, name, listed):
     if not listed:
         manifest['hashes'].pop(name)
     save_file(tensors, tmp_path / 'a.safetensors', encode(manifest))
-    with pytest.raises(ValueError, match=re.escape(f"{name.removeprefix('head/cls/')}'")):
+    with raises_naming(ValueError, f"{name.removeprefix('head/cls/')}'"):
         Deposit(tmp_path / 'a.safetensors').load_task('cls')
 
 
@@ -333,5 +334,5 @@ def test_tensor_that_belongs_to_nothing_is_named(path, tmp_path):
         extra = dict(tensors, **{name: torch.zeros(1)})
         hashes = dict(manifest['hashes'], **{name: content_hash(extra[name])})
         save_file(extra, tmp_path / 'a.safetensors', encode(dict(manifest, hashes=hashes)))
-        with pytest.raises(ValueError, match=re.escape(f'{name!r}')):
+        with raises_naming(ValueError, repr(name)):
             Deposit(tmp_path / 'a.safetensors').load_task('cls')

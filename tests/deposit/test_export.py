@@ -12,6 +12,7 @@ from extracting import (
     write_pose_deposit,
 )
 from helpers import TASKS, call_tool, refusal_of_tool
+from refusals import raises_naming
 
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.export import default_size, export, load_model
@@ -153,13 +154,13 @@ def test_no_default_size(swin):
 
 def test_refusals(vit, tmp_path):
     model, _ = load_model(vit, 'det')
-    with pytest.raises(ValueError, match='a MaskRCNN cannot be exported whole'):
+    with raises_naming(ValueError, 'MaskRCNN'):
         export(model, tmp_path / 'a.onnx', SIZE)
-    with pytest.raises(ValueError, match='name it .onnx or .pt2'):
+    with raises_naming(ValueError, '.onnx', '.pt2'):
         export(model, tmp_path / 'a.pb', SIZE, 'backbone')
-    with pytest.raises(ValueError, match="part 'neck' is not one of"):
+    with raises_naming(ValueError, "'neck'"):
         export(model, tmp_path / 'a.onnx', SIZE, 'neck')
-    with pytest.raises(ValueError, match=r"say which task, one of \['cls', 'det', 'seg'\]"):
+    with raises_naming(ValueError, "['cls', 'det', 'seg']"):
         load_model(vit)
     assert not list(tmp_path.iterdir())
 
@@ -167,7 +168,7 @@ def test_refusals(vit, tmp_path):
 def test_upstreams_swin_is_refused(swin, tmp_path):
     """It computes the number of images as a plain number."""
     model, _ = load_model(extract(swin, 'det', tmp_path, stock=True))
-    with pytest.raises(ValueError, match='MaskRCNN with SwinTransformer cannot be traced'):
+    with raises_naming(ValueError, 'MaskRCNN', 'SwinTransformer'):
         export(model, tmp_path / 'a.pt2', SIZE, 'backbone')
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import load_checkpoint
+from refusals import raises_naming
 from torch import nn
 
 from mdl_nas_mm.utils.data_only import data_only, fetched
@@ -123,7 +124,7 @@ def test_a_trusted_file_may_need_what_is_not_there(tmp_path, form, monkeypatch):
     monkeypatch.setitem(sys.modules, 'no_longer_there', module)
     path = saved(module.Gone(), tmp_path / 'a.pth', **form)
     monkeypatch.delitem(sys.modules, 'no_longer_there')
-    with pytest.raises(ValueError, match="is no checkpoint .No module named 'no_longer_there'"):
+    with raises_naming(ValueError, 'no_longer_there'):
         read_torch_file(path, trust=True)
 
 
@@ -279,7 +280,7 @@ def test_what_mmengine_loads_is_data_too(tmp_path, capsys):
     bad = saved(dict(state_dict=model.state_dict(), x=Calls(print, 'ran')), tmp_path / 'bad.pth')
     with data_only():
         load_checkpoint(model, str(good), logger='silent')
-        with pytest.raises(ValueError, match='builtins.print'):
+        with raises_naming(ValueError, 'builtins.print'):
             load_checkpoint(model, str(bad), logger='silent')
     with data_only(trust=True):
         load_checkpoint(model, str(bad), logger='silent')

@@ -1,0 +1,38 @@
+"""The texts of configs, formatted as users get them, mean what the configs say.
+
+Other tests leave the formatter out, which takes seconds.
+"""
+
+import pytest
+from helpers import ROOT
+from mmengine.config import Config
+
+from mdl_nas_mm.deposit.config_text import config_text
+from mdl_nas_mm.tasks import resolve_joint_config
+
+TASKS = ('cls', 'det', 'seg')
+
+
+@pytest.fixture(scope='module')
+def resolved():
+    cfg = Config.fromfile(ROOT / 'configs' / 'demo' / 'demo_joint.py')
+    return resolve_joint_config(cfg, check_files=False)
+
+
+def test_what_a_checkpoint_holds_and_a_dump_writes_reads_back(resolved, tmp_path):
+    text = resolved.pretty_text
+    assert max(map(len, text.splitlines())) < 200, 'it was not formatted'
+    assert Config.fromstring(text, '.py').to_dict() == resolved.to_dict()
+    resolved.dump(tmp_path / 'dumped.py')
+    assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == resolved.to_dict()
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_what_an_extraction_writes_reads_back(resolved, task):
+    info = dict(scope=resolved.tasks[task].scope, model=resolved.model.tasks[task].model)
+    info |= {key: resolved[key][task] for key in ('val_dataloader', 'val_evaluator')}
+    text = config_text(info['model'], info, 'weights.pth', f'task {task!r}')
+    found = Config.fromstring(text, '.py')
+    assert found.model.to_dict() == info['model'].to_dict()
+    assert found.test_evaluator == info['val_evaluator']
+    assert found.load_from.endswith('weights.pth')
