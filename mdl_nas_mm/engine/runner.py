@@ -241,7 +241,7 @@ class MultiTaskRunner(OpenRunner):
                 try:
                     stack.enter_context(held(osp.join(self.work_dir, '.train.lock'), busy))
                 except ValueError as error:
-                    self.logger.warning(error)
+                    self.logger.warning(str(error))
             return super().train()
 
     def val(self) -> dict[str, float]:
