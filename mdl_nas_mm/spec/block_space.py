@@ -64,6 +64,10 @@ class BlockSpace:
 
     def extreme(self, size: int, ratio: int) -> Any:
         """The block of the first (0) or last (-1) choices of its sizes and of its share ratios."""
+        if (size, ratio) not in self._extremes:
+            columns = zip(self.dimensions, self.named.values())
+            values = (own[ratio if d.is_ratio else size] for d, own in columns)
+            self._extremes[size, ratio] = self.kind(*values)
         return self._extremes[size, ratio]
 
     @cached_property
@@ -77,12 +81,7 @@ class BlockSpace:
 
     @cached_property
     def _extremes(self) -> dict[tuple[int, int], Any]:
-        return {
-            (size, ratio): self.kind(
-                *(self.named[d.name][ratio if d.is_ratio else size] for d in self.dimensions)
-            )
-            for size, ratio in product((0, -1), repeat=2)
-        }
+        return {}
 
     def with_every_ratio(self, block: Any) -> list[Any]:
         """The block with every combination of share ratios that it may have."""
