@@ -17,8 +17,7 @@ def _stored_by(store, args: Namespace, trust: list[str]) -> list[str]:
 
 
 def _remove(args: Namespace, trust: list[str]) -> list[str]:
-    left = remove(args.deposit, args.task, trust)
-    return [f'{args.deposit}: {left.total:,} parameters are left']
+    return [f'{args.deposit}: {remove(args.deposit, args.task, trust).total:,} parameters are left']
 
 
 # What each command does with its arguments and with the classes that are trusted: lines to print.
