@@ -18,9 +18,9 @@ from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
 from .input_images import open_inputs, read_images
-from .tasks import evaluate_deposited, score_supernet, task_infos
+from .tasks import evaluate_deposited, metric_of, score_supernet, task_infos
 
-# Percent; the same weights on another machine may round otherwise.
+# Of a score; the same weights on another machine may round otherwise.
 SAME_SCORE = 1e-3
 
 
@@ -106,7 +106,7 @@ def check(
         stored = info.get('scored')
         changed += [task] if stored is not None and abs(score - stored) > SAME_SCORE else []
         beside = 'no score is stored' if stored is None else f'stored is {stored:.4f}'
-        yield f'{task}: {info["score"]} = {score:.4f}, {beside}'
+        yield f'{task}: {metric_of(info)} = {score:.4f}, {beside}'
     if before is not None:
         pixels = [image.pixels for image in read_images(open_inputs(images))] if images else []
         for task, difference in largest_differences(before, path, pixels, trust).items():
@@ -123,7 +123,7 @@ def test(
     tasks = Deposit(path, trust).tasks
     for name in [task] if task else tasks:
         score, _ = evaluate_deposited(path, name, device, trust)
-        yield f'{name}: {tasks[name]["score"]} = {score:.2f}'
+        yield f'{name}: {metric_of(tasks[name])} = {score:.2f}'
 
 
 def contents(path: str | Path, trust: Collection[str] = ()) -> str:
@@ -137,7 +137,7 @@ def contents(path: str | Path, trust: Collection[str] = ()) -> str:
             (
                 task,
                 info['scope'],
-                info.get('score', '-'),
+                metric_of(info),
                 _score(info),
                 _bytes((whole - own) * width),
                 _bytes(own * width),
@@ -146,14 +146,14 @@ def contents(path: str | Path, trust: Collection[str] = ()) -> str:
             )
         )
     lines = [_aligned(row, rows) for row in rows]
-    together, separate = counts.total, counts.separate
+    stored, separate = counts.total, counts.separate
     return '\n'.join(
         [
             *lines,
             f'shared, once: {_bytes(counts.shared * width)}; the file: '
             f'{_bytes(deposit.path.stat().st_size)}',
-            f'{together:,} parameters, {separate:,} as separate models '
-            f'({100 * together / max(separate, 1):.1f} %)',
+            f'{stored:,} parameters, {separate:,} as separate models '
+            f'({100 * stored / max(separate, 1):.1f} %)',
         ]
     )
 

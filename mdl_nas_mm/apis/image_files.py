@@ -78,7 +78,7 @@ def check_pixels(name: str | Path, pixels: int, max_pixels: int) -> None:
 
 
 def read_image(path: Path, max_pixels: int) -> np.ndarray:
-    """Decodes a file, (height, width, 3), BGR, of uint8, as mmcv does by default.
+    """Decodes a file, (H, W, 3), BGR, of uint8, as mmcv does by default.
 
     So 16 bits become 8, transparency is left out, grey is repeated, and the orientation that a
     camera has noted is that of the pixels. Of several images in a file it is the first.

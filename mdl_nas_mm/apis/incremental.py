@@ -21,6 +21,7 @@ from mdl_nas_mm.utils.torch_file import write_torch_file
 
 from .deposits import add_to_deposit
 from .pipeline import Stages, train_stage
+from .tasks import metric_of
 
 
 def add_tasks(deposit: str | Path, configs: Mapping[str, Config], stages: Stages) -> dict:
@@ -65,7 +66,7 @@ def _add_all(old: Path, trained: list[tuple[Config, Path]], folder: Path) -> Non
     before, after = Deposit(old), Deposit(new)
     tasks = {
         task: dict(
-            metric=info['score'],
+            metric=metric_of(info),
             score=info['scored'],
             added=after.counts.specific[task] + after.counts.heads[task],
         )
@@ -76,7 +77,7 @@ def _add_all(old: Path, trained: list[tuple[Config, Path]], folder: Path) -> Non
 
 
 def validation_images(deposit: str | Path) -> list[np.ndarray]:
-    """The first validation image of each task, (height, width, 3), as its data set gives it."""
+    """The first validation image of each task, (H, W, 3), as its data set gives it."""
     images = []
     opened = Deposit(deposit)
     for task, info in opened.tasks.items():

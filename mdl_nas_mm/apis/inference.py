@@ -131,7 +131,7 @@ class MultiTaskInferencer:
         """The results of one image after the other.
 
         Args:
-            inputs: an array (height, width, 3) of uint8, BGR; the path of an image, of a folder
+            inputs: an array (H, W, 3) of uint8, BGR; the path of an image, of a folder
                 of images, or of a video, of which every frame is taken; or a list of these.
             batch_size: images that are read together; those of one size go through a model
                 together.
@@ -152,7 +152,7 @@ class MultiTaskInferencer:
                 a folder, and an error for any other.
 
         Yields:
-            For each image task -> prediction and drawing: (height, width, 3), RGB, None unless
+            For each image task -> prediction and drawing: (H, W, 3), RGB, None unless
             asked for.
 
         Raises:

@@ -56,7 +56,7 @@ class InputImage:
         name: differs from that of every other image of the call, and is fit for a file.
         label: what it is called in messages.
         source: as upstream's inferencers take it, a path or an array.
-        pixels: (height, width, 3), BGR.
+        pixels: (H, W, 3), BGR.
         named: False for what was found in a folder.
     """
 
@@ -96,7 +96,7 @@ def open_inputs(
         if inputs.ndim != 3 or inputs.shape[2] != 3 or inputs.dtype != np.uint8 or not inputs.size:
             raise ValueError(
                 f'an array of {inputs.dtype} and shape {inputs.shape} is no image; '
-                'give uint8, (height, width, 3), BGR'
+                'give uint8, (H, W, 3), BGR'
             )
         check_pixels('an array', inputs.shape[0] * inputs.shape[1], max_pixels)
         return [inputs]

@@ -37,8 +37,8 @@ def save_drawings(folder: Path, image: InputImage, drawings: Mapping[str, np.nda
     name = image.name + ('.png' if png else '.jpg')
     for task, drawing in drawings.items():
         _write_image(folder / task / name, mmcv.rgb2bgr(drawing))
-    together = side_by_side({'image': mmcv.bgr2rgb(image.pixels)} | drawings)
-    _write_image(folder / name, mmcv.rgb2bgr(together))
+    joined = side_by_side({'image': mmcv.bgr2rgb(image.pixels)} | drawings)
+    _write_image(folder / name, mmcv.rgb2bgr(joined))
 
 
 def save_predictions(folder: Path, name: str, predictions: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ def side_by_side(drawings: Mapping[str, np.ndarray], width: int = 480) -> np.nda
     """Drawings in a row with their names above.
 
     Args:
-        drawings: name -> (height, width, 3), of one size.
+        drawings: name -> (H, W, 3), of one size.
         width: of each of them in the result; less where they are more than twice as high.
     """
     panels = []

@@ -23,7 +23,7 @@ from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.strict_json import read_json
 
-from .tasks import evaluate_deposited, save_deposit
+from .tasks import evaluate_deposited, metric_of, save_deposit
 
 _DEPOSIT = 'deposit.safetensors'
 
@@ -173,7 +173,7 @@ def score(deposit: str | Path) -> dict[str, dict]:
             prepare = opened.build_model(task, backbone).data_preprocessor
             images = prepare(next(iter(loader)), False)['inputs']
         results[task] = dict(
-            metric=info['score'],
+            metric=metric_of(info),
             score=outside,
             score_in_supernet=info['scored'],
             metrics={key: float(value) for key, value in metrics.items()},

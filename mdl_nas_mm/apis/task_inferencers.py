@@ -106,7 +106,7 @@ class TaskInferencer:
         """Upstream's data samples of images of one size.
 
         Args:
-            sources: paths, or arrays (height, width, 3), BGR.
+            sources: paths, or arrays (H, W, 3), BGR.
             persons: of each image ``bboxes`` and ``scores`` of persons; only poses use them.
         """
         (batch,) = self.upstream.preprocess(list(sources), batch_size=len(sources))
@@ -115,7 +115,7 @@ class TaskInferencer:
     def draw(
         self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
     ) -> np.ndarray:
-        """Upstream's drawing of one answer, (height, width, 3), RGB.
+        """Upstream's drawing of one answer, (H, W, 3), RGB.
 
         Args:
             pixels: the image, BGR.
@@ -205,7 +205,7 @@ class Segmentor(TaskInferencer):
         )
 
     def prediction(self, sample: BaseDataElement) -> np.ndarray:
-        """The label of every pixel, (height, width)."""
+        """The label of every pixel, (H, W)."""
         # Upstream does not put a single one into a list.
         return self.upstream.postprocess([sample], None)['predictions']
 

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
-from mmengine.logging import print_log
 from torch import nn
 
 from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import Counts, JointSpec
-from mdl_nas_mm.tasks import (
-    Evaluation,
-    MultiTaskModel,
-    build_eval_loader,
-    evaluate,
-    recalibrations,
-)
+from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, Split, Task, recalibrations
 from mdl_nas_mm.tasks.data_files import check_kind
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
@@ -44,7 +35,7 @@ def load_task(
 
 
 def save_deposit(
-    cfg: Config,
+    cfg: ResolvedConfig,
     checkpoint: str | Path,
     joint: JointSpec,
     path: str | Path,
@@ -54,7 +45,6 @@ def save_deposit(
     """Deposits the chosen subnets of a trained supernet.
 
     Args:
-        cfg: a resolved joint config.
         scored: whether to evaluate the subnets first, and to store their scores.
         trust: see ``mdl_nas_mm.deposit.pack``.
 
@@ -72,28 +62,29 @@ def save_deposit(
     return pack(path, model, joint, cfg.model.backbone, infos, provenance, trust)
 
 
-def task_infos(cfg: Config, scores: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+def task_infos(cfg: ResolvedConfig, scores: Mapping[str, float]) -> dict[str, dict[str, Any]]:
     """Task -> what a deposit keeps of it beside its weights.
 
     Args:
-        cfg: a resolved joint config.
-        scores: task -> percent on the validation split, of those that were evaluated.
+        scores: task -> score on the validation split, of those that were evaluated.
     """
     infos = {}
-    for task in cfg.tasks:
-        info = dict(cfg.tasks[task], model=self_contained(cfg.model.tasks[task].model))
-        info |= {key: cfg[key][task] for key in ('val_dataloader', 'val_evaluator') if key in cfg}
-        if 'val_dataloader' in info:
-            loader = info['val_dataloader'] = self_contained(info['val_dataloader'])
-            info['metainfo'] = data_metainfo(task, info['scope'], loader)
-        if task in scores:
-            info['scored'] = scores[task]
-        infos[task] = info
+    for name, task in cfg.tasks.items():
+        info = dict(cfg['tasks'][name], model=self_contained(task.model))
+        if task.val is not None:
+            loader = self_contained(task.val.dataloader)
+            info |= dict(val_dataloader=loader, val_evaluator=task.val.evaluator)
+            info['metainfo'] = data_metainfo(name, task.scope, loader)
+        if name in scores:
+            info['scored'] = scores[name]
+        infos[name] = info
     return infos
 
 
-def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict[str, float]:
-    """Task -> its subnet's score in percent on the validation split.
+def score_supernet(
+    cfg: ResolvedConfig, model: MultiTaskModel, joint: JointSpec
+) -> dict[str, float]:
+    """Task -> its subnet's score on the validation split.
 
     Raises:
         ValueError: the config has no validation, or a task no score.
@@ -101,10 +92,19 @@ def score_supernet(cfg: Config, model: MultiTaskModel, joint: JointSpec) -> dict
     if cfg.get('val_dataloader') is None:
         raise ValueError('scores need a validation: the joint config has no val_cfg')
     scores = {}
-    for task, info in cfg.tasks.items():
-        data = cfg.val_dataloader[task], cfg.val_evaluator[task]
-        scores[task], _ = _scored(task, info, model.subnet(task, joint[task]), *data)
+    for name, task in cfg.tasks.items():
+        scores[name], _ = task.evaluate(model.subnet(name, joint[name]), task.val)
     return scores
+
+
+def metric_of(info: Mapping[str, Any]) -> str:
+    """Name of the metric that is a deposited task's score; ``'-'`` where the deposit names none.
+
+    Args:
+        info: see ``Deposit.tasks``.
+    """
+    score = info.get('score', '-')
+    return score if isinstance(score, str) else score['metric']
 
 
 def evaluate_deposited(
@@ -113,7 +113,7 @@ def evaluate_deposited(
     device: str | torch.device = 'cpu',
     trust: Collection[str] = (),
 ) -> tuple[float, dict[str, float]]:
-    """A deposited task's score in percent, and all metrics, on its validation split.
+    """A deposited task's score and all metrics, on its validation split.
 
     Args:
         trust: see ``Deposit``.
@@ -124,16 +124,5 @@ def evaluate_deposited(
     opened = Deposit(deposit, trust)
     data = opened.validation(task)
     check_kind(data, f'deposit {deposit}: task {task!r}')
-    return _scored(task, opened.tasks[task], opened.load_task(task, device), *data)
-
-
-def _scored(
-    task: str, info: Mapping[str, Any], model: nn.Module, dataloader: Mapping, evaluator: Any
-) -> tuple[float, dict[str, float]]:
-    """A task's score in percent, and all metrics."""
-    loader = build_eval_loader(task, info['scope'], dataloader)
-    evaluation = Evaluation.build(task, info['scope'], info['score'], loader, evaluator)
-    if evaluation.scoring.note is not None:
-        print_log(evaluation.scoring.note, 'current', logging.WARNING)
-    metrics = evaluate(model.val_step, evaluation)
-    return evaluation.scoring.score(metrics), metrics
+    known = Task.of_deposit(task, opened.tasks[task], Split(*data))
+    return known.evaluate(opened.load_task(task, device), known.val)

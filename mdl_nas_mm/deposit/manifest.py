@@ -139,9 +139,12 @@ def _check_task(info: Any, where: str) -> None:
     classes = info.get('classes')
     if classes is not None:
         _expect(classes, list, f'{where}, classes')
-    for key, name in [(key, info.get(key, '-')) for key in ('scope', 'region', 'score')] + [
-        ('classes', name) for name in classes or ()
-    ]:
+    score = info.get('score', '-')
+    if isinstance(score, dict):
+        _check_score(score, where)
+        score = score['metric']
+    names = [('scope', info['scope']), ('region', info['region']), ('score', score)]
+    for key, name in names + [('classes', name) for name in classes or ()]:
         if not isinstance(name, str) or not name.isprintable() or len(name) > MAX_NAME:
             raise ValueError(f'{where}, {key}: {ascii(name)[:80]} is no name')
     score = info.get('scored', 0.0)
@@ -150,6 +153,16 @@ def _check_task(info: Any, where: str) -> None:
     check_numbers(info['model'], f'{where}, model')
     for key in ('model', 'val_dataloader'):
         check_images(info.get(key), f'{where}, {key}')
+
+
+def _check_score(score: Mapping, where: str) -> None:
+    """Raises ValueError for a score that is not made of names and numbers; it is read elsewhere."""
+    for key, value in score.items():
+        is_number = type(value) in (int, float) and math.isfinite(value)
+        is_name = isinstance(value, str) and value.isprintable() and len(value) <= MAX_NAME
+        if key not in ('metric', 'scale', 'rule') or not (is_number or is_name):
+            raise ValueError(f'{where}, score: {ascii(key)[:80]}={ascii(value)[:80]} is none')
+    _expect(score.get('metric'), str, f'{where}, score, metric')
 
 
 def check_sizes(value: Any, where: str) -> None:

@@ -1,4 +1,4 @@
-"""mmengine's hooks that look for the best validation, made to know ``s_score``."""
+"""mmengine's hooks that look for the best validation, made to know scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from mmengine import hooks
 from mmengine.runner import Runner
 
 from mdl_nas_mm.registry import HOOKS
+from mdl_nas_mm.tasks import ResolvedConfig
 from mdl_nas_mm.utils.private import more_is_better
+
+_RULES = {True: 'greater', False: 'less'}
 
 
 @HOOKS.register_module()
@@ -38,3 +41,38 @@ class EarlyStoppingHook(hooks.EarlyStoppingHook):
         """As mmengine's, of validations that say something."""
         if self.check_finite or math.isfinite(metrics.get(self.monitor, 0.0)):
             super().after_val_epoch(runner, metrics)
+
+
+def state_rules(cfg: ResolvedConfig) -> None:
+    """Says in hooks and schedules that look at a task's score whether more or less of it is better.
+
+    Raises:
+        ValueError: its ``rule`` says the other one.
+    """
+    rules = {'s_score': _RULES[True]}
+    for name, task in cfg.tasks.items():
+        if task.val is not None:
+            rules[f'{name}/{task.score.metric}'] = _RULES[task.scoring(task.val).greater]
+    named = {
+        f'default_hooks.{name}': hook for name, hook in (cfg.get('default_hooks') or {}).items()
+    }
+    named |= {f'custom_hooks[{i}]': hook for i, hook in enumerate(cfg.get('custom_hooks') or ())}
+    schedules = cfg.get('param_scheduler') or ()
+    schedules = [schedules] if isinstance(schedules, Mapping) else schedules
+    named |= {f'param_scheduler[{i}]': schedule for i, schedule in enumerate(schedules)}
+    for where, hook in named.items():
+        if isinstance(hook, Mapping):
+            _state_rule(hook, where, rules)
+
+
+def _state_rule(hook: Mapping, where: str, rules: Mapping[str, str]) -> None:
+    names = hook.get('save_best') or hook.get('monitor')
+    names = [names] if isinstance(names, str) else list(names or ())
+    given = hook.get('rule')
+    given = [given] * len(names) if given is None or isinstance(given, str) else list(given)
+    for name, rule in zip(names, given):
+        if rule is not None and rules.get(name, rule) != rule:
+            raise ValueError(f'{where}.rule: of {name!r} {rules[name]} is better, not {rule}')
+    if names and hook.get('rule') is None and all(name in rules for name in names):
+        found = [rules[name] for name in names]
+        hook['rule'] = found if isinstance(hook.get('save_best'), (list, tuple)) else found[0]

@@ -28,6 +28,7 @@ from mdl_nas_mm.utils.private import OpenRunner, clip_with, save_no_best
 from mdl_nas_mm.utils.torch_file import write_torch_file
 
 from .assignment import assign_ranks
+from .best import state_rules
 from .checkpoint import (
     check_space,
     latest_checkpoint,
@@ -73,6 +74,7 @@ class MultiTaskRunner(OpenRunner):
         cfg.setdefault('randomness', dict(seed=0))
         cfg.setdefault('default_scope', 'mdl_nas_mm')
         not_used = check_settings(cfg)
+        state_rules(cfg)
         runner = super().from_cfg(cfg)
         for line in not_used:
             runner.logger.warning(line)

@@ -29,6 +29,7 @@ _JOINT = (
     *('runner_type', 'backbone', 'tasks', 'base', 'inherit', 'trained', 'joint_spec', 'subspace'),
     *('groups', 'search_cfg', 'search_dataloader', 'search_evaluator', 'held_out_images'),
     'trust_checkpoint',
+    'resolved',
 )
 _NO_TEST = (
     'nothing is tested in a training; tools/test.py evaluates the validation data of a '

@@ -13,8 +13,7 @@ from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import (
     Evaluation,
     NoScore,
-    build_eval_loader,
-    check_classes,
+    Split,
     drawn_spaces,
     evaluate,
     fixed_spec,
@@ -33,8 +32,9 @@ class MultiTaskValLoop(BaseLoop):
     """Evaluates every task that lives on this rank with its upstream evaluator.
 
     Metrics are named ``<task>/<metric>``; ``s_score`` is the weighted sum of the tasks' scores
-    in percent (Eq. 10), nan where a task has none. Each task is evaluated with its architecture
-    in the config's ``joint_spec``, without one with the largest of what is trained.
+    (Eq. 10), errors counting negatively, and nan where a task has none. Each task is evaluated
+    with its architecture in the config's ``joint_spec``, without one with the largest of what is
+    trained.
 
     Args:
         dataloader: task -> config of its validation loader.
@@ -51,13 +51,11 @@ class MultiTaskValLoop(BaseLoop):
         super().__init__(runner, None)
         self.ranks: TaskGroups = runner.ranks
         tasks = self.ranks.tasks
-        self.evaluations = {}
+        self.evaluations: dict[str, Evaluation] = {}
         for task in tasks:
-            info, group = runner.cfg.tasks[task], self.ranks.groups[task]
-            loader = build_eval_loader(task, info.scope, dataloader[task], group)
-            check_classes(task, runner.cfg.model.tasks[task].model, loader.dataset)
-            self.evaluations[task] = Evaluation.build(
-                task, info.scope, info.score, loader, evaluator[task], group
+            split = Split(dataloader[task], evaluator[task])
+            self.evaluations[task] = runner.cfg.tasks[task].evaluation(
+                split, self.ranks.groups[task]
             )
         self._say_how_metrics_count()
         loaders = {task: evaluation.loader for task, evaluation in self.evaluations.items()}
@@ -100,7 +98,7 @@ class MultiTaskValLoop(BaseLoop):
         return results
 
     def _evaluated(self, request: StopRequest) -> dict[str, tuple]:
-        """Metrics, score, and why there is none, of each of this rank's tasks."""
+        """Metrics, score, its part of the S-Score, and why there is none, of each own task."""
         own, done = {}, 0
         for task, evaluation in self.evaluations.items():
 
@@ -156,21 +154,25 @@ class MultiTaskValLoop(BaseLoop):
             evaluated.update(theirs)
         results, info = {'s_score': 0.0}, self.runner.cfg.tasks
         for task in self.ranks.assignment.tasks:
-            metrics, score, failure = evaluated[task]
+            metrics, score, gain, failure = evaluated[task]
             results.update({f'{task}/{name}': value for name, value in metrics.items()})
             if failure is not None:
                 self.runner.logger.warning(
                     f'{failure}. This validation has no s_score, and is not the best one'
                 )
             # A metric that is not there counts as zero, also for keeping the best checkpoint.
-            results.setdefault(f'{task}/{info[task].score}', score)
-            results['s_score'] += info[task].score_weight * score
+            results.setdefault(f'{task}/{info[task].score.metric}', score)
+            results['s_score'] += info[task].score_weight * gain
         return results
 
 
-def _scored(evaluation: Evaluation, metrics: Mapping) -> tuple[float, str | None]:
-    """A task's score, or nan and why it has none: one validation does not end a training."""
+def _scored(evaluation: Evaluation, metrics: Mapping) -> tuple[float, float, str | None]:
+    """A task's score and what it adds to the S-Score.
+
+    Both are nan, and it is said why, where there is none: one validation does not end a training.
+    """
     try:
-        return evaluation.scoring.score(metrics), None
+        score = evaluation.scoring.score(metrics)
     except NoScore as error:
-        return math.nan, str(error)
+        return math.nan, math.nan, str(error)
+    return score, evaluation.scoring.gain(score), None

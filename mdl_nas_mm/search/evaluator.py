@@ -6,7 +6,6 @@ import logging
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
@@ -15,8 +14,7 @@ from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import (
     Evaluation,
     MultiTaskModel,
-    build_eval_loader,
-    check_classes,
+    ResolvedConfig,
     evaluate,
     recalibrations,
 )
@@ -32,14 +30,14 @@ class SupernetEvaluator:
 
     Args:
         model: of the tasks to evaluate.
-        cfg: a resolved joint config; its ``search_dataloader`` and ``search_evaluator`` say on
+        cfg: its ``search_dataloader`` and ``search_evaluator`` say on
             which images, ``recalibrate_images`` from how many training images the
             batch norms of heads are estimated for each architecture (default 0: as trained).
         solo: process group of this process alone, where there are more.
     """
 
     def __init__(
-        self, model: MultiTaskModel, cfg: Config, solo: dist.ProcessGroup | None = None
+        self, model: MultiTaskModel, cfg: ResolvedConfig, solo: dist.ProcessGroup | None = None
     ) -> None:
         # Each process is at another subnet: there is nothing to synchronise.
         self.model, self.cfg, self.solo = revert_sync_batchnorm(model.eval()), cfg, solo
@@ -50,7 +48,7 @@ class SupernetEvaluator:
             self.norms = recalibrations(cfg, self.model, solo)
 
     def __call__(self, task: str, spec: SubnetSpec) -> Outcome:
-        """What came of an evaluation: a score in percent and all metrics, or why there is none.
+        """What came of an evaluation: what the search maximises and all metrics, or why not.
 
         A batch that does not fit into the GPU's memory is halved, from then on.
         """
@@ -71,15 +69,10 @@ class SupernetEvaluator:
         return self(task, spec)
 
     def _build(self, task: str, batch_size: int) -> None:
-        info = self.cfg.tasks[task]
-        config = dict(self.cfg.search_dataloader[task], batch_size=batch_size)
+        known = self.cfg.tasks[task]
         # Starting workers for each subnet would take longer than evaluating it.
-        config['persistent_workers'] = True
-        loader = build_eval_loader(task, info.scope, config, self.solo)
-        check_classes(task, self.cfg.model.tasks[task].model, loader.dataset)
-        self.evaluations[task] = Evaluation.build(
-            task, info.scope, info.score, loader, self.cfg.search_evaluator[task], self.solo
-        )
+        settings = dict(batch_size=batch_size, persistent_workers=True)
+        self.evaluations[task] = known.evaluation(known.search, self.solo, **settings)
 
     def _evaluate(self, task: str, spec: SubnetSpec) -> Outcome:
         subnet = self.model.subnet(task, spec)
@@ -92,6 +85,7 @@ class SupernetEvaluator:
         evaluation = self.evaluations[task]
         metrics = evaluate(subnet.val_step, evaluation)
         try:
-            return Outcome.of(evaluation.scoring.score(metrics), metrics)
+            scoring = evaluation.scoring
+            return Outcome.of(scoring.gain(scoring.score(metrics)), metrics)
         except ValueError as error:
             return Outcome(None, {}, str(error))

@@ -30,7 +30,7 @@ class Outcome:
     """What came of evaluating one architecture on one task.
 
     Attributes:
-        score: what the search maximises, in percent; None where the evaluation failed.
+        score: what the search maximises, an error negative; None where the evaluation failed.
         metrics: every single number that the evaluator reported.
         failure: why there is no score.
     """

@@ -79,7 +79,7 @@ class SearchPlan:
             seed=given.get('seed', 0),
             evolution=EvolutionSettings(**given.get('evolution', {})),
             random_baseline=given.get('random_baseline', False),
-            metrics={task: info.score for task, info in cfg.tasks.items()},
+            metrics={task: info.score.metric for task, info in cfg.tasks.items()},
             weights={task: float(info.score_weight) for task, info in cfg.tasks.items()},
             **parts,
         )

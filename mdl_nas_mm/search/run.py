@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
 
@@ -20,7 +19,7 @@ from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Ledger
-from mdl_nas_mm.tasks import MultiTaskModel, Scoring, drawn_spaces, task_scope
+from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, Task, drawn_spaces, task_scope
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
@@ -39,7 +38,7 @@ _TIMEOUT = timedelta(minutes=10)
 
 
 def run_search(
-    cfg: Config, checkpoint: str | Path, work_dir: str | Path, launcher: str = 'none'
+    cfg: ResolvedConfig, checkpoint: str | Path, work_dir: str | Path, launcher: str = 'none'
 ) -> SearchResult | None:
     """Searches as the config's ``search_cfg`` says; goes on where an earlier run stopped.
 
@@ -72,7 +71,7 @@ def run_search(
 def search_supernet(
     model: MultiTaskModel,
     ranks: TaskGroups,
-    cfg: Config,
+    cfg: ResolvedConfig,
     checkpoint: str | Path,
     work_dir: str | Path,
 ) -> SearchResult | None:
@@ -97,7 +96,7 @@ class SearchRun:
         self,
         model: MultiTaskModel,
         ranks: TaskGroups,
-        cfg: Config,
+        cfg: ResolvedConfig,
         checkpoint: str | Path,
         folder: Path,
     ) -> None:
@@ -123,7 +122,8 @@ class SearchRun:
         if self.ranks.rank:
             return self.evaluations.serve()
         _warn_of_validation(self.cfg)
-        _warn_of_unknown_metrics(self.cfg)
+        for task in self.cfg.tasks.values():
+            task.scoring(task.search).say_note()
         history = self.evaluations.history
         save_problem(self.folder, self.problem, history.evaluations)
         try:
@@ -162,17 +162,15 @@ class SearchRun:
         return self.problem.search(self.evaluations, at_random, seed, report).log
 
 
-def check_search(cfg: Config) -> None:
+def check_search(cfg: ResolvedConfig) -> None:
     """Finds what is wrong with a config's search before its supernet is trained.
 
     Raises:
-        ValueError: a setting is not valid, a task's metric is none that a score can be, or the
-            budget or another limit cannot be met. Under the mask policy the smallest total
-            depends on learned scores, so that the budget is checked later.
+        ValueError: a setting is not valid, or the budget or another limit cannot be met. Under the
+            mask policy the smallest total depends on learned scores, so that the budget is checked
+            later.
     """
     SearchPlan.from_config(cfg)
-    for task in cfg.tasks:
-        _scoring(cfg, task)
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         model = MODELS.build(cfg.model)
     Constraints.from_config(cfg, model.backbone, drawn_spaces(cfg, model.backbone.space))
@@ -180,10 +178,13 @@ def check_search(cfg: Config) -> None:
         SearchProblem.from_config(cfg, model.backbone, model.head_sizes()).check()
 
 
-def _warn_of_validation(cfg: Config) -> None:
+def _warn_of_validation(cfg: ResolvedConfig) -> None:
     """Says which tasks choose their architecture on the images that results are reported on."""
-    reported = cfg.get('val_dataloader') or {}
-    same = [task for task in cfg.tasks if reported.get(task) == cfg.search_dataloader[task]]
+    same = [
+        name
+        for name, task in cfg.tasks.items()
+        if task.val is not None and task.val.dataloader == task.search.dataloader
+    ]
     if same:
         MMLogger.get_current_instance().warning(
             f'search: {", ".join(same)} scored on the validation split; a search_dataloader with '
@@ -191,17 +192,10 @@ def _warn_of_validation(cfg: Config) -> None:
         )
 
 
-def _warn_of_unknown_metrics(cfg: Config) -> None:
-    """Says how metrics count that are none of upstream's."""
-    for task in cfg.tasks:
-        note = _scoring(cfg, task).note
-        if note is not None:
-            MMLogger.get_current_instance().warning(f'search: {note}')
-
-
-def _scoring(cfg: Config, task: str) -> Scoring:
-    info = cfg.tasks[task]
-    return Scoring.from_config(task, info.scope, info.score, cfg.search_evaluator[task])
+def _gain_of_one(task: Task) -> float:
+    """What the number 1 of a task's metric adds to the S-Score, before its weight."""
+    scoring = task.scoring(task.search)
+    return scoring.gain(scoring.factor)
 
 
 def _head_sizes(model: MultiTaskModel, ranks: TaskGroups) -> dict[str, int]:
@@ -213,7 +207,7 @@ def _head_sizes(model: MultiTaskModel, ranks: TaskGroups) -> dict[str, int]:
 
 
 def _fingerprint(
-    cfg: Config, model: MultiTaskModel, ledger: Ledger, checkpoint: str | Path
+    cfg: ResolvedConfig, model: MultiTaskModel, ledger: Ledger, checkpoint: str | Path
 ) -> dict[str, Mapping]:
     """All that a score depends on, and what a ledger is built from."""
     images = cfg.get('recalibrate_images', 0)
@@ -221,8 +215,8 @@ def _fingerprint(
         space=model.backbone.space.to_config(),
         sharing=model.backbone.sharing.to_config(),
         checkpoint=sha256_of(local_file(checkpoint)),
-        scores={task: info.score for task, info in cfg.tasks.items()},
-        percent={task: _scoring(cfg, task).metric.kind.factor for task in cfg.tasks},
+        scores={name: task.score.metric for name, task in cfg.tasks.items()},
+        percent={name: _gain_of_one(task) for name, task in cfg.tasks.items()},
         data=to_json(cfg.search_dataloader),
         evaluators=to_json(cfg.search_evaluator),
         recalibrate_images=images,

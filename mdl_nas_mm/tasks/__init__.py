@@ -8,9 +8,11 @@ from .incremental import Base
 from .input_size import validation_size
 from .model import BackboneSlot, MultiTaskModel
 from .recalibrate import recalibrations
+from .resolved import ResolvedConfig
 from .scope import task_scope
-from .scores import NoScore, Scoring, score_of
+from .scores import NoScore, Score, Scoring, score_of
 from .subnets import choose_joint_spec, drawn_spaces, fixed_spec, given_spec
+from .task import Split, Task
 
 __all__ = [
     'BackboneSlot',
@@ -18,7 +20,11 @@ __all__ = [
     'Evaluation',
     'MultiTaskModel',
     'NoScore',
+    'ResolvedConfig',
+    'Score',
     'Scoring',
+    'Split',
+    'Task',
     'build_eval_loader',
     'build_train_loader',
     'check_classes',

@@ -20,19 +20,22 @@ from . import data_files
 from .incremental import check_inputs, resolve_base
 from .loader_settings import check_counts
 from .recipes import common_recipe, with_weight_decay
+from .resolved import KEYS_OF_TASK, MADE, ResolvedConfig, check_same, unresolved
 from .subnets import resolve_subnets
 from .task_config import resolve_task
 
 
-def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
+def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfig:
     """Turns ``backbone`` and ``tasks`` into what a runner is built from.
 
     Adds ``model``, ``train_dataloader``, ``val_dataloader`` and ``val_evaluator``, the last
     three keyed by task, and leaves in ``tasks`` each task's scope, score and weights. Without an
-    ``optim_wrapper`` it takes that of the tasks' configs, if they agree. A config that is already
-    resolved comes back unchanged. Which subnets are used may be restricted; see
-    ``resolve_subnets``. New tasks for what is trained already have its backbone; see
-    ``resolve_base``.
+    ``optim_wrapper`` it takes that of the tasks' configs, if they agree. Which subnets are used
+    may be restricted; see ``resolve_subnets``. New tasks for what is trained already have its
+    backbone; see ``resolve_base``.
+
+    A ``ResolvedConfig`` comes back unchanged. One that was written to a file, where it says
+    ``resolved=True``, is resolved and checked again.
 
     With ``trust_checkpoint=True`` checkpoints that the config names may hold more than data; see
     ``read_torch_file``.
@@ -41,12 +44,18 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
         check_files: whether the data has to be there.
 
     Raises:
-        ValueError: a task's key is unknown, or something that a task needs is missing.
+        ValueError: a task's key is unknown, something that a task needs is missing, its score is
+            none that its evaluator gives, or the config has what is to be made of its tasks.
         FileNotFoundError: an upstream config or a data file is not there.
     """
-    if 'model' in cfg:
+    if isinstance(cfg, ResolvedConfig):
         return cfg
     _check_form(cfg)
+    if cfg.get('resolved'):
+        again = resolve_joint_config(unresolved(cfg), check_files)
+        check_same(cfg, again)
+        return again
+    _check_not_made(cfg)
     folder = osp.dirname(cfg.filename) if cfg.filename else '.'
     cfg = _with_names(cfg)
     resolve_base(cfg, folder)
@@ -78,10 +87,14 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> Config:
         cfg.optim_wrapper = common_recipe(recipes, scopes)
     if cfg.get('optim_wrapper') is not None:
         cfg.optim_wrapper = with_weight_decay(cfg.optim_wrapper)
-    info = ('scope', 'score', 'loss_weight', 'score_weight')
-    cfg.tasks = {name: {key: task[key] for key in info} for name, task in tasks.items()}
+    cfg.tasks = {name: {key: task[key] for key in KEYS_OF_TASK} for name, task in tasks.items()}
+    cfg.resolved = True
     if cfg.get('base') is not None:
         check_inputs(cfg)
+    cfg = ResolvedConfig.of(cfg)
+    for task in cfg.tasks.values():
+        for split in filter(None, (task.val, task.search)):
+            task.scoring(split)
     return cfg
 
 
@@ -98,6 +111,18 @@ def _check_form(cfg: Config) -> None:
             raise ValueError(f'joint config: {key} is {value!r}, expected settings by name')
     if not cfg.tasks:
         raise ValueError('joint config: no tasks given')
+
+
+def _check_not_made(cfg: Config) -> None:
+    """Raises ValueError for what is made of the tasks, and would be neither used nor checked."""
+    for key in MADE:
+        if cfg.get(key) is not None:
+            name = next(iter(cfg.tasks))
+            raise ValueError(
+                f'joint config: {key!r} is made of the tasks; give tasks.{name}.{key} and the like '
+                'instead, or, in a config that a training of an earlier version has written, '
+                'resolved=True'
+            )
 
 
 def _with_names(cfg: Config) -> Config:

@@ -34,9 +34,8 @@ class Evaluation:
     @classmethod
     def build(
         cls,
-        task: str,
+        scoring: Scoring,
         scope: str,
-        score: str,
         loader: DataLoader,
         evaluator: Any,
         group: dist.ProcessGroup | None = None,
@@ -44,13 +43,9 @@ class Evaluation:
         """Builds the evaluator from an upstream config.
 
         Args:
-            score: name of the metric that counts.
+            scope: the library of the task.
             group: the ranks that evaluate together, each with its part of the loader.
-
-        Raises:
-            ValueError: the metric is none that a score can be; see ``Scoring``.
         """
-        scoring = Scoring.from_config(task, scope, score, evaluator)
         with task_scope(scope, group):
             evaluator = Evaluator(copy.deepcopy(evaluator))
         evaluator.dataset_meta = getattr(loader.dataset, 'metainfo', None)

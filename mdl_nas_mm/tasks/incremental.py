@@ -21,7 +21,7 @@ from .subnets import given_spec, read_given_spec
 
 TRAINED = ('specific', 'scores', 'head', 'all')
 # What a backbone may have otherwise than its base: it changes neither weights nor answers.
-_OWN_SETTINGS = ('drop_path_rate', 'with_cp')
+OWN_SETTINGS = ('drop_path_rate', 'with_cp')
 
 
 class Base(Protocol):
@@ -151,13 +151,14 @@ def _specs(cfg: Config, base: Base, where: str, folder: str) -> dict[str, Subnet
     """The architecture of each new task."""
     joint = base.joint
     if cfg.get('joint_spec') is not None:
-        if not base.is_whole:
+        dimensions = family_of(base.backbone, where).dimensions
+        given = read_given_spec(cfg.joint_spec, dimensions, folder)
+        if not base.is_whole and {*given.values()} != {joint[cfg.inherit]}:
             raise ValueError(
                 f'{where} has the weights of its own architectures alone; remove joint_spec, or '
                 'give the supernet that it was made from'
             )
-        dimensions = family_of(base.backbone, where).dimensions
-        joint = read_given_spec(cfg.joint_spec, dimensions, folder)
+        joint = given
     if joint is None:
         raise ValueError(
             f"{where} is a supernet; give 'joint_spec', the architectures that a search chose"
@@ -175,13 +176,13 @@ def _take_backbone(cfg: Config, theirs: Mapping, inherit: str, where: str) -> No
     """Makes the base's backbone the config's; each new task has the outputs of the inherited."""
     stated, family = dict(cfg.get('backbone') or {}), family_of(theirs, where)
     for key, value in stated.items():
-        if key in _OWN_SETTINGS:
+        if key in OWN_SETTINGS:
             continue
         if _value(family, key, value) != _value(family, key, theirs.get(key)):
             raise ValueError(f'backbone.{key} differs from that of {where}; remove it')
     left_out = ('tasks', 'task', 'arch', 'init_cfg')
     cfg.backbone = {key: value for key, value in theirs.items() if key not in left_out}
-    cfg.backbone.update({key: stated[key] for key in _OWN_SETTINGS if key in stated})
+    cfg.backbone.update({key: stated[key] for key in OWN_SETTINGS if key in stated})
     for key, setting in family.task_settings.items():
         if isinstance(theirs.get(key), Mapping):
             cfg.backbone.pop(key)

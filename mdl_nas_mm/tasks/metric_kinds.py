@@ -18,31 +18,33 @@ class Kind:
     """How the numbers of a metric are read.
 
     Attributes:
-        factor: what makes percent of a number; None where it is no part of a hundred.
-        greater: whether more is better.
+        factor: what a number is multiplied by, so that a part of a whole becomes percent; None
+            where it is no such part.
+        greater: whether more is better; None where that is not known.
         least: what no number can be below. Upstream gives less, mostly -1, where a split has
             nothing of what is measured.
     """
 
-    factor: float | None = 1.0
-    greater: bool = True
+    factor: float | None = None
+    greater: bool | None = None
     least: float = -math.inf
 
 
-PERCENT = Kind(least=0.0)
-FRACTION = Kind(100.0, least=0.0)
+PERCENT = Kind(1.0, True, 0.0)
+FRACTION = Kind(100.0, True, 0.0)
 # A fraction that mistakes may bring below zero.
-SIGNED = Kind(100.0)
-ERROR = Kind(greater=False)
-COUNT = Kind(None)
-AS_IT_IS = Kind()
+SIGNED = Kind(100.0, True)
+MISSED = Kind(100.0, False, 0.0)
+# In a unit of its own.
+ERROR = Kind(None, False, 0.0)
+COUNT = UNKNOWN = Kind()
 
 _FRACTIONS = """
-    mmdet.COCOCaptionMetric mmdet.CityScapesMetric mmdet.CocoMetric mmdet.CocoVideoMetric
+    mmdet.COCOCaptionMetric mmdet.CityScapesMetric mmdet.CocoVideoMetric
     mmdet.DODCocoMetric mmdet.FasterCocoMetric mmdet.LVISFixedAPMetric mmdet.LVISMetric
-    mmdet.OVCocoMetric mmdet.OpenImagesMetric mmdet.ReIDMetrics mmdet.RefExpMetric mmdet.VOCMetric
+    mmdet.OVCocoMetric mmdet.OpenImagesMetric mmdet.ReIDMetrics mmdet.RefExpMetric
     mmdet.YouTubeVISMetric mmdet.gRefCOCOMetric
-    mmpose.CocoMetric mmpose.CocoWholeBodyMetric
+    mmpose.CocoWholeBodyMetric
     mmpretrain.ANLS mmpretrain.COCOCaption mmpretrain.GQAAcc mmpretrain.ScienceQAMetric
     mmpretrain.ShapeBiasMetric mmpretrain.VisualGroundingMetric
 """.split()
@@ -50,9 +52,8 @@ _FRACTIONS = """
 _PERCENT = """
     mmdet.CocoPanopticMetric mmdet.RefSegMetric mmdet.SemSegMetric
     mmpose.MpiiPCKAccuracy mmpose.PoseTrack18Metric
-    mmpretrain.Accuracy mmpretrain.AveragePrecision mmpretrain.RetrievalAveragePrecision
+    mmpretrain.AveragePrecision mmpretrain.RetrievalAveragePrecision
     mmpretrain.RetrievalRecall mmpretrain.VOCAveragePrecision mmpretrain.VQAAcc
-    mmseg.IoUMetric
 """.split()
 
 # They give no number.
@@ -73,14 +74,19 @@ KINDS: dict[str, dict[str, Kind]] = {
         **dict.fromkeys(('F1*', 'Precision*', 'Recall*'), FRACTION),
         '*': COUNT,
     },
+    'mmdet.CocoMetric': dict.fromkeys(
+        ('bbox_mAP*', 'bbox_AR*', 'segm_mAP*', 'segm_AR*', 'AR*', '*_precision'), FRACTION
+    ),
     'mmdet.CocoOccludedSeparatedMetric': {'*_recall': PERCENT, '*': FRACTION},
-    'mmdet.CrowdHumanMetric': {'mMR': ERROR, '*': FRACTION},
+    'mmdet.CrowdHumanMetric': {'mMR': MISSED, '*': FRACTION},
     'mmdet.MOTChallengeMetric': {
         'MOTA': SIGNED,
         **dict.fromkeys(('MOTP', 'HOTA', 'AssA', 'DetA', 'IDF1', 'IDP', 'IDR'), FRACTION),
         '*': COUNT,
     },
+    'mmdet.VOCMetric': dict.fromkeys(('mAP', 'AP*', 'AR*'), FRACTION),
     'mmpose.AUC': {'AUC': FRACTION},
+    'mmpose.CocoMetric': dict.fromkeys(('AP*', 'AR*'), FRACTION),
     'mmpose.EPE': {'EPE': ERROR},
     'mmpose.InterHandMetric': {'HandednessAcc': FRACTION, 'M*': ERROR},
     'mmpose.JhmdbPCKAccuracy': {'*PCK': FRACTION},
@@ -88,17 +94,22 @@ KINDS: dict[str, dict[str, Kind]] = {
     'mmpose.NME': {'NME': ERROR},
     'mmpose.PCKAccuracy': {'*PCK*': FRACTION},
     'mmpose.SimpleMPJPE': {'*MPJPE*': ERROR},
+    'mmpretrain.Accuracy': {'top*': PERCENT},
     'mmpretrain.MultiLabelMetric': _LABELS,
     'mmpretrain.RegressionMetric': {'*': ERROR},
     'mmpretrain.SingleLabelMetric': _LABELS,
     'mmpretrain.VOCMultiLabelMetric': _LABELS,
     'mmseg.CityscapesMetric': {'averageScore*': FRACTION},
     'mmseg.DepthMetric': {'d[123]': FRACTION, '*': ERROR},
+    'mmseg.IoUMetric': dict.fromkeys(
+        ('aAcc', 'mIoU', 'mAcc', 'mDice', 'mFscore', 'mPrecision', 'mRecall'), PERCENT
+    ),
 }
 
 # Whole names, where all that is known of a metric is its name.
 NAMES: dict[str, Kind] = {
-    **dict.fromkeys(('EPE', 'NME', '*MPJPE*', 'MRRPE', '*/mMR'), ERROR),
+    '*/mMR': MISSED,
+    **dict.fromkeys(('EPE', 'NME', '*MPJPE*', 'MRRPE'), ERROR),
     **dict.fromkeys(
         """
         coco/* lvis/* lvis_fixed_ap/* coco-wholebody/* crowdpose/* pascal_voc/* openimages/*
@@ -107,7 +118,14 @@ NAMES: dict[str, Kind] = {
         """.split(),
         FRACTION,
     ),
-    '*': AS_IT_IS,
+    '*/support*': COUNT,
+    **dict.fromkeys(
+        """
+        accuracy/* single-label/* multi-label/* retrieval/* coco_panoptic/* VQA/* posetrack18/*
+        aAcc mIoU mAcc mDice mFscore mPrecision mRecall
+        """.split(),
+        PERCENT,
+    ),
 }
 
 # It and what is derived from it gives no precision at all where nothing was detected.
@@ -121,7 +139,7 @@ class Found:
     Attributes:
         kind: how the name's numbers are read.
         lead: what all names of the metric begin with.
-        owner: its class; None where no metric of the evaluator gives the name.
+        owner: its class; None where no more than the name is known.
         known: the class by whose entry it is read, itself or a base; None where there is none.
         detections: whether it gives nothing where nothing was detected.
     """
@@ -133,37 +151,49 @@ class Found:
     detections: bool = False
 
 
-def find_metric(scope: str, name: str, evaluator: Any) -> Found:
-    """Which metric of an evaluator's config gives a name.
+def find_metric(scope: str, name: str, evaluator: Any) -> Found | None:
+    """Which metric of an evaluator's config gives a name; None where all are known not to.
 
     Args:
         scope: the library of the task.
         evaluator: config of one metric, or of several.
     """
     candidates = []
-    for cls, lead in _metrics(scope, evaluator, ''):
+    for owners, lead in _metrics(scope, evaluator, ''):
         if not name.startswith(lead):
             continue
-        owners = [_full_name(base) for base in cls.__mro__]
-        known = next((owner for owner in owners if owner in KINDS), None)
+        known = _known(owners)
         kind = _first(KINDS[known], name.removeprefix(lead)) if known else None
-        found = Found(kind or _first(NAMES, name), lead, owners[0], known, _DETECTIONS in owners)
-        if known is None or kind is not None:
-            candidates.append((known is not None, len(lead), found))
-    if candidates:
-        return max(candidates, key=lambda candidate: candidate[:2])[2]
-    return by_name(name)
+        if kind is None and owners[0] == known:
+            continue
+        known = known if kind else None
+        found = Found(kind or UNKNOWN, lead, owners[0], known, _DETECTIONS in owners)
+        candidates.append((kind is not None, len(lead), found))
+    return max(candidates, key=lambda candidate: candidate[:2])[2] if candidates else None
+
+
+def names_given(scope: str, evaluator: Any) -> list[str]:
+    """Patterns of the names that an evaluator's config gives."""
+    names = []
+    for owners, lead in _metrics(scope, evaluator, ''):
+        known = _known(owners)
+        names += [lead + pattern for pattern in (KINDS[known] if known else ('*',))]
+    return list(dict.fromkeys(names))
 
 
 def by_name(name: str) -> Found:
     """What a name alone says."""
     prefix, slash, _ = name.rpartition('/')
     lead = prefix + slash
-    return Found(_first(NAMES, name), lead, detections=lead in ('coco/', 'lvis/'))
+    return Found(_first(NAMES, name) or UNKNOWN, lead, detections=lead in ('coco/', 'lvis/'))
 
 
-def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[type, str]]:
-    """(class, what its names begin with) of every metric, also of those inside of others."""
+def _known(owners: Sequence[str]) -> str | None:
+    return next((owner for owner in owners if owner in KINDS), None)
+
+
+def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[list[str], str]]:
+    """(class and its bases, what its names begin with) of every metric, also of those in others."""
     if isinstance(config, Sequence) and not isinstance(config, str):
         for each in config:
             yield from _metrics(scope, each, lead)
@@ -172,8 +202,8 @@ def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[type, str]]:
         return
     cls = registered(config['type'], METRICS, scope)
     if not isinstance(cls, type):
-        return
-    if _full_name(cls) == 'mmpose.KeypointPartitionMetric':
+        yield [str(config['type'])], lead
+    elif _full_name(cls) == 'mmpose.KeypointPartitionMetric':
         for part in config['partitions']:
             yield from _metrics(scope, config['metric'], f'{lead}{part}/')
     elif _full_name(cls) == 'mmpretrain.MultiTasksMetric':
@@ -181,7 +211,8 @@ def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[type, str]]:
             yield from _metrics(scope, metrics, f'{lead}{task}_')
     else:
         prefix = config.get('prefix') or getattr(cls, 'default_prefix', None)
-        yield cls, f'{lead}{prefix}/' if prefix else lead
+        owners = [_full_name(base) for base in cls.__mro__]
+        yield owners, f'{lead}{prefix}/' if prefix else lead
 
 
 def _full_name(cls: type) -> str:

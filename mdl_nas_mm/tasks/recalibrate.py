@@ -9,7 +9,6 @@ from itertools import islice
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
 from torch import nn
 
 from mdl_nas_mm.utils.private import BatchNorm
@@ -17,6 +16,7 @@ from mdl_nas_mm.utils.private import BatchNorm
 from .data import build_train_loader, derive_seed, seeded
 from .failures import batches_of, in_task
 from .model import MultiTaskModel
+from .resolved import ResolvedConfig
 from .scope import task_scope
 
 
@@ -101,13 +101,12 @@ class BatchNormRecalibration:
 
 
 def recalibrations(
-    cfg: Config, model: MultiTaskModel, solo: dist.ProcessGroup | None = None
+    cfg: ResolvedConfig, model: MultiTaskModel, solo: dist.ProcessGroup | None = None
 ) -> dict[str, BatchNormRecalibration]:
     """Task -> what its subnets' statistics are estimated with; nothing without
     ``recalibrate_images`` in the joint config.
 
     Args:
-        cfg: a resolved joint config.
         solo: process group of this process alone, where there are more.
 
     Raises:
@@ -118,9 +117,8 @@ def recalibrations(
         raise ValueError(f'recalibrate_images: {images!r}, expected a number of images')
     if not images:
         return {}
-    loaders = cfg.train_dataloader
     return {
-        task: BatchNormRecalibration(model, task, loaders[task], images, solo=solo)
+        task: BatchNormRecalibration(model, task, cfg.tasks[task].train, images, solo=solo)
         for task in model.tasks
     }
 

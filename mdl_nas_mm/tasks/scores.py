@@ -1,7 +1,8 @@
-"""A task's score: the one of its metrics that counts, in percent, or why there is none."""
+"""A task's score: the one of its metrics that counts, and how, or why there is none."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,71 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from .metric_kinds import Found, by_name, find_metric
+from .metric_kinds import UNKNOWN, Found, Kind, by_name, find_metric, names_given
+
+_SCALES = dict(percent=1.0, fraction=100.0)
+_RULES = dict(greater=True, less=False)
+_KEYS = ('metric', 'scale', 'rule')
 
 
 class NoScore(ValueError):
     """An evaluation has given its metric, but with a value that is no score."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a config says of a task's score.
+
+    Attributes:
+        metric: name of the metric that counts.
+        factor: what its numbers are multiplied by; None where the config leaves that to what is
+            known of the metric.
+        greater: whether more of it is better; None as well.
+    """
+
+    metric: str
+    factor: float | None = None
+    greater: bool | None = None
+
+    @classmethod
+    def read(cls, task: str, config: str | Mapping[str, Any]) -> Score:
+        """Reads ``'mIoU'``, or ``dict(metric='rmse', scale=100, rule='less')``.
+
+        ``scale`` is ``'percent'`` (as it is), ``'fraction'`` (times 100) or a number; ``rule``
+        is ``'greater'`` or ``'less'``, whichever is better. Both may be left out where
+        ``metric_kinds`` knows them.
+
+        Raises:
+            ValueError: it is neither, or a key or a value is none of these.
+        """
+        where = f'task {task!r}, score'
+        if isinstance(config, str):
+            return cls(config)
+        if not isinstance(config, Mapping) or not isinstance(config.get('metric'), str):
+            raise ValueError(
+                f"{where}: {config!r}, expected the name of a metric, or dict(metric='...', "
+                "scale='percent', rule='greater')"
+            )
+        for key in config:
+            if key not in _KEYS:
+                raise ValueError(f'{where}: unknown key {key!r}, expected {_KEYS}')
+        scale, rule = config.get('scale'), config.get('rule')
+        if rule is not None and rule not in _RULES:
+            raise ValueError(f'{where}: rule is {rule!r}, expected one of {tuple(_RULES)}')
+        greater = None if rule is None else _RULES[rule]
+        return cls(config['metric'], None if scale is None else _factor(scale, where), greater)
+
+
+def _factor(scale: Any, where: str) -> float:
+    if isinstance(scale, str) and scale in _SCALES:
+        return _SCALES[scale]
+    is_number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+    if not is_number or not math.isfinite(scale) or scale <= 0:
+        raise ValueError(
+            f'{where}: scale is {scale!r}, expected one of {tuple(_SCALES)} or a number above 0; '
+            "of an error say rule='less'"
+        )
+    return float(scale)
 
 
 @dataclass(frozen=True)
@@ -23,42 +84,74 @@ class Scoring:
     Attributes:
         task: the task.
         key: name of the metric that counts.
+        factor: what its numbers are multiplied by.
+        greater: whether more of it is better.
         metric: what is known of it.
-
-    Raises:
-        ValueError: less of the metric is better, or it is no part of a hundred.
     """
 
     task: str
     key: str
+    factor: float
+    greater: bool
     metric: Found
 
     @classmethod
-    def from_config(cls, task: str, scope: str, key: str, evaluator: Any) -> Scoring:
-        """The scoring of a task whose evaluator has this config."""
-        return cls(task, key, find_metric(scope, key, evaluator))
+    def of(cls, task: str, scope: str, score: Score, evaluator: Any) -> Scoring:
+        """The scoring of a task whose evaluator has this config.
 
-    def __post_init__(self) -> None:
-        kind = self.metric.kind
-        if not kind.greater or kind.factor is None:
-            what = 'a count' if kind.greater else 'an error, of which less is better'
+        Raises:
+            ValueError: no metric of the evaluator gives the name; or it is not known how it counts
+                and the config does not say so, or says something else. Tells what to write.
+        """
+        found = find_metric(scope, score.metric, evaluator)
+        if found is None:
             raise ValueError(
-                f'task {self.task!r}: the metric {self.key!r} is {what}; a score is percent, and '
-                'the more the better, so name another metric of its evaluator'
+                f'task {task!r}: no metric of its evaluator gives the score {score.metric!r}; '
+                f'there are {", ".join(names_given(scope, evaluator)) or "none"}'
             )
+        return cls.by_kind(task, score, found)
+
+    @classmethod
+    def by_kind(cls, task: str, score: Score, found: Found) -> Scoring:
+        """The scoring of a metric of which this is known; see ``of``."""
+        kind = found.kind
+        is_their_own = found.owner in (None, found.known)
+        for key, said, known in (
+            ('scale', score.factor, kind.factor),
+            ('rule', score.greater, kind.greater),
+        ):
+            if is_their_own and None not in (said, known) and said != known:
+                raise ValueError(
+                    f'task {task!r}: {score.metric!r} of {found.known} has another {key} than its '
+                    f'score says; write score={score.metric!r}, and score_weight for how much it '
+                    'counts'
+                )
+        factor = kind.factor if score.factor is None else score.factor
+        greater = kind.greater if score.greater is None else score.greater
+        if factor is None or greater is None:
+            raise ValueError(_not_said(task, score, found))
+        return cls(task, score.metric, factor, greater, found)
 
     @property
     def note(self) -> str | None:
-        """How a metric counts that upstream's libraries do not have; None for theirs."""
+        """That a metric counts like the one of upstream's that it is derived from; else None."""
         owner, known = self.metric.owner, self.metric.known
-        if owner is None or owner == known:
+        if known is None or owner == known:
             return None
-        how = 'a fraction, times 100' if self.metric.kind.factor == 100 else 'percent, as it is'
-        like = f'like one of {known}, ' if known else ''
-        return f'task {self.task!r}: {self.key!r} of {owner} counts {like}as {how}'
+        how = f'times {self.factor:g}' if self.factor != 1 else 'as it is'
+        return f'task {self.task!r}: {self.key!r} of {owner} counts like one of {known}, {how}'
+
+    def say_note(self) -> None:
+        """Logs ``note``, where there is one."""
+        if self.note is not None:
+            print_log(self.note, 'current', logging.WARNING)
+
+    def gain(self, score: float) -> float:
+        """What a score adds to the S-Score, before its weight: more is better, also of an error."""
+        return score if self.greater else -score
 
     def score(self, metrics: Mapping[str, Any]) -> float:
-        """The score in percent.
+        """The score, in the metric's own terms: percent, or an error in what ``scale`` makes of it.
 
         A detector that finds nothing has no COCO metrics at all; its score is 0.
 
@@ -87,7 +180,7 @@ class Scoring:
             raise self._none(
                 f'{number:g}', 'upstream says so where there are no such objects, or no such labels'
             )
-        return self.metric.kind.factor * number
+        return self.factor * number
 
     def _detected(self, metrics: Mapping[str, Any]) -> bool:
         return any(name.startswith(self.metric.lead) and 'AP' in name for name in metrics)
@@ -96,19 +189,46 @@ class Scoring:
         return NoScore(f'task {self.task!r}: {self.key!r} is {value}, which is no score; {why}')
 
 
-def score_of(task: str, metrics: Mapping[str, Any], key: str) -> float:
-    """A task's score in percent, by nothing but the names of its metrics.
+def as_before(scope: str, score: Score, evaluator: Any) -> Score:
+    """A score as it counted before unknown metrics had to say how: by its name, else as percent."""
+    found = find_metric(scope, score.metric, evaluator)
+    if score != Score(score.metric) or found is None or found.kind != UNKNOWN:
+        return score
+    kind = by_name(score.metric).kind
+    return Score(score.metric, kind.factor or 1.0, kind.greater is not False)
 
-    ``Evaluation.scoring`` knows the classes of the metrics as well.
+
+def score_of(task: str, metrics: Mapping[str, Any], score: str | Mapping[str, Any]) -> float:
+    """A task's score by nothing but the names of its metrics.
+
+    ``Task.scoring`` knows the classes of the metrics as well.
 
     Args:
         metrics: what an evaluator gave, such as a line of a log.
-        key: the one that counts.
+        score: as in a config, see ``Score.read``.
 
     Raises:
-        ValueError: see ``Scoring``.
+        ValueError: see ``Score.read`` and ``Scoring``.
     """
-    return Scoring(task, key, by_name(key)).score(metrics)
+    said = Score.read(task, score)
+    return Scoring.by_kind(task, said, by_name(said.metric)).score(metrics)
+
+
+def _not_said(task: str, score: Score, found: Found) -> str:
+    """What to write for a metric of which it is not known how it counts."""
+    kind: Kind = found.kind
+    of = f' of {found.owner}' if found.owner else ''
+    if kind == UNKNOWN:
+        what = 'is not known to be percent, a fraction or an error'
+        example = "scale='percent', rule='greater'"
+        more = "; or scale='fraction' or a number, and rule='less' of an error"
+    else:
+        what = 'is an error in a unit of its own, of which less is better'
+        example, more = 'scale=1.0', ', or as much as one unit shall take from the S-Score'
+    return (
+        f'task {task!r}: the metric {score.metric!r}{of} {what}; write '
+        f'score=dict(metric={score.metric!r}, {example}){more}'
+    )
 
 
 def _number(value: Any) -> float | None:

@@ -14,6 +14,7 @@ from mdl_nas_mm.utils.type_names import config_with_names, with_names, without_d
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
 from .model_settings import check_model
+from .scores import Score
 
 TASK_KEYS = {
     'config',
@@ -90,8 +91,7 @@ def _check_keys(name: str, task: ConfigDict, settings: Collection[str]) -> None:
             raise ValueError(f'task {name!r}: unknown key backbone.{key}, not of {(*settings,)}')
     if task.get('score') is None:
         raise ValueError(f"task {name!r}: 'score', the metric to maximise, is missing")
-    if not isinstance(task.score, str):
-        raise ValueError(f'task {name!r}: score is {task.score!r}, expected the name of a metric')
+    Score.read(name, task.score)
 
 
 def _upstream(name: str, path: str | None, folder: str) -> Config:

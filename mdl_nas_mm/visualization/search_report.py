@@ -85,7 +85,7 @@ def _page(report: Mapping, generations: Chart, front: Chart) -> str:
 
 def _conditions(report: Mapping) -> list[str]:
     """What the search was bound to, in lines."""
-    lines = ["S-Score: the sum of the tasks' scores in percent, each times its weight."]
+    lines = ["S-Score: the sum of the tasks' scores, each times its weight; errors are negative."]
     return lines + [f'Constraint: {line}' for line in report['constraints']]
 
 

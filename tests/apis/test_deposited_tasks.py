@@ -35,7 +35,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.tasks import (
-    Evaluation,
+    ResolvedConfig,
     build_eval_loader,
     evaluate,
     resolve_joint_config,
@@ -92,12 +92,8 @@ def test_deposit_says_where_it_comes_from(supernet, deposit):
 @pytest.mark.parametrize('task', TASKS)
 def test_deposited_task_scores_like_its_subnet(cfg, model, joint, deposit, task):
     """The upstream evaluator's every number, on the whole validation split."""
-    resolved = resolve_joint_config(cfg)
-    info = resolved.tasks[task]
-    loader = build_eval_loader(task, info.scope, resolved.val_dataloader[task])
-    evaluation = Evaluation.build(
-        task, info.scope, info.score, loader, resolved.val_evaluator[task]
-    )
+    known = resolve_joint_config(cfg).tasks[task]
+    evaluation = known.evaluation(known.val)
     expected = evaluate(lambda batch: predict(model, task, joint[task], batch), evaluation)
     score, metrics = evaluate_deposited(deposit, task)
     assert metrics == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
@@ -217,11 +213,15 @@ def test_keypoints_are_in_the_deposit_and_not_the_name_of_their_file(monkeypatch
     loader = Config.fromfile('configs/demo/tasks/pose.py').val_dataloader
     with task_scope('mmpose'):
         expected = parse_pose_metainfo(loader.dataset.metainfo)
-    cfg = Config(
+    kept = dict(scope='mmpose', score='coco/AP', loss_weight=1.0, score_weight=1.0)
+    loaders = [f'{split}_dataloader' for split in ('train', 'val', 'search')]
+    evaluators = ['val_evaluator', 'search_evaluator']
+    cfg = ResolvedConfig(
         dict(
-            tasks=dict(pose=dict(scope='mmpose', score='coco/AP')),
+            tasks=dict(pose=kept),
             model=dict(tasks=dict(pose=dict(model=dict()))),
-            val_dataloader=dict(pose=loader),
+            **{key: dict(pose=loader) for key in loaders},
+            **{key: dict(pose=dict(type='CocoMetric')) for key in evaluators},
         )
     )
     info = from_json(json.loads(json.dumps(to_json(task_infos(cfg, {})['pose']))))

@@ -85,7 +85,9 @@ def images():
 
 
 def infos(cfg):
-    return {task: dict(cfg.tasks[task], model=cfg.model.tasks[task].model) for task in cfg.tasks}
+    return {
+        task: dict(info, model=cfg.model.tasks[task].model) for task, info in cfg['tasks'].items()
+    }
 
 
 @torch.no_grad()

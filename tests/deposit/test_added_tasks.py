@@ -150,7 +150,7 @@ def test_file_grows_by_the_parameters_that_are_added(data, tmp_path):
     cfg = resolve_joint_config(new_config(data, path, None, changes=changes))
     model = build_model(cfg)
     model.backbone.init_weights()
-    infos = dict(more=dict(cfg.tasks.more, model=cfg.model.tasks.more.model))
+    infos = dict(more=dict(cfg['tasks'].more, model=cfg.model.tasks.more.model))
     after = add(path, model, fixed_spec(cfg), infos)
     added = after.total - before.total
     assert added == after.specific['more'] + after.heads['more'] > 10**6

@@ -60,7 +60,7 @@ def test_manifest_tells_how_the_tasks_are_built(path, cfg, model, joint):
     assert list(deposit.tasks) == list(TASKS) and deposit.joint == joint
     for task, info in deposit.tasks.items():
         assert info['scope'] == cfg.tasks[task].scope
-        assert info['score'] == cfg.tasks[task].score
+        assert info['score'] == cfg.tasks[task].score.metric
         assert info['model'] == cfg.model.tasks[task].model
     assert deposit.manifest['backbone'] == cfg.model.backbone
     assert deposit.counts == model.backbone.ledger(model.head_sizes()).count(joint)
@@ -108,7 +108,8 @@ def test_what_no_json_can_hold_is_refused(cfg, model, joint, tmp_path, value):
     with pytest.raises(ValueError, match='cannot be stored as JSON'):
         to_json(dict(model=[value]))
     changed = cfg.copy()
-    changed.tasks = ConfigDict(cfg.tasks, cls=dict(cfg.tasks.cls, note=value))
+    tasks = cfg['tasks']
+    changed['tasks'] = ConfigDict(tasks, cls=dict(tasks.cls, note=value))
     with pytest.raises(ValueError, match='cannot be stored as JSON'):
         pack_joint(tmp_path / 'a.safetensors', changed, model, joint)
     assert not list(tmp_path.iterdir())

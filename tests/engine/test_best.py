@@ -5,9 +5,13 @@ import math
 
 import pytest
 from helpers import build_runner, joint_config, only
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
 from mmseg.evaluation import IoUMetric
 
 from mdl_nas_mm.engine import EarlyStoppingHook
+from mdl_nas_mm.engine.best import state_rules
+from mdl_nas_mm.tasks import resolve_joint_config
 
 
 @pytest.mark.parametrize(
@@ -71,3 +75,66 @@ def test_one_validation_without_a_score_ends_nothing(data, tmp_path, special, mo
     assert [path.name for path in tmp_path.glob('best_*')] == ['best_s_score_iter_2.pth']
     said = [text for text in heard.texts if "task 'seg': 'mIoU' is nan" in text]
     assert len(said) == 2 and 'This validation has no s_score' in said[0]
+
+
+def test_of_an_error_less_is_better(data, tmp_path):
+    """An error is subtracted in s_score, and is the best where it is least."""
+    changes = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 1}
+    cfg = only(joint_config(data, changes=changes), 'seg')
+    evaluator = dict(_delete_=True, type='_Error')
+    score = dict(metric='error', scale=2, rule='less')
+    cfg.tasks.seg.update(val_evaluator=evaluator, search_evaluator=evaluator, score=score)
+    cfg.default_hooks.checkpoint.update(save_best=['s_score', 'seg/error'])
+    cfg.custom_hooks = [dict(type='EarlyStoppingHook', monitor='seg/error', patience=9)]
+    _Error.values = [3.0, 4.0]
+    runner = build_runner(cfg, tmp_path)
+    reported, hook = [], runner.call_hook
+
+    def call_hook(name, **kwargs):
+        if name == 'after_val_epoch':
+            reported.append(kwargs['metrics'])
+        hook(name, **kwargs)
+
+    runner.call_hook = call_hook
+    runner.train()
+    assert reported == [{'seg/error': e, 's_score': -2 * e} for e in (3.0, 4.0)]
+    best = sorted(path.name for path in tmp_path.glob('best_*'))
+    assert best == ['best_s_score_iter_1.pth', 'best_seg_error_iter_1.pth']
+    (early,) = (hook for hook in runner.hooks if isinstance(hook, EarlyStoppingHook))
+    assert early.rule == 'less'
+
+
+@METRICS.register_module()
+class _Error(BaseMetric):
+    """An error, one value a validation."""
+
+    values = []
+
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        return dict(error=self.values.pop(0))
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'default_hooks.checkpoint': dict(save_best='s_score', rule='less')},
+        {'default_hooks.checkpoint': dict(save_best=['s_score', 'seg/mIoU'], rule='less')},
+        {'custom_hooks': [dict(type='EarlyStoppingHook', monitor='seg/mIoU', rule='less')]},
+        {'param_scheduler': [dict(type='ReduceOnPlateauLR', monitor='s_score', rule='less')]},
+    ],
+    ids=str,
+)
+def test_a_rule_that_takes_the_worst_for_the_best_is_refused(data, change):
+    cfg = only(joint_config(data, changes=change), 'seg')
+    with pytest.raises(ValueError, match=f"{next(iter(change))}.*rule.*'(s_score|seg/mIoU)'"):
+        state_rules(resolve_joint_config(cfg))
+
+
+def test_a_schedule_that_waits_for_the_best_knows_it(data):
+    schedule = dict(type='ReduceOnPlateauLR', monitor='s_score')
+    cfg = resolve_joint_config(joint_config(data, changes=dict(param_scheduler=[schedule])))
+    state_rules(cfg)
+    assert cfg.param_scheduler[0].rule == 'greater'

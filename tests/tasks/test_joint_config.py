@@ -1,6 +1,7 @@
 """A short joint config becomes what a runner is built from; what is wrong in it is named."""
 
 import copy
+import dataclasses
 
 import pytest
 from helpers import ROOT, TASKS, joint_config, only
@@ -86,12 +87,12 @@ def test_only_differences_are_changed(data):
     assert changed.model.tasks.cls.model.head.loss == dict(
         type='CrossEntropyLoss', label_smooth_val=0.1
     )
-    assert changed.tasks.cls == dict(plain.tasks.cls, loss_weight=0.5)
-    assert changed.tasks.seg == dict(plain.tasks.seg, score_weight=2.0)
+    assert (changed.tasks['cls'].loss_weight, plain.tasks['cls'].loss_weight) == (0.5, 1.0)
+    assert (changed.tasks['seg'].score_weight, plain.tasks['seg'].score_weight) == (2.0, 1.0)
     for cfg in (changed, plain):
         cfg.train_dataloader.cls.batch_size = None
         cfg.model.tasks.cls.model.head.loss = None
-        cfg.tasks.cls.loss_weight = cfg.tasks.seg.score_weight = None
+        cfg['tasks'].cls.loss_weight = cfg['tasks'].seg.score_weight = None
     assert changed.to_dict() == plain.to_dict()
 
 
@@ -111,12 +112,13 @@ def test_delete_replaces_a_whole_part(data):
     cfg.tasks.cls.model = dict()
     head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=24)
     cfg.tasks.cls.model.head = dict(_delete_=True, **head)
+    cfg.tasks.cls.score = 'multi-label/mAP'
     cfg.tasks.cls.val_evaluator = dict(_delete_=True, type='AveragePrecision')
-    cfg.tasks.cls.search_evaluator = dict(_delete_=True, type='SingleLabelMetric')
+    cfg.tasks.cls.search_evaluator = dict(_delete_=True, type='VOCAveragePrecision')
     resolved = resolve_joint_config(cfg)
     assert resolved.model.tasks.cls.model.head == head
     assert resolved.val_evaluator.cls == dict(type='AveragePrecision')
-    assert resolved.search_evaluator.cls == dict(type='SingleLabelMetric')
+    assert resolved.search_evaluator.cls == dict(type='VOCAveragePrecision')
 
 
 def test_search_split_is_the_validation_split_with_differences(data):
@@ -145,7 +147,8 @@ def test_inline_task_needs_no_file(data):
     resolved = resolve_joint_config(cfg)
     assert resolved.model.tasks.mine == whole.model.tasks.cls
     assert resolved.train_dataloader.mine == whole.train_dataloader.cls
-    assert resolved.tasks.mine == whole.tasks.cls
+    task = whole.tasks['cls']
+    assert resolved.tasks['mine'] == dataclasses.replace(task, name='mine', search=task.val)
     del cfg.tasks.mine.scope
     with pytest.raises(ValueError, match=r"task 'mine': 'scope' .* is missing"):
         resolve_joint_config(cfg)
@@ -221,7 +224,13 @@ def test_without_validation_nothing_of_it_is_left(data):
         ),
         ({'tasks.cls.scores': 'mIoU'}, ValueError, r"task 'cls': unknown key 'scores', expected"),
         ({'tasks.cls.score': None}, ValueError, r"task 'cls': 'score', .* is missing"),
-        ({'tasks.cls.score': 3}, ValueError, "task 'cls': score is 3, expected the name of a me"),
+        ({'tasks.cls.score': 3}, ValueError, "task 'cls', score: 3, expected the name of a metric"),
+        (
+            {'tasks.det.score': 'coco/bbox_mpa'},
+            ValueError,
+            r"task 'det': .*'coco/bbox_mpa'.*coco/bbox_mAP\*",
+        ),
+        ({'tasks.seg.score': 'seg/mIoU'}, ValueError, r"task 'seg': .*'seg/mIoU'.*mIoU"),
         (
             {'tasks.cls.val_evaluator': None},
             ValueError,

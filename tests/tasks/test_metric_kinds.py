@@ -8,7 +8,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
-from mdl_nas_mm.tasks import Scoring, task_scope
+from mdl_nas_mm.tasks import Score, Scoring, Split, Task, task_scope
 from mdl_nas_mm.tasks.metric_kinds import KINDS
 
 LIBRARIES = ('mmdet', 'mmpose', 'mmpretrain', 'mmseg')
@@ -124,7 +124,7 @@ def test_without_mistakes_it_is_a_hundred_percent(scope, config, key, results):
     metric.dataset_meta = dict(VOC, classes=('a', 'b')) if scope == 'mmseg' else VOC
     found = metric.compute_metrics(results())
     names = {f'{metric.prefix}/{name}' if metric.prefix else name: v for name, v in found.items()}
-    scoring = Scoring.from_config('mine', scope, key, [dict(type='DumpResults'), config])
+    scoring = Scoring.of('mine', scope, Score(key), [dict(type='DumpResults'), config])
     assert scoring.score(names) == pytest.approx(100, abs=0.1)
     assert scoring.note is None
 
@@ -171,33 +171,82 @@ def test_without_mistakes_it_is_a_hundred_percent(scope, config, key, results):
     ],
 )
 def test_the_class_says_how_its_metric_counts(scope, evaluator, key, factor):
-    scoring = Scoring.from_config('mine', scope, key, evaluator)
+    scoring = Scoring.of('mine', scope, Score(key), evaluator)
     assert scoring.score({key: 0.5}) == factor * 0.5
     assert scoring.note is None
 
 
 def test_below_zero_where_mistakes_count_against():
-    evaluator = dict(type='MOTChallengeMetric')
-    scoring = Scoring.from_config('mot', 'mmdet', 'motchallenge-metric/MOTA', evaluator)
-    assert scoring.score({'motchallenge-metric/MOTA': -0.5}) == -50
+    evaluator, key = dict(type='MOTChallengeMetric'), 'motchallenge-metric/MOTA'
+    scoring = Scoring.of('mot', 'mmdet', Score(key), evaluator)
+    assert scoring.score({key: -0.5}) == -50
+
+
+ERRORS = [
+    ('mmpose', dict(type='EPE'), 'EPE'),
+    ('mmpose', dict(type='NME', norm_mode='use_norm_item'), 'NME'),
+    ('mmpose', dict(type='MPJPE', mode='p-mpjpe'), 'P-MPJPE'),
+    ('mmpose', dict(type='InterHandMetric'), 'MPJPE_all'),
+    ('mmseg', dict(type='DepthMetric'), 'abs_rel'),
+    ('mmseg', dict(type='DepthMetric'), 'rmse'),
+]
+
+
+@pytest.mark.parametrize(('scope', 'evaluator', 'key'), ERRORS, ids=[e[2] for e in ERRORS])
+def test_how_much_an_error_counts_is_said(scope, evaluator, key):
+    """Then less of it is better, which need not be said."""
+    with pytest.raises(ValueError, match=f"task 'mine': .*'{key}'.*error.*scale=") as error:
+        Scoring.of('mine', scope, Score(key), evaluator)
+    assert '\n' not in str(error.value)
+    scoring = Scoring.of('mine', scope, Score(key, 10.0), evaluator)
+    assert (scoring.greater, scoring.score({key: 0.5})) == (False, 5.0)
+    assert scoring.gain(5.0) == -5.0
+    with pytest.raises(ValueError, match=f"task 'mine': '{key}' is -1, which is no score"):
+        scoring.score({key: -1.0})
+    with pytest.raises(ValueError, match=f"task 'mine': '{key}' .* rule"):
+        Scoring.of('mine', scope, Score(key, 10.0, True), evaluator)
+
+
+def test_an_error_that_is_a_fraction_is_known_as_one():
+    scoring = Scoring.of('m', 'mmdet', Score('crowd_human/mMR'), dict(type='CrowdHumanMetric'))
+    assert scoring.gain(scoring.score({'crowd_human/mMR': 0.25})) == -25.0
 
 
 @pytest.mark.parametrize(
-    ('scope', 'evaluator', 'key', 'what'),
+    ('scope', 'evaluator', 'key'),
     [
-        ('mmpose', dict(type='EPE'), 'EPE', 'an error, of which less is better'),
-        ('mmpose', dict(type='NME', norm_mode='use_norm_item'), 'NME', 'an error, of which'),
-        ('mmpose', dict(type='MPJPE', mode='p-mpjpe'), 'P-MPJPE', 'an error, of which less'),
-        ('mmpose', dict(type='InterHandMetric'), 'MPJPE_all', 'an error, of which less is'),
-        ('mmseg', dict(type='DepthMetric'), 'abs_rel', 'an error, of which less is better'),
-        ('mmdet', dict(type='CrowdHumanMetric'), 'crowd_human/mMR', 'an error, of which less is'),
-        ('mmdet', dict(type='MOTChallengeMetric'), 'motchallenge-metric/IDSW', 'a count'),
-        ('mmpretrain', dict(type='SingleLabelMetric'), 'single-label/support', 'a count'),
+        ('mmdet', dict(type='MOTChallengeMetric'), 'motchallenge-metric/IDSW'),
+        ('mmpretrain', dict(type='SingleLabelMetric'), 'single-label/support'),
     ],
 )
-def test_errors_and_counts_are_refused_before_anything_runs(scope, evaluator, key, what):
-    with pytest.raises(ValueError, match=f"task 'mine': the metric '{key}' is {what}"):
-        Scoring.from_config('mine', scope, key, evaluator)
+def test_counts_are_refused_before_anything_runs(scope, evaluator, key):
+    with pytest.raises(ValueError, match=f"task 'mine': .*'{key}'.*scale=.*rule="):
+        Scoring.of('mine', scope, Score(key), evaluator)
+
+
+@pytest.mark.parametrize(
+    ('score', 'named'),
+    [(Score('mIoU', 100.0), 'scale'), (Score('mIoU', None, False), 'rule')],
+)
+def test_what_is_known_is_not_said_otherwise(score, named):
+    with pytest.raises(ValueError, match=f"task 'seg': 'mIoU' of mmseg.IoUMetric .*{named}"):
+        Scoring.of('seg', 'mmseg', score, dict(type='IoUMetric'))
+    Scoring.of('seg', 'mmseg', Score('mIoU', 1.0, True), dict(type='IoUMetric'))
+
+
+@pytest.mark.parametrize(
+    ('scope', 'evaluator', 'key', 'meant'),
+    [
+        ('mmdet', dict(type='CocoMetric'), 'bbox_mAP', r'coco/bbox_mAP\*'),
+        ('mmdet', dict(type='CocoMetric'), 'coco/bbox_mpa', r'coco/bbox_mAP\*'),
+        ('mmpretrain', dict(type='Accuracy'), 'acuracy/top1', r'accuracy/top\*'),
+        ('mmseg', [dict(type='IoUMetric')], 'MIoU', 'mIoU'),
+        ('mmseg', dict(type='DumpResults'), 'mIoU', 'none'),
+    ],
+)
+def test_names_that_no_metric_gives(scope, evaluator, key, meant):
+    with pytest.raises(ValueError, match=f"task 'mine': .*'{key}'.*{meant}"):
+        Scoring.of('mine', scope, Score(key), evaluator)
 
 
 class Mine(BaseMetric):
@@ -213,22 +262,41 @@ class Mine(BaseMetric):
         return {}
 
 
-def test_how_an_unknown_metric_counts_is_said():
-    scoring = Scoring.from_config('cls', 'mmpretrain', 'mine/f', dict(type=Mine))
-    assert (
-        scoring.note
-        == f"task 'cls': 'mine/f' of {Mine.__module__}.Mine counts as percent, as it is"
-    )
-    assert scoring.score({'mine/f': -2.0}) == -2.0
+@pytest.mark.parametrize(
+    'score', [Score('mine/f'), Score('mine/f', 1.0), Score('mine/f', None, True)]
+)
+def test_an_unknown_metric_says_how_it_counts(score):
+    """Also where one that is known has such a name."""
+    said = "task 'cls': .*'mine/f' of .*Mine .*score=dict.metric='mine/f', scale=.*rule="
+    with pytest.raises(ValueError, match=said):
+        Scoring.of('cls', 'mmpretrain', score, dict(type=Mine))
+    with pytest.raises(ValueError, match="'coco/bbox_mAP' of .*Mine"):
+        Scoring.of('det', 'mmdet', Score('coco/bbox_mAP'), dict(type=Mine, prefix='coco'))
+    scoring = Scoring.of('cls', 'mmpretrain', Score('mine/f', 1.0, True), dict(type=Mine))
+    assert scoring.score({'mine/f': -2.0}) == -2.0 and scoring.note is None
 
 
 def test_a_class_derived_from_a_known_one_counts_like_it():
+    """Unless the config says otherwise; of names that are new in it nothing is known."""
     from mmdet.evaluation import CocoMetric
 
-    other = type('Other', (CocoMetric,), dict(__module__='my_package.metrics'))
-    scoring = Scoring.from_config('det', 'mmdet', 'coco/bbox_mAP', dict(type=other))
-    assert scoring.note == (
-        "task 'det': 'coco/bbox_mAP' of my_package.Other counts like one of mmdet.CocoMetric, "
-        'as a fraction, times 100'
-    )
+    other = dict(type=type('Other', (CocoMetric,), dict(__module__='my_package.metrics')))
+    scoring = Scoring.of('det', 'mmdet', Score('coco/bbox_mAP'), other)
+    assert "'coco/bbox_mAP' of my_package.Other" in scoring.note
+    assert 'mmdet.CocoMetric' in scoring.note
     assert scoring.score({'coco/bbox_mAP': 0.5}) == 50.0 and scoring.score({}) == 0.0
+    assert Scoring.of('det', 'mmdet', Score('coco/bbox_mAP', 1.0), other).factor == 1.0
+    with pytest.raises(ValueError, match="'coco/PQ' of my_package.Other"):
+        Scoring.of('det', 'mmdet', Score('coco/PQ'), other)
+
+
+@pytest.mark.parametrize(('key', 'factor'), [('mine/f', 1.0), ('coco/bbox_mAP', 100.0)])
+def test_a_deposit_that_was_written_before_counts_as_it_did(key, factor):
+    """By the name alone, where the class is unknown and no scale is said."""
+    val = Split(dict(), dict(type=Mine, prefix=key.partition('/')[0]))
+    info = dict(scope='mmdet', model=dict(), score=key)
+    scoring = Task.of_deposit('old', info, val).scoring(val)
+    assert (scoring.factor, scoring.greater) == (factor, True)
+    info['score'] = dict(metric=key, scale=3, rule='less')
+    scoring = Task.of_deposit('new', info, val).scoring(val)
+    assert (scoring.factor, scoring.greater) == (3.0, False)

@@ -10,10 +10,9 @@ from mmengine.structures import InstanceData, PixelData
 from pycocotools.coco import COCO
 
 from mdl_nas_mm.tasks import (
-    Evaluation,
     NoScore,
+    Score,
     Scoring,
-    build_eval_loader,
     evaluate,
     resolve_joint_config,
     score_of,
@@ -34,7 +33,7 @@ def test_scores_are_in_percent():
 def test_a_detector_that_finds_nothing_scores_zero(family):
     assert score_of('det', {}, 'coco/bbox_mAP') == 0.0
     evaluator = dict(type=family, prefix='mine')
-    scoring = Scoring.from_config('det', 'mmdet', 'mine/bbox_mAP', evaluator)
+    scoring = Scoring.of('det', 'mmdet', Score('mine/bbox_mAP'), evaluator)
     assert scoring.score({}) == scoring.score({'mine/AR@100': 0.0, 'mIoU': 3.0}) == 0.0
     with pytest.raises(ValueError, match="gives no metric 'mine/bbox_mAP'"):
         scoring.score({'mine/bbox_mAP_50': 0.5})
@@ -65,7 +64,6 @@ def test_special_values_are_no_scores(value, said):
     ('metrics', 'key'),
     [
         ({'accuracy/top1': 90.0}, 'accuracy/top5'),
-        ({'accuracy/top1': 90.0}, 'acuracy/top1'),
         ({'coco/bbox_mAP': 0.5}, 'coco/bbox_map'),
         ({'mIoU': 60.0}, 'mDice'),
         ({}, 'mIoU'),
@@ -78,6 +76,45 @@ def test_metric_that_an_evaluator_does_not_give_is_refused(metrics, key):
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize('name', ['acuracy/top1', 'mine/f', 'single-label/support'])
+def test_a_name_that_says_nothing_is_refused(name):
+    with pytest.raises(ValueError, match=f"task 'mine': .*{name}.*scale='percent', rule='greater'"):
+        score_of('mine', {name: 0.5}, name)
+
+
+@pytest.mark.parametrize(
+    ('scale', 'factor'), [('percent', 1), ('fraction', 100), (0.5, 0.5), (20, 20)]
+)
+@pytest.mark.parametrize(('rule', 'sign'), [('greater', 1), ('less', -1)])
+def test_scale_and_rule_are_said(scale, factor, rule, sign):
+    """A score is in the metric's own terms; of what it adds to the S-Score, more is better."""
+    said = Score.read('mine', dict(metric='mine/f', scale=scale, rule=rule))
+    scoring = Scoring.of('mine', 'mmpretrain', said, dict(type='MineOfNobody'))
+    assert scoring.score({'mine/f': 0.25}) == 0.25 * factor
+    assert scoring.gain(scoring.score({'mine/f': 0.25})) == sign * 0.25 * factor
+    assert score_of('mine', {'f': 3.0}, dict(metric='f', scale=scale, rule=rule)) == 3.0 * factor
+
+
+@pytest.mark.parametrize(
+    ('score', 'named'),
+    [
+        (3, '3'),
+        (dict(scale='percent'), 'metric'),
+        (dict(metric='a', scales=1), "'scales'"),
+        (dict(metric='a', scale='percents'), "'percents'"),
+        (dict(metric='a', scale=-1), "-1.*rule='less'"),
+        (dict(metric='a', scale=True), 'True'),
+        (dict(metric='a', scale=math.inf), 'inf'),
+        (dict(metric='a', rule='lower'), "'lower'"),
+    ],
+    ids=str,
+)
+def test_scores_that_say_nothing(score, named):
+    with pytest.raises(ValueError, match=f"task 'mine', score: .*{named}") as error:
+        Score.read('mine', score)
+    assert '\n' not in str(error.value)
+
+
 @pytest.fixture(scope='module')
 def cfg(data):
     return resolve_joint_config(joint_config(data))
@@ -86,9 +123,7 @@ def cfg(data):
 @pytest.mark.parametrize('task', TASKS)
 def test_perfect_predictions_score_highest(cfg, task):
     """The whole way through the real evaluator: what the annotations say is given as prediction."""
-    info = cfg.tasks[task]
-    loader = build_eval_loader(task, info.scope, cfg.val_dataloader[task])
-    evaluation = Evaluation.build(task, info.scope, info.score, loader, cfg.val_evaluator[task])
+    evaluation = cfg.tasks[task].evaluation(cfg.tasks[task].val)
     truth = COCO(cfg.val_evaluator.det.ann_file)
 
     def predict(batch):
@@ -97,7 +132,7 @@ def test_perfect_predictions_score_highest(cfg, task):
     batches = []
     metrics = evaluate(predict, evaluation, lambda index, batch, out: batches.append(index))
     assert evaluation.scoring.score(metrics) == pytest.approx(100, abs=0.1)
-    assert batches == list(range(len(loader)))
+    assert batches == list(range(len(evaluation.loader)))
     # The evaluator starts anew for the next architecture.
     assert evaluate(predict, evaluation) == metrics
 
@@ -125,9 +160,8 @@ def perfect(task, sample, truth):
 
 def test_evaluation_leaves_no_gradients(cfg):
     model = build_model(cfg).eval()
-    info, spec = cfg.tasks.cls, model.backbone.space.smallest()
-    loader = build_eval_loader('cls', info.scope, cfg.val_dataloader.cls)
-    evaluation = Evaluation.build('cls', info.scope, info.score, loader, cfg.val_evaluator.cls)
+    spec = model.backbone.space.smallest()
+    evaluation = cfg.tasks['cls'].evaluation(cfg.tasks['cls'].val)
     outputs = []
     step = model.subnet('cls', spec).val_step
     evaluate(step, evaluation, lambda index, batch, out: outputs.extend(out))

@@ -76,7 +76,7 @@ def _inline(cfg):
         task: dict(
             {key: whole[key][task] for key in keys},
             scope=info.scope,
-            score=info.score,
+            score=info.score.metric,
             model=whole.model.tasks[task].model,
         )
         for task, info in whole.tasks.items()

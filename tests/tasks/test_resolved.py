@@ -1,0 +1,106 @@
+"""A resolved config is a type, whose text is checked again before anything trusts it."""
+
+import copy
+import dataclasses
+import pickle
+
+import pytest
+from helpers import TASKS, joint_config
+from mmengine.config import Config
+from new_tasks import architectures, base_config, describe_base, new_config
+
+from mdl_nas_mm.tasks import ResolvedConfig, Score, Split, resolve_joint_config
+
+
+@pytest.fixture(params=['validated', 'not validated', 'new task'])
+def resolved(request, data, tmp_path) -> ResolvedConfig:
+    cfg = joint_config(data)
+    if request.param == 'not validated':
+        cfg.val_cfg = None
+    if request.param == 'new task':
+        base = describe_base(base_config(data, 'Mask'), tmp_path / 'supernet.pth')
+        cfg = new_config(data, base, architectures(), changes={'backbone.drop_path_rate': 0.2})
+    return resolve_joint_config(cfg)
+
+
+@pytest.fixture
+def written(data, tmp_path) -> Config:
+    resolve_joint_config(joint_config(data)).dump(tmp_path / 'resolved.py')
+    return Config.fromfile(tmp_path / 'resolved.py')
+
+
+def test_copies_are_of_the_type(resolved):
+    for other in (resolved.copy(), copy.deepcopy(resolved), pickle.loads(pickle.dumps(resolved))):
+        assert type(other) is ResolvedConfig
+        assert other.to_dict() == resolved.to_dict()
+
+
+@pytest.mark.parametrize('kind', ['py', 'yaml', 'json'])
+def test_what_was_written_resolves_to_the_same(resolved, tmp_path, kind):
+    resolved.dump(tmp_path / f'resolved.{kind}')
+    read = Config.fromfile(tmp_path / f'resolved.{kind}')
+    again = resolve_joint_config(read)
+    assert type(read) is Config and type(again) is ResolvedConfig
+    # JSON has no tuples.
+    if kind != 'json':
+        assert again.to_dict() == resolved.to_dict()
+    assert again.pretty_text.count('resolved') == resolved.pretty_text.count('resolved')
+
+
+def test_settings_of_what_was_written_may_change(written):
+    written.merge_from_dict(
+        {'train_dataloader.cls.batch_size': 1, 'tasks.seg.score_weight': 2.0, 'subspace': None}
+    )
+    tasks = resolve_joint_config(written).tasks
+    assert (tasks['cls'].train.batch_size, tasks['seg'].score_weight) == (1, 2.0)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'named'),
+    [
+        ({'model.backbone.drop_path_rate': 0.7}, 'model.backbone.drop_path_rate'),
+        ({'model.type': 'Another'}, 'model.type'),
+        ({'model.tasks.seg.scope': 'mmdet'}, 'model.tasks.seg.scope'),
+        ({'backbone.img_size': 99}, 'model.backbone.img_size'),
+        ({'tasks.det.score': 'coco/bbox_mpa'}, "task 'det': .*'coco/bbox_mpa'"),
+        ({'tasks.det.model': dict(type='A')}, 'tasks.det.model'),
+        ({'search_dataloader.cls.batch_size': 2.5}, "task 'cls', search_dataloader"),
+        ({'joint_spec': dict(cls=dict(stages=[]))}, 'joint_spec|architecture'),
+        ({'model': None}, 'model'),
+        ({'model.backbone': None}, 'model.backbone'),
+        ({'val_evaluator': dict(_delete_=True, cls=dict(type='Accuracy'))}, 'val_evaluator'),
+        ({'train_dataloader.det.dataset.data_root': 'nowhere/'}, "task 'det', train_.*nowhere/"),
+    ],
+    ids=str,
+)
+def test_what_was_written_is_checked_again(written, changes, named):
+    written.merge_from_dict(changes)
+    with pytest.raises((ValueError, FileNotFoundError), match=named) as error:
+        resolve_joint_config(written)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'key', ['model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'search_evaluator']
+)
+def test_what_is_made_of_the_tasks_is_not_given(data, key):
+    """A model beside the tasks neither replaces them nor spares a check."""
+    cfg = joint_config(data)
+    cfg[key] = dict(type='ImageClassifier')
+    with pytest.raises(ValueError, match=f'{key!r} .*tasks.cls.{key}.*resolved=True') as error:
+        resolve_joint_config(cfg)
+    assert '\n' not in str(error.value)
+
+
+def test_tasks_are_frozen_values(data):
+    cfg = joint_config(data)
+    cfg.tasks.seg.update(score=dict(metric='mIoU', scale='percent'), score_weight=0.5)
+    cfg = resolve_joint_config(cfg)
+    assert tuple(cfg.tasks) == TASKS
+    task = cfg.tasks['seg']
+    assert (task.scope, task.score, task.score_weight) == ('mmseg', Score('mIoU', 1.0), 0.5)
+    assert task.model == cfg.model.tasks.seg.model
+    assert task.val == Split(cfg.val_dataloader.seg, cfg.val_evaluator.seg)
+    assert task.search == Split(cfg.search_dataloader.seg, cfg.search_evaluator.seg)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        task.score = Score('aAcc')
