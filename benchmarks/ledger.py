@@ -17,8 +17,10 @@ import numpy as np
 from measuring import parser, report
 
 from mdl_nas_mm.families.vit import VIT, ViTLayout, ViTShape
-from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, Sharing
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger
 
+ROLES = VIT.dimensions.roles
 POLICIES = {
     'Sequential': 'Sequential',
     'Mask': 'Mask',
@@ -29,7 +31,7 @@ POLICIES = {
 def build(sharing, seed: int = 0) -> Ledger:
     """The ledger of the paper's ViT space with random scores."""
     layout = ViTLayout(VIT.space('mdl-nas-b'), ViTShape())
-    sharing, generator = Sharing.from_config(sharing), np.random.default_rng(seed)
+    sharing, generator = Sharing.from_config(sharing, ROLES), np.random.default_rng(seed)
     scores = {
         use.layer: generator.random(use.groups * use.max_channels, np.float32)
         for use in layout.uses(layout.space.largest())

@@ -22,8 +22,10 @@ from measuring import parser, report
 from mdl_nas_mm.families.vit import VIT, ViTLayout, ViTShape
 from mdl_nas_mm.search import ParameterCost
 from mdl_nas_mm.search.exact import pareto_front, select
-from mdl_nas_mm.spec import Ledger, Sharing, SubnetSpec
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import Ledger, SubnetSpec
 
+ROLES = VIT.dimensions.roles
 POLICIES = {
     'Sequential': 'Sequential',
     'Mask': 'Mask',
@@ -37,7 +39,7 @@ BUDGETS = (0, 0.1, 0.3, 0.6, 0.9)
 def build(sharing, seed: int = 0) -> ParameterCost:
     """The ledger of the paper's ViT space with random scores."""
     layout = ViTLayout(VIT.space('mdl-nas-b'), ViTShape())
-    sharing, generator = Sharing.from_config(sharing), np.random.default_rng(seed)
+    sharing, generator = Sharing.from_config(sharing, ROLES), np.random.default_rng(seed)
     scores = {
         use.layer: generator.random(use.groups * use.max_channels, np.float32)
         for use in layout.uses(layout.space.largest())

@@ -29,6 +29,8 @@ OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS)
 OPTIMIZERS = _child(root.OPTIMIZERS)
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS)
+# Kinds of sharing; see ``mdl_nas_mm.sharing``. mmengine has no such registry to be a child of.
+SHARING_POLICIES = Registry('sharing policy', scope=SCOPE, locations=[f'{SCOPE}.sharing'])
 WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'engine', 'deposit')
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS)
 VISUALIZERS = _child(root.VISUALIZERS)

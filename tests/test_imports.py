@@ -185,7 +185,8 @@ def test_spec_needs_neither_torch_nor_mmengine():
         "for name in ('torch', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg'):\n"
         '    sys.modules[name] = None\n'
         'from dataclasses import dataclass\n'
-        'from mdl_nas_mm.spec import Dimensions, Ledger, SearchSpace, Sharing\n'
+        'from mdl_nas_mm.spec import Dimensions, JointSpec, Ledger, SearchSpace\n'
+        'from mdl_nas_mm.spec import SharingPolicy\n'
         'from mdl_nas_mm.spec.dimensions import blocks_of, size\n'
         'from mdl_nas_mm.spec.layout import linear_uses\n'
         '@dataclass(frozen=True)\n'
@@ -201,7 +202,11 @@ def test_spec_needs_neither_torch_nor_mmengine():
         'space = SearchSpace.from_config(\n'
         '    dict(width=(8, 16), depth=2, hidden=3), Dimensions(Stage)\n'
         ')\n'
-        'print(Ledger(Layout(), Sharing()).params(space.largest()))\n'
+        'class First(SharingPolicy):\n'
+        '    def prefix(self, share_ratio, channels):\n'
+        '        return channels // 2\n'
+        'joint = JointSpec(dict.fromkeys("ab", space.largest()))\n'
+        'print(Ledger(Layout(), dict(ffn=First())).count(joint).total)\n'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,8 +4,8 @@ from .arch_source import DepositSource
 from .base import DepositBase
 from .extract import extract
 from .initialize import DepositedInit
+from .load_tasks import load_tasks
 from .pack import add, pack, remove
-from .together import load_tasks
 from .unpack import Deposit
 from .verify import largest_differences, verify
 

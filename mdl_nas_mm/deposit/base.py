@@ -105,17 +105,17 @@ class DepositBase:
             use, policy = part.use, ledger.sharing[part.use.role]
             if policy.has_scores and (ledger.shared_rows(use) != part.shared).any():
                 scores = parameters[score_name(use.layer)].view(use.groups, use.max_channels)
-                # Above every share ratio, and below.
-                scores[:, : use.channels] = 2.0 * torch.from_numpy(part.shared) - 1.0
+                chosen = torch.from_numpy(policy.scores_for(part.shared))
+                scores[:, : use.channels] = chosen
 
     def _check_stored(self, module: ElasticBackbone) -> None:
         """Raises ValueError for a shared weight that the new tasks use and the file lacks."""
         stored, spec = self._deposit.stored(), self.joint[self.inherit]
         used = footprint(module.ledger(), [(task, spec) for task in module.tasks])
-        for name, lengths in used.items():
+        for (name, first), lengths in used.items():
             if not owners_of(name).are_all or not lengths.any():
                 continue
-            if name not in stored or (lengths > stored[name]).any():
+            if (name, first) not in stored or (lengths > stored[name, first]).any():
                 raise ValueError(
                     f'base {self.path}: {name!r} is missing, the new task needs it; give it the '
                     f'outputs of {self.inherit!r}'

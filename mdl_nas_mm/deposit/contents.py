@@ -12,19 +12,19 @@ from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.spec.owners import read_name, specific_name
 from mdl_nas_mm.tasks import MultiTaskModel
 
-from .pieces import as_integers, from_integers, pieces_of
+from .rectangles import as_integers, from_integers, rectangles_of
 from .segments import Region
 from .structure import Structure
 
 
 def check_uses(region: Region, model: MultiTaskModel, spec: SubnetSpec, task: str) -> None:
     """Raises ValueError where the deposit's backbone has not the weights of the model's."""
-    theirs = {name: part.use for name, part in region.parts.items()}
-    ours = {use.name: use for use in model.backbone.layout.uses(spec)}
-    for name in [*ours, *theirs]:
-        if ours.get(name) != theirs.get(name):
+    theirs = {run: part.use for run, part in region.parts.items()}
+    ours = {use.run: use for use in model.backbone.layout.uses(spec)}
+    for run in [*ours, *theirs]:
+        if ours.get(run) != theirs.get(run):
             raise ValueError(
-                f'task {task!r}: {name!r} is another one in the backbone of the deposit'
+                f'task {task!r}: {run[0]!r} is another one in the backbone of the deposit'
             )
 
 
@@ -56,28 +56,30 @@ class Weights:
 def segment_tensors(structure: Structure, labels: set[str], weights: Weights) -> dict[str, Tensor]:
     """The segments of one batch."""
     arrays, counts = {}, structure.row_counts()
-    for name, blocks in structure.segments.blocks.items():
+    for (name, first), blocks in structure.segments.blocks.items():
         for block in blocks:
-            if block.labels <= labels:
+            if block.owners.tasks <= labels:
                 segment = block.segment
                 if segment not in arrays:
                     arrays[segment] = weights.empty(structure.segments.sizes[segment])
                 part = arrays[segment][block.offset : block.offset + block.size]
                 rows = weights.rows(name, counts[name])
-                part.reshape(len(block.rows), -1)[:] = rows[block.rows, block.start : block.end]
+                columns = slice(first + block.start, first + block.end)
+                part.reshape(len(block.rows), -1)[:] = rows[block.rows, columns]
     return {f'shared/{name}': from_integers(a, weights.dtype) for name, a in arrays.items()}
 
 
 def specific_tensor(region: Region, weights: Weights, task: str) -> Tensor:
     """What a task owns of the backbone."""
     arrays = [weights.empty(0)]
-    for name, part in region.parts.items():
+    for (name, first), part in region.parts.items():
         if not part.shared.all():
             use, count = part.use, len(part.rows)
             own = np.zeros((use.groups, use.max_channels), bool)
             own[:, : use.channels] = ~part.shared
             rows = weights.rows(specific_name(name, task), count)
-            arrays.append(rows[own.reshape(-1), : use.columns].reshape(-1))
+            rows = rows[own.reshape(-1), first : first + use.columns]
+            arrays.append(rows.reshape(-1))
     return from_integers(np.concatenate(arrays), weights.dtype)
 
 
@@ -89,17 +91,17 @@ def check_stored(
     task: str,
 ) -> None:
     """Raises ValueError, naming the parameter, where the file has other shared weights."""
-    for name, pieces in pieces_of(task, region, structure.segments).items():
-        part = region.parts[name]
+    for (name, first), stored_parts in rectangles_of(task, region, structure.segments).items():
+        part = region.parts[name, first]
         rows = weights.rows(name, len(part.rows)) if part.shared.any() else None
         used = None
-        for piece in pieces:
+        for piece in stored_parts:
             if piece.tensor not in tensors:
                 continue
             if used is None:
                 use = part.use
                 used = rows.reshape(use.groups, use.max_channels, -1)[:, : use.channels]
-                used = used.reshape(use.groups * use.channels, -1)
+                used = used.reshape(use.groups * use.channels, -1)[:, first:]
             end = piece.offset + piece.height * piece.width
             stored = as_integers(tensors[piece.tensor])[piece.offset : end]
             stored = stored.reshape(piece.height, piece.width)

@@ -42,24 +42,24 @@ def fill(deposit: Deposit, backbone: ElasticBackbone, task: str, as_task: str) -
 def _fill_shared(deposit: Deposit, parameters: Mapping[str, Tensor]) -> None:
     counts = deposit.structure.row_counts()
     stored = {name: deposit.read(f'shared/{name}') for name in deposit.stored_segments()}
-    for name, blocks in deposit.structure.segments.blocks.items():
+    for (name, first), blocks in deposit.structure.segments.blocks.items():
         # Swin has norms just of the stages that its tasks take.
         for block in blocks if name in parameters else ():
             if block.segment in stored:
                 rows = parameters[name].view(counts[name], -1)
                 flat = stored[block.segment][block.offset : block.offset + block.size]
-                rows[torch.from_numpy(block.rows), block.start : block.end] = flat.view(
-                    len(block.rows), -1
-                ).to(rows)
+                columns = slice(first + block.start, first + block.end)
+                values = flat.view(len(block.rows), -1).to(rows)
+                rows[torch.from_numpy(block.rows), columns] = values
 
 
 def _fill_own(deposit: Deposit, parameters: Mapping[str, Tensor], task: str, as_task: str) -> None:
-    weights = deposit.backbone_weights(task)
-    for name, part in deposit.region(task).parts.items():
+    weights = deposit.run_weights(task)
+    for (name, first), part in deposit.region(task).parts.items():
         if not part.shared.all():
             use, own = part.use, torch.from_numpy(~part.shared)
             target = parameters[specific_name(name, as_task)]
             target = target.view(use.groups, use.max_channels, -1)
-            target = target[:, : use.channels, : use.columns]
-            values = weights[name].view(use.groups, use.channels, use.columns).to(target)
+            target = target[:, : use.channels, first : first + use.columns]
+            values = weights[name, first].view(use.groups, use.channels, use.columns).to(target)
             target[own] = values[own]

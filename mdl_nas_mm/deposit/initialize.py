@@ -45,10 +45,10 @@ class DepositedInit:
         if module.tasks:
             raise ValueError(f'deposit {self.checkpoint}: give the backbone no tasks, nor sharing')
         task = self.task or module.task
-        weights = Deposit(self.checkpoint, self.trust).backbone_weights(task)
+        weights = Deposit(self.checkpoint, self.trust).run_weights(task)
         parameters, uses = dict(module.named_parameters()), module.layout.uses(module.arch)
         for use in uses:
-            found = tuple(weights[use.name].shape) if use.name in weights else None
+            found = tuple(weights[use.run].shape) if use.run in weights else None
             if found != (use.groups * use.channels, use.columns):
                 raise ValueError(
                     f'deposit {self.checkpoint}: {use.name!r} of task {task!r} is {found}, in the '
@@ -57,10 +57,10 @@ class DepositedInit:
                 )
         for use in uses:
             part = _used_part(parameters[use.name], use)
-            part.copy_(weights[use.name].view_as(part))
+            part.copy_(weights[use.run].view_as(part))
 
 
 def _used_part(parameter: Tensor, use: ParamUse) -> Tensor:
     """A view (groups, channels, columns) of what is in use of a parameter."""
     grouped = parameter.view(use.groups, use.max_channels, use.max_columns)
-    return grouped[:, : use.channels, : use.columns]
+    return grouped[:, : use.channels, use.first_column :][..., : use.columns]

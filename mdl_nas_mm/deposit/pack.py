@@ -12,7 +12,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mdl_nas_mm.spec import Counts, JointSpec
+from mdl_nas_mm.spec import Counts, JointSpec, Owners
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.version import __version__
 
@@ -62,6 +62,8 @@ def pack(
             it.
     """
     model.backbone.space.check_joint(joint, tuple(model.tasks))
+    for layer in model.backbone.ledger().owner_sets:
+        raise ValueError(f'{layer!r}: a deposit does not store weights that some tasks own')
     # Where weights and architectures came from is nothing that a file says.
     backbone = {key: value for key, value in backbone.items() if key not in ('init_cfg', 'arch')}
     if backbone.get('space') is None:
@@ -172,7 +174,7 @@ def _forget(history: list[dict], tasks: Mapping[str, Mapping], kept: set[str]) -
     used = {info['region'] for info in tasks.values()}
     while history and not used.intersection(history[-1]['regions']):
         labels = set(history[-1]['regions'])
-        if any(labels.intersection(segment.split('+')) for segment in kept):
+        if any(labels.intersection(Owners.read(segment).tasks) for segment in kept):
             return
         history.pop()
 

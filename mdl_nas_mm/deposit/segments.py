@@ -15,14 +15,18 @@ from functools import cached_property
 
 import numpy as np
 
-from mdl_nas_mm.spec import Layout, Ledger, ParamUse, Sharing, SubnetSpec
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import Layout, Ledger, Owners, ParamUse, SubnetSpec
+from mdl_nas_mm.spec.footprint import Footprint
+from mdl_nas_mm.spec.layout import Run
+from mdl_nas_mm.spec.owners import join_names
 
 from .budget import Budget
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one task uses of one parameter.
+class UsedRows:
+    """What one task uses of one run of a parameter's columns.
 
     Attributes:
         shared: boolean (groups, channels): which used rows are shared.
@@ -46,22 +50,23 @@ class Region:
     """What one task uses of the backbone.
 
     Attributes:
-        parts: parameter name -> part of it, in the layout's order.
-        beneath: the segments that were there before the region was stored, alone or in a batch
+        parts: run -> what is used of it, in the layout's order.
+        earlier: the segments that were there before the region was stored, alone or in a batch
             with others.
     """
 
     label: str
-    parts: dict[str, Part]
-    beneath: frozenset[str] = frozenset()
+    parts: dict[Run, UsedRows]
+    earlier: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Block:
-    """A rectangle of a parameter: some rows, of each the elements from ``start`` to ``end``.
+    """A rectangle of a run: some rows, of each the elements from ``start`` to ``end``.
 
     Attributes:
         rows: ascending indices of the parameter's rows.
+        start, end: counted from the first column of the run.
         offset: where its first element lies in the segment.
     """
 
@@ -77,9 +82,9 @@ class Block:
         return len(self.rows) * (self.end - self.start)
 
     @cached_property
-    def labels(self) -> frozenset[str]:
-        """The regions of its batch that use all of it."""
-        return frozenset(self.segment.split('+'))
+    def owners(self) -> Owners:
+        """The regions of its batch, by label, that use all of it."""
+        return Owners.read(self.segment)
 
 
 @dataclass(frozen=True)
@@ -87,19 +92,19 @@ class Segments:
     """All segments of a history of batches, whether they are still stored or not.
 
     Attributes:
-        blocks: parameter name -> its rectangles; of the same row, from left to right.
+        blocks: run -> its rectangles; of the same row, from left to right.
         sizes: segment -> elements.
     """
 
-    blocks: dict[str, list[Block]]
+    blocks: dict[Run, list[Block]]
     sizes: dict[str, int]
 
     def used_by(self, region: Region) -> set[str]:
         """The segments of which a region uses any element."""
         return {
             block.segment
-            for name, part in region.parts.items()
-            for block in self.blocks.get(name, ())
+            for run, part in region.parts.items()
+            for block in self.blocks.get(run, ())
             if uses(region, part, block)
         }
 
@@ -123,25 +128,25 @@ class Segments:
                     rows.update(block.rows.tolist())
         return kept
 
-    def lengths(self, segments: Iterable[str], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
-        """What some segments hold, as ``footprint`` says it: of each row its first elements.
+    def lengths(self, segments: Iterable[str], sizes: Mapping[str, int]) -> Footprint:
+        """What some segments hold: of each row of a run its first elements.
 
         Args:
             sizes: parameter name -> its rows.
         """
         wanted, found = frozenset(segments), {}
-        for name, blocks in self.blocks.items():
+        for (name, first), blocks in self.blocks.items():
             lengths = _lengths(blocks, wanted, sizes[name])
             if lengths.any():
-                found[name] = lengths
+                found[name, first] = lengths
         return found
 
 
-def uses(region: Region, part: Part, block: Block) -> bool:
+def uses(region: Region, part: UsedRows, block: Block) -> bool:
     """Whether a region uses any element of a block of the parameter."""
-    if region.label in block.labels:
+    if region.label in block.owners:
         return True
-    if block.segment not in region.beneath:
+    if block.segment not in region.earlier:
         return False
     return block.start < part.use.columns and bool(part.rows[block.rows].any())
 
@@ -152,13 +157,13 @@ def region_of(
     layout: Layout,
     sharing: Sharing,
     bits: np.ndarray | None,
-    beneath: Iterable[str] = (),
+    earlier: Iterable[str] = (),
     budget: Budget | None = None,
 ) -> Region:
     """The region of a task.
 
     Args:
-        beneath: the segments that were there before.
+        earlier: the segments that were there before.
         budget: counts the rows.
         bits: boolean; under the mask policy, which channels of a layer are shared, one layer
             after the other.
@@ -186,11 +191,11 @@ def region_of(
             rows = np.zeros((use.groups, use.max_channels), bool)
             rows[:, : use.channels] = shared
             layers[use.layer] = shared, rows.reshape(-1)
-        parts[use.name] = Part(use, *layers[use.layer])
+        parts[use.run] = UsedRows(use, *layers[use.layer])
     # A mask is whole bytes.
     if bits is not None and (len(bits) - position not in range(8) or bits[position:].any()):
         raise ValueError(f'mask of {label!r} has {len(bits)} bits, not {position}')
-    return Region(label, parts, frozenset(beneath))
+    return Region(label, parts, frozenset(earlier))
 
 
 def mask_bits(ledger: Ledger, spec: SubnetSpec) -> np.ndarray | None:
@@ -204,45 +209,45 @@ def mask_bits(ledger: Ledger, spec: SubnetSpec) -> np.ndarray | None:
 
 def lay_out(batches: Sequence[Sequence[Region]], budget: Budget | None = None) -> Segments:
     """Cuts the shared weights of batches of regions, stored one after the other, into segments."""
-    blocks: dict[str, list[Block]] = {}
+    blocks: dict[Run, list[Block]] = {}
     sizes: dict[str, int] = {}
     for batch in batches:
         groups: dict[tuple, list] = {}
-        beneath = batch[0].beneath
-        for name in dict.fromkeys(name for region in batch for name in region.parts):
-            users = [region for region in batch if name in region.parts]
-            parts = [region.parts[name] for region in users]
+        earlier = batch[0].earlier
+        for run in dict.fromkeys(run for region in batch for run in region.parts):
+            users = [region for region in batch if run in region.parts]
+            parts = [region.parts[run] for region in users]
             stored, layer = None, (parts[0].use.layer, len(parts[0].rows))
-            if beneath and name in blocks:
+            if earlier and run in blocks:
                 if budget is not None:
-                    budget.take('rows', layer[1] + len(blocks[name]))
-                stored = _lengths(blocks[name], beneath, layer[1])
-                layer = (name,)
+                    budget.take('rows', layer[1] + len(blocks[run]))
+                stored = _lengths(blocks[run], earlier, layer[1])
+                layer = run
             if layer not in groups:
                 groups[layer] = _alike([part.rows for part in parts], stored)
             if budget is not None:
                 widths = len({part.use.columns for part in parts})
                 budget.take('rectangles', len(groups[layer]) * widths)
             for rows, chosen, first in groups[layer]:
-                _cut(name, rows, [(users[i], parts[i]) for i in chosen], first, blocks, sizes)
+                _cut(run, rows, [(users[i], parts[i]) for i in chosen], first, blocks, sizes)
     return Segments(blocks, sizes)
 
 
 def _cut(
-    name: str,
+    run: Run,
     rows: np.ndarray,
-    users: list[tuple[Region, Part]],
+    users: list[tuple[Region, UsedRows]],
     start: int,
-    blocks: dict[str, list[Block]],
+    blocks: dict[Run, list[Block]],
     sizes: dict[str, int],
 ) -> None:
     """Adds the blocks of alike rows, whose elements before ``start`` are stored."""
     for end in sorted({part.use.columns for _, part in users}):
         if end > start:
             labels = [region.label for region, part in users if part.use.columns >= end]
-            segment = '+'.join(labels)
+            segment = join_names(labels)
             block = Block(segment, rows, start, end, sizes.get(segment, 0))
-            blocks.setdefault(name, []).append(block)
+            blocks.setdefault(run, []).append(block)
             sizes[segment] = block.offset + block.size
             start = end
 

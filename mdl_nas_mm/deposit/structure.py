@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.elastic.known import family_of, made_backbone
+from mdl_nas_mm.elastic.known import family_of, made_backbone, sharing_of
 from mdl_nas_mm.elastic.plain import without_memory
-from mdl_nas_mm.spec import Layout, Sharing
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import Layout, Owners
 from mdl_nas_mm.spec.spec import MAX_BLOCKS
 from mdl_nas_mm.tasks import task_scope
 
@@ -47,7 +48,7 @@ class Structure:
         Raises:
             ValueError: the manifest describes nothing that can be.
         """
-        sharing = Sharing.from_config(manifest['backbone'].get('sharing'))
+        sharing = sharing_of(manifest['backbone'])
         check_history(manifest['history'])
         layouts, batches, regions = [], [], {}
         for batch in manifest['history']:
@@ -55,7 +56,7 @@ class Structure:
             layouts.append(layout)
             known = set(regions)
             for segment in batch['beneath']:
-                if not known.issuperset(segment.split('+')):
+                if not known.issuperset(Owners.read(segment).tasks):
                     raise ValueError(f'history: {segment!r} is no earlier segment')
             own = {
                 label: _region(label, region, layout, sharing, masks, batch['beneath'], budget)
@@ -88,7 +89,7 @@ class Structure:
         return {
             name: len(part.rows)
             for region in self.regions.values()
-            for name, part in region.parts.items()
+            for (name, _), part in region.parts.items()
         }
 
 
@@ -98,12 +99,12 @@ def _region(
     layout: Layout,
     sharing: Sharing,
     masks: Mapping,
-    beneath: list[str],
+    earlier: list[str],
     budget: Budget | None,
 ) -> Region:
     try:
         spec = layout.space.read(region['spec'])
-        return region_of(label, spec, layout, sharing, masks.get(label), beneath, budget)
+        return region_of(label, spec, layout, sharing, masks.get(label), earlier, budget)
     except ValueError as error:
         raise ValueError(f'region {label!r}: {error}') from None
 

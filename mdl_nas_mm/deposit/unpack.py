@@ -16,9 +16,11 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.elastic.known import family_of, sharing_of
 from mdl_nas_mm.elastic.plain import plain_config, set_parameter
-from mdl_nas_mm.spec import Counts, Sharing
+from mdl_nas_mm.spec import Counts
+from mdl_nas_mm.spec.footprint import Footprint
+from mdl_nas_mm.spec.layout import Run
 from mdl_nas_mm.tasks.model import build_task_model
 from mdl_nas_mm.trust import check_config
 
@@ -26,7 +28,13 @@ from .budget import Budget
 from .check import check_contents
 from .configs import TESTED, check_part
 from .manifest import decode, malformed
-from .pieces import Piece, as_integers, from_integers, pieces_of, put_together
+from .rectangles import (
+    StoredRectangle,
+    as_integers,
+    assemble,
+    from_integers,
+    rectangles_of,
+)
 from .segments import Region
 from .size_limit import SizeLimit
 from .structure import Structure, build_backbone
@@ -66,8 +74,8 @@ class Deposit:
             dimensions = family_of(self.manifest['backbone']).dimensions
             self.joint = dimensions.read_joint({t: i['spec'] for t, i in self.tasks.items()})
             self.counts = Counts(**self.manifest['counts'])
-            self.sharing = Sharing.from_config(self.manifest['backbone'].get('sharing'))
             self._check_backbone()
+            self.sharing = sharing_of(self.manifest['backbone'])
 
     def load_task(self, task: str, device: str | torch.device = 'cpu') -> BaseModel:
         """A task's upstream model with a plain backbone of its architecture, in eval mode.
@@ -85,12 +93,19 @@ class Deposit:
         return self.build_model(task, backbone).to(device).eval()
 
     def backbone_weights(self, task: str) -> dict[str, Tensor]:
-        """Parameter name -> what a task uses of it, (groups * channels, columns).
+        """Parameter name -> what a task uses of it, (groups * channels, columns of all runs).
 
         Raises:
             ValueError: the deposit has no such task, or a tensor was altered (names it).
         """
-        pieces = self.pieces(task)
+        runs: dict[str, list[Tensor]] = {}
+        for (name, _), weight in self.run_weights(task).items():
+            runs.setdefault(name, []).append(weight)
+        return {name: w[0] if len(w) == 1 else torch.cat(w, dim=1) for name, w in runs.items()}
+
+    def run_weights(self, task: str) -> dict[Run, Tensor]:
+        """Run of a parameter -> what a task uses of it; see ``backbone_weights``."""
+        rectangles = self.rectangles(task)
         arrays: dict[str, np.ndarray] = {}
 
         def read(name: str) -> np.ndarray:
@@ -98,15 +113,16 @@ class Deposit:
                 arrays[name] = as_integers(self.read(name))
             return arrays[name]
 
-        uses = {name: part.use for name, part in self.region(task).parts.items()}
+        uses = {run: part.use for run, part in self.region(task).parts.items()}
         # One piece of memory for all: numpy asks for large pages, which are there sooner.
         total, offset, weights = sum(use.size for use in uses.values()), 0, {}
         memory = np.empty(total, as_integers(torch.empty(0, dtype=self.dtype)).dtype)
-        for name, use in uses.items():
+        for run, use in uses.items():
             flat = memory[offset : offset + use.size]
             offset += use.size
-            put_together(flat.reshape(-1, use.columns), pieces[name], read)
-            weights[name] = from_integers(flat, self.dtype).view(-1, use.columns)
+            shape = use.groups * use.channels, use.columns
+            assemble(flat.reshape(shape), rectangles[run], read)
+            weights[run] = from_integers(flat, self.dtype).view(shape)
         return weights
 
     def region(self, task: str) -> Region:
@@ -114,9 +130,9 @@ class Deposit:
         self.check_task(task)
         return self.structure.regions[self.tasks[task]['region']]
 
-    def pieces(self, task: str) -> dict[str, list[Piece]]:
-        """Parameter name -> where what a task uses of it lies in the file."""
-        return pieces_of(task, self.region(task), self.structure.segments)
+    def rectangles(self, task: str) -> dict[Run, list[StoredRectangle]]:
+        """Run of a parameter -> where what a task uses of it lies in the file."""
+        return rectangles_of(task, self.region(task), self.structure.segments)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -173,12 +189,8 @@ class Deposit:
             check_contents(structure, self.manifest, self._file.entries, self.dtype)
         return structure
 
-    def stored(self) -> dict[str, np.ndarray]:
-        """Which shared elements the file has: of each row of a parameter so many first ones.
-
-        Returns:
-            State-dict key -> lengths (rows,), as ``mdl_nas_mm.spec.footprint`` gives them.
-        """
+    def stored(self) -> Footprint:
+        """Which shared elements the file has: of each row of a run so many first ones."""
         structure = self.structure
         return structure.segments.lengths(self.stored_segments(), structure.row_counts())
 
@@ -196,11 +208,11 @@ class Deposit:
         if dtype is not None and dtype != self.dtype:
             raise ValueError(f'{where}: its weights are {self.dtype}, not {dtype}')
         for task, spec in self.joint.items():
-            ours = {use.name: use for use in backbone.layout.uses(spec)}
-            for name, part in self.region(task).parts.items():
+            ours = {use.run: use for use in backbone.layout.uses(spec)}
+            for run, part in self.region(task).parts.items():
                 # Swin has norms just of the stages that its tasks take.
-                if ours.get(name, part.use) != part.use:
-                    raise ValueError(f'{where}: {name!r} has another size')
+                if ours.get(run, part.use) != part.use:
+                    raise ValueError(f'{where}: {run[0]!r} has another size')
 
     def build_backbone(self, task: str) -> ElasticBackbone:
         """A task's plain backbone without weights: its parameters are on the meta device."""

@@ -10,8 +10,9 @@ import numpy as np
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mdl_nas_mm.sharing import TaskParameters
-from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, Sharing, SubnetSpec
+from mdl_nas_mm.sharing import Sharing, TaskParameters
+from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec.owners import scores_in
 
 from .active import active
 from .arch_source import read_arch
@@ -76,7 +77,7 @@ class ElasticBackbone(BaseModule):
             self.space = SearchSpace.fixed(given, dimensions)
         else:
             self.space = self.family.space(space)
-        self.sharing = Sharing.from_config(sharing)
+        self.sharing = Sharing.from_config(sharing, dimensions.roles)
         self.tasks = tuple(tasks)
         repeated = [name for name in self.tasks if self.tasks.count(name) > 1]
         if repeated:
@@ -168,14 +169,18 @@ class ElasticBackbone(BaseModule):
     def scores(self) -> dict[str, np.ndarray]:
         """State-dict prefix -> mask scores (groups * max_channels,) of the layers that have any."""
         return {
-            name: layer.score.detach().float().cpu().numpy()
-            for name, layer in self.named_modules()
-            if isinstance(layer, TaskParameters) and layer.policy.has_scores
+            layer: score.detach().float().cpu().numpy()
+            for layer, score in scores_in(dict(self.named_parameters())).items()
         }
 
     def ledger(self, heads: Mapping[str, int] | None = None) -> Ledger:
         """The ledger of this backbone with its present scores."""
-        return Ledger(self.layout, self.sharing, self.scores(), heads)
+        owner_sets = {
+            name: layer.owner_sets
+            for name, layer in self.named_modules()
+            if isinstance(layer, TaskParameters) and layer.owner_sets
+        }
+        return Ledger(self.layout, self.sharing, self.scores(), heads, owner_sets)
 
     def flops(
         self,

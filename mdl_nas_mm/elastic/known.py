@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.sharing import Sharing
 
 from .backbone import ElasticBackbone
 from .family import Family
@@ -31,6 +32,11 @@ def family_of(config: Mapping, where: str = 'backbone') -> Family:
         ValueError: see ``backbone_class``.
     """
     return backbone_class(config, where).family
+
+
+def sharing_of(config: Mapping, where: str = 'backbone') -> Sharing:
+    """The sharing policies of a backbone's config; see ``backbone_class``."""
+    return Sharing.from_config(config.get('sharing'), family_of(config, where).dimensions.roles)
 
 
 def made_backbone(config: Mapping, where: str) -> ElasticBackbone:

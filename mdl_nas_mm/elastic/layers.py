@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mdl_nas_mm.sharing import TaskParameters
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.sharing import SharingKind, TaskParameters
 
 
 class ElasticLinear(TaskParameters):
@@ -19,20 +18,22 @@ class ElasticLinear(TaskParameters):
         in_features: widest input.
         out_features: widest output of one group.
         groups: outputs are this many groups, each cut to the asked width (3 for q, k, v).
+        policy, tasks, owners: see ``TaskParameters``.
     """
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
-        policy: Policy,
+        policy: SharingKind,
         tasks: Sequence[str],
         groups: int = 1,
         bias: bool = True,
+        owners: Sequence[Collection[str]] | None = None,
     ) -> None:
         rows = groups * out_features
         shapes = dict(weight=(rows, in_features), **(dict(bias=(rows,)) if bias else {}))
-        super().__init__(shapes, policy, tasks, groups)
+        super().__init__(shapes, policy, tasks, groups, owners)
         # Xavier-uniform by group, as in the original ViT: q, k and v are layers of their own.
         bound = math.sqrt(6 / (in_features + out_features))
         first, *others = self.all_of('weight')
@@ -52,7 +53,7 @@ class ElasticLayerNorm(TaskParameters):
     """Layer normalisation over the width of its input."""
 
     def __init__(
-        self, num_features: int, policy: Policy, tasks: Sequence[str], eps: float = 1e-6
+        self, num_features: int, policy: SharingKind, tasks: Sequence[str], eps: float = 1e-6
     ) -> None:
         super().__init__(dict(weight=(num_features,), bias=(num_features,)), policy, tasks)
         self.eps = eps

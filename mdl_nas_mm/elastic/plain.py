@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from mdl_nas_mm.sharing import TaskParameters
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import ParamUse, SearchSpace, SubnetSpec
 
 from .backbone import ElasticBackbone
 from .family import Family
@@ -103,16 +103,22 @@ def _weights_of(supernet: ElasticBackbone, task: str | None, spec: SubnetSpec) -
     Of a layer's parameters ``uses`` names the weight first, whose columns are more than the bias's.
     """
     modules, parameters = dict(supernet.named_modules()), dict(supernet.named_parameters())
-    weights: dict[str, Tensor] = {}
+    uses: dict[str, list[ParamUse]] = {}
     for use in supernet.layout.uses(spec):
+        uses.setdefault(use.name, []).append(use)
+    weights: dict[str, Tensor] = {}
+    for name, runs in uses.items():
+        use = runs[0]
         layer = modules.get(use.layer)
-        if isinstance(layer, TaskParameters):
-            if use.name not in weights:
-                taken = layer.take(task, use.channels, use.columns, use.share_ratio)
-                weights.update(zip((f'{use.layer}.{name}' for name in layer.names), taken))
-        else:
-            whole = parameters[use.name].view(use.groups, use.max_channels, use.max_columns)
-            weights[use.name] = whole[:, : use.channels, : use.columns]
+        if not isinstance(layer, TaskParameters):
+            whole = parameters[name].view(use.groups, use.max_channels, use.max_columns)
+            parts = [whole[:, : r.channels, r.first_column :][..., : r.columns] for r in runs]
+            weights[name] = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        elif name not in weights:
+            columns = [(run.first_column, run.columns) for run in runs]
+            columns = use.columns if len(runs) == 1 else columns
+            taken = layer.take(task, use.channels, columns, use.share_ratio)
+            weights.update(zip((f'{use.layer}.{leaf}' for leaf in layer.names), taken))
     return weights
 
 

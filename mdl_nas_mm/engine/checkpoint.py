@@ -181,11 +181,12 @@ def shared_digest(state: Mapping[str, Tensor], backbone: ElasticBackbone, joint:
     scores = {layer: score.float().cpu().numpy() for layer, score in backbone_scores(state).items()}
     used = footprint(Ledger(backbone.layout, backbone.sharing, scores), joint.items())
     digest = hashlib.sha256()
-    for name, lengths in used.items():
+    for (name, first), lengths in used.items():
         if owners_of(name).are_all:
             weight = state[backbone_name(name)].detach().cpu()
-            elements = weight[used_mask(weight, lengths)].view(torch.uint8).numpy()
-            for part in (name.encode(), lengths.tobytes(), elements.tobytes()):
+            elements = weight[used_mask(weight, lengths, first)].view(torch.uint8).numpy()
+            run = f'{name}@{first}' if first else name
+            for part in (run.encode(), lengths.tobytes(), elements.tobytes()):
                 digest.update(part)
     return digest.hexdigest()
 

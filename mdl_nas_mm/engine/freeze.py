@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import reduce
 
 import numpy as np
 import torch
@@ -19,11 +20,15 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.spec import SubnetSpec, footprint, score_footprint
 
 
-def used_mask(parameter: Tensor, lengths: np.ndarray) -> Tensor:
-    """Boolean mask, of the parameter's shape, of the first ``lengths[i]`` elements of row i."""
+def used_mask(parameter: Tensor, lengths: np.ndarray, first_column: int = 0) -> Tensor:
+    """Boolean mask, of the parameter's shape, of what is in use of a run of its columns.
+
+    These are the first ``lengths[i]`` elements of row i, from the run's first column on.
+    """
     ends = torch.from_numpy(lengths).to(parameter.device)[:, None]
     columns = torch.arange(parameter.numel() // len(lengths), device=parameter.device)
-    return (columns < ends).view(parameter.shape)
+    used = columns < ends + first_column
+    return (used & (columns >= first_column) if first_column else used).view(parameter.shape)
 
 
 def partial_masks(
@@ -34,12 +39,17 @@ def partial_masks(
     Passes of tasks whose weights are not here count for the shared ones.
     """
     parameters, ledger, passes = dict(backbone.named_parameters()), backbone.ledger(), list(passes)
-    masks = {}
+    runs: dict[str, list[tuple[int, np.ndarray]]] = {}
     used = footprint(ledger, passes) | score_footprint(ledger, passes)
-    for name, lengths in used.items():
+    for (name, first_column), lengths in used.items():
+        runs.setdefault(name, []).append((first_column, lengths))
+    masks = {}
+    for name, found in runs.items():
         parameter = parameters.get(name)
-        if parameter is not None and lengths.sum() < parameter.numel():
-            masks[parameter] = used_mask(parameter, lengths)
+        if parameter is None or sum(lengths.sum() for _, lengths in found) == parameter.numel():
+            continue
+        of_runs = [used_mask(parameter, lengths, first) for first, lengths in found]
+        masks[parameter] = reduce(torch.logical_or, of_runs)
     return masks
 
 

@@ -1,6 +1,20 @@
-"""The weights of a layer, partly shared by all tasks and partly owned by each."""
+"""The kinds of sharing, one a file, and the weights of a layer, shared and specific."""
 
-from .merge import merge, shared_mask
+from .all_shared import AllShared
+from .all_specific import AllSpecific
+from .base import SharingKind
+from .mask import Mask
 from .parameters import TaskParameters
+from .sequential import Sequential
+from .sharing import Sharing, read_policy
 
-__all__ = ['TaskParameters', 'merge', 'shared_mask']
+__all__ = [
+    'AllShared',
+    'AllSpecific',
+    'Mask',
+    'Sequential',
+    'Sharing',
+    'SharingKind',
+    'TaskParameters',
+    'read_policy',
+]

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.spec import Owners
+from mdl_nas_mm.spec.owners import SCORE, SPECIFIC
 
-from .merge import merge, shared_mask
+from .base import SharingKind
 
 
 class TaskParameters(nn.Module):
-    """Base of the elastic layers: parameters by name, shared ones and each task's own.
+    """Base of the elastic layers: parameters by name, shared ones and those of some tasks.
 
-    State-dict keys of the shared ones are those of the plain layer (``weight``); a task's own
-    lie beside them (``specific.<task>.weight``), as do the mask policy's scores (``score``).
+    State-dict keys of the shared ones are those of the plain layer (``weight``); specific ones
+    lie beside them (``specific.<task>.weight``), as does what a policy learns besides
+    (``score``); see ``mdl_nas_mm.spec.owners``.
 
     Args:
-        shapes: parameter name -> shape (rows,) or (rows, columns) at the largest choice.
+        shapes: parameter name -> shape (rows, ...) at the largest choice.
         policy: which output channels are shared.
         tasks: names of the tasks that may own weights.
         groups: the rows are this many groups of channels, each sliced and shared by itself
             (q, k and v are three groups of one parameter).
+        owners: sets of tasks that own specific weights together; by default each task for
+            itself. Of a set without any of ``tasks`` there are no weights here.
+
+    Raises:
+        ValueError: the policy needs tasks, and there are none; or two sets have the same task.
     """
 
     def __init__(
         self,
         shapes: Mapping[str, tuple[int, ...]],
-        policy: Policy,
+        policy: SharingKind,
         tasks: Sequence[str],
         groups: int = 1,
+        owners: Sequence[Collection[str]] | None = None,
     ) -> None:
         super().__init__()
         self.policy = policy
@@ -39,35 +47,42 @@ class TaskParameters(nn.Module):
         self.names = tuple(shapes)
         if policy.has_specific and not tasks:
             raise ValueError(f'sharing policy {policy.type!r} needs the names of the tasks')
-        for name, shape in shapes.items():
-            shared = nn.Parameter(torch.empty(shape)) if policy.has_shared else None
-            self.register_parameter(name, shared)
+        shared = policy.shared_shapes(shapes)
+        for name in dict.fromkeys((*shapes, *shared)):
+            parameter = nn.Parameter(policy.initial(name, shared[name])) if name in shared else None
+            self.register_parameter(name, parameter)
+        self.owner_sets = tuple(Owners.of(*each) for each in owners or ())
+        # Task -> whose specific weights it uses.
+        self.owners = _owners_of_each(tasks, self.owner_sets) if policy.has_specific else {}
         if policy.has_specific:
-            self.specific = nn.ModuleDict(
-                {
-                    task: nn.ParameterDict(
-                        {name: nn.Parameter(torch.empty(shape)) for name, shape in shapes.items()}
-                    )
-                    for task in tasks
-                }
-            )
-        if policy.has_scores:
-            self.score = nn.Parameter(torch.rand(next(iter(shapes.values()))[0]))
+            specific = nn.ModuleDict()
+            for each in dict.fromkeys(self.owners.values()):
+                own = policy.specific_shapes(shapes)
+                specific[each.label] = nn.ParameterDict(
+                    {name: nn.Parameter(policy.initial(name, own[name])) for name in own}
+                )
+            self.add_module(SPECIFIC, specific)
 
     def all_of(self, name: str) -> list[Tensor]:
-        """The shared and every task's parameter of one name."""
+        """The shared and every specific parameter of one name."""
         shared = [getattr(self, name)] if self.policy.has_shared else []
         own = [own[name] for own in self.specific.values()] if self.policy.has_specific else []
         return shared + own
 
     def take(
-        self, task: str | None, channels: int, columns: int, share_ratio: float
+        self,
+        task: str | None,
+        channels: int,
+        columns: int | Sequence[tuple[int, int]],
+        share_ratio: float,
     ) -> list[Tensor]:
         """The weights that a task uses, in the order of ``shapes``.
 
         Args:
             channels: rows to use of each group.
-            columns: elements to use of each row, where rows have more than one.
+            columns: elements to use of each row, where rows have more than one; or several runs
+                of them, as (first element, how many). A kernel's elements are its inputs times
+                its height times its width.
 
         Returns:
             Tensors (groups * channels,) or (groups * channels, columns).
@@ -77,22 +92,48 @@ class TaskParameters(nn.Module):
         """
         own = None
         if self.policy.has_specific:
-            if task not in self.specific:
-                raise ValueError(f'no weights of task {task!r}, only of {list(self.specific)}')
-            own = self.specific[task]
-        scores = mask = None
-        if self.policy.has_scores:
-            scores = self.score.view(self.groups, -1)[:, :channels]
-            mask = shared_mask(self.policy, scores, share_ratio)
+            if task not in self.owners:
+                raise ValueError(f'no weights of task {task!r}, only of {list(self.owners)}')
+            own = self.specific[self.owners[task].label]
+        scores = getattr(self, SCORE) if self.policy.has_scores else None
+        choice = self.policy.choose(channels, self.groups, share_ratio, scores)
         weights = []
         for name in self.names:
             shared = self._grouped(getattr(self, name))
             specific = self._grouped(own[name]) if own is not None else None
-            sizes = (channels, columns)[: (specific if shared is None else shared).dim() - 1]
-            weight = merge(self.policy, shared, specific, sizes, share_ratio, scores, mask)
-            weights.append(weight.flatten(0, 1))
+            if (specific if shared is None else shared).dim() == 2:
+                merged = self.policy.merge(shared, specific, (channels,), choice)
+            elif isinstance(columns, int):
+                merged = self.policy.merge(shared, specific, (channels, columns), choice)
+            else:
+                runs = [
+                    self.policy.merge(
+                        *(None if w is None else w[..., first:] for w in (shared, specific)),
+                        (channels, count),
+                        choice,
+                    )
+                    for first, count in columns
+                ]
+                merged = torch.cat(runs, dim=2)
+            weights.append(merged.flatten(0, 1))
         return weights
 
     def _grouped(self, weight: Tensor | None) -> Tensor | None:
-        """(rows[, columns]) as (groups, rows a group[, columns])."""
-        return None if weight is None else weight.unflatten(0, (self.groups, -1))
+        """(rows, ...) as (groups, rows a group[, columns])."""
+        if weight is None:
+            return None
+        grouped = weight.unflatten(0, (self.groups, -1))
+        return grouped if grouped.dim() <= 3 else grouped.flatten(2)
+
+
+def _owners_of_each(tasks: Sequence[str], owner_sets: Sequence[Owners]) -> dict[str, Owners]:
+    """Task -> the set that it belongs to, or ValueError for a task that belongs to two."""
+    found: dict[str, Owners] = {}
+    for each in owner_sets or map(Owners.of, tasks):
+        for task in each.among(tasks):
+            if task in found:
+                raise ValueError(
+                    f'owners: task {task!r} is in {found[task].label!r} and {each.label!r}'
+                )
+            found[task] = each
+    return found

@@ -2,11 +2,11 @@
 
 from .batch_ledger import BatchLedger
 from .dimensions import Dimension, Dimensions
-from .footprint import footprint, row_lengths, score_footprint
+from .footprint import footprint, score_footprint
 from .layout import Layout, ParamUse
 from .ledger import Counts, Ledger
 from .owners import Owners
-from .sharing import Policy, Sharing
+from .policy import SharingPolicy
 from .space import SearchSpace
 from .spec import JointSpec, SubnetSpec, shared_count
 
@@ -20,12 +20,10 @@ __all__ = [
     'Ledger',
     'Owners',
     'ParamUse',
-    'Policy',
     'SearchSpace',
-    'Sharing',
+    'SharingPolicy',
     'SubnetSpec',
     'footprint',
-    'row_lengths',
     'score_footprint',
     'shared_count',
 ]

@@ -2,10 +2,10 @@
 
 What a task shares of a layer is a rectangle, its shared rows times its used columns, and what two
 tasks both share of it is one again, with the fewer columns. Its rows follow without looking at
-them: where a prefix is shared, the shorter prefix; under the mask policy with a score threshold
-the rows that score at least the higher ratio among the fewer channels. Only the best-scored
-channels (threshold ``ratio``) have to be compared bit by bit. So the union over all tasks follows
-by inclusion and exclusion, in a few array operations for all joint specs together.
+them where the policy has a closed form: of two prefixes the shorter; of rows whose level is at
+least the share ratio, as of the mask policy with a score threshold, those of the higher ratio
+among the fewer channels. Any other choice of rows is compared bit by bit. So the union over all
+tasks follows by inclusion and exclusion, in a few array operations for all joint specs together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from itertools import combinations, groupby
 
 import numpy as np
 
-from .footprint import row_lengths
 from .layout import ParamUse
 from .ledger import Ledger
 from .spec import JointSpec, SubnetSpec
@@ -35,9 +34,14 @@ class BatchLedger:
     Args:
         ledger: what is counted.
         with_heads: whether totals include what lies outside the backbones.
+
+    Raises:
+        ValueError: some tasks own specific weights together.
     """
 
     def __init__(self, ledger: Ledger, with_heads: bool = True) -> None:
+        if ledger.owner_sets:
+            raise ValueError('many joint specs are counted at once where each task owns its own')
         self.ledger, self.layout = ledger, ledger.layout
         self.heads = ledger.heads if with_heads else {}
         largest = [self.layout.part_uses(part) for part in self.layout.parts(self._largest())]
@@ -114,30 +118,31 @@ class BatchLedger:
         new = np.zeros((4, 1, self._width), np.int64)
         bits = np.zeros((1, *self._bits.shape[1:]), np.uint8)
         for unit, layer in enumerate(layers_of(uses)):
-            first, policy = layer[0], self.ledger.sharing[layer[0].role]
+            first = layer[0]
             new[1, 0, unit] = sum(use.columns for use in layer)
-            if policy.has_scores and policy.threshold == 'ratio':
-                shared = self.ledger.shared_rows(first)
-                packed = np.packbits(row_lengths(replace(first, columns=1), shared).astype(bool))
-                bits[0, unit, : len(packed)] = packed
-            elif policy.has_scores:
+            prefix = self._prefix(first)
+            if prefix is not None:
+                new[0, 0, unit] = first.groups * prefix
+            elif self._levels(first) is not None:
                 new[2, 0, unit] = first.channels
                 new[3, 0, unit] = self._ratios.index(first.share_ratio)
             else:
-                shared = policy.num_shared(first.share_ratio, first.channels)
-                new[0, 0, unit] = first.groups * shared
+                shared = self.ledger.shared_rows(first)
+                lengths = replace(first, columns=1).row_lengths(shared)
+                packed = np.packbits(lengths.astype(bool))
+                bits[0, unit, : len(packed)] = packed
         self._tables = [np.concatenate(pair) for pair in zip(self._tables, new)]
         self._own = np.append(self._own, sum(use.size for use in uses))
         self._bits = np.concatenate((self._bits, bits))
         return self._slots[uses[0].name], len(self._own) - 1
 
     def _score_tables(self, units: list[list[list[ParamUse]]]) -> np.ndarray | None:
-        """[part, layer, c, ratio]: rows among the first c channels that score at least a ratio."""
+        """[part, layer, c, ratio]: rows of the first c channels whose level is at least a ratio."""
         scored = [
             (slot, unit, layer[0])
             for slot, layers in enumerate(units)
             for unit, layer in enumerate(layers)
-            if _threshold(self.ledger, layer[0]) == 'score'
+            if self._levels(layer[0]) is not None
         ]
         if not scored:
             return None
@@ -145,9 +150,9 @@ class BatchLedger:
         shape = (len(units), self._width, longest + 1, len(self._ratios))
         tables = np.zeros(shape, np.int32)
         for slot, unit, use in scored:
-            scores = self.ledger.scores_of(use).reshape(use.groups, -1)
+            levels = self._levels(use).reshape(use.groups, -1)
             for i, ratio in enumerate(self._ratios):
-                passing = (scores >= np.float32(ratio)).sum(axis=0).cumsum()
+                passing = (levels >= np.float32(ratio)).sum(axis=0).cumsum()
                 tables[slot, unit, 1 : len(passing) + 1, i] = passing
                 tables[slot, unit, len(passing) + 1 :, i] = passing[-1]
         return tables
@@ -158,17 +163,20 @@ class BatchLedger:
             layer[0].groups * layer[0].max_channels
             for layers in units
             for layer in layers
-            if _threshold(self.ledger, layer[0]) == 'ratio'
+            if self._prefix(layer[0]) is None and self._levels(layer[0]) is None
         ]
         return -(-max(rows, default=0) // 8)
 
+    def _prefix(self, use: ParamUse) -> int | None:
+        return self.ledger.sharing[use.role].prefix(use.share_ratio, use.channels)
+
+    def _levels(self, use: ParamUse) -> np.ndarray | None:
+        """(groups * max_channels,) of a layer whose policy shares by levels, or None."""
+        policy = self.ledger.sharing[use.role]
+        return policy.levels(self.ledger.scores_of(use)) if policy.has_scores else None
+
     def _largest(self) -> SubnetSpec:
         return self.layout.space.largest()
-
-
-def _threshold(ledger: Ledger, use: ParamUse) -> str | None:
-    policy = ledger.sharing[use.role]
-    return policy.threshold if policy.has_scores else None
 
 
 def _over(function: np.ufunc, arrays: list[np.ndarray], tasks: tuple[int, ...]) -> np.ndarray:
@@ -180,5 +188,10 @@ def _over(function: np.ufunc, arrays: list[np.ndarray], tasks: tuple[int, ...]) 
 
 
 def layers_of(uses: Sequence[ParamUse]) -> list[list[ParamUse]]:
-    """The uses layer by layer; a layer's weight and bias share the same rows."""
-    return [list(group) for _, group in groupby(uses, key=lambda use: (use.layer, use.channels))]
+    """The uses layer by layer; a layer's weight and bias share the same rows.
+
+    Of two runs of columns two architectures have the fewer each by itself, so that only the first
+    goes with the bias.
+    """
+    groups = groupby(uses, key=lambda use: (use.layer, use.channels, use.first_column))
+    return [list(group) for _, group in groups]

@@ -1,8 +1,10 @@
 """Which part of which parameter an architecture uses, in closed form.
 
-Every parameter is seen as a matrix of rows: one row an output channel. A subnet uses the first
-``channels`` rows of each group of rows, and of each row the first ``columns`` elements. Counting,
-storing and freezing all follow from this one description.
+Every parameter is seen as a matrix of rows: one row an output channel; a kernel's columns are its
+inputs, each times height times width of the kernel. A subnet uses the first ``channels`` rows of
+each group of rows, and of each row the first ``columns`` elements of a run. Most parameters are
+one run; that of a layer behind a concatenation has a run for each of the concatenated maps.
+Counting, storing and freezing all follow from this one description.
 """
 
 from __future__ import annotations
@@ -11,23 +13,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from .space import SearchSpace
 from .spec import SubnetSpec
+
+Run = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class ParamUse:
-    """The part of one parameter that an architecture uses.
+    """The part of one parameter that an architecture uses, or of one run of its columns.
 
     Attributes:
         name: state-dict key of the shared parameter.
-        role: ``stem`` (wholly shared), ``norm``, ``attn`` or ``ffn``: which policy rules it.
+        role: which policy rules it: one of the family's roles, or ``stem``, which is wholly shared.
         groups: q, k and v are three groups of rows of one parameter; 1 otherwise.
         max_channels: rows a group that the parameter has.
         max_columns: elements a row that the parameter has.
         channels: rows a group in use.
-        columns: elements a row in use.
+        columns: elements a row in use, of the run.
         share_ratio: share ratio of its channels.
+        first_column: where the run begins. Runs of a parameter do not overlap, whatever the
+            architecture; a layer's uses come run by run, and before those of its bias.
     """
 
     name: str
@@ -38,6 +46,12 @@ class ParamUse:
     channels: int
     columns: int
     share_ratio: float = 1.0
+    first_column: int = 0
+
+    @property
+    def run(self) -> Run:
+        """Name and first column: what tells a use from all others of an architecture."""
+        return self.name, self.first_column
 
     @property
     def layer(self) -> str:
@@ -48,6 +62,19 @@ class ParamUse:
     def size(self) -> int:
         """Elements in use."""
         return self.groups * self.channels * self.columns
+
+    def row_lengths(self, rows: np.ndarray) -> np.ndarray:
+        """How many first elements of each row of the run are in use.
+
+        Args:
+            rows: boolean (groups, channels); which used rows are meant.
+
+        Returns:
+            (groups * max_channels,).
+        """
+        lengths = np.zeros((self.groups, self.max_channels), np.int64)
+        lengths[:, : self.channels] = rows * self.columns
+        return lengths.reshape(-1)
 
 
 class Layout(Protocol):

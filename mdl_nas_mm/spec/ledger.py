@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .layout import Layout, ParamUse
-from .sharing import Sharing
+from .layout import Layout, ParamUse, Run
+from .owners import Owners
+from .policy import SharingPolicy
 from .spec import JointSpec, SubnetSpec
 
 
@@ -18,7 +19,7 @@ class Counts:
 
     Attributes:
         shared: backbone elements that any task uses of the shared weights, counted once.
-        specific: task -> backbone elements of its own.
+        specific: task, or tasks as ``a+b`` -> backbone elements that they own.
         heads: task -> elements outside the backbone (neck, head).
         backbones: task -> elements of its backbone stored on its own.
     """
@@ -66,22 +67,26 @@ class Ledger:
 
     Args:
         layout: the backbone's parameters.
-        sharing: the policies by kind of layer.
+        sharing: role of a layer -> its policy.
         scores: state-dict prefix of a layer -> its scores, for layers under the mask policy.
         heads: task -> elements outside the backbone, which no choice changes.
+        owner_sets: state-dict prefix of a layer -> sets of tasks that own its specific weights
+            together; in all other layers each task owns its own.
     """
 
     def __init__(
         self,
         layout: Layout,
-        sharing: Sharing,
+        sharing: Mapping[str, SharingPolicy],
         scores: Mapping[str, np.ndarray] | None = None,
         heads: Mapping[str, int] | None = None,
+        owner_sets: Mapping[str, Sequence[Owners]] | None = None,
     ) -> None:
         self.layout = layout
         self.sharing = sharing
         self.scores = scores or {}
         self.heads = dict(heads or {})
+        self.owner_sets = owner_sets or {}
         self._rows: dict[ParamUse, np.ndarray] = {}
 
     def params(self, spec: SubnetSpec) -> int:
@@ -104,46 +109,72 @@ class Ledger:
             self._rows[use] = rows
         return rows
 
+    def owners(self, use: ParamUse, task: str) -> Owners:
+        """Whose the specific weights are that a task uses of a layer."""
+        sets = self.owner_sets.get(use.layer, ())
+        return next((owners for owners in sets if task in owners), Owners.of(task))
+
     def count(self, joint: JointSpec) -> Counts:
-        """Counts a joint spec; the shared part is the union of what its subnets use."""
-        regions: dict[str, list[ParamUse]] = {}
+        """Counts a joint spec; what several tasks own is the union of what their subnets use."""
+        regions: dict[Run, list[ParamUse]] = {}
         for spec in joint.values():
             for use in self.layout.uses(spec):
-                regions.setdefault(use.name, []).append(use)
+                regions.setdefault(use.run, []).append(use)
         shared = sum(self._union(uses) for uses in regions.values())
         backbones = {task: self.params(spec) for task, spec in joint.items()}
         specific = {
             task: backbones[task] - sum(self._shared_size(use) for use in self.layout.uses(spec))
             for task, spec in joint.items()
         }
+        if self.owner_sets:
+            specific = self._specific(joint)
         heads = {task: self.heads.get(task, 0) for task in joint}
         return Counts(shared, specific, heads, backbones)
 
+    def _specific(self, joint: JointSpec) -> dict[str, int]:
+        """Label of owners -> the union of what they use of their specific weights."""
+        rows: dict[tuple[Owners, Run], list[tuple[ParamUse, np.ndarray]]] = {}
+        for task, spec in joint.items():
+            for use in self.layout.uses(spec):
+                found = rows.setdefault((self.owners(use, task), use.run), [])
+                found.append((use, ~self.shared_rows(use)))
+        sizes = dict.fromkeys(joint, 0)
+        for (owners, _), found in rows.items():
+            size = _union_of_rows(sorted(found, key=lambda pair: -pair[0].columns))
+            if size:
+                sizes[owners.label] = sizes.get(owners.label, 0) + size
+        return sizes
+
     def _shared_size(self, use: ParamUse) -> int:
-        policy = self.sharing[use.role]
-        if policy.has_scores:
+        count = self.sharing[use.role].prefix(use.share_ratio, use.channels)
+        if count is None:
             return int(self.shared_rows(use).sum()) * use.columns
-        return use.groups * policy.num_shared(use.share_ratio, use.channels) * use.columns
+        return use.groups * count * use.columns
 
     def _union(self, uses: list[ParamUse]) -> int:
-        """Size of the union of the tasks' shared regions of one parameter.
+        """Size of the union of the tasks' shared regions of one run of a parameter.
 
         Regions are rows x (first columns), so going from the widest to the narrowest each one
         adds only the rows that no wider one has.
         """
         uses = sorted(uses, key=lambda use: use.columns, reverse=True)
         policy, first = self.sharing[uses[0].role], uses[0]
-        if not policy.has_scores:
+        prefixes = [policy.prefix(use.share_ratio, use.channels) for use in uses]
+        if None not in prefixes:
             size, covered = 0, 0
-            for use in uses:
-                rows = policy.num_shared(use.share_ratio, use.channels)
+            for use, rows in zip(uses, prefixes):
                 size += first.groups * max(0, rows - covered) * use.columns
                 covered = max(covered, rows)
             return size
-        size, covered = 0, np.zeros((first.groups, first.max_channels), bool)
-        for use in uses:
-            rows = self.shared_rows(use)
-            covers = covered[:, : use.channels]
-            size += int((rows & ~covers).sum()) * use.columns
-            covers |= rows
-        return size
+        return _union_of_rows([(use, self.shared_rows(use)) for use in uses])
+
+
+def _union_of_rows(regions: Sequence[tuple[ParamUse, np.ndarray]]) -> int:
+    """Size of the union of rows (groups, channels) of one run, the widest first."""
+    first, _ = regions[0]
+    size, covered = 0, np.zeros((first.groups, first.max_channels), bool)
+    for use, rows in regions:
+        covers = covered[:, : use.channels]
+        size += int((rows & ~covers).sum()) * use.columns
+        covers |= rows
+    return size

@@ -47,8 +47,8 @@ class Owners:
 
     @property
     def label(self) -> str:
-        """The form ``a+b`` of one task or some."""
-        return join_names(sorted(self.tasks))
+        """The form ``a+b`` of one task or some; nothing for all."""
+        return join_names(sorted(self.tasks or ()))
 
     @property
     def are_all(self) -> bool:

@@ -11,9 +11,9 @@ from torch import nn
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.elastic.family import Family
-from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.elastic.known import family_of, sharing_of
 from mdl_nas_mm.registry import BASES, MODELS, WEIGHT_INITIALIZERS
-from mdl_nas_mm.spec import JointSpec, Sharing, SubnetSpec
+from mdl_nas_mm.spec import JointSpec, SubnetSpec
 
 from .input_size import input_size
 from .scope import task_scope
@@ -133,7 +133,7 @@ def _check_trained(cfg: Config, base: Base, where: str) -> None:
         raise ValueError(f'trained: {cfg.trained!r} is not one of {TRAINED}')
     if cfg.trained != 'scores':
         return
-    if not Sharing.from_config(base.backbone.get('sharing')).has_scores:
+    if not sharing_of(base.backbone, where).has_scores:
         raise ValueError(f"{where} has no layer under the mask policy; trained='scores' is for it")
     if not base.is_whole:
         raise ValueError(
@@ -178,7 +178,7 @@ def _take_backbone(cfg: Config, theirs: Mapping, inherit: str, where: str) -> No
     for key, value in stated.items():
         if key in OWN_SETTINGS:
             continue
-        if _value(family, key, value) != _value(family, key, theirs.get(key)):
+        if _value(family, key, dict(theirs, **{key: value})) != _value(family, key, theirs):
             raise ValueError(f'backbone.{key} differs from that of {where}; remove it')
     left_out = ('tasks', 'task', 'arch', 'init_cfg')
     cfg.backbone = {key: value for key, value in theirs.items() if key not in left_out}
@@ -195,12 +195,13 @@ def _take_backbone(cfg: Config, theirs: Mapping, inherit: str, where: str) -> No
                 task.backbone = {key: usual, **task.get('backbone', {})}
 
 
-def _value(family: Family, key: str, value: Any) -> Any:
-    """A setting of a backbone in a form that can be compared."""
+def _value(family: Family, key: str, backbone: Mapping) -> Any:
+    """A setting of a backbone's config in a form that can be compared."""
+    value = backbone.get(key)
     if value is not None and key == 'space':
         return family.space(value)
     if key == 'sharing':
-        return Sharing.from_config(value)
+        return sharing_of(backbone)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -184,7 +184,7 @@ def test_budget_can_be_met_and_binds(name, resolve, build):
         counts = ledger.count(JointSpec(dict.fromkeys(TASKS, space.largest(share))))
         most = max(most, counts.total if with_heads else counts.backbone_total)
     # Learned scores make some of the mask policy's totals a little larger than initial ones.
-    slack = 1.05 if model.backbone.sharing.attn.has_scores else 1
+    slack = 1.05 if model.backbone.sharing['attn'].has_scores else 1
     assert least <= parse_budget(cfg.search_cfg.budget) < slack * most
 
 

@@ -15,9 +15,11 @@ SHARINGS = POLICIES | {
 }
 
 
-def pack_joint(path: Path, cfg: Config, model: MultiTaskModel, joint: JointSpec) -> Counts:
+def pack_joint(
+    path: Path, cfg: Config, model: MultiTaskModel, joint: JointSpec, trust: tuple[str, ...] = ()
+) -> Counts:
     """Deposits subnets of a model that was built from a resolved joint config."""
     tasks = {
         name: dict(info, model=cfg.model.tasks[name].model) for name, info in cfg['tasks'].items()
     }
-    return pack(path, model, joint, cfg.model.backbone, tasks)
+    return pack(path, model, joint, cfg.model.backbone, tasks, trust=trust)

@@ -31,12 +31,12 @@ def test_a_new_task_starts_from_what_is_there(data, sharing, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(found, expected))
     stored, trained = deposit.stored(), dict(supernet.model.backbone.named_parameters())
     used = footprint(supernet.model.backbone.ledger(), joint.items())
-    assert {name for name in used if '.specific.' not in name and used[name].any()} == set(stored)
+    assert {k for k in used if '.specific.' not in k[0] and used[k].any()} == set(stored)
     for name, parameter in backbone.named_parameters():
         if name.endswith('.score'):
             assert torch.equal(parameter, trained[name])
         elif '.specific.' not in name:
-            lengths = torch.from_numpy(stored[name]) if name in stored else torch.zeros(1)
+            lengths = torch.from_numpy(stored[name, 0]) if (name, 0) in stored else torch.zeros(1)
             rows = parameter.reshape(len(lengths), -1)
             is_there = torch.arange(rows.shape[1]) < lengths[:, None]
             assert torch.equal(rows[is_there], trained[name].reshape(rows.shape)[is_there])

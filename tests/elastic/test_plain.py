@@ -11,7 +11,7 @@ from numerics.small_vit import MIXED, TASKS, build_vit, draw_images, draw_specs
 
 from mdl_nas_mm.elastic.plain import plain_backbone
 from mdl_nas_mm.families import ElasticViT
-from mdl_nas_mm.sharing import parameters
+from mdl_nas_mm.sharing import TaskParameters
 
 SIZES = [(20, 12), (18, 20)]
 
@@ -129,8 +129,10 @@ def test_it_refuses_every_other_architecture():
 
 def test_weights_are_put_together_once_for_any_number_of_calls(monkeypatch):
     supernet, calls = build_vit('Mask'), []
-    merge = parameters.merge
-    monkeypatch.setattr(parameters, 'merge', lambda *args: calls.append(args[0]) or merge(*args))
+    take = TaskParameters.take
+    monkeypatch.setattr(
+        TaskParameters, 'take', lambda self, *args: calls.append(self.policy) or take(self, *args)
+    )
     plain = plain_of(supernet, 'a', supernet.space.largest())
     assert len([policy for policy in calls if policy.type == 'Mask']) > 0
     calls.clear()

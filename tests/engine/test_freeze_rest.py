@@ -67,7 +67,7 @@ class Training:
         passes = [(task, spec) for task, group in specs.items() for spec in group]
         lengths = footprint(ledger, passes) | score_footprint(ledger, passes)
         parameters = dict(self.model.backbone.named_parameters())
-        return {f'backbone.{k}': used_mask(parameters[k], v) for k, v in lengths.items()}
+        return {f'backbone.{k}': used_mask(parameters[k], v) for (k, _), v in lengths.items()}
 
 
 def small_specs(space, tasks, seed):

@@ -14,7 +14,6 @@ from numerics.small_swin import build_swin
 from numerics.small_vit import MIXED, TASKS, build_vit, draw_images, draw_specs
 from torch.func import functional_call
 
-from mdl_nas_mm.sharing import shared_mask
 from mdl_nas_mm.spec import JointSpec
 
 TOLERANCE = 2**-5
@@ -76,7 +75,7 @@ def test_scores_meet_ratios_that_are_not_rounded():
             # 0.7 in bfloat16, which is less than 0.7.
             parameter.data.fill_(0.7)
     counts = vit.ledger().count(JointSpec(dict(a=vit.space.largest())))
-    policy, scores = vit.sharing.attn, vit.blocks[0].attn.qkv.score.view(3, -1)
-    assert not shared_mask(policy, scores, 0.7).any()
+    policy, scores = vit.sharing['attn'], vit.blocks[0].attn.qkv.score.view(3, -1)
+    assert not policy.mask(scores, 0.7).any()
     parts = vit.layout.uses(vit.space.largest())
     assert counts.specific['a'] == sum(use.size for use in parts if use.role != 'stem')

@@ -15,11 +15,10 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from mdl_nas_mm.elastic.layers import ElasticLayerNorm, ElasticLinear
-from mdl_nas_mm.sharing import merge, shared_mask
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.sharing import Mask
 
 EXACT = dict(rtol=1e-10, atol=1e-10)
-POLICIES = [Policy('Mask'), Policy('Mask', 'ratio')]
+POLICIES = [Mask(), Mask('ratio')]
 both_thresholds = pytest.mark.parametrize('policy', POLICIES, ids=['score', 'ratio'])
 
 
@@ -50,9 +49,9 @@ def test_merge_follows_the_formula(policy, shape, ratio):
     scores = draw(3, 7, seed=3).sigmoid().requires_grad_()
     mask = torch.tensor([shared_channels(policy, ratio, 7, row) for row in scores])
     rows = mask if len(shape) == 2 else mask[..., None].expand(shape)
-    found = shared_mask(policy, scores, ratio)
-    assert torch.equal(found, mask)
-    weight = merge(policy, shared, specific, shape[1:], ratio, scores, found)
+    choice = policy.choose(7, 3, ratio, scores)
+    assert torch.equal(choice[1], mask)
+    weight = policy.merge(shared, specific, shape[1:], choice)
     assert torch.equal(weight, torch.where(rows, shared, specific))
     upstream = out.detach()
     weight.backward(upstream)

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from roles import ROLES
 
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
 from mdl_nas_mm.search import ExactSelection, ParameterCost, evolution, search, smallest_total
-from mdl_nas_mm.spec import Ledger, SearchSpace, Sharing
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import Ledger, SearchSpace
 
 SHAPE = ViTShape(img_size=(8, 8), patch_size=4, head_dim=2, max_relative_position=1)
 
@@ -19,7 +21,7 @@ def build_ledger(space: SearchSpace, sharing, heads=None, seed: int = 0) -> Ledg
         for use in layout.uses(space.largest())
         if use.role != 'stem'
     }
-    return Ledger(layout, Sharing.from_config(sharing), scores, heads)
+    return Ledger(layout, Sharing.from_config(sharing, ROLES), scores, heads)
 
 
 @pytest.fixture

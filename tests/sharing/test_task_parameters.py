@@ -6,11 +6,10 @@ from numerics.small_vit import TASKS
 from refusals import raises_naming
 
 from mdl_nas_mm.elastic.layers import ElasticLinear
-from mdl_nas_mm.sharing import TaskParameters, shared_mask
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.sharing import Mask, TaskParameters, read_policy
 
-PREFIXES = [Policy(name) for name in ('AllShared', 'AllSpecific', 'Sequential')]
-MASKS = [Policy('Mask'), Policy('Mask', 'ratio')]
+PREFIXES = [read_policy(name) for name in ('AllShared', 'AllSpecific', 'Sequential')]
+MASKS = [Mask(), Mask('ratio')]
 RATIOS = (0.0, 0.1, 0.25, 0.3, 0.45, 0.5, 0.55, 0.9, 1.0)
 
 
@@ -24,7 +23,7 @@ def test_mask_is_the_ledgers_mask(policy):
             scores = (scores * 20).round() / 20
         for ratio in RATIOS:
             for channels in (1, 5, 8):
-                ours = shared_mask(policy, scores[:, :channels], ratio)
+                ours = policy.mask(scores[:, :channels], ratio)
                 ledgers = policy.shared_channels(ratio, channels, 3, scores.flatten().numpy())
                 assert torch.equal(ours, torch.from_numpy(ledgers.copy()))
 
@@ -58,7 +57,7 @@ def test_keys_of_shared_weights_are_those_of_the_plain_layer():
     }
     own = {f'specific.{task}.{leaf}' for task in TASKS for leaf in ('weight', 'bias')}
     for name, expected in keys.items():
-        layer = ElasticLinear(4, 4, Policy(name), TASKS)
+        layer = ElasticLinear(4, 4, read_policy(name), TASKS)
         assert set(layer.state_dict()) == expected | (own if name != 'AllShared' else set())
 
 

@@ -4,11 +4,13 @@ import random
 
 import numpy as np
 import pytest
+from roles import ROLES
 
 from mdl_nas_mm.families.swin import SwinLayout, SwinShape
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
-from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, Sharing
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace
 
 VIT = dict(
     embed_dim=(8, 12, 16),
@@ -53,7 +55,7 @@ SHARINGS = [
 
 
 def build(layout, sharing, seed=0):
-    sharing, generator = Sharing.from_config(sharing), np.random.default_rng(seed)
+    sharing, generator = Sharing.from_config(sharing, ROLES), np.random.default_rng(seed)
     scores = {
         use.layer: generator.random(use.groups * use.max_channels).astype(np.float32)
         for use in layout.uses(layout.space.largest())

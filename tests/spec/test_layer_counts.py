@@ -5,11 +5,13 @@ import random
 
 import numpy as np
 import pytest
+from roles import ROLES
 
 from mdl_nas_mm.families.swin import SwinLayout, SwinShape
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
-from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, Sharing
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace
 from mdl_nas_mm.spec.layer_counts import layer_counts
 
 STAGE = dict(
@@ -44,7 +46,7 @@ def build_ledger(layout, sharing):
         use.layer: rng.random(use.groups * use.max_channels, np.float32)
         for use in layout.uses(layout.space.largest())
     }
-    return Ledger(layout, Sharing.from_config(sharing), scores, dict(a=10, b=20, c=0))
+    return Ledger(layout, Sharing.from_config(sharing, ROLES), scores, dict(a=10, b=20, c=0))
 
 
 @pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS)

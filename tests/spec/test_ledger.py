@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from by_hand import SwinByHand, ViTByHand, mask_scores
+from roles import ROLES
 
 from mdl_nas_mm.families.swin import SWIN, SwinLayout, SwinShape
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import VIT, ViTLayout, ViTShape
-from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, Sharing
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace
 
 SIZES = dict(embed_dim=(6, 8), depth=(1, 2), num_heads=(1, 2, 3), mlp_ratio=(1, 2))
 RATIOS = (0, 0.3, 0.5, 1)
@@ -58,7 +60,7 @@ PUBLISHED = json.loads((Path(__file__).parents[1] / 'data/published_archs.json')
 @pytest.mark.parametrize('config', SHARINGS.values(), ids=SHARINGS.keys())
 @pytest.mark.parametrize('space', [ONE_RATIO, TWO_RATIOS], ids=['one ratio', 'two ratios'])
 def test_counts_equal_counting_by_hand(space, config):
-    sharing, scores = Sharing.from_config(config), mask_scores(space, SHAPE, 0)
+    sharing, scores = Sharing.from_config(config, ROLES), mask_scores(space, SHAPE, 0)
     by_hand = ViTByHand(SHAPE, sharing, scores)
     check_counts(ViTLayout(space, SHAPE), sharing, scores, by_hand, joints=120)
 
@@ -66,7 +68,7 @@ def test_counts_equal_counting_by_hand(space, config):
 @pytest.mark.parametrize('config', SHARINGS.values(), ids=SHARINGS.keys())
 @pytest.mark.parametrize('name', SWIN_SPACES)
 def test_counts_of_swin_equal_counting_by_hand(name, config):
-    space, shape, sharing = SWIN_SPACES[name], SWIN_SHAPES[name], Sharing.from_config(config)
+    space, shape, sharing = SWIN_SPACES[name], SWIN_SHAPES[name], Sharing.from_config(config, ROLES)
     scores = mask_scores(space, shape, 0)
     by_hand = SwinByHand(shape, sharing, scores)
     check_counts(SwinLayout(space, shape), sharing, scores, by_hand, joints=20)
@@ -104,8 +106,8 @@ def check_counts(layout, sharing, scores, by_hand, joints):
 )
 def test_params_of_other_shapes(changes):
     shape = ViTShape(**{**vars(SHAPE), **changes})
-    ledger = Ledger(ViTLayout(ONE_RATIO, shape), Sharing())
-    by_hand, rng = ViTByHand(shape, Sharing(), {}), random.Random(0)
+    ledger = Ledger(ViTLayout(ONE_RATIO, shape), Sharing.from_config(None, ROLES))
+    by_hand, rng = ViTByHand(shape, Sharing.from_config(None, ROLES), {}), random.Random(0)
     for spec in (ONE_RATIO.sample(rng) for _ in range(20)):
         marks = by_hand.marks(spec, ONE_RATIO)
         assert ledger.params(spec) == sum(used.sum() for used, _ in marks.values())
@@ -118,18 +120,18 @@ def test_policies_at_the_ends():
     joint = JointSpec({task: space.sample(rng) for task in 'abc'})
     same = JointSpec(dict.fromkeys('abc', joint['a']))
     for sharing in ('AllShared', 'AllSpecific', 'Sequential'):
-        counts = Ledger(layout, Sharing.from_config(sharing)).count(joint)
+        counts = Ledger(layout, Sharing.from_config(sharing, ROLES)).count(joint)
         assert max(counts.backbones.values()) <= counts.backbone_total <= counts.separate
-    shared = Ledger(layout, Sharing.from_config('AllShared'))
+    shared = Ledger(layout, Sharing.from_config('AllShared', ROLES))
     assert shared.count(same).total == shared.params(joint['a'])
-    specific = Ledger(layout, Sharing.from_config('AllSpecific')).count(same)
+    specific = Ledger(layout, Sharing.from_config('AllSpecific', ROLES)).count(same)
     stem = sum(use.size for use in layout.uses(joint['a']) if use.role == 'stem')
     assert specific.shared == stem
     assert specific.total == stem + 3 * (shared.params(joint['a']) - stem)
 
 
 def test_mask_without_scores_is_refused():
-    ledger = Ledger(ViTLayout(ONE_RATIO, SHAPE), Sharing.from_config('Mask'))
+    ledger = Ledger(ViTLayout(ONE_RATIO, SHAPE), Sharing.from_config('Mask', ROLES))
     with pytest.raises(ValueError, match="no mask scores for layer 'blocks.0"):
         ledger.count(JointSpec(dict(a=ONE_RATIO.smallest())))
 
@@ -147,7 +149,10 @@ def test_mask_without_scores_is_refused():
 )
 def test_published_classifiers(name, params, published):
     spec = TRANSFORMER.read(PUBLISHED[name])
-    ledger = Ledger(ViTLayout(SearchSpace.fixed(spec, TRANSFORMER), ViTShape()), Sharing())
+    ledger = Ledger(
+        ViTLayout(SearchSpace.fixed(spec, TRANSFORMER), ViTShape()),
+        Sharing.from_config(None, ROLES),
+    )
     head = 1000 * (spec.stages[0].embed_dim + 1)
     assert ledger.params(spec) + head == params
     assert abs(params / 1e6 / published - 1) < 0.03
@@ -190,7 +195,7 @@ def test_published_joint_total():
         TRANSFORMER,
     )
     space.check_joint(joint, tuple(joint))
-    layout, sharing = ViTLayout(space, ViTShape()), Sharing.from_config('Sequential')
+    layout, sharing = ViTLayout(space, ViTShape()), Sharing.from_config('Sequential', ROLES)
     backbones = Ledger(layout, sharing).count(joint).backbones
     heads = dict(
         classification=1000 * 529,

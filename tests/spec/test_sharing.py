@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from roles import ROLES
 
-from mdl_nas_mm.spec import Policy, Sharing
+from mdl_nas_mm.sharing import AllShared, AllSpecific, Mask, Sharing, read_policy
 
 
 @pytest.mark.parametrize(
@@ -19,18 +20,18 @@ from mdl_nas_mm.spec import Policy, Sharing
     ],
 )
 def test_config_round_trip(config):
-    sharing = Sharing.from_config(config)
-    assert Sharing.from_config(json.loads(json.dumps(sharing.to_config()))) == sharing
+    sharing = Sharing.from_config(config, ROLES)
+    assert Sharing.from_config(json.loads(json.dumps(sharing.to_config())), ROLES) == sharing
 
 
 def test_what_is_not_named_is_wholly_shared():
-    sharing = Sharing.from_config(dict(norm='AllSpecific'))
-    assert sharing['norm'] == Policy('AllSpecific')
-    assert sharing['attn'] == sharing['ffn'] == sharing['stem'] == Policy('AllShared')
+    sharing = Sharing.from_config(dict(norm='AllSpecific'), ROLES)
+    assert sharing['norm'] == AllSpecific()
+    assert sharing['attn'] == sharing['ffn'] == sharing['stem'] == AllShared()
     assert sharing.has_specific
-    assert not Sharing.from_config(None).has_specific
+    assert not Sharing.from_config(None, ROLES).has_specific
     # No config reaches what lies outside the blocks.
-    assert Sharing.from_config('AllSpecific')['stem'] == Policy('AllShared')
+    assert Sharing.from_config('AllSpecific', ROLES)['stem'] == AllShared()
 
 
 @pytest.mark.parametrize(
@@ -47,26 +48,26 @@ def test_what_is_not_named_is_wholly_shared():
 )
 def test_bad_configs_are_refused(config, message):
     with pytest.raises(ValueError, match=message) as caught:
-        Sharing.from_config(config)
+        Sharing.from_config(config, ROLES)
     assert '\n' not in str(caught.value)
 
 
 def test_prefix_policies():
     for name, count in (('AllShared', 5), ('AllSpecific', 0), ('Sequential', 2)):
-        shared = Policy(name).shared_channels(0.4, 5, 3, None)
+        shared = read_policy(name).shared_channels(0.4, 5, 3, None)
         assert shared.tolist() == [[j < count for j in range(5)]] * 3
 
 
 def test_mask_by_score_looks_at_each_channel_alone():
     scores = np.array([0.1, 0.5, 0.7, 0.9, 0.4, 0.0, 0.6, 1.0], np.float32)
-    shared = Policy('Mask').shared_channels(0.5, 3, 2, scores)
+    shared = Mask().shared_channels(0.5, 3, 2, scores)
     # Two groups of four channels, of which the first three are in use.
     assert shared.tolist() == [[False, True, True], [False, False, True]]
 
 
 def test_mask_by_ratio_shares_exactly_the_ratio_of_the_best_in_use():
     scores = np.array([0.1, 0.5, 0.7, 0.9, 0.4, 0.0, 0.6, 1.0], np.float32)
-    policy = Policy('Mask', 'ratio')
+    policy = Mask('ratio')
     assert policy.shared_channels(0.5, 4, 2, scores).tolist() == [
         [False, False, True, True],
         [False, False, True, True],

@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from roles import ROLES
+
 from mdl_nas_mm.families.swin import SWIN, SwinLayout, SwinShape
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
-from mdl_nas_mm.spec import JointSpec, Layout, Ledger, SearchSpace, Sharing
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import JointSpec, Layout, Ledger, SearchSpace
 from mdl_nas_mm.spec.layer_counts import layer_counts
 
 RATIOS = dict(attn_share_ratio=(0.5, 0.7, 0.9), ffn_share_ratio=(0.5, 0.7, 0.9))
@@ -30,7 +33,9 @@ def make_report(
     rng = random.Random(0)
     joint = JointSpec({task: layout.space.sample(rng) for task in tasks})
     heads = {task: 4_000_000 * (i + 1) for i, task in enumerate(tasks)}
-    counted = layer_counts(Ledger(layout, Sharing.from_config('Sequential'), heads=heads), joint)
+    counted = layer_counts(
+        Ledger(layout, Sharing.from_config('Sequential', ROLES), heads=heads), joint
+    )
     total = counted['counts']['total']
     scores = {task: rng.uniform(30, 80) for task in tasks}
     s_score = sum(scores.values())

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic.backbone import ElasticBackbone, check_sizes, of_task
 from mdl_nas_mm.elastic.layers import ElasticLayerNorm
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import Policy, Sharing, SubnetSpec
+from mdl_nas_mm.sharing import AllShared, Sharing
+from mdl_nas_mm.spec import SubnetSpec
 
 from ..transformer.dimensions import BlockSpec, derive_head_dim, hidden_features
 from ..transformer.mlp import ElasticMLP
@@ -25,7 +26,7 @@ from .patch_merging import ElasticPatchMerging
 from .shape import NORM_EPS, SwinShape
 from .window_attention import ElasticWindowAttention
 
-_SHARED = Policy('AllShared')
+_SHARED = AllShared()
 
 
 class ElasticSwinBlock(nn.Module):

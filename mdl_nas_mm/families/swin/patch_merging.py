@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic.layers import ElasticLayerNorm, ElasticLinear
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.sharing import AllShared
 
 from .shape import NORM_EPS
 
-_SHARED = Policy('AllShared')
+_SHARED = AllShared()
 
 
 class ElasticPatchMerging(nn.Module):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic.layers import ElasticLinear
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.sharing import SharingKind
 
 from ..transformer.windows import cut, join, pad_to_windows
 from .window_tables import pair_index, shift_mask
@@ -32,7 +32,7 @@ class ElasticWindowAttention(nn.Module):
         head_dim: int,
         *,
         window_size: int,
-        policy: Policy,
+        policy: SharingKind,
         tasks: Sequence[str],
         qkv_bias: bool = True,
     ) -> None:

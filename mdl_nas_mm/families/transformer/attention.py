@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic.layers import ElasticLinear
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.sharing import SharingKind
 
 from .relative_position import RelativePosition2D, token_places
 
@@ -31,7 +31,7 @@ class ElasticAttention(nn.Module):
         num_heads: int,
         head_dim: int,
         *,
-        policy: Policy,
+        policy: SharingKind,
         tasks: Sequence[str],
         qkv_bias: bool = True,
         max_relative_position: int = 14,

@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic.layers import ElasticLinear
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.sharing import SharingKind
 
 
 class ElasticMLP(nn.Module):
     """Two linear layers with a GELU between."""
 
     def __init__(
-        self, embed_dim: int, hidden: int, *, policy: Policy, tasks: Sequence[str]
+        self, embed_dim: int, hidden: int, *, policy: SharingKind, tasks: Sequence[str]
     ) -> None:
         super().__init__()
         self.fc1 = ElasticLinear(embed_dim, hidden, policy, tasks)

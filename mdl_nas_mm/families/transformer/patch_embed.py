@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic.layers import ElasticLayerNorm
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.sharing import AllShared
 
 
 class ElasticPatchEmbed(nn.Module):
@@ -25,7 +25,7 @@ class ElasticPatchEmbed(nn.Module):
         nn.init.zeros_(self.proj.bias)
         self.norm = None
         if norm_eps is not None:
-            self.norm = ElasticLayerNorm(embed_dim, Policy('AllShared'), (), norm_eps)
+            self.norm = ElasticLayerNorm(embed_dim, AllShared(), (), norm_eps)
 
     def forward(self, x: Tensor, embed_dim: int) -> tuple[Tensor, tuple[int, int]]:
         """Maps (B, C, H, W) to tokens (B, h * w, embed_dim) and the grid (h, w).

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic.backbone import ElasticBackbone, check_sizes, of_task
 from mdl_nas_mm.elastic.layers import ElasticLayerNorm
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import Sharing, SubnetSpec
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import SubnetSpec
 
 from ..transformer.attention import ElasticAttention
 from ..transformer.dimensions import BlockSpec, derive_head_dim, hidden_features

@@ -6,7 +6,7 @@ from numerics.plain_vit import pair_rows
 
 from mdl_nas_mm.families.transformer.attention import ElasticAttention
 from mdl_nas_mm.families.transformer.relative_position import token_places
-from mdl_nas_mm.spec import Policy
+from mdl_nas_mm.sharing import AllShared
 
 EXACT = dict(rtol=1e-10, atol=1e-10)
 HEADS, HEAD_DIM = 3, 5
@@ -42,7 +42,7 @@ def build(limit):
         7,
         HEADS,
         HEAD_DIM,
-        policy=Policy('AllShared'),
+        policy=AllShared(),
         tasks=(),
         max_relative_position=limit,
     ).double()

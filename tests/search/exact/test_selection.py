@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from roles import ROLES
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticViT
@@ -16,7 +17,8 @@ from mdl_nas_mm.search import ParameterCost
 from mdl_nas_mm.search.costs import SumOfTasks
 from mdl_nas_mm.search.exact import pareto_front, select
 from mdl_nas_mm.search.exact import selection as selection_module
-from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, Sharing
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace
 
 VIT = dict(
     embed_dim=(8, 12, 16),
@@ -63,7 +65,7 @@ every_sharing = pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARIN
 
 
 def build(layout, sharing, seed=0) -> ParameterCost:
-    sharing, generator = Sharing.from_config(sharing), np.random.default_rng(seed)
+    sharing, generator = Sharing.from_config(sharing, ROLES), np.random.default_rng(seed)
     scores = {
         use.layer: generator.random(use.groups * use.max_channels).astype(np.float32)
         for use in layout.uses(layout.space.largest())

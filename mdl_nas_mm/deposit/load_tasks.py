@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from mdl_nas_mm.elastic.plain import set_parameter
 
-from .pieces import Piece
+from .rectangles import StoredRectangle
 from .unpack import Deposit
 
 
@@ -26,7 +26,7 @@ def load_tasks(
     """Upstream models of several tasks that answer as those of ``Deposit.load_task``.
 
     Tensors of the file are in memory once, whatever the number of tasks. A weight that lies in
-    one of them as it is used is a view of it. Any other is put together whenever its layer runs,
+    one of them as it is used is a view of it. Any other is assembled whenever its layer runs,
     which takes time; ``torch.nn.utils.parametrize.cached()`` keeps such weights inside its block.
     The models are for inference: their backbones' weights take no gradients, and are where they
     were loaded to.
@@ -52,24 +52,32 @@ def load_tasks(
         return tensors[name]
 
     for task in deposit.tasks if tasks is None else tasks:
-        pieces = deposit.pieces(task)
+        found: dict[str, list[_Rectangle]] = {}
+        for (name, _), stored in deposit.rectangles(task).items():
+            before = found.setdefault(name, [])
+            # Runs of columns that were apart in the supernet lie side by side here.
+            width = max((each.columns.stop for each in before), default=0)
+            before += [_Rectangle(each, read(each.tensor), width) for each in stored]
         backbone = deposit.build_backbone(task)
         for name, parameter in list(backbone.named_parameters()):
-            found = [_Rectangle(piece, read(piece.tensor)) for piece in pieces[name]]
-            _replace(backbone, name, found, parameter.shape)
+            _replace(backbone, name, found[name], parameter.shape)
         models[task] = deposit.build_model(task, backbone).to(device).eval()
     return models
 
 
 class _Rectangle:
-    """A piece of a weight, with the tensor that it lies in."""
+    """A rectangle of a weight, with the tensor that it lies in.
 
-    def __init__(self, piece: Piece, tensor: Tensor) -> None:
-        end = piece.offset + piece.height * piece.width
-        self.block = tensor[piece.offset : end].view(piece.height, piece.width)
-        self.columns = slice(piece.start, piece.end)
-        self.taken = self._index(piece.taken, tensor.device)
-        self.rows = self._index(piece.rows, tensor.device)
+    Args:
+        first_column: where the run begins that it belongs to.
+    """
+
+    def __init__(self, stored: StoredRectangle, tensor: Tensor, first_column: int) -> None:
+        end = stored.offset + stored.height * stored.width
+        self.block = tensor[stored.offset : end].view(stored.height, stored.width)
+        self.columns = slice(first_column + stored.start, first_column + stored.end)
+        self.taken = self._index(stored.taken, tensor.device)
+        self.rows = self._index(stored.rows, tensor.device)
 
     @staticmethod
     def _index(rows: np.ndarray | slice | None, device: torch.device) -> Tensor | slice | None:
@@ -85,7 +93,7 @@ class _Rectangle:
         return block[:, : self.columns.stop - self.columns.start]
 
 
-class _PutTogether(nn.Module):
+class _Assembled(nn.Module):
     """Makes a weight of rectangles that lie elsewhere."""
 
     def __init__(self, rectangles: list[_Rectangle], shape: torch.Size, rows: int) -> None:
@@ -116,7 +124,7 @@ def _replace(
     empty = nn.Parameter(first.block.new_empty(0), requires_grad=False)
     set_parameter(backbone, name, empty)
     path, _, leaf = name.rpartition('.')
-    composed = _PutTogether(rectangles, shape, rows)
+    composed = _Assembled(rectangles, shape, rows)
     # Unsafe means that the result need not have the shape of what is stored.
     module = backbone.get_submodule(path)
     parametrize.register_parametrization(module, leaf, composed, unsafe=True)

@@ -1,4 +1,4 @@
-"""From which pieces of which tensors a task's weights are put together, and how."""
+"""From which rectangles of which tensors a task's weights are assembled, and how."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .segments import Block, Part, Region, Segments, uses
+from mdl_nas_mm.spec.layout import Run
+
+from .segments import Block, Region, Segments, UsedRows, uses
 
 # Weights are moved as integers of their width: whatever the bits, they stay.
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A rectangle of a task's weight that lies in one piece in a tensor of the file.
+class StoredRectangle:
+    """A rectangle of one run of a task's weight, as it lies in a tensor of the file.
 
     Attributes:
         tensor: name of the tensor.
@@ -25,7 +27,7 @@ class Piece:
         height, width: rows and elements a row, as they lie in the tensor.
         taken: which of these rows are wanted; all without it.
         rows: where they go, among the groups * channels rows of the weight.
-        start, end: the elements of these rows.
+        start, end: the elements of these rows, counted from the first column of the run.
     """
 
     tensor: str
@@ -38,31 +40,33 @@ class Piece:
     end: int
 
 
-def pieces_of(task: str, region: Region, segments: Segments) -> dict[str, list[Piece]]:
-    """Parameter name -> the pieces that a task's weight is put together from.
+def rectangles_of(
+    task: str, region: Region, segments: Segments
+) -> dict[Run, list[StoredRectangle]]:
+    """Run of a parameter -> the rectangles that a task's weight is assembled from.
 
     Shared ones come from the segments, those that the task owns from ``specific/<task>``.
     """
     offset, found = 0, {}
-    for name, part in region.parts.items():
-        blocks = segments.blocks.get(name, ())
-        found[name] = [_shared(region, part, b) for b in blocks if uses(region, part, b)]
+    for run, part in region.parts.items():
+        blocks = segments.blocks.get(run, ())
+        found[run] = [_shared(region, part, b) for b in blocks if uses(region, part, b)]
         own = np.flatnonzero(~part.shared.reshape(-1))
         if len(own):
             columns = part.use.columns
             args = (len(own), columns, None, _plain(own), 0, columns)
-            found[name].append(Piece(f'specific/{task}', offset, *args))
+            found[run].append(StoredRectangle(f'specific/{task}', offset, *args))
             offset += len(own) * columns
     return found
 
 
-def _shared(region: Region, part: Part, block: Block) -> Piece:
+def _shared(region: Region, part: UsedRows, block: Block) -> StoredRectangle:
     rows, taken, end = block.rows, None, min(block.end, part.use.columns)
-    if region.label not in block.labels:
+    if region.label not in block.owners:
         chosen = part.rows[rows]
         if not chosen.all():
             rows, taken = rows[chosen], chosen
-    return Piece(
+    return StoredRectangle(
         f'shared/{block.segment}',
         block.offset,
         len(block.rows),
@@ -80,18 +84,18 @@ def _plain(rows: np.ndarray) -> np.ndarray | slice:
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
-def put_together(weight: np.ndarray, pieces: list[Piece], read: Callable) -> None:
-    """Copies pieces into a weight (rows, columns) of integers.
+def assemble(weight: np.ndarray, rectangles: list[StoredRectangle], read: Callable) -> None:
+    """Copies rectangles into one run of a weight, (rows, columns) of integers.
 
     Args:
         read: name of a tensor -> its elements, as integers of the same width.
     """
-    for piece in pieces:
-        end = piece.offset + piece.height * piece.width
-        block = read(piece.tensor)[piece.offset : end].reshape(piece.height, piece.width)
-        if piece.taken is not None:
-            block = block[piece.taken]
-        weight[piece.rows, piece.start : piece.end] = block[:, : piece.end - piece.start]
+    for each in rectangles:
+        end = each.offset + each.height * each.width
+        block = read(each.tensor)[each.offset : end].reshape(each.height, each.width)
+        if each.taken is not None:
+            block = block[each.taken]
+        weight[each.rows, each.start : each.end] = block[:, : each.end - each.start]
 
 
 def as_integers(tensor: Tensor) -> np.ndarray:

@@ -1,0 +1,3 @@
+"""The roles of layers that the transformer families declare."""
+
+ROLES = ('norm', 'attn', 'ffn')
