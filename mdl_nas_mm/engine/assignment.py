@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mdl_nas_mm.spec import Owners
+
 
 @dataclass(frozen=True)
 class RankAssignment:
@@ -31,6 +33,11 @@ class RankAssignment:
     def tasks_of(self, rank: int) -> tuple[str, ...]:
         """The tasks that a rank works for."""
         return tuple(task for task, ranks in self.ranks.items() if rank in ranks)
+
+    def ranks_of(self, owners: Owners) -> tuple[int, ...]:
+        """The ranks that work for any of the owners of a weight, ascending."""
+        ranks = {rank for task in owners.among(self.tasks) for rank in self.ranks[task]}
+        return tuple(sorted(ranks))
 
     def share(self, task: str) -> float:
         """How much a task counts in the mean gradient of shared weights.

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from mdl_nas_mm.spec.owners import ALL
 from mdl_nas_mm.tasks import MultiTaskModel
 
 from .groups import TaskGroups
@@ -18,8 +19,9 @@ def clip_over_all_ranks(model: MultiTaskModel, ranks: TaskGroups) -> Callable[..
 
     Clipping by the norm of what one rank holds would scale shared weights differently on each.
     """
-    shared = model.shared_parameters()
-    led = [p for task in ranks.led_tasks for p in model.task_parameters(task)]
+    by_owners = model.parameters_by_owners()
+    shared = by_owners.pop(ALL)
+    led = [p for owners, found in by_owners.items() if ranks.leads(owners) for p in found]
 
     def clip(parameters: Iterable[nn.Parameter], max_norm: float, norm_type: float = 2.0) -> Tensor:
         if norm_type != 2:

@@ -1,8 +1,9 @@
 """Sums gradients over ranks, in buckets, while the last backward pass of a step still runs.
 
-Each set of parameters has a process group of its own: shared weights all ranks, a task's own
-weights the ranks of the task. A parameter that has a gradient on some ranks only counts as zero
-on the others; one that has none on any keeps none, so that the optimizer leaves it alone.
+Each set of parameters has a process group of its own, the ranks of its owners: shared weights all
+ranks, a task's own weights the ranks of the task. A parameter that has a gradient on some ranks
+only counts as zero on the others; one that has none on any keeps none, so that the optimizer leaves
+it alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch.distributed as dist
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
+from mdl_nas_mm.spec.owners import ALL
 from mdl_nas_mm.tasks import MultiTaskModel
 
 from .groups import TaskGroups
@@ -151,11 +153,10 @@ def sync_parameters(model: MultiTaskModel, ranks: TaskGroups) -> None:
     """Gives all ranks the weights of the first rank that has them."""
     if ranks.alone:
         return
-    for parameter in model.shared_parameters():
-        dist.broadcast(parameter, 0)
-    for task in ranks.tasks:
-        for parameter in model.task_parameters(task):
-            dist.broadcast(parameter, ranks.assignment.ranks[task][0], ranks.groups[task])
+    for owners, parameters in model.parameters_by_owners().items():
+        first, group = ranks.assignment.ranks_of(owners)[0], ranks.group_of(owners)
+        for parameter in parameters:
+            dist.broadcast(parameter, first, group)
     sync_buffers(model, ranks)
 
 
@@ -195,11 +196,14 @@ def spread_overflow(model: MultiTaskModel) -> None:
     """Makes every rank see a gradient that is not finite on any of them.
 
     A loss scaler (fp16) then skips the step everywhere or nowhere. Shared gradients are the same
-    on all ranks; those of a task's own weights are not.
+    on all ranks; those of weights that some tasks own are not.
     """
-    shared = [p.grad for p in model.shared_parameters() if p.grad is not None]
-    own = [p.grad for task in model.tasks for p in model.task_parameters(task)]
-    own = [grad for grad in own if grad is not None]
+    grads = {
+        owners: [p.grad for p in parameters if p.grad is not None]
+        for owners, parameters in model.parameters_by_owners().items()
+    }
+    shared = grads.pop(ALL)
+    own = [grad for group in grads.values() for grad in group]
     finite = [grad.isfinite().all() for grad in own]
     found = 1 - torch.stack(finite).all().float() if finite else shared[0].new_zeros(())
     dist.all_reduce(found, dist.ReduceOp.MAX)

@@ -1,19 +1,22 @@
 """The process groups that follow from which rank works for which task.
 
-Gradients of shared weights are summed over all ranks, those of a task's own weights and of its
-head over the ranks of the task (supplement, C). Two nested ``DistributedDataParallel`` would
-weigh ranks by the size of the world, which is wrong for unequal groups; see ``grad_sync``.
+Gradients of a weight are summed over the ranks of its owners: of shared weights over all ranks, of
+a task's own weights and its head over the ranks of the task (supplement, C). Two nested
+``DistributedDataParallel`` would weigh ranks by the size of the world, which is wrong for unequal
+groups; see ``grad_sync``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from mdl_nas_mm.spec import Owners
 
 from .assignment import RankAssignment
 
@@ -30,6 +33,9 @@ class TaskGroups:
         groups: task -> process group of its ranks; None where there is a single process.
         batch_group: process group of the ranks that have parts of the same batch.
         objects: process group of all ranks for what is no gradient; works without a GPU.
+        timeout: of the groups that are made for gradients.
+        owner_groups: owners of weights, where they are several tasks -> process group of their
+            ranks; see ``with_owners``.
     """
 
     assignment: RankAssignment
@@ -37,6 +43,8 @@ class TaskGroups:
     groups: Mapping[str, dist.ProcessGroup | None]
     batch_group: dist.ProcessGroup | None
     objects: dist.ProcessGroup | None
+    timeout: timedelta = _PATIENCE
+    owner_groups: Mapping[Owners, dist.ProcessGroup] = field(default_factory=dict)
 
     @classmethod
     def make(cls, assignment: RankAssignment, timeout: timedelta) -> TaskGroups:
@@ -49,17 +57,42 @@ class TaskGroups:
         batch_group = dist.new_group(
             assignment.batch_ranks(rank), timeout, use_local_synchronization=True
         )
-        return cls(assignment, rank, groups, batch_group, dist.new_group(None, _PATIENCE, 'gloo'))
+        objects = dist.new_group(None, _PATIENCE, 'gloo')
+        return cls(assignment, rank, groups, batch_group, objects, timeout)
+
+    def with_owners(self, sets: Iterable[Owners]) -> TaskGroups:
+        """With process groups for weights that some tasks own together.
+
+        Every rank has to call this.
+
+        Args:
+            sets: the owners of the weights that this process has.
+        """
+        several = {owners.label for owners in sets if not owners.are_all and len(owners.tasks) > 1}
+        made = {}
+        # Each rank has to make every group, in the same order.
+        for label in sorted(set().union(*self.all_gather(several))):
+            owners = Owners.read(label)
+            made[owners] = dist.new_group(self.assignment.ranks_of(owners), self.timeout)
+        return replace(self, owner_groups=made)
+
+    def group_of(self, owners: Owners) -> dist.ProcessGroup | None:
+        """The process group of the ranks of the owners of a weight."""
+        if owners.are_all:
+            return None if self.alone else dist.group.WORLD
+        if len(owners.tasks) == 1:
+            (task,) = owners.tasks
+            return self.groups[task]
+        return self.owner_groups[owners]
+
+    def leads(self, owners: Owners) -> bool:
+        """Whether this is the first rank of the owners of a weight."""
+        return self.assignment.ranks_of(owners)[:1] == (self.rank,)
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that this process works for."""
         return self.assignment.tasks_of(self.rank)
-
-    @property
-    def led_tasks(self) -> tuple[str, ...]:
-        """Those of them of which this is the first rank."""
-        return tuple(task for task in self.tasks if self.assignment.ranks[task][0] == self.rank)
 
     @property
     def alone(self) -> bool:

@@ -21,6 +21,7 @@ from mmengine.runner import BaseLoop
 from torch import nn
 
 from mdl_nas_mm.registry import RUNNERS
+from mdl_nas_mm.spec.owners import ALL
 from mdl_nas_mm.tasks import check_classes, check_labels, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.data_only import data_only
 from mdl_nas_mm.utils.files import held
@@ -133,6 +134,7 @@ class MultiTaskRunner(OpenRunner):
             return revert_sync_batchnorm(model)
         for task in self.ranks.tasks:
             sync_batch_norms(model.tasks[task], task, self.ranks)
+        self.ranks = self.ranks.with_owners(model.parameters_by_owners())
         return model
 
     def build_train_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
@@ -148,10 +150,10 @@ class MultiTaskRunner(OpenRunner):
     def _build_reducer(self, step: Step) -> GradientReducer | None:
         if self.ranks.alone:
             return None
+        by_owners = self.model.parameters_by_owners()
         # Those of the step come late: buckets are sent from the last parameter to the first.
-        shared = [*step.parameters(), *self.model.shared_parameters()]
-        sets = [(shared, dist.group.WORLD)]
-        sets += [(self.model.task_parameters(t), self.ranks.groups[t]) for t in self.ranks.tasks]
+        by_owners[ALL] = [*step.parameters(), *by_owners[ALL]]
+        sets = [(found, self.ranks.group_of(owners)) for owners, found in by_owners.items()]
         return GradientReducer(sets, serial=dist.get_backend() == 'nccl')
 
     def build_val_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:

@@ -105,10 +105,9 @@ def put_back(checkpoint: Mapping[str, Any], weights: Mapping[str, Tensor]) -> di
 def whole_state(local: dict[str, Any], ranks: TaskGroups) -> dict[str, Any] | None:
     """One checkpoint of what all ranks have, on rank 0; None on the others.
 
-    What is shared comes from rank 0, what a task owns from the first of its ranks.
+    What is shared comes from rank 0, what some tasks own from the first of their ranks.
     """
-    led = {Owners.of(task) for task in ranks.led_tasks}
-    parts = ranks.gather(_filtered(local, led) if ranks.rank else None)
+    parts = ranks.gather(_led(local, ranks) if ranks.rank else None)
     if ranks.rank:
         return None
     for part in filter(None, parts):
@@ -134,14 +133,14 @@ def own_state(whole: dict[str, Any], ranks: TaskGroups) -> dict[str, Any]:
     }
 
 
-def _filtered(local: Mapping[str, Any], led: Collection[Owners]) -> dict[str, Any]:
-    """The entries by name of some owners."""
+def _led(local: Mapping[str, Any], ranks: TaskGroups) -> dict[str, Any]:
+    """The entries by name whose owners have this rank as their first."""
     part = {}
     for key, value in local.items():
         if _is_named(value):
-            part[key] = {k: v for k, v in value.items() if owners_of(k) in led}
+            part[key] = {k: v for k, v in value.items() if ranks.leads(owners_of(k))}
         elif key == 'optimizer':
-            part[key] = _filtered(value, led)
+            part[key] = _led(value, ranks)
     return part
 
 

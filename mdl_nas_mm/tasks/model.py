@@ -16,7 +16,7 @@ from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.elastic.plain import plain_backbone
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Owners, SubnetSpec
-from mdl_nas_mm.spec.owners import BACKBONE, Entry, owners_of, read_name
+from mdl_nas_mm.spec.owners import ALL, BACKBONE, Entry, owners_of, read_name
 from mdl_nas_mm.utils.private import hold_beside
 
 from .data import derive_seed, seeded
@@ -134,7 +134,23 @@ class MultiTaskModel(BaseModel):
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
         """A task's own weights of the backbone, and its neck and head."""
-        return [p for name, p in self.named_parameters() if owners_of(name) == Owners.of(task)]
+        return self.parameters_by_owners().get(Owners.of(task), [])
+
+    def parameters_by_owners(self) -> dict[Owners, list[nn.Parameter]]:
+        """Owners -> what they own: first of all tasks, then of some, then of each.
+
+        The order is the same in all processes, which have but their own tasks' parameters.
+        """
+        found: dict[Owners, list[nn.Parameter]] = {ALL: []}
+        for name, parameter in self.named_parameters():
+            found.setdefault(owners_of(name), []).append(parameter)
+        of_one = {Owners.of(task): place for place, task in enumerate(self.tasks)}
+
+        def order(owners: Owners) -> tuple:
+            several = owners not in of_one
+            return not owners.are_all, not several, owners.label if several else of_one[owners]
+
+        return {owners: found[owners] for owners in sorted(found, key=order)}
 
     def frozen(self) -> dict[str, Tensor]:
         """Name -> weight, of those of the backbone that are not trained."""
