@@ -23,8 +23,14 @@ _NEEDED = {
 }
 
 
-def start_processes(launcher: str, timeout: timedelta) -> None:
-    """Connects the processes of a launcher: over NCCL with GPUs, over gloo without.
+BACKENDS = ('nccl', 'gloo')
+
+
+def start_processes(launcher: str, timeout: timedelta, backend: str = 'nccl') -> None:
+    """Connects the processes of a launcher.
+
+    Args:
+        backend: one of ``BACKENDS``, with GPUs; without, processes speak gloo.
 
     Raises:
         ValueError: the launcher's environment variables are not there, or a port is in use.
@@ -43,10 +49,10 @@ def start_processes(launcher: str, timeout: timedelta) -> None:
         os.environ.setdefault('RANK', os.environ['OMPI_COMM_WORLD_RANK'])
         os.environ.setdefault('WORLD_SIZE', os.environ['OMPI_COMM_WORLD_SIZE'])
         os.environ['LOCAL_RANK'] = os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0')
-    backend = 'gloo'
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ['LOCAL_RANK']) % torch.cuda.device_count())
-        backend = 'nccl'
+    else:
+        backend = 'gloo'
     try:
         dist.init_process_group(backend, timeout=timeout)
     except RuntimeError as error:

@@ -91,10 +91,10 @@ class MultiTaskRunner(OpenRunner):
 
     def setup_env(self, env_cfg: Mapping) -> None:
         """Starts the processes' connections, without a GPU as well."""
-        timeout = env_cfg.get('dist_cfg', {}).get('timeout', 600)
-        self.timeout = timedelta(seconds=timeout)
+        dist_cfg = dict(env_cfg.get('dist_cfg') or {})
+        self.timeout = timedelta(seconds=dist_cfg.pop('timeout', 600))
         if self.distributed:
-            start_processes(self.launcher, self.timeout)
+            start_processes(self.launcher, self.timeout, **dist_cfg)
         super().setup_env(env_cfg)
 
     def set_randomness(

@@ -19,6 +19,7 @@ from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_load
 from mdl_nas_mm.utils.private import acts_by_epoch
 from mdl_nas_mm.utils.registries import named_in
 
+from .launch import BACKENDS
 from .loops import MultiTaskTrainLoop
 from .recipe_settings import check_own_recipe, check_recipe
 from .validation import MultiTaskValLoop
@@ -259,12 +260,10 @@ def _by_epoch(config: Any) -> Iterator[tuple[str, Any]]:
 def _check_environment(env_cfg: Mapping, randomness: Mapping) -> None:
     _check_known(env_cfg, ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'), 'env_cfg')
     dist_cfg = env_cfg.get('dist_cfg') or {}
-    if 'backend' in dist_cfg:
-        raise ValueError(
-            'env_cfg.dist_cfg.backend is not used: processes speak NCCL with GPUs and gloo '
-            'without; remove it'
-        )
-    _check_known(dist_cfg, ('timeout',), 'env_cfg.dist_cfg')
+    _check_known(dist_cfg, ('backend', 'timeout'), 'env_cfg.dist_cfg')
+    backend = dist_cfg.get('backend', BACKENDS[0])
+    if backend not in BACKENDS:
+        raise ValueError(f'env_cfg.dist_cfg.backend is {backend!r}, expected one of {BACKENDS}')
     allowed = ('seed', 'diff_rank_seed', 'deterministic')
     _check_known(randomness, allowed, 'randomness')
     seed = randomness.get('seed')

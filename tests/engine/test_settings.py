@@ -34,7 +34,7 @@ REFUSED = [
     ({'sync_bn': 'torch'}, r"sync_bn is not used: .*type='SyncBN'"),
     ({'auto_scale_lr': dict(enable=True)}, r'auto_scale_lr.enable is not used: .*optimizer.lr'),
     ({'default_scope': 'mmdet'}, "default_scope is 'mmdet'; write 'mdl_nas_mm'"),
-    ({'env_cfg.dist_cfg.backend': 'mpi'}, 'env_cfg.dist_cfg.backend is not used: '),
+    ({'env_cfg.dist_cfg.backend': 'mpi'}, "env_cfg.dist_cfg.backend is 'mpi', expected one of"),
     ({'env_cfg.dist_cfg.init': 1}, 'env_cfg.dist_cfg.init: no such setting, expected one of'),
     ({'env_cfg.cudnn': True}, 'env_cfg.cudnn: no such setting'),
     ({'randomness.seed': 'a'}, "randomness.seed is 'a', expected a number from 0, or None"),
