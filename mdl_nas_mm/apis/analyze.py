@@ -74,7 +74,7 @@ def analyze(
             input_size=list(size),
             backbone_params=counts.backbones[name],
             neck_params=_numel(getattr(model.tasks[name], 'neck', None)),
-            head_params=counts.heads[name],
+            head_params=counts.head_of(name),
             **_task_flops(model, name, joint, size),
         )
     return dict(

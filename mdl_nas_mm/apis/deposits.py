@@ -141,7 +141,7 @@ def contents(path: str | Path, trust: Collection[str] = ()) -> str:
                 _score(info),
                 _bytes((whole - own) * width),
                 _bytes(own * width),
-                _bytes(deposit.size_of(f'head/{task}/')),
+                _bytes(deposit.size_of(tuple(deposit.head_names(task).values()))),
                 f'{100 * (whole - own) / max(whole, 1):.1f} %',
             )
         )

@@ -177,7 +177,7 @@ def score(deposit: str | Path) -> dict[str, dict]:
             score=outside,
             score_in_supernet=info['scored'],
             metrics={key: float(value) for key, value in metrics.items()},
-            params=opened.counts.backbones[task] + opened.counts.heads[task],
+            params=opened.counts.backbones[task] + opened.counts.head_of(task),
             flops=backbone.flops(None, backbone.arch, tuple(images.shape[-2:])),
         )
     return results

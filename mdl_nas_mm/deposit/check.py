@@ -9,6 +9,7 @@ import torch
 
 from mdl_nas_mm.trust import check_scope
 
+from .heads import is_head, owners_in
 from .structure import Structure
 from .tensor_file import Entry
 
@@ -42,7 +43,6 @@ def check_contents(
     for name in sorted(needed | masks | set(hashes)):
         if name not in entries or name not in hashes:
             raise ValueError(f'{name!r} is missing')
-    heads = tuple(f'head/{task}/' for task in tasks)
     for name, entry in entries.items():
         if name in sizes:
             if entry.shape != (sizes[name],):
@@ -51,7 +51,7 @@ def check_contents(
                 )
             if name != 'scores' and entry.dtype != dtype:
                 raise ValueError(f'{name!r} is {entry.dtype}, others are {dtype}')
-        elif name not in masks and not name.startswith(heads):
+        elif name not in masks and not (is_head(name) and owners_in(name).tasks <= set(tasks)):
             raise ValueError(f'{name!r} belongs to nothing')
     shared = sum(e.shape[0] for name, e in entries.items() if name.startswith('shared/'))
     counts = manifest['counts']

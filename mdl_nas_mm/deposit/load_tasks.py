@@ -61,7 +61,7 @@ def load_tasks(
         backbone = deposit.build_backbone(task)
         for name, parameter in list(backbone.named_parameters()):
             _replace(backbone, name, found[name], parameter.shape)
-        models[task] = deposit.build_model(task, backbone).to(device).eval()
+        models[task] = deposit.build_model(task, backbone, read).to(device).eval()
     return models
 
 

@@ -19,10 +19,12 @@ from mdl_nas_mm.utils.one_line import WRONG_VALUES, first_line, printable
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import MAX_VALUES
 
+from .heads import are_owners
 from .size_limit import check_images, check_numbers
 
 FORMAT = 'mdl_nas_mm deposit'
-VERSION = 2
+# Of files in which tasks share nothing but the backbone, and of all others.
+VERSIONS = ('2', '3')
 MAX_TASKS = 1000
 MAX_NAME = 200
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
@@ -34,7 +36,7 @@ def encode(manifest: Mapping) -> dict[str, str]:
     text = json.dumps(to_json(manifest), allow_nan=False)
     return {
         'format': FORMAT,
-        'version': str(VERSION),
+        'version': version_of(manifest),
         'manifest': text,
         'manifest_hash': text_hash(text),
     }
@@ -54,16 +56,23 @@ def decode(metadata: Mapping[str, str], path: str) -> dict:
     """
     if metadata.get('format') != FORMAT:
         raise ValueError(f'{path} is no deposit')
-    if metadata.get('version') != str(VERSION):
+    if metadata.get('version') not in VERSIONS:
         found = printable(str(metadata.get('version')))
-        raise ValueError(f'deposit {path} has version {found}, this reads {VERSION}')
+        raise ValueError(f'deposit {path} has version {found}, this reads {" and ".join(VERSIONS)}')
     text = metadata.get('manifest', '')
     if text_hash(text) != metadata.get('manifest_hash'):
         raise ValueError(f"deposit {path} was altered: 'manifest' does not match its checksum")
     with malformed(f'deposit {path}: manifest'):
         manifest = from_json(strict_json(text, MAX_VALUES))
         check_manifest(manifest)
+        if metadata['version'] != version_of(manifest):
+            raise ValueError(f'version {metadata["version"]} is not that of its contents')
     return manifest
+
+
+def version_of(manifest: Mapping) -> str:
+    """Of its format: 3 where tasks share what they have outside the backbone, else 2."""
+    return VERSIONS[any(label not in manifest['tasks'] for label in manifest['counts']['heads'])]
 
 
 @contextmanager
@@ -191,8 +200,12 @@ def _check_spec(spec: Any, dimensions: Dimensions, where: str) -> None:
 
 def _check_counts(counts: Any, tasks: set[str]) -> None:
     _expect_keys(counts, {'shared', 'specific', 'heads', 'backbones'}, 'counts')
-    for key in ('specific', 'heads', 'backbones'):
+    for key in ('specific', 'backbones'):
         _expect_keys(counts[key], tasks, f'counts, {key}')
+    _expect(counts['heads'], dict, 'counts, heads')
+    for label in {*tasks, *counts['heads']}:
+        if label not in counts['heads'] or not are_owners(label, tasks):
+            raise ValueError(f'counts, heads: {ascii(label)[:MAX_NAME]} is missing, or no tasks')
     for value in (
         counts['shared'],
         *(n for key in counts if key != 'shared' for n in counts[key].values()),

@@ -25,6 +25,7 @@ from .contents import (
     segment_tensors,
     specific_tensor,
 )
+from .heads import head_name, is_head, renamed, without
 from .segments import mask_bits
 from .structure import Structure
 from .tensor_file import content_hash
@@ -160,10 +161,12 @@ def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
             for name, tensor in deposit.read_all().items()
             if not _is_gone(name, task, kept, labels)
         }
-        manifest['hashes'] = {name: manifest['hashes'][name] for name in tensors}
+        manifest['hashes'] = renamed(task, {name: manifest['hashes'][name] for name in tensors})
+        tensors = renamed(task, tensors)
         counts = manifest['counts']
-        for key in ('specific', 'heads', 'backbones'):
+        for key in ('specific', 'backbones'):
             del counts[key][task]
+        counts['heads'] = _without_owner(counts['heads'], task)
         counts['shared'] = _shared_size(tensors)
         write(path, manifest, tensors)
     return Counts(**counts)
@@ -185,7 +188,17 @@ def _is_gone(name: str, task: str, kept: set[str], labels: set[str]) -> bool:
         return rest not in kept
     if kind == 'mask':
         return rest not in labels
-    return kind in ('specific', 'head') and rest.partition('/')[0] == task
+    return kind == 'specific' and rest == task
+
+
+def _without_owner(heads: Mapping[str, int], task: str) -> dict[str, int]:
+    """Owners -> elements, where one of them is gone; what it shared is then of the others."""
+    counts: dict[str, int] = {}
+    for label, size in heads.items():
+        left = without(task, label)
+        if left is not None:
+            counts[left] = counts.get(left, 0) + size
+    return counts
 
 
 def _with_tasks(
@@ -228,13 +241,14 @@ def _with_tasks(
     new |= segment_tensors(structure, set(labels.values()), weights)
     for task in joint:
         new[f'specific/{task}'] = specific_tensor(structure.regions[labels[task]], weights, task)
-        for key, value in model.tasks[task].state_dict().items():
-            new[f'head/{task}/{key}'] = value.detach().cpu().clone().contiguous()
+    for label, part in (*model.tasks.items(), *model.parts.items()):
+        for key, value in part.state_dict().items():
+            new[head_name(label, key)] = value.detach().cpu().clone().contiguous()
     counts, own = manifest['counts'], ledger.count(joint)
     for key in ('specific', 'heads', 'backbones'):
         counts[key].update(getattr(own, key))
     counts['shared'] = _shared_size({**tensors, **new})
-    return {name: tensor for name, tensor in new.items() if tensor.numel() or 'head/' in name}
+    return {name: tensor for name, tensor in new.items() if tensor.numel() or is_head(name)}
 
 
 def _needs(task: str, info: Mapping, trust: Collection[str]) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from mdl_nas_mm.trust import check_config
 from .budget import Budget
 from .check import check_contents
 from .configs import TESTED, check_part
+from .heads import head_keys
 from .manifest import decode, malformed
 from .rectangles import (
     StoredRectangle,
@@ -162,10 +163,14 @@ class Deposit:
         """Every tensor that is in the file or should be."""
         return sorted({*self._file.entries, *self.manifest['hashes']})
 
-    def size_of(self, prefix: str) -> int:
-        """Bytes of the tensors whose names begin so."""
+    def size_of(self, prefix: str | tuple[str, ...]) -> int:
+        """Bytes of the tensors whose names begin so, or in one of several ways."""
         entries = self._file.entries.items()
         return sum(entry.end - entry.start for name, entry in entries if name.startswith(prefix))
+
+    def head_names(self, task: str) -> dict[str, str]:
+        """Key of a task's upstream model -> the tensor that has it, alone or with other tasks."""
+        return head_keys(task, self._file.entries)
 
     def read_all(self) -> dict[str, Tensor]:
         """Every tensor of the file."""
@@ -247,27 +252,33 @@ class Deposit:
         with malformed(f'deposit {self.path}'):
             check_part(task, self.tasks[task], part, self.trust)
 
-    def build_model(self, task: str, backbone: nn.Module) -> BaseModel:
-        """A task's upstream model with its stored head, around a backbone."""
-        info, prefix = self.tasks[task], f'head/{task}/'
+    def build_model(
+        self, task: str, backbone: nn.Module, read: Callable[[str], Tensor] | None = None
+    ) -> BaseModel:
+        """A task's upstream model with its stored head, around a backbone.
+
+        Args:
+            read: name -> the tensor of the file that the model takes as it is; by default a copy.
+        """
+        info, entries = self.tasks[task], self._file.entries
         self.check_part(task, 'model')
         where = f'deposit {self.path}: model of task {task!r}'
-        keys = [name for name in self._file.entries if name.startswith(prefix)]
-        stored = sum(math.prod(self._file.entries[key].shape) for key in keys)
-        with malformed(where), SizeLimit(stored, len(keys), where):
+        with malformed(where):
+            names = self.head_names(task)
+        stored = sum(math.prod(entries[name].shape) for name in names.values())
+        with malformed(where), SizeLimit(stored, len(names), where):
             model = build_task_model(ConfigDict(copy.deepcopy(info)), nn.Identity())
         own = model.state_dict()
-        wrong = [key for key in own if not key.startswith('backbone.') and prefix + key not in keys]
+        wrong = [key for key in own if not key.startswith('backbone.') and key not in names]
         wrong += [
             key
-            for key in keys
-            if (name := key.removeprefix(prefix)) not in own
-            or own[name].shape != self._file.entries[key].shape
+            for key, name in names.items()
+            if key not in own or own[key].shape != entries[name].shape
         ]
         if wrong:
-            key = wrong[0].removeprefix(prefix)
-            raise ValueError(f'deposit {self.path}: {key!r} of task {task!r} does not fit')
-        state = {key.removeprefix(prefix): self.read(key).clone() for key in keys}
+            raise ValueError(f'deposit {self.path}: {wrong[0]!r} of task {task!r} does not fit')
+        read = read or (lambda name: self.read(name).clone())
+        state = {key: read(name) for key, name in names.items()}
         requires_grad = {name: p.requires_grad for name, p in model.named_parameters()}
         model.load_state_dict(state, strict=False, assign=True)
         for name, parameter in model.named_parameters():

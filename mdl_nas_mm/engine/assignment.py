@@ -39,6 +39,10 @@ class RankAssignment:
         ranks = {rank for task in owners.among(self.tasks) for rank in self.ranks[task]}
         return tuple(sorted(ranks))
 
+    def leader(self, owners: Owners) -> int:
+        """The rank that speaks for the owners of a weight: the first of the first of them."""
+        return 0 if owners.are_all else self.ranks[owners.among(self.tasks)[0]][0]
+
     def share(self, task: str) -> float:
         """How much a task counts in the mean gradient of shared weights.
 

@@ -154,7 +154,7 @@ def sync_parameters(model: MultiTaskModel, ranks: TaskGroups) -> None:
     if ranks.alone:
         return
     for owners, parameters in model.parameters_by_owners().items():
-        first, group = ranks.assignment.ranks_of(owners)[0], ranks.group_of(owners)
+        first, group = ranks.assignment.leader(owners), ranks.group_of(owners)
         for parameter in parameters:
             dist.broadcast(parameter, first, group)
     sync_buffers(model, ranks)

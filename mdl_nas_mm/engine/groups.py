@@ -86,8 +86,8 @@ class TaskGroups:
         return self.owner_groups[owners]
 
     def leads(self, owners: Owners) -> bool:
-        """Whether this is the first rank of the owners of a weight."""
-        return self.assignment.ranks_of(owners)[:1] == (self.rank,)
+        """Whether this is the rank that speaks for the owners of a weight."""
+        return self.assignment.leader(owners) == self.rank
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -117,9 +117,17 @@ class TaskGroups:
 
     def own_part(self, model: Mapping) -> dict:
         """The config of a joint model with the tasks of this process alone."""
+        parts = {
+            name: part
+            for name, part in (model.get('parts') or {}).items()
+            if set(self.tasks).intersection(part['tasks'])
+        }
+        others = {task for part in parts.values() for task in part['tasks']} - {*self.tasks}
         return dict(
             model,
             tasks={task: model['tasks'][task] for task in self.tasks},
+            parts=parts,
+            elsewhere={task: model['tasks'][task] for task in sorted(others)},
             backbone=dict(model['backbone'], tasks=self.tasks),
             groups={task: self.groups[task] for task in self.tasks},
             batch_group=self.batch_group,

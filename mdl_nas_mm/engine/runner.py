@@ -131,9 +131,12 @@ class MultiTaskRunner(OpenRunner):
         """
         model = model.to(get_device())
         if self.ranks.alone:
-            return revert_sync_batchnorm(model)
+            revert_sync_batchnorm(model)
+            model.use_parts()
+            return model
         for task in self.ranks.tasks:
             sync_batch_norms(model.tasks[task], task, self.ranks)
+        model.use_parts()
         self.ranks = self.ranks.with_owners(model.parameters_by_owners())
         return model
 

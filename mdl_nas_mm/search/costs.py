@@ -83,7 +83,7 @@ class ParameterCost:
         own = self.batch.specific(self.batch.encode(every)).astype(np.float64)
         cuts = np.cumsum([len(group) for group in specs.values()])[:-1]
         shares = np.split(shares.astype(np.float64), cuts)
-        heads = sum(self.batch.heads.get(task, 0) for task in specs)
+        heads = self.batch.head_total(specs)
         return Costs(np.split(own, cuts), shares, sizes, heads)
 
 

@@ -49,7 +49,7 @@ class SearchProblem:
 
         Args:
             backbone: of the supernet.
-            heads: task -> elements outside the backbone.
+            heads: owners, as in ``Counts``, -> elements outside the backbone.
 
         Raises:
             ValueError: a setting is not valid.

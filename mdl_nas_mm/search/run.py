@@ -199,11 +199,11 @@ def _gain_of_one(task: Task) -> float:
 
 
 def _head_sizes(model: MultiTaskModel, ranks: TaskGroups) -> dict[str, int]:
-    """Task -> elements outside the backbone, of the tasks of all ranks."""
+    """Owners -> elements outside the backbone, of the tasks of all ranks."""
     sizes = {}
     for own in ranks.all_gather(model.head_sizes()):
         sizes.update(own)
-    return {task: sizes[task] for task in ranks.assignment.tasks}
+    return {label: sizes.pop(label) for label in ranks.assignment.tasks} | sizes
 
 
 def _fingerprint(

@@ -10,7 +10,7 @@ tasks follows by inclusion and exclusion, in a few array operations for all join
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import combinations, groupby
 
@@ -43,7 +43,7 @@ class BatchLedger:
         if ledger.owner_sets:
             raise ValueError('many joint specs are counted at once where each task owns its own')
         self.ledger, self.layout = ledger, ledger.layout
-        self.heads = ledger.heads if with_heads else {}
+        self.with_heads = with_heads
         largest = [self.layout.part_uses(part) for part in self.layout.parts(self._largest())]
         self._slots = {uses[0].name: slot for slot, uses in enumerate(largest)}
         units = [layers_of(uses) for uses in largest]
@@ -61,9 +61,12 @@ class BatchLedger:
         if not joints:
             return np.zeros(0, np.int64)
         tasks = tuple(joints[0])
-        heads = sum(self.heads.get(task, 0) for task in tasks)
         encoded = [self.encode([joint[task] for joint in joints]) for task in tasks]
-        return self.unions(encoded) + heads
+        return self.unions(encoded) + self.head_total(tasks)
+
+    def head_total(self, tasks: Iterable[str]) -> int:
+        """What totals have of elements outside the backbones of some tasks."""
+        return sum(self.ledger.heads_of(tasks).values()) if self.with_heads else 0
 
     def encode(self, specs: Sequence[SubnetSpec]) -> np.ndarray:
         """(len(specs), parts): the number of each part of each architecture."""

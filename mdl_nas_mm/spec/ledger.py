@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,8 @@ class Counts:
     Attributes:
         shared: backbone elements that any task uses of the shared weights, counted once.
         specific: task, or tasks as ``a+b`` -> backbone elements that they own.
-        heads: task -> elements outside the backbone (neck, head).
+        heads: owners -> elements outside the backbone (neck, head): a task's own by its name, what
+            some tasks share of them by their names, as ``a+b``.
         backbones: task -> elements of its backbone stored on its own.
     """
 
@@ -47,7 +48,11 @@ class Counts:
     @property
     def separate(self) -> int:
         """Elements of one file a task, heads included."""
-        return self.backbone_separate + sum(self.heads.values())
+        return self.backbone_separate + sum(map(self.head_of, self.backbones))
+
+    def head_of(self, task: str) -> int:
+        """Elements outside the backbone that a task uses, whoever shares them."""
+        return sum(n for label, n in self.heads.items() if task in Owners.read(label))
 
     def with_totals(self) -> dict[str, int | dict[str, int]]:
         """For reports: what is shared, specific and in heads, and what it comes to."""
@@ -69,7 +74,7 @@ class Ledger:
         layout: the backbone's parameters.
         sharing: role of a layer -> its policy.
         scores: state-dict prefix of a layer -> its scores, for layers under the mask policy.
-        heads: task -> elements outside the backbone, which no choice changes.
+        heads: owners, as in ``Counts``, -> elements outside the backbone, which no choice changes.
         owner_sets: state-dict prefix of a layer -> sets of tasks that own its specific weights
             together; in all other layers each task owns its own.
     """
@@ -114,6 +119,12 @@ class Ledger:
         sets = self.owner_sets.get(use.layer, ())
         return next((owners for owners in sets if task in owners), Owners.of(task))
 
+    def heads_of(self, tasks: Iterable[str]) -> dict[str, int]:
+        """Owners -> elements outside the backbone, of what any of some tasks owns."""
+        tasks = tuple(tasks)
+        found = {label: n for label, n in self.heads.items() if Owners.read(label).among(tasks)}
+        return dict.fromkeys(tasks, 0) | found
+
     def count(self, joint: JointSpec) -> Counts:
         """Counts a joint spec; what several tasks own is the union of what their subnets use."""
         regions: dict[Run, list[ParamUse]] = {}
@@ -128,8 +139,7 @@ class Ledger:
         }
         if self.owner_sets:
             specific = self._specific(joint)
-        heads = {task: self.heads.get(task, 0) for task in joint}
-        return Counts(shared, specific, heads, backbones)
+        return Counts(shared, specific, self.heads_of(joint), backbones)
 
     def _specific(self, joint: JointSpec) -> dict[str, int]:
         """Label of owners -> the union of what they use of their specific weights."""

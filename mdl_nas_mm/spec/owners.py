@@ -8,7 +8,8 @@ No other file builds or reads such a name. A layer's entries are named::
     score                    what the mask policy learned, common to all tasks
 
 In a joint model the backbone's entries lie under ``backbone.``, those of a task's neck and head
-under ``tasks.<task>.``; a wrapped copy (EMA) puts ``module.`` before all of them.
+under ``tasks.<task>.``, those of a part that some tasks share under ``parts.<a+b>.``; a wrapped
+copy (EMA) puts ``module.`` before all of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 
 BACKBONE = 'backbone'
 TASKS = 'tasks'
+PARTS = 'parts'
 SPECIFIC = 'specific'
 SCORE = 'score'
 COPY = 'module.'
@@ -100,7 +102,7 @@ class Entry:
 
 def read_name(name: str) -> Entry:
     """What the name of an entry of a joint model, a backbone or a layer says."""
-    if bare(name).startswith(f'{TASKS}.'):
+    if _is_outside_backbone(name):
         return Entry(name, Owners.read(bare(name).split('.', 2)[1]))
     layer, is_specific, rest = f'.{name}'.partition(f'.{SPECIFIC}.')
     if not is_specific:
@@ -138,7 +140,11 @@ def in_backbone(name: str) -> bool:
 
 def is_of_joint_model(name: Any) -> bool:
     """Whether a key is the name of an entry of a joint model."""
-    return isinstance(name, str) and (in_backbone(name) or bare(name).startswith(f'{TASKS}.'))
+    return isinstance(name, str) and (in_backbone(name) or _is_outside_backbone(name))
+
+
+def _is_outside_backbone(name: str) -> bool:
+    return bare(name).startswith((f'{TASKS}.', f'{PARTS}.'))
 
 
 def backbone_name(name: str) -> str:

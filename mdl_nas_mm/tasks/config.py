@@ -21,6 +21,7 @@ from .incremental import check_inputs, resolve_base
 from .loader_settings import check_counts
 from .recipes import common_recipe, with_weight_decay
 from .resolved import KEYS_OF_TASK, MADE, ResolvedConfig, check_same, unresolved
+from .shared_parts import read_parts
 from .subnets import resolve_subnets
 from .task_config import resolve_task
 
@@ -31,8 +32,9 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     Adds ``model``, ``train_dataloader``, ``val_dataloader`` and ``val_evaluator``, the last
     three keyed by task, and leaves in ``tasks`` each task's scope, score and weights. Without an
     ``optim_wrapper`` it takes that of the tasks' configs, if they agree. Which subnets are used
-    may be restricted; see ``resolve_subnets``. New tasks for what is trained already have its
-    backbone; see ``resolve_base``.
+    may be restricted; see ``resolve_subnets``. What tasks share beside the backbone is said by
+    ``parts``; see ``read_parts``. New tasks for what is trained already have its backbone; see
+    ``resolve_base``.
 
     A ``ResolvedConfig`` comes back unchanged. One that was written to a file, where it says
     ``resolved=True``, is resolved and checked again.
@@ -74,6 +76,9 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
         backbone=_backbone(cfg, tasks),
         tasks={name: dict(scope=task.scope, model=task.model) for name, task in tasks.items()},
     )
+    parts = read_parts(cfg.get('parts'), tuple(tasks))
+    if parts:
+        cfg.model.parts = {part.name: part.to_config() for part in parts}
     if cfg.get('base') is not None:
         cfg.model.trained = cfg.trained
     keys = ['train_dataloader', 'search_dataloader', 'search_evaluator']

@@ -13,7 +13,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone, activate
-from mdl_nas_mm.elastic.plain import plain_backbone
+from mdl_nas_mm.elastic.plain import plain_backbone, without_memory
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Owners, SubnetSpec
 from mdl_nas_mm.spec.owners import ALL, BACKBONE, Entry, owners_of, read_name
@@ -21,6 +21,7 @@ from mdl_nas_mm.utils.private import hold_beside
 
 from .data import derive_seed, seeded
 from .scope import task_scope
+from .shared_parts import SharedPart, common_parameters, holder, put_submodule, use_held
 
 
 @MODELS.register_module()
@@ -33,13 +34,17 @@ class MultiTaskModel(BaseModel):
     """One backbone and, for each task, the upstream model without its backbone.
 
     The backbone is in the state dict once, under ``backbone``; necks and heads lie under
-    ``tasks.<task>``. In training each upstream model reaches the backbone as its own ``backbone``
-    attribute, and runs it as whatever ``activate`` says; ``subnet`` is for evaluation.
+    ``tasks.<task>``, and what some tasks share of them once under ``parts.<task>+<task>``. In
+    training each upstream model reaches the backbone as its own ``backbone`` attribute, and runs
+    it as whatever ``activate`` says; ``subnet`` is for evaluation.
 
     Args:
         backbone: config of an elastic backbone.
         tasks: task -> ``dict(scope=..., model=...)``, an upstream model's config. Each is drawn
             from a seed of its own, so that its weights do not depend on which others there are.
+        parts: name -> ``dict(module=..., tasks=...)``, what tasks share beside the backbone; see
+            ``read_parts``. The weights begin as those of the first of the tasks.
+        elsewhere: the tasks of other processes with which tasks of this one share a part.
         groups: task -> the process group of its ranks, for more than one process.
         batch_group: the process group of the ranks that train on parts of the same batch.
         trained: which weights of the backbone are, see ``resolve_base``; the others are frozen.
@@ -49,6 +54,8 @@ class MultiTaskModel(BaseModel):
         self,
         backbone: Mapping,
         tasks: Mapping[str, Mapping],
+        parts: Mapping[str, Mapping] | None = None,
+        elsewhere: Mapping[str, Mapping] | None = None,
         groups: Mapping[str, dist.ProcessGroup | None] | None = None,
         batch_group: dist.ProcessGroup | None = None,
         trained: str = 'all',
@@ -64,9 +71,35 @@ class MultiTaskModel(BaseModel):
         for name, task in tasks.items():
             with self._seeded(name), self.scope(name):
                 self.tasks[name] = build_task_model(task, self.backbone)
+        self.parts = ModuleDict()
+        self._parts = [SharedPart(name, **part) for name, part in (parts or {}).items()]
+        self._share_parts(elsewhere or {})
         for name, parameter in self.backbone.named_parameters():
             if not _is_trained(read_name(name), trained):
                 parameter.requires_grad = False
+
+    def _share_parts(self, elsewhere: Mapping[str, Mapping]) -> None:
+        """Makes tasks use the same weights of what is shared."""
+        models = dict(self.tasks.items())
+        with without_memory():
+            models |= {t: build_task_model(task, nn.Identity()) for t, task in elsewhere.items()}
+        for part in self._parts:
+            here = next(task for task in part.tasks if task in self.tasks)
+            names = common_parameters(part, models)
+            held = holder(self.tasks[here].get_submodule(part.module), names)
+            label = part.owners.label
+            if label not in self.parts:
+                self.parts[label] = nn.Module()
+            put_submodule(self.parts[label], part.module, held)
+        self.use_parts()
+
+    def use_parts(self) -> None:
+        """Gives tasks the shared weights anew, after modules of theirs were replaced."""
+        for part in self._parts:
+            held = self.parts[part.owners.label].get_submodule(part.module)
+            for task in part.tasks:
+                if task in self.tasks:
+                    use_held(self.tasks[task].get_submodule(part.module), held)
 
     def __deepcopy__(self, memo: dict) -> MultiTaskModel:
         """A copy (EMA) has weights of its own, but the same process groups."""
@@ -96,7 +129,8 @@ class MultiTaskModel(BaseModel):
         """Initialises as upstream does, each part from a seed of its own."""
         with self._seeded('init backbone'):
             self.backbone.init_weights()
-        for name, model in self.tasks.items():
+        # What tasks share is left as the first of them has it.
+        for name, model in reversed(self.tasks.items()):
             with self._seeded(f'init {name}'), self.scope(name):
                 model.init_weights()
 
@@ -128,14 +162,6 @@ class MultiTaskModel(BaseModel):
         hold_beside(model, 'backbone', plain)
         return model
 
-    def shared_parameters(self) -> list[nn.Parameter]:
-        """What all tasks use."""
-        return [p for name, p in self.named_parameters() if owners_of(name).are_all]
-
-    def task_parameters(self, task: str) -> list[nn.Parameter]:
-        """A task's own weights of the backbone, and its neck and head."""
-        return self.parameters_by_owners().get(Owners.of(task), [])
-
     def parameters_by_owners(self) -> dict[Owners, list[nn.Parameter]]:
         """Owners -> what they own: first of all tasks, then of some, then of each.
 
@@ -165,10 +191,10 @@ class MultiTaskModel(BaseModel):
         return self.backbone.get_layer_depth(param_name, f'{BACKBONE}.')
 
     def head_sizes(self) -> dict[str, int]:
-        """Task -> elements outside the backbone."""
+        """Owners, a task or ``a+b``, -> elements outside the backbone."""
         return {
-            name: sum(parameter.numel() for parameter in model.parameters())
-            for name, model in self.tasks.items()
+            label: sum(parameter.numel() for parameter in model.parameters())
+            for label, model in (*self.tasks.items(), *self.parts.items())
         }
 
     def forward(self, *args, **kwargs):

@@ -68,13 +68,13 @@ def as_world(group: dist.ProcessGroup) -> Generator[None, None, None]:
         dist.distributed_c10d._update_default_pg(world)
 
 
-def hold_beside(model: nn.Module, name: str, module: nn.Module) -> None:
-    """Gives a model a module that is not among its parts.
+def hold_beside(model: nn.Module, name: str, value: nn.Module | nn.Parameter) -> None:
+    """Gives a model a module or a parameter that is not among its own.
 
-    It is in no ``parameters()``, ``state_dict()`` or ``train()`` of the model; of a module that is
+    It is in no ``parameters()``, ``state_dict()`` or ``train()`` of the model; of one that is
     assigned torch makes a part.
     """
-    object.__setattr__(model, name, module)
+    object.__setattr__(model, name, value)
 
 
 def start_workers(loader: DataLoader, start: Callable[[int], None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from mdl_nas_mm.spec import Owners
 from mdl_nas_mm.utils.files import written_whole
 
 from .chart import COLOURS, Chart
@@ -130,7 +131,8 @@ def _task_table(report: Mapping) -> str:
     for task in report['tasks']:
         stages = specs[task]['stages']
         shown = [' / '.join(str(stage[key]) for stage in stages) for key in sizes]
-        numbers = (f'{counts["specific"][task]:,}', f'{counts["heads"][task]:,}')
+        head = sum(n for label, n in counts['heads'].items() if task in Owners.read(label))
+        numbers = (f'{counts["specific"][task]:,}', f'{head:,}')
         score = (f'{chosen["scores"][task]:.2f}', f'{report["weights"][task]:g}')
         rows.append((task, report['metrics'][task], *score, *shown, *numbers))
     names = [labels.get(key, key.replace('_', ' ')) for key in sizes]

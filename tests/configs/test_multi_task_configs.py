@@ -14,6 +14,7 @@ from real_layout import SIZE, shrink_images, write_data
 
 from mdl_nas_mm.engine import MultiTaskTrainLoop
 from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec.owners import ALL
 from mdl_nas_mm.tasks import MultiTaskModel, resolve_joint_config, task_scope
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
@@ -58,7 +59,7 @@ def test_one_architecture_wholly_shared(name, resolve):
     assert tuple(cfg.tasks) == tuple(model.tasks) == TASKS[name]
     assert space.sandwich(random.Random(0)) == [space.largest()]
     assert not any('.specific.' in key for key in model.backbone.state_dict())
-    shared = sum(parameter.numel() for parameter in model.shared_parameters())
+    shared = sum(parameter.numel() for parameter in model.parameters_by_owners()[ALL])
     assert shared == sum(parameter.numel() for parameter in model.backbone.parameters())
 
 

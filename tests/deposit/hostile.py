@@ -5,7 +5,7 @@ import struct
 import sys
 from contextlib import contextmanager
 
-from mdl_nas_mm.deposit.manifest import encode, text_hash
+from mdl_nas_mm.deposit.manifest import text_hash
 
 # Canaries lie where hostile values point to.
 CANARY = 'canary'
@@ -22,7 +22,7 @@ def altered(path, out, change):
     manifest = json.loads(header['__metadata__']['manifest'])
     change(manifest)
     text = json.dumps(manifest)
-    header['__metadata__'] = dict(encode({}), manifest=text, manifest_hash=text_hash(text))
+    header['__metadata__'].update(manifest=text, manifest_hash=text_hash(text))
     text = json.dumps(header).encode()
     text += b' ' * (-len(text) % 8)
     out.write_bytes(struct.pack('<Q', len(text)) + text + content[8 + length :])

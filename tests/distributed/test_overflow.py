@@ -8,6 +8,7 @@ from distributed.processes import run_processes
 from helpers import build_runner, joint_config
 
 from mdl_nas_mm.engine.grad_sync import spread_overflow
+from mdl_nas_mm.spec.owners import ALL, Owners
 
 pytestmark = pytest.mark.distributed
 
@@ -21,11 +22,12 @@ def check_overflow(cfg, folder):
         for parameter in model.parameters():
             parameter.grad = torch.ones_like(parameter)
         if rank == overflowing:
-            model.task_parameters('det')[-1].grad.view(-1)[0] = torch.nan
+            model.parameters_by_owners()[Owners.of('det')][-1].grad.view(-1)[0] = torch.nan
         spread_overflow(model)
-        finite = [bool(p.grad.isfinite().all()) for p in model.shared_parameters()]
+        shared = model.parameters_by_owners()[ALL]
+        finite = [bool(p.grad.isfinite().all()) for p in shared]
         assert all(finite) == (overflowing is None)
-        assert all((p.grad == 1).all() for p in model.shared_parameters()[1:])
+        assert all((p.grad == 1).all() for p in shared[1:])
 
 
 def test_overflow_on_one_rank_is_seen_by_all(data, tmp_path):

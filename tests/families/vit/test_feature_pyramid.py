@@ -119,3 +119,23 @@ def test_other_norms():
 def test_number_of_maps_is_checked(num_outs):
     with pytest.raises(ValueError, match=f'num_outs is {num_outs}, expected 4 or 5'):
         build(num_outs=num_outs)
+
+
+@pytest.mark.parametrize('scales', [(2, 1, 0.5), (4, 1), (1,)])
+def test_some_of_the_maps(scales):
+    """They are those of the whole pyramid with the same weights."""
+    whole, places = build(num_outs=4), [(4, 2, 1, 0.5).index(scale) for scale in scales]
+    some = build(num_outs=len(scales), scale_factors=scales)
+    for i, place in enumerate(places):
+        for ours, theirs in ((some.rescale, whole.rescale), (some.convs, whole.convs)):
+            ours[i].load_state_dict(theirs[place].state_dict())
+    images = [draw_images((4, 4)).repeat(1, 3, 1, 1)[:, :8]]
+    expected = whole(images)
+    for ours, place in zip(some(images), places, strict=True):
+        assert torch.equal(ours, expected[place])
+
+
+@pytest.mark.parametrize('scales', [(), (1, 2), (3,), (2, 2)])
+def test_other_scales_are_refused(scales):
+    with pytest.raises(ValueError, match='scale_factors' if scales else 'num_outs'):
+        build(scale_factors=scales, num_outs=max(len(scales), 1))

@@ -151,7 +151,7 @@ def check(scored, cost, weights, same=False):
     assert [point(selection) for selection in front] == expected.front()
     for selection in front:
         counts = cost.ledger.count(selection.joint)
-        assert selection.total == (counts.total if cost.batch.heads else counts.backbone_total)
+        assert selection.total == (counts.total if cost.batch.with_heads else counts.backbone_total)
         assert selection.scores == {t: scored[t][s] for t, s in selection.joint.items()}
 
 

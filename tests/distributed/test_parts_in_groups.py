@@ -1,0 +1,32 @@
+"""A pyramid that two of three tasks share, in one process and in several."""
+
+import copy
+
+import pytest
+from distributed.trainings import largest_difference, optimizer_tensors, trained, training
+from shared_pyramid import LABEL, with_shared_pyramid
+
+pytestmark = pytest.mark.distributed
+
+
+def test_any_number_of_processes_is_one(data, tmp_path):
+    """Two steps of three processes, then two of two, against four in one; every step is clipped.
+
+    Of the two processes the first has detection and nothing of segmentation.
+    """
+    like = training(data, batches=dict(cls=1, det=3, seg=2))
+    cfg = with_shared_pyramid(data, {'train_cfg.max_iters': 4, 'val_cfg': None})
+    cfg.merge_from_dict(dict(groups=like.groups, optim_wrapper=like.optim_wrapper))
+    cfg.optim_wrapper.clip_grad.max_norm = 0.05
+    for task in ('det', 'seg'):
+        # Each process has running statistics of its own part.
+        cfg.tasks[task].model.neck.norm_cfg = dict(type='GN', num_groups=2)
+    cfg.default_hooks.checkpoint.update(interval=2)
+    one = trained(0, cfg, tmp_path / 'one')
+    for end, world_size in ((2, 3), (4, 2)):
+        part = copy.deepcopy(cfg)
+        part.train_cfg.max_iters, part.resume = end, end > 2
+        many = trained(world_size, part, tmp_path / 'many')
+    assert largest_difference(one['state_dict'], many['state_dict']) < 1e-5
+    assert largest_difference(*map(optimizer_tensors, (one, many))) < 1e-4
+    assert f'parts.{LABEL}.neck.convs.0.0.conv.weight' in many['state_dict']
