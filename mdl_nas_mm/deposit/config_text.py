@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mdl_nas_mm.registry import MODELS, SCOPE
 from mdl_nas_mm.utils.data_paths import prepared_dataset
 from mdl_nas_mm.utils.one_line import printable
 
@@ -58,11 +59,10 @@ def config_text(
     if 'val_dataloader' in info:
         # mmseg's and mmpretrain's inference look for it here.
         content['test_pipeline'] = prepared_dataset(info['val_dataloader']).get('pipeline', [])
-    others = {name.partition('.')[0] for name in types_of(content) if '.' in name}
-    modules = dict(mdl_nas_mm='mdl_nas_mm.families')
-    imports = [modules.get(o, f'{o}.models') for o in sorted(others - {scope, 'mmengine'})]
+    imports = {_module_of(name) for name in types_of(content) if '.' in name}
+    imports -= {f'{scope}.models', 'mmengine.models'}
     if imports:
-        content['custom_imports'] = dict(imports=imports, allow_failed_imports=False)
+        content['custom_imports'] = dict(imports=sorted(imports), allow_failed_imports=False)
     if scope in _DRAWING:
         visualizer, hook = _DRAWING[scope]
         backends = [dict(type='LocalVisBackend')]
@@ -73,6 +73,15 @@ def config_text(
     _check_read_back(text, content, where)
     # mmengine puts the config's own folder in.
     return f"{text}load_from = '{{{{ fileDirname }}}}/{checkpoint}'\n"
+
+
+def _module_of(name: str) -> str:
+    """What has to be imported for a class of another library, given with its scope."""
+    library, _, kind = name.partition('.')
+    if library != SCOPE:
+        return f'{library}.models'
+    module = MODELS.module_dict[kind].__module__
+    return 'mdl_nas_mm.families' if module.startswith(f'{SCOPE}.') else module
 
 
 def _comment(lines: Iterable[str]) -> str:

@@ -101,7 +101,7 @@ def _elastic_model(deposit: Deposit, task: str, deposited: nn.Module) -> tuple[d
         **backbone.settings_of(None, backbone.arch),
         type=f'mdl_nas_mm.{type(backbone).__name__}',
         space=None,
-        arch=_short_arch(backbone.arch),
+        arch=_short_arch(backbone.arch, backbone.family),
         **backbone.family.derived_settings(backbone.shape),
     )
     model = _build(config, deposit.tasks[task]['scope'])
@@ -190,13 +190,14 @@ def _tensors(value: Any) -> list[Tensor]:
     return [value] if isinstance(value, Tensor) else [t for item in value for t in _tensors(item)]
 
 
-def _short_arch(spec: SubnetSpec) -> dict[str, Any]:
+def _short_arch(spec: SubnetSpec, family: Family) -> dict[str, Any]:
     """An architecture for a config: sizes alone, one number where all blocks have the same."""
+    ratios = {dimension.name for dimension in family.dimensions.all if dimension.is_ratio}
     stages = []
     for stage in spec.to_dict()['stages']:
         short = {}
         for key, value in stage.items():
-            if not key.endswith('share_ratio'):
+            if key not in ratios:
                 alike = isinstance(value, list) and len(set(value)) == 1
                 short[key] = value[0] if alike else value
         stages.append(short)

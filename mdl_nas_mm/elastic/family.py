@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Dimensions, SearchSpace, SubnetSpec
 
+from .fitting import fit_weight
 from .importance import Reordering
 from .key_styles import KeyStyle
 from .timed_parts import TimedParts
@@ -68,6 +69,16 @@ class Fit(Protocol):
         """
 
 
+def _cut(
+    key: str, value: Tensor, target: Tensor, groups: int, source: Collection[str], shape: Any
+) -> tuple[Tensor, str]:
+    return fit_weight(key, value, target.shape, groups)
+
+
+def _no_stock_model(backbone: Any, library: str, model: Mapping) -> dict[str, Any]:
+    raise NoStockClassError(f'{type(backbone).__name__} names no class of {library} that it equals')
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """Everything that only a family knows and others ask for; ``ElasticBackbone.family``.
@@ -75,33 +86,33 @@ class Family:
     Attributes:
         name: in messages and latency tables.
         dimensions: of its architectures.
-        spaces: name -> the config of a search space, such as a published one.
-        task_settings: arguments of the backbone that may differ by task.
         block_names: an architecture -> the names of its blocks' modules, in their order. A block
             is timed by itself, and its weights have to be there when others are inherited.
+        timed_parts: task settings by their names in tables -> what a latency is made of.
+        untimed: fields of the shape that latency does not depend on.
+        spaces: name -> the config of a search space, such as a published one.
+        task_settings: arguments of the backbone that may differ by task.
         derived_settings: shape -> arguments that a backbone of one architecture has to be told,
             as they may follow from the whole space.
         styles: the keys of published weights.
-        fit: fits a published weight to a backbone.
+        fit: fits a published weight to a backbone; by default it is cut.
         reorderings: (largest architecture, shape) -> what channels may change places.
         stock_model: (backbone, library, a task's model config) -> that config with one of the
             library's own backbones, or ``NoStockClassError``.
-        timed_parts: task settings by their names in tables -> what a latency is made of.
-        untimed: fields of the shape that latency does not depend on.
     """
 
     name: str
     dimensions: Dimensions
-    spaces: Mapping[str, Mapping | Sequence[Mapping]]
-    task_settings: Mapping[str, TaskSetting]
     block_names: Callable[[SubnetSpec], list[str]]
-    derived_settings: Callable[[Any], dict[str, Any]]
-    styles: tuple[KeyStyle, ...]
-    fit: Fit
-    reorderings: Callable[[SubnetSpec, Any], list[Reordering]]
-    stock_model: Callable[[Any, str, Mapping], dict[str, Any]]
     timed_parts: Callable[[Mapping[str, Any]], TimedParts]
     untimed: tuple[str, ...] = ()
+    spaces: Mapping[str, Mapping | Sequence[Mapping]] = field(default_factory=dict)
+    task_settings: Mapping[str, TaskSetting] = field(default_factory=dict)
+    derived_settings: Callable[[Any], dict[str, Any]] = lambda shape: {}
+    styles: tuple[KeyStyle, ...] = ()
+    fit: Fit = _cut
+    reorderings: Callable[[SubnetSpec, Any], list[Reordering]] = lambda spec, shape: []
+    stock_model: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock_model
 
     def space(self, config: str | Mapping | Sequence[Mapping]) -> SearchSpace:
         """A search space from its name in ``spaces`` or from its config.

@@ -21,7 +21,10 @@ def backbone_class(config: Mapping, where: str) -> type[ElasticBackbone]:
     MODELS.import_from_location()
     found = MODELS.module_dict.get(str(name).removeprefix('mdl_nas_mm.'))
     if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
-        raise ValueError(f'{where}: {ascii(name)[:80]} is no registered elastic backbone')
+        raise ValueError(
+            f'{where}: {ascii(name)[:80]} is no registered elastic backbone; one of your own '
+            'has to be imported'
+        )
     return found
 
 

@@ -33,6 +33,10 @@ class SubnetSampler:
         """Each task's subnets of one step, in the order in which they are trained."""
         raise NotImplementedError
 
+    def rng(self, iteration: int, *names: str | None) -> random.Random:
+        """Random numbers that follow from the seed, the iteration, and what they are for."""
+        return random.Random(derive_seed(self.seed, iteration, *filter(None, names)))
+
     def observe(self, iteration: int, losses: Mapping[str, Tensor]) -> None:
         """Told after a step what is logged of it: the same losses of all tasks on all processes.
 
@@ -68,13 +72,9 @@ class SandwichSampler(SubnetSampler):
     def propose(self, iteration: int) -> dict[str | None, list[SubnetSpec]]:
         """A function of seed, iteration and task alone."""
         return {
-            task: space.sandwich(self._random(iteration, task), self.num_random)
+            task: space.sandwich(self.rng(iteration, task), self.num_random)
             for task, space in self.spaces.items()
         }
-
-    def _random(self, iteration: int, task: str | None) -> random.Random:
-        parts = (iteration,) if task is None else (iteration, task)
-        return random.Random(derive_seed(self.seed, *parts))
 
 
 @SUBNET_SAMPLERS.register_module()

@@ -81,6 +81,7 @@ def write_results(
         joint_spec=chosen.joint.to_dict(),
     )
     write_json(folder / 'front.json', specs)
+    dimensions = problem.ledger.layout.space.dimensions
     report = dict(
         tasks=list(plan.metrics),
         metrics=plan.metrics,
@@ -90,7 +91,8 @@ def write_results(
         chosen=choice,
         generations=log,
         front=points,
-        labels=problem.ledger.layout.space.dimensions.labels,
+        labels=dimensions.labels,
+        ratios=[dimension.name for dimension in dimensions.all if dimension.is_ratio],
         **layer_counts(problem.ledger, chosen.joint),
         **more,
     )

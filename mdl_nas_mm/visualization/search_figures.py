@@ -102,6 +102,9 @@ class _Columns:
         self.of_stage = [key for key in keys if not isinstance(stages[0][key], list)]
         self.of_block = [key for key in keys if key not in self.of_stage]
         labels = report.get('labels', {})
+        # Older reports do not say it; all of their share ratios are named so.
+        named = [key for key in keys if key.endswith('share_ratio')]
+        self.ratios = set(report.get('ratios', named))
         self.titles = [
             labels.get(key, key).replace('_', ' ').replace(' ', '\n') for key in self.all
         ]
@@ -114,7 +117,7 @@ class _Columns:
 
     def colour(self, key: str) -> str:
         """Share ratios have one of their own."""
-        return SPECIFIC if key.endswith('share_ratio') else SHARED
+        return SPECIFIC if key in self.ratios else SHARED
 
 
 def _range(values: Sequence) -> tuple[float, float]:

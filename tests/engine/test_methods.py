@@ -2,11 +2,10 @@
 
 import copy
 
-import engine.toy_method  # noqa: F401
+import extension.toy_method  # noqa: F401
 import pytest
 from helpers import build_runner, differences, joint_config
 
-from mdl_nas_mm.engine import loops
 from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
 
 TOY = {
@@ -15,7 +14,6 @@ TOY = {
     'train_cfg.max_iters': 4,
     'default_hooks.checkpoint.interval': 2,
 }
-KEYS = ('state_dict', 'optimizer', 'param_schedulers', 'method')
 
 
 def toy(data, changes=None):
@@ -46,23 +44,6 @@ def test_its_own_parameters_are_trained_by_their_own_optimizer(data, whole, tmp_
     checkpoint = read_checkpoint(whole / 'iter_4.pth')
     assert all(name.startswith(('backbone.', 'tasks.')) for name in checkpoint['state_dict'])
     assert not {'logits', 'steps'} & set(checkpoint['optimizer']['settings'])
-
-
-def test_killed_and_resumed_it_ends_like_the_uninterrupted(data, whole, tmp_path):
-    step = loops.train_step
-
-    def killed(method, passes, specs):
-        if passes.iteration == 3:
-            raise KeyboardInterrupt
-        return step(method, passes, specs)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loops, 'train_step', killed)
-        build_runner(toy(data), tmp_path).train()
-    build_runner(toy(data, {'resume': True}), tmp_path).train()
-    first, second = (read_checkpoint(folder / 'iter_4.pth') for folder in (whole, tmp_path))
-    for key in KEYS:
-        assert differences(first[key], second[key]) == [], key
 
 
 def test_evaluation_needs_nothing_of_the_method(data, whole):
