@@ -114,7 +114,7 @@ def _task_flops(model: MultiTaskModel, task: str, joint: JointSpec, size: Size) 
     )
 
 
-def _head_flops(model: nn.Module, features: Sequence[Tensor]) -> int:
+def _head_flops(model: Any, features: Sequence[Tensor]) -> int:
     """Multiply-adds of an upstream model's heads behind the neck."""
     if getattr(model, 'roi_head', None) is not None:
         return _counted(model.rpn_head, features)[1] + _roi_flops(model)
@@ -126,15 +126,15 @@ def _head_flops(model: nn.Module, features: Sequence[Tensor]) -> int:
     return 0
 
 
-def _roi_flops(model: nn.Module) -> int:
+def _roi_flops(model: Any) -> int:
     """Multiply-adds of the heads on regions, as many as the test settings give at most."""
     roi, total = model.roi_head, 0
     counts = dict(bbox=model.test_cfg.rpn.max_per_img, mask=model.test_cfg.rcnn.max_per_img)
     for kind, count in counts.items():
         heads = getattr(roi, f'{kind}_head', None)
-        extractors = getattr(roi, f'{kind}_roi_extractor', None)
         if heads is None:
             continue
+        extractors = getattr(roi, f'{kind}_roi_extractor')
         listed = isinstance(heads, nn.ModuleList)
         for head, extractor in zip(
             heads if listed else [heads], extractors if listed else [extractors]

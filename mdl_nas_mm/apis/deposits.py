@@ -66,7 +66,7 @@ def read_chosen(
     """
     cfg = read_config(config, trust_checkpoint=trust_checkpoint)
     if joint_spec is not None:
-        choose_joint_spec(cfg, joint_spec)
+        choose_joint_spec(cfg, str(joint_spec))
     cfg = resolve_joint_config(cfg)
     joint = fixed_spec(cfg)
     if joint is None:
@@ -166,7 +166,7 @@ def _bytes(count: int) -> str:
     return f'{count:,} B' if count < 100_000 else f'{count / 1e6:,.2f} MB'
 
 
-def _aligned(row: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _aligned(row: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """One line: words to the left, numbers to the right."""
     widths = [max(len(each[i]) for each in rows) for i in range(len(row))]
     cells = [

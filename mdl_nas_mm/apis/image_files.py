@@ -62,7 +62,9 @@ def _pixels_told(path: Path) -> int:
             return image.width * image.height
     except Image.DecompressionBombError as error:
         # Beyond a limit of its own, one for the process, Pillow tells it just here.
-        return int(re.search(r'\d+', str(error)).group())
+        pixels = re.search(r'\d+', str(error))
+        assert pixels is not None
+        return int(pixels.group())
     except Exception:  # Of any kind, where a header is broken.
         return 0
 

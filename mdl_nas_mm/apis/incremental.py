@@ -12,15 +12,15 @@ from mmengine.config import Config
 
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.verify import largest_differences
-from mdl_nas_mm.engine.checkpoint import latest_checkpoint, read_checkpoint
+from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.spec.owners import owners_of
-from mdl_nas_mm.tasks import build_eval_loader, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import build_eval_loader, given_spec, resolve_joint_config
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.torch_file import write_torch_file
 
 from .deposits import add_to_deposit
-from .pipeline import Stages, train_stage
+from .pipeline import Stages, train_stage, trained_checkpoint
 from .tasks import metric_of
 
 
@@ -46,7 +46,7 @@ def add_tasks(deposit: str | Path, configs: Mapping[str, Config], stages: Stages
         cfg.base = str(deposit)
         cfg = resolve_joint_config(cfg)
         folder = stages.run(name, cfg.pretty_text, lambda f, cfg=cfg: train_stage(cfg, f))
-        trained.append((cfg, latest_checkpoint(folder)))
+        trained.append((cfg, trained_checkpoint(folder)))
     folder = stages.run('add', '', lambda f: _add_all(Path(deposit), trained, f))
     summary = json.loads((folder / 'added.json').read_text())
     return dict(summary, deposit=str(folder / 'deposit.safetensors'), seconds=stages.seconds())
@@ -58,7 +58,7 @@ def _add_all(old: Path, trained: list[tuple[Config, Path]], folder: Path) -> Non
     shutil.copyfile(old, new)
     with quiet():
         for cfg, checkpoint in trained:
-            add_to_deposit(cfg, checkpoint, fixed_spec(cfg), new, scored=True)
+            add_to_deposit(cfg, checkpoint, given_spec(cfg), new, scored=True)
         found = largest_differences(old, new, validation_images(old))
     for task, difference in found.items():
         if difference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,7 @@ class MultiTaskInferencer:
             if pred_dir:
                 save_predictions(pred_dir, image.name, predictions)
             answers = samples if return_datasamples else predictions
-            yield {task: (answers[task], drawings[task]) for task in self.tasks}
+            yield {task: (answers[task], drawings.get(task)) for task in self.tasks}
 
     def _samples(
         self, images: Iterator[InputImage], batch_size: int, report: Report
@@ -232,9 +232,10 @@ class MultiTaskInferencer:
 
     def _finish(
         self, image: InputImage, samples: dict[str, BaseDataElement], drawing: dict | None
-    ) -> tuple[dict[str, Any], dict[str, np.ndarray | None]]:
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """An image's predictions and, as ``drawing`` says, its drawings."""
-        predictions, drawings = {}, dict.fromkeys(self.tasks)
+        predictions: dict[str, Any] = {}
+        drawings: dict[str, np.ndarray] = {}
         for task in self.tasks:
             inferencer = self.inferencers[task]
             with _blamed(image.label, task):
@@ -248,7 +249,7 @@ class MultiTaskInferencer:
 
 
 @contextmanager
-def _blamed(label: str, task: str) -> Iterator[None]:
+def _blamed(label: str, task: str) -> Generator[None]:
     """Says of which image and task an error inside the block is."""
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import random
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.elastic.plain import plain_config
+from mdl_nas_mm.elastic.timed_parts import LatencyPart
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import drawn_spaces, task_scope, validation_size
@@ -78,7 +79,7 @@ class LatencyMeter:
         Args:
             track: wraps the architectures that are run, to show progress.
         """
-        seen: dict[Hashable, list[float]] = {}
+        seen: dict[LatencyPart, list[float]] = {}
         specs = list(self.timing.timed.covering_specs(self.space, random.Random(seed)))
         for spec in track(specs):
             for part, milliseconds in self._parts(spec):
@@ -131,7 +132,7 @@ class LatencyMeter:
                 times += clock.gaps()
         return float(np.median(times))
 
-    def _parts(self, spec: SubnetSpec) -> Iterator[tuple[Hashable, float]]:
+    def _parts(self, spec: SubnetSpec) -> Iterator[tuple[LatencyPart, float]]:
         """Milliseconds of each part of an architecture in each of the runs."""
         with self._prepared(spec) as (model, images):
             clock = _Clock(self.device)
@@ -147,7 +148,7 @@ class LatencyMeter:
                 yield from _assigned(self.timing.timed.parts(spec), clock.gaps())
 
     @contextmanager
-    def _prepared(self, spec: SubnetSpec) -> Iterator[tuple[nn.Module, Tensor]]:
+    def _prepared(self, spec: SubnetSpec) -> Generator[tuple[nn.Module, Tensor]]:
         """A warmed-up plain model and its input, in the wanted number of threads."""
         settings = self.supernet.settings_of(self.task, spec)
         config = plain_config(

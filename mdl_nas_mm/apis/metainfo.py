@@ -50,6 +50,7 @@ def self_contained(config: Any) -> Any:
     mmpose's data sets name files of their keypoints; a model may name a checkpoint that its
     training started from.
     """
+    kind: type[Any] = type(config)
     if isinstance(config, Mapping):
         changed = {key: self_contained(value) for key, value in config.items()}
         named = config.get('metainfo')
@@ -58,9 +59,9 @@ def self_contained(config: Any) -> Any:
             changed['metainfo'] = Config.fromfile(file)['dataset_info'].to_dict()
         if _is_checkpoint(config.get('init_cfg')):
             del changed['init_cfg']
-        return type(config)(changed)
-    if type(config) in (list, tuple):
-        return type(config)(self_contained(item) for item in config)
+        return kind(changed)
+    if kind in (list, tuple):
+        return kind(self_contained(item) for item in config)
     return config
 
 

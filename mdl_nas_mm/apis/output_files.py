@@ -37,7 +37,7 @@ def save_drawings(folder: Path, image: InputImage, drawings: Mapping[str, np.nda
     name = image.name + ('.png' if png else '.jpg')
     for task, drawing in drawings.items():
         _write_image(folder / task / name, mmcv.rgb2bgr(drawing))
-    joined = side_by_side({'image': mmcv.bgr2rgb(image.pixels)} | drawings)
+    joined = side_by_side({'image': mmcv.bgr2rgb(image.pixels), **drawings})
     _write_image(folder / name, mmcv.rgb2bgr(joined))
 
 

@@ -49,7 +49,7 @@ class Stages:
             self.state = read_json(self.file, str(self.file))
         self.fingerprint = ''
 
-    def run(self, name: str, settings: str, action: Callable[[Path], None]) -> Path:
+    def run(self, name: str, settings: str, action: Callable[[Path], object]) -> Path:
         """Runs one stage, unless it is done.
 
         Args:
@@ -110,6 +110,17 @@ def train_stage(cfg: Config, folder: Path) -> None:
     RUNNERS.build(cfg).train()
 
 
+def trained_checkpoint(folder: Path) -> Path:
+    """The last checkpoint of a stage that is done, or FileNotFoundError."""
+    found = latest_checkpoint(folder)
+    if found is None:
+        raise FileNotFoundError(
+            f'{folder}: the stage is done, but has no checkpoint; remove '
+            f'{folder.parent / "stages.json"} to run the stages again'
+        )
+    return found
+
+
 def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     """Pre-training, joint fine-tuning, search, deposit, evaluation.
 
@@ -134,10 +145,10 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     joint.load_from = None
     first = stages.run('pretrain', pretrain.pretty_text, lambda f: train_stage(pretrain, f))
     settings = joint.pretty_text
-    joint.load_from = str(latest_checkpoint(first))
+    joint.load_from = str(trained_checkpoint(first))
     second = stages.run('joint', settings, lambda f: train_stage(joint, f))
-    supernet = latest_checkpoint(second)
-    found = stages.run('search', '', lambda f: run_search(joint, supernet, f) and None)
+    supernet = trained_checkpoint(second)
+    found = stages.run('search', '', lambda f: run_search(joint, supernet, f))
     dimensions = family_of(joint.model.backbone).dimensions
     spec = read_joint_spec(found / 'joint_spec.json', dimensions)
     packed = stages.run('deposit', 'scored', lambda f: _deposit(joint, supernet, spec, f))

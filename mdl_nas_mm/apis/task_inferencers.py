@@ -96,7 +96,7 @@ class TaskInferencer:
         with task_scope(self.scope):
             self.upstream = self.build(model, str(device))
 
-    def build(self, model: nn.Module, device: str) -> Any:
+    def build(self, model: Any, device: str) -> Any:
         """The upstream inferencer."""
         raise NotImplementedError
 
@@ -111,6 +111,10 @@ class TaskInferencer:
         """
         (batch,) = self.upstream.preprocess(list(sources), batch_size=len(sources))
         return self.upstream.forward(batch)
+
+    def persons(self, sample: BaseDataElement) -> InstanceData:
+        """``bboxes`` and ``scores`` of the persons in an answer, of a task that detects some."""
+        raise NotImplementedError
 
     def draw(
         self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
@@ -134,7 +138,7 @@ class TaskInferencer:
 class Classifier(TaskInferencer):
     """``ImageClassificationInferencer`` of mmpretrain, which takes models that are built."""
 
-    def build(self, model: nn.Module, device: str) -> Any:
+    def build(self, model: Any, device: str) -> Any:
         """The upstream inferencer."""
         from mmpretrain.apis import ImageClassificationInferencer
         from mmpretrain.visualization import UniversalVisualizer
@@ -163,7 +167,7 @@ class Detector(TaskInferencer):
 
     visualizer = 'DetLocalVisualizer'
 
-    def build(self, model: nn.Module, device: str) -> Any:
+    def build(self, model: Any, device: str) -> Any:
         """The upstream inferencer."""
         from mmdet.apis import DetInferencer
 
@@ -195,7 +199,7 @@ class Segmentor(TaskInferencer):
 
     visualizer = 'SegLocalVisualizer'
 
-    def build(self, model: nn.Module, device: str) -> Any:
+    def build(self, model: Any, device: str) -> Any:
         """The upstream inferencer."""
         from mmseg.apis import MMSegInferencer
 
@@ -215,7 +219,7 @@ class PoseEstimator(TaskInferencer):
 
     visualizer = 'PoseLocalVisualizer'
 
-    def build(self, model: nn.Module, device: str) -> Any:
+    def build(self, model: Any, device: str) -> Any:
         """The upstream inferencer."""
         from mmpose.apis.inferencers import Pose2DInferencer
 

@@ -93,6 +93,7 @@ def score_supernet(
         raise ValueError('scores need a validation: the joint config has no val_cfg')
     scores = {}
     for name, task in cfg.tasks.items():
+        assert task.val is not None
         scores[name], _ = task.evaluate(model.subnet(name, joint[name]), task.val)
     return scores
 
@@ -124,5 +125,6 @@ def evaluate_deposited(
     opened = Deposit(deposit, trust)
     data = opened.validation(task)
     check_kind(data, f'deposit {deposit}: task {task!r}')
-    known = Task.of_deposit(task, opened.tasks[task], Split(*data))
-    return known.evaluate(opened.load_task(task, device), known.val)
+    split = Split(*data)
+    known = Task.of_deposit(task, opened.tasks[task], split)
+    return known.evaluate(opened.load_task(task, device), split)

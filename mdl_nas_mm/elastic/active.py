@@ -7,7 +7,7 @@ plain arguments. Nothing else reads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -26,7 +26,7 @@ _ACTIVE: ContextVar[Active | None] = ContextVar('mdl_nas_mm_active', default=Non
 
 
 @contextmanager
-def activate(task: str | None, spec: SubnetSpec) -> Iterator[None]:
+def activate(task: str | None, spec: SubnetSpec) -> Generator[None]:
     """Runs backbones inside the ``with`` block as ``spec`` with the weights of ``task``."""
     token = _ACTIVE.set(Active(task, spec))
     try:

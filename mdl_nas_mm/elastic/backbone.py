@@ -14,7 +14,7 @@ from mdl_nas_mm.sharing import Sharing, TaskParameters
 from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.owners import scores_in
 
-from .active import active
+from .active import Active, active
 from .arch_source import read_arch
 from .family import Family
 from .importance import reorder_by_importance
@@ -69,14 +69,14 @@ class ElasticBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.is_fixed = arch is not None
-        if space is None and not self.is_fixed:
-            raise ValueError('a backbone needs a space, an arch, or both')
         dimensions = self.family.dimensions
         given = None if arch is None else read_arch(arch, dimensions, task)
-        if space is None:
+        if space is not None:
+            self.space = self.family.space(space)
+        elif given is not None:
             self.space = SearchSpace.fixed(given, dimensions)
         else:
-            self.space = self.family.space(space)
+            raise ValueError('a backbone needs a space, an arch, or both')
         self.sharing = Sharing.from_config(sharing, dimensions.roles)
         self.tasks = tuple(tasks)
         repeated = [name for name in self.tasks if self.tasks.count(name) > 1]
@@ -121,7 +121,7 @@ class ElasticBackbone(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of the active architecture, or of ``arch`` where none is active."""
-        task, spec = active() or (self.task, self.arch)
+        task, spec = active() or Active(self.task, self.arch)
         return self.forward_subnet(x, task, spec)
 
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:

@@ -24,7 +24,8 @@ def cached(maxsize: int) -> Callable[[Callable], Callable]:
             return keep(*sizes) if type(torch.empty(0)) is Tensor else compute(*sizes)
 
         get.__doc__ = compute.__doc__
-        get.cache_clear, get.cache_info = keep.cache_clear, keep.cache_info
+        # As functions of lru_cache have them.
+        vars(get).update(cache_clear=keep.cache_clear, cache_info=keep.cache_info)
         return get
 
     return decorate

@@ -47,7 +47,9 @@ def reorder_by_importance(module: nn.Module, reorderings: Iterable[Reordering]) 
         ValueError: a task's own weights differ from the shared ones, so that no order suits both;
             call this on freshly inherited weights. Nothing is changed then.
     """
-    layers, tables = dict(module.named_modules()), dict(module.named_parameters())
+    named = module.named_modules()
+    layers = {name: layer for name, layer in named if isinstance(layer, TaskParameters)}
+    tables = dict(module.named_parameters())
     reorderings = list(reorderings)
     for one in reorderings:
         for name in (one.writer, one.reader):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mdl_nas_mm.utils.strict_json import read_json
 
 from .backbone import ElasticBackbone, of_task
 from .family import Family, known_families
-from .timed_parts import TimedParts
+from .timed_parts import LatencyPart, TimedParts
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class LatencyTable:
     """
 
     timing: Timing
-    milliseconds: Mapping[Hashable, float]
+    milliseconds: Mapping[LatencyPart, float]
     about: Mapping[str, Any] = field(default_factory=dict)
     name: str = 'latency table'
 
@@ -147,7 +147,7 @@ class LatencyTable:
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f'{name}: not a latency table ({error!r})') from None
 
-    def _of(self, part: Hashable) -> float:
+    def _of(self, part: LatencyPart) -> float:
         if part not in self.milliseconds:
             raise ValueError(f'{self.name} misses {part}; measure it again with tools/latency.py')
         return self.milliseconds[part]

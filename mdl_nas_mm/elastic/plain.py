@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ class _NoValues(TorchFunctionMode):
 
 
 @contextmanager
-def without_memory() -> Iterator[None]:
+def without_memory() -> Generator[None]:
     """What is built inside the block has parameters without memory, on the meta device."""
     with torch.device('meta'), _NoValues():
         yield

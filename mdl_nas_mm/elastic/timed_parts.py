@@ -7,25 +7,37 @@ beforehand, nor, nearly, on the parts around it.
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Protocol
 
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 
 
+class LatencyPart(Protocol):
+    """What is measured at once: a frozen dataclass of JSON-able values."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def kind(self) -> str:
+        """``'block'``, or what else the family has."""
+
+
 class TimedParts(Protocol):
-    """The parts of a family's architectures; a part is a frozen dataclass of JSON-able values."""
+    """The parts of a family's architectures."""
 
-    kind: type[Any]
+    @property
+    def kind(self) -> type[Any]:
+        """The class of a part."""
 
-    def parts(self, spec: SubnetSpec) -> list[Hashable]:
+    def parts(self, spec: SubnetSpec) -> Sequence[LatencyPart]:
         """The parts of an architecture, in their order.
 
         One with the ``kind`` ``'block'`` for each of its blocks; what is not in blocks may have
         several, whose latencies then are told apart by what lies between blocks.
         """
 
-    def all_parts(self, space: SearchSpace) -> list[Hashable]:
+    def all_parts(self, space: SearchSpace) -> Sequence[LatencyPart]:
         """Every part that any architecture of a space has, once."""
 
     def covering_specs(self, space: SearchSpace, rng: random.Random) -> Iterator[SubnetSpec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,8 +14,11 @@ from mdl_nas_mm.spec import SharingPolicy
 from .slices import first_rows
 
 Shapes = Mapping[str, tuple[int, ...]]
+# A tensor, or None where a kind has no such weights; each kind knows what it has.
+Weight = Any
 
 
+@dataclass(frozen=True)
 class SharingKind(SharingPolicy):
     """Base of the registered kinds, which are frozen dataclasses of their settings.
 
@@ -53,9 +57,7 @@ class SharingKind(SharingPolicy):
         shared = self.shared_channels(share_ratio, channels, groups, values)
         return torch.tensor(shared)
 
-    def merge(
-        self, shared: Tensor | None, specific: Tensor | None, sizes: Sequence[int], choice: Any
-    ) -> Tensor:
+    def merge(self, shared: Weight, specific: Weight, sizes: Sequence[int], choice: Any) -> Tensor:
         """The weight that one task uses, (groups, channels[, columns]).
 
         Args:

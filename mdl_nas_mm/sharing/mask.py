@@ -48,6 +48,7 @@ class Mask(SharingKind):
         """See ``SharingPolicy``."""
         if self.threshold == 'score':
             return super().shared_channels(share_ratio, channels, groups, scores)
+        assert scores is not None
         scores = scores.reshape(groups, -1)[:, :channels]
         count = shared_count(share_ratio, channels)
         best = np.argsort(-scores, axis=1, kind='stable')[:, :count]
@@ -73,9 +74,10 @@ class Mask(SharingKind):
         return torch.rand(shape) if name == SCORE else super().initial(name, shape)
 
     def choose(
-        self, channels: int, groups: int, share_ratio: float, scores: Tensor
+        self, channels: int, groups: int, share_ratio: float, scores: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Scores of the channels in use, and which of these are shared; both (groups, channels)."""
+        assert scores is not None
         scores = scores.view(groups, -1)[:, :channels]
         return scores, self.mask(scores, share_ratio)
 
@@ -113,7 +115,8 @@ class _MaskedMerge(torch.autograd.Function):
         return torch.lerp(specific, shared, chosen)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, *grads: Tensor):
+        (grad,) = grads
         shared, specific, chosen = ctx.saved_tensors
         of_shared = of_specific = of_scores = None
         if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:

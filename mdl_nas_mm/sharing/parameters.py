@@ -33,6 +33,9 @@ class TaskParameters(nn.Module):
         ValueError: the policy needs tasks, and there are none; or two sets have the same task.
     """
 
+    # Where the policy has specific weights: label of the owners -> name -> parameter.
+    specific: Mapping[str, nn.ParameterDict]
+
     def __init__(
         self,
         shapes: Mapping[str, tuple[int, ...]],
@@ -101,14 +104,17 @@ class TaskParameters(nn.Module):
         for name in self.names:
             shared = self._grouped(getattr(self, name))
             specific = self._grouped(own[name]) if own is not None else None
-            if (specific if shared is None else shared).dim() == 2:
+            either = specific if shared is None else shared
+            assert either is not None
+            if either.dim() == 2:
                 merged = self.policy.merge(shared, specific, (channels,), choice)
             elif isinstance(columns, int):
                 merged = self.policy.merge(shared, specific, (channels, columns), choice)
             else:
                 runs = [
                     self.policy.merge(
-                        *(None if w is None else w[..., first:] for w in (shared, specific)),
+                        _from_column(shared, first),
+                        _from_column(specific, first),
                         (channels, count),
                         choice,
                     )
@@ -124,6 +130,10 @@ class TaskParameters(nn.Module):
             return None
         grouped = weight.unflatten(0, (self.groups, -1))
         return grouped if grouped.dim() <= 3 else grouped.flatten(2)
+
+
+def _from_column(weight: Tensor | None, first: int) -> Tensor | None:
+    return None if weight is None else weight[..., first:]
 
 
 def _owners_of_each(tasks: Sequence[str], owner_sets: Sequence[Owners]) -> dict[str, Owners]:

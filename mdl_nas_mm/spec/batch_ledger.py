@@ -52,9 +52,9 @@ class BatchLedger:
         self._passing = self._score_tables(units)
         self._parts: dict[tuple, tuple[int, int]] = {}
         # Number 0 is the part that an architecture does not have.
-        self._tables = [np.zeros((1, self._width), np.int64) for _ in range(4)]
-        self._own = np.zeros(1, np.int64)
-        self._bits = np.zeros((1, self._width, self._most_bytes(units)), np.uint8)
+        self._tables: list[np.ndarray] = [np.zeros((1, self._width), np.int64) for _ in range(4)]
+        self._own: np.ndarray = np.zeros(1, np.int64)
+        self._bits: np.ndarray = np.zeros((1, self._width, self._most_bytes(units)), np.uint8)
 
     def totals(self, joints: Sequence[JointSpec]) -> np.ndarray:
         """Parameters (P_share + sum of P_spe, and heads) of joint specs of one set of tasks."""
@@ -93,7 +93,8 @@ class BatchLedger:
 
     def _unions(self, encoded: list[np.ndarray]) -> np.ndarray:
         columns = [self._tables[1][rows] for rows in encoded]
-        total = sum(self._own[rows].sum(axis=1) for rows in encoded)
+        own = (self._own[rows].sum(axis=1) for rows in encoded)
+        total: np.ndarray = sum(own, np.zeros(len(encoded[0]), np.int64))
         for size in range(2, len(encoded) + 1):
             for tasks in combinations(range(len(encoded)), size):
                 fewest = _over(np.minimum, columns, tasks)
@@ -153,7 +154,9 @@ class BatchLedger:
         shape = (len(units), self._width, longest + 1, len(self._ratios))
         tables = np.zeros(shape, np.int32)
         for slot, unit, use in scored:
-            levels = self._levels(use).reshape(use.groups, -1)
+            levels = self._levels(use)
+            assert levels is not None
+            levels = levels.reshape(use.groups, -1)
             for i, ratio in enumerate(self._ratios):
                 passing = (levels >= np.float32(ratio)).sum(axis=0).cumsum()
                 tables[slot, unit, 1 : len(passing) + 1, i] = passing

@@ -36,7 +36,7 @@ class BlockSpace:
         """Dimension -> its choices, those of a tied one included."""
         found: dict[str, Choices] = {}
         for dimension, choices in zip(self.dimensions, self.choices):
-            found[dimension.name] = found[dimension.default] if choices is None else choices
+            found[dimension.name] = found[dimension.tied_to] if choices is None else choices
         return found
 
     @cached_property
@@ -59,7 +59,7 @@ class BlockSpace:
         values: dict[str, float] = {}
         for d, choices in self._columns:
             if d.is_ratio:
-                values[d.name] = values[d.default] if choices is None else rng.choice(choices)
+                values[d.name] = values[d.tied_to] if choices is None else rng.choice(choices)
         return values
 
     def extreme(self, size: int, ratio: int) -> Any:
@@ -75,7 +75,7 @@ class BlockSpace:
         """For each dimension its choices, and the place of the one that it is tied to."""
         names = [dimension.name for dimension in self.dimensions]
         return tuple(
-            (choices, names.index(d.default) if choices is None else -1)
+            (choices, names.index(d.tied_to) if choices is None else -1)
             for d, choices in self._columns
         )
 
@@ -100,7 +100,7 @@ class BlockSpace:
             given = dict(zip(free, values))
             for d in meant:
                 if d.name in tied:
-                    given[d.name] = given[d.default]
+                    given[d.name] = given[d.tied_to]
             variants.append(replace(block, **given))
         return variants
 
@@ -108,7 +108,7 @@ class BlockSpace:
         """Raises ValueError, naming ``where``, for a block outside the choices."""
         for dimension, choices in self._columns:
             value = getattr(block, dimension.name)
-            allowed = (getattr(block, dimension.default),) if choices is None else choices
+            allowed = (getattr(block, dimension.tied_to),) if choices is None else choices
             # Names are put together for an error alone: every forward pass checks.
             if value not in allowed:
                 check_choice(value, allowed, f'{where}, {dimension.name}')

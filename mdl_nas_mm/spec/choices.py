@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 from .spec import MAX_SIZE
 
@@ -13,16 +13,21 @@ Choices = tuple[Any, ...]
 MAX_CHOICES = 1000
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a real number; NumPy's own are."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def parse_choices(value, where: str, positive: bool = True, whole: bool = False) -> tuple:
     """An ascending tuple from a bare number or a sequence, or ValueError naming ``where``."""
     if not isinstance(value, (Real, Sequence)) or isinstance(value, (bool, str)):
         raise ValueError(f'{where}: a {type(value).__name__}, not a number or a list of numbers')
-    values = (value,) if isinstance(value, Real) else tuple(value)
+    values: tuple[Any, ...] = (value,) if isinstance(value, Real) else tuple(value)
     if not 0 < len(values) <= MAX_CHOICES:
         many = f'more than {MAX_CHOICES} choices' if values else 'no choice given'
         raise ValueError(f'{where}: {many}')
     for value in values:
-        if not isinstance(value, Real) or isinstance(value, bool) or not abs(value) <= MAX_SIZE:
+        if not is_number(value) or not abs(value) <= MAX_SIZE:
             raise ValueError(f'{where}: {value!r} is no size')
     if positive and min(values) <= 0:
         raise ValueError(f'{where}: {min(values)} is not positive')

@@ -23,6 +23,7 @@ from functools import cached_property, lru_cache
 from numbers import Real
 from typing import Any
 
+from .choices import is_number
 from .spec import MAX_BLOCKS, MAX_SIZE, MAX_STAGES, JointSpec, SubnetSpec
 
 
@@ -43,6 +44,12 @@ class Dimension:
     whole: bool = False
     is_ratio: bool = False
     default: str | None = None
+
+    @property
+    def tied_to(self) -> str:
+        """The share ratio that a tied one equals."""
+        assert self.default is not None
+        return self.default
 
 
 def size(label: str, whole: bool = False) -> Any:
@@ -185,11 +192,10 @@ def _numbers(value: Any, count: int, dimension: Dimension, where: str) -> list:
     key = dimension.name
     if not isinstance(value, (Real, list, tuple)):
         raise ValueError(f'{where}: {key} is a {type(value).__name__}, not a number or a list')
-    values = [value] * count if isinstance(value, Real) else list(value)
+    values: list[Any] = [value] * count if isinstance(value, Real) else list(value)
     for v in values:
-        is_number = isinstance(v, Real) and not isinstance(v, bool)
         # What is no share ratio is said by ``check_ratio``.
-        if not is_number or not (dimension.is_ratio or 0 < v <= MAX_SIZE):
+        if not is_number(v) or not (dimension.is_ratio or 0 < v <= MAX_SIZE):
             raise ValueError(f'{where}: {key} {v!r} is no size')
         if dimension.whole and int(v) != v:
             raise ValueError(f'{where}: {key} {v} is not a whole number')

@@ -36,7 +36,9 @@ def layer_counts(ledger: Ledger, joint: JointSpec) -> dict[str, Any]:
 def _layers(ledger: Ledger, spec: SubnetSpec) -> list[dict[str, Any]]:
     uses: dict[str, list[ParamUse]] = {}
     for use in ledger.layout.uses(spec):
-        uses.setdefault(_LAYER.match(use.name)[0], []).append(use)
+        layer = _LAYER.match(use.name)
+        assert layer is not None
+        uses.setdefault(layer[0], []).append(use)
     return [_layer(ledger, name, parts) for name, parts in uses.items()]
 
 

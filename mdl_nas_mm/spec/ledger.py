@@ -9,7 +9,7 @@ import numpy as np
 
 from .layout import Layout, ParamUse, Run
 from .owners import Owners
-from .policy import SharingPolicy
+from .policy import Policies
 from .spec import JointSpec, SubnetSpec
 
 
@@ -82,7 +82,7 @@ class Ledger:
     def __init__(
         self,
         layout: Layout,
-        sharing: Mapping[str, SharingPolicy],
+        sharing: Policies,
         scores: Mapping[str, np.ndarray] | None = None,
         heads: Mapping[str, int] | None = None,
         owner_sets: Mapping[str, Sequence[Owners]] | None = None,
@@ -173,6 +173,7 @@ class Ledger:
         if None not in prefixes:
             size, covered = 0, 0
             for use, rows in zip(uses, prefixes):
+                assert rows is not None
                 size += first.groups * max(0, rows - covered) * use.columns
                 covered = max(covered, rows)
             return size

@@ -62,7 +62,9 @@ class Owners:
 
     def __le__(self, other: Owners) -> bool:
         """Whether all owners are among the others."""
-        return other.are_all or (not self.are_all and self.tasks <= other.tasks)
+        if self.tasks is None or other.tasks is None:
+            return other.tasks is None
+        return self.tasks <= other.tasks
 
     def among(self, tasks: Iterable[str]) -> tuple[str, ...]:
         """Those of some tasks that are owners, in their order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
@@ -76,3 +77,9 @@ class SharingPolicy:
             The entry's name, and how many first elements of each of its rows.
         """
         yield from ()
+
+
+class Policies(Protocol):
+    """The policy of each role of layers: a mapping, or ``mdl_nas_mm.sharing.Sharing``."""
+
+    def __getitem__(self, role: str, /) -> SharingPolicy: ...

@@ -146,7 +146,7 @@ class SearchSpace:
     def crossover(self, a: SubnetSpec, b: SubnetSpec, rng: random.Random) -> SubnetSpec:
         """Takes each stage's sizes and depth, and each block, from one of two parents."""
         stages = zip(a.stages, b.stages, self.stages)
-        return SubnetSpec(tuple(space.crossover(*pair, rng) for *pair, space in stages))
+        return SubnetSpec(tuple(space.crossover(x, y, rng) for x, y, space in stages))
 
     def check_joint(self, joint: JointSpec, tasks: tuple[str, ...]) -> None:
         """Raises ValueError unless the joint spec has exactly ``tasks``, each in the space."""

@@ -39,7 +39,8 @@ class SubnetSpec:
 
 def _stage_to_dict(stage: Any) -> dict:
     """The sizes of a stage, its depth, and for each dimension of a block a list."""
-    own, block = {}, None
+    own: dict[str, Any] = {}
+    block: Any = None
     for field in fields(stage):
         block = field.metadata.get('block', block)
         if 'dimension' in field.metadata:

@@ -71,7 +71,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
             data_files.check_files(name, task)
         if cfg.get('train_cfg') is not None:
             _say_unused_hooks(name, task.custom_hooks)
-    cfg.model = dict(
+    model = dict(
         type='MultiTaskModel',
         backbone=_backbone(cfg, tasks),
         tasks={name: dict(scope=task.scope, model=task.model) for name, task in tasks.items()},
@@ -80,7 +80,8 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     if parts:
         cfg.model.parts = {part.name: part.to_config() for part in parts}
     if cfg.get('base') is not None:
-        cfg.model.trained = cfg.trained
+        model['trained'] = cfg.trained
+    cfg.model = model
     keys = ['train_dataloader', 'search_dataloader', 'search_evaluator']
     # Without a validation loop mmengine refuses what only such a loop would use.
     keys += ['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') is not None else []

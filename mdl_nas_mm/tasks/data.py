@@ -13,7 +13,7 @@ import os
 import random
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -43,7 +43,7 @@ def derive_seed(*parts: int | str) -> int:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Generator[None]:
     """Seeds Python, numpy and torch inside the block, and restores their states after it.
 
     One thread at a time is inside.
@@ -71,10 +71,10 @@ class PositionSeeded(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: tuple[int, int]) -> Any:
-        index, position = key
+    def __getitem__(self, index: tuple[int, int]) -> Any:
+        item, position = index
         with seeded(derive_seed(self.seed, position)):
-            return self.dataset[index]
+            return self.dataset[item]
 
     def get_data_info(self, key: tuple[int, int]) -> dict:
         """For samplers that group images by their sizes."""
@@ -213,10 +213,10 @@ def build_eval_loader(
     Raises:
         ValueError: the split has no images.
     """
-    config = copy.deepcopy(config)
-    if not config.get('num_workers'):
-        config.pop('persistent_workers', None)
-    named = dict(config, dataset=dict(type='mdl_nas_mm.NamedSamples', dataset=config['dataset']))
+    named = dict(copy.deepcopy(config))
+    if not named.get('num_workers'):
+        named.pop('persistent_workers', None)
+    named.update(dataset=dict(type='mdl_nas_mm.NamedSamples', dataset=named['dataset']))
     with task_scope(scope, group), _built(task, scope, config['dataset']):
         loader = Runner.build_dataloader(named)
     start_workers(loader, partial(end_with_parent, then=loader.worker_init_fn))
@@ -225,7 +225,7 @@ def build_eval_loader(
 
 
 @contextmanager
-def _built(task: str, scope: str, config: Mapping) -> Iterator[None]:
+def _built(task: str, scope: str, config: Mapping) -> Generator[None]:
     """Says which data set it is that cannot be built, and where it is so for want of images."""
     with in_task(task, f'data set {config["type"]}'):
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -94,4 +94,4 @@ def measure(evaluation: Evaluation) -> dict[str, float]:
         task_scope(evaluation.scope, evaluation.group),
         in_task(evaluation.scoring.task, 'evaluation'),
     ):
-        return evaluation.evaluator.evaluate(len(evaluation.loader.dataset))
+        return evaluation.evaluator.evaluate(len(cast(Sized, evaluation.loader.dataset)))

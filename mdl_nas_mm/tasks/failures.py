@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
@@ -66,7 +66,7 @@ class SampleError(ValueError):
 @contextmanager
 def in_task(
     task: str, where: str, batch: Mapping | None = None, model: nn.Module | None = None
-) -> Iterator[None]:
+) -> Generator[None]:
     """Names the task in what fails inside of the block.
 
     Args:

@@ -153,7 +153,8 @@ def _specs(cfg: Config, base: Base, where: str, folder: str) -> dict[str, Subnet
     if cfg.get('joint_spec') is not None:
         dimensions = family_of(base.backbone, where).dimensions
         given = read_given_spec(cfg.joint_spec, dimensions, folder)
-        if not base.is_whole and {*given.values()} != {joint[cfg.inherit]}:
+        own = None if joint is None else {joint[cfg.inherit]}
+        if not base.is_whole and {*given.values()} != own:
             raise ValueError(
                 f'{where} has the weights of its own architectures alone; remove joint_spec, or '
                 'give the supernet that it was made from'

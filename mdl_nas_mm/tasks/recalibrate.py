@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -37,7 +37,7 @@ class BatchNormRecalibration:
         self,
         model: MultiTaskModel,
         task: str,
-        loader_config: Mapping,
+        loader_config: Mapping | None,
         images: int,
         seed: int = 0,
         solo: dist.ProcessGroup | None = None,
@@ -51,6 +51,8 @@ class BatchNormRecalibration:
         ]
         self.batches: Sequence[dict] = ()
         if self.norms:
+            if loader_config is None:
+                raise ValueError(f'task {task!r}: recalibrate_images needs a train_dataloader')
             loader = build_train_loader(task, self.scope, loader_config, seed)
             count = -(-images // loader_config['batch_size'])
             prepare = model.tasks[task].data_preprocessor
@@ -89,7 +91,7 @@ class BatchNormRecalibration:
                     subnet(**copy.deepcopy(batch), mode='loss')
 
     @contextmanager
-    def applied(self, subnet: nn.Module) -> Iterator[None]:
+    def applied(self, subnet: nn.Module) -> Generator[None]:
         """Has the statistics of one subnet inside the block, and those of training after it."""
         before = [_statistics(norm) for norm in self.norms]
         try:

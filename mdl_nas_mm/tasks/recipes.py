@@ -37,7 +37,11 @@ def common_recipe(recipes: Mapping[str, Mapping | None], scopes: Mapping[str, st
         raise ValueError(
             f'joint config: optim_wrapper is missing, and task {missing[0]!r} has none either'
         )
-    named = {task: _with_library(recipe, scopes[task]) for task, recipe in recipes.items()}
+    named = {
+        task: _with_library(recipe, scopes[task])
+        for task, recipe in recipes.items()
+        if recipe is not None
+    }
     (first, recipe), *others = named.items()
     for task, other in others:
         different = _difference(recipe, other, 'optim_wrapper')
@@ -68,13 +72,13 @@ def with_weight_decay(recipe: Mapping) -> Mapping:
 
 def _with_library(recipe: Mapping, scope: str) -> ConfigDict:
     """The recipe with ``<scope>.`` before the names that are registered in that library alone."""
-    recipe = ConfigDict(copy.deepcopy(recipe))
-    optimizer = recipe.get('optimizer', ConfigDict())
-    places = [(recipe, 'type', OPTIM_WRAPPERS), (optimizer, 'type', OPTIMIZERS)]
-    for config, key, registry in [*places, (recipe, 'constructor', OPTIM_WRAPPER_CONSTRUCTORS)]:
+    own = ConfigDict(copy.deepcopy(recipe))
+    optimizer = own.get('optimizer', ConfigDict())
+    places = [(own, 'type', OPTIM_WRAPPERS), (optimizer, 'type', OPTIMIZERS)]
+    for config, key, registry in [*places, (own, 'constructor', OPTIM_WRAPPER_CONSTRUCTORS)]:
         if isinstance(config.get(key), str):
             config[key] = _name_in(config[key], registry, scope)
-    return recipe
+    return own
 
 
 def _name_in(name: str, registry: Registry, scope: str) -> str:

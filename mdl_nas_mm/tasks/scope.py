@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch.distributed as dist
@@ -13,7 +13,7 @@ from mdl_nas_mm.utils.process_wide import process_wide
 
 
 @contextmanager
-def task_scope(scope: str, group: dist.ProcessGroup | None = None) -> Iterator[None]:
+def task_scope(scope: str, group: dist.ProcessGroup | None = None) -> Generator[None]:
     """Makes ``scope`` (``mmdet``, ...) the default one, and ``group`` the world, inside the block.
 
     mmengine's registries prefer the default scope to the scope of the caller, so that upstream

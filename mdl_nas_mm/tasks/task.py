@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch.distributed as dist
-from torch import nn
+from mmengine.model import BaseModel
 
 from .classes import check_classes
 from .data import build_eval_loader
@@ -97,7 +97,7 @@ class Task:
         check_classes(self.name, self.model, built.dataset)
         return Evaluation.build(scoring, self.scope, built, split.evaluator, group)
 
-    def evaluate(self, model: nn.Module, split: Split) -> tuple[float, dict[str, Any]]:
+    def evaluate(self, model: BaseModel, split: Split) -> tuple[float, dict[str, Any]]:
         """The score of an upstream model of the task, and all of its metrics.
 
         Raises:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mdl_nas_mm.elastic.family import Family, TaskSetting, register_family
 from mdl_nas_mm.elastic.importance import Reordering
 from mdl_nas_mm.spec import SubnetSpec
@@ -26,7 +29,7 @@ def _attention(index: int, depth: int) -> str:
     return 'shifted windows' if index % 2 else 'windows'
 
 
-def _timed_parts(settings: dict[str, int]) -> TransformerParts:
+def _timed_parts(settings: Mapping[str, Any]) -> TransformerParts:
     return TransformerParts(_attention, has_ends=True)
 
 

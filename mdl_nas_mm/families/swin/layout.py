@@ -28,7 +28,7 @@ class SwinLayout:
 
     def parts(self, spec: SubnetSpec) -> list[tuple]:
         """Keys of the independent parts of an architecture, for ``part_uses``."""
-        parts = [('stem', spec.stages[0].embed_dim)]
+        parts: list[tuple] = [('stem', spec.stages[0].embed_dim)]
         for s, stage in enumerate(spec.stages):
             dim = stage.embed_dim
             # Plain numbers: their hashes are far cheaper than those of BlockSpecs.

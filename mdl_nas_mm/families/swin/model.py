@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -124,7 +124,6 @@ class ElasticSwin(ElasticBackbone):
     """
 
     family = SWIN
-    layout: SwinLayout
 
     def __init__(
         self,
@@ -169,7 +168,7 @@ class ElasticSwin(ElasticBackbone):
             self._check_windows(img_size)
         self.with_cp = with_cp
 
-        largest = self.layout.largest
+        largest = self.space.largest().stages
         widths = [stage.embed_dim for stage in largest]
         self.out_channels = tuple(widths if out_channels is None else out_channels)
         if len(self.out_channels) != len(widths) or any(map(int.__lt__, self.out_channels, widths)):
@@ -267,11 +266,14 @@ class ElasticSwin(ElasticBackbone):
         x, grid = self.patch_embed(x, spec.stages[0].embed_dim)
         x = x.unflatten(1, grid)
         outputs = {}
-        for s, (module, stage) in enumerate(zip(self.stages, spec.stages)):
+        modules = cast(Iterable[ElasticSwinStage], self.stages)
+        for s, (module, stage) in enumerate(zip(modules, spec.stages)):
             for block_module, block in zip(module.blocks, stage.blocks):
                 args = (x, task, block, pad_small_map)
                 if self.with_cp and torch.is_grad_enabled():
-                    x = checkpointing.checkpoint(block_module, *args, use_reentrant=False)
+                    x = cast(
+                        Tensor, checkpointing.checkpoint(block_module, *args, use_reentrant=False)
+                    )
                 else:
                     x = block_module(*args)
             if s in wanted:

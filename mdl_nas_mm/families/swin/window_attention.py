@@ -60,7 +60,7 @@ class ElasticWindowAttention(nn.Module):
         batch, height, width, channels = x.shape
         inner, window = num_heads * self.head_dim, self.window_size
         x = pad_to_windows(x, window)
-        padded = tuple(x.shape[1:3])
+        padded = (x.shape[1], x.shape[2])
         if shift:
             x = x.roll((-shift, -shift), dims=(1, 2))
         x = cut(x, window)

@@ -72,11 +72,13 @@ class ElasticAttention(nn.Module):
 
     def _with_positions(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attention with relative positions; all are (B, heads, N, head_dim)."""
+        of_keys, of_values = self.rel_pos_embed_k, self.rel_pos_embed_v
+        assert of_keys is not None and of_values is not None
         class_token = q.shape[2] > grid[0] * grid[1]
-        rows, places = token_places(grid, class_token, self.rel_pos_embed_k.max_distance, q.device)
+        rows, places = token_places(grid, class_token, of_keys.max_distance, q.device)
         places = places.to(q.dtype).expand(*q.shape[:2], -1, -1)
-        q = torch.cat((q, self.rel_pos_embed_k.products(q, rows)), dim=-1)
+        q = torch.cat((q, of_keys.products(q, rows)), dim=-1)
         k, v = (torch.cat((x, places), dim=-1) for x in (k, v))
         out = F.scaled_dot_product_attention(q, k, v, scale=self.head_dim**-0.5)
         out, of_places = out.split((self.head_dim, places.shape[-1]), dim=-1)
-        return out + self.rel_pos_embed_v.weighted_sum(of_places, rows)
+        return out + of_values.weighted_sum(of_places, rows)

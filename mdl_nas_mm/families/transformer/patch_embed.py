@@ -22,6 +22,7 @@ class ElasticPatchEmbed(nn.Module):
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dim, patch_size, patch_size)
         nn.init.xavier_uniform_(self.proj.weight.view(embed_dim, -1))
+        assert self.proj.bias is not None
         nn.init.zeros_(self.proj.bias)
         self.norm = None
         if norm_eps is not None:
@@ -42,7 +43,9 @@ class ElasticPatchEmbed(nn.Module):
                 f'{patch} x {patch}; give images of at least that size'
             )
         x = F.pad(x, (0, -width % patch, 0, -height % patch))
-        x = F.conv2d(x, self.proj.weight[:embed_dim], self.proj.bias[:embed_dim], stride=patch)
+        weight, bias = self.proj.weight, self.proj.bias
+        assert bias is not None
+        x = F.conv2d(x, weight[:embed_dim], bias[:embed_dim], stride=patch)
         grid = (x.shape[2], x.shape[3])
         x = x.flatten(2).transpose(1, 2)
         return (x if self.norm is None else self.norm(x, None, 1.0)), grid

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mdl_nas_mm.elastic.family import Family, TaskSetting, register_family
 from mdl_nas_mm.elastic.importance import Reordering
 from mdl_nas_mm.spec import SubnetSpec
@@ -26,7 +29,7 @@ def _of_deepest(indices: list[int], spec: SubnetSpec, largest: SubnetSpec) -> li
     return [(index + 1) * largest.depth // spec.depth - 1 for index in indices]
 
 
-def _timed_parts(settings: dict[str, int]) -> TransformerParts:
+def _timed_parts(settings: Mapping[str, Any]) -> TransformerParts:
     def attention(index: int, depth: int) -> str:
         is_cut = settings.get('window') and index not in global_blocks(depth)
         return 'windows' if is_cut else 'whole'

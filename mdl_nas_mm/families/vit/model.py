@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -129,7 +129,6 @@ class ElasticViT(ElasticBackbone):
     """
 
     family = VIT
-    layout: ViTLayout
 
     def __init__(
         self,
@@ -170,7 +169,7 @@ class ElasticViT(ElasticBackbone):
             class_token=class_token,
         )
         self.layout = ViTLayout(self.space, shape)
-        largest = self.layout.largest
+        (largest,) = self.space.largest().stages
         width = largest.embed_dim
         self.out_channels = width if out_channels is None else out_channels
         if self.out_channels < width:
@@ -189,7 +188,7 @@ class ElasticViT(ElasticBackbone):
             tokens = self.shape.grid[0] * self.shape.grid[1] + class_token
             self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
             nn.init.trunc_normal_(self.pos_embed, std=position_std, a=-2, b=2)
-        if class_token:
+        if self.cls_token is not None:
             nn.init.trunc_normal_(self.cls_token, std=0.02)
         last = max(len(largest.blocks) - 1, 1)
         self.blocks = nn.ModuleList(
@@ -211,7 +210,7 @@ class ElasticViT(ElasticBackbone):
         out_type: str | Mapping[str, str],
         out_indices: Sequence[int] | Mapping[str, Sequence[int]],
     ) -> None:
-        depth = len(self.layout.largest.blocks)
+        depth = self.space.largest().depth
         types = [out_type] if isinstance(out_type, str) else out_type.values()
         for kind in types:
             if kind not in OUT_TYPES:
@@ -243,7 +242,7 @@ class ElasticViT(ElasticBackbone):
         for i, (module, block) in enumerate(zip(self.blocks, stage.blocks)):
             args = (x, task, block, grid, 0 if i in whole else window)
             if self.with_cp and torch.is_grad_enabled():
-                x = checkpointing.checkpoint(module, *args, use_reentrant=False)
+                x = cast(Tensor, checkpointing.checkpoint(module, *args, use_reentrant=False))
             else:
                 x = module(*args)
             if i in wanted:
@@ -291,23 +290,23 @@ class ElasticViT(ElasticBackbone):
         self, x: Tensor, embed_dim: int, class_token: bool
     ) -> tuple[Tensor, tuple[int, int]]:
         x, grid = self.patch_embed(x, embed_dim)
-        special = int(class_token and self.cls_token is not None)
-        if special:
+        # Without the class token its position falls away too.
+        dropped = int(self.shape.class_token)
+        if class_token and self.cls_token is not None:
+            dropped = 0
             x = torch.cat((self.cls_token[..., :embed_dim].expand(x.shape[0], -1, -1), x), dim=1)
         if self.pos_embed is not None:
-            # Without the class token its position falls away too.
-            dropped = self.shape.class_token - special
-            x = x + self._positions(grid)[:, dropped:, :embed_dim]
+            x = x + self._positions(self.pos_embed, grid)[:, dropped:, :embed_dim]
         return x, grid
 
-    def _positions(self, grid: tuple[int, int]) -> Tensor:
-        """Position embedding (1, tokens, width) for a grid, interpolated where it differs."""
+    def _positions(self, stored: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The position embedding (1, tokens, width) for a grid, interpolated where it differs."""
         if grid == self.shape.grid:
-            return self.pos_embed
+            return stored
         special = int(self.shape.class_token)
-        patches = self.pos_embed[:, special:].transpose(1, 2).unflatten(2, self.shape.grid)
+        patches = stored[:, special:].transpose(1, 2).unflatten(2, self.shape.grid)
         patches = F.interpolate(patches, grid, mode='bicubic', align_corners=False)
-        return torch.cat((self.pos_embed[:, :special], patches.flatten(2).transpose(1, 2)), dim=1)
+        return torch.cat((stored[:, :special], patches.flatten(2).transpose(1, 2)), dim=1)
 
     def _output(self, x: Tensor, task: str | None, grid: tuple[int, int]) -> Tensor:
         kind = of_task(self.out_type, task, 'out_type')
