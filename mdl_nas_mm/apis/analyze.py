@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -114,7 +115,7 @@ def _task_flops(model: MultiTaskModel, task: str, joint: JointSpec, size: Size) 
     )
 
 
-def _head_flops(model: Any, features: Sequence[Tensor]) -> int:
+def _head_flops(model: BaseModel, features: Sequence[Tensor]) -> int:
     """Multiply-adds of an upstream model's heads behind the neck."""
     if getattr(model, 'roi_head', None) is not None:
         return _counted(model.rpn_head, features)[1] + _roi_flops(model)
@@ -126,7 +127,7 @@ def _head_flops(model: Any, features: Sequence[Tensor]) -> int:
     return 0
 
 
-def _roi_flops(model: Any) -> int:
+def _roi_flops(model: BaseModel) -> int:
     """Multiply-adds of the heads on regions, as many as the test settings give at most."""
     roi, total = model.roi_head, 0
     counts = dict(bbox=model.test_cfg.rpn.max_per_img, mask=model.test_cfg.rcnn.max_per_img)

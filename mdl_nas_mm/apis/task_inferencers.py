@@ -16,6 +16,7 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
+from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 
@@ -96,7 +97,7 @@ class TaskInferencer:
         with task_scope(self.scope):
             self.upstream = self.build(model, str(device))
 
-    def build(self, model: Any, device: str) -> Any:
+    def build(self, model: BaseModel, device: str) -> Any:
         """The upstream inferencer."""
         raise NotImplementedError
 
@@ -138,7 +139,7 @@ class TaskInferencer:
 class Classifier(TaskInferencer):
     """``ImageClassificationInferencer`` of mmpretrain, which takes models that are built."""
 
-    def build(self, model: Any, device: str) -> Any:
+    def build(self, model: BaseModel, device: str) -> Any:
         """The upstream inferencer."""
         from mmpretrain.apis import ImageClassificationInferencer
         from mmpretrain.visualization import UniversalVisualizer
@@ -167,7 +168,7 @@ class Detector(TaskInferencer):
 
     visualizer = 'DetLocalVisualizer'
 
-    def build(self, model: Any, device: str) -> Any:
+    def build(self, model: BaseModel, device: str) -> Any:
         """The upstream inferencer."""
         from mmdet.apis import DetInferencer
 
@@ -199,7 +200,7 @@ class Segmentor(TaskInferencer):
 
     visualizer = 'SegLocalVisualizer'
 
-    def build(self, model: Any, device: str) -> Any:
+    def build(self, model: BaseModel, device: str) -> Any:
         """The upstream inferencer."""
         from mmseg.apis import MMSegInferencer
 
@@ -219,7 +220,7 @@ class PoseEstimator(TaskInferencer):
 
     visualizer = 'PoseLocalVisualizer'
 
-    def build(self, model: Any, device: str) -> Any:
+    def build(self, model: BaseModel, device: str) -> Any:
         """The upstream inferencer."""
         from mmpose.apis.inferencers import Pose2DInferencer
 

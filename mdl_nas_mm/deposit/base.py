@@ -38,6 +38,12 @@ class DepositBase:
     def __init__(self, path: str, inherit: str | None, trust: Collection[str] = ()) -> None:
         self.path, self.inherit, self.trust = path, inherit, trust
 
+    @property
+    def _task(self) -> str:
+        """The inherited task; all but the names of the tasks is asked for with one."""
+        assert self.inherit is not None
+        return self.inherit
+
     @staticmethod
     def reads(path: str) -> bool:
         """Any file that is no checkpoint; one that is no deposit is told why when it is opened."""
@@ -55,7 +61,7 @@ class DepositBase:
     def backbone(self) -> Mapping:
         """Config of the backbone that was deposited, with the outputs of the inherited task."""
         config = dict(self._deposit.manifest['backbone'])
-        settings = self._deposit.batch_of(self.inherit)['settings']
+        settings = self._deposit.batch_of(self._task)['settings']
         first = self._deposit.manifest['history'][0]['regions']
         for key, setting in family_of(config).task_settings.items():
             if key not in settings:
@@ -66,7 +72,7 @@ class DepositBase:
                 value = given[self.inherit] if isinstance(given, Mapping) else given
             elif setting.of_largest is not None:
                 largest = self._deposit.structure.layout.space.largest()
-                value = setting.of_largest(value, self.joint[self.inherit], largest)
+                value = setting.of_largest(value, self.joint[self._task], largest)
             if value is not None:
                 config[key] = {self.inherit: value}
         return config
@@ -91,7 +97,7 @@ class DepositBase:
         for parameter in module.parameters():
             parameter.zero_()
         for task in module.tasks:
-            fill(self._deposit, module, self.inherit, as_task=task)
+            fill(self._deposit, module, self._task, as_task=task)
         self._share_alike(module)
         self._check_stored(module)
 
@@ -101,7 +107,7 @@ class DepositBase:
         A task that was trained with scores of its own left behind which channels it shares.
         """
         ledger, parameters = module.ledger(), dict(module.named_parameters())
-        for part in self._deposit.region(self.inherit).parts.values():
+        for part in self._deposit.region(self._task).parts.values():
             use, policy = part.use, ledger.sharing[part.use.role]
             if policy.has_scores and (ledger.shared_rows(use) != part.shared).any():
                 scores = parameters[score_name(use.layer)].view(use.groups, use.max_channels)
@@ -110,7 +116,7 @@ class DepositBase:
 
     def _check_stored(self, module: ElasticBackbone) -> None:
         """Raises ValueError for a shared weight that the new tasks use and the file lacks."""
-        stored, spec = self._deposit.stored(), self.joint[self.inherit]
+        stored, spec = self._deposit.stored(), self.joint[self._task]
         used = footprint(module.ledger(), [(task, spec) for task in module.tasks])
         for (name, first), lengths in used.items():
             if not owners_of(name).are_all or not lengths.any():
@@ -123,7 +129,7 @@ class DepositBase:
 
     @property
     def _label(self) -> str:
-        return self._deposit.tasks[self.inherit]['region']
+        return self._deposit.tasks[self._task]['region']
 
     @cached_property
     def _deposit(self) -> Deposit:

@@ -108,7 +108,7 @@ def _literal(node: ast.expr, where: str) -> Any:
         if not node.args and all(keyword.arg for keyword in node.keywords):
             return {keyword.arg: _literal(keyword.value, where) for keyword in node.keywords}
     if isinstance(node, ast.Dict) and all(node.keys):
-        keys = [_literal(key, where) for key in node.keys]
+        keys = [_literal(key, where) for key in node.keys if key is not None]
         return dict(zip(keys, (_literal(value, where) for value in node.values), strict=True))
     if isinstance(node, (ast.List, ast.Tuple)):
         return [_literal(item, where) for item in node.elts]

@@ -58,7 +58,7 @@ def segment_tensors(structure: Structure, labels: set[str], weights: Weights) ->
     arrays, counts = {}, structure.row_counts()
     for (name, first), blocks in structure.segments.blocks.items():
         for block in blocks:
-            if block.owners.tasks <= labels:
+            if block.owners.named <= labels:
                 segment = block.segment
                 if segment not in arrays:
                     arrays[segment] = weights.empty(structure.segments.sizes[segment])
@@ -100,6 +100,7 @@ def check_stored(
                 continue
             if used is None:
                 use = part.use
+                assert rows is not None
                 used = rows.reshape(use.groups, use.max_channels, -1)[:, : use.channels]
                 used = used.reshape(use.groups * use.channels, -1)[:, first:]
             end = piece.offset + piece.height * piece.width

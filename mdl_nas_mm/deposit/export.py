@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
@@ -156,7 +157,7 @@ def _check_packages(suffix: str) -> None:
 class _Segmentor(nn.Module):
     """The logits of every pixel, as mmseg has them in whole mode."""
 
-    def __init__(self, model: nn.Module, size: tuple[int, int]) -> None:
+    def __init__(self, model: BaseModel, size: tuple[int, int]) -> None:
         super().__init__()
         self.model, self.metas = model, [dict(img_shape=size)]
 
@@ -175,7 +176,7 @@ class _Forward(nn.Module):
         return self.model(images, None, mode='tensor')
 
 
-def _part(model: nn.Module, part: str, size: tuple[int, int]) -> tuple[nn.Module, list[str]]:
+def _part(model: BaseModel, part: str, size: tuple[int, int]) -> tuple[nn.Module, list[str]]:
     """A module from images to tensors, and what the tensors are."""
     if part not in PARTS:
         raise ValueError(f'part {part!r} is not one of {PARTS}')
@@ -223,6 +224,7 @@ def _save_onnx(program: torch.export.ExportedProgram, path: Path, names: list[st
         dynamic_shapes=({0: 'batch'},),
         verbose=False,
     )
+    assert exported is not None
     exported.save(path)
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     return lambda images: map(torch.from_numpy, session.run(None, {'images': images.numpy()}))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
@@ -69,16 +70,15 @@ def extract(
             raise ValueError(f'{file} is there already; remove it or name another folder')
     deposit = Deposit(path, trust)
     deposited = deposit.load_task(task)
-    model, config, why = None, None, 'as it was asked for'
+    built, why = None, 'as it was asked for'
     if stock is not False:
         try:
-            config, model = _stock_model(deposit, task, deposited)
+            built = _stock_model(deposit, task, deposited)
         except NoStockClassError as error:
             why = str(error)
             if stock:
                 raise ValueError(f'task {task!r} fits no stock class: {why}') from None
-    if model is None:
-        config, model = _elastic_model(deposit, task, deposited)
+    config, model = built or _elastic_model(deposit, task, deposited)
     if 'val_dataloader' in deposit.tasks[task]:
         deposit.check_part(task, 'pipeline')
     info = deposit.tasks[task]
@@ -91,7 +91,7 @@ def extract(
     return str(config_path)
 
 
-def _elastic_model(deposit: Deposit, task: str, deposited: nn.Module) -> tuple[dict, nn.Module]:
+def _elastic_model(deposit: Deposit, task: str, deposited: BaseModel) -> tuple[dict, BaseModel]:
     """The model with the elastic backbone's class, and its config."""
     backbone: ElasticBackbone = deposited.backbone
     kept = {k: v for k, v in deposit.manifest['backbone'].items() if k not in _SUPERNET_ONLY}
@@ -110,7 +110,7 @@ def _elastic_model(deposit: Deposit, task: str, deposited: nn.Module) -> tuple[d
     return config, model
 
 
-def _stock_model(deposit: Deposit, task: str, deposited: nn.Module) -> tuple[dict, nn.Module]:
+def _stock_model(deposit: Deposit, task: str, deposited: BaseModel) -> tuple[dict, BaseModel]:
     """The model with a stock backbone, and its config, or NoStockClassError."""
     scope, config = deposit.tasks[task]['scope'], deposit.tasks[task]['model']
     backbone: ElasticBackbone = deposited.backbone
@@ -138,7 +138,7 @@ def _stock_model(deposit: Deposit, task: str, deposited: nn.Module) -> tuple[dic
     return config, model
 
 
-def _build(config: Mapping, scope: str) -> nn.Module:
+def _build(config: Mapping, scope: str) -> BaseModel:
     with task_scope(scope):
         return ROOT_MODELS.build(ConfigDict(copy.deepcopy(config))).eval()
 
@@ -148,7 +148,10 @@ def stock_weights(
 ) -> dict[str, Tensor]:
     """An elastic backbone's state dict in the keys of a stock one."""
     state = stock.state_dict()
-    style, _ = find_style(family.styles, state)
+    found = find_style(family.styles, state)
+    if found is None:
+        raise NoStockClassError(f'the keys of {type(stock).__name__} are in no known style')
+    style, _ = found
     return {
         key: value if key.endswith(style.computed) else weights[style.rename(key)]
         for key, value in state.items()
@@ -157,9 +160,9 @@ def stock_weights(
 
 @torch.no_grad()
 def _check_equal(
-    model: nn.Module,
-    deposited: nn.Module,
-    answers: Callable[[nn.Module, Tensor], Any],
+    model: BaseModel,
+    deposited: BaseModel,
+    answers: Callable[[BaseModel, Tensor], Any],
     tolerance: float,
 ) -> None:
     """Raises ValueError unless two models answer the same, up to zeros, to random images."""
@@ -174,7 +177,7 @@ def _check_equal(
                 raise ValueError(f'answers to images of {size} differ by {difference:.1e}')
 
 
-def _answers(model: nn.Module, images: Tensor) -> list[Tensor]:
+def _answers(model: BaseModel, images: Tensor) -> list[Tensor]:
     """What enters the heads, and what those make of it that may take a backbone's maps."""
     features = model.extract_feat(images)
     answers = _tensors(features)

@@ -45,7 +45,12 @@ class DepositedInit:
         if module.tasks:
             raise ValueError(f'deposit {self.checkpoint}: give the backbone no tasks, nor sharing')
         task = self.task or module.task
-        weights = Deposit(self.checkpoint, self.trust).run_weights(task)
+        deposit = Deposit(self.checkpoint, self.trust)
+        if task is None:
+            raise ValueError(
+                f'deposit {self.checkpoint}: which task? It has {sorted(deposit.tasks)}'
+            )
+        weights = deposit.run_weights(task)
         parameters, uses = dict(module.named_parameters()), module.layout.uses(module.arch)
         for use in uses:
             found = tuple(weights[use.run].shape) if use.run in weights else None

@@ -76,21 +76,20 @@ class _Rectangle:
         end = stored.offset + stored.height * stored.width
         self.block = tensor[stored.offset : end].view(stored.height, stored.width)
         self.columns = slice(first_column + stored.start, first_column + stored.end)
-        self.taken = self._index(stored.taken, tensor.device)
-        self.rows = self._index(stored.rows, tensor.device)
-
-    @staticmethod
-    def _index(rows: np.ndarray | slice | None, device: torch.device) -> Tensor | slice | None:
-        if not isinstance(rows, np.ndarray):
-            return rows
-        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return torch.from_numpy(rows.astype(np.int64)).to(device)
+        taken, rows = stored.taken, stored.rows
+        self.taken = None if taken is None else _index(taken, tensor.device)
+        self.rows = rows if isinstance(rows, slice) else _index(rows, tensor.device)
 
     @property
     def values(self) -> Tensor:
         """(rows, columns)."""
         block = self.block if self.taken is None else self.block.index_select(0, self.taken)
         return block[:, : self.columns.stop - self.columns.start]
+
+
+def _index(rows: np.ndarray, device: torch.device) -> Tensor:
+    rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+    return torch.from_numpy(rows.astype(np.int64)).to(device)
 
 
 class _Assembled(nn.Module):

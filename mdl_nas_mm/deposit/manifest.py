@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,7 +76,7 @@ def version_of(manifest: Mapping) -> str:
 
 
 @contextmanager
-def malformed(where: str) -> Iterator[None]:
+def malformed(where: str) -> Generator[None]:
     """Turns whatever a wrong kind of value causes into a ValueError that begins with ``where``."""
     try:
         yield

@@ -7,7 +7,7 @@ zeros. A first layer that is a linear map or a convolution does not need the col
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ Widths = Sequence[tuple[int, int]]
 HEADS = ('head', 'decode_head', 'auxiliary_head')
 
 
-def narrow_config(model: Mapping, widths: Widths) -> dict[str, Any]:
+def narrow_config(model: dict[str, Any], widths: Widths) -> dict[str, Any]:
     """An upstream model's config with the subnet's widths where it takes the supernet's.
 
     Raises:
@@ -39,7 +39,7 @@ def narrow_config(model: Mapping, widths: Widths) -> dict[str, Any]:
     return model
 
 
-def _fed_by_backbone(model: Mapping) -> Iterator[dict]:
+def _fed_by_backbone(model: dict) -> Iterator[dict]:
     """Configs with ``in_channels``: the first neck's or, where it has none, the heads'."""
     neck = model.get('neck') or {}
     first = neck[0] if isinstance(neck, (list, tuple)) else neck
@@ -49,7 +49,7 @@ def _fed_by_backbone(model: Mapping) -> Iterator[dict]:
     for name in HEADS:
         part = model.get(name)
         for config in part if isinstance(part, (list, tuple)) else [part]:
-            if isinstance(config, Mapping) and 'in_channels' in config:
+            if isinstance(config, dict) and 'in_channels' in config:
                 yield config
 
 
@@ -71,7 +71,7 @@ def narrow_weight(key: str, weight: Tensor, shape: torch.Size, widths: Widths) -
     if weight.shape == shape:
         return weight
     axes = [i for i, sizes in enumerate(zip(weight.shape, shape)) if sizes[0] != sizes[1]]
-    fitting = []
+    fitting, have = [], 0
     if weight.dim() > 1 and axes in ([0], [1]):
         have, want = weight.shape[axes[0]], shape[axes[0]]
         fitting = [pair for pair in widths if pair[0] - pair[1] == have - want and pair[0] <= have]

@@ -177,7 +177,7 @@ def _forget(history: list[dict], tasks: Mapping[str, Mapping], kept: set[str]) -
     used = {info['region'] for info in tasks.values()}
     while history and not used.intersection(history[-1]['regions']):
         labels = set(history[-1]['regions'])
-        if any(labels.intersection(Owners.read(segment).tasks) for segment in kept):
+        if any(labels.intersection(Owners.read(segment).named) for segment in kept):
             return
         history.pop()
 

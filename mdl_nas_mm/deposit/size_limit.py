@@ -82,9 +82,9 @@ class SizeLimit(TorchFunctionMode):
         self._hook = register_module_module_registration_hook(self._count)
         return super().__enter__()
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         self._hook.remove()
-        super().__exit__(*error)
+        super().__exit__(exc_type, exc_val, exc_tb)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -127,6 +127,6 @@ def _elements(func: Any, args: tuple, kwargs: Mapping) -> int:
 
     try:
         found = func(*map_leaves(without_memory, args), **map_leaves(without_memory, dict(kwargs)))
-    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+    except (RuntimeError, TypeError, ValueError):
         return 0
     return sum(v.numel() for v in leaves(found) if isinstance(v, Tensor) and v.is_meta)

@@ -56,7 +56,7 @@ class Structure:
             layouts.append(layout)
             known = set(regions)
             for segment in batch['beneath']:
-                if not known.issuperset(Owners.read(segment).tasks):
+                if not known.issuperset(Owners.read(segment).named):
                     raise ValueError(f'history: {segment!r} is no earlier segment')
             own = {
                 label: _region(label, region, layout, sharing, masks, batch['beneath'], budget)

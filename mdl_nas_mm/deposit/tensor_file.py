@@ -94,7 +94,7 @@ def content_hash(tensor: Tensor) -> str:
     """Hex XXH3-128 of a tensor's dtype, shape and bytes. It detects damage, not malice."""
     tensor = tensor.detach().cpu().contiguous()
     digest = xxhash.xxh3_128(f'{tensor.dtype} {tuple(tensor.shape)}'.encode())
-    digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
@@ -82,7 +83,7 @@ def _noise(info: dict) -> list[np.ndarray]:
     return [generator.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
 
 
-def _answer(model: nn.Module, image: np.ndarray) -> Any:
+def _answer(model: BaseModel, image: np.ndarray) -> Any:
     size = image.shape[:2]
     sample = BaseDataElement(
         metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size, scale_factor=(1.0, 1.0))

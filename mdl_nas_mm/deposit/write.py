@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from .manifest import decode, encode
 
 
 @contextmanager
-def locked(path: str | Path, is_new: bool = False) -> Iterator[None]:
+def locked(path: str | Path, is_new: bool = False) -> Generator[None]:
     """Lets nobody else write a file inside the block.
 
     Args:

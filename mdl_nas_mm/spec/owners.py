@@ -53,6 +53,12 @@ class Owners:
         return join_names(sorted(self.tasks or ()))
 
     @property
+    def named(self) -> frozenset[str]:
+        """The names of tasks that are not all."""
+        assert self.tasks is not None
+        return self.tasks
+
+    @property
     def are_all(self) -> bool:
         """Whether it is a shared weight."""
         return self.tasks is None
