@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -25,7 +25,7 @@ class CPUAmpOptimWrapper(OptimWrapper):
     """
 
     @contextmanager
-    def optim_context(self, model: MultiTaskModel) -> Iterator[None]:
+    def optim_context(self, model: MultiTaskModel) -> Generator[None]:
         """Autocasts the forward passes of the backbone inside the block."""
         forward = model.backbone.forward
 

@@ -61,11 +61,11 @@ def state_rules(cfg: ResolvedConfig) -> None:
     schedules = [schedules] if isinstance(schedules, Mapping) else schedules
     named |= {f'param_scheduler[{i}]': schedule for i, schedule in enumerate(schedules)}
     for where, hook in named.items():
-        if isinstance(hook, Mapping):
+        if isinstance(hook, dict):
             _state_rule(hook, where, rules)
 
 
-def _state_rule(hook: Mapping, where: str, rules: Mapping[str, str]) -> None:
+def _state_rule(hook: dict, where: str, rules: Mapping[str, str]) -> None:
     names = hook.get('save_best') or hook.get('monitor')
     names = [names] if isinstance(names, str) else list(names or ())
     given = hook.get('rule')

@@ -25,7 +25,7 @@ from mdl_nas_mm.spec.owners import (
     owners_of,
     read_name,
 )
-from mdl_nas_mm.tasks import MultiTaskModel, fixed_spec, task_scope
+from mdl_nas_mm.tasks import MultiTaskModel, fixed_spec, given_spec, task_scope
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.jsonable import to_json
 from mdl_nas_mm.utils.torch_file import read_torch_file
@@ -212,7 +212,7 @@ def with_frozen(path: str | Path, checkpoint: dict, model: MultiTaskModel, cfg: 
     for key in own:
         if key not in state:
             raise ValueError(f'checkpoint {path} does not fit: {key!r} is missing')
-    if theirs != shared_digest(state, model.backbone, fixed_spec(cfg)):
+    if theirs != shared_digest(state, model.backbone, given_spec(cfg)):
         raise ValueError(f'checkpoint {path} was not trained beside the weights of base {cfg.base}')
     return whole
 

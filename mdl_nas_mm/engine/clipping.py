@@ -31,6 +31,8 @@ def clip_over_all_ranks(model: MultiTaskModel, ranks: TaskGroups) -> Callable[..
         norm = (_squares(shared, shared[0].device) + own).sqrt()
         factor = (max_norm / (norm + 1e-6)).clamp(max=1)
         for parameter in parameters:
+            # Those without a gradient are not among them.
+            assert parameter.grad is not None
             parameter.grad.mul_(factor.to(parameter.grad))
         return norm
 

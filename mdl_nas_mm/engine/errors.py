@@ -6,7 +6,7 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,7 +27,7 @@ AGAIN = 'the same command goes on from here'
 
 
 @contextmanager
-def one_line_errors(go_on: str = RESUME) -> Iterator[None]:
+def one_line_errors(go_on: str = RESUME) -> Generator[None]:
     """Ends the process with one line for what a user can put right, instead of a traceback.
 
     Where it is wrong on another rank, this one notices that the connection is lost. The first
@@ -55,7 +55,7 @@ def one_line_errors(go_on: str = RESUME) -> Iterator[None]:
         raise
 
 
-def _is_for_users(error: Exception) -> bool:
+def _is_for_users(error: BaseException) -> bool:
     """Whether one line of it is enough; else it is a fault in code, whose place has to be seen."""
     kinds = (ValueError, OSError, FloatingPointError, MemoryError)
     return isinstance(error, kinds) or _is_out_of_memory(error)
@@ -114,9 +114,9 @@ def _wait_for_readers(gone: Sequence[int] = ()) -> None:
 def _is_lost_connection(error: Exception) -> bool:
     """Whether it was another rank that did not answer; gloo has no exception of its own."""
     # Upstream's losses and norms talk to other ranks as well.
-    error = error.__cause__ if isinstance(error, TaskError) else error
-    is_torchs = type(error).__module__ == 'torch.distributed' or 'gloo' in str(error)
-    return dist.is_initialized() and isinstance(error, RuntimeError) and is_torchs
+    cause = error.__cause__ if isinstance(error, TaskError) else error
+    is_torchs = type(cause).__module__ == 'torch.distributed' or 'gloo' in str(cause)
+    return dist.is_initialized() and isinstance(cause, RuntimeError) and is_torchs
 
 
 def _what_happened(go_on: str) -> tuple[list[int], str]:

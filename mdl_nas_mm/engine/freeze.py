@@ -7,7 +7,7 @@ would still move it there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from functools import reduce
 
@@ -54,7 +54,7 @@ def partial_masks(
 
 
 @contextmanager
-def freeze_rest(optimizer: Optimizer, masks: dict[Tensor, Tensor]) -> Iterator[None]:
+def freeze_rest(optimizer: Optimizer, masks: dict[Tensor, Tensor]) -> Generator[None]:
     """Undoes, after the optimizer's step inside the block, what it did outside the masks."""
     before = {
         parameter: (parameter.detach().clone(), _clone_state(optimizer, parameter))

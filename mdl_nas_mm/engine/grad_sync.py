@@ -8,7 +8,7 @@ it alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -28,7 +28,7 @@ class _Bucket:
     """Parameters whose gradients are sent together."""
 
     parameters: list[nn.Parameter]
-    group: dist.ProcessGroup
+    group: dist.ProcessGroup | None
     waiting: set[nn.Parameter] = field(default_factory=set)
     flat: Tensor | None = None
     work: dist.Work | None = None
@@ -45,6 +45,7 @@ class _Bucket:
 
     def finish(self) -> None:
         """Waits, and makes the sums the parameters' gradients."""
+        assert self.work is not None and self.flat is not None
         self.work.wait()
         sizes = [p.numel() for p in self.parameters]
         *grads, flags = self.flat.split([*sizes, len(sizes)])
@@ -69,7 +70,7 @@ class GradientReducer:
 
     def __init__(
         self,
-        sets: Sequence[tuple[Sequence[nn.Parameter], dist.ProcessGroup]],
+        sets: Sequence[tuple[Sequence[nn.Parameter], dist.ProcessGroup | None]],
         bucket_bytes: int = 25 * 2**20,
         serial: bool = False,
     ) -> None:
@@ -87,7 +88,7 @@ class GradientReducer:
                 )
 
     @contextmanager
-    def last_backward(self, untouched: Collection[nn.Parameter] = ()) -> Iterator[None]:
+    def last_backward(self, untouched: Collection[nn.Parameter] = ()) -> Generator[None]:
         """Wraps the last backward pass of a step, and leaves with the summed gradients.
 
         Args:
@@ -135,7 +136,7 @@ class GradientReducer:
 
 
 def _buckets(
-    parameters: Sequence[nn.Parameter], group: dist.ProcessGroup, least: int
+    parameters: Sequence[nn.Parameter], group: dist.ProcessGroup | None, least: int
 ) -> list[_Bucket]:
     """In reverse order, roughly that in which gradients come; of one dtype each."""
     buckets, size, dtype = [], least, None

@@ -8,10 +8,10 @@ groups; see ``grad_sync``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -23,6 +23,13 @@ from .assignment import RankAssignment
 # Ranks of a task that is evaluated quickly wait for those of the slowest; a process that has died
 # is noticed at once all the same.
 _PATIENCE = timedelta(days=1)
+
+
+def new_group(
+    ranks: Sequence[int] | None, timeout: timedelta, *args: Any, **kwargs: Any
+) -> dist.ProcessGroup:
+    """As torch; on other ranks than these it is something else, which is of no use there."""
+    return cast(dist.ProcessGroup, dist.new_group(ranks, timeout, *args, **kwargs))
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,12 @@ class TaskGroups:
         if not dist.is_initialized():
             return cls(assignment, 0, dict.fromkeys(assignment.tasks), None, None)
         # Each rank has to make every group, in the same order.
-        groups = {task: dist.new_group(ranks, timeout) for task, ranks in assignment.ranks.items()}
+        groups = {task: new_group(ranks, timeout) for task, ranks in assignment.ranks.items()}
         rank = dist.get_rank()
-        batch_group = dist.new_group(
+        batch_group = new_group(
             assignment.batch_ranks(rank), timeout, use_local_synchronization=True
         )
-        objects = dist.new_group(None, _PATIENCE, 'gloo')
+        objects = new_group(None, _PATIENCE, 'gloo')
         return cls(assignment, rank, groups, batch_group, objects, timeout)
 
     def with_owners(self, sets: Iterable[Owners]) -> TaskGroups:
@@ -68,20 +75,20 @@ class TaskGroups:
         Args:
             sets: the owners of the weights that this process has.
         """
-        several = {owners.label for owners in sets if not owners.are_all and len(owners.tasks) > 1}
+        several = {owners.label for owners in sets if not owners.are_all and len(owners.named) > 1}
         made = {}
         # Each rank has to make every group, in the same order.
         for label in sorted(set().union(*self.all_gather(several))):
             owners = Owners.read(label)
-            made[owners] = dist.new_group(self.assignment.ranks_of(owners), self.timeout)
+            made[owners] = new_group(self.assignment.ranks_of(owners), self.timeout)
         return replace(self, owner_groups=made)
 
     def group_of(self, owners: Owners) -> dist.ProcessGroup | None:
         """The process group of the ranks of the owners of a weight."""
         if owners.are_all:
             return None if self.alone else dist.group.WORLD
-        if len(owners.tasks) == 1:
-            (task,) = owners.tasks
+        if len(owners.named) == 1:
+            (task,) = owners.named
             return self.groups[task]
         return self.owner_groups[owners]
 

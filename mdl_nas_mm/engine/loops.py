@@ -46,7 +46,7 @@ class MultiTaskTrainLoop(BaseLoop):
         self,
         runner: Runner,
         dataloader: Mapping[str, Mapping],
-        max_iters: int,
+        max_iters: float,
         val_begin: int = 1,
         val_interval: int = 1000,
         sampler: Mapping[str, Any] | None = None,

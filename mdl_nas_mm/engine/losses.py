@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -23,7 +24,8 @@ class LossGatherer:
         if not self.ranks.alone:
             parts = self._summed(parts)
         losses = dict(parts)
-        losses['loss'] = sum(losses[f'{task}/loss'] for task in self.ranks.assignment.tasks)
+        total = sum(losses[f'{task}/loss'] for task in self.ranks.assignment.tasks)
+        losses['loss'] = cast(Tensor, total)
         return losses
 
     def _summed(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:

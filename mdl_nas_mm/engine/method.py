@@ -49,7 +49,7 @@ def build_step(config: Mapping[str, Any] | None, spaces: Spaces, seed: int) -> S
         missing = 'is missing, for its own parameters' if has_parameters else 'has no parameters'
         raise ValueError(f'train_cfg.step: {type(step).__name__}: optim_wrapper {missing}')
     step.to(get_device())
-    if has_parameters:
+    if step.optim_config is not None:
         step.optim_wrapper = build_optim_wrapper(step, dict(step.optim_config))
     return step
 

@@ -7,8 +7,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import NoReturn
 
 # One request may come as several signals: `timeout` sends it to the process and to its group, and
 # torchrun passes on what its processes have got as well.
@@ -41,7 +42,7 @@ class StopRequest:
         self._may_leave = False
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> Generator[None]:
         """Takes note of SIGTERM inside the block, instead of ending at once.
 
         Processes that are forked inside the block have the handler of before: theirs is not to
@@ -54,7 +55,7 @@ class StopRequest:
             yield
 
     @contextmanager
-    def leaving(self) -> Iterator[None]:
+    def leaving(self) -> Generator[None]:
         """Leaves the block, which may be left anywhere, when asked before or inside it.
 
         Raises:
@@ -76,7 +77,7 @@ class StopRequest:
 
 
 @contextmanager
-def _watched(patience: float) -> Iterator[int]:
+def _watched(patience: float) -> Generator[int]:
     """Where Python writes signals as they come, read by a thread that ends the process.
 
     A thread, because the main one runs no handler while it waits inside of a library, such as for
@@ -113,7 +114,7 @@ def _watch(reader: socket.socket, patience: float) -> None:
                 _end('stopped by a second SIGTERM, without saving')
 
 
-def _end(why: str) -> None:
+def _end(why: str) -> NoReturn:
     os.write(2, f'{why}; go on from the last checkpoint with --resume\n'.encode())
     os._exit(_EXIT)
 
@@ -124,7 +125,7 @@ _masks = threading.local()
 
 
 @contextmanager
-def _handled(handler: Callable, waker: int) -> Iterator[None]:
+def _handled(handler: Callable, waker: int) -> Generator[None]:
     """Handles SIGTERM in this process alone, and reports signals to ``waker``."""
     global _before
     # None is said of a handler that is not Python's.

@@ -22,7 +22,13 @@ from torch import nn
 
 from mdl_nas_mm.registry import RUNNERS
 from mdl_nas_mm.spec.owners import ALL
-from mdl_nas_mm.tasks import check_classes, check_labels, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import (
+    MultiTaskModel,
+    check_classes,
+    check_labels,
+    given_spec,
+    resolve_joint_config,
+)
 from mdl_nas_mm.utils.data_only import data_only
 from mdl_nas_mm.utils.files import held
 from mdl_nas_mm.utils.private import OpenRunner, clip_with, save_no_best
@@ -123,7 +129,9 @@ class MultiTaskRunner(OpenRunner):
             self.logger.info(f'{get_world_size()} processes\n{assignment}')
         return super().build_model(self.ranks.own_part(model))
 
-    def wrap_model(self, model_wrapper_cfg: Mapping | None, model: nn.Module) -> nn.Module:
+    def wrap_model(
+        self, model_wrapper_cfg: Mapping | None, model: MultiTaskModel
+    ) -> MultiTaskModel:
         """Moves the model to its device; gradients are exchanged by ``reducer``, not by a wrapper.
 
         Raises:
@@ -215,7 +223,7 @@ class MultiTaskRunner(OpenRunner):
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         frozen = self.model.frozen()
         if frozen:
-            spec = fixed_spec(self.cfg)
+            spec = given_spec(self.cfg)
             meta['frozen'] = shared_digest(checkpoint['state_dict'], self.model.backbone, spec)
             checkpoint = leave_out(checkpoint, frozen)
         checkpoint = whole_state(to_cpu(checkpoint), self.ranks)
@@ -272,7 +280,8 @@ class MultiTaskRunner(OpenRunner):
         if strictly and self.load_source is not None:
             self.load_checkpoint(self.load_source, strict=True)
         if self.resumes and self.load_source is None:
-            self.load_source = latest_checkpoint(self.work_dir)
+            latest = latest_checkpoint(self.work_dir)
+            self.load_source = None if latest is None else str(latest)
         super().load_or_resume()
 
     def resume(self, filename: str, **kwargs) -> None:

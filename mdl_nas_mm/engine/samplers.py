@@ -12,6 +12,9 @@ from mdl_nas_mm.registry import SUBNET_SAMPLERS
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks.data import derive_seed
 
+# Task -> its subnets; see ``spaces`` of ``SubnetSampler`` for the task None.
+Proposal = dict[Any, list[SubnetSpec]]
+
 
 class SubnetSampler:
     """Says which subnets of each task a step trains.
@@ -29,7 +32,7 @@ class SubnetSampler:
     def __init__(self, spaces: Mapping[str | None, SearchSpace], seed: int | str) -> None:
         self.spaces, self.seed = spaces, seed
 
-    def propose(self, iteration: int) -> dict[str | None, list[SubnetSpec]]:
+    def propose(self, iteration: int) -> Proposal:
         """Each task's subnets of one step, in the order in which they are trained."""
         raise NotImplementedError
 
@@ -69,7 +72,7 @@ class SandwichSampler(SubnetSampler):
         super().__init__(spaces, seed)
         self.num_random = num_random
 
-    def propose(self, iteration: int) -> dict[str | None, list[SubnetSpec]]:
+    def propose(self, iteration: int) -> Proposal:
         """A function of seed, iteration and task alone."""
         return {
             task: space.sandwich(self.rng(iteration, task), self.num_random)
@@ -89,11 +92,11 @@ class FixedSampler(SubnetSampler):
         self,
         spaces: Mapping[str | None, SearchSpace],
         seed: int | str = 0,
-        specs: Mapping[str, SubnetSpec] | None = None,
+        specs: Mapping[str | None, SubnetSpec] | None = None,
     ) -> None:
         super().__init__(spaces, seed)
         self.specs = specs or {task: space.largest() for task, space in spaces.items()}
 
-    def propose(self, iteration: int) -> dict[str | None, list[SubnetSpec]]:
+    def propose(self, iteration: int) -> Proposal:
         """Always the same."""
         return {task: [self.specs[task]] for task in self.spaces}

@@ -108,7 +108,7 @@ def whole_state(local: dict[str, Any], ranks: TaskGroups) -> dict[str, Any] | No
     What is shared comes from rank 0, what some tasks own from the first of their ranks.
     """
     parts = ranks.gather(_led(local, ranks) if ranks.rank else None)
-    if ranks.rank:
+    if parts is None:
         return None
     for part in filter(None, parts):
         _merge(local, part)

@@ -79,6 +79,7 @@ class SupernetBase:
         for name, parameter in module.named_parameters():
             entry = read_name(name)
             if not entry.owners.are_all:
+                assert self.inherit is not None
                 name = specific_name(entry.plain, self.inherit)
             value = state.get(backbone_name(name))
             if value is None or value.shape != parameter.shape:

@@ -98,7 +98,7 @@ class SumOfTasks:
     unit: str
 
     def __init__(
-        self, measures: Mapping[str, Callable[[SubnetSpec], int]], whole: SearchSpace
+        self, measures: Mapping[str, Callable[[SubnetSpec], float]], whole: SearchSpace
     ) -> None:
         self.measures, self.whole = measures, whole
 

@@ -7,8 +7,7 @@ import logging
 import torch
 import torch.distributed as dist
 from mmengine.logging import print_log
-from mmengine.model import revert_sync_batchnorm
-from torch import nn
+from mmengine.model import BaseModel, revert_sync_batchnorm
 
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import (
@@ -60,7 +59,9 @@ class SupernetEvaluator:
                     print_log(text, 'current', logging.WARNING)
                 return outcome
             except torch.cuda.OutOfMemoryError:
-                size = self.evaluations[task].loader.batch_size // 2
+                size = self.evaluations[task].loader.batch_size
+                assert size is not None
+                size //= 2
                 if not size:
                     raise
                 torch.cuda.empty_cache()
@@ -70,6 +71,7 @@ class SupernetEvaluator:
 
     def _build(self, task: str, batch_size: int) -> None:
         known = self.cfg.tasks[task]
+        assert known.search is not None
         # Starting workers for each subnet would take longer than evaluating it.
         settings = dict(batch_size=batch_size, persistent_workers=True)
         self.evaluations[task] = known.evaluation(known.search, self.solo, **settings)
@@ -81,7 +83,7 @@ class SupernetEvaluator:
                 return self._score(task, subnet)
         return self._score(task, subnet)
 
-    def _score(self, task: str, subnet: nn.Module) -> Outcome:
+    def _score(self, task: str, subnet: BaseModel) -> Outcome:
         evaluation = self.evaluations[task]
         metrics = evaluate(subnet.val_step, evaluation)
         try:

@@ -100,7 +100,7 @@ class History:
         return [
             (task, spec, outcome.failure)
             for (task, spec), outcome in self.evaluations.items()
-            if outcome.score is None
+            if outcome.failure is not None
         ]
 
     def add(self, task: str, spec: SubnetSpec, outcome: Outcome) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -84,22 +85,22 @@ def parse_count(text: int | float | str, what: str, example: str) -> int:
         ValueError: it is not a positive number with such a unit.
     """
     match = re.fullmatch(r'([0-9.]+(?:e[0-9]+)?)([KMGT]?)', str(text).strip().replace('_', ''))
-    try:
-        value = float(match[1]) * _UNITS[match[2]]
-    except (TypeError, ValueError):
-        value = 0
+    value = 0.0
+    if match is not None:
+        with suppress(ValueError):
+            value = float(match[1]) * _UNITS[match[2]]
     if not 1 <= value < math.inf:
         raise ValueError(f'{what} {text!r}: expected {example}')
     return int(value)
 
 
-def parse_milliseconds(text: str, what: str) -> float:
+def parse_milliseconds(text: int | float | str, what: str) -> float:
     """Milliseconds from ``'40ms'`` or ``'0.04s'``, or ValueError."""
     match = re.fullmatch(r'([0-9.]+)(ms|s)', str(text).strip())
-    try:
-        value = float(match[1]) * (1 if match[2] == 'ms' else 1000)
-    except (TypeError, ValueError):
-        value = 0
+    value = 0.0
+    if match is not None:
+        with suppress(ValueError):
+            value = float(match[1]) * (1 if match[2] == 'ms' else 1000)
     if value <= 0:
         raise ValueError(f"{what} {text!r}: expected a time such as '40ms' or '0.04s'")
     return value

@@ -63,7 +63,7 @@ def best_split(
     # Half the bytes are half the time; the bound itself is computed anew in double precision.
     shares, sizes = [s.astype(np.float32) for s in shares], sizes.astype(np.float32)
     logs = np.log(np.maximum(split, 1e-9)).astype(np.float32)
-    best, found = np.inf, rate
+    best, found, spread = np.inf, rate, 0.0
     for step in range(steps):
         parts = _softmax(logs)
         cost = specific + np.concatenate([s @ (sizes * p) for s, p in zip(shares, parts)])

@@ -7,8 +7,10 @@ that is of use to the record. The last two tasks choose together, by counting al
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import cast
 
 import numpy as np
 
@@ -100,14 +102,17 @@ class Tree:
 
     def _exchange(self, point: Point, near: Arrays) -> None:
         """Lets two tasks at a time choose anew, as long as this finds better points."""
-        self.record.offer(point)
+        record = self.record
+        # A front is not climbed to.
+        assert isinstance(record, Best)
+        record.offer(point)
         before = None
         while before != point:
             before = point
             for pair in combinations(range(len(near)), 2):
                 fixed = {task: i for task, i in enumerate(point.joint) if task not in pair}
                 self._pairs(self._fixed(fixed, {task: near[task] for task in pair}))
-                point = self.record.point or point
+                point = record.point or point
 
     def _fixed(self, chosen: dict[int, int], left: dict[int, np.ndarray]) -> _Node:
         """The node of some tasks' choices."""
@@ -118,7 +123,7 @@ class Tree:
         for task, i in chosen.items():
             paid = np.maximum(paid, choices.shares[task][i])
         sizes = choices.sizes * (1 - paid)
-        total += choices.sizes @ paid
+        total += float(choices.sizes @ paid)
         return _Node(chosen, score, total, left, sizes, np.zeros(0), 0.0, 0.0, 0.0)
 
     def explore(self, node: _Node) -> None:
@@ -128,18 +133,19 @@ class Tree:
             return
         columns = np.nonzero(node.sizes)[0]
         sizes, split = node.sizes[columns], node.split[:, columns]
-        arrays = self._gather(node.left, columns)
+        scores, own, shares = self._gather(node.left, columns)
         rate = node.rate
         if node.chosen:
             steps = _STEPS[min(len(node.chosen), len(_STEPS) - 1)]
-            split, rate = best_split(*arrays, sizes, node.room, node.goal, (split, rate), steps)
-        costs = lower_costs(*arrays[1:], sizes, split)
-        found = self._filter(node.score, node.total, arrays[0], costs, rate)
+            start = split, rate
+            split, rate = best_split(scores, own, shares, sizes, node.room, node.goal, start, steps)
+        costs = lower_costs(own, shares, sizes, split)
+        found = self._filter(node.score, node.total, scores, costs, rate)
         if found is None:
             return
         kept, rate, _, _ = found
         left = {task: choices[k] for (task, choices), k in zip(node.left.items(), kept)}
-        arrays = [[values[k] for values, k in zip(group, kept)] for group in arrays]
+        arrays = [[values[k] for values, k in zip(group, kept)] for group in (scores, own, shares)]
         costs = [cost[k] for cost, k in zip(costs, kept)]
         self._branch(replace(node, left=left, rate=rate), columns, arrays, costs, split)
 
@@ -199,12 +205,12 @@ class Tree:
     ) -> np.ndarray:
         """Which of many nodes may have something of use below them; ``costs`` has a row each."""
         goals, rooms = self._goals(score[:, None], total[:, None])
-        alive = rooms >= sum(cost.min(axis=1) for cost in costs)[:, None] - _HALF
+        alive = rooms >= _sum(cost.min(axis=1) for cost in costs)[:, None] - _HALF
         alive &= goals <= sum(values.max() for values in scores)
         for factor in rate * _RATES:
-            bound = sum((v - factor * cost).max(axis=1) for v, cost in zip(scores, costs))
+            bound = _sum((v - factor * cost).max(axis=1) for v, cost in zip(scores, costs))
             alive &= bound[:, None] + factor * rooms >= goals - _HALF
-        return alive.any(axis=1)
+        return cast(np.ndarray, alive.any(axis=1))
 
     def _filter(
         self, score: float, total: float, scores: Arrays, costs: Arrays, rate: float
@@ -279,3 +285,7 @@ def _renormalised(split: np.ndarray) -> np.ndarray:
     """The same split among fewer tasks; even where none of them had a part."""
     whole = split.sum(axis=0)
     return np.where(whole > 0, split / np.where(whole > 0, whole, 1), 1 / len(split))
+
+
+def _sum(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    return cast(np.ndarray, sum(arrays))

@@ -64,8 +64,9 @@ class Choices:
 
     def keep(self, kept: Arrays) -> Choices:
         """Only some choices of each task."""
-        arrays = (self.scores, self.own, self.shares)
-        return Choices(*([a[k] for a, k in zip(group, kept)] for group in arrays), self.sizes)
+        groups = (self.scores, self.own, self.shares)
+        scores, own, shares = ([a[k] for a, k in zip(group, kept)] for group in groups)
+        return Choices(scores, own, shares, self.sizes)
 
     def without_scores(self) -> Choices:
         """The same with all scores 0, so that the best choice is the smallest."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -49,7 +50,8 @@ class Best:
     def useful(self, scores: np.ndarray, totals: np.ndarray) -> np.ndarray:
         """Which of many points, given by score and total, may be better."""
         need, limit = self.targets()
-        return ((scores[:, None] >= need) & (totals[:, None] <= limit)).any(axis=1)
+        of_use = (scores[:, None] >= need) & (totals[:, None] <= limit)
+        return cast(np.ndarray, of_use.any(axis=1))
 
     def offer(self, point: Point) -> None:
         """Keeps a point if it is better."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,7 +62,7 @@ def select(
     if not problem.solvable:
         return None
     point = problem.best(budget - problem.constant)
-    return point and problem.scored_joint(point)
+    return None if point is None else problem.scored_joint(point)
 
 
 def pareto_front(
@@ -122,7 +123,7 @@ class _Problem:
         costs = cost.split(self.specs)
         self.constant = costs.constant
         if self.alike:
-            costs, steps = costs.alike(), [sum(steps)]
+            costs, steps = costs.alike(), [reduce(np.add, steps)]
         choices = Choices(steps, costs.own, costs.shares, costs.sizes)
         # Which of the given ones are left, in their order, so that it still decides ties.
         self.kept = choices.undominated()
@@ -167,6 +168,7 @@ class _Problem:
         root = tree.root(record.budget)
         tree.climb(root)
         tree.explore(root)
+        assert record.point is not None
         return self.choices.point(record.point.joint)
 
     def front(self, max_points: int | None) -> list[Point]:
@@ -189,11 +191,15 @@ class _Problem:
     def _spread(self, count: int) -> list[Point]:
         """The best points at budgets that are spread evenly over the front, ascending."""
         high, low = self.best(np.inf), self.smallest()
+        assert high is not None
         self.known.append(low)
         points = [high]
         for budget in np.linspace(high.total, low.total, count)[1:]:
             if points[-1].total > budget:
-                points.append(self.best(math.floor(budget)))
+                # No budget is below the smallest total.
+                found = self.best(math.floor(budget))
+                assert found is not None
+                points.append(found)
         return points[::-1]
 
     def _singles(self) -> list[Point]:
