@@ -39,9 +39,9 @@ def main() -> None:
     with one_line_errors():
         trusted = args.trust_checkpoint, trusted_classes(args)
         model, dataloader = load_model(args.source, args.task, args.checkpoint, *trusted)
-        size = tuple(args.input_size or default_size(model, dataloader))
-        difference = export(model, args.out, size, args.part)
-    print(f'{args.out}: {args.part} model for images of {size[0]} x {size[1]}')
+        height, width = args.input_size or default_size(model, dataloader)
+        difference = export(model, args.out, (height, width), args.part)
+    print(f'{args.out}: {args.part} model for images of {height} x {width}')
     print(f'largest difference to torch: {difference:.1e}')
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmengine.config import Config
@@ -40,7 +40,7 @@ class Stages:
         expected: stage -> seconds that it took elsewhere, to tell how long the rest may take.
     """
 
-    def __init__(self, work_dir: str | Path, expected: dict[str, float]) -> None:
+    def __init__(self, work_dir: str | Path, expected: Mapping[str, float]) -> None:
         self.work_dir = Path(work_dir)
         self.expected = expected
         self.file = self.work_dir / 'stages.json'
