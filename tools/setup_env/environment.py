@@ -36,7 +36,10 @@ class Environment:
         """Return the version of its Python; None where there is none that runs with pip."""
         code = 'import pip, sys; print(*sys.version_info[:2])'
         out = self.output('-c', code)
-        return None if out is None else tuple(int(number) for number in out.split())  # type: ignore
+        if out is None:
+            return None
+        major, minor = map(int, out.split())
+        return major, minor
 
     def output(self, *args: str) -> str | None:
         """Return what its Python prints; None where it fails."""
