@@ -41,7 +41,7 @@ class Evaluations:
         ranks: TaskGroups | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.evaluate, self.history, self.parts = evaluate, history, parts
+        self.evaluate, self._history, self.parts = evaluate, history, parts
         self.ranks = None if ranks is None or ranks.alone else ranks
         self.progress = progress
         self.used: dict[Pair, None] = {}
@@ -52,13 +52,21 @@ class Evaluations:
             for evaluations in self.ranks.all_gather(self.earlier):
                 self.earlier.update(evaluations)
 
+    @property
+    def history(self) -> History:
+        """The file of all evaluations, of the first rank."""
+        assert self._history is not None
+        return self._history
+
     def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
         """The scores of pairs in percent, None for one that failed."""
         if self.progress:
             self.progress.asked(len(pairs))
         known = self.history.evaluations
         new = [pair for pair in pairs if pair not in known]
-        for pair, outcome in zip(new, self._split(new) if self.ranks else map(self._one, new)):
+        outcomes = self._split(new) if self.ranks else map(self._one, new)
+        assert outcomes is not None
+        for pair, outcome in zip(new, outcomes):
             self.history.add(*pair, outcome)
         self.used.update(dict.fromkeys(pairs))
         return [known[pair].score for pair in pairs]
@@ -86,21 +94,23 @@ class Evaluations:
 
     def _split(self, pairs: Sequence[Pair] | None) -> list[Outcome] | None:
         """On every rank: what came of the first rank's pairs, None where it has none."""
-        pairs = self.ranks.all_gather(pairs)[0]
+        ranks = self.ranks
+        assert ranks is not None
+        pairs = ranks.all_gather(pairs)[0]
         if pairs is None:
             return None
         found, new = dict(self.earlier), [pair for pair in pairs if pair not in self.earlier]
-        for outcomes in self.ranks.all_gather(self._own(new)):
+        for outcomes in ranks.all_gather(self._own(new, ranks)):
             found.update(outcomes)
         return [found[pair] for pair in pairs]
 
-    def _own(self, pairs: Sequence[Pair]) -> dict[Pair, Outcome]:
+    def _own(self, pairs: Sequence[Pair], ranks: TaskGroups) -> dict[Pair, Outcome]:
         """Evaluates this rank's part of the pairs."""
         own = {}
-        for task in self.ranks.tasks:
-            ranks = self.ranks.assignment.ranks[task]
+        for task in ranks.tasks:
+            sharers = ranks.assignment.ranks[task]
             of_task = [pair for pair in pairs if pair[0] == task]
-            for pair in of_task[ranks.index(self.ranks.rank) :: len(ranks)]:
+            for pair in of_task[sharers.index(ranks.rank) :: len(sharers)]:
                 own[pair] = self._one(pair)
                 self.parts[-1].add(*pair, own[pair])
         return own

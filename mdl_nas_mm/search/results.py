@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from .scored import Pair, ScoredJoint, scored_joints
 
 
 @contextmanager
-def alone_in(folder: str | Path) -> Iterator[None]:
+def alone_in(folder: str | Path) -> Generator[None]:
     """Lets no other search write into a folder inside the block.
 
     Raises:
@@ -53,7 +53,8 @@ def save_problem(folder: Path, problem: SearchProblem, known: Iterable[Pair]) ->
     write_json(folder / 'search.json', content)
     if problem.ledger.scores:
         with written_whole(folder / 'scores.npz') as temporary, open(temporary, 'wb') as file:
-            np.savez(file, **problem.ledger.scores)
+            arrays: dict[str, Any] = dict(problem.ledger.scores)
+            np.savez(file, **arrays)
 
 
 def write_results(
@@ -133,7 +134,7 @@ def choose_again(history: str | Path, budget: int | float | str, folder: str | P
         raise ValueError(
             f'search: no joint spec of what was scored has at most {budget:,} {cost.unit}{least}'
         )
-    more = dict(constraints=constraints, random=None)
+    more: dict[str, Any] = dict(constraints=constraints, random=None)
     more.update(evaluations=len(found), saved_by_cache=0, failed=failures(found), seconds=None)
     log, earlier = [], beside / 'report.json'
     if earlier.is_file():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,11 +15,18 @@ from mmengine.logging import MMLogger
 
 from mdl_nas_mm.engine.assignment import assign_ranks
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.engine.groups import TaskGroups
+from mdl_nas_mm.engine.groups import TaskGroups, new_group
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Ledger
-from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, Task, drawn_spaces, task_scope
+from mdl_nas_mm.tasks import (
+    MultiTaskModel,
+    ResolvedConfig,
+    Scoring,
+    Task,
+    drawn_spaces,
+    task_scope,
+)
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
@@ -109,13 +116,19 @@ class SearchRun:
         history = open_history(folder, header, ranks)
         processes = 1 if ranks.alone else dist.get_world_size()
         generations, unit = self.plan.evolution.generations, self.problem.cost.unit
-        self.progress = None if ranks.rank else Progress(generations, processes, unit)
+        self._progress = None if ranks.rank else Progress(generations, processes, unit)
         solo = None
         if not ranks.alone:
-            solo = dist.new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
+            solo = new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
         evaluator = SupernetEvaluator(model, cfg, solo)
         parts = open_parts(folder, header, ranks)
-        self.evaluations = Evaluations(evaluator, history, parts, ranks, self.progress)
+        self.evaluations = Evaluations(evaluator, history, parts, ranks, self._progress)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the search is, which the first rank shows."""
+        assert self._progress is not None
+        return self._progress
 
     def run(self) -> SearchResult | None:
         """What was found; None on other ranks than the first, which evaluate for it."""
@@ -123,7 +136,7 @@ class SearchRun:
             return self.evaluations.serve()
         _warn_of_validation(self.cfg)
         for task in self.cfg.tasks.values():
-            task.scoring(task.search).say_note()
+            _scoring(task).say_note()
         history = self.evaluations.history
         save_problem(self.folder, self.problem, history.evaluations)
         try:
@@ -183,7 +196,7 @@ def _warn_of_validation(cfg: ResolvedConfig) -> None:
     same = [
         name
         for name, task in cfg.tasks.items()
-        if task.val is not None and task.val.dataloader == task.search.dataloader
+        if task.val and task.search and task.val.dataloader == task.search.dataloader
     ]
     if same:
         MMLogger.get_current_instance().warning(
@@ -192,9 +205,14 @@ def _warn_of_validation(cfg: ResolvedConfig) -> None:
         )
 
 
+def _scoring(task: Task) -> Scoring:
+    assert task.search is not None
+    return task.scoring(task.search)
+
+
 def _gain_of_one(task: Task) -> float:
     """What the number 1 of a task's metric adds to the S-Score, before its weight."""
-    scoring = task.scoring(task.search)
+    scoring = _scoring(task)
     return scoring.gain(scoring.factor)
 
 
@@ -208,7 +226,7 @@ def _head_sizes(model: MultiTaskModel, ranks: TaskGroups) -> dict[str, int]:
 
 def _fingerprint(
     cfg: ResolvedConfig, model: MultiTaskModel, ledger: Ledger, checkpoint: str | Path
-) -> dict[str, Mapping]:
+) -> dict[str, Any]:
     """All that a score depends on, and what a ledger is built from."""
     images = cfg.get('recalibrate_images', 0)
     return dict(

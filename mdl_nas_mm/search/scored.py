@@ -41,8 +41,9 @@ def scored_joints(
     """Those of the joint specs of which all tasks have a score, with S-Score and total."""
     found = []
     for joint, total in zip(joints, cost.totals(joints), strict=True):
-        scores = {task: scored[task].get(spec) for task, spec in joint.items()}
-        if None not in scores.values():
+        known = {task: scored[task].get(spec) for task, spec in joint.items()}
+        scores = {task: score for task, score in known.items() if score is not None}
+        if len(scores) == len(known):
             score = sum(weights[task] * scores[task] for task in weights)
             found.append(ScoredJoint(joint, score, int(total), scores))
     return found
