@@ -51,7 +51,7 @@ def check_contents(
                 )
             if name != 'scores' and entry.dtype != dtype:
                 raise ValueError(f'{name!r} is {entry.dtype}, others are {dtype}')
-        elif name not in masks and not (is_head(name) and owners_in(name).tasks <= set(tasks)):
+        elif name not in masks and not (is_head(name) and owners_in(name).named <= set(tasks)):
             raise ValueError(f'{name!r} belongs to nothing')
     shared = sum(e.shape[0] for name, e in entries.items() if name.startswith('shared/'))
     counts = manifest['counts']

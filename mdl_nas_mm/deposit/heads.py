@@ -52,7 +52,7 @@ def head_keys(task: str, names: Iterable[str]) -> dict[str, str]:
 
 def without(task: str, label: str) -> str | None:
     """The label of the owners when one of them is gone; None where nobody is left."""
-    left = Owners.read(label).tasks - {task}
+    left = Owners.read(label).named - {task}
     return Owners(left).label if left else None
 
 
@@ -73,4 +73,4 @@ def renamed(task: str, values: Mapping[str, _Value]) -> dict[str, _Value]:
 def are_owners(label: str, tasks: Collection[str]) -> bool:
     """Whether a label is that of one task or some of those that there are."""
     owners = Owners.read(label)
-    return owners.tasks <= set(tasks) and owners.label == label
+    return owners.named <= set(tasks) and owners.label == label
