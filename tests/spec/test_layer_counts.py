@@ -64,6 +64,8 @@ def test_layers_add_up_to_the_ledger(layout, sharing):
             shared=counts.shared,
             specific=counts.specific,
             heads=dict(a=10, b=20, c=0),
+            backbone_total=counts.backbone_total,
+            backbone_separate=counts.backbone_separate,
             total=counts.total,
             separate=counts.separate,
         )
