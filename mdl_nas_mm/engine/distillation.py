@@ -5,10 +5,10 @@ Shapes: B batch, C channels that a subnet has, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class Captured:
 
 
 @contextmanager
-def capture(model: MultiTaskModel, task: str, spec: SubnetSpec) -> Iterator[Captured]:
+def capture(model: MultiTaskModel, task: str, spec: SubnetSpec) -> Generator[Captured]:
     """Keeps what the one pass inside the block gives on its way.
 
     A loss is any module of the task's model that has a ``loss_weight``.
@@ -135,7 +135,7 @@ class Distillation(nn.Module):
             if name == 'logits':
                 _check_alike(task, own, target)
             values = [loss(*pair) for pair in zip(own, target, strict=True)]
-            found[f'distill_{name}'] = sum(values) / len(values)
+            found[f'distill_{name}'] = cast(Tensor, sum(values)) / len(values)
         return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -54,7 +54,7 @@ class Passes:
                 yield task, part, batch
 
     @contextmanager
-    def prepared(self, task: str, part: BatchPart, batch: dict) -> Iterator[dict]:
+    def prepared(self, task: str, part: BatchPart, batch: dict) -> Generator[dict]:
         """Gives a batch preprocessed, for all passes over it, which belong into the block.
 
         What is random inside depends on the step and the part alone: dropout and upstream's

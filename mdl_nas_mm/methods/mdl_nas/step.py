@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from mdl_nas_mm.engine.distillation import Distillation, capture
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.plan import BatchPart
@@ -51,6 +53,7 @@ class JointStep(Step):
         self, passes: Passes, task: str, part: BatchPart, data: dict, specs: Sequence[SubnetSpec]
     ) -> None:
         factor = passes.factor(task, part) / len(specs)
+        values: dict[str, Tensor] = {}
         for spec in specs:
             loss, values = passes.forward(task, spec, data)
             passes.backward(loss * factor)
@@ -59,6 +62,8 @@ class JointStep(Step):
     def _distil(
         self, passes: Passes, task: str, part: BatchPart, data: dict, specs: Sequence[SubnetSpec]
     ) -> None:
+        distillation = self.distillation
+        assert distillation is not None
         factor, teacher = passes.factor(task, part) / len(specs), None
         for spec in specs:
             with capture(passes.model, task, spec) as captured:
@@ -66,7 +71,7 @@ class JointStep(Step):
             if teacher is None:
                 teacher = captured.detached()
             else:
-                learned = self.distillation(task, captured, teacher)
+                learned = distillation(task, captured, teacher)
                 loss = passes.checked(task, spec, loss + sum(learned.values()))
                 values = {name: value / (len(specs) - 1) for name, value in learned.items()}
             passes.log(task, part, values)
