@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from mmengine.config import Config
 
@@ -74,7 +75,7 @@ class SearchPlan:
                 raise ValueError(f'search_cfg, evolution: unknown key {key!r}, expected {known}')
         parts = {k: given[k].to_dict() for k in ('cost', 'score', 'selection') if given.get(k)}
         return cls(
-            budget=parse_budget(given.budget, parts.get('cost')),
+            budget=parse_budget(given['budget'], parts.get('cost')),
             with_heads=given.get('with_heads', True),
             seed=given.get('seed', 0),
             evolution=EvolutionSettings(**given.get('evolution', {})),
@@ -87,7 +88,8 @@ class SearchPlan:
     @classmethod
     def from_dict(cls, data: Mapping) -> SearchPlan:
         """The inverse of ``to_dict``."""
-        return cls(**{**data, 'evolution': EvolutionSettings(**data['evolution'])})
+        given: dict[str, Any] = {**data, 'evolution': EvolutionSettings(**data['evolution'])}
+        return cls(**given)
 
     def to_dict(self) -> dict:
         """As JSON knows it."""
