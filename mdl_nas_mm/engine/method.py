@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mdl_nas_mm.registry import STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.spec import JointSpec, SearchSpace
-from mdl_nas_mm.tasks.data import derive_seed, seeded
+from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 from .samplers import SubnetSampler
 from .state import load_optimizer_state, optimizer_state

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 
 import torch
 from mmengine.optim import OptimWrapper
-from mmengine.runner import set_random_seed
 from torch import Tensor
 
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel
-from mdl_nas_mm.tasks.data import derive_seed
 from mdl_nas_mm.tasks.failures import in_task
+from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 from .grad_sync import GradientReducer
 from .plan import BatchPart, StepPlan
@@ -63,9 +62,9 @@ class Passes:
         Raises:
             TaskError: a task's model has failed; names the files of its batch.
         """
-        with in_task(task, f'iteration {self.iteration}', batch, self.model.tasks[task]):
-            seed = (self.plan.seed, self.iteration, task, part.batch, part.part)
-            set_random_seed(derive_seed(*seed))
+        seed = derive_seed(self.plan.seed, self.iteration, task, part.batch, part.part)
+        where = f'iteration {self.iteration}'
+        with in_task(task, where, batch, self.model.tasks[task]), seeded(seed):
             yield self.model.preprocess(task, batch)
 
     def forward(self, task: str, spec: SubnetSpec, data: dict) -> tuple[Tensor, dict[str, Tensor]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mdl_nas_mm.registry import SUBNET_SAMPLERS
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
-from mdl_nas_mm.tasks.data import derive_seed
+from mdl_nas_mm.utils.randomness import derive_seed
 
 # Task -> its subnets; see ``spaces`` of ``SubnetSampler`` for the task None.
 Proposal = dict[Any, list[SubnetSpec]]

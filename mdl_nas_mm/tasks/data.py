@@ -10,15 +10,12 @@ from __future__ import annotations
 import copy
 import itertools
 import os
-import random
 import re
-import zlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from mmengine.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
@@ -27,7 +24,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from mdl_nas_mm.utils.data_paths import innermost_dataset
 from mdl_nas_mm.utils.private import start_workers
-from mdl_nas_mm.utils.process_wide import process_wide
+from mdl_nas_mm.utils.randomness import derive_seed, seeded
 from mdl_nas_mm.utils.registries import registered
 
 from .classes import check_file
@@ -35,30 +32,6 @@ from .failures import NamedSamples, in_task
 from .loader_settings import is_shuffled
 from .scope import task_scope
 from .workers import end_with_parent
-
-
-def derive_seed(*parts: int | str) -> int:
-    """A 32-bit seed that is a fixed function of its parts."""
-    return zlib.crc32('/'.join(str(part) for part in parts).encode())
-
-
-@contextmanager
-def seeded(seed: int) -> Generator[None]:
-    """Seeds Python, numpy and torch inside the block, and restores their states after it.
-
-    One thread at a time is inside.
-    """
-    with process_wide():
-        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.default_generator.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
-            torch.set_rng_state(states[2])
 
 
 class PositionSeeded(Dataset):

@@ -18,8 +18,8 @@ from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Owners, SubnetSpec
 from mdl_nas_mm.spec.owners import ALL, BACKBONE, Entry, owners_of, read_name
 from mdl_nas_mm.utils.private import hold_beside
+from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
-from .data import derive_seed, seeded
 from .scope import task_scope
 from .shared_parts import SharedPart, common_parameters, holder, put_submodule, use_held
 

@@ -12,8 +12,9 @@ import torch.distributed as dist
 from torch import nn
 
 from mdl_nas_mm.utils.private import BatchNorm
+from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
-from .data import build_train_loader, derive_seed, seeded
+from .data import build_train_loader
 from .failures import batches_of, in_task
 from .model import MultiTaskModel
 from .resolved import ResolvedConfig

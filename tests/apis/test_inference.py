@@ -33,8 +33,8 @@ from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.configs import stored_metainfo
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
-from mdl_nas_mm.tasks.data import seeded
 from mdl_nas_mm.tasks.input_size import input_size
+from mdl_nas_mm.utils.randomness import seeded
 
 PREDICTED = dict(
     cls=('pred_label', 'pred_score'),

@@ -14,8 +14,8 @@ from mmengine.registry import DefaultScope
 
 from mdl_nas_mm.apis import MultiTaskInferencer, load_task
 from mdl_nas_mm.tasks import task_scope
-from mdl_nas_mm.tasks.data import seeded
 from mdl_nas_mm.utils.quiet import quiet
+from mdl_nas_mm.utils.randomness import seeded
 
 THREADS = 20
 

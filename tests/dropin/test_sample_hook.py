@@ -11,7 +11,7 @@ from mdl_nas_mm.engine.sample_hook import subnet_of
 from mdl_nas_mm.engine.samplers import SandwichSampler
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import SearchSpace
-from mdl_nas_mm.tasks.data import derive_seed
+from mdl_nas_mm.utils.randomness import derive_seed
 
 FIXED = TRANSFORMER.read(ARCH)
 

@@ -29,7 +29,7 @@ from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.methods.mdl_nas import JointStep
 from mdl_nas_mm.spec import SearchSpace
 from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
-from mdl_nas_mm.tasks.data import derive_seed
+from mdl_nas_mm.utils.randomness import derive_seed
 
 SEED, ITERATION = 11, 4
 

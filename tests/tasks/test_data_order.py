@@ -12,7 +12,8 @@ from helpers import TASKS, joint_config, plain
 from mmengine.config import ConfigDict
 
 from mdl_nas_mm.tasks import build_eval_loader, build_train_loader, resolve_joint_config
-from mdl_nas_mm.tasks.data import EndlessOrder, PositionSeeded, derive_seed, seeded
+from mdl_nas_mm.tasks.data import EndlessOrder, PositionSeeded
+from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 FLIPS = dict(
     cls=dict(type='RandomFlip', prob=0.5),
