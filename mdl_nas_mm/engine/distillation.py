@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
-from mdl_nas_mm.tasks import MultiTaskModel
+from mdl_nas_mm.tasks import MultiTaskModel, task_scope
 
 
 @dataclass
@@ -116,9 +116,10 @@ class Distillation(nn.Module):
         if features is None and logits is None:
             raise ValueError('distill: give features, logits, or both; or remove it')
         self.losses = nn.ModuleDict()
-        for name, config in (('features', features), ('logits', logits)):
-            if config is not None:
-                self.losses[name] = MODELS.build(dict(config))
+        with task_scope('mdl_nas_mm'):
+            for name, config in (('features', features), ('logits', logits)):
+                if config is not None:
+                    self.losses[name] = MODELS.build(dict(config))
         self.tasks = tasks
 
     def forward(self, task: str, student: Captured, teacher: Captured) -> dict[str, Tensor]:
