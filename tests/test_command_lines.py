@@ -149,6 +149,8 @@ def test_sizes_of_analyze(monkeypatch, size, says):
         ('make_demo_data', ['--root', 'text.txt']),
         ('search', ['--from', 'text.txt', '--budget', '1M']),
         ('search', ['--from', 'absent', '--budget', 'many']),
+        ('predictor', ['absent', '--out', 'o']),
+        ('predictor', ['text.txt', '--out', 'o']),
         ('latency', [CONFIG, '--task', 'cls', '--out', 'o', '--input-size', '0']),
         ('latency', [CONFIG, '--task', 'cls', '--out', 'o', '--batch-size', '0']),
         ('latency', [CONFIG, '--task', 'cls', '--out', 'o', '--runs', '-1']),

@@ -22,6 +22,7 @@ from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import drawn_spaces, task_scope, validation_size
 from mdl_nas_mm.utils.device import hardware_name, usable_device
+from mdl_nas_mm.utils.rank_correlation import pearson, spearman
 
 Track = Callable[[Sequence], Iterable]
 
@@ -116,8 +117,8 @@ class LatencyMeter:
             measured=measured.tolist(),
             median_error=float(np.median(errors)),
             worst_error=float(errors.max()),
-            pearson=_correlation(predicted, measured),
-            spearman=_correlation(_ranks(predicted), _ranks(measured)),
+            pearson=pearson(predicted, measured),
+            spearman=spearman(predicted, measured),
         )
 
     def _whole(self, spec: SubnetSpec) -> float:
@@ -211,14 +212,3 @@ def _assigned(parts: Sequence[Any], gaps: Sequence[float]) -> list[tuple[Any, fl
 def _build(config: dict, device: str | torch.device) -> ElasticBackbone:
     with task_scope('mdl_nas_mm'), torch.device(device):
         return MODELS.build(config)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks, equal values having the mean of theirs."""
-    return np.array([((values < v).sum() + (values <= v).sum() - 1) / 2 for v in values])
-
-
-def _correlation(first: np.ndarray, second: np.ndarray) -> float | None:
-    if len(set(first)) < 2 or len(set(second)) < 2:
-        return None
-    return float(np.corrcoef(first, second)[0, 1])

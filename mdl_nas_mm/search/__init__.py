@@ -10,6 +10,8 @@ from .exact import pareto_front, select
 from .history import History, Outcome
 from .hook import SearchHook
 from .plan import SearchPlan, parse_budget
+from .predictor import Predictor
+from .predictor_score import PredictorScore
 from .problem import SearchProblem
 from .results import choose_again
 from .run import check_search, run_search, search_supernet
@@ -30,6 +32,8 @@ __all__ = [
     'Outcome',
     'ParameterCost',
     'ScoredJoint',
+    'Predictor',
+    'PredictorScore',
     'SearchHook',
     'SearchPlan',
     'SearchProblem',

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mmengine.config import Config
-
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
+from mdl_nas_mm.tasks import ResolvedConfig
 
 from .measures import Measure, flops_of, latency_of, parse_count, parse_milliseconds
 
@@ -44,7 +43,7 @@ class Constraints:
 
     @classmethod
     def from_config(
-        cls, cfg: Config, backbone: ElasticBackbone, spaces: Mapping[str, SearchSpace]
+        cls, cfg: ResolvedConfig, backbone: ElasticBackbone, spaces: Mapping[str, SearchSpace]
     ) -> Constraints:
         """Reads ``search_cfg.constraints`` of a resolved joint config.
 

@@ -59,7 +59,7 @@ class Evaluations:
         return self._history
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
-        """The scores of pairs in percent, None for one that failed."""
+        """The scores of pairs, None for one that failed."""
         if self.progress:
             self.progress.asked(len(pairs))
         known = self.history.evaluations
@@ -70,6 +70,15 @@ class Evaluations:
             self.history.add(*pair, outcome)
         self.used.update(dict.fromkeys(pairs))
         return [known[pair].score for pair in pairs]
+
+    def scored(self, tasks: Sequence[str]) -> dict[str, dict[SubnetSpec, float]]:
+        """Task -> architecture -> score, of what this search has used and did not fail."""
+        found: dict[str, dict[SubnetSpec, float]] = {task: {} for task in tasks}
+        for task, spec in self.used:
+            score = self.history.evaluations[task, spec].score
+            if score is not None:
+                found[task][spec] = score
+        return found
 
     def serve(self) -> None:
         """Evaluates what the first rank asks for."""

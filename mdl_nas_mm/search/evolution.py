@@ -38,10 +38,7 @@ class SearchResult:
     """The best joint spec that a search found.
 
     Attributes:
-        best: the joint spec.
-        score: its S-Score (Eq. 10).
-        total: what it costs.
-        scores: task -> score in percent.
+        chosen: the joint spec with its scores and what it costs.
         log: one JSON-able mapping a generation: ``generation``; ``candidates``, its new joint
             specs; ``mean``, their mean S-Score; ``best`` and ``total``, S-Score and cost of the
             best joint spec so far; ``evaluations``, (task, spec) pairs scored so far; ``spared``,
@@ -50,13 +47,30 @@ class SearchResult:
         candidates: the joint specs that were proposed and did not fail, in their order.
     """
 
-    best: JointSpec
-    score: float
-    total: int
-    scores: dict[str, float]
+    chosen: ScoredJoint
     log: list[dict]
     scored: dict[str, dict[SubnetSpec, float]]
     candidates: list[ScoredJoint]
+
+    @property
+    def best(self) -> JointSpec:
+        """The joint spec."""
+        return self.chosen.joint
+
+    @property
+    def score(self) -> float:
+        """Its S-Score (Eq. 10)."""
+        return self.chosen.score
+
+    @property
+    def total(self) -> int:
+        """What it costs."""
+        return self.chosen.total
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Task -> score."""
+        return self.chosen.scores
 
 
 def search(
@@ -76,8 +90,8 @@ def search(
         spaces: task -> where its architecture is looked for.
         cost: what the budget is of.
         score: called once a generation with the (task, architecture) pairs that have no score
-            yet, task by task, so that a task's data stays warm; gives their scores in percent,
-            None for one that failed.
+            yet, task by task, so that a task's data stays warm; gives their scores,
+            the higher the better, None for one that failed.
         selection: chooses among what was scored, and says how much each task counts.
         budget: the most that a joint spec may cost.
         allow: whether a task may have an architecture; the smallest ones have to be allowed.
@@ -126,7 +140,7 @@ def search(
         raise ValueError(
             f'search: max_evaluations of {settings.max_evaluations} are too few for one joint spec'
         )
-    return SearchResult(best.joint, best.score, best.total, best.scores, log, scored, candidates)
+    return SearchResult(best, log, scored, candidates)
 
 
 def new_proposer(

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from mmengine.config import Config
-
-from mdl_nas_mm.registry import SEARCH_COSTS
+from mdl_nas_mm.tasks import ResolvedConfig
 
 from .costs import ParameterCost
-from .registered import registered_class
+from .registered import PARTS, check, registered_class
 from .settings import EvolutionSettings
 
 _KEYS = (
@@ -21,9 +19,7 @@ _KEYS = (
     'evolution',
     'constraints',
     'random_baseline',
-    'cost',
-    'score',
-    'selection',
+    *PARTS,
 )
 
 
@@ -37,8 +33,8 @@ class SearchPlan:
         metrics: task -> the metric that is its score.
         weights: task -> how much its score counts in the S-Score (lambda_k).
         random_baseline: whether a random search with as many evaluations is run as well.
-        cost, score, selection: configs, see ``SEARCH_COSTS`` and its neighbours; None for
-            parameters, evaluations of the supernet, and the exact selection.
+        cost, score, selection: configs of registered classes; None for parameters, evaluations
+            of the supernet, and the exact selection.
     """
 
     budget: int
@@ -53,7 +49,7 @@ class SearchPlan:
     selection: dict | None = None
 
     @classmethod
-    def from_config(cls, cfg: Config) -> SearchPlan:
+    def from_config(cls, cfg: ResolvedConfig) -> SearchPlan:
         """Reads ``search_cfg`` of a resolved joint config.
 
         Raises:
@@ -73,7 +69,9 @@ class SearchPlan:
         for key in given.get('evolution', {}):
             if key not in known:
                 raise ValueError(f'search_cfg, evolution: unknown key {key!r}, expected {known}')
-        parts = {k: given[k].to_dict() for k in ('cost', 'score', 'selection') if given.get(k)}
+        parts = {part: given[part] for part in PARTS if given.get(part) is not None}
+        for part, config in parts.items():
+            check(part, config)
         return cls(
             budget=parse_budget(given['budget'], parts.get('cost')),
             with_heads=given.get('with_heads', True),
@@ -82,7 +80,7 @@ class SearchPlan:
             random_baseline=given.get('random_baseline', False),
             metrics={task: info.score.metric for task, info in cfg.tasks.items()},
             weights={task: float(info.score_weight) for task, info in cfg.tasks.items()},
-            **parts,
+            **{part: config.to_dict() for part, config in parts.items()},
         )
 
     @classmethod
@@ -107,5 +105,5 @@ def parse_budget(budget: int | float | str, cost: Mapping | None = None) -> int:
     """
     kind = ParameterCost
     if cost is not None:
-        kind = registered_class(cost, SEARCH_COSTS, 'search_cfg.cost')
+        kind = registered_class('cost', cost)
     return kind.parse_budget(budget)

@@ -6,12 +6,9 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from mmengine.config import Config
-
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.registry import SEARCH_COSTS, SEARCH_SELECTIONS
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
-from mdl_nas_mm.tasks import drawn_spaces
+from mdl_nas_mm.tasks import ResolvedConfig, drawn_spaces
 
 from .budget import check_budget, smallest_total
 from .constraints import Constraints
@@ -43,9 +40,9 @@ class SearchProblem:
 
     @classmethod
     def from_config(
-        cls, cfg: Config, backbone: ElasticBackbone, heads: Mapping[str, int]
+        cls, cfg: ResolvedConfig, backbone: ElasticBackbone, heads: Mapping[str, int]
     ) -> SearchProblem:
-        """What a resolved joint config says.
+        """What a joint config says.
 
         Args:
             backbone: of the supernet.
@@ -118,11 +115,11 @@ def make_cost(
     """
     config = plan.cost or dict(type='ParameterCost', with_heads=plan.with_heads)
     there = dict(backbone=backbone, ledger=ledger, spaces=spaces, images=images)
-    return build(config, SEARCH_COSTS, 'search_cfg.cost', **there)
+    return build('cost', config, **there)
 
 
 def make_selection(plan: SearchPlan, cost: Cost) -> Selection:
     """The selection that a plan names."""
     config, same = plan.selection or dict(type='ExactSelection'), plan.evolution.same_for_all_tasks
     there = dict(cost=cost, weights=plan.weights, same_for_all_tasks=same)
-    return build(config, SEARCH_SELECTIONS, 'search_cfg.selection', **there)
+    return build('selection', config, **there)

@@ -1,4 +1,4 @@
-"""Builds what ``search_cfg`` names: a cost, a score, a selection."""
+"""Builds the parts of a search that ``search_cfg`` may name: its cost, score and selection."""
 
 from __future__ import annotations
 
@@ -6,47 +6,66 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.registry import Registry
+from mdl_nas_mm.registry import SCOPE, SEARCH_COSTS, SEARCH_SCORES, SEARCH_SELECTIONS
 
-from mdl_nas_mm.registry import SCOPE
+_REGISTRIES = dict(cost=SEARCH_COSTS, score=SEARCH_SCORES, selection=SEARCH_SELECTIONS)
+# What there is to build them from: a constructor is given what it names of these.
+_THERE = dict(
+    cost=('ledger', 'backbone', 'spaces', 'images'),
+    score=('evaluate', 'sample', 'spaces', 'model', 'cfg', 'folder'),
+    selection=('cost', 'weights', 'same_for_all_tasks'),
+)
+PARTS = tuple(_REGISTRIES)
 
 
-def registered_class(config: Mapping, registry: Registry, where: str) -> type:
-    """The class that a config names.
+def registered_class(part: str, config: Mapping) -> type:
+    """The class that a part's config names.
 
     Raises:
         ValueError: it is no registered one. mmengine would look among all that can be imported.
     """
+    registry = _REGISTRIES[part]
     if not isinstance(config, Mapping):
-        raise ValueError(f'{where}: {ascii(config)[:80]}, expected a dict with a type')
+        raise ValueError(f'search_cfg.{part}: {ascii(config)[:80]}, expected a dict with a type')
     registry.import_from_location()
     found = registry.module_dict.get(str(config.get('type')).removeprefix(f'{SCOPE}.'))
     if found is None:
         raise ValueError(
-            f'{where}: {ascii(config.get("type"))[:80]} is no registered {registry.name}, '
-            f'expected one of {sorted(registry.module_dict)}'
+            f'search_cfg.{part}: {ascii(config.get("type"))[:80]} is no registered '
+            f'{registry.name}, expected one of {sorted(registry.module_dict)}'
         )
     return found
 
 
-def build(config: Mapping, registry: Registry, where: str, **there: Any) -> Any:
-    """Builds what a config names.
-
-    Args:
-        where: what an error begins with.
-        there: what there is to build it from; it is given what its constructor names of that.
+def check(part: str, config: Mapping) -> None:
+    """Finds what is wrong with a part's config before it is built.
 
     Raises:
         ValueError: the class is not registered, or a key is unknown or missing.
     """
-    kind = registered_class(config, registry, where)
+    parameters = inspect.signature(registered_class(part, config)).parameters
+    name, there = config['type'], _THERE[part]
+    for key in _settings(config):
+        if key not in parameters or key in there:
+            expected = sorted(set(parameters) - set(there))
+            raise ValueError(f'search_cfg.{part}: {name} has no key {key!r}, expected {expected}')
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and key not in {*_settings(config), *there}:
+            raise ValueError(f'search_cfg.{part}: {name} needs {key!r}')
+
+
+def build(part: str, config: Mapping, **there: Any) -> Any:
+    """Builds a part from its config, and from what its constructor names of ``there``.
+
+    Raises:
+        ValueError: see ``check``.
+    """
+    check(part, config)
+    kind = registered_class(part, config)
     names = inspect.signature(kind).parameters
-    given = {key: value for key, value in config.items() if key not in ('type', '_scope_')}
-    for key in given:
-        if key not in names or key in there:
-            expected = sorted(set(names) - set(there))
-            raise ValueError(f'{where}: {config["type"]} has no key {key!r}, expected {expected}')
-    for name, parameter in names.items():
-        if parameter.default is parameter.empty and name not in {**given, **there}:
-            raise ValueError(f'{where}: {config["type"]} needs {name!r}')
-    return kind(**given, **{name: value for name, value in there.items() if name in names})
+    given = {name: value for name, value in there.items() if name in names}
+    return kind(**_settings(config), **given)
+
+
+def _settings(config: Mapping) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in ('type', '_scope_')}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
 from .constraints import Constraints
 from .history import History
 from .plan import SearchPlan, parse_budget
+from .predictor import Predictor
 from .problem import SearchProblem, make_cost, make_selection
 from .scored import Pair, ScoredJoint, scored_joints
 
@@ -148,6 +149,28 @@ def choose_again(history: str | Path, budget: int | float | str, folder: str | P
     with alone_in(folder):
         write_results(Path(folder), problem, chosen, front, log, more)
     return chosen
+
+
+def learn_from_history(
+    history: str | Path,
+    seed: int = 0,
+    on_task: Callable[[str, Mapping[str, float | None]], None] | None = None,
+) -> Predictor:
+    """A predictor of the scores of a search, of each task that has any; see ``Predictor.fit``.
+
+    Raises:
+        FileNotFoundError: there is no such search.
+        ValueError: a file is damaged, or a task has too few scores.
+    """
+    found = History.read(history)
+    backbone, _ = _supernet(found.fingerprint, Path(history).parent)
+    scored: dict[str, dict[SubnetSpec, float]] = {}
+    for (task, spec), outcome in found.evaluations.items():
+        if outcome.score is not None:
+            scored.setdefault(task, {})[spec] = outcome.score
+    if not scored:
+        raise ValueError(f'history {history}: it has no score to learn from')
+    return Predictor.fit(scored, dict.fromkeys(scored, backbone.space), seed, on_task)
 
 
 def _read_problem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,13 @@ from mdl_nas_mm.utils.jsonable import to_json
 from .constraints import Constraints
 from .evaluations import Evaluations, open_history, open_parts
 from .evaluator import SupernetEvaluator
-from .evolution import SearchFailed, SearchResult
+from .evolution import SearchFailed, SearchResult, leaders
 from .plan import SearchPlan
 from .problem import SearchProblem
 from .progress import Progress
+from .registered import build
 from .results import alone_in, failures, save_problem, write_results
-from .scored import ScoredJoint
+from .scored import scored_joints
 
 _TIMEOUT = timedelta(minutes=10)
 
@@ -140,10 +142,12 @@ class SearchRun:
         history = self.evaluations.history
         save_problem(self.folder, self.problem, history.evaluations)
         try:
-            result = self._search()
+            result, estimated = self._search()
             evaluations = len(self.evaluations.used)
             baseline = self._random_baseline(result, evaluations)
         except SearchFailed as error:
+            if not history.failed():
+                raise
             task, _, reason = history.failed()[0]
             raise ValueError(f'{error}; the first one, of task {task!r}: {reason}') from None
         self.evaluations.finish()
@@ -154,16 +158,46 @@ class SearchRun:
             saved_by_cache=result.log[-1]['spared'],
             failed=failures(history),
             seconds=round(time.monotonic() - self.started, 1),
+            **estimated,
         )
-        chosen = ScoredJoint(result.best, result.score, result.total, result.scores)
         front = self.problem.selection.front(result.scored, result.candidates)
-        write_results(self.folder, self.problem, chosen, front, result.log, more)
+        write_results(self.folder, self.problem, result.chosen, front, result.log, more)
         return result
 
-    def _search(self) -> SearchResult:
-        """The search for the best joint spec."""
-        settings, seed = self.plan.evolution, self.plan.seed
-        return self.problem.search(self.evaluations, settings, seed, self.progress.generation)
+    def _search(self) -> tuple[SearchResult, dict]:
+        """What the search finds, and what a report says of scores that are no evaluations."""
+        score, settings, seed = self.evaluations, self.plan.evolution, self.plan.seed
+        if self.plan.score is not None:
+            self.progress.begin('Samples', 1)
+            score = build(
+                'score',
+                self.plan.score,
+                evaluate=self.evaluations,
+                sample=self.problem.sample,
+                spaces=self.problem.spaces,
+                model=self.model,
+                cfg=self.cfg,
+                folder=self.folder,
+            )
+            self.progress.begin('Search', settings.generations)
+        result = self.problem.search(score, settings, seed, self.progress.generation)
+        if self.plan.score is None:
+            return result, {}
+        if score.finalists:
+            self.progress.begin('Finalists', 1)
+            result = self._evaluated(result, score.finalists)
+        return result, dict(score=score.describe())
+
+    def _evaluated(self, result: SearchResult, finalists: int) -> SearchResult:
+        """The best of what was evaluated, after the best of a search by estimates were."""
+        problem, joints = self.problem, leaders(result.candidates, result.chosen)[:finalists]
+        self.evaluations(list(dict.fromkeys((t, j[t]) for t in problem.spaces for j in joints)))
+        scored = self.evaluations.scored(tuple(problem.spaces))
+        candidates = scored_joints(joints, scored, problem.cost, self.plan.weights)
+        chosen = problem.selection.best(scored, candidates, self.plan.budget)
+        if chosen is None:
+            raise SearchFailed('search: every finalist has failed')
+        return replace(result, chosen=chosen, scored=scored, candidates=candidates)
 
     def _random_baseline(self, result: SearchResult, evaluations: int) -> list[dict] | None:
         """The log of a random search with as many evaluations, if there is to be one."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .costs import Cost
 
 Pair = tuple[str, SubnetSpec]
-# Scores of (task, architecture) pairs in percent, None for one that failed.
+# Scores of (task, architecture) pairs, the higher the better, None for one that failed.
 Score = Callable[[Sequence[Pair]], Sequence[float | None]]
 # task -> architecture -> score, without what failed.
 Scored = Mapping[str, Mapping[SubnetSpec, float]]

@@ -40,7 +40,7 @@ def seeded(seed: int) -> Generator[None]:
 
 def _generators() -> list[tuple[Callable[[], Any], Callable[[int], Any], Callable[[Any], Any]]]:
     """How the state of each generator is read, seeded, and put back."""
-    found = [
+    found: list[tuple[Callable[[], Any], Callable[[int], Any], Callable[[Any], Any]]] = [
         (random.getstate, random.seed, random.setstate),
         (np.random.get_state, np.random.seed, np.random.set_state),
     ]

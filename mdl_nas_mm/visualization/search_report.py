@@ -21,7 +21,8 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
     Args:
         report: what a search leaves as ``report.json``: ``tasks``, ``metrics``, ``weights``,
             ``budget``, ``with_heads``, ``unit`` (of budget and totals, where they are no
-            parameters), ``constraints`` (lines to read), ``chosen``
+            parameters), ``score`` (what said the scores of generations, where it were no
+            evaluations), ``constraints`` (lines to read), ``chosen``
             (``joint_spec``, ``s_score``, ``total``, ``scores``), ``generations``, ``random``
             (None, or the generations of random search), ``front`` (``total``, ``s_score``,
             ``scores``; ascending totals), ``layers`` and ``counts`` (see ``layer_counts``),
@@ -87,7 +88,17 @@ def _page(report: Mapping, generations: Chart, front: Chart) -> str:
 def _conditions(report: Mapping) -> list[str]:
     """What the search was bound to, in lines."""
     lines = ["S-Score: the sum of the tasks' scores, each times its weight; errors are negative."]
+    if 'score' in report:
+        lines.append(_estimated(report['score']))
     return lines + [f'Constraint: {line}' for line in report['constraints']]
+
+
+def _estimated(score: Mapping) -> str:
+    """What the scores of generations are, where they are no evaluations."""
+    line = f'Scores of generations are those of {score["type"]}.'
+    tasks = score.get('held_out', {}).items()
+    numbers = [f'{task} {(of_task.get("kendall") or 0):.2f}' for task, of_task in tasks]
+    return line + (f' Rank correlation (Kendall): {", ".join(numbers)}.' if numbers else '')
 
 
 def _tiles(report: Mapping) -> Iterable[str]:

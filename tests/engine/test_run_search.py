@@ -527,6 +527,47 @@ def test_a_task_keeps_its_own_limit(data, supernet, cfg, tmp_path, limit):
     assert len(read_json(tmp_path / 'search' / 'report.json')['constraints']) == 1
 
 
+def test_a_predictor_scores_and_the_supernet_says_what_is_best(
+    data, supernet, tmp_path, monkeypatch
+):
+    """Stopped at its last evaluation and gone on, it ends in the same; a file of it serves too."""
+    score = dict(type='PredictorScore', samples=16, finalists=3)
+    evolution = dict(population=30, generations=4, crossovers=10, mutations=10)
+    other = with_search(data, '1G', score=score, random_baseline=True)
+    other.search_cfg.evolution = evolution
+    other = resolve_joint_config(other)
+    check_search(other)
+    folder = tmp_path / 'search'
+    result = run_search(other, supernet, folder)
+    report = read_json(folder / 'report.json')
+    assert report['evaluations'] <= 19 * len(TASKS) < result.log[-1]['evaluations']
+    assert report['random'][-1]['evaluations'] <= report['evaluations']
+    assert set(report['score']['held_out']) == set(TASKS)
+    write_report(report, folder)
+    found = {}
+    for line in (folder / 'history.jsonl').read_text().splitlines()[1:]:
+        entry = json.loads(line)
+        found[entry['task'], json.dumps(entry['spec'])] = entry['score']
+    assert result.scores == {t: found[t, json.dumps(s.to_dict())] for t, s in result.best.items()}
+    stopped = tmp_path / 'stopped'
+    other.search_cfg.random_baseline = False
+    with pytest.MonkeyPatch.context() as patch:
+        counted(patch, report['evaluations'] - 1)
+        with pytest.raises(Stop):
+            run_search(other, supernet, stopped)
+    assert run_search(other, supernet, stopped) == result
+    for name in FILES[1:]:
+        assert (stopped / name).read_bytes() == (folder / name).read_bytes()
+    learned = tmp_path / 'learned.safetensors'
+    call_tool(monkeypatch, 'predictor', folder / 'history.jsonl', '--out', learned)
+    other.search_cfg.score = dict(type='PredictorScore', file=str(learned), finalists=2)
+    again = run_search(other, supernet, tmp_path / 'again')
+    assert len((tmp_path / 'again' / 'history.jsonl').read_text().splitlines()) <= 1 + 2 * len(
+        TASKS
+    )
+    assert again.score == sum(again.scores.values())
+
+
 @pytest.mark.parametrize('unit', ['multiply-adds', 'microseconds'])
 def test_a_budget_of_operations_or_of_time(data, supernet, tmp_path, unit):
     """One that the largest architectures exceed; another is chosen for from the files alone."""

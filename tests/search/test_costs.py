@@ -6,7 +6,6 @@ import pytest
 from search.conftest import each
 
 from mdl_nas_mm.families.transformer import TRANSFORMER
-from mdl_nas_mm.registry import SEARCH_COSTS, SEARCH_SELECTIONS
 from mdl_nas_mm.search import (
     BestCandidate,
     EvolutionSettings,
@@ -17,7 +16,7 @@ from mdl_nas_mm.search import (
     smallest_total,
 )
 from mdl_nas_mm.search.costs import SumOfTasks
-from mdl_nas_mm.search.registered import build
+from mdl_nas_mm.search.registered import build, check
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 
 TASKS = ('cls', 'det')
@@ -112,25 +111,27 @@ def test_tasks_with_spaces_of_their_own(space, make_ledger, proposed):
 
 
 @pytest.mark.parametrize(
-    ('config', 'message'),
+    ('part', 'config', 'message'),
     [
-        (dict(type='os.system'), "where: 'os.system' is no registered search cost"),
-        (dict(), 'where: None is no registered search cost'),
-        ('ParameterCost', "where: 'ParameterCost', expected a dict"),
-        (dict(type='ParameterCost', heads=1), "where: ParameterCost has no key 'heads'"),
-        (dict(type='ParameterCost', ledger=1), "where: ParameterCost has no key 'ledger'"),
-        (dict(type='LatencyCost'), "where: LatencyCost needs 'tables'"),
+        ('cost', dict(type='os.system'), "cost: 'os.system' is no registered search cost"),
+        ('cost', dict(), 'cost: None is no registered search cost'),
+        ('cost', 'ParameterCost', "cost: 'ParameterCost', expected a dict"),
+        ('cost', dict(type='ParameterCost', heads=1), "cost: ParameterCost has no key 'heads'"),
+        ('cost', dict(type='ParameterCost', ledger=1), "cost: ParameterCost has no key 'ledger'"),
+        ('cost', dict(type='LatencyCost'), "cost: LatencyCost needs 'tables'"),
+        ('score', dict(type='PredictorScore', n=1), "score: PredictorScore has no key 'n'"),
+        ('selection', dict(type='FlopsCost'), "selection: 'FlopsCost' is no registered"),
     ],
     ids=str,
 )
-def test_costs_that_are_refused(config, message):
-    with pytest.raises(ValueError, match=message):
-        build(config, SEARCH_COSTS, 'where', ledger=None, backbone=None, spaces={})
+def test_parts_that_are_refused(part, config, message):
+    with pytest.raises(ValueError, match=f'search_cfg.{message}'):
+        check(part, config)
 
 
 def test_a_part_is_given_what_its_constructor_names(space, make_ledger):
     there = dict(ledger=make_ledger(space, 'Mask'), spaces={}, images={})
-    cost = build(dict(type='ParameterCost', with_heads=False), SEARCH_COSTS, 'cost', **there)
+    cost = build('cost', dict(type='ParameterCost', with_heads=False), **there)
     assert cost.ledger is there['ledger'] and not cost.batch.with_heads
-    config = dict(type='mdl_nas_mm.BestCandidate')
-    assert build(config, SEARCH_SELECTIONS, '', cost=cost, weights=WEIGHTS).weights is WEIGHTS
+    selection = build('selection', dict(type='mdl_nas_mm.BestCandidate'), weights=WEIGHTS)
+    assert selection.weights is WEIGHTS
