@@ -42,10 +42,15 @@ def images(size=(20, 24)):
     return torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_search_fits_the_budget(found):
+def test_a_search_goes_by_the_score_of_the_method(found):
     folder, result = found
     report = read_json(folder / 'joint_spec.json')
     assert result.total == report['total'] <= report['budget']
+    described = read_json(folder / 'report.json')['score']
+    assert described == dict(type='NearestScore', known=6)
+    lines = (folder / 'history.jsonl').read_text().splitlines()
+    # The samples of both tasks, and at most two finalists.
+    assert 6 <= len(lines) - 1 <= 10
 
 
 @torch.no_grad()

@@ -38,6 +38,7 @@ def toy_config(data: Path, folder: Path, changes: dict | None = None) -> Config:
     cfg.default_hooks.checkpoint.interval = 2
     cfg.search_cfg = dict(
         budget='1G',
+        score=dict(type='NearestScore', samples=3, finalists=2),
         evolution=dict(population=4, generations=2, parents=2, crossovers=1, mutations=2),
     )
     cfg.merge_from_dict(changes or {})
