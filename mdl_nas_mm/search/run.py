@@ -37,6 +37,7 @@ from .evaluations import Evaluations, open_history, open_parts
 from .evaluator import SupernetEvaluator
 from .evolution import SearchFailed, SearchResult, leaders
 from .plan import SearchPlan
+from .predictor_score import EstimatedScore
 from .problem import SearchProblem
 from .progress import Progress
 from .registered import build
@@ -166,23 +167,22 @@ class SearchRun:
 
     def _search(self) -> tuple[SearchResult, dict]:
         """What the search finds, and what a report says of scores that are no evaluations."""
-        score, settings, seed = self.evaluations, self.plan.evolution, self.plan.seed
-        if self.plan.score is not None:
-            self.progress.begin('Samples', 1)
-            score = build(
-                'score',
-                self.plan.score,
-                evaluate=self.evaluations,
-                sample=self.problem.sample,
-                spaces=self.problem.spaces,
-                model=self.model,
-                cfg=self.cfg,
-                folder=self.folder,
-            )
-            self.progress.begin('Search', settings.generations)
-        result = self.problem.search(score, settings, seed, self.progress.generation)
+        settings, seed, report = self.plan.evolution, self.plan.seed, self.progress.generation
         if self.plan.score is None:
-            return result, {}
+            return self.problem.search(self.evaluations, settings, seed, report), {}
+        self.progress.begin('Samples', 1)
+        score: EstimatedScore = build(
+            'score',
+            self.plan.score,
+            evaluate=self.evaluations,
+            sample=self.problem.sample,
+            spaces=self.problem.spaces,
+            model=self.model,
+            cfg=self.cfg,
+            folder=self.folder,
+        )
+        self.progress.begin('Search', settings.generations)
+        result = self.problem.search(score, settings, seed, report)
         if score.finalists:
             self.progress.begin('Finalists', 1)
             result = self._evaluated(result, score.finalists)
