@@ -37,7 +37,7 @@ from mmengine.runner import Runner
 
 from mdl_nas_mm.apis.deposits import add_to_deposit
 from mdl_nas_mm.apis.incremental import overwrite_shared, validation_images
-from mdl_nas_mm.apis.tasks import save_deposit, score_supernet
+from mdl_nas_mm.apis.tasks import save_deposit, score_subnets
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, load_supernet, resume_from
@@ -90,7 +90,9 @@ class Base:
 
     def evaluate(self, checkpoint: Path) -> dict[str, float]:
         """The old tasks' scores in percent."""
-        return score_supernet(self.cfg, load_supernet(self.cfg, checkpoint), self.joint)
+        model = load_supernet(self.cfg, checkpoint)
+        subnets = {task: model.subnet(task, spec) for task, spec in self.joint.items()}
+        return score_subnets(self.cfg, subnets)
 
 
 def run(base: Base, task: str, trained: str, seed: int, folder: Path) -> dict:

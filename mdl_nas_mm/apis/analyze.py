@@ -14,9 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import JointSpec, Ledger
+from mdl_nas_mm.spec import JointSpec, Ledger, Owners, SubnetSpec, check_joint
 from mdl_nas_mm.spec.owners import scores_in
 from mdl_nas_mm.tasks import MultiTaskModel, given_spec, task_scope, validation_size
+from mdl_nas_mm.tasks.elastic_parts import part_name
 
 Size = tuple[int, int]
 
@@ -53,14 +54,14 @@ def analyze(
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         model = MODELS.build(cfg.model)
     model.eval()
-    space, names = model.backbone.space, tuple(cfg.tasks)
+    names = tuple(cfg.tasks)
     if joint is None and cfg.get('joint_spec') is not None:
         joint = given_spec(cfg)
-    joint = joint or JointSpec(dict.fromkeys(names, space.largest()))
-    space.check_joint(joint, names)
+    joint = joint or JointSpec({name: space.largest() for name, space in model.spaces.items()})
+    check_joint(joint, model.spaces)
     ledger = Ledger(
-        model.backbone.layout,
-        model.backbone.sharing,
+        model.supernet.layout,
+        model.supernet.sharing,
         initial_scores(model.backbone) if scores is None else scores,
         model.head_sizes(),
     )
@@ -74,7 +75,7 @@ def analyze(
         tasks[name] = dict(
             input_size=list(size),
             backbone_params=counts.backbones[name],
-            neck_params=_numel(getattr(model.tasks[name], 'neck', None)),
+            neck_params=_neck_params(model, name, joint[name]),
             head_params=counts.head_of(name),
             **_task_flops(model, name, joint, size),
         )
@@ -99,10 +100,10 @@ def _task_flops(model: MultiTaskModel, task: str, joint: JointSpec, size: Size) 
         images = torch.empty(1, 3, *size, device='meta')
         with activate(task, joint[task]):
             features = backbone(images)
-        neck = 0
-        if getattr(upstream, 'neck', None) is not None:
-            features, neck = _counted(upstream.neck, features)
-        head = _head_flops(upstream, features)
+            neck = 0
+            if getattr(upstream, 'neck', None) is not None:
+                features, neck = _counted(upstream.neck, features)
+            head = _head_flops(upstream, features)
     own = backbone.flops(task, joint[task], size)
     without = backbone.flops(task, joint[task], size, attention_products=False)
     return dict(
@@ -153,5 +154,12 @@ def _counted(module: nn.Module, inputs: Any) -> tuple[Any, int]:
     return outputs, counter.get_total_flops() // 2
 
 
-def _numel(module: nn.Module | None) -> int:
-    return 0 if module is None else sum(p.numel() for p in module.parameters())
+def _neck_params(model: MultiTaskModel, task: str, spec: SubnetSpec) -> int:
+    """Elements of a task's neck, whoever shares them; of an elastic one those in use."""
+    name = part_name(task, 'neck')
+    if name in model.supernet.members:
+        uses = model.supernet.parts[name].layout.uses(spec.part(name))
+        return sum(use.size for use in uses)
+    shared = (part for label, part in model.parts.items() if task in Owners.read(label))
+    necks = (getattr(owner, 'neck', None) for owner in (model.tasks[task], *shared))
+    return sum(p.numel() for neck in necks if neck is not None for p in neck.parameters())

@@ -18,7 +18,7 @@ from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
 from .input_images import open_inputs, read_images
-from .tasks import evaluate_deposited, metric_of, score_supernet, task_infos
+from .tasks import evaluate_deposited, metric_of, score_subnets, task_infos
 
 # Of a score; the same weights on another machine may round otherwise.
 SAME_SCORE = 1e-3
@@ -47,9 +47,10 @@ def add_to_deposit(
     """
     Deposit(path, trust)
     model = load_supernet(cfg, checkpoint)
-    scores = score_supernet(cfg, model, joint) if scored else {}
+    subnets = {task: model.subnet(task, spec) for task, spec in joint.items()}
+    scores = score_subnets(cfg, subnets) if scored else {}
     provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
-    return add(path, model, joint, task_infos(cfg, scores), provenance, trust)
+    return add(path, model, joint, task_infos(cfg, scores), provenance, trust, subnets)
 
 
 def read_chosen(

@@ -63,7 +63,7 @@ class LatencyMeter:
         self.device = usable_device(device)
         self.config, self.task, self.runs, self.warmup = cfg.model.backbone, task, runs, warmup
         self.supernet = _build(dict(self.config), 'meta')
-        self.space = drawn_spaces(cfg, self.supernet.space)[task]
+        self.space = drawn_spaces(cfg, self.supernet.space)[task].root
         size = input_size or validation_size(cfg.search_dataloader[task], task)
         self.timing = Timing.of(
             self.supernet,

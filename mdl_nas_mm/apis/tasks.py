@@ -11,8 +11,8 @@ from torch import nn
 
 from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.spec import Counts, JointSpec
-from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, Split, Task, recalibrations
+from mdl_nas_mm.spec import Counts, JointSpec, check_joint
+from mdl_nas_mm.tasks import ResolvedConfig, Split, Task, recalibrations
 from mdl_nas_mm.tasks.data_files import check_kind
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
@@ -53,13 +53,14 @@ def save_deposit(
             scores are asked for without a validation.
     """
     model = load_supernet(cfg, checkpoint)
-    model.backbone.space.check_joint(joint, tuple(model.tasks))
+    check_joint(joint, model.spaces)
+    subnets = {task: model.subnet(task, spec) for task, spec in joint.items()}
     for task, norms in recalibrations(cfg, model).items():
-        norms.apply(model.subnet(task, joint[task]))
-    scores = score_supernet(cfg, model, joint) if scored else {}
+        norms.apply(subnets[task])
+    scores = score_subnets(cfg, subnets) if scored else {}
     provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
     infos = task_infos(cfg, scores)
-    return pack(path, model, joint, cfg.model.backbone, infos, provenance, trust)
+    return pack(path, model, joint, cfg.model.backbone, infos, provenance, trust, subnets)
 
 
 def task_infos(cfg: ResolvedConfig, scores: Mapping[str, float]) -> dict[str, dict[str, Any]]:
@@ -81,9 +82,7 @@ def task_infos(cfg: ResolvedConfig, scores: Mapping[str, float]) -> dict[str, di
     return infos
 
 
-def score_supernet(
-    cfg: ResolvedConfig, model: MultiTaskModel, joint: JointSpec
-) -> dict[str, float]:
+def score_subnets(cfg: ResolvedConfig, subnets: Mapping[str, nn.Module]) -> dict[str, float]:
     """Task -> its subnet's score on the validation split.
 
     Raises:
@@ -94,7 +93,7 @@ def score_supernet(
     scores = {}
     for name, task in cfg.tasks.items():
         assert task.val is not None
-        scores[name], _ = task.evaluate(model.subnet(name, joint[name]), task.val)
+        scores[name], _ = task.evaluate(subnets[name], task.val)
     return scores
 
 

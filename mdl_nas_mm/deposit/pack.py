@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
-from mdl_nas_mm.spec import Counts, JointSpec, Owners
+from mdl_nas_mm.spec import Counts, JointSpec, Owners, check_joint
 from mdl_nas_mm.tasks import MultiTaskModel
+from mdl_nas_mm.tasks.elastic_parts import plain_model
 from mdl_nas_mm.version import __version__
 
 from .configs import needed
@@ -41,6 +42,7 @@ def pack(
     tasks: Mapping[str, Mapping],
     provenance: Mapping | None = None,
     trust: Collection[str] = (),
+    subnets: Mapping[str, nn.Module] | None = None,
 ) -> Counts:
     """Stores the chosen subnet of every task in one file.
 
@@ -53,6 +55,8 @@ def pack(
         provenance: whatever shall be known of how this came about.
         trust: classes of models and pipelines that are no known ones, see ``Deposit``. Classes of
             data sets and metrics, which only an evaluation needs, are named in the log.
+        subnets: task -> what ``MultiTaskModel.subnet`` gave, where batch norms of elastic parts
+            were estimated in it.
 
     Returns:
         The ledger's counts of what was stored.
@@ -62,7 +66,7 @@ def pack(
             stored, or would be let in by no one who opens the file, or another process is writing
             it.
     """
-    model.backbone.space.check_joint(joint, tuple(model.tasks))
+    check_joint(joint, model.spaces)
     for layer in model.backbone.ledger().owner_sets:
         raise ValueError(f'{layer!r}: a deposit does not store weights that some tasks own')
     # Where weights and architectures came from is nothing that a file says.
@@ -78,7 +82,7 @@ def pack(
         provenance=dict(provenance or {}, mdl_nas_mm=__version__),
     )
     with locked(path, is_new=True):
-        tensors = _with_tasks(manifest, {}, None, model, joint, tasks, trust)
+        tensors = _with_tasks(manifest, {}, None, model, joint, tasks, trust, subnets or {})
         scores = score_tensor(model, Structure.of(manifest, _bits(tensors)))
         if scores is not None:
             tensors['scores'] = scores
@@ -94,6 +98,7 @@ def add(
     tasks: Mapping[str, Mapping],
     provenance: Mapping | None = None,
     trust: Collection[str] = (),
+    subnets: Mapping[str, nn.Module] | None = None,
 ) -> Counts:
     """Adds new tasks to a deposit; what is in it stays as it is, bit for bit.
 
@@ -105,7 +110,7 @@ def add(
         model: of just the new tasks.
         joint, tasks: see ``pack``, of just the new tasks.
         provenance: whatever shall be known of how these came about.
-        trust: see ``pack``.
+        trust, subnets: see ``pack``.
 
     Returns:
         The counts of all that is stored now.
@@ -121,12 +126,12 @@ def add(
             if task in deposit.tasks:
                 raise ValueError(f'deposit {path} has a task {task!r} already')
         deposit.check_same_backbone(model.backbone, Weights(model).dtype)
-        model.backbone.space.check_joint(joint, tuple(model.tasks))
+        check_joint(joint, model.spaces)
         manifest, tensors = deposit.copy_manifest(), deposit.read_all()
         infos = {
             task: dict(info, provenance=dict(provenance or {})) for task, info in tasks.items()
         }
-        new = _with_tasks(manifest, tensors, deposit, model, joint, infos, trust)
+        new = _with_tasks(manifest, tensors, deposit, model, joint, infos, trust, subnets or {})
         _hash(manifest, new)
         write(path, manifest, tensors | new)
     return Counts(**manifest['counts'])
@@ -209,9 +214,21 @@ def _with_tasks(
     joint: JointSpec,
     tasks: Mapping[str, Mapping],
     trust: Collection[str],
+    subnets: Mapping[str, nn.Module],
 ) -> dict[str, Tensor]:
     """Puts new tasks into a manifest, and gives their tensors."""
-    backbone, ledger = model.backbone, model.backbone.ledger(model.head_sizes())
+    backbone, whole, chosen = model.backbone, model.supernet.ledger(model.head_sizes()), joint
+    # Of elastic parts just one architecture is stored, as a head that has no other.
+    heads = {
+        task: subnets.get(task) or model.subnet(task, spec) if spec.parts else model.tasks[task]
+        for task, spec in joint.items()
+    }
+    tasks = {
+        task: dict(info, model=plain_model(info['model'], task, model.supernet.parts, chosen[task]))
+        for task, info in tasks.items()
+    }
+    joint = JointSpec({task: spec.root for task, spec in joint.items()})
+    ledger = backbone.ledger()
     taken = {label for batch in manifest['history'] for label in batch['regions']}
     labels = {task: _free_label(task, taken) for task in joint}
     new, batch = {}, dict(regions={}, beneath=[])
@@ -241,10 +258,10 @@ def _with_tasks(
     new |= segment_tensors(structure, set(labels.values()), weights)
     for task in joint:
         new[f'specific/{task}'] = specific_tensor(structure.regions[labels[task]], weights, task)
-    for label, part in (*model.tasks.items(), *model.parts.items()):
+    for label, part in (*heads.items(), *model.parts.items()):
         for key, value in part.state_dict().items():
             new[head_name(label, key)] = value.detach().cpu().clone().contiguous()
-    counts, own = manifest['counts'], ledger.count(joint)
+    counts, own = manifest['counts'], whole.count(chosen)
     for key in ('specific', 'heads', 'backbones'):
         counts[key].update(getattr(own, key))
     counts['shared'] = _shared_size({**tensors, **new})

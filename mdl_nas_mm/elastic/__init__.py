@@ -2,5 +2,6 @@
 
 from .active import activate
 from .backbone import ElasticBackbone
+from .part import ElasticPart
 
-__all__ = ['ElasticBackbone', 'activate']
+__all__ = ['ElasticBackbone', 'ElasticPart', 'activate']

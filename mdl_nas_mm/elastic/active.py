@@ -1,8 +1,8 @@
 """Which task and architecture are active while an upstream model runs.
 
 Upstream models call ``self.backbone(x)`` with nothing but images. ``activate`` says around such
-a call what the backbone shall be; the root of the backbone reads it once and hands it on as
-plain arguments. Nothing else reads it.
+a call what the backbone shall be, and what elastic parts beside it; the root of each reads it once
+and hands it on as plain arguments. Nothing else reads it.
 """
 
 from __future__ import annotations

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-from mmengine.model import BaseModule
 from torch import Tensor
 
-from mdl_nas_mm.sharing import Sharing, TaskParameters
-from mdl_nas_mm.spec import Layout, Ledger, SearchSpace, SubnetSpec
-from mdl_nas_mm.spec.owners import scores_in
+from mdl_nas_mm.spec import SubnetSpec
 
-from .active import Active, active
-from .arch_source import read_arch
+from .active import active
 from .family import Family
 from .importance import reorder_by_importance
 from .inherit import (
@@ -25,69 +19,19 @@ from .inherit import (
     inherit_weights,
     is_pretrained,
 )
+from .part import ElasticPart
 
 
-class ElasticBackbone(BaseModule):
+class ElasticBackbone(ElasticPart):
     """What all elastic backbones have in common.
 
-    A subclass names its ``family``, sets ``layout`` in its constructor, and defines
-    ``forward_subnet``, ``active_channels``, ``settings_of``, ``depth_of``, ``map_widths`` and
-    ``trial_sizes``. Its arguments that are ``task_settings`` of the family are attributes of the
-    same name. It takes the family's ``derived_settings``, ``layout.uses`` names all of its
-    parameters, and buffers do not depend on the space, so that a subnet can be taken out of it.
-
-    Args:
-        space: the search space's name or config; see ``Family.space``. None for a backbone of
-            just ``arch``, without weights that it does not use.
-        sharing: the sharing policies' config; see ``Sharing.from_config``.
-        tasks: names of the tasks that own specific weights.
-        arch: architecture outside of ``activate``: a dict as ``Dimensions.read`` reads it, or the
-            path of a JSON file or of a deposit; see ``read_arch``. Without it the largest
-            of the space.
-        task: whose specific weights to use outside of ``activate``, and whose architecture,
-            where ``arch`` has one a task.
-
-    Attributes:
-        is_fixed: whether ``arch`` was given.
-
-    Raises:
-        ValueError: the space, the sharing, the task or the architecture is not valid.
-        FileNotFoundError: ``arch`` is a path of nothing.
+    Beside what an ``ElasticPart`` defines, a subclass defines ``forward_subnet``,
+    ``active_channels``, ``depth_of``, ``map_widths`` and ``trial_sizes``. Its arguments that are
+    ``task_settings`` of the family are attributes of the same name, and buffers do not depend on
+    the space.
     """
 
     family: ClassVar[Family]
-    layout: Layout
-
-    def __init__(
-        self,
-        space: str | Mapping | Sequence[Mapping] | None = None,
-        sharing: str | Mapping | None = None,
-        tasks: Sequence[str] = (),
-        arch: Mapping | str | os.PathLike | None = None,
-        task: str | None = None,
-        init_cfg: Mapping | None = None,
-    ) -> None:
-        super().__init__(init_cfg)
-        self.is_fixed = arch is not None
-        dimensions = self.family.dimensions
-        given = None if arch is None else read_arch(arch, dimensions, task)
-        if space is not None:
-            self.space = self.family.space(space)
-        elif given is not None:
-            self.space = SearchSpace.fixed(given, dimensions)
-        else:
-            raise ValueError('a backbone needs a space, an arch, or both')
-        self.sharing = Sharing.from_config(sharing, dimensions.roles)
-        self.tasks = tuple(tasks)
-        repeated = [name for name in self.tasks if self.tasks.count(name) > 1]
-        if repeated:
-            raise ValueError(f'two tasks are named {repeated[0]!r}')
-        # Where no task owns weights, its name may still choose the architecture.
-        if task is not None and task not in self.tasks and (self.tasks or not self.is_fixed):
-            raise ValueError(f'task {task!r} is not one of {self.tasks}')
-        self.task = task
-        self.arch = given or self.space.largest()
-        self.space.check(self.arch)
 
     def init_weights(self) -> None:
         """As mmengine does, but ``Pretrained`` weights may be in any published style of keys.
@@ -114,14 +58,9 @@ class ElasticBackbone(BaseModule):
     def _heir(self) -> Heir:
         return Heir(self, self.family, self.shape, self.space.largest())
 
-    @property
-    def shape(self) -> Any:
-        """What is fixed in all architectures, of the family's own class."""
-        return self.layout.shape
-
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of the active architecture, or of ``arch`` where none is active."""
-        task, spec = active() or Active(self.task, self.arch)
+        task, spec = self.chosen(active())
         return self.forward_subnet(x, task, spec)
 
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
@@ -130,10 +69,6 @@ class ElasticBackbone(BaseModule):
 
     def active_channels(self, task: str | None, spec: SubnetSpec) -> tuple[int, ...]:
         """Channels that each of a task's outputs has; those beyond are padding."""
-        raise NotImplementedError
-
-    def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
-        """Arguments for a backbone of this class that gives what one task's subnet gives here."""
         raise NotImplementedError
 
     def depth_of(self, name: str) -> int | None:
@@ -166,22 +101,6 @@ class ElasticBackbone(BaseModule):
         depth = self.depth_of(param_name.removeprefix(prefix)) if inside else None
         return count - 1 if depth is None else depth, count
 
-    def scores(self) -> dict[str, np.ndarray]:
-        """State-dict prefix -> mask scores (groups * max_channels,) of the layers that have any."""
-        return {
-            layer: score.detach().float().cpu().numpy()
-            for layer, score in scores_in(dict(self.named_parameters())).items()
-        }
-
-    def ledger(self, heads: Mapping[str, int] | None = None) -> Ledger:
-        """The ledger of this backbone with its present scores."""
-        owner_sets = {
-            name: layer.owner_sets
-            for name, layer in self.named_modules()
-            if isinstance(layer, TaskParameters) and layer.owner_sets
-        }
-        return Ledger(self.layout, self.sharing, self.scores(), heads, owner_sets)
-
     def flops(
         self,
         task: str | None,
@@ -190,7 +109,8 @@ class ElasticBackbone(BaseModule):
         attention_products: bool = True,
     ) -> int:
         """Multiply-adds of one image of ``input_size`` (height, width) as a task runs it."""
-        return self.layout.flops(spec, input_size, attention_products, self.settings_of(task, spec))
+        settings = self.settings_of(task, spec.root)
+        return self.layout.flops(spec.root, input_size, attention_products, settings)
 
 
 def of_task(value: Any, task: str | None, key: str) -> Any:

@@ -80,39 +80,21 @@ def _no_stock_model(backbone: Any, library: str, model: Mapping) -> dict[str, An
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
-    """Everything that only a family knows and others ask for; ``ElasticBackbone.family``.
+class PartFamily:
+    """What a family of elastic modules tells of itself; ``ElasticPart.family``.
 
     Attributes:
         name: in messages and latency tables.
         dimensions: of its architectures.
-        block_names: an architecture -> the names of its blocks' modules, in their order. A block
-            is timed by itself, and its weights have to be there when others are inherited.
-        timed_parts: task settings by their names in tables -> what a latency is made of.
-        untimed: fields of the shape that latency does not depend on.
         spaces: name -> the config of a search space, such as a published one.
-        task_settings: arguments of the backbone that may differ by task.
-        derived_settings: shape -> arguments that a backbone of one architecture has to be told,
+        derived_settings: shape -> arguments that a module of one architecture has to be told,
             as they may follow from the whole space.
-        styles: the keys of published weights.
-        fit: fits a published weight to a backbone; by default it is cut.
-        reorderings: (largest architecture, shape) -> what channels may change places.
-        stock_model: (backbone, library, a task's model config) -> that config with one of the
-            library's own backbones, or ``NoStockClassError``.
     """
 
     name: str
     dimensions: Dimensions
-    block_names: Callable[[SubnetSpec], list[str]]
-    timed_parts: Callable[[Mapping[str, Any]], TimedParts]
-    untimed: tuple[str, ...] = ()
     spaces: Mapping[str, Mapping | Sequence[Mapping]] = field(default_factory=dict)
-    task_settings: Mapping[str, TaskSetting] = field(default_factory=dict)
     derived_settings: Callable[[Any], dict[str, Any]] = lambda shape: {}
-    styles: tuple[KeyStyle, ...] = ()
-    fit: Fit = _cut
-    reorderings: Callable[[SubnetSpec, Any], list[Reordering]] = lambda spec, shape: []
-    stock_model: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock_model
 
     def space(self, config: str | Mapping | Sequence[Mapping]) -> SearchSpace:
         """A search space from its name in ``spaces`` or from its config.
@@ -125,6 +107,33 @@ class Family:
                 raise ValueError(f'search space {config!r} is not one of {sorted(self.spaces)}')
             config = self.spaces[config]
         return SearchSpace.from_config(config, self.dimensions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family(PartFamily):
+    """Everything that only a family of backbones knows and others ask for.
+
+    Attributes:
+        block_names: an architecture -> the names of its blocks' modules, in their order. A block
+            is timed by itself, and its weights have to be there when others are inherited.
+        timed_parts: task settings by their names in tables -> what a latency is made of.
+        untimed: fields of the shape that latency does not depend on.
+        task_settings: arguments of the backbone that may differ by task.
+        styles: the keys of published weights.
+        fit: fits a published weight to a backbone; by default it is cut.
+        reorderings: (largest architecture, shape) -> what channels may change places.
+        stock_model: (backbone, library, a task's model config) -> that config with one of the
+            library's own backbones, or ``NoStockClassError``.
+    """
+
+    block_names: Callable[[SubnetSpec], list[str]]
+    timed_parts: Callable[[Mapping[str, Any]], TimedParts]
+    untimed: tuple[str, ...] = ()
+    task_settings: Mapping[str, TaskSetting] = field(default_factory=dict)
+    styles: tuple[KeyStyle, ...] = ()
+    fit: Fit = _cut
+    reorderings: Callable[[SubnetSpec, Any], list[Reordering]] = lambda spec, shape: []
+    stock_model: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock_model
 
 
 _KNOWN: dict[str, Family] = {}

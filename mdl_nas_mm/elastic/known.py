@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.sharing import Sharing
 
 from .backbone import ElasticBackbone
 from .family import Family
+from .part import ElasticPart
 
 
 def backbone_class(config: Mapping, where: str) -> type[ElasticBackbone]:
@@ -26,6 +28,17 @@ def backbone_class(config: Mapping, where: str) -> type[ElasticBackbone]:
             'has to be imported'
         )
     return found
+
+
+def part_class(config: Any) -> type[ElasticPart] | None:
+    """The class of a module's config, where it is a registered elastic one."""
+    name = config.get('type') if isinstance(config, Mapping) else None
+    if not isinstance(name, str):
+        return None
+    MODELS.import_from_location()
+    found = MODELS.module_dict.get(name.removeprefix('mdl_nas_mm.'))
+    is_part = isinstance(found, type) and issubclass(found, ElasticPart)
+    return found if is_part else None
 
 
 def family_of(config: Mapping, where: str = 'backbone') -> Family:

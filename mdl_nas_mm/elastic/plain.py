@@ -1,10 +1,10 @@
-"""A plain backbone: one architecture, one task's weights, nothing to slice or put together."""
+"""A plain part: one architecture, one task's weights, nothing to slice or put together."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,10 @@ from torch.overrides import TorchFunctionMode
 from mdl_nas_mm.sharing import TaskParameters
 from mdl_nas_mm.spec import ParamUse, SearchSpace, SubnetSpec
 
-from .backbone import ElasticBackbone
-from .family import Family
+from .family import PartFamily
+from .part import ElasticPart
 
+_Part = TypeVar('_Part', bound=ElasticPart)
 _FILLING = ('uniform_', 'normal_', 'erfinv_', 'mul_', 'add_', 'clamp_', 'fill_', 'zero_', 'copy_')
 
 
@@ -40,14 +41,14 @@ def plain_config(
     config: Mapping[str, Any],
     settings: Mapping[str, Any],
     spec: SubnetSpec,
-    family: Family,
+    family: PartFamily,
     shape: Any,
 ) -> dict[str, Any]:
-    """The config of a plain backbone.
+    """The config of a plain part.
 
     Args:
-        config: of the supernet's backbone.
-        settings: see ``ElasticBackbone.settings_of``.
+        config: of the supernet's part.
+        settings: see ``ElasticPart.settings_of``.
         family, shape: of the supernet; what follows from its whole space has to be told.
     """
     own = dict(
@@ -62,16 +63,17 @@ def plain_config(
 
 
 @torch.no_grad()
-def plain_backbone(
-    supernet: ElasticBackbone, config: Mapping[str, Any], task: str | None, spec: SubnetSpec
-) -> ElasticBackbone:
-    """A copy of one task's subnet as a plain backbone, in eval mode.
+def plain_part(
+    supernet: _Part, config: Mapping[str, Any], task: str | None, spec: SubnetSpec
+) -> _Part:
+    """A copy of one task's subnet of an elastic part as a plain one, in eval mode.
 
     The weights are put together here, once; no call of the copy does it again. The copy shares no
     memory with the supernet and has nothing to train, so it stays what the subnet is now.
 
     Args:
-        config: that the supernet was built from.
+        supernet: the part, such as a backbone.
+        config: that it was built from.
 
     Raises:
         ValueError: the supernet's layout does not know one of its parameters (names it), or it has
@@ -83,6 +85,15 @@ def plain_backbone(
         config.pop(key, None)
     with without_memory():
         plain = type(supernet)(**config)
+    fill_plain(plain, supernet, task, spec)
+    return plain
+
+
+@torch.no_grad()
+def fill_plain(
+    plain: ElasticPart, supernet: ElasticPart, task: str | None, spec: SubnetSpec
+) -> None:
+    """Gives a plain part, built without memory, what one task's subnet uses; see ``plain_part``."""
     weights = _weights_of(supernet, task, spec)
     for name, parameter in list(plain.named_parameters()):
         if name not in weights:
@@ -93,11 +104,13 @@ def plain_backbone(
     for name, buffer in supernet.named_buffers():
         path, _, leaf = name.rpartition('.')
         if path in modules:
-            setattr(modules[path], leaf, buffer.clone())
-    return plain.eval()
+            own = getattr(modules[path], leaf)
+            used = tuple(map(slice, own.shape)) if own.dim() == buffer.dim() else ()
+            setattr(modules[path], leaf, buffer[used].clone())
+    plain.eval()
 
 
-def _weights_of(supernet: ElasticBackbone, task: str | None, spec: SubnetSpec) -> dict[str, Tensor]:
+def _weights_of(supernet: ElasticPart, task: str | None, spec: SubnetSpec) -> dict[str, Tensor]:
     """Parameter name -> what a subnet uses of it; may be views of the supernet's.
 
     Of a layer's parameters ``uses`` names the weight first, whose columns are more than the bias's.

@@ -179,7 +179,8 @@ def shared_digest(state: Mapping[str, Tensor], backbone: ElasticBackbone, joint:
         state: a whole state dict of a joint model.
     """
     scores = {layer: score.float().cpu().numpy() for layer, score in backbone_scores(state).items()}
-    used = footprint(Ledger(backbone.layout, backbone.sharing, scores), joint.items())
+    roots = [(task, spec.root) for task, spec in joint.items()]
+    used = footprint(Ledger(backbone.layout, backbone.sharing, scores), roots)
     digest = hashlib.sha256()
     for (name, first), lengths in used.items():
         if owners_of(name).are_all:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.supernet import Supernet
 from mdl_nas_mm.spec import SubnetSpec, footprint, score_footprint
 
 
@@ -32,18 +33,18 @@ def used_mask(parameter: Tensor, lengths: np.ndarray, first_column: int = 0) -> 
 
 
 def partial_masks(
-    backbone: ElasticBackbone, passes: Iterable[tuple[str, SubnetSpec]]
+    elastic: ElasticBackbone | Supernet, passes: Iterable[tuple[str, SubnetSpec]]
 ) -> dict[Tensor, Tensor]:
     """Parameter -> mask of its used elements, for those that the passes used only in part.
 
     Passes of tasks whose weights are not here count for the shared ones.
     """
-    parameters, ledger, passes = dict(backbone.named_parameters()), backbone.ledger(), list(passes)
+    parameters, ledger, passes = dict(elastic.named_parameters()), elastic.ledger(), list(passes)
     runs: dict[str, list[tuple[int, np.ndarray]]] = {}
     used = footprint(ledger, passes) | score_footprint(ledger, passes)
     for (name, first_column), lengths in used.items():
         runs.setdefault(name, []).append((first_column, lengths))
-    masks = {}
+    masks: dict[Tensor, Tensor] = {}
     for name, found in runs.items():
         parameter = parameters.get(name)
         if parameter is None or sum(lengths.sum() for _, lengths in found) == parameter.numel():

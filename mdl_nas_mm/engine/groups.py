@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 
 from mdl_nas_mm.spec import Owners
+from mdl_nas_mm.tasks.elastic_parts import part_spaces
 
 from .assignment import RankAssignment
 
@@ -129,12 +130,13 @@ class TaskGroups:
             for name, part in (model.get('parts') or {}).items()
             if set(self.tasks).intersection(part['tasks'])
         }
-        others = {task for part in parts.values() for task in part['tasks']} - {*self.tasks}
+        others = {task for part in parts.values() for task in part['tasks']}
+        others |= {task for task, spaces in part_spaces(model).items() if spaces}
         return dict(
             model,
             tasks={task: model['tasks'][task] for task in self.tasks},
             parts=parts,
-            elsewhere={task: model['tasks'][task] for task in sorted(others)},
+            elsewhere={task: model['tasks'][task] for task in sorted(others - {*self.tasks})},
             backbone=dict(model['backbone'], tasks=self.tasks),
             groups={task: self.groups[task] for task in self.tasks},
             batch_group=self.batch_group,

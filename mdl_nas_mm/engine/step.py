@@ -110,7 +110,7 @@ def _update(
 ) -> None:
     """Steps the optimizer; what no subnet ``used`` stays as it is, unless that is None."""
     passes = [(task, spec) for task, group in (used or {}).items() for spec in group]
-    masks = {} if used is None else partial_masks(model.backbone, passes)
+    masks = {} if used is None else partial_masks(model.supernet, passes)
     with nullcontext() if used is None else freeze_rest(optim_wrapper.optimizer, masks):
         optim_wrapper.step()
     optim_wrapper.zero_grad()

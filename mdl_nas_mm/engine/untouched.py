@@ -15,7 +15,7 @@ def untouched(model: MultiTaskModel, task: str, spec: SubnetSpec) -> set[nn.Para
     Of a layer that is used in part, or whose share ratio leaves nothing shared, all parameters
     may get a gradient, perhaps of zeros.
     """
-    known, used = _names(model, model.backbone.space.largest()), _names(model, spec)
+    known, used = _names(model, model.supernet.layout.space.largest()), _names(model, spec)
     return {
         parameter
         for name, parameter in model.named_parameters()
@@ -24,6 +24,6 @@ def untouched(model: MultiTaskModel, task: str, spec: SubnetSpec) -> set[nn.Para
 
 
 def _names(model: MultiTaskModel, spec: SubnetSpec) -> set[str]:
-    uses = model.backbone.layout.uses(spec)
+    uses = model.supernet.layout.uses(spec)
     names = [name for use in uses for name in (use.name, score_name(use.layer))]
     return set(map(backbone_name, names))

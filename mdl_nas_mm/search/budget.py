@@ -35,7 +35,7 @@ def smallest_sizes(space: SearchSpace) -> SubnetSpec:
     for stage in space.stages:
         blocks = tuple(block.extreme(0, -1) for block in stage.blocks)
         stages.append(replace(stage.extreme(0, -1), blocks=blocks))
-    return SubnetSpec(tuple(stages))
+    return SubnetSpec(tuple(stages), space.parts)
 
 
 def floor_spec(space: SearchSpace, ledger: Ledger, tasks: Sequence[str]) -> SubnetSpec:
@@ -81,7 +81,7 @@ def _with_block(spec: SubnetSpec, stage: int, indices: Sequence[int], block: Any
     for j in indices:
         blocks[j] = block
     stages[stage] = replace(stages[stage], blocks=tuple(blocks))
-    return SubnetSpec(tuple(stages))
+    return replace(spec, stages=tuple(stages))
 
 
 def _cut(floor: SubnetSpec, space: SearchSpace) -> SubnetSpec:
@@ -90,4 +90,4 @@ def _cut(floor: SubnetSpec, space: SearchSpace) -> SubnetSpec:
         replace(stage, blocks=stage.blocks[: choices.depth[0]])
         for stage, choices in zip(floor.stages, space.stages, strict=True)
     ]
-    return SubnetSpec(tuple(stages))
+    return replace(floor, stages=tuple(stages))

@@ -78,7 +78,7 @@ class ParameterCost:
         return {task: found[space] for task, space in spaces.items()}
 
     def split(self, specs: Mapping[str, Sequence[SubnetSpec]]) -> Costs:
-        every = [spec for group in specs.values() for spec in group]
+        every = [self.batch.counted(spec) for group in specs.values() for spec in group]
         sizes, shares = shared_regions(self.ledger, every)
         own = self.batch.specific(self.batch.encode(every)).astype(np.float64)
         cuts = np.cumsum([len(group) for group in specs.values()])[:-1]
@@ -187,7 +187,8 @@ def _microseconds(milliseconds: Callable[[SubnetSpec], float], spec: SubnetSpec)
 
 
 def _check_within(space: SearchSpace, whole: SearchSpace, owner: str) -> None:
-    """Raises ValueError unless the extremes of ``space`` lie in the other one."""
+    """Raises ValueError unless the extremes of ``space`` lie in the other one, without parts."""
+    space, whole = space.root, whole.root
     for spec in (space.smallest(0), space.smallest(-1), space.largest(0), space.largest(-1)):
         try:
             whole.check(spec)

@@ -17,7 +17,7 @@ class Encoder:
     0. Where the blocks of a stage are alike, the first one stands for all.
 
     Args:
-        space: as ``SearchSpace.to_config`` writes it.
+        space: as ``SearchSpace.choices`` gives it.
     """
 
     def __init__(self, space: Sequence[Mapping[str, Any]]) -> None:
@@ -42,7 +42,10 @@ class Encoder:
         """
         rows = np.zeros((len(specs), len(self.columns)), np.float32)
         for row, spec in zip(rows, specs):
-            stages = spec.to_dict()['stages']
+            whole = spec.to_dict()
+            stages = whole['stages'] + [
+                stage for part in whole.get('parts', {}).values() for stage in part['stages']
+            ]
             if len(stages) != self.stages:
                 raise ValueError(f'architecture: {len(stages)} stages, expected {self.stages}')
             for column, (i, key, block, choices) in enumerate(self.columns):

@@ -40,6 +40,7 @@ class SupernetEvaluator:
     ) -> None:
         # Each process is at another subnet: there is nothing to synchronise.
         self.model, self.cfg, self.solo = revert_sync_batchnorm(model.eval()), cfg, solo
+        self.model.use_parts()
         self.evaluations: dict[str, Evaluation] = {}
         with quiet():
             for task in model.tasks:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.spec import Dimensions, SubnetSpec
+from mdl_nas_mm.tasks.elastic_parts import joint_dimensions
 from mdl_nas_mm.utils.files import named_failures
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 from mdl_nas_mm.utils.strict_json import strict_json
@@ -195,7 +196,10 @@ def _parse_header(line: bytes, path: str | os.PathLike) -> dict:
 def _dimensions(fingerprint: Mapping, path: str | os.PathLike) -> Dimensions:
     """Of the architectures in a history."""
     backbone = from_json(fingerprint.get('backbone') or {})
-    return family_of(backbone, f'history {path}: backbone').dimensions
+    family_of(backbone, f'history {path}: backbone')
+    return joint_dimensions(
+        dict(backbone=backbone, tasks=from_json(fingerprint.get('models') or {}))
+    )
 
 
 def _difference(found, expected, key: str = '') -> str | None:

@@ -73,9 +73,9 @@ def latency_of(
         device=measured.device,
         threads=measured.threads,
     )
-    table.check(timing, space)
+    table.check(timing, space.root)
     unit = f'ms for {measured.batch_size} images on {measured.device}'
-    return Measure(lru_cache(None)(table.predict), unit)
+    return Measure(lru_cache(None)(lambda spec: table.predict(spec.root)), unit)
 
 
 def parse_count(text: int | float | str, what: str, example: str) -> int:

@@ -36,7 +36,7 @@ class Predictor:
     """Predicts what a task scores with an architecture.
 
     Args:
-        spaces: task -> the space that it was trained in, as ``SearchSpace.to_config`` writes it.
+        spaces: task -> the space that it was trained in, as ``SearchSpace.choices`` gives it.
         networks: task -> its network.
         held_out: task -> ``records``, and rank correlations ``kendall`` and ``spearman`` of
             scores with predictions by networks that had not seen them.
@@ -77,7 +77,7 @@ class Predictor:
                 raise ValueError(
                     f'predictor: task {task!r} has {count} scores, expected at least {_FEWEST}'
                 )
-        configs = {task: space.to_config() for task, space in spaces.items()}
+        configs = {task: space.choices() for task, space in spaces.items()}
         networks, held_out = {}, {}
         for task, config in configs.items():
             specs, scores = list(scored[task]), np.array(list(scored[task].values()))

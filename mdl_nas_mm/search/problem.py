@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.supernet import Supernet
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import ResolvedConfig, drawn_spaces
 
@@ -40,18 +41,19 @@ class SearchProblem:
 
     @classmethod
     def from_config(
-        cls, cfg: ResolvedConfig, backbone: ElasticBackbone, heads: Mapping[str, int]
+        cls, cfg: ResolvedConfig, supernet: Supernet, heads: Mapping[str, int]
     ) -> SearchProblem:
         """What a joint config says.
 
         Args:
-            backbone: of the supernet.
+            supernet: that it is a search in.
             heads: owners, as in ``Counts``, -> elements outside the backbone.
 
         Raises:
             ValueError: a setting is not valid.
         """
-        plan, ledger = SearchPlan.from_config(cfg), backbone.ledger(heads)
+        plan, ledger = SearchPlan.from_config(cfg), supernet.ledger(heads)
+        backbone = supernet.backbone
         spaces = drawn_spaces(cfg, backbone.space)
         cost = make_cost(plan, backbone, ledger, spaces, cfg.search_dataloader)
         limits = Constraints.from_config(cfg, backbone, spaces)

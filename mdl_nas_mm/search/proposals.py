@@ -119,7 +119,7 @@ class Proposer:
             for i, stage in enumerate(joint[task].stages):
                 pulled = {what for owner, j, what in pieces if (owner, j) == (task, i)}
                 stages.append(self._pull_stage(stage, task, i, pulled))
-            return SubnetSpec(tuple(stages))
+            return replace(joint[task], stages=tuple(stages))
 
         return self._per_task(pull)
 

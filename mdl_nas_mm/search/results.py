@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import made_backbone
+from mdl_nas_mm.elastic.supernet import Supernet
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layer_counts import layer_counts
 from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.tasks.elastic_parts import members_of, part_spaces
 from mdl_nas_mm.utils.files import held, write_json, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
 from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
@@ -163,14 +164,16 @@ def learn_from_history(
         ValueError: a file is damaged, or a task has too few scores.
     """
     found = History.read(history)
-    backbone, _ = _supernet(found.fingerprint, Path(history).parent)
+    supernet, _ = _supernet(found.fingerprint, Path(history).parent)
+    parts = part_spaces(dict(tasks=from_json(found.fingerprint['models'])))
     scored: dict[str, dict[SubnetSpec, float]] = {}
     for (task, spec), outcome in found.evaluations.items():
         if outcome.score is not None:
             scored.setdefault(task, {})[spec] = outcome.score
     if not scored:
         raise ValueError(f'history {history}: it has no score to learn from')
-    return Predictor.fit(scored, dict.fromkeys(scored, backbone.space), seed, on_task)
+    spaces = {task: supernet.backbone.space.with_parts(parts[task]) for task in scored}
+    return Predictor.fit(scored, spaces, seed, on_task)
 
 
 def _read_problem(
@@ -180,15 +183,19 @@ def _read_problem(
     path = folder / 'search.json'
     if not path.is_file():
         raise FileNotFoundError(f'{path}, written with the history, is not there')
-    backbone, ledger = _supernet(header, folder)
+    supernet, ledger = _supernet(header, folder)
+    backbone = supernet.backbone
     try:
         content = read_json(path, str(path))
         plan = SearchPlan.from_dict(content['plan'])
-        dimensions = backbone.space.dimensions
-        excluded = {(e['task'], dimensions.read(e['spec'])) for e in content['excluded']}
-        constraints, spaces = content['constraints'], dict.fromkeys(plan.metrics, backbone.space)
+        found = part_spaces(dict(tasks=from_json(header['models'])))
+        spaces = {task: backbone.space.with_parts(found[task]) for task in plan.metrics}
         for task, config in content.get('spaces', {}).items():
-            spaces[task] = SearchSpace.from_config(config, dimensions)
+            root = SearchSpace.from_config(config, backbone.space.dimensions)
+            spaces[task] = root.with_parts(found[task])
+        read = supernet.layout.space.dimensions.read
+        excluded = {(e['task'], read(e['spec'])) for e in content['excluded']}
+        constraints = content['constraints']
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f'{path}: damaged ({error!r})') from None
     cost = make_cost(plan, backbone, ledger, spaces, from_json(header['data']))
@@ -218,8 +225,8 @@ def failures(history: History) -> list[dict]:
     ]
 
 
-def _supernet(header: Mapping[str, Any], folder: Path) -> tuple[ElasticBackbone, Ledger]:
-    """The backbone of a search without its weights, and the ledger, from what its history says."""
+def _supernet(header: Mapping[str, Any], folder: Path) -> tuple[Supernet, Ledger]:
+    """What a search was in, without its weights, and the ledger, from what its history says."""
     config = from_json(header['backbone'])
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         backbone = made_backbone(config, f'{folder / "history.jsonl"}: backbone')
@@ -227,4 +234,5 @@ def _supernet(header: Mapping[str, Any], folder: Path) -> tuple[ElasticBackbone,
     if (folder / 'scores.npz').is_file():
         with np.load(folder / 'scores.npz') as arrays:
             scores = dict(arrays)
-    return backbone, Ledger(backbone.layout, backbone.sharing, scores, header['heads'])
+    supernet = Supernet(backbone, members_of(from_json(header['models'])))
+    return supernet, Ledger(supernet.layout, supernet.sharing, scores, header['heads'])

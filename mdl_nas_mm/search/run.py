@@ -112,7 +112,7 @@ class SearchRun:
     ) -> None:
         self.started, self.cfg, self.folder = time.monotonic(), cfg, folder
         self.model, self.ranks = model, ranks
-        self.problem = SearchProblem.from_config(cfg, model.backbone, _head_sizes(model, ranks))
+        self.problem = SearchProblem.from_config(cfg, model.supernet, _head_sizes(model, ranks))
         self.problem.check()
         self.plan = self.problem.plan
         header = _fingerprint(cfg, model, self.problem.ledger, checkpoint)
@@ -221,8 +221,8 @@ def check_search(cfg: ResolvedConfig) -> None:
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         model = MODELS.build(cfg.model)
     Constraints.from_config(cfg, model.backbone, drawn_spaces(cfg, model.backbone.space))
-    if not model.backbone.sharing.has_scores:
-        SearchProblem.from_config(cfg, model.backbone, model.head_sizes()).check()
+    if not model.supernet.sharing.has_scores:
+        SearchProblem.from_config(cfg, model.supernet, model.head_sizes()).check()
 
 
 def _warn_of_validation(cfg: ResolvedConfig) -> None:

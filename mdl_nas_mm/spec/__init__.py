@@ -7,7 +7,7 @@ from .layout import Layout, ParamUse
 from .ledger import Counts, Ledger
 from .owners import Owners
 from .policy import SharingPolicy
-from .space import SearchSpace
+from .space import SearchSpace, check_joint
 from .spec import JointSpec, SubnetSpec, shared_count
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     'SearchSpace',
     'SharingPolicy',
     'SubnetSpec',
+    'check_joint',
     'footprint',
     'score_footprint',
     'shared_count',

@@ -33,7 +33,7 @@ class BatchLedger:
 
     Args:
         ledger: what is counted.
-        with_heads: whether totals include what lies outside the backbones.
+        with_heads: whether totals include what lies outside the backbones, elastic parts too.
 
     Raises:
         ValueError: some tasks own specific weights together.
@@ -68,11 +68,15 @@ class BatchLedger:
         """What totals have of elements outside the backbones of some tasks."""
         return sum(self.ledger.heads_of(tasks).values()) if self.with_heads else 0
 
+    def counted(self, spec: SubnetSpec) -> SubnetSpec:
+        """What of an architecture the totals are of."""
+        return spec if self.with_heads else spec.root
+
     def encode(self, specs: Sequence[SubnetSpec]) -> np.ndarray:
         """(len(specs), parts): the number of each part of each architecture."""
         rows, known = np.zeros((len(specs), len(self._slots)), np.int64), self._parts
         for row, spec in enumerate(specs):
-            for part in self.layout.parts(spec):
+            for part in self.layout.parts(self.counted(spec)):
                 found = known.get(part)
                 if found is None:
                     found = known[part] = self._add(part)
@@ -182,7 +186,7 @@ class BatchLedger:
         return policy.levels(self.ledger.scores_of(use)) if policy.has_scores else None
 
     def _largest(self) -> SubnetSpec:
-        return self.layout.space.largest()
+        return self.counted(self.layout.space.largest())
 
 
 def _over(function: np.ufunc, arrays: list[np.ndarray], tasks: tuple[int, ...]) -> np.ndarray:

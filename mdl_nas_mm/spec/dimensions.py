@@ -18,7 +18,7 @@ All that is done with architectures, from sampling to writing them, goes by thes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from numbers import Real
 from typing import Any
@@ -86,10 +86,12 @@ class Dimensions:
     Attributes:
         stage: class of a stage; its sizes, and ``blocks``, declared with ``blocks_of``.
         roles: kinds of layers that a sharing policy can be chosen for.
+        parts: those of elastic parts beside the backbone, by name.
     """
 
     stage: type
     roles: tuple[str, ...] = ()
+    parts: tuple[tuple[str, Dimensions], ...] = ()
 
     @cached_property
     def block(self) -> type:
@@ -106,6 +108,10 @@ class Dimensions:
         """The sizes and share ratios of a block."""
         return declared(self.block)
 
+    def with_parts(self, parts: Mapping[str, Dimensions]) -> Dimensions:
+        """With those of elastic parts beside a backbone."""
+        return replace(self, parts=self.parts + tuple(parts.items())) if parts else self
+
     @property
     def all(self) -> tuple[Dimension, ...]:
         """Those of a stage, then those of a block."""
@@ -121,7 +127,7 @@ class Dimensions:
 
         A stage is ``dict(depth=, ...)`` with the family's dimensions. One of a block may be one
         number for all blocks or a list with one number a block. ``share_ratio`` is meant for all
-        share ratios that are not given.
+        share ratios that are not given. Parts are read where they are known.
 
         Raises:
             ValueError: a key is missing or unknown, a list is not as long as the stage is deep, a
@@ -133,6 +139,15 @@ class Dimensions:
         if not isinstance(stages, (list, tuple)) or not 0 < len(stages) <= MAX_STAGES:
             raise ValueError(f"architecture: 'stages' is no list of 1 to {MAX_STAGES} stages")
         spec = SubnetSpec(tuple(self._read_stage(stage, i) for i, stage in enumerate(stages)))
+        parts = data.get('parts', {})
+        if not isinstance(parts, Mapping):
+            raise ValueError(f"architecture: 'parts' is a {type(parts).__name__}, not a dict")
+        for name, dimensions in self.parts:
+            if name in parts:
+                part = dimensions.read(parts[name])
+                spec = SubnetSpec(
+                    spec.stages + part.stages, (*spec.parts, (name, len(part.stages)))
+                )
         if spec.depth > MAX_BLOCKS:
             raise ValueError(f'architecture: {spec.depth} blocks, more than {MAX_BLOCKS}')
         return spec

@@ -35,7 +35,7 @@ def layer_counts(ledger: Ledger, joint: JointSpec) -> dict[str, Any]:
 
 def _layers(ledger: Ledger, spec: SubnetSpec) -> list[dict[str, Any]]:
     uses: dict[str, list[ParamUse]] = {}
-    for use in ledger.layout.uses(spec):
+    for use in ledger.layout.uses(spec.root):
         layer = _LAYER.match(use.name)
         assert layer is not None
         uses.setdefault(layer[0], []).append(use)

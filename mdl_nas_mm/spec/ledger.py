@@ -20,8 +20,8 @@ class Counts:
     Attributes:
         shared: backbone elements that any task uses of the shared weights, counted once.
         specific: task, or tasks as ``a+b`` -> backbone elements that they own.
-        heads: owners -> elements outside the backbone (neck, head): a task's own by its name, what
-            some tasks share of them by their names, as ``a+b``.
+        heads: owners -> elements outside the backbone (neck, head), elastic ones included: a
+            task's own by its name, what some tasks share of them by their names, as ``a+b``.
         backbones: task -> elements of its backbone stored on its own.
     """
 
@@ -74,7 +74,7 @@ class Ledger:
         layout: the backbone's parameters.
         sharing: role of a layer -> its policy.
         scores: state-dict prefix of a layer -> its scores, for layers under the mask policy.
-        heads: owners, as in ``Counts``, -> elements outside the backbone, which no choice changes.
+        heads: owners, as in ``Counts``, -> elements outside the backbone that no choice changes.
         owner_sets: state-dict prefix of a layer -> sets of tasks that own its specific weights
             together; in all other layers each task owns its own.
     """
@@ -96,7 +96,7 @@ class Ledger:
 
     def params(self, spec: SubnetSpec) -> int:
         """Backbone elements of one architecture on its own."""
-        return sum(use.size for use in self.layout.uses(spec))
+        return sum(use.size for use in self.layout.uses(spec.root))
 
     def scores_of(self, use: ParamUse) -> np.ndarray:
         """Scores (groups * max_channels,) of a layer under the mask policy, or ValueError."""
@@ -127,6 +127,10 @@ class Ledger:
 
     def count(self, joint: JointSpec) -> Counts:
         """Counts a joint spec; what several tasks own is the union of what their subnets use."""
+        heads = self.heads_of(joint)
+        for task, spec in joint.items():
+            heads[task] += sum(use.size for use in self.layout.uses(spec)) - self.params(spec)
+        joint = JointSpec({task: spec.root for task, spec in joint.items()})
         regions: dict[Run, list[ParamUse]] = {}
         for spec in joint.values():
             for use in self.layout.uses(spec):
@@ -139,7 +143,7 @@ class Ledger:
         }
         if self.owner_sets:
             specific = self._specific(joint)
-        return Counts(shared, specific, self.heads_of(joint), backbones)
+        return Counts(shared, specific, heads, backbones)
 
     def _specific(self, joint: JointSpec) -> dict[str, int]:
         """Label of owners -> the union of what they use of their specific weights."""

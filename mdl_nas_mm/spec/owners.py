@@ -156,8 +156,13 @@ def _is_outside_backbone(name: str) -> bool:
 
 
 def backbone_name(name: str) -> str:
-    """The name in a joint model of an entry of its backbone."""
-    return f'{BACKBONE}.{name}'
+    """The name in a joint model of an entry of its backbone; a whole name as it is."""
+    return name if _is_outside_backbone(name) else f'{BACKBONE}.{name}'
+
+
+def task_entry(task: str, name: str) -> str:
+    """The name in a joint model of an entry of a task's upstream model."""
+    return f'{TASKS}.{task}.{name}'
 
 
 def scores_in(state: Mapping[str, _Value]) -> dict[str, _Value]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from .dimensions import Dimensions
-from .spec import MAX_STAGES, JointSpec, SubnetSpec
+from .spec import MAX_STAGES, JointSpec, SubnetSpec, split
 from .stage_space import StageSpace, stage_from_config, stage_to_config
 
 
@@ -16,10 +17,15 @@ class SearchSpace:
     """The product of all choices, with the samples that training and search take from it.
 
     All of them take an explicit ``random.Random``, so that the same state gives the same spec.
+
+    Attributes:
+        parts: the names of elastic parts beside the backbone, whose stages follow behind its own,
+            and of how many stages each is.
     """
 
     stages: tuple[StageSpace, ...]
     dimensions: Dimensions
+    parts: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def from_config(
@@ -57,8 +63,38 @@ class SearchSpace:
         return cls.from_config(stages, dimensions)
 
     def to_config(self) -> list[dict]:
-        """The form that ``from_config`` reads, one JSON-able mapping a stage."""
+        """The form that ``from_config`` reads, one JSON-able mapping a stage; without parts."""
+        return [stage_to_config(stage) for stage in split(self.stages, self.parts)[None]]
+
+    def choices(self) -> list[dict]:
+        """As ``to_config``, with the stages of the parts behind those of the backbone."""
         return [stage_to_config(stage) for stage in self.stages]
+
+    def with_parts(self, parts: Mapping[str, SearchSpace]) -> SearchSpace:
+        """The space of a backbone with those of elastic parts beside it."""
+        if not parts:
+            return self
+        stages = self.stages + tuple(stage for space in parts.values() for stage in space.stages)
+        counts = tuple((name, len(space.stages)) for name, space in parts.items())
+        dimensions = {name: space.dimensions for name, space in parts.items()}
+        return SearchSpace(stages, self.dimensions.with_parts(dimensions), self.parts + counts)
+
+    @property
+    def root(self) -> SearchSpace:
+        """That of the backbone, without the parts beside it."""
+        if not self.parts:
+            return self
+        stages = split(self.stages, self.parts)[None]
+        return SearchSpace(stages, replace(self.dimensions, parts=()))
+
+    def completed(self, spec: SubnetSpec) -> SubnetSpec:
+        """An architecture of the backbone alone with the largest parts; any other as it is."""
+        if spec.parts or not self.parts:
+            return spec
+        return self._spec(spec.stages + self.largest().stages[len(spec.stages) :])
+
+    def _spec(self, stages: Iterable[Any]) -> SubnetSpec:
+        return SubnetSpec(tuple(stages), self.parts)
 
     def read(self, data: Mapping) -> SubnetSpec:
         """Reads an architecture of this space.
@@ -72,6 +108,11 @@ class SearchSpace:
 
     def check(self, spec: SubnetSpec) -> None:
         """Raises ValueError, naming the first offending choice, for a spec outside the space."""
+        if spec.parts != self.parts:
+            raise ValueError(
+                f'architecture: its parts are {list(dict(spec.parts))}, those of the space '
+                f'{list(dict(self.parts))}'
+            )
         if len(spec.stages) != len(self.stages):
             raise ValueError(
                 f'architecture: {len(spec.stages)} stages, the space has {len(self.stages)}'
@@ -92,15 +133,15 @@ class SearchSpace:
 
     def sample(self, rng: random.Random) -> SubnetSpec:
         """A spec with every choice sampled uniformly."""
-        return SubnetSpec(tuple(stage.sample(rng) for stage in self.stages))
+        return self._spec(stage.sample(rng) for stage in self.stages)
 
     def largest(self, share: int = -1) -> SubnetSpec:
         """The spec of the largest sizes, with the largest (-1) or smallest (0) share ratios."""
-        return SubnetSpec(tuple(stage.extreme(-1, share) for stage in self.stages))
+        return self._spec(stage.extreme(-1, share) for stage in self.stages)
 
     def smallest(self, share: int = -1) -> SubnetSpec:
         """The spec of the smallest sizes, with the largest (-1) or smallest (0) share ratios."""
-        return SubnetSpec(tuple(stage.extreme(0, share) for stage in self.stages))
+        return self._spec(stage.extreme(0, share) for stage in self.stages)
 
     def share_ratios(self) -> set[float]:
         """Every share ratio that a block may have."""
@@ -116,7 +157,7 @@ class SearchSpace:
     def redraw_ratios(self, spec: SubnetSpec, rng: random.Random) -> SubnetSpec:
         """The same sizes with every share ratio sampled anew."""
         pairs = zip(spec.stages, self.stages)
-        return SubnetSpec(tuple(space.redraw_ratios(stage, rng) for stage, space in pairs))
+        return self._spec(space.redraw_ratios(stage, rng) for stage, space in pairs)
 
     def sandwich(self, rng: random.Random, num_random: int = 2) -> list[SubnetSpec]:
         """The specs of one training step: smallest, ``num_random`` sampled ones, largest.
@@ -141,18 +182,23 @@ class SearchSpace:
         """Samples anew each block with ``block_prob``, each size of a stage and its depth with
         ``stage_prob``."""
         pairs, probs = zip(spec.stages, self.stages), (block_prob, stage_prob)
-        return SubnetSpec(tuple(space.mutate(stage, rng, *probs) for stage, space in pairs))
+        return self._spec(space.mutate(stage, rng, *probs) for stage, space in pairs)
 
     def crossover(self, a: SubnetSpec, b: SubnetSpec, rng: random.Random) -> SubnetSpec:
         """Takes each stage's sizes and depth, and each block, from one of two parents."""
         stages = zip(a.stages, b.stages, self.stages)
-        return SubnetSpec(tuple(space.crossover(x, y, rng) for x, y, space in stages))
+        return self._spec(space.crossover(x, y, rng) for x, y, space in stages)
 
     def check_joint(self, joint: JointSpec, tasks: tuple[str, ...]) -> None:
         """Raises ValueError unless the joint spec has exactly ``tasks``, each in the space."""
-        joint.check_tasks(tasks)
-        for task, spec in joint.items():
-            try:
-                self.check(spec)
-            except ValueError as error:
-                raise ValueError(f'task {task!r}: {error}') from None
+        check_joint(joint, dict.fromkeys(tasks, self))
+
+
+def check_joint(joint: JointSpec, spaces: Mapping[str, SearchSpace]) -> None:
+    """Raises ValueError unless a joint spec has just these tasks, each in its space."""
+    joint.check_tasks(tuple(spaces))
+    for task, spec in joint.items():
+        try:
+            spaces[task].check(spec)
+        except ValueError as error:
+            raise ValueError(f'task {task!r}: {error}') from None

@@ -19,22 +19,54 @@ class SubnetSpec:
 
     Attributes:
         stages: consecutive blocks that have sizes in common (a ViT has one stage, a Swin four);
-            of the class that the family declares, see ``Dimensions``.
+            of the class that the family declares, see ``Dimensions``. Those of elastic parts
+            beside the backbone follow behind.
+        parts: the names of these parts, in their order, and of how many stages each is.
     """
 
     stages: tuple[Any, ...]
+    parts: tuple[tuple[str, int], ...] = ()
 
     @property
     def depth(self) -> int:
         """Blocks over all stages."""
         return sum(len(stage.blocks) for stage in self.stages)
 
+    @property
+    def root(self) -> SubnetSpec:
+        """That of the backbone, without the parts beside it."""
+        return SubnetSpec(split(self.stages, self.parts)[None]) if self.parts else self
+
+    def part(self, name: str) -> SubnetSpec:
+        """That of a part, or ValueError."""
+        stages = split(self.stages, self.parts).get(name)
+        if stages is None:
+            raise ValueError(f'architecture: it has no part {name!r}, but {list(dict(self.parts))}')
+        return SubnetSpec(stages)
+
     def to_dict(self) -> dict:
         """The canonical JSON-able form, which ``Dimensions.read`` reads."""
-        return {'stages': [_stage_to_dict(stage) for stage in self.stages]}
+        found = {
+            name: [_stage_to_dict(stage) for stage in stages]
+            for name, stages in split(self.stages, self.parts).items()
+        }
+        whole: dict[str, Any] = {'stages': found.pop(None)}
+        if found:
+            whole['parts'] = {name: {'stages': stages} for name, stages in found.items()}
+        return whole
 
     def __str__(self) -> str:
         return json.dumps(self.to_dict())
+
+
+def split(stages: tuple, parts: tuple[tuple[str, int], ...]) -> dict[str | None, tuple]:
+    """Part -> its stages, of those of all parts in a row; None for those of the backbone."""
+    start = len(stages) - sum(count for _, count in parts)
+    found: dict[str | None, tuple] = {None: stages[:start]}
+    for name, count in parts:
+        found[name] = stages[start : start + count]
+        start += count
+    return found
 
 
 def _stage_to_dict(stage: Any) -> dict:

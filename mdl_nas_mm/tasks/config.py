@@ -61,7 +61,6 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     folder = osp.dirname(cfg.filename) if cfg.filename else '.'
     cfg = _with_names(cfg)
     resolve_base(cfg, folder)
-    resolve_subnets(cfg, folder)
     settings = family_of(cfg.backbone).task_settings
     tasks = {name: resolve_task(name, task, folder, settings) for name, task in cfg.tasks.items()}
     for name, task in tasks.items():
@@ -79,6 +78,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     parts = read_parts(cfg.get('parts'), tuple(tasks))
     if parts:
         cfg.model.parts = {part.name: part.to_config() for part in parts}
+    resolve_subnets(cfg, folder)
     if cfg.get('base') is not None:
         model['trained'] = cfg.trained
     cfg.model = model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -12,14 +13,16 @@ from mmengine.model import BaseModel, ModuleDict
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic import ElasticBackbone, activate
-from mdl_nas_mm.elastic.plain import plain_backbone, without_memory
+from mdl_nas_mm.elastic import ElasticBackbone, ElasticPart, activate
+from mdl_nas_mm.elastic.plain import fill_plain, plain_part, without_memory
+from mdl_nas_mm.elastic.supernet import Member, Supernet
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import Owners, SubnetSpec
-from mdl_nas_mm.spec.owners import ALL, BACKBONE, Entry, owners_of, read_name
-from mdl_nas_mm.utils.private import hold_beside
+from mdl_nas_mm.spec import Owners, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec.owners import ALL, BACKBONE, Entry, owners_of, read_name, task_entry
+from mdl_nas_mm.utils.private import hold_beside, with_child
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
+from .elastic_parts import part_name, part_spaces, plain_model
 from .scope import task_scope
 from .shared_parts import SharedPart, common_parameters, holder, put_submodule, use_held
 
@@ -44,10 +47,15 @@ class MultiTaskModel(BaseModel):
             from a seed of its own, so that its weights do not depend on which others there are.
         parts: name -> ``dict(module=..., tasks=...)``, what tasks share beside the backbone; see
             ``read_parts``. The weights begin as those of the first of the tasks.
-        elsewhere: the tasks of other processes with which tasks of this one share a part.
+        elsewhere: the tasks of other processes with which tasks of this one share a part, and
+            those with elastic parts. Of their parts it is known what they are, but no weight.
         groups: task -> the process group of its ranks, for more than one process.
         batch_group: the process group of the ranks that train on parts of the same batch.
         trained: which weights of the backbone are, see ``resolve_base``; the others are frozen.
+
+    Attributes:
+        supernet: the backbone, and the elastic necks and heads that tasks have.
+        spaces: task -> its architectures.
     """
 
     def __init__(
@@ -73,16 +81,36 @@ class MultiTaskModel(BaseModel):
                 self.tasks[name] = build_task_model(task, self.backbone)
         self.parts = ModuleDict()
         self._parts = [SharedPart(name, **part) for name, part in (parts or {}).items()]
-        self._share_parts(elsewhere or {})
+        with without_memory():
+            others = {
+                name: build_task_model(task, nn.Identity())
+                for name, task in (elsewhere or {}).items()
+            }
+        self._share_parts(others)
+        self._task_configs = {name: dict(task) for name, task in tasks.items()}
+        self.supernet = Supernet(self.backbone, self._members(others))
+        found = part_spaces(dict(backbone=backbone, tasks=tasks))
+        self.spaces: dict[str, SearchSpace] = {
+            task: self.backbone.space.with_parts(spaces) for task, spaces in found.items()
+        }
         for name, parameter in self.backbone.named_parameters():
             if not _is_trained(read_name(name), trained):
                 parameter.requires_grad = False
 
-    def _share_parts(self, elsewhere: Mapping[str, Mapping]) -> None:
+    def _members(self, others: Mapping[str, nn.Module]) -> dict[str, Member]:
+        """The elastic parts of upstream models, which they are told the names of."""
+        found = {}
+        for task, model in (*self.tasks.items(), *others.items()):
+            for module, part in model.named_children():
+                if isinstance(part, ElasticPart):
+                    part.part = part_name(task, module)
+                    prefix = task_entry(task, module)
+                    found[part.part] = Member(prefix, part, (task,), task in self.tasks)
+        return found
+
+    def _share_parts(self, others: Mapping[str, nn.Module]) -> None:
         """Makes tasks use the same weights of what is shared."""
-        models = dict(self.tasks.items())
-        with without_memory():
-            models |= {t: build_task_model(task, nn.Identity()) for t, task in elsewhere.items()}
+        models = {**dict(self.tasks.items()), **others}
         for part in self._parts:
             here = next(task for task in part.tasks if task in self.tasks)
             names = common_parameters(part, models)
@@ -149,18 +177,32 @@ class MultiTaskModel(BaseModel):
         """A task's upstream model around a plain backbone, to evaluate one architecture with.
 
         The backbone is a copy of the subnet as it is now, in eval mode, whose weights are put
-        together here, once for all calls. Neck and head are the joint model's own modules, in the
-        mode that they are in. Methods that were replaced on the joint model's own instance, and
-        hooks on its backbone, are not part of the copy.
+        together here, once for all calls; so is every elastic part. Else neck and head are the
+        joint model's own modules, in the mode that they are in. Methods that were replaced on the
+        joint model's own instance, and hooks on its backbone, are not part of the copy.
 
         Raises:
-            ValueError: see ``plain_backbone``.
+            ValueError: see ``plain_part``.
         """
         model = copy.copy(self.tasks[task])
         with task_scope('mdl_nas_mm'):
-            plain = plain_backbone(self.backbone, self._backbone_config, task, spec)
+            plain = plain_part(self.backbone, self._backbone_config, task, spec.root)
+        if spec.parts:
+            with without_memory():
+                built = build_task_model(self.plain_task(task, spec), nn.Identity())
+            for name, _ in spec.parts:
+                module = name.removeprefix(f'{task}.')
+                found = getattr(built, module)
+                fill_plain(found, getattr(model, module), task, spec.part(name))
+                model = with_child(model, module, found)
         hold_beside(model, 'backbone', plain)
         return model
+
+    def plain_task(self, task: str, spec: SubnetSpec) -> dict[str, Any]:
+        """The config of a task whose elastic parts have just one architecture."""
+        config = self._task_configs[task]
+        model = plain_model(config['model'], task, self.supernet.parts, spec)
+        return dict(config, model=model)
 
     def parameters_by_owners(self) -> dict[Owners, list[nn.Parameter]]:
         """Owners -> what they own: first of all tasks, then of some, then of each.
@@ -191,11 +233,16 @@ class MultiTaskModel(BaseModel):
         return self.backbone.get_layer_depth(param_name, f'{BACKBONE}.')
 
     def head_sizes(self) -> dict[str, int]:
-        """Owners, a task or ``a+b``, -> elements outside the backbone."""
-        return {
+        """Owners, a task or ``a+b``, -> elements outside the backbone that are not elastic."""
+        sizes = {
             label: sum(parameter.numel() for parameter in model.parameters())
             for label, model in (*self.tasks.items(), *self.parts.items())
         }
+        for member in self.supernet.members.values():
+            if member.is_here:
+                elastic = sum(parameter.numel() for _, parameter in member.part.named_parameters())
+                sizes[member.owners.label] -= elastic
+        return sizes
 
     def forward(self, *args, **kwargs):
         """A joint model has no forward of its own."""

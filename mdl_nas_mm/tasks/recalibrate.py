@@ -1,4 +1,4 @@
-"""Running statistics of a head's batch norms, estimated anew for one subnet."""
+"""Running statistics of the batch norms of necks and heads, estimated anew for one subnet."""
 
 from __future__ import annotations
 
@@ -45,13 +45,8 @@ class BatchNormRecalibration:
     ) -> None:
         self.task, self.scope, self.solo = task, model.scopes[task], solo
         self.seed = derive_seed(seed, task, 'recalibrate')
-        self.norms = [
-            module
-            for module in model.tasks[task].modules()
-            if isinstance(module, BatchNorm) and module.track_running_stats
-        ]
         self.batches: Sequence[dict] = ()
-        if self.norms:
+        if _norms(model.tasks[task]):
             if loader_config is None:
                 raise ValueError(f'task {task!r}: recalibrate_images needs a train_dataloader')
             loader = build_train_loader(task, self.scope, loader_config, seed)
@@ -68,18 +63,18 @@ class BatchNormRecalibration:
         Args:
             subnet: the task's, of the same model; see ``MultiTaskModel.subnet``.
         """
-        if not self.norms:
-            return
-        momenta = [norm.momentum for norm in self.norms]
+        norms = _norms(subnet)
+        momenta = [norm.momentum for norm in norms]
         try:
-            for norm in self.norms:
+            for norm in norms:
                 norm.reset_running_stats()
                 # A plain mean over all batches.
                 norm.momentum = None
                 norm.train()
-            self._run(subnet)
+            if norms:
+                self._run(subnet)
         finally:
-            for norm, momentum in zip(self.norms, momenta):
+            for norm, momentum in zip(norms, momenta):
                 norm.momentum = momentum
                 norm.eval()
 
@@ -94,12 +89,13 @@ class BatchNormRecalibration:
     @contextmanager
     def applied(self, subnet: nn.Module) -> Generator[None]:
         """Has the statistics of one subnet inside the block, and those of training after it."""
-        before = [_statistics(norm) for norm in self.norms]
+        norms = _norms(subnet)
+        before = [_statistics(norm) for norm in norms]
         try:
             self.apply(subnet)
             yield
         finally:
-            for norm, state in zip(self.norms, before):
+            for norm, state in zip(norms, before):
                 norm.load_state_dict({**norm.state_dict(), **state})
 
 
@@ -124,6 +120,15 @@ def recalibrations(
         task: BatchNormRecalibration(model, task, cfg.tasks[task].train, images, solo=solo)
         for task in model.tasks
     }
+
+
+def _norms(model: nn.Module) -> list[BatchNorm]:
+    """The batch norms of a task's model, those of its elastic parts included."""
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, BatchNorm) and module.track_running_stats
+    ]
 
 
 def _statistics(norm: nn.Module) -> dict[str, torch.Tensor]:

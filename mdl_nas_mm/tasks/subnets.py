@@ -9,17 +9,22 @@ from mmengine.config import Config
 
 from mdl_nas_mm.elastic.arch_source import read_joint_spec
 from mdl_nas_mm.elastic.known import family_of
-from mdl_nas_mm.spec import Dimensions, JointSpec, SearchSpace
+from mdl_nas_mm.spec import Dimensions, JointSpec, SearchSpace, check_joint
+
+from .elastic_parts import joint_dimensions, part_spaces
 
 
 def resolve_subnets(cfg: Config, folder: str) -> None:
     """Checks a joint config's ``joint_spec`` and ``subspace``, and reads the former's file.
+
+    Of parts beside the backbone ``joint_spec`` may say nothing; these are then the largest.
 
     ``joint_spec`` is one architecture for each task: task -> architecture, or the report of a
     search, or the path of a JSON file with either, or of a deposit. Of its tasks, those of the
     config are kept. ``subspace`` is a part of ``backbone.space``, in the form of a space.
 
     Args:
+        cfg: with its ``model``.
         folder: what a relative path starts from; else the current folder.
 
     Raises:
@@ -27,6 +32,7 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
             architecture, something lies outside of the space, or the file is not JSON.
         FileNotFoundError: there is no such file.
     """
+    parts = part_spaces(cfg.model)
     given = [key for key in ('joint_spec', 'subspace') if cfg.get(key) is not None]
     if not given:
         return
@@ -36,10 +42,11 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
     space = family.space(cfg.backbone.space)
     if 'joint_spec' in given:
         _check_alone(cfg)
-        tasks = tuple(cfg.tasks)
-        joint = read_given_spec(cfg.joint_spec, family.dimensions, folder)
-        joint = JointSpec({task: spec for task, spec in joint.items() if task in tasks})
-        space.check_joint(joint, tasks)
+        spaces = {task: space.with_parts(own) for task, own in parts.items()}
+        joint = read_given_spec(cfg.joint_spec, joint_dimensions(cfg.model), folder)
+        known = ((task, spec) for task, spec in joint.items() if task in spaces)
+        joint = JointSpec({task: spaces[task].completed(spec) for task, spec in known})
+        check_joint(joint, spaces)
         cfg.joint_spec = joint.to_dict()
     else:
         try:
@@ -84,7 +91,7 @@ def choose_joint_spec(cfg: Config, source: str | Mapping) -> None:
 
 def given_spec(cfg: Config) -> JointSpec:
     """The ``joint_spec`` of a resolved config."""
-    return family_of(cfg.model.backbone).dimensions.read_joint(cfg.joint_spec)
+    return joint_dimensions(cfg.model).read_joint(cfg.joint_spec)
 
 
 def fixed_spec(cfg: Config) -> JointSpec | None:
@@ -93,9 +100,12 @@ def fixed_spec(cfg: Config) -> JointSpec | None:
         return given_spec(cfg)
     config = cfg.get('subspace') or cfg.model.backbone.get('space')
     space = None if config is None else family_of(cfg.model.backbone).space(config)
-    if space is None or space.smallest(0) != space.largest():
+    if space is None:
         return None
-    return JointSpec(dict.fromkeys(cfg.tasks, space.largest()))
+    spaces = {task: space.with_parts(own) for task, own in part_spaces(cfg.model).items()}
+    if any(each.smallest(0) != each.largest() for each in spaces.values()):
+        return None
+    return JointSpec({task: each.largest() for task, each in spaces.items()})
 
 
 def drawn_spaces(cfg: Config, whole: SearchSpace) -> dict[str, SearchSpace]:
@@ -104,7 +114,6 @@ def drawn_spaces(cfg: Config, whole: SearchSpace) -> dict[str, SearchSpace]:
     Args:
         whole: the space of the backbone.
     """
-    part = cfg.get('subspace')
-    return dict.fromkeys(
-        cfg.tasks, whole if part is None else family_of(cfg.model.backbone).space(part)
-    )
+    if cfg.get('subspace') is not None:
+        whole = family_of(cfg.model.backbone).space(cfg.subspace)
+    return {task: whole.with_parts(own) for task, own in part_spaces(cfg.model).items()}

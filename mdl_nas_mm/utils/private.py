@@ -6,6 +6,7 @@ may change each of them; tests/utils/test_private.py says which one it was.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -75,6 +76,13 @@ def hold_beside(model: nn.Module, name: str, value: nn.Module | nn.Parameter) ->
     assigned torch makes a part.
     """
     object.__setattr__(model, name, value)
+
+
+def with_child(model: nn.Module, name: str, child: nn.Module) -> nn.Module:
+    """A shallow copy of a module with another child of this name; the module stays as it is."""
+    found = copy.copy(model)
+    found._modules = {**model._modules, name: child}
+    return found
 
 
 def start_workers(loader: DataLoader, start: Callable[[int], None]) -> None:

@@ -9,7 +9,7 @@ from mmengine.registry import METRICS
 
 from mdl_nas_mm.apis import evaluate_deposited
 from mdl_nas_mm.apis.deposits import check, contents
-from mdl_nas_mm.apis.tasks import score_supernet, task_infos
+from mdl_nas_mm.apis.tasks import score_subnets, task_infos
 from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.search import SupernetEvaluator
 from mdl_nas_mm.tasks import resolve_joint_config
@@ -47,7 +47,7 @@ def test_an_error_from_the_search_to_the_deposit(data, tmp_path, metric):
     outcome = SupernetEvaluator(model, cfg)('cls', joint['cls'])
     assert outcome.metrics['mine/wrong'] > 0
     assert outcome.score == -100 * outcome.metrics['mine/wrong']
-    scores = score_supernet(cfg, model, joint)
+    scores = score_subnets(cfg, {t: model.subnet(t, spec) for t, spec in joint.items()})
     path = tmp_path / 'a.safetensors'
     pack(path, model, joint, cfg.model.backbone, task_infos(cfg, scores), trust=(metric,))
     info = Deposit(path, (metric,)).tasks['cls']

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mdl_nas_mm.deposit import Deposit, load_tasks
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.elastic.plain import plain_backbone
+from mdl_nas_mm.elastic.plain import plain_part
 from mdl_nas_mm.engine.freeze import partial_masks
 from mdl_nas_mm.families.transformer.dimensions import hidden_features
 from mdl_nas_mm.families.vit import VIT
@@ -234,6 +234,6 @@ def test_deposited_tasks_answer_as_their_subnets(build, sharing, tmp_path):
         for task, spec in joint.items():
             (expected,) = backbone.forward_subnet(images, task, spec)
             config = dict(type='TwoBranches', space=SPACE, sharing=sharing, tasks=TASKS)
-            plain = plain_backbone(backbone, config, task, spec)
+            plain = plain_part(backbone, config, task, spec)
             for found in (plain, deposit.load_task(task).backbone, together[task].backbone):
                 assert torch.equal(found(images)[0], expected)

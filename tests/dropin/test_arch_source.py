@@ -101,7 +101,7 @@ def test_weights_without_a_deposit_are_no_deposit(tmp_path):
 
 
 def test_neither_space_nor_arch():
-    with refused('a backbone needs a space, an arch, or both'):
+    with refused('ElasticSwin needs a space, an arch, or both'):
         build(space=None)
 
 

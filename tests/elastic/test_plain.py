@@ -9,7 +9,7 @@ from numerics import plain_swin, plain_vit, small_swin, small_vit
 from numerics.small_swin import backbones_with_sharings, build_swin
 from numerics.small_vit import MIXED, TASKS, build_vit, draw_images, draw_specs
 
-from mdl_nas_mm.elastic.plain import plain_backbone
+from mdl_nas_mm.elastic.plain import plain_part
 from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.sharing import TaskParameters
 
@@ -26,7 +26,7 @@ def config_of(backbone):
 
 
 def plain_of(backbone, task, spec):
-    return plain_backbone(backbone, config_of(backbone), task, spec)
+    return plain_part(backbone, config_of(backbone), task, spec)
 
 
 def sliced(backbone, task, spec):
@@ -101,13 +101,13 @@ def test_a_backbone_of_a_user():
     supernet, images = WithMore(**arguments).double(), draw_images(SIZES[0])
     supernet.norm.offset.fill_(0.25)
     spec = supernet.space.smallest()
-    plain = plain_backbone(supernet, dict(config, _scope_='mdl_nas_mm'), None, spec)
+    plain = plain_part(supernet, dict(config, _scope_='mdl_nas_mm'), None, spec)
     with torch.no_grad():
         (ours,), (theirs,) = plain(images), supernet.forward_subnet(images, None, spec)
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
     supernet = WithMore(**arguments, bias=True)
     with pytest.raises(ValueError, match="WithMore: its layout does not name 'bias'"):
-        plain_backbone(supernet, dict(config, bias=True), None, spec)
+        plain_part(supernet, dict(config, bias=True), None, spec)
 
 
 def test_nothing_of_it_can_be_trained_nor_reaches_the_supernet():

@@ -452,8 +452,8 @@ def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, t
         model = MODELS.build(cfg.model)
     model.init_weights()
     evaluator = run_module.SupernetEvaluator(model.eval(), cfg)
-    norms = evaluator.norms['seg'].norms
-    assert norms and not evaluator.norms['cls'].norms
+    norms = [m for m in model.tasks['seg'].modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert norms and evaluator.norms['seg'].batches and not evaluator.norms['cls'].batches
     before = [norm.running_mean.clone() for norm in norms]
     small, large = model.backbone.space.smallest(), model.backbone.space.largest()
     means = []

@@ -1,0 +1,120 @@
+"""The root of every elastic module: a backbone, or a part of an upstream model beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from mmengine.model import BaseModule
+
+from mdl_nas_mm.sharing import Sharing, TaskParameters
+from mdl_nas_mm.spec import Layout, Ledger, Owners, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec.owners import scores_in
+
+from .active import Active
+from .arch_source import read_arch
+from .family import PartFamily
+
+
+class ElasticPart(BaseModule):
+    """What all elastic modules have in common.
+
+    A subclass names its ``family``, sets ``layout`` in its constructor, and defines
+    ``settings_of``. Its forward asks ``chosen(active())`` once what it shall be, and hands that on
+    as plain arguments. It takes the family's ``derived_settings``, and ``layout.uses`` names all
+    of its parameters, so that a subnet can be taken out of it. A neck or a head of upstream's
+    becomes elastic as ``class ElasticHead(ElasticPart, UpstreamHead)``, with the arguments of both.
+
+    Args:
+        space: the search space's name or config; see ``PartFamily.space``. None for a module of
+            just ``arch``, without weights that it does not use.
+        sharing: the sharing policies' config; see ``Sharing.from_config``.
+        tasks: names of the tasks that own specific weights.
+        arch: architecture outside of ``activate``: a dict as ``Dimensions.read`` reads it, or the
+            path of a JSON file or of a deposit; see ``read_arch``. Without it the largest
+            of the space.
+        task: whose specific weights to use outside of ``activate``, and whose architecture,
+            where ``arch`` has one a task.
+        others: further arguments of the class that is made elastic.
+
+    Attributes:
+        is_fixed: whether ``arch`` was given.
+        part: its name in architectures, where it is beside the backbone of a joint model.
+
+    Raises:
+        ValueError: the space, the sharing, the task or the architecture is not valid.
+        FileNotFoundError: ``arch`` is a path of nothing.
+    """
+
+    family: ClassVar[PartFamily]
+    layout: Layout
+    part: str | None = None
+
+    def __init__(
+        self,
+        space: str | Mapping | Sequence[Mapping] | None = None,
+        sharing: str | Mapping | None = None,
+        tasks: Sequence[str] = (),
+        arch: Mapping | str | os.PathLike | None = None,
+        task: str | None = None,
+        init_cfg: Mapping | None = None,
+        **others: Any,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg, **others)
+        self.is_fixed = arch is not None
+        dimensions = self.family.dimensions
+        given = None if arch is None else read_arch(arch, dimensions, task)
+        if space is not None:
+            self.space = self.family.space(space)
+        elif given is not None:
+            self.space = SearchSpace.fixed(given, dimensions)
+        else:
+            raise ValueError(f'{type(self).__name__} needs a space, an arch, or both')
+        self.sharing = Sharing.from_config(sharing, dimensions.roles)
+        self.tasks = tuple(tasks)
+        repeated = [name for name in self.tasks if self.tasks.count(name) > 1]
+        if repeated:
+            raise ValueError(f'two tasks are named {repeated[0]!r}')
+        # Where no task owns weights, its name may still choose the architecture.
+        if task is not None and task not in self.tasks and (self.tasks or not self.is_fixed):
+            raise ValueError(f'task {task!r} is not one of {self.tasks}')
+        self.task = task
+        self.arch = given or self.space.largest()
+        self.space.check(self.arch)
+
+    @property
+    def shape(self) -> Any:
+        """What is fixed in all architectures, of the family's own class."""
+        return self.layout.shape
+
+    def chosen(self, found: Active | None) -> Active:
+        """The task and architecture of this module: of what is ``active()``, or its ``arch``."""
+        if found is None:
+            return Active(self.task, self.arch)
+        spec = found.spec.root if self.part is None else found.spec.part(self.part)
+        return Active(found.task, spec)
+
+    def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
+        """Arguments for a module of this class that gives what one task's subnet gives here."""
+        raise NotImplementedError
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """State-dict prefix -> mask scores (groups * max_channels,) of the layers that have any."""
+        return {
+            layer: score.detach().float().cpu().numpy()
+            for layer, score in scores_in(dict(self.named_parameters())).items()
+        }
+
+    def owner_sets(self) -> dict[str, tuple[Owners, ...]]:
+        """State-dict prefix -> sets of tasks, of the layers that these own together."""
+        return {
+            name: layer.owner_sets
+            for name, layer in self.named_modules()
+            if isinstance(layer, TaskParameters) and layer.owner_sets
+        }
+
+    def ledger(self, heads: Mapping[str, int] | None = None) -> Ledger:
+        """The ledger of this module with its present scores."""
+        return Ledger(self.layout, self.sharing, self.scores(), heads, self.owner_sets())

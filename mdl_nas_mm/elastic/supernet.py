@@ -1,0 +1,104 @@
+"""All that is elastic in a joint model: its backbone, and the parts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import nn
+
+from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.sharing.composed import ComposedSharing
+from mdl_nas_mm.spec import Layout, Ledger, Owners
+from mdl_nas_mm.spec.composed import ComposedLayout, PartLayout
+
+from .backbone import ElasticBackbone
+
+
+class Choosing(Protocol):
+    """What has an architecture of its own, such as an ``ElasticPart``."""
+
+    layout: Layout
+    sharing: Sharing
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """State-dict prefix -> mask scores of the layers that have any."""
+
+    def owner_sets(self) -> dict[str, tuple[Owners, ...]]:
+        """State-dict prefix -> sets of tasks, of the layers that these own together."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Relative name -> parameter."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """An elastic part of a joint model.
+
+    Attributes:
+        prefix: what the names of its entries begin with in the joint model.
+        tasks: the names of its owners.
+        is_here: whether this process has its weights.
+    """
+
+    prefix: str
+    part: Choosing
+    tasks: tuple[str, ...]
+    is_here: bool = True
+
+    @property
+    def owners(self) -> Owners:
+        """The tasks as a set."""
+        return Owners.of(*self.tasks)
+
+
+class Supernet:
+    """A backbone and elastic parts beside it, as one.
+
+    Entries of the backbone have the names that they have in it, those of parts the whole names of
+    the joint model.
+
+    Args:
+        members: name in architectures -> the part.
+    """
+
+    def __init__(self, backbone: ElasticBackbone, members: Mapping[str, Member]) -> None:
+        self.backbone, self.members = backbone, dict(members)
+        self.layout: Layout = backbone.layout
+        self.sharing: Sharing | ComposedSharing = backbone.sharing
+        if members:
+            layouts = {n: PartLayout(m.prefix, m.part.layout) for n, m in members.items()}
+            self.layout = ComposedLayout(backbone.layout, layouts)
+            policies = {name: member.part.sharing for name, member in members.items()}
+            self.sharing = ComposedSharing(backbone.sharing, policies)
+
+    @property
+    def parts(self) -> dict[str, Choosing]:
+        """Name -> part."""
+        return {name: member.part for name, member in self.members.items()}
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """State-dict prefix -> mask scores (groups * max_channels,) of the layers that have any."""
+        found = self.backbone.scores()
+        for member in self._here():
+            found |= {f'{member.prefix}.{k}': v for k, v in member.part.scores().items()}
+        return found
+
+    def ledger(self, heads: Mapping[str, int] | None = None) -> Ledger:
+        """The ledger of all of it with the present scores."""
+        owner_sets = self.backbone.owner_sets()
+        for member in self._here():
+            owner_sets |= {f'{member.prefix}.{k}': v for k, v in member.part.owner_sets().items()}
+        return Ledger(self.layout, self.sharing, self.scores(), heads, owner_sets)
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Those of the backbone, then of the parts that are here."""
+        yield from self.backbone.named_parameters()
+        for member in self._here():
+            for name, parameter in member.part.named_parameters():
+                yield f'{member.prefix}.{name}', parameter
+
+    def _here(self) -> Iterator[Member]:
+        return (member for member in self.members.values() if member.is_here)
