@@ -46,10 +46,8 @@ class DepositedInit:
             raise ValueError(f'deposit {self.checkpoint}: give the backbone no tasks, nor sharing')
         task = self.task or module.task
         deposit = Deposit(self.checkpoint, self.trust)
-        if task is None:
-            raise ValueError(
-                f'deposit {self.checkpoint}: which task? It has {sorted(deposit.tasks)}'
-            )
+        deposit.check_task(task)
+        assert task is not None
         weights = deposit.run_weights(task)
         parameters, uses = dict(module.named_parameters()), module.layout.uses(module.arch)
         for use in uses:
