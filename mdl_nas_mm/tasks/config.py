@@ -77,11 +77,11 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     )
     parts = read_parts(cfg.get('parts'), tuple(tasks))
     if parts:
-        cfg.model.parts = {part.name: part.to_config() for part in parts}
-    resolve_subnets(cfg, folder)
+        model['parts'] = {part.name: part.to_config() for part in parts}
     if cfg.get('base') is not None:
         model['trained'] = cfg.trained
     cfg.model = model
+    resolve_subnets(cfg, folder)
     keys = ['train_dataloader', 'search_dataloader', 'search_evaluator']
     # Without a validation loop mmengine refuses what only such a loop would use.
     keys += ['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') is not None else []

@@ -7,7 +7,7 @@ import torch
 from extension.toy_family import MIXER, MixerParts, ToyMixer
 from torch.utils.flop_counter import FlopCounterMode
 
-from mdl_nas_mm.elastic.plain import plain_backbone
+from mdl_nas_mm.elastic.plain import plain_part
 from mdl_nas_mm.spec import SubnetSpec, footprint
 
 CONFIG = dict(space='toy-mixer', sharing='Mask', tasks=('a', 'b'), pooled=dict(a=True, b=False))
@@ -29,7 +29,7 @@ def specs(backbone, count=4):
 def test_a_subnet_is_the_plain_model_of_its_slices(backbone):
     for spec in specs(backbone):
         for task in 'ab':
-            plain = plain_backbone(backbone, CONFIG, task, spec)
+            plain = plain_part(backbone, CONFIG, task, spec)
             expected = backbone.forward_subnet(IMAGES, task, spec)
             assert torch.equal(plain(IMAGES)[0], expected[0])
             weights = sum(p.numel() for p in plain.parameters())
@@ -46,7 +46,7 @@ def test_the_layout_names_every_element(backbone):
 @torch.no_grad()
 def test_multiply_adds_are_those_that_are_run(backbone):
     for spec in specs(backbone):
-        plain = plain_backbone(backbone, CONFIG, 'b', spec)
+        plain = plain_part(backbone, CONFIG, 'b', spec)
         with FlopCounterMode(display=False) as counter:
             plain(IMAGES)
         count = backbone.flops('b', spec, (16, 16))
