@@ -23,6 +23,7 @@ OWN = {
     'before',
     'backbone',
     'forward',
+    'part',
     'parts',
     '__doc__',
     'cache_clear',

@@ -35,6 +35,8 @@ class MultiTaskTrainLoop(BaseLoop):
         dataloader: task -> config of its training loader.
         max_iters: joint steps; each has one batch of every task.
         val_begin, val_interval: as in mmengine's ``IterBasedTrainLoop``.
+        num_random: random subnets of the default sampler; short for
+            ``sampler=dict(type='SandwichSampler', num_random=...)``.
         sampler: which subnets a step trains, of ``SUBNET_SAMPLERS``; by default the sandwich of
             MDL-NAS, or what ``joint_spec`` says.
         step: how its batches become gradients, of ``STEPS``; by default as in MDL-NAS.
@@ -49,6 +51,7 @@ class MultiTaskTrainLoop(BaseLoop):
         max_iters: float,
         val_begin: int = 1,
         val_interval: int = 1000,
+        num_random: int | None = None,
         sampler: Mapping[str, Any] | None = None,
         step: Mapping[str, Any] | None = None,
         stop_timeout: float = 120.0,
@@ -59,6 +62,12 @@ class MultiTaskTrainLoop(BaseLoop):
         self.val_begin, self.val_interval = val_begin, val_interval
         self.spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
         self.step = build_step(step, self.spaces, runner.seed)
+        if num_random is not None:
+            if sampler is not None:
+                raise ValueError(
+                    'train_cfg.num_random: give it to train_cfg.sampler, which is there'
+                )
+            sampler = dict(type='SandwichSampler', num_random=num_random)
         self._sampler = sampler
         # Set by mmengine's EarlyStoppingHook.
         self.stop_training = False

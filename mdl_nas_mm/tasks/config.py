@@ -22,7 +22,7 @@ from .loader_settings import check_counts
 from .recipes import common_recipe, with_weight_decay
 from .resolved import KEYS_OF_TASK, MADE, ResolvedConfig, check_same, unresolved
 from .shared_parts import read_parts
-from .subnets import resolve_subnets
+from .subnets import check_subnets, resolve_subnets
 from .task_config import resolve_task
 
 
@@ -32,7 +32,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     Adds ``model``, ``train_dataloader``, ``val_dataloader`` and ``val_evaluator``, the last
     three keyed by task, and leaves in ``tasks`` each task's scope, score and weights. Without an
     ``optim_wrapper`` it takes that of the tasks' configs, if they agree. Which subnets are used
-    may be restricted; see ``resolve_subnets``. What tasks share beside the backbone is said by
+    may be restricted; see ``check_subnets``. What tasks share beside the backbone is said by
     ``parts``; see ``read_parts``. New tasks for what is trained already have its backbone; see
     ``resolve_base``.
 
@@ -61,6 +61,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     folder = osp.dirname(cfg.filename) if cfg.filename else '.'
     cfg = _with_names(cfg)
     resolve_base(cfg, folder)
+    check_subnets(cfg, folder)
     settings = family_of(cfg.backbone).task_settings
     tasks = {name: resolve_task(name, task, folder, settings) for name, task in cfg.tasks.items()}
     for name, task in tasks.items():

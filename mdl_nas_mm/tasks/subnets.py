@@ -14,17 +14,14 @@ from mdl_nas_mm.spec import Dimensions, JointSpec, SearchSpace, check_joint
 from .elastic_parts import joint_dimensions, part_spaces
 
 
-def resolve_subnets(cfg: Config, folder: str) -> None:
-    """Checks a joint config's ``joint_spec`` and ``subspace``, and reads the former's file.
-
-    Of parts beside the backbone ``joint_spec`` may say nothing; these are then the largest.
+def check_subnets(cfg: Config, folder: str) -> None:
+    """Checks a joint config's ``joint_spec`` and ``subspace``, before upstream's configs are read.
 
     ``joint_spec`` is one architecture for each task: task -> architecture, or the report of a
-    search, or the path of a JSON file with either, or of a deposit. Of its tasks, those of the
-    config are kept. ``subspace`` is a part of ``backbone.space``, in the form of a space.
+    search, or the path of a JSON file with either, or of a deposit. ``subspace`` is a part of
+    ``backbone.space``, in the form of a space.
 
     Args:
-        cfg: with its ``model``.
         folder: what a relative path starts from; else the current folder.
 
     Raises:
@@ -32,7 +29,6 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
             architecture, something lies outside of the space, or the file is not JSON.
         FileNotFoundError: there is no such file.
     """
-    parts = part_spaces(cfg.model)
     given = [key for key in ('joint_spec', 'subspace') if cfg.get(key) is not None]
     if not given:
         return
@@ -42,12 +38,9 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
     space = family.space(cfg.backbone.space)
     if 'joint_spec' in given:
         _check_alone(cfg)
-        spaces = {task: space.with_parts(own) for task, own in parts.items()}
-        joint = read_given_spec(cfg.joint_spec, joint_dimensions(cfg.model), folder)
-        known = ((task, spec) for task, spec in joint.items() if task in spaces)
-        joint = JointSpec({task: spaces[task].completed(spec) for task, spec in known})
-        check_joint(joint, spaces)
-        cfg.joint_spec = joint.to_dict()
+        joint = read_given_spec(cfg.joint_spec, family.dimensions, folder)
+        joint = JointSpec({task: spec for task, spec in joint.items() if task in cfg.tasks})
+        space.check_joint(joint, tuple(cfg.tasks))
     else:
         try:
             family.space(cfg.subspace).check_part_of(space, 'backbone.space')
@@ -55,8 +48,31 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
             raise ValueError(f'subspace: {error}') from None
 
 
+def resolve_subnets(cfg: Config, folder: str) -> None:
+    """Reads the file of a ``joint_spec``, and keeps the architectures of the config's tasks.
+
+    Of parts beside the backbone it may say nothing; these are then the largest.
+
+    Args:
+        cfg: with its ``model``; see ``check_subnets``.
+
+    Raises:
+        ValueError: the choices of a part are not valid, or its architecture is none of them.
+    """
+    parts = part_spaces(cfg.model)
+    if cfg.get('joint_spec') is None:
+        return
+    space = family_of(cfg.backbone).space(cfg.backbone.space)
+    spaces = {task: space.with_parts(own) for task, own in parts.items()}
+    joint = read_given_spec(cfg.joint_spec, joint_dimensions(cfg.model), folder)
+    known = ((task, spec) for task, spec in joint.items() if task in spaces)
+    joint = JointSpec({task: spaces[task].completed(spec) for task, spec in known})
+    check_joint(joint, spaces)
+    cfg.joint_spec = joint.to_dict()
+
+
 def read_given_spec(source: str | Mapping, dimensions: Dimensions, folder: str) -> JointSpec:
-    """The architectures that a config's ``joint_spec`` gives; see ``resolve_subnets``."""
+    """The architectures that a config's ``joint_spec`` gives; see ``check_subnets``."""
     where = 'joint_spec'
     if isinstance(source, str):
         beside = osp.join(folder, source)
@@ -69,6 +85,7 @@ def _check_alone(cfg: Config) -> None:
     others = {
         'subspace': cfg.get('subspace'),
         'train_cfg.sampler': (cfg.get('train_cfg') or {}).get('sampler'),
+        'train_cfg.num_random': (cfg.get('train_cfg') or {}).get('num_random'),
         'search_cfg': cfg.get('search_cfg'),
         'backbone.arch': cfg.backbone.get('arch'),
     }
@@ -81,12 +98,13 @@ def choose_joint_spec(cfg: Config, source: str | Mapping) -> None:
     """Makes an unresolved config one of fixed architectures, whatever it samples otherwise.
 
     Args:
-        source: see ``resolve_subnets``.
+        source: see ``check_subnets``.
     """
     cfg.joint_spec = source
     for key in ('search_cfg', 'subspace'):
         cfg.pop(key, None)
-    (cfg.get('train_cfg') or {}).pop('sampler', None)
+    for key in ('sampler', 'num_random'):
+        (cfg.get('train_cfg') or {}).pop(key, None)
 
 
 def given_spec(cfg: Config) -> JointSpec:

@@ -132,7 +132,7 @@ def test_what_cannot_be_added_or_removed(data, tmp_path):
     refused_unchanged(path, "no task 'c', it has", lambda: remove(path, 'c'))
     key = 'backbone.blocks.0.attn.qkv.weight'
     whole = supernet.state[key].clone()
-    stored = Deposit(path).stored()['blocks.0.attn.qkv.weight']
+    stored = Deposit(path).stored()['blocks.0.attn.qkv.weight', 0]
     # An element that both the file and the new task have.
     supernet.state[key] += 1
     with torch.no_grad():

@@ -12,7 +12,7 @@ from hostile import places
 from safetensors.torch import load_file, save_file
 
 from mdl_nas_mm.deposit import Deposit, load_tasks, verify
-from mdl_nas_mm.deposit.manifest import encode, text_hash
+from mdl_nas_mm.deposit.manifest import FORMAT, VERSIONS, encode, text_hash
 from mdl_nas_mm.deposit.tensor_file import content_hash
 
 TASKS = ('a', 'b', 'c')
@@ -51,7 +51,8 @@ def rebuilt(header, data):
 def signed(manifest):
     """Metadata with the checksum of whatever the manifest has become."""
     text = manifest if isinstance(manifest, str) else json.dumps(manifest)
-    return dict(encode({}), manifest=text, manifest_hash=text_hash(text))
+    written = dict(format=FORMAT, version=VERSIONS[0])
+    return dict(written, manifest=text, manifest_hash=text_hash(text))
 
 
 def flip(whole, rng):

@@ -18,6 +18,7 @@ from helpers import (
 )
 from mmengine.optim import OptimWrapper
 from mmengine.runner import set_random_seed
+from refusals import raises_naming
 
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.amp import CPUAmpOptimWrapper, use_amp
@@ -194,6 +195,15 @@ def quick(data, changes=None):
     )
     cfg.val_cfg = None
     return cfg
+
+
+def test_num_random_is_short_for_the_usual_sampler(data, tmp_path):
+    changes = {'train_cfg.sampler': None, 'train_cfg.num_random': 3}
+    loop = build_runner(quick(data, changes), tmp_path / 'short').train_loop
+    assert type(loop.sampler) is SandwichSampler and loop.sampler.num_random == 3
+    runner = build_runner(quick(data, {'train_cfg.num_random': 3}), tmp_path / 'both')
+    with raises_naming(ValueError, 'train_cfg.num_random', 'train_cfg.sampler'):
+        runner.train_loop  # noqa: B018
 
 
 def test_the_loop_runs_each_task_with_its_sandwich(data, tmp_path, monkeypatch):
