@@ -10,7 +10,7 @@ Counting, storing and freezing all follow from this one description.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +36,7 @@ class ParamUse:
         share_ratio: share ratio of its channels.
         first_column: where the run begins. Runs of a parameter do not overlap, whatever the
             architecture; a layer's uses come run by run, and before those of its bias.
+        run: name and first column, which tell a use from all others of an architecture.
     """
 
     name: str
@@ -47,11 +48,11 @@ class ParamUse:
     columns: int
     share_ratio: float = 1.0
     first_column: int = 0
+    # Made once: the ledger asks for it more often than for anything else.
+    run: Run = field(init=False, repr=False, compare=False)
 
-    @property
-    def run(self) -> Run:
-        """Name and first column: what tells a use from all others of an architecture."""
-        return self.name, self.first_column
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'run', (self.name, self.first_column))
 
     @property
     def layer(self) -> str:

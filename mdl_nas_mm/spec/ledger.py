@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -171,17 +172,16 @@ class Ledger:
         Regions are rows x (first columns), so going from the widest to the narrowest each one
         adds only the rows that no wider one has.
         """
-        uses = sorted(uses, key=lambda use: use.columns, reverse=True)
+        uses = sorted(uses, key=attrgetter('columns'), reverse=True)
         policy, first = self.sharing[uses[0].role], uses[0]
-        prefixes = [policy.prefix(use.share_ratio, use.channels) for use in uses]
-        if None not in prefixes:
-            size, covered = 0, 0
-            for use, rows in zip(uses, prefixes):
-                assert rows is not None
-                size += first.groups * max(0, rows - covered) * use.columns
-                covered = max(covered, rows)
-            return size
-        return _union_of_rows([(use, self.shared_rows(use)) for use in uses])
+        size, covered = 0, 0
+        for use in uses:
+            rows = policy.prefix(use.share_ratio, use.channels)
+            if rows is None:
+                return _union_of_rows([(use, self.shared_rows(use)) for use in uses])
+            size += first.groups * max(0, rows - covered) * use.columns
+            covered = max(covered, rows)
+        return size
 
 
 def _union_of_rows(regions: Sequence[tuple[ParamUse, np.ndarray]]) -> int:
