@@ -116,11 +116,10 @@ def fixed_spec(cfg: Config) -> JointSpec | None:
     """The one architecture of each task in a resolved config that leaves no choice, or None."""
     if cfg.get('joint_spec') is not None:
         return given_spec(cfg)
-    config = cfg.get('subspace') or cfg.model.backbone.get('space')
-    space = None if config is None else family_of(cfg.model.backbone).space(config)
-    if space is None:
+    whole = cfg.model.backbone.get('space')
+    if whole is None:
         return None
-    spaces = {task: space.with_parts(own) for task, own in part_spaces(cfg.model).items()}
+    spaces = drawn_spaces(cfg, family_of(cfg.model.backbone).space(whole))
     if any(each.smallest(0) != each.largest() for each in spaces.values()):
         return None
     return JointSpec({task: each.largest() for task, each in spaces.items()})

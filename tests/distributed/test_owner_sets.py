@@ -1,11 +1,9 @@
 """A weight that two of three tasks own, in one process and in several."""
 
-import copy
-
 import partly_owned  # noqa: F401
 import pytest
 import torch
-from distributed.trainings import largest_difference, optimizer_tensors, trained, training
+from distributed.trainings import check_three_then_two, training
 
 pytestmark = pytest.mark.distributed
 
@@ -18,14 +16,7 @@ def test_some_owners_in_any_number_of_processes_are_one(data, tmp_path):
         'optim_wrapper.clip_grad.max_norm': 0.05,
     }
     cfg = training(data, 'Mask', batches=dict(cls=2, det=1, seg=3), changes=changes)
-    cfg.default_hooks.checkpoint.update(interval=2)
-    one = trained(0, cfg, tmp_path / 'one')
-    for end, world_size in ((2, 3), (4, 2)):
-        part = copy.deepcopy(cfg)
-        part.train_cfg.max_iters, part.resume = end, end > 2
-        many = trained(world_size, part, tmp_path / 'many')
-    assert largest_difference(one['state_dict'], many['state_dict']) < 1e-5
-    assert largest_difference(*map(optimizer_tensors, (one, many))) < 1e-4
+    many = check_three_then_two(cfg, tmp_path)
     name = 'backbone.blocks.0.mlp.fc1.specific.{}.weight'
     both, other = (many['state_dict'][name.format(label)] for label in ('cls+seg', 'det'))
     assert not torch.equal(both, other)

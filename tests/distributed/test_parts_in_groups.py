@@ -1,9 +1,7 @@
 """A pyramid that two of three tasks share, in one process and in several."""
 
-import copy
-
 import pytest
-from distributed.trainings import largest_difference, optimizer_tensors, trained, training
+from distributed.trainings import check_three_then_two, training
 from shared_pyramid import LABEL, with_shared_pyramid
 
 pytestmark = pytest.mark.distributed
@@ -21,12 +19,5 @@ def test_any_number_of_processes_is_one(data, tmp_path):
     for task in ('det', 'seg'):
         # Each process has running statistics of its own part.
         cfg.tasks[task].model.neck.norm_cfg = dict(type='GN', num_groups=2)
-    cfg.default_hooks.checkpoint.update(interval=2)
-    one = trained(0, cfg, tmp_path / 'one')
-    for end, world_size in ((2, 3), (4, 2)):
-        part = copy.deepcopy(cfg)
-        part.train_cfg.max_iters, part.resume = end, end > 2
-        many = trained(world_size, part, tmp_path / 'many')
-    assert largest_difference(one['state_dict'], many['state_dict']) < 1e-5
-    assert largest_difference(*map(optimizer_tensors, (one, many))) < 1e-4
+    many = check_three_then_two(cfg, tmp_path)
     assert f'parts.{LABEL}.neck.convs.0.0.conv.weight' in many['state_dict']

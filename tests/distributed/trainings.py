@@ -58,6 +58,19 @@ def optimizer_tensors(whole):
     }
 
 
+def check_three_then_two(cfg, folder):
+    """The checkpoint of three processes, resumed by two; it has to be that of a single one."""
+    cfg.default_hooks.checkpoint.update(interval=2)
+    one = trained(0, cfg, folder / 'one')
+    for end, world_size in ((2, 3), (4, 2)):
+        part = copy.deepcopy(cfg)
+        part.train_cfg.max_iters, part.resume = end, end > 2
+        many = trained(world_size, part, folder / 'many')
+    assert largest_difference(one['state_dict'], many['state_dict']) < 1e-5
+    assert largest_difference(*map(optimizer_tensors, (one, many))) < 1e-4
+    return many
+
+
 def eventful(data):
     """Four steps with much beside them: clipping, dropped paths, validation, best models, EMA."""
     changes = {
