@@ -17,6 +17,7 @@ from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.utils.type_names import with_names, without_delete
 
 from . import data_files
+from .image_groups import check_names
 from .incremental import check_inputs, resolve_base
 from .loader_settings import check_counts
 from .recipes import common_recipe, with_weight_decay
@@ -33,7 +34,8 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     three keyed by task, and leaves in ``tasks`` each task's scope, score and weights. Without an
     ``optim_wrapper`` it takes that of the tasks' configs, if they agree. Which subnets are used
     may be restricted; see ``check_subnets``. What tasks share beside the backbone is said by
-    ``parts``; see ``read_parts``. New tasks for what is trained already have its backbone; see
+    ``parts``; see ``read_parts``. Tasks with the same ``images`` have their images in common; see
+    ``image_groups``. New tasks for what is trained already have its backbone; see
     ``resolve_base``.
 
     A ``ResolvedConfig`` comes back unchanged. One that was written to a file, where it says
@@ -62,6 +64,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     cfg = _with_names(cfg)
     resolve_base(cfg, folder)
     check_subnets(cfg, folder)
+    check_names(cfg.tasks)
     settings = family_of(cfg.backbone).task_settings
     tasks = {name: resolve_task(name, task, folder, settings) for name, task in cfg.tasks.items()}
     for name, task in tasks.items():

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from mdl_nas_mm.elastic.known import family_of
 
+from .image_groups import image_groups
 from .incremental import OWN_SETTINGS
 from .scores import Score
 from .task import Split, Task
@@ -24,7 +25,7 @@ MADE = (
     'search_evaluator',
 )
 # What stays of a task beside these.
-KEYS_OF_TASK = ('scope', 'score', 'loss_weight', 'score_weight')
+KEYS_OF_TASK = ('scope', 'images', 'score', 'loss_weight', 'score_weight')
 
 
 class ResolvedConfig(Config):
@@ -47,6 +48,11 @@ class ResolvedConfig(Config):
         """The tasks, by name, in the order of the config."""
         return {name: self._task(name, info) for name, info in self['tasks'].items()}
 
+    @property
+    def image_groups(self) -> dict[str, tuple[str, ...]]:
+        """Name of an image group -> its tasks, two or more, in the order of the config."""
+        return image_groups(self['tasks'])
+
     def _task(self, name: str, info: Mapping[str, Any]) -> Task:
         return Task(
             name,
@@ -58,6 +64,7 @@ class ResolvedConfig(Config):
             train=self['train_dataloader'][name],
             val=self._split('val', name),
             search=self._split('search', name),
+            images=info.get('images'),
         )
 
     def _split(self, which: str, task: str) -> Split | None:

@@ -42,6 +42,7 @@ class Task:
         train: config of the loader of its training images; None where it is not trained.
         val: what its results are reported on; None without a validation.
         search: what a search scores its architectures on.
+        images: name of the images that it has in common with other tasks; see ``image_groups``.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Task:
     train: Mapping[str, Any] | None = None
     val: Split | None = None
     search: Split | None = None
+    images: str | None = None
 
     @classmethod
     def of_deposit(cls, name: str, info: Mapping[str, Any], val: Split) -> Task:

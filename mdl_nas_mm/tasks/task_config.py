@@ -19,6 +19,7 @@ from .scores import Score
 TASK_KEYS = {
     'config',
     'scope',
+    'images',
     'score',
     'backbone',
     'loss_weight',
@@ -59,6 +60,7 @@ def resolve_task(name: str, task: ConfigDict, folder: str, settings: Collection[
     check_model(name, scope, merged.model)
     resolved = ConfigDict(
         scope=scope,
+        images=task.get('images'),
         score=task.score,
         loss_weight=task.get('loss_weight', 1.0),
         score_weight=task.get('score_weight', 1.0),
