@@ -25,7 +25,10 @@ class ArchSource(Protocol):
 
 
 def read_arch(
-    source: Mapping | str | os.PathLike, dimensions: Dimensions, task: str | None = None
+    source: Mapping | str | os.PathLike,
+    dimensions: Dimensions,
+    task: str | None = None,
+    part: str | None = None,
 ) -> SubnetSpec:
     """Reads an architecture.
 
@@ -35,11 +38,12 @@ def read_arch(
             these; or the path of a deposit.
         dimensions: of the family.
         task: whose architecture, where the source has one a task.
+        part: name of an elastic part beside the backbone, whose architecture is meant.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is of no known kind, the task is not given or not in it,
-            or the architecture is not valid.
+        ValueError: the file is of no known kind, the task is not given or not in it, there is no
+            such part, or the architecture is not valid.
     """
     where = 'arch' if isinstance(source, Mapping) else f'arch {source}'
     data = read_archs(source, where)
@@ -49,6 +53,11 @@ def read_arch(
         if task not in data:
             raise ValueError(f'{where} has none for task {task!r}, only for {sorted(data)}')
         data = data[task]
+    if part is not None:
+        parts = data.get('parts')
+        if not isinstance(parts, Mapping) or part not in parts:
+            raise ValueError(f'{where} has no part {part!r}, only {sorted(parts or ())}')
+        data = parts[part]
     try:
         return dimensions.read(data)
     except ValueError as error:

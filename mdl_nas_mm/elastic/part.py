@@ -37,11 +37,12 @@ class ElasticPart(BaseModule):
             of the space.
         task: whose specific weights to use outside of ``activate``, and whose architecture,
             where ``arch`` has one a task.
+        part: its name in architectures, such as ``seg.decode_head``, where it is beside the
+            backbone and ``arch`` is of a whole model.
         others: further arguments of the class that is made elastic.
 
     Attributes:
         is_fixed: whether ``arch`` was given.
-        part: its name in architectures, where it is beside the backbone of a joint model.
 
     Raises:
         ValueError: the space, the sharing, the task or the architecture is not valid.
@@ -50,7 +51,6 @@ class ElasticPart(BaseModule):
 
     family: ClassVar[PartFamily]
     layout: Layout
-    part: str | None = None
 
     def __init__(
         self,
@@ -60,12 +60,13 @@ class ElasticPart(BaseModule):
         arch: Mapping | str | os.PathLike | None = None,
         task: str | None = None,
         init_cfg: Mapping | None = None,
+        part: str | None = None,
         **others: Any,
     ) -> None:
         super().__init__(init_cfg=init_cfg, **others)
-        self.is_fixed = arch is not None
+        self.is_fixed, self.part = arch is not None, part
         dimensions = self.family.dimensions
-        given = None if arch is None else read_arch(arch, dimensions, task)
+        given = None if arch is None else read_arch(arch, dimensions, task, part)
         if space is not None:
             self.space = self.family.space(space)
         elif given is not None:

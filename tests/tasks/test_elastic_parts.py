@@ -5,7 +5,8 @@ import random
 
 import pytest
 import torch
-from elastic_head import PART, PREFIX, TRUST, WIDTHS, sizes, with_elastic_head
+from deposit.deposits import pack_joint
+from elastic_head import PART, PREFIX, TRUST, WIDTHS, ElasticHead, sizes, with_elastic_head
 from helpers import (
     WIDTH,
     build_model,
@@ -18,11 +19,18 @@ from helpers import (
 
 from mdl_nas_mm.apis import save_deposit
 from mdl_nas_mm.deposit import Deposit, extract, remove, verify
+from mdl_nas_mm.elastic.arch_source import read_arch
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.freeze import partial_masks
 from mdl_nas_mm.search.exact.regions import shared_regions
 from mdl_nas_mm.spec import BatchLedger, JointSpec, check_joint
-from mdl_nas_mm.tasks import build_eval_loader, drawn_spaces, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import (
+    build_eval_loader,
+    drawn_spaces,
+    fixed_spec,
+    resolve_joint_config,
+    task_scope,
+)
 from mdl_nas_mm.tasks.elastic_parts import joint_dimensions
 
 
@@ -85,13 +93,37 @@ def test_architectures_are_written_and_read(cfg, model):
 def test_a_joint_spec_may_name_the_head_or_leave_it(data, model):
     joint = sampled(model, 3)
     for given, expected in ((joint, joint['seg']), ({t: s.root for t, s in joint.items()}, None)):
-        cfg = with_elastic_head(data)
-        cfg.pop('search_cfg')
-        cfg.train_cfg.pop('sampler')
+        cfg = without_choices(data)
         cfg.joint_spec = {task: spec.to_dict() for task, spec in given.items()}
         found = fixed_spec(resolve_joint_config(cfg))['seg']
         assert found.root == joint['seg'].root
         assert widths(found) == (widths(expected) if expected else [max(WIDTHS)] * 2)
+
+
+def without_choices(data):
+    """A joint config that nothing else says the subnets of."""
+    cfg = with_elastic_head(data)
+    cfg.pop('search_cfg')
+    cfg.train_cfg.pop('sampler')
+    return cfg
+
+
+def test_a_deposit_says_it_as_well(data, cfg, model, tmp_path):
+    joint, path = sampled(model, 4), tmp_path / 'a.safetensors'
+    assert joint['seg'] != model.spaces['seg'].completed(joint['seg'].root)
+    pack_joint(path, cfg, model, joint, TRUST)
+    fixed = without_choices(data)
+    fixed.joint_spec = str(path)
+    assert fixed_spec(resolve_joint_config(fixed)) == joint
+    # So it does for the head of a model that is trained alone, and for its backbone.
+    config = {k: v for k, v in cfg.model.tasks.seg.model.decode_head.items() if k != 'type'}
+    with task_scope('mmseg'):
+        head = ElasticHead(**config, arch=str(path), task='seg', part=PART)
+        with pytest.raises(ValueError, match="a.safetensors.*'seg.neck'.*seg.decode_head"):
+            ElasticHead(**config, arch=str(path), task='seg', part='seg.neck')
+    assert head.arch == joint['seg'].part(PART)
+    dimensions = model.backbone.space.dimensions
+    assert read_arch(path, dimensions, 'seg') == joint['seg'].root
 
 
 def test_it_counts_by_its_architecture(model):
