@@ -183,6 +183,9 @@ class MultiTaskTrainLoop(BaseLoop):
         """
         runner, index = self.runner, self._iter
         runner.call_hook('before_train_iter', batch_idx=index, data_batch=batches)
+        if self.step.optim_wrapper is not None:
+            rate = self.step.optim_wrapper.get_lr()['lr'][0]
+            runner.message_hub.update_scalar('train/step_lr', rate)
         passes = Passes(
             runner.model, runner.optim_wrapper, batches, self.plan, index, runner.reducer
         )

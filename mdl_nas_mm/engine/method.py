@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
 from torch import Tensor
 
 from mdl_nas_mm.registry import STEPS, SUBNET_SAMPLERS
@@ -16,7 +17,12 @@ from mdl_nas_mm.spec import JointSpec, SearchSpace
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 from .samplers import SubnetSampler
-from .state import load_optimizer_state, optimizer_state
+from .state import (
+    load_optimizer_state,
+    load_scheduler_state,
+    optimizer_state,
+    scheduler_state,
+)
 from .step import Step
 
 Spaces = Mapping[str, SearchSpace]
@@ -39,9 +45,10 @@ def build_step(config: Mapping[str, Any] | None, spaces: Spaces, seed: int) -> S
     Its parameters are drawn from a seed of their own, the same on every process.
 
     Raises:
-        ValueError: it has parameters and no optimizer, or an optimizer of nothing.
+        ValueError: it has parameters and no optimizer, or an optimizer or schedules of nothing.
     """
-    config = config or dict(type='JointStep')
+    config = dict(config or dict(type='JointStep'))
+    schedules = config.pop('param_scheduler', None) or []
     with seeded(derive_seed(seed, 'step')):
         step: Step = STEPS.build({**config, 'spaces': spaces})
     has_parameters = any(True for _ in step.parameters())
@@ -51,6 +58,14 @@ def build_step(config: Mapping[str, Any] | None, spaces: Spaces, seed: int) -> S
     step.to(get_device())
     if step.optim_config is not None:
         step.optim_wrapper = build_optim_wrapper(step, dict(step.optim_config))
+    elif schedules:
+        raise ValueError(
+            f'train_cfg.step: {type(step).__name__}: param_scheduler has no optimizer, as the step '
+            'has no parameters'
+        )
+    for schedule in schedules if isinstance(schedules, (list, tuple)) else [schedules]:
+        there = dict(optimizer=step.optim_wrapper)
+        step.schedules.append(PARAM_SCHEDULERS.build(dict(schedule), default_args=there))
     return step
 
 
@@ -58,12 +73,13 @@ def method_state(sampler: SubnetSampler, step: Step) -> dict[str, Any]:
     """What a checkpoint has to hold of them; empty where they have no state.
 
     Returns:
-        ``sampler``: what it says of itself; ``step``: its parameters and buffers; ``optimizer``:
-        see ``optimizer_state``.
+        ``sampler``: what it says of itself; ``step``: its parameters and buffers; ``optimizer``
+        and ``schedules``: see ``optimizer_state`` and ``scheduler_state``.
     """
-    state = dict(sampler=sampler.state_dict(), step=dict(step.state_dict()))
+    state: dict[str, Any] = dict(sampler=sampler.state_dict(), step=dict(step.state_dict()))
     if step.optim_wrapper is not None:
         state['optimizer'] = optimizer_state(step.optim_wrapper, step)
+        state['schedules'] = [scheduler_state(schedule) for schedule in step.schedules]
     return {key: value for key, value in state.items() if value}
 
 
@@ -80,7 +96,7 @@ def load_method_state(
     """
     where = f'checkpoint {path} does not fit train_cfg'
     ours = method_state(sampler, step)
-    for key in (*ours, *state):
+    for key in ('sampler', 'step', 'optimizer'):
         if (key in ours) != (key in state):
             said = 'has no' if key in ours else 'has a'
             raise ValueError(f'{where}: it {said} state of a {key}, under method.{key}')
@@ -88,6 +104,14 @@ def load_method_state(
     step.load_state_dict(state.get('step', {}))
     if step.optim_wrapper is not None:
         load_optimizer_state(step.optim_wrapper, step, state['optimizer'])
+    saved = state.get('schedules', ())
+    if len(saved) != len(step.schedules):
+        raise ValueError(
+            f'{where}.step.param_scheduler: it has {len(saved)} schedules under '
+            f'method.schedules, not {len(step.schedules)}'
+        )
+    for schedule, of_schedule in zip(step.schedules, saved):
+        load_scheduler_state(schedule, of_schedule)
     if 'sampler' in state:
         sampler.load_state_dict(state['sampler'])
 

@@ -102,6 +102,9 @@ def check_settings(cfg: Config) -> list[str]:
     if cfg.get('optim_wrapper') is not None:
         check_recipe(cfg.optim_wrapper)
     _check_schedules(cfg.get('param_scheduler'), cfg.tasks)
+    if cfg.get('train_cfg') is not None:
+        own = (cfg.train_cfg.get('step') or {}).get('param_scheduler')
+        _check_schedules(own, cfg.tasks, 'train_cfg.step.param_scheduler')
     warnings += _check_hooks(cfg)
     if cfg.get('visualizer') is not None:
         named_in(cfg.visualizer, VISUALIZERS, _SCOPE, 'visualizer')
@@ -152,19 +155,23 @@ def _check_part(config: Mapping, registry: Registry, where: str) -> None:
     """Raises ValueError for a sampler or a step that is not there, or has no such setting."""
     parameters = inspect.signature(named_in(config, registry, _SCOPE, where)).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        _check_known(config, {*parameters, 'type'} - {'spaces', 'seed', 'specs'}, where)
+        made = {'spaces', 'seed', 'specs'}
+        allowed = {*parameters, 'type', *(['param_scheduler'] if registry is STEPS else [])}
+        _check_known(config, allowed - made, where)
     if config.get('optim_wrapper') is not None:
         check_own_recipe(config['optim_wrapper'], f'{where}.optim_wrapper')
 
 
-def _check_schedules(config: Any, tasks: Mapping) -> None:
+def _check_schedules(config: Any, tasks: Mapping, key: str = 'param_scheduler') -> None:
     if config is None:
         return
     for i, schedule in enumerate(config if isinstance(config, (list, tuple)) else [config]):
-        where = f'param_scheduler[{i}]'
+        where = f'{key}[{i}]'
         kind = named_in(schedule, PARAM_SCHEDULERS, _SCOPE, where)
         # It counts validations, and mmengine asks it after these if it is by epoch.
         if getattr(kind, 'need_val_args', False) or 'ReduceOnPlateau' in kind.__name__:
+            if key != 'param_scheduler':
+                raise ValueError(f'{where}: {kind.__name__} counts validations, a step has none')
             _check_metrics(schedule, where, tasks)
             if not schedule.get('by_epoch', True) or 'end' not in schedule:
                 raise ValueError(f'{where}: counts validations; write by_epoch=True and end=...')

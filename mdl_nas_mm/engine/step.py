@@ -13,6 +13,7 @@ from torch.cuda.amp import GradScaler
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import MultiTaskModel
+from mdl_nas_mm.utils.private import ParamScheduler
 
 from .freeze import freeze_rest, partial_masks
 from .grad_sync import spread_overflow
@@ -31,7 +32,8 @@ class Step(nn.Module):
     Args:
         spaces: task -> what its subnets are sampled from.
         freeze_rest: keep weights and optimizer states that no subnet of a step used.
-        optim_wrapper: config of the optimizer of the step's own parameters.
+        optim_wrapper: config of the optimizer of the step's own parameters. Its schedules are
+            ``param_scheduler`` beside it in ``train_cfg.step``, in steps, as those of the model.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Step(nn.Module):
         super().__init__()
         self.spaces, self.freeze_rest, self.optim_config = spaces, freeze_rest, optim_wrapper
         self.optim_wrapper: OptimWrapper | None = None
+        self.schedules: list[ParamScheduler] = []
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
         """Runs this process's passes of one step.
@@ -66,6 +69,8 @@ class Step(nn.Module):
         if scaler is None or all(bool(grad.isfinite().all()) for grad in grads):
             self.optim_wrapper.step()
         self.optim_wrapper.zero_grad()
+        for schedule in self.schedules:
+            schedule.step()
 
 
 def train_step(

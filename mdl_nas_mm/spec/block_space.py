@@ -73,11 +73,14 @@ class BlockSpace:
     @cached_property
     def _plan(self) -> tuple[tuple[Choices | None, int], ...]:
         """For each dimension its choices, and the place of the one that it is tied to."""
-        names = [dimension.name for dimension in self.dimensions]
         return tuple(
-            (choices, names.index(d.tied_to) if choices is None else -1)
+            (choices, self._names.index(d.tied_to) if choices is None else -1)
             for d, choices in self._columns
         )
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dimension.name for dimension in self.dimensions)
 
     @cached_property
     def _extremes(self) -> dict[tuple[int, int], Any]:
@@ -104,14 +107,19 @@ class BlockSpace:
             variants.append(replace(block, **given))
         return variants
 
+    def has(self, block: Any) -> bool:
+        """Whether a block is one of the choices."""
+        values = [getattr(block, name) for name in self._names]
+        for value, (choices, default) in zip(values, self._plan):
+            if value != values[default] if choices is None else value not in choices:
+                return False
+        return True
+
     def check(self, block: Any, where: str) -> None:
         """Raises ValueError, naming ``where``, for a block outside the choices."""
         for dimension, choices in self._columns:
-            value = getattr(block, dimension.name)
             allowed = (getattr(block, dimension.tied_to),) if choices is None else choices
-            # Names are put together for an error alone: every forward pass checks.
-            if value not in allowed:
-                check_choice(value, allowed, f'{where}, {dimension.name}')
+            check_choice(getattr(block, dimension.name), allowed, f'{where}, {dimension.name}')
 
     def check_part_of(self, whole: BlockSpace, where: str, called: str) -> None:
         """Raises ValueError, naming ``where``, for a choice that the whole does not have."""

@@ -34,8 +34,11 @@ class StageSpace:
     @cached_property
     def named(self) -> dict[str, Choices]:
         """Size of the stage, and ``depth`` -> its choices."""
-        names = [dimension.name for dimension in declared(self.kind)]
-        return {**dict(zip(names, self.sizes)), 'depth': self.depth}
+        return {**dict(zip(self._names, self.sizes)), 'depth': self.depth}
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dimension.name for dimension in declared(self.kind))
 
     def sample(self, rng: random.Random) -> Any:
         """A stage sampled uniformly."""
@@ -49,7 +52,7 @@ class StageSpace:
 
     def sizes_of(self, stage: Any) -> tuple:
         """The sizes of a stage beside its depth."""
-        return tuple(getattr(stage, dimension.name) for dimension in declared(self.kind))
+        return tuple([getattr(stage, name) for name in self._names])
 
     def sample_blocks(self, depth: int, rng: random.Random) -> tuple:
         """The first ``depth`` blocks sampled uniformly."""
@@ -71,10 +74,10 @@ class StageSpace:
         ``stage_prob``."""
         present, choices = (*self.sizes_of(stage), len(stage.blocks)), (*self.sizes, self.depth)
         anew = [rng.random() < stage_prob for _ in present]
-        *sizes, depth = (
+        *sizes, depth = [
             rng.choice(options) if is_new else value
             for value, options, is_new in zip(present, choices, anew)
-        )
+        ]
         return self.kind(*sizes, self._mutated(stage.blocks, depth, rng, block_prob))
 
     def _mutated(self, blocks: tuple, depth: int, rng: random.Random, prob: float) -> tuple:
@@ -103,11 +106,15 @@ class StageSpace:
 
     def check(self, stage: Any, where: str) -> None:
         """Raises ValueError, naming ``where``, for a stage outside the choices."""
-        for d, choices in zip(declared(self.kind), self.sizes):
-            check_choice(getattr(stage, d.name), choices, f'{where}, {d.name}')
-        check_choice(len(stage.blocks), self.depth, f'{where}, depth')
+        # Names are put together for an error alone: every forward pass checks.
+        for name, choices in zip(self._names, self.sizes):
+            if getattr(stage, name) not in choices:
+                check_choice(getattr(stage, name), choices, f'{where}, {name}')
+        if len(stage.blocks) not in self.depth:
+            check_choice(len(stage.blocks), self.depth, f'{where}, depth')
         for i, (block, choices) in enumerate(zip(stage.blocks, self.blocks)):
-            choices.check(block, f'{where}, block {i}')
+            if not choices.has(block):
+                choices.check(block, f'{where}, block {i}')
         if self.per_stage and len(set(stage.blocks)) > 1:
             raise ValueError(f'{where}: its blocks differ, the space has one choice per stage')
 

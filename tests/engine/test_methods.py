@@ -1,18 +1,26 @@
 """What a method may bring: a sampler that learns, a step with parameters and an optimizer."""
 
 import copy
+import json
 
 import extension.toy_method  # noqa: F401
 import pytest
 from helpers import build_runner, differences, joint_config
+from refusals import raises_naming
 
 from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
 
 TOY = {
     'train_cfg.sampler': dict(type='CuriousSampler'),
-    'train_cfg.step': dict(type='WeighedStep'),
+    'train_cfg.step': dict(
+        type='WeighedStep',
+        param_scheduler=[dict(type='LinearLR', by_epoch=False, start_factor=0.5, end=4)],
+    ),
     'train_cfg.max_iters': 4,
     'default_hooks.checkpoint.interval': 2,
+    'default_hooks.logger.interval': 1,
+    # Of the last step alone, not of the last ten.
+    'log_processor': dict(window_size=1),
 }
 
 
@@ -32,11 +40,11 @@ def whole(data, tmp_path_factory, quick_mmengine):
 
 def test_its_own_parameters_are_trained_by_their_own_optimizer(data, whole, tmp_path):
     method = read_checkpoint(whole / 'iter_4.pth')['method']
-    assert set(method) == {'sampler', 'step', 'optimizer'}
+    assert set(method) == {'sampler', 'step', 'optimizer', 'schedules'}
     assert set(method['step']) == {'logits', 'steps'}
     assert method['step']['steps'] == 4
     assert set(method['optimizer']['state']) == {'logits'}
-    assert method['optimizer']['settings']['logits']['lr'] == 0.05
+    assert method['optimizer']['settings']['logits']['initial_lr'] == 0.05
     assert all(value > 0 for value in method['sampler']['sums'].values())
     before = build_runner(toy(data), tmp_path).train_loop.step.logits
     assert (method['step']['logits'] - before).abs().min() > 1e-3
@@ -44,6 +52,30 @@ def test_its_own_parameters_are_trained_by_their_own_optimizer(data, whole, tmp_
     checkpoint = read_checkpoint(whole / 'iter_4.pth')
     assert all(name.startswith(('backbone.', 'tasks.')) for name in checkpoint['state_dict'])
     assert not {'logits', 'steps'} & set(checkpoint['optimizer']['settings'])
+
+
+def rates(folder):
+    """Step -> the logged rate of the method's own optimizer."""
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    lines = map(json.loads, log.read_text().splitlines())
+    return {line['step']: line['step_lr'] for line in lines}
+
+
+def test_the_rate_of_its_own_optimizer_is_scheduled_and_logged(data, whole, tmp_path):
+    expected = {1: 0.025, 2: 0.05 * (0.5 + 0.5 / 3), 3: 0.05 * (0.5 + 1 / 3), 4: 0.05}
+    assert rates(whole) == pytest.approx(expected)
+    changes = {'resume': True, 'load_from': str(whole / 'iter_2.pth')}
+    build_runner(toy(data, changes), tmp_path).train()
+    assert rates(tmp_path) == pytest.approx({step: expected[step] for step in (3, 4)})
+    ours, theirs = (read_checkpoint(folder / 'iter_4.pth')['method'] for folder in (tmp_path, whole))
+    assert differences(ours, theirs) == []
+
+
+def test_a_checkpoint_of_other_schedules_is_refused(data, whole, tmp_path):
+    changes = {'resume': True, 'load_from': str(whole / 'iter_2.pth')}
+    cfg = toy(data, {**changes, 'train_cfg.step': dict(type='WeighedStep')})
+    with raises_naming(ValueError, 'train_cfg.step.param_scheduler', 'method.schedules'):
+        build_runner(cfg, tmp_path).train()
 
 
 def test_evaluation_needs_nothing_of_the_method(data, whole):
@@ -78,6 +110,16 @@ def test_another_method_is_refused_when_resumed(data, whole, tmp_path, changes, 
             'step',
             dict(type='JointStep', optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.0))),
             'JointStep: optim_wrapper has no parameters',
+        ),
+        (
+            'step',
+            dict(type='WeighedStep', param_scheduler=dict(type='LinearLR', end=4)),
+            r'train_cfg.step.param_scheduler\[0\]',
+        ),
+        (
+            'step',
+            dict(type='JointStep', param_scheduler=[dict(type='LinearLR', by_epoch=False)]),
+            'JointStep: param_scheduler',
         ),
         (
             'step',
