@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> list[dict]:
     """What both searches found, for each seed."""
     cfg = resolve_joint_config(Config.fromfile(ROOT / 'configs/demo/demo_joint.py'))
     model = load_supernet(cfg, args.checkpoint)
-    problem = SearchProblem.from_config(cfg, model.backbone, model.head_sizes())
+    problem = SearchProblem.from_config(cfg, model.supernet, model.head_sizes())
     evaluator = SupernetEvaluator(model, cfg)
     backbone = to_json(cfg.model.backbone)
     header = dict(checkpoint=sha256_of(args.checkpoint), backbone=backbone)

@@ -10,7 +10,6 @@ import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
@@ -18,6 +17,7 @@ from mdl_nas_mm.spec import JointSpec, Ledger, Owners, SubnetSpec, check_joint
 from mdl_nas_mm.spec.owners import scores_in
 from mdl_nas_mm.tasks import MultiTaskModel, given_spec, task_scope, validation_size
 from mdl_nas_mm.tasks.elastic_parts import part_name
+from mdl_nas_mm.tasks.part_flops import counted
 
 Size = tuple[int, int]
 
@@ -102,7 +102,7 @@ def _task_flops(model: MultiTaskModel, task: str, joint: JointSpec, size: Size) 
             features = backbone(images)
             neck = 0
             if getattr(upstream, 'neck', None) is not None:
-                features, neck = _counted(upstream.neck, features)
+                features, neck = counted(upstream.neck, features)
             head = _head_flops(upstream, features)
     own = backbone.flops(task, joint[task], size)
     without = backbone.flops(task, joint[task], size, attention_products=False)
@@ -119,12 +119,12 @@ def _task_flops(model: MultiTaskModel, task: str, joint: JointSpec, size: Size) 
 def _head_flops(model: BaseModel, features: Sequence[Tensor]) -> int:
     """Multiply-adds of an upstream model's heads behind the neck."""
     if getattr(model, 'roi_head', None) is not None:
-        return _counted(model.rpn_head, features)[1] + _roi_flops(model)
+        return counted(model.rpn_head, features)[1] + _roi_flops(model)
     for name in ('decode_head', 'bbox_head', 'head'):
         head = getattr(model, name, None)
         if head is not None:
             stages = head if isinstance(head, nn.ModuleList) else [head]
-            return sum(_counted(stage, features)[1] for stage in stages)
+            return sum(counted(stage, features)[1] for stage in stages)
     return 0
 
 
@@ -143,15 +143,8 @@ def _roi_flops(model: BaseModel) -> int:
         ):
             side = extractor.roi_layers[0].output_size
             regions = torch.empty(count, extractor.out_channels, *side, device='meta')
-            total += _counted(head, regions)[1]
+            total += counted(head, regions)[1]
     return total
-
-
-def _counted(module: nn.Module, inputs: Any) -> tuple[Any, int]:
-    """What a module gives, and its multiply-adds in matrix products and convolutions."""
-    with FlopCounterMode(display=False) as counter:
-        outputs = module(inputs)
-    return outputs, counter.get_total_flops() // 2
 
 
 def _neck_params(model: MultiTaskModel, task: str, spec: SubnetSpec) -> int:

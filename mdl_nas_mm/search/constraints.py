@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import ResolvedConfig
+from mdl_nas_mm.tasks.part_flops import PartFlops
 
 from .measures import Measure, flops_of, latency_of, parse_count, parse_milliseconds
 
@@ -16,7 +17,7 @@ _KEYS = ('flops', 'input_size', 'latency', 'table')
 
 @dataclass(frozen=True)
 class Constraint:
-    """A limit on the backbone of one task.
+    """A limit on the architecture of one task.
 
     Attributes:
         measure: what an architecture costs.
@@ -43,12 +44,17 @@ class Constraints:
 
     @classmethod
     def from_config(
-        cls, cfg: ResolvedConfig, backbone: ElasticBackbone, spaces: Mapping[str, SearchSpace]
+        cls,
+        cfg: ResolvedConfig,
+        backbone: ElasticBackbone,
+        part_flops: PartFlops,
+        spaces: Mapping[str, SearchSpace],
     ) -> Constraints:
         """Reads ``search_cfg.constraints`` of a resolved joint config.
 
         It is task -> ``dict(flops='5G', input_size=(height, width))``, multiply-adds of the
-        backbone on one image, by default of the size that candidates are scored on; or
+        backbone and of elastic parts on one image, by default of the size that candidates are
+        scored on; or
         ``dict(latency='40ms', table='latency.json')``, with a table that ``tools/latency.py``
         wrote; or both.
 
@@ -68,7 +74,8 @@ class Constraints:
                 raise ValueError(f'{where}: latency and its table belong together')
             size = settings.get('input_size')
             if 'flops' in settings:
-                measure = flops_of(backbone, task, cfg.search_dataloader[task], size)
+                images = cfg.search_dataloader[task]
+                measure = flops_of(backbone, part_flops, task, images, size)
                 example = 'multiply-adds, such as 5G'
                 limit = parse_count(settings['flops'], f'{where}.flops', example)
                 limits.append(Constraint(task, measure, limit))

@@ -15,6 +15,7 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.backbone import of_task
 from mdl_nas_mm.registry import SEARCH_COSTS
 from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetSpec
+from mdl_nas_mm.tasks.part_flops import PartFlops
 
 from .budget import floor_spec, smallest_sizes
 from .exact.choices import Costs
@@ -121,9 +122,10 @@ class SumOfTasks:
 
 @SEARCH_COSTS.register_module()
 class FlopsCost(SumOfTasks):
-    """The sum of the backbones' multiply-adds, each on one image of its task.
+    """The sum of the tasks' multiply-adds on one image each, in backbones and elastic parts.
 
     Args:
+        part_flops: counts those of elastic parts.
         images: task -> config of the loader of images that candidates are scored on.
         input_size: (height, width), or task -> (height, width); by default that of the images.
     """
@@ -133,13 +135,14 @@ class FlopsCost(SumOfTasks):
     def __init__(
         self,
         backbone: ElasticBackbone,
+        part_flops: PartFlops,
         images: Mapping[str, Mapping],
         input_size: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        measures = {
-            task: flops_of(backbone, task, loader, of_task(input_size, task, 'input_size')).cost
-            for task, loader in images.items()
-        }
+        measures = {}
+        for task, loader in images.items():
+            size = of_task(input_size, task, 'input_size')
+            measures[task] = flops_of(backbone, part_flops, task, loader, size).cost
         super().__init__(measures, backbone.space)
 
     @staticmethod
@@ -150,6 +153,8 @@ class FlopsCost(SumOfTasks):
 @SEARCH_COSTS.register_module()
 class LatencyCost(SumOfTasks):
     """The sum of the backbones' latencies on one machine, each of one batch of its task.
+
+    The time of necks and heads is not in it, elastic ones included.
 
     Args:
         tables: task -> file that ``tools/latency.py`` wrote.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -9,10 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mmengine.logging import print_log
+
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import validation_size
+from mdl_nas_mm.tasks.part_flops import PartFlops
 
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12}
 
@@ -31,16 +35,24 @@ class Measure:
 
 
 def flops_of(
-    backbone: ElasticBackbone, task: str, images: Mapping, size: tuple[int, int] | None = None
+    backbone: ElasticBackbone,
+    part_flops: PartFlops,
+    task: str,
+    images: Mapping,
+    size: tuple[int, int] | None = None,
 ) -> Measure:
-    """Multiply-adds of a task's backbone on one image.
+    """Multiply-adds of a task's backbone and its elastic parts on one image.
 
     Args:
         images: config of the loader of its images.
         size: (height, width); by default that of the images.
     """
     size = tuple(size or validation_size(images, task))
-    cost = lru_cache(None)(lambda spec: backbone.flops(task, spec, size))
+
+    def count(spec: SubnetSpec) -> int:
+        return backbone.flops(task, spec, size) + part_flops(task, spec, size)
+
+    cost = lru_cache(None)(count)
     return Measure(cost, f'multiply-adds at {size[0]} x {size[1]}')
 
 
@@ -51,7 +63,7 @@ def latency_of(
     size: tuple[int, int] | None,
     space: SearchSpace,
 ) -> Measure:
-    """Milliseconds of one batch through a task's backbone.
+    """Milliseconds of one batch through a task's backbone; says what of the task is not in it.
 
     Args:
         file: a table that ``tools/latency.py`` wrote.
@@ -74,6 +86,13 @@ def latency_of(
         threads=measured.threads,
     )
     table.check(timing, space.root)
+    if space.parts:
+        print_log(
+            f'search: {file} is of the backbone; the time of {", ".join(dict(space.parts))} is not '
+            'in it, whatever the architecture',
+            'current',
+            logging.WARNING,
+        )
     unit = f'ms for {measured.batch_size} images on {measured.device}'
     return Measure(lru_cache(None)(lambda spec: table.predict(spec.root)), unit)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.supernet import Supernet
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import ResolvedConfig, drawn_spaces
+from mdl_nas_mm.tasks.part_flops import PartFlops, weightless
 
 from .budget import check_budget, smallest_total
 from .constraints import Constraints
@@ -53,10 +55,10 @@ class SearchProblem:
             ValueError: a setting is not valid.
         """
         plan, ledger = SearchPlan.from_config(cfg), supernet.ledger(heads)
-        backbone = supernet.backbone
+        backbone, part_flops = supernet.backbone, PartFlops(partial(weightless, cfg.model))
         spaces = drawn_spaces(cfg, backbone.space)
-        cost = make_cost(plan, backbone, ledger, spaces, cfg.search_dataloader)
-        limits = Constraints.from_config(cfg, backbone, spaces)
+        cost = make_cost(plan, backbone, part_flops, ledger, spaces, cfg.search_dataloader)
+        limits = Constraints.from_config(cfg, backbone, part_flops, spaces)
         return cls(plan, spaces, ledger, cost, make_selection(plan, cost), limits)
 
     def check(self) -> None:
@@ -106,6 +108,7 @@ class SearchProblem:
 def make_cost(
     plan: SearchPlan,
     backbone: ElasticBackbone,
+    part_flops: PartFlops,
     ledger: Ledger,
     spaces: Mapping[str, SearchSpace],
     images: Mapping[str, Mapping],
@@ -116,8 +119,8 @@ def make_cost(
         images: task -> config of the loader of images that candidates are scored on.
     """
     config = plan.cost or dict(type='ParameterCost', with_heads=plan.with_heads)
-    there = dict(backbone=backbone, ledger=ledger, spaces=spaces, images=images)
-    return build('cost', config, **there)
+    there = dict(backbone=backbone, part_flops=part_flops, ledger=ledger)
+    return build('cost', config, **there, spaces=spaces, images=images)
 
 
 def make_selection(plan: SearchPlan, cost: Cost) -> Selection:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 
-from mdl_nas_mm.elastic.known import made_backbone
+from mdl_nas_mm.elastic.known import made_backbone, part_class
 from mdl_nas_mm.elastic.supernet import Supernet
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layer_counts import layer_counts
-from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.tasks import MultiTaskModel, task_scope
 from mdl_nas_mm.tasks.elastic_parts import members_of, part_spaces
+from mdl_nas_mm.tasks.part_flops import PartFlops, weightless
+from mdl_nas_mm.trust import check_config
 from mdl_nas_mm.utils.files import held, write_json, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
 from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
@@ -198,7 +202,8 @@ def _read_problem(
         constraints = content['constraints']
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f'{path}: damaged ({error!r})') from None
-    cost = make_cost(plan, backbone, ledger, spaces, from_json(header['data']))
+    part_flops = PartFlops(partial(_models, header, str(folder / 'history.jsonl')))
+    cost = make_cost(plan, backbone, part_flops, ledger, spaces, from_json(header['data']))
     selection = make_selection(plan, cost)
     problem = SearchProblem(plan, spaces, ledger, cost, selection, Constraints())
     return problem, constraints, excluded
@@ -223,6 +228,18 @@ def failures(history: History) -> list[dict]:
         dict(task=task, spec=spec.to_dict(), reason=reason)
         for task, spec, reason in history.failed()
     ]
+
+
+def _models(header: Mapping[str, Any], where: str) -> MultiTaskModel:
+    """The tasks' models without weights, of classes that a file of somebody else may name."""
+    tasks = from_json(header['models'])
+    for task, info in tasks.items():
+        # Elastic parts are made of it anyway.
+        kinds = [kind for kind in map(part_class, info['model'].values()) if kind is not None]
+        trust = [f'{kind.__module__}.{kind.__qualname__}' for kind in kinds]
+        check_config(info['scope'], info['model'], f'{where}: task {task!r}, model', trust)
+    config = dict(type='MultiTaskModel', backbone=from_json(header['backbone']), tasks=tasks)
+    return weightless(ConfigDict(config))
 
 
 def _supernet(header: Mapping[str, Any], folder: Path) -> tuple[Supernet, Ledger]:

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
@@ -18,7 +17,6 @@ from mdl_nas_mm.engine.assignment import assign_ranks
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.groups import TaskGroups, new_group
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
-from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Ledger
 from mdl_nas_mm.tasks import (
     MultiTaskModel,
@@ -26,8 +24,8 @@ from mdl_nas_mm.tasks import (
     Scoring,
     Task,
     drawn_spaces,
-    task_scope,
 )
+from mdl_nas_mm.tasks.part_flops import PartFlops, weightless
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
@@ -218,9 +216,9 @@ def check_search(cfg: ResolvedConfig) -> None:
             later.
     """
     SearchPlan.from_config(cfg)
-    with task_scope('mdl_nas_mm'), torch.device('meta'):
-        model = MODELS.build(cfg.model)
-    Constraints.from_config(cfg, model.backbone, drawn_spaces(cfg, model.backbone.space))
+    model = weightless(cfg.model)
+    spaces = drawn_spaces(cfg, model.backbone.space)
+    Constraints.from_config(cfg, model.backbone, PartFlops(lambda: model), spaces)
     if not model.supernet.sharing.has_scores:
         SearchProblem.from_config(cfg, model.supernet, model.head_sizes()).check()
 
