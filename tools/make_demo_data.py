@@ -1,35 +1,54 @@
-"""Writes the bundled demonstration data: no network, half a minute at most.
+"""Writes the bundled demonstration data: no network, a minute at most.
 
 python tools/make_demo_data.py --root data/demo --preview work_dirs/demo_data
+python tools/make_demo_data.py --what rooms --root data/rooms
 """
 
 import argparse
 from pathlib import Path
 
 from mdl_nas_mm.datasets import DOMAINS, plot_contact_sheet, write_demo_data
+from mdl_nas_mm.datasets.rooms import write_room_videos, write_rooms
 from mdl_nas_mm.engine.errors import one_line_errors
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--what',
+        default='digits',
+        choices=('digits', 'rooms', 'videos'),
+        help='images of digits, rooms with dense labels, or videos of rooms',
+    )
     parser.add_argument('--root', default='data/demo', help='folder of the data')
     parser.add_argument('--seed', type=int, default=0, help='seeds splits and drawing')
-    parser.add_argument('--scale', type=float, default=1.0, help='multiplies the number of images')
-    parser.add_argument('--preview', help='folder for one picture a domain')
+    parser.add_argument('--scale', type=float, default=1.0, help='multiplies the images of digits')
+    parser.add_argument('--preview', help='folder for one picture a domain of digits')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     with one_line_errors():
-        manifest = write_demo_data(args.root, seed=args.seed, scale=args.scale)
-        for domain, counts in manifest['images'].items():
-            print(f'{domain}: ' + ', '.join(f'{split} {n}' for split, n in counts.items()))
-        if args.preview:
-            Path(args.preview).mkdir(parents=True, exist_ok=True)
-            for domain in DOMAINS:
-                plot_contact_sheet(args.root, domain, Path(args.preview) / f'{domain}.png')
+        if args.what == 'digits':
+            write_digits(args)
+        elif args.what == 'rooms':
+            manifest = write_rooms(args.root, seed=args.seed)
+            print(', '.join(f'{split} {n}' for split, n in manifest['images'].items()))
+        else:
+            write_room_videos(args.root, seed=args.seed, avi=True)
     print(f'in {args.root}')
+
+
+def write_digits(args: argparse.Namespace) -> None:
+    """The domains of digits, with a picture of each if asked for."""
+    manifest = write_demo_data(args.root, seed=args.seed, scale=args.scale)
+    for domain, counts in manifest['images'].items():
+        print(f'{domain}: ' + ', '.join(f'{split} {n}' for split, n in counts.items()))
+    if args.preview:
+        Path(args.preview).mkdir(parents=True, exist_ok=True)
+        for domain in DOMAINS:
+            plot_contact_sheet(args.root, domain, Path(args.preview) / f'{domain}.png')
 
 
 if __name__ == '__main__':

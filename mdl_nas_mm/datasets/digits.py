@@ -20,10 +20,6 @@ that is in one split of one domain is in no other split of any. ``search`` is
 for choosing architectures, held out of training.
 """
 
-import json
-import os
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +34,7 @@ from .formats import (
     write_label_maps,
 )
 from .render import render_classification, render_sketch
+from .written_once import Progress, save_json, write_once
 
 VERSION = 2
 DOMAINS = ('cls', 'det', 'seg', 'sketch', 'pose')
@@ -78,24 +75,14 @@ def write_demo_data(
     """
     if scale <= 0:
         raise ValueError(f'scale must be positive, got {scale}')
-    root = Path(root).resolve()
     images = {
         domain: {split: max(round(count * scale), 10) for split, count in counts.items()}
         for domain, counts in IMAGES.items()
     }
     manifest = dict(version=VERSION, seed=seed, scale=scale, images=images)
-    _check_replaceable(root)
-    if _is_complete(root, manifest):
-        return manifest
-    root.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(root)
-    partial = root.with_name(f'.{root.name}.partial-{os.getpid()}')
-    try:
-        _write_all(partial, seed, images, progress)
-        _save_json(partial / 'manifest.json', manifest)
-        _publish(partial, root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    write_once(
+        root, manifest, _needed(images), lambda folder: _write_all(folder, seed, images, progress)
+    )
     return manifest
 
 
@@ -128,7 +115,7 @@ def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
     originals = _load_originals()
     splits = split_digits(originals.labels, seed)
     total = sum(sum(counts.values()) for counts in images.values())
-    tick = _Progress(total, progress)
+    tick = Progress(total, progress)
     sources: dict = {}
     for number, split in enumerate(SPLITS):
         cls_rng, det_rng, seg_rng, sketch_rng, pose_rng = (
@@ -155,7 +142,7 @@ def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
         sources |= _below(
             'pose', write_keypoints(folder / 'pose', split, shown, originals, pose_rng, tick)
         )
-    _save_json(folder / 'sources.json', sources)
+    save_json(folder / 'sources.json', sources)
 
 
 def _load_originals() -> Originals:
@@ -196,25 +183,9 @@ def _below(domain: str, sources: dict) -> dict:
     return {f'{domain}/{name}': digits for name, digits in sources.items()}
 
 
-def _check_replaceable(root: Path) -> None:
-    """Refuses a folder with content that is not demonstration data."""
-    if not root.exists() or (root / 'manifest.json').is_file():
-        return
-    if not root.is_dir() or any(root.iterdir()):
-        raise FileExistsError(
-            f'{root} exists and is not demonstration data; name a new or empty folder'
-        )
-
-
-def _is_complete(root: Path, manifest: dict) -> bool:
-    """Whether the folder holds these data and no image of them is missing."""
-    try:
-        if json.loads((root / 'manifest.json').read_text(encoding='utf-8')) != manifest:
-            return False
-    except (OSError, ValueError):
-        return False
-    images = manifest['images']
-    needed: dict[str, tuple[str, int]] = {}
+def _needed(images: dict[str, dict[str, int]]) -> dict[str, tuple[str, int]]:
+    """What there must be for the folder to be complete, as ``write_once`` wants to know it."""
+    needed = {'sources.json': ('', 1)}
     for split in SPLITS:
         for domain in ('cls', 'sketch'):
             needed[f'{domain}/{split}'] = ('*/*.png', images[domain][split])
@@ -223,59 +194,4 @@ def _is_complete(root: Path, manifest: dict) -> bool:
             needed[f'{domain}/annotations/{split}.json'] = ('', 1)
         for kind in ('images', 'annotations'):
             needed[f'seg/{kind}/{ADE_NAMES[split]}'] = ('*.png', images['seg'][split])
-    for name, (pattern, count) in needed.items():
-        found = sum(1 for _ in (root / name).glob(pattern)) if pattern else (root / name).is_file()
-        if found != count:
-            return False
-    return (root / 'sources.json').is_file()
-
-
-def _sweep(root: Path) -> None:
-    """Removes what killed writers left beside the folder."""
-    for pattern in ('partial', 'old'):
-        for leftover in root.parent.glob(f'.{root.name}.{pattern}-*'):
-            pid = int(leftover.name.rpartition('-')[2])
-            if pid == os.getpid() or not _is_alive(pid):
-                shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _publish(partial: Path, root: Path) -> None:
-    """Puts the finished folder under its name, in place of older data."""
-    old = root.with_name(f'.{root.name}.old-{os.getpid()}')
-    if root.exists():
-        root.rename(old)
-    partial.rename(root)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _save_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-
-
-class _Progress:
-    """Counts images; shows the count on stderr about fifty times."""
-
-    def __init__(self, total: int, shown: bool) -> None:
-        self.total = total
-        self.shown = shown
-        self.done = 0
-        self.step = max(total // (50 if sys.stderr.isatty() else 5), 1)
-
-    def __call__(self) -> None:
-        self.done += 1
-        last = self.done == self.total
-        if not self.shown or (self.done % self.step and not last):
-            return
-        line = f'demonstration data: {self.done}/{self.total} images'
-        end = '\n' if last or not sys.stderr.isatty() else ''
-        print(f'\r{line}' if sys.stderr.isatty() else line, end=end, file=sys.stderr, flush=True)
+    return needed

@@ -58,7 +58,7 @@ def write_class_folders(
     for digit in shown:
         copy = copies[digit] = copies.get(digit, -1) + 1
         name = f'{split}/{originals.labels[digit]}/{digit:04d}_{copy}.png'
-        _save_png(folder / name, render_one(originals.digits[digit], rng))
+        save_png(folder / name, render_one(originals.digits[digit], rng))
         sources[name] = [digit]
         tick()
     return sources
@@ -88,7 +88,7 @@ def write_coco(
         scene = render.render_detection(photo, [originals.digits[i] for i in digits], rng)
         name = f'{image_id:06d}.png'
         height, width = scene.image.shape[:2]
-        _save_png(folder / 'images' / split / name, scene.image)
+        save_png(folder / 'images' / split / name, scene.image)
         images.append(dict(id=image_id, file_name=name, height=height, width=width))
         placed = [digits[i] for i in scene.placed]
         for digit, mask in zip(placed, scene.masks):
@@ -134,7 +134,7 @@ def write_keypoints(
     for image_id, digit in enumerate(shown, start=1):
         pixels, points = render.render_pose(originals.digits[digit], rng)
         name = f'{image_id:06d}.png'
-        _save_png(folder / 'images' / split / name, pixels)
+        save_png(folder / 'images' / split / name, pixels)
         height, width = pixels.shape[:2]
         images.append(dict(id=image_id, file_name=name, height=height, width=width))
         points = points.round(2)
@@ -186,8 +186,8 @@ def write_label_maps(
         for digit, mask in zip(placed, scene.masks):
             labels[mask] = originals.labels[digit] + 1
         name = f'{split}/{number:06d}.png'
-        _save_png(folder / 'images' / name, scene.image)
-        _save_png(folder / 'annotations' / name, labels)
+        save_png(folder / 'images' / name, scene.image)
+        save_png(folder / 'annotations' / name, labels)
         sources[f'images/{name}'] = placed
         tick()
     return sources
@@ -209,7 +209,8 @@ def _run_lengths(mask: np.ndarray) -> dict:
     return dict(size=list(mask.shape), counts=counts)
 
 
-def _save_png(path: Path, pixels: np.ndarray) -> None:
+def save_png(path: Path, pixels: np.ndarray) -> None:
+    """Writes pixels (H, W) or (H, W, 3), uint8."""
     Image.fromarray(pixels).save(path, format='PNG', compress_level=6)
 
 
