@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
-from mdl_nas_mm.tasks.failures import in_task
+from mdl_nas_mm.tasks.failures import in_images, in_task
 
 
 class JointLoader:
     """All tasks' loaders as the one loader that mmengine's hooks expect.
 
     Args:
-        loaders: task -> its loader.
+        loaders: task, or image group -> its loader.
         length: joint batches.
-        counts: task -> batches of its loader in a joint one.
+        counts: task or image group -> batches of its loader in a joint one.
         start: number of the first joint batch.
+        groups: which of these are image groups.
     """
 
     def __init__(
@@ -24,8 +26,9 @@ class JointLoader:
         length: int,
         counts: Mapping[str, int] | None = None,
         start: int = 0,
+        groups: Collection[str] = (),
     ) -> None:
-        self.loaders = dict(loaders)
+        self.loaders, self.groups = dict(loaders), groups
         self.length, self.start = length, start
         self.counts = dict(counts or dict.fromkeys(loaders, 1))
         self.dataset = next(iter(self.loaders.values())).dataset
@@ -34,11 +37,23 @@ class JointLoader:
         return self.length
 
     def __iter__(self) -> Iterator[dict[str, list]]:
-        """Joint batches: task -> its batches."""
-        iterators = {task: iter(loader) for task, loader in self.loaders.items()}
+        """Joint batches: task -> its batches, and image group -> a ``GroupBatch`` for each."""
+        iterators = {name: iter(loader) for name, loader in self.loaders.items()}
         for number in itertools.count(self.start):
             batches = {}
-            for task, iterator in iterators.items():
-                with in_task(task, f'iteration {number}'):
-                    batches[task] = [next(iterator) for _ in range(self.counts[task])]
+            for name, iterator in iterators.items():
+                named = in_images if name in self.groups else in_task
+                with named(name, f'iteration {number}'):
+                    batches[name] = [next(iterator) for _ in range(self.counts[name])]
             yield batches
+
+    @property
+    def datasets(self) -> dict[str, Any]:
+        """Task -> its data set."""
+        found = {}
+        for name, loader in self.loaders.items():
+            if name in self.groups:
+                found.update(loader.dataset.dataset.datasets)
+            else:
+                found[name] = loader.dataset
+        return found

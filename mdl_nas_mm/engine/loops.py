@@ -9,7 +9,12 @@ from typing import Any
 from mmengine.runner import BaseLoop, Runner
 
 from mdl_nas_mm.registry import LOOPS
-from mdl_nas_mm.tasks import build_train_loader, drawn_spaces, fixed_spec
+from mdl_nas_mm.tasks import (
+    build_group_train_loader,
+    build_train_loader,
+    drawn_spaces,
+    fixed_spec,
+)
 
 from .groups import TaskGroups
 from .joint_loader import JointLoader
@@ -88,14 +93,22 @@ class MultiTaskTrainLoop(BaseLoop):
         )
 
     def _loader(self, start: int) -> JointLoader:
-        info, assignment, loaders = self.runner.cfg.tasks, self.ranks.assignment, {}
+        cfg, assignment, loaders, counts = self.runner.cfg, self.ranks.assignment, {}, {}
+        scopes, groups = {task: info.scope for task, info in cfg.tasks.items()}, cfg.image_groups
         for task, config in self.configs.items():
+            name = cfg.tasks[task].images if cfg.tasks[task].images in groups else task
+            if name in loaders:
+                continue
             parts = [(part.batch, part.part, part.parts) for part in self.plan.parts[task]]
-            settings = (info[task].scope, config, self.runner.seed, start)
-            shares = (assignment.batches_per_step[task], parts, self.ranks.groups[task])
-            loaders[task] = build_train_loader(task, *settings, *shares)
-        counts = {task: len(parts) for task, parts in self.plan.parts.items()}
-        return JointLoader(loaders, self._max_iters, counts, start)
+            steps = (assignment.batches_per_step[task], parts, self.ranks.groups[task])
+            settings = (self.runner.seed, start, *steps)
+            if name == task:
+                loaders[name] = build_train_loader(task, scopes[task], config, *settings)
+            else:
+                members = {member: scopes[member] for member in groups[name]}
+                loaders[name] = build_group_train_loader(name, members, self.configs, *settings)
+            counts[name] = len(parts)
+        return JointLoader(loaders, self._max_iters, counts, start, groups)
 
     @property
     def max_epochs(self) -> int:

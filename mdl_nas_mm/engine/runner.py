@@ -152,7 +152,7 @@ class MultiTaskRunner(OpenRunner):
         """As mmengine; heads are compared with their data."""
         built = super().build_train_loop(loop)
         self.reducer = self._build_reducer(built.step)
-        datasets = {task: loader.dataset for task, loader in built.dataloader.loaders.items()}
+        datasets = built.dataloader.datasets
         self.trained_metainfo = {t: getattr(data, 'metainfo', {}) for t, data in datasets.items()}
         for task, dataset in datasets.items():
             check_classes(task, self.cfg.model.tasks[task].model, dataset)

@@ -4,6 +4,8 @@ from .classes import check_classes, check_labels
 from .config import resolve_joint_config
 from .data import build_eval_loader, build_train_loader
 from .evaluate import Evaluation, evaluate, measure, process
+from .group_batch import GroupBatch
+from .group_data import build_group_eval_loader, build_group_train_loader
 from .incremental import Base
 from .input_size import validation_size
 from .model import BackboneSlot, MultiTaskModel
@@ -18,6 +20,7 @@ __all__ = [
     'BackboneSlot',
     'Base',
     'Evaluation',
+    'GroupBatch',
     'MultiTaskModel',
     'NoScore',
     'ResolvedConfig',
@@ -26,6 +29,8 @@ __all__ = [
     'Split',
     'Task',
     'build_eval_loader',
+    'build_group_eval_loader',
+    'build_group_train_loader',
     'build_train_loader',
     'check_classes',
     'check_labels',

@@ -11,7 +11,7 @@ import copy
 import itertools
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -141,41 +141,77 @@ def build_train_loader(
     """
     config = copy.deepcopy(dict(config))
     seed = derive_seed(seed, task)
+    steps = partial(BatchParts, batches_per_step=batches_per_step, parts=parts, start=start)
+    check_parts(f'task {task!r}', config['batch_size'], parts)
     with task_scope(scope, group):
-        dataset_config = config.pop('dataset')
-        with _built(task, scope, dataset_config):
-            dataset = DATASETS.build(copy.deepcopy(dataset_config))
-            if hasattr(dataset, 'full_init'):
-                dataset.full_init()
-        _check_not_empty(task, scope, dataset, dataset_config)
-        dataset = PositionSeeded(NamedSamples(dataset), seed)
-        sampler = EndlessOrder(dataset, is_shuffled(config.pop('sampler', None), scope), seed)
-        batch_size, batches = config.pop('batch_size'), config.pop('batch_sampler', None)
-        for _, _, count in parts:
-            if count > batch_size:
-                raise ValueError(
-                    f'task {task!r}: its batch of {batch_size} images cannot be split over {count} '
-                    'ranks; raise batch_size, or groups of the task, or use fewer ranks'
-                )
-        if batches is None:
-            batches = BatchSampler(sampler, batch_size, drop_last=False)
-        else:
-            batches = DATA_SAMPLERS.build(
-                batches, default_args=dict(sampler=sampler, batch_size=batch_size)
-            )
-        collate = dict(config.pop('collate_fn', dict(type='pseudo_collate')))
-        function = FUNCTIONS.get(collate.pop('type'))
+        dataset = build_dataset(task, scope, config.pop('dataset'))
+        return endless_loader(dataset, scope, config, collate_function(config), seed, steps)
+
+
+def endless_loader(
+    dataset: Any,
+    scope: str,
+    config: dict,
+    collate: Callable,
+    seed: int,
+    steps: Callable[[Any], BatchParts],
+) -> DataLoader:
+    """The loader of a data set in ``EndlessOrder``; see ``build_train_loader``.
+
+    Args:
+        config: the loader's, without a data set and a way to collate; it is used up.
+        steps: what of the endless batches is given.
+    """
+    dataset = PositionSeeded(NamedSamples(dataset), seed)
+    sampler = EndlessOrder(dataset, is_shuffled(config.pop('sampler', None), scope), seed)
+    batch_size, batches = config.pop('batch_size'), config.pop('batch_sampler', None)
+    if batches is None:
+        batches = BatchSampler(sampler, batch_size, drop_last=False)
+    else:
+        batches = DATA_SAMPLERS.build(
+            batches, default_args=dict(sampler=sampler, batch_size=batch_size)
+        )
     # An endless order has no last batch.
     config.pop('drop_last', None)
     if not config.get('num_workers'):
         config.pop('persistent_workers', None)
     return DataLoader(
         dataset,
-        batch_sampler=BatchParts(batches, batches_per_step, parts, start),
-        collate_fn=partial(function, **collate),
+        batch_sampler=steps(batches),
+        collate_fn=collate,
         worker_init_fn=end_with_parent,
         **config,
     )
+
+
+def check_parts(whose: str, batch_size: int, parts: Sequence[tuple[int, int, int]]) -> None:
+    """Raises ValueError for a batch that has too few images for its parts."""
+    for _, _, count in parts:
+        if count > batch_size:
+            raise ValueError(
+                f'{whose}: its batch of {batch_size} images cannot be split over {count} ranks; '
+                'raise batch_size, or groups of the task, or use fewer ranks'
+            )
+
+
+def build_dataset(task: str, scope: str, config: Mapping) -> Any:
+    """A task's data set, as its library builds it, inside of its scope.
+
+    Raises:
+        ValueError: it has no images.
+    """
+    with _built(task, scope, config):
+        dataset = DATASETS.build(copy.deepcopy(config))
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
+    _check_not_empty(task, scope, dataset, config)
+    return dataset
+
+
+def collate_function(config: dict) -> Callable:
+    """Takes out of a loader's config how samples become a batch."""
+    collate = dict(config.pop('collate_fn', None) or dict(type='pseudo_collate'))
+    return partial(FUNCTIONS.get(collate.pop('type')), **collate)
 
 
 def build_eval_loader(

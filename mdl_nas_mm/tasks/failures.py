@@ -95,6 +95,39 @@ def in_task(
         ) from error
 
 
+@contextmanager
+def in_images(images: str, where: str) -> Generator[None]:
+    """Names an image group in what fails inside of the block, as ``in_task`` does a task.
+
+    Raises:
+        TaskError: something has failed.
+    """
+    try:
+        yield
+    except TaskError:
+        raise
+    except Exception as error:
+        raise TaskError(f'images {images!r}, {where}: {in_one_line(error)}') from error
+
+
+@contextmanager
+def in_sample(results: Mapping, where: str) -> Generator[None]:
+    """Names the files of a sample in what fails inside of the block.
+
+    Args:
+        results: what its data set says of it.
+        where: what is done with it.
+
+    Raises:
+        SampleError: something has failed.
+    """
+    try:
+        yield
+    except Exception as error:
+        place = ', '.join(filter(None, (_named(_paths(results)), where)))
+        raise SampleError(f'{place}: {in_one_line(error)}') from error
+
+
 def batches_of(task: str, where: str, loader: Iterable, start: int = 0) -> Iterator[Any]:
     """A loader's batches, of which a failure names the task, the number and the file.
 
@@ -127,6 +160,8 @@ class NamedSamples(Dataset):
     def __getitem__(self, index: int) -> Any:
         try:
             return self.dataset[index]
+        except SampleError:
+            raise
         except Exception as error:
             where = _place(error) or f'sample {index}'
             raise SampleError(f'{where}: {in_one_line(error)}') from error
