@@ -17,8 +17,9 @@ def _folders(*names: str) -> list[str]:
     return [f'{SCOPE}.{name}' for name in names]
 
 
-MODELS = _child(root.MODELS, 'families', 'tasks', 'engine')
-DATASETS = _child(root.DATASETS, 'tasks')
+MODELS = _child(root.MODELS, 'families', 'tasks', 'engine', 'scenes')
+DATASETS = _child(root.DATASETS, 'tasks', 'scenes')
+TRANSFORMS = _child(root.TRANSFORMS, 'scenes')
 RUNNERS = _child(root.RUNNERS, 'engine')
 LOOPS = _child(root.LOOPS, 'engine')
 # Of our own: which subnets a step trains, and how its batches become gradients.

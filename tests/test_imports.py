@@ -28,6 +28,7 @@ ORDER = (
     'deposit',
     'families',
     'methods',
+    'scenes',
     'datasets',
     'apis',
     'visualization',

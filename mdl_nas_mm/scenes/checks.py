@@ -1,0 +1,64 @@
+"""Whether a label is what its data set says that it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .labels import DEPTH, EDGES, NORMALS, SEGMENTATION, kind_named
+
+# Medians of real data in metres lie between these, from desks to streets.
+_NEAREST, _FARTHEST = 0.05, 150.0
+
+
+def misfit(name: str, label: np.ndarray, num_classes: int | None = None) -> str | None:
+    """What is wrong with a label, in a few words.
+
+    Args:
+        name: of the label, such as ``depth``.
+        label: as ``read_label`` gives it.
+        num_classes: of a segmentation.
+
+    Returns:
+        None where nothing is.
+    """
+    kind = kind_named(name)
+    if not kind.is_map:
+        return None if np.isfinite(label).all() else 'has numbers that are none'
+    values = label[kind.valid(label)]
+    if not len(values):
+        return None
+    if kind is SEGMENTATION:
+        largest = int(values.max())
+        beyond = num_classes is not None and largest >= num_classes
+        return f'has a class {largest}, beyond the {num_classes} of the data' if beyond else None
+    if kind is DEPTH:
+        return _odd_depth(values)
+    if kind is NORMALS:
+        return _odd_normals(values)
+    if kind is EDGES and values.mean() > 0.5:
+        return f'has edges on {values.mean():.0%} of the pixels; are 0 and 1 the other way round?'
+    return None
+
+
+def _odd_depth(values: np.ndarray) -> str | None:
+    if values.min() < 0:
+        return f'has depths below 0, such as {values.min():g} m'
+    middle = float(np.median(values))
+    if middle > _FARTHEST:
+        return (
+            f'has a median depth of {middle:g} m, which looks like millimetres or another unit; '
+            "say which one (unit='mm')"
+        )
+    if middle < _NEAREST:
+        return f'has a median depth of {middle:g} m, which is too small; say its unit (unit=...)'
+    return None
+
+
+def _odd_normals(values: np.ndarray) -> str | None:
+    length = float(np.median(np.linalg.norm(values, axis=-1)))
+    if abs(length - 1) > 0.1:
+        return (
+            f'has normals of length {length:.2f} (median), no unit vectors; '
+            'is the encoding another one?'
+        )
+    return None

@@ -1,0 +1,108 @@
+"""NYUD-v2 with segmentation, depth, normals and edges, in the layouts of three benchmarks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mdl_nas_mm.registry import DATASETS
+
+from .base import Scene, SceneDataset
+from .listing import Listing, named, names_in
+
+NYU_CLASSES = (
+    *('wall', 'floor', 'cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window'),
+    *('bookshelf', 'picture', 'counter', 'blinds', 'desk', 'shelves', 'curtain', 'dresser'),
+    *('pillow', 'mirror', 'floor mat', 'clothes', 'ceiling', 'books', 'refrigerator'),
+    *('television', 'paper', 'towel', 'shower curtain', 'box', 'whiteboard', 'person'),
+    *('night stand', 'toilet', 'sink', 'lamp', 'bathtub', 'bag', 'other structure'),
+    *('other furniture', 'other prop'),
+)
+_IMAGES = ('.jpg', '.png')
+# Folder, and for each ending how the files are read.
+_SOURCES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = dict(
+    semseg=('segmentation', {'.png': {}, '.mat': dict(key='segmentation')}),
+    depth=('depth', {'.npy': {}, '.mat': dict(key='depth')}),
+    normals=(
+        'normals',
+        {
+            '.npy': dict(encoding='normals'),
+            '.png': dict(encoding='normals_8bit'),
+            '.jpg': dict(encoding='normals_8bit'),
+        },
+    ),
+    edges=('edge', {'.npy': {}, '.png': {}}),
+)
+_ENCODINGS = dict(semseg='classes', depth='depth', edges='binary')
+
+
+@DATASETS.register_module()
+class NYUDScenes(SceneDataset):
+    """NYUD-v2: 795 images for training, 654 for testing.
+
+    .. code-block:: none
+
+        data_root
+        ├── images        NAME.jpg or NAME.png
+        ├── segmentation  NAME.png, or NAME.mat with `segmentation`
+        ├── depth         NAME.npy, or NAME.mat with `depth`
+        ├── normals       NAME.npy, NAME.png or NAME.jpg
+        ├── edge          NAME.npy or NAME.png
+        └── gt_sets       train.txt, val.txt: names, one a line
+
+    Three benchmarks share these folders and differ in the endings of their files, which say how
+    they are read: ASTMT's (jpg, mat, jpg normals) and the one of the multi-task survey (jpg, png,
+    npy) of 480 x 640 pixels, and that of ATRC and InvPT (png, npy, png normals) of 425 x 560.
+
+    - ``semseg``: 40 classes; 0 in the file is ignored, k is class k - 1. With ``background`` there
+      are 41, 0 as one more, the first.
+    - ``depth``: metres, 0 is no measurement.
+    - ``normals``: unit vectors as numbers, or 8-bit 2 v / 255 - 1, where mid-grey (127 or 128 in
+      all channels), white and black are none.
+    - ``edges``: 0 or 1, as 0 and 255.
+
+    Args:
+        label: ``semseg``, ``depth``, ``normals`` or ``edges``.
+        ann_file: the list of names, such as ``gt_sets/train.txt``.
+        background: keep class 0 of the segmentation.
+        **kwargs: of ``SceneDataset``: ``data_root``, ``pipeline`` and so on.
+    """
+
+    LABEL_METAINFO = dict(semseg=dict(classes=NYU_CLASSES))
+
+    def __init__(
+        self, label: str | None = None, ann_file: str = '', background: bool = False, **kwargs: Any
+    ) -> None:
+        self.background = background
+        if not ann_file:
+            raise ValueError(f'{named(self)}: say ann_file, such as gt_sets/train.txt')
+        super().__init__(label=label, ann_file=ann_file, **kwargs)
+
+    def known_labels(self) -> Sequence[str]:
+        return tuple(_SOURCES)
+
+    def label_classes(self, label: str) -> dict:
+        if label != 'semseg':
+            return {}
+        return dict(classes=('background', *NYU_CLASSES) if self.background else NYU_CLASSES)
+
+    def scenes(self) -> Iterator[Scene]:
+        root, listing = self.data_root or '', Listing()
+        for name in names_in(self.ann_file):
+            labels = {label: self._source(root, label, name, listing) for label in self.labels}
+            image = listing.with_stem(os.path.join(root, 'images'), name, _IMAGES)
+            yield Scene(image or os.path.join(root, 'images', f'{name}.jpg'), labels)
+
+    def _source(self, root: str, label: str, name: str, listing: Listing) -> dict:
+        folder, endings = _SOURCES[label]
+        path = listing.with_stem(os.path.join(root, folder), name, tuple(endings))
+        path = path or os.path.join(root, folder, name + next(iter(endings)))
+        source = dict(encoding=_ENCODINGS.get(label), path=path)
+        source |= endings[os.path.splitext(path)[1]]
+        if label == 'semseg':
+            source |= dict(
+                zero_ignored=not self.background,
+                num_classes=len(self.label_classes(label)['classes']),
+            )
+        return source

@@ -1,0 +1,384 @@
+"""From files to labels: one function for each encoding.
+
+A data set says for each label of an image which file it is in and how it is encoded, as a dict:
+``path``, ``encoding`` (a name in ``ENCODINGS``) and the options of that function. ``read_label``
+reads it. All functions get the file's array as it is, and give values in the units of ``labels``;
+``key`` names the variable of a .mat file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine import fileio
+from PIL import Image
+
+from .labels import DEPTH, NORMALS, kind_named
+from .thinning import thin
+
+# Lengths of 8-bit normals: beside rounding and JPEG they are 1; greys, white and black are far off.
+_SHORTEST, _LONGEST = 0.1, 1.4
+DEPTH_UNITS = dict(m=1.0, cm=1e-2, mm=1e-3)
+# What decoding raises for content that it is not made for.
+_MISFITS = (ValueError, LookupError, TypeError, AttributeError)
+# What a source says that its function does not take.
+_NOT_OPTIONS = ('path', 'encoding', 'key', 'num_classes', 'mask')
+
+
+def read_label(
+    name: str, source: Mapping[str, Any], backend_args: dict | None = None
+) -> np.ndarray:
+    """Reads one label.
+
+    Args:
+        name: of the label, such as ``depth``.
+        source: ``path``, ``encoding`` and its options. Where it has a ``mask``, the source of a
+            depth map, there is no label where there is no depth.
+        backend_args: of mmengine's file backends.
+
+    Returns:
+        What ``labels`` says of its kind; normals as they are encoded, see ``unit_normals``.
+
+    Raises:
+        ValueError: the file is not of that encoding.
+    """
+    options = {key: value for key, value in source.items() if key not in _NOT_OPTIONS}
+    path, encoding = source['path'], source['encoding']
+    array = read_array(path, source.get('key'), backend_args)
+    if encoding not in ENCODINGS:
+        raise ValueError(
+            f'{name} {path!r}: encoding {encoding!r} is none of {", ".join(ENCODINGS)}'
+        )
+    try:
+        label = ENCODINGS[encoding](array, **options)
+    except _MISFITS as error:
+        raise ValueError(f'{name} {path!r} is not as {encoding!r} says: {error}') from error
+    if source.get('mask'):
+        has_depth = DEPTH.valid(read_label('depth', source['mask'], backend_args))
+        if has_depth.shape != label.shape[:2]:
+            raise ValueError(f'{name} {path!r} and {source["mask"]["path"]!r} differ in size')
+        label[~has_depth] = kind_named(name).invalid
+    return label
+
+
+def read_array(path: str, key: str | None = None, backend_args: dict | None = None) -> Any:
+    """The content of an image (RGB; indices of one with a palette), .npy, .mat or .json file.
+
+    Args:
+        key: variable of a .mat file; the only one of the file if None.
+
+    Raises:
+        ValueError: the file is none of these; it names the file.
+    """
+    content = fileio.get(path, backend_args=backend_args)
+    try:
+        return _READERS.get(path.rpartition('.')[2].lower(), _read_image)(content, key)
+    except (OSError, *_MISFITS) as error:
+        text = ' '.join(str(error).split())
+        raise ValueError(f'{path!r} cannot be read: {text}') from error
+
+
+def _read_image(content: bytes, key: str | None) -> np.ndarray:
+    with Image.open(io.BytesIO(content)) as image:
+        return np.array(image)
+
+
+def _read_npy(content: bytes, key: str | None) -> np.ndarray:
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _read_json(content: bytes, key: str | None) -> Any:
+    return json.loads(content)
+
+
+def _read_mat(content: bytes, key: str | None) -> Any:
+    from scipy.io import loadmat
+
+    try:
+        variables = loadmat(io.BytesIO(content), squeeze_me=True, struct_as_record=False)
+    except NotImplementedError as error:
+        raise ValueError('it is of MATLAB 7.3; save it with -v7') from error
+    names = [name for name in variables if not name.startswith('__')]
+    if key is None and len(names) == 1:
+        key = names[0]
+    if key is None or key not in variables:
+        raise ValueError(f'it has {", ".join(names)}, not {key}')
+    return variables[key]
+
+
+_READERS = dict(npy=_read_npy, mat=_read_mat, json=_read_json)
+
+
+def classes(
+    array: np.ndarray, zero_ignored: bool = False, ignored: Sequence[int] = ()
+) -> np.ndarray:
+    """Classes of pixels.
+
+    Args:
+        array: (H, W) whole numbers.
+        zero_ignored: 0 is ignored, and class k is written as k + 1.
+        ignored: other values that are ignored; 255 and negative ones always are.
+
+    Returns:
+        (H, W) uint8, 255 where ignored.
+    """
+    values = _one_channel(array)
+    found = np.rint(values).astype(np.int64)
+    if np.any(found != values):
+        raise ValueError('classes are whole numbers')
+    lost = (found < 0) | (found == 255) | np.isin(found, ignored)
+    if zero_ignored:
+        lost |= found == 0
+        found = found - 1
+    if found.max() > 255:
+        raise ValueError(f'there may be 255 classes, it has a class {found.max()}')
+    return np.where(lost, 255, found).astype(np.uint8)
+
+
+def depth(
+    array: np.ndarray, unit: str | float = 'm', invalid: float | Sequence[float] = 0
+) -> np.ndarray:
+    """Distances of pixels.
+
+    Args:
+        array: (H, W).
+        unit: of a step: 'm', 'cm', 'mm' or metres.
+        invalid: values of the file that are no measurement; nan and infinite ones never are.
+
+    Returns:
+        (H, W) float32 metres, 0 where there is none.
+    """
+    values = _one_channel(array).astype(np.float32)
+    lost = ~np.isfinite(values) | np.isin(values, np.asarray(invalid, np.float32))
+    if isinstance(unit, str) and unit not in DEPTH_UNITS:
+        raise ValueError(f"unit is 'm', 'cm', 'mm' or a number of metres, not {unit!r}")
+    scale = DEPTH_UNITS[unit] if isinstance(unit, str) else unit
+    return np.where(lost, 0, values * np.float32(scale)).astype(np.float32)
+
+
+def cityscapes_disparity(array: np.ndarray) -> np.ndarray:
+    """Cityscapes' 16-bit disparity: p > 0 is (p - 1) / 256 pixels.
+
+    Returns:
+        (H, W) float32 pixels, 0 where there is none.
+    """
+    values = _one_channel(array).astype(np.float32)
+    return np.maximum(values - 1, 0) / np.float32(256)
+
+
+def cityscapes_depth(array: np.ndarray) -> np.ndarray:
+    """Metres from Cityscapes' disparity: baseline 0.22 m times focal length 2262 over it."""
+    disparity = cityscapes_disparity(array)
+    found = disparity > 0
+    return np.where(found, np.float32(0.22 * 2262) / np.where(found, disparity, 1), 0)
+
+
+def normals(array: np.ndarray, invalid: Sequence[float] = (0, 0, 0)) -> np.ndarray:
+    """Normals as numbers.
+
+    Args:
+        array: (H, W, 3), or (3, H, W).
+        invalid: the vector that is no normal; one with nan never is.
+
+    Returns:
+        (H, W, 3) float32, the zero vector where there is none.
+    """
+    vectors = _three_channels(array).astype(np.float32)
+    lost = np.isnan(vectors).any(-1) | (vectors == np.asarray(invalid, np.float32)).all(-1)
+    return np.where(lost[..., None], 0, vectors)
+
+
+def normals_8bit(array: np.ndarray, centre: float = 127.5) -> np.ndarray:
+    """Normals as colours, n = v / centre - 1; with 127.5 that is 2 v / 255 - 1.
+
+    No normal are the mid-greys (127 or 128 in all channels, and what JPEG makes of them), white and
+    black: all colours that are nowhere near the length of a normal.
+
+    Args:
+        array: (H, W, 3) uint8.
+        centre: the value of a component that is 0.
+
+    Returns:
+        (H, W, 3) float32, the zero vector where there is none.
+    """
+    colours = _three_channels(array)
+    if colours.dtype != np.uint8:
+        raise ValueError(f'8-bit normals are uint8, not {colours.dtype}')
+    vectors = colours.astype(np.float32) / np.float32(centre) - 1
+    lengths = np.linalg.norm(vectors, axis=-1)
+    return np.where(((lengths < _SHORTEST) | (lengths > _LONGEST))[..., None], 0, vectors)
+
+
+def binary(array: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    """Edges or saliency: what is above a part of the largest value of its type (1 for floats).
+
+    Returns:
+        (H, W) float32, 0 or 1.
+    """
+    values = _one_channel(array)
+    if values.dtype == bool or values.max() <= 1:
+        return (values > threshold).astype(np.float32)
+    largest = np.iinfo(values.dtype).max if np.issubdtype(values.dtype, np.integer) else 255
+    return (values > threshold * largest).astype(np.float32)
+
+
+def label_borders(array: np.ndarray) -> np.ndarray:
+    """Edges where the classes of PASCAL-Context's ``LabelMap`` change: its thinned Laplacian.
+
+    Returns:
+        (H, W) float32, 0 or 1.
+    """
+    changes = cv2.Laplacian(_one_channel(array).astype(np.float64), cv2.CV_64F) != 0
+    return thin(changes).astype(np.float32)
+
+
+def values(
+    array: np.ndarray,
+    centre: float = 0,
+    scale: float = 1,
+    invalid: float | None = None,
+    channels: int | None = None,
+) -> np.ndarray:
+    """Numbers to be regressed, (v - centre) / scale.
+
+    Args:
+        array: (H, W) or (H, W, C).
+        invalid: a value that is none, in all channels of a pixel; nan never is one.
+        channels: how many of the first channels count; all if None.
+
+    Returns:
+        (H, W, C) float32, nan where there is none.
+    """
+    found = array[..., None] if array.ndim == 2 else array
+    if channels is not None and found.shape[-1] < channels:
+        raise ValueError(f'it has {found.shape[-1]} channels, not {channels}')
+    found = found[..., :channels]
+    lost = np.isnan(found).any(axis=-1)
+    if invalid is not None:
+        lost = lost | (found == invalid).all(axis=-1)
+    result = (found.astype(np.float32) - np.float32(centre)) / np.float32(scale)
+    result[lost] = np.nan
+    return result
+
+
+def probabilities(array: np.ndarray, kept: Sequence[int] | None = None) -> np.ndarray:
+    """Class probabilities of an image, those that are kept made to add up to 1.
+
+    Returns:
+        (C,) float32.
+    """
+    found = np.asarray(array, dtype=np.float32).ravel()
+    if kept is not None:
+        if max(kept) >= len(found):
+            raise ValueError(f'it has {len(found)} classes, not {max(kept)}')
+        found = found[list(kept)]
+    total = found.sum()
+    if not total > 0 or found.min() < 0:
+        raise ValueError('its numbers are no probabilities')
+    return found / total
+
+
+def vanishing_points(content: np.ndarray | Mapping) -> np.ndarray:
+    """Three points on the unit sphere, of a .npy file or of Taskonomy's ``point_info``.
+
+    Returns:
+        (9,) float32: x, y, z of the first, of the second, of the third.
+    """
+    if isinstance(content, Mapping):
+        points = content['vanishing_points_gaussian_sphere']
+        content = np.concatenate([points[axis] for axis in 'xyz'])
+    found = np.asarray(content, dtype=np.float32).ravel()
+    if found.shape != (9,):
+        raise ValueError(f'vanishing points are nine numbers, not {found.size}')
+    return found
+
+
+# PASCAL-Part's 24 parts of a person; a part that is not there is background.
+_PARTS = {
+    **dict.fromkeys(
+        (
+            *('head', 'hair', 'lear', 'rear', 'leye', 'reye', 'lebrow', 'rebrow', 'nose'),
+            'mouth',
+        ),
+        1,
+    ),
+    **dict.fromkeys(('torso', 'neck'), 2),
+    **dict.fromkeys(('luarm', 'ruarm'), 3),
+    **dict.fromkeys(('llarm', 'rlarm', 'lhand', 'rhand'), 4),
+    **dict.fromkeys(('luleg', 'ruleg'), 5),
+    **dict.fromkeys(('llleg', 'rlleg', 'lfoot', 'rfoot'), 6),
+}
+
+
+def human_parts(annotation: Any) -> np.ndarray:
+    """PASCAL-Part's persons: 24 parts joined to six, and background.
+
+    Args:
+        annotation: ``anno`` of a .mat file: ``objects`` with ``class``, ``mask`` and ``parts``,
+            which have ``part_name`` and ``mask``.
+
+    Returns:
+        (H, W) uint8: 0 background, 1 head, 2 torso, 3 upper and 4 lower arms, 5 upper and 6 lower
+        legs; all 255 where there is no person with parts.
+    """
+    objects = np.atleast_1d(annotation.objects)
+    if not len(objects):
+        raise ValueError('it has no objects')
+    found = np.full(np.shape(objects[0].mask), 255, dtype=np.uint8)
+    for thing in objects:
+        parts = np.atleast_1d(thing.parts)
+        if getattr(thing, 'class') != 'person' or not len(parts):
+            continue
+        found[found == 255] = 0
+        for part in parts:
+            found[np.asarray(part.mask, dtype=bool)] = _PARTS[str(part.part_name)]
+    return found
+
+
+ENCODINGS = dict(
+    classes=classes,
+    depth=depth,
+    cityscapes_depth=cityscapes_depth,
+    cityscapes_disparity=cityscapes_disparity,
+    normals=normals,
+    normals_8bit=normals_8bit,
+    binary=binary,
+    label_borders=label_borders,
+    values=values,
+    probabilities=probabilities,
+    vanishing_points=vanishing_points,
+    human_parts=human_parts,
+)
+
+
+def unit_normals(vectors: np.ndarray) -> np.ndarray:
+    """(H, W, 3) with all that are not zero made to have length 1."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    has_normal = NORMALS.valid(vectors)[..., None]
+    return np.where(has_normal, vectors / np.where(has_normal, lengths, 1), 0).astype(np.float32)
+
+
+def _one_channel(array: np.ndarray) -> np.ndarray:
+    """(H, W), also of (H, W, 1), (1, H, W), and of greys that were saved as colours."""
+    array = np.asarray(array)
+    if array.ndim == 3 and 1 in (array.shape[0], array.shape[-1]):
+        array = array[0] if array.shape[0] == 1 else array[..., 0]
+    if array.ndim == 3 and array.shape[-1] == 3 and np.all(array == array[..., :1]):
+        array = array[..., 0]
+    if array.ndim != 2:
+        raise ValueError(f'one channel was expected, it is of shape {array.shape}')
+    return array
+
+
+def _three_channels(array: np.ndarray) -> np.ndarray:
+    """(H, W, 3), also of (3, H, W)."""
+    if array.ndim == 3 and array.shape[0] == 3 and array.shape[-1] != 3:
+        array = array.transpose(1, 2, 0)
+    if array.ndim != 3 or array.shape[-1] != 3:
+        raise ValueError(f'three channels were expected, it is of shape {array.shape}')
+    return array

@@ -1,0 +1,105 @@
+"""Resizing that knows its labels."""
+
+from __future__ import annotations
+
+import cv2
+import mmcv
+import numpy as np
+from mmseg.datasets.transforms import Resize
+
+from mdl_nas_mm.registry import TRANSFORMS
+
+from ..encodings import unit_normals
+from ..labels import DEPTH, DISPARITY, NORMALS, Kind, kind_of
+
+# Where a mean of neighbours is farther from the nearest than this part of it, they are of two
+# things.
+_DEPTH_STEP = 0.05
+# A mean of unit vectors is as short as this where they differ by some 30 degrees.
+_SHORTEST_MEAN = 0.966
+# How much the factors of height and width may differ by rounding.
+_UNEVEN = 1.05
+
+
+def resize_label(label: np.ndarray, kind: Kind, size: tuple[int, int]) -> np.ndarray:
+    """A label map of another size.
+
+    What is no number of a scale (classes, edges) is taken from the nearest pixel. Of the others the
+    value is the bilinear mean of those pixels around that have a label, where the nearest one has
+    one; depth and normals are those of the nearest pixel where the mean would mix two surfaces.
+    Normals have length 1.
+
+    Args:
+        label: (H, W) or (H, W, C).
+        size: (width, height).
+    """
+    nearest = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    # OpenCV drops a last dimension of 1.
+    nearest = nearest.reshape(*size[::-1], *label.shape[2:])
+    if not kind.smooth:
+        return nearest
+    has_label = kind.valid(label)
+    flat = label.reshape(*label.shape[:2], -1)
+    values = np.where(has_label[..., None], flat, 0).astype(np.float32)
+    weights = cv2.resize(has_label.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    total = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR).reshape(*size[::-1], -1)
+    mean = total / np.maximum(weights, 1e-6)[..., None]
+    near = nearest.reshape(mean.shape)
+    is_mixed = np.zeros(size[::-1], dtype=bool)
+    if kind in (DEPTH, DISPARITY):
+        is_mixed = np.abs(mean - near)[..., 0] > _DEPTH_STEP * np.abs(near[..., 0])
+    if kind is NORMALS:
+        is_mixed = np.linalg.norm(mean, axis=-1) < _SHORTEST_MEAN
+    keeps_nearest = is_mixed | ~kind.valid(nearest)
+    result = np.where(keeps_nearest[..., None], near, mean).astype(label.dtype)
+    return (unit_normals(result) if kind is NORMALS else result).reshape(nearest.shape)
+
+
+@TRANSFORMS.register_module()
+class SceneResize(Resize):
+    """mmseg's ``Resize`` with bilinear depth, normals and regressions, without mixing surfaces.
+
+    Upstream's takes every label from the nearest pixel, which is right as well, if coarser. Use it
+    where a transform builds one: ``dict(type='RandomResize',
+    resize_type='mdl_nas_mm.SceneResize')``.
+
+    Args:
+        divide_depth: whether depth is divided by the factor, as if the camera had come nearer
+            instead of its focal length being longer; disparity is multiplied. Published recipes of
+            NYUD-v2 do so with random scales, for training alone. Not for a change of the aspect.
+        **kwargs: of mmseg's ``Resize``.
+    """
+
+    def __init__(self, *args, divide_depth: bool = False, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.divide_depth = divide_depth
+
+    def _resize_seg(self, results: dict) -> None:
+        for key in results.get('seg_fields', []):
+            if results.get(key) is None:
+                continue
+            label, kind = results[key], kind_of(key)
+            height, width = label.shape[:2]
+            if kind is None or not kind.smooth:
+                resize = mmcv.imrescale if self.keep_ratio else mmcv.imresize
+                results[key] = resize(
+                    label, results['scale'], interpolation='nearest', backend=self.backend
+                )
+                continue
+            size = results['scale']
+            if self.keep_ratio:
+                size = mmcv.rescale_size((width, height), results['scale'])
+            results[key] = resize_label(label, kind, size)
+            if self.divide_depth and kind.depth_power:
+                results[key] = self._divided(
+                    results[key], kind, (size[0] / width, size[1] / height)
+                )
+
+    def _divided(self, label: np.ndarray, kind: Kind, factors: tuple[float, float]) -> np.ndarray:
+        if max(factors) > _UNEVEN * min(factors):
+            raise ValueError(
+                f'SceneResize: depth cannot be divided by one factor where the width is scaled by '
+                f'{factors[0]:.3g} and the height by {factors[1]:.3g}; set keep_ratio=True'
+            )
+        factor = float(np.sqrt(factors[0] * factors[1])) ** -kind.depth_power
+        return label * np.float32(factor)
