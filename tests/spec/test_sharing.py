@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from refusals import raises_naming
 from roles import ROLES
 
 from mdl_nas_mm.sharing import AllShared, AllSpecific, Mask, Sharing, read_policy
@@ -35,21 +36,20 @@ def test_what_is_not_named_is_wholly_shared():
 
 
 @pytest.mark.parametrize(
-    ('config', 'message'),
+    ('config', 'named'),
     [
-        ('Masked', "sharing policy 'Masked' is not one of"),
-        (dict(type='Mask', threshold='top'), "mask threshold 'top' is not one of"),
-        (dict(type='Mask', treshold='ratio'), "unknown key 'treshold' of a policy"),
-        (dict(norm=dict(threshold='ratio')), "a policy has no 'type'"),
-        (dict(attention='Mask'), "unknown kind of layer 'attention'"),
-        (dict(stem='AllSpecific'), "unknown kind of layer 'stem'"),
-        (dict(norm='Shared'), "sharing policy 'Shared' is not one of"),
+        ('Masked', ("'Masked'", "'Mask'", "'Sequential'")),
+        (dict(type='Mask', threshold='top'), ('threshold', "'top'", "'ratio'")),
+        (dict(type='Mask', treshold='ratio'), ("'treshold'",)),
+        (dict(norm=dict(threshold='ratio')), ("'type'",)),
+        (dict(attention='Mask'), ("'attention'", "'attn'")),
+        (dict(stem='AllSpecific'), ("'stem'", "'attn'")),
+        (dict(norm='Shared'), ("'Shared'", "'AllShared'")),
     ],
 )
-def test_bad_configs_are_refused(config, message):
-    with pytest.raises(ValueError, match=message) as caught:
+def test_bad_configs_are_refused(config, named):
+    with raises_naming(ValueError, *named):
         Sharing.from_config(config, ROLES)
-    assert '\n' not in str(caught.value)
 
 
 def test_prefix_policies():

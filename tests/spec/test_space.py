@@ -5,6 +5,7 @@ import random
 from itertools import product
 
 import pytest
+from refusals import raises_naming
 
 from mdl_nas_mm.families.transformer import TRANSFORMER, BlockSpec, StageSpec
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
@@ -102,7 +103,7 @@ def test_one_ratio_rules_both_parts_where_the_space_has_one():
             ffn_share_ratio=0.5,
         )
     )
-    with pytest.raises(ValueError, match='block 0, ffn_share_ratio: 0.5 is not one of'):
+    with raises_naming(ValueError, 'block 0, ffn_share_ratio', 0.5):
         space.check(spec)
 
 
@@ -227,26 +228,26 @@ def test_fixed_space_has_one_member():
         draws = [space.smallest(0), space.largest(-1), space.sample(rng)]
         draws += [space.mutate(spec, rng, 1, 1), *space.sandwich(rng)]
         assert all(draw == spec for draw in draws)
-        with pytest.raises(ValueError, match='is not one of'):
-            other = next(s for s in iter(lambda: whole.sample(rng), None) if s != spec)
+        other = next(s for s in iter(lambda: whole.sample(rng), None) if s != spec)
+        with raises_naming(ValueError, 'stage '):
             space.check(other)
 
 
 @pytest.mark.parametrize(
-    ('changes', 'message'),
+    ('changes', 'named'),
     [
-        (dict(embed_dim=7), r'stage 0, embed_dim: 7 is not one of \(6, 8, 10\)'),
-        (dict(depth=1), r'stage 0, depth: 1 is not one of \(2, 3, 4\)'),
-        (dict(num_heads=[1, 5]), r'block 1, num_heads: 5 is not one of \(1, 2, 3\)'),
-        (dict(mlp_ratio=3), r'block 0, mlp_ratio: 3.0 is not one of \(1, 2.5\)'),
-        (dict(share_ratio=[0.5, 0.7]), r'block 1, attn_share_ratio: 0.7 is not one of'),
+        (dict(embed_dim=7), ('stage 0, embed_dim', 7, '(6, 8, 10)')),
+        (dict(depth=1), ('stage 0, depth', 1, '(2, 3, 4)')),
+        (dict(num_heads=[1, 5]), ('block 1, num_heads', 5, '(1, 2, 3)')),
+        (dict(mlp_ratio=3), ('block 0, mlp_ratio', 3.0, '(1, 2.5)')),
+        (dict(share_ratio=[0.5, 0.7]), ('block 1, attn_share_ratio', 0.7)),
     ],
 )
-def test_spec_outside_the_space_is_refused(changes, message):
+def test_spec_outside_the_space_is_refused(changes, named):
     space = SearchSpace.from_config(SPACES['tied'], TRANSFORMER)
     inside = dict(embed_dim=6, depth=2, num_heads=1, mlp_ratio=1, share_ratio=0.4)
     space.check(TRANSFORMER.read(inside))
-    with pytest.raises(ValueError, match=message):
+    with raises_naming(ValueError, *named):
         space.check(TRANSFORMER.read({**inside, **changes}))
 
 
@@ -254,28 +255,27 @@ def test_spec_of_other_stages_is_refused():
     tied, stages = (
         SearchSpace.from_config(SPACES[name], TRANSFORMER) for name in ('tied', 'stages')
     )
-    with pytest.raises(ValueError, match='1 stages, the space has 2'):
+    with raises_naming(ValueError, 'stages', 1, 2):
         stages.check(tied.smallest())
 
 
 @pytest.mark.parametrize(
-    ('changes', 'message'),
+    ('changes', 'named'),
     [
-        (dict(embed_dim=None), "search space, stage 0: 'embed_dim' is missing"),
-        (dict(mlp_ratios=(1,)), "unknown key 'mlp_ratios'"),
-        (dict(num_heads=()), 'num_heads: no choice given'),
-        (dict(depth=(0, 1)), 'depth: 0 is not positive'),
-        (dict(embed_dim=(-4, 8)), 'embed_dim: -4 is not positive'),
-        (dict(share_ratio=(0.5, 1.2)), r'share ratio 1.2 is outside \[0, 1\]'),
-        (dict(ffn_share_ratio=(-0.5, 1)), r'share ratio -0.5 is outside \[0, 1\]'),
-        (dict(num_heads=[(1, 2), (1, 2)]), 'choices for 2 blocks, the deepest has 4'),
+        (dict(embed_dim=None), ('stage 0', "'embed_dim'")),
+        (dict(mlp_ratios=(1,)), ("'mlp_ratios'",)),
+        (dict(num_heads=()), ('num_heads',)),
+        (dict(depth=(0, 1)), ('depth', 0)),
+        (dict(embed_dim=(-4, 8)), ('embed_dim', -4)),
+        (dict(share_ratio=(0.5, 1.2)), ('share ratio', 1.2, '[0, 1]')),
+        (dict(ffn_share_ratio=(-0.5, 1)), ('share ratio', -0.5, '[0, 1]')),
+        (dict(num_heads=[(1, 2), (1, 2)]), ('num_heads', 2, 4)),
     ],
 )
-def test_bad_spaces_are_refused(changes, message):
+def test_bad_spaces_are_refused(changes, named):
     config = {**SPACES['tied'], **changes}
-    with pytest.raises(ValueError, match=message) as caught:
+    with raises_naming(ValueError, *named):
         SearchSpace.from_config(
             {key: value for key, value in config.items() if value is not None},
             TRANSFORMER,
         )
-    assert '\n' not in str(caught.value)

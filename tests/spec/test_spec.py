@@ -6,6 +6,7 @@ import pickle
 import random
 
 import pytest
+from refusals import raises_naming
 
 from mdl_nas_mm.families.transformer import TRANSFORMER, BlockSpec, StageSpec, hidden_features
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec, shared_count
@@ -68,27 +69,26 @@ def test_specs_are_values():
 
 
 @pytest.mark.parametrize(
-    ('changes', 'message'),
+    ('changes', 'named'),
     [
-        (dict(width=3), "stage 0 of the architecture: unknown key 'width'"),
-        (dict(embed_dim=None), "stage 0 of the architecture: 'embed_dim' is missing"),
-        (dict(num_heads=None), "'num_heads' is missing"),
-        (dict(mlp_ratio=None), "'mlp_ratio' is missing"),
-        (dict(depth=None), "'depth' is missing"),
-        (dict(num_heads=[2, 2, 2]), 'num_heads has 3 values for 2 blocks'),
-        (dict(share_ratio=[0.5]), 'attn_share_ratio has 1 values for 2 blocks'),
-        (dict(num_heads=[2, 1.5]), 'num_heads 1.5 is not a whole number'),
-        (dict(embed_dim=7.5), 'embed_dim 7.5 is not a whole number'),
-        (dict(share_ratio=1.5), r'share ratio 1.5 is outside \[0, 1\]'),
-        (dict(ffn_share_ratio=[0.5, -0.1]), r'ffn_share_ratio: share ratio -0.1 is outside'),
-        (dict(share_ratio=float('nan')), r'share ratio nan is outside'),
+        (dict(width=3), ('stage 0', "'width'")),
+        (dict(embed_dim=None), ('stage 0', "'embed_dim'")),
+        (dict(num_heads=None), ("'num_heads'",)),
+        (dict(mlp_ratio=None), ("'mlp_ratio'",)),
+        (dict(depth=None), ("'depth'",)),
+        (dict(num_heads=[2, 2, 2]), ('num_heads', 3, 2)),
+        (dict(share_ratio=[0.5]), ('attn_share_ratio', 1, 2)),
+        (dict(num_heads=[2, 1.5]), ('num_heads', 1.5)),
+        (dict(embed_dim=7.5), ('embed_dim', 7.5)),
+        (dict(share_ratio=1.5), ('share ratio', 1.5, '[0, 1]')),
+        (dict(ffn_share_ratio=[0.5, -0.1]), ('ffn_share_ratio', -0.1)),
+        (dict(share_ratio=float('nan')), ('share ratio', float('nan'))),
     ],
 )
-def test_bad_architectures_are_refused(changes, message):
+def test_bad_architectures_are_refused(changes, named):
     data = {key: value for key, value in {**FLAT, **changes}.items() if value is not None}
-    with pytest.raises(ValueError, match=message) as caught:
+    with raises_naming(ValueError, *named):
         TRANSFORMER.read(data)
-    assert '\n' not in str(caught.value)
 
 
 def test_joint_spec_is_a_hashable_mapping():
@@ -111,9 +111,9 @@ def test_joint_spec_is_a_hashable_mapping():
 def test_joint_spec_of_other_tasks_is_refused():
     joint = JointSpec(dict(cls=SPACE.smallest(), det=SPACE.largest()))
     SPACE.check_joint(joint, ('det', 'cls'))
-    with pytest.raises(ValueError, match="task 'seg' is missing"):
+    with raises_naming(ValueError, "'seg'"):
         SPACE.check_joint(joint, ('cls', 'det', 'seg'))
-    with pytest.raises(ValueError, match="unknown task 'det'"):
+    with raises_naming(ValueError, "'det'"):
         SPACE.check_joint(joint, ('cls',))
 
 

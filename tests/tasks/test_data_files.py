@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from refusals import raises_naming
 
 from mdl_nas_mm.tasks.data_files import check_kind
 
@@ -15,7 +16,7 @@ def loader(root, name):
     ('root', 'name'), [('/dev', 'zero'), ('/proc/self', 'mem'), ('/', 'proc/kmsg'), ('/sys', '')]
 )
 def test_what_the_system_makes_up_is_no_data(root, name):
-    with pytest.raises(ValueError, match=r'deposit d: .* is no file or folder of data'):
+    with raises_naming(ValueError, 'deposit d', root):
         check_kind((loader(root, name), []), 'deposit d')
 
 
@@ -25,5 +26,5 @@ def test_files_and_folders_are_data_and_pipes_and_links_to_devices_are_none(tmp_
     os.mkfifo(tmp_path / 'pipe.json')
     (tmp_path / 'link.json').symlink_to('/dev/zero')
     for name in ('pipe.json', 'link.json'):
-        with pytest.raises(ValueError, match=f'{name}.* is no file or folder of data'):
+        with raises_naming(ValueError, 'it: ', name):
             check_kind(loader(tmp_path, name), 'it')

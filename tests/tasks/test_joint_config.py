@@ -8,6 +8,7 @@ from helpers import ROOT, TASKS, joint_config, only
 from mmengine.config import Config
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
+from refusals import raises_naming
 
 from mdl_nas_mm.tasks import config as config_module
 from mdl_nas_mm.tasks import data_files, resolve_joint_config
@@ -65,9 +66,8 @@ def test_untouched_upstream_configs_resolve(upstream, monkeypatch):
 def test_data_of_an_upstream_config_that_are_not_there(upstream, task, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     only(upstream, task)
-    with pytest.raises(FileNotFoundError) as error:
+    with raises_naming(FileNotFoundError, repr(task), 'train_dataloader', repr(UPSTREAM[task][1])):
         resolve_joint_config(upstream)
-    assert str(error.value).startswith(f'task {task!r}, train_dataloader: {UPSTREAM[task][1]!r}')
 
 
 def test_only_differences_are_changed(data):
@@ -150,7 +150,7 @@ def test_inline_task_needs_no_file(data):
     task = whole.tasks['cls']
     assert resolved.tasks['mine'] == dataclasses.replace(task, name='mine', search=task.val)
     del cfg.tasks.mine.scope
-    with pytest.raises(ValueError, match=r"task 'mine': 'scope' .* is missing"):
+    with raises_naming(ValueError, "'mine'", "'scope'"):
         resolve_joint_config(cfg)
 
 
@@ -172,7 +172,7 @@ def test_outputs_of_the_backbone_are_kept_by_task(data):
     assert backbone.out_indices == dict(cls=(-1,), det=(-1,), seg=(0, -1))
     cfg = joint_config(data)
     del cfg.tasks.det.backbone.out_type
-    with pytest.raises(ValueError, match="task 'det': backbone.out_type is missing"):
+    with raises_naming(ValueError, "'det'", 'backbone.out_type'):
         resolve_joint_config(cfg)
 
 
@@ -185,81 +185,76 @@ def test_without_validation_nothing_of_it_is_left(data):
 
 
 @pytest.mark.parametrize(
-    ('changes', 'error', 'message'),
+    ('changes', 'error', 'named'),
     [
         (
             {'tasks.det.config': 'tasks/nowhere.py'},
             FileNotFoundError,
-            "task 'det': config 'tasks/nowhere.py' is not there",
+            ("'det'", "'tasks/nowhere.py'"),
         ),
         (
             {'tasks.det.config': 'mmdet::swin/nowhere.py'},
             FileNotFoundError,
-            "task 'det': config 'mmdet::swin/nowhere.py' is not there",
+            ("'det'", "'mmdet::swin/nowhere.py'"),
         ),
         (
             {'tasks.det.config': 'no_such_library::a.py'},
             FileNotFoundError,
-            "task 'det': config 'no_such_library::a.py': no_such_library is not installed",
+            ("'det'", "'no_such_library::a.py'", ' no_such_library '),
         ),
         (
             {'tasks.seg.train_dataloader.dataset.data_root': '/no/such/folder'},
             FileNotFoundError,
-            "task 'seg', train_dataloader: '/no/such/folder' is not there; check data_root",
+            ("'seg'", 'train_dataloader', "'/no/such/folder'", 'data_root'),
         ),
         (
             {'tasks.cls.val_dataloader.dataset.data_prefix': 'absent'},
             FileNotFoundError,
-            r"task 'cls', val_dataloader: '.*/cls/absent' is not there; check data_root",
+            ("'cls'", 'val_dataloader', "/cls/absent'", 'data_root'),
         ),
         (
             {'tasks.det.search_dataloader.dataset.ann_file': 'absent.json'},
             FileNotFoundError,
-            r"task 'det', search_dataloader: '.*/absent.json' is not there; check data_root",
+            ("'det'", 'search_dataloader', "/absent.json'", 'data_root'),
         ),
         (
             {'tasks.det.val_evaluator.ann_file': '/absent.json'},
             FileNotFoundError,
-            "task 'det', val_evaluator: '/absent.json' is not there",
+            ("'det'", 'val_evaluator', "'/absent.json'"),
         ),
-        ({'tasks.cls.scores': 'mIoU'}, ValueError, r"task 'cls': unknown key 'scores', expected"),
-        ({'tasks.cls.score': None}, ValueError, r"task 'cls': 'score', .* is missing"),
-        ({'tasks.cls.score': 3}, ValueError, "task 'cls', score: 3, expected the name of a metric"),
+        ({'tasks.cls.scores': 'mIoU'}, ValueError, ("'cls'", "'scores'")),
+        ({'tasks.cls.score': None}, ValueError, ("'cls'", "'score'")),
+        ({'tasks.cls.score': 3}, ValueError, ("'cls'", 'score', 3, 'metric=')),
         (
             {'tasks.det.score': 'coco/bbox_mpa'},
             ValueError,
-            r"task 'det': .*'coco/bbox_mpa'.*coco/bbox_mAP\*",
+            ("'det'", "'coco/bbox_mpa'", 'coco/bbox_mAP*'),
         ),
-        ({'tasks.seg.score': 'seg/mIoU'}, ValueError, r"task 'seg': .*'seg/mIoU'.*mIoU"),
-        (
-            {'tasks.cls.val_evaluator': None},
-            ValueError,
-            "task 'cls': its config has no 'val_evaluator'",
-        ),
-        ({'tasks': None}, ValueError, 'joint config: no tasks given'),
+        ({'tasks.seg.score': 'seg/mIoU'}, ValueError, ("'seg'", "'seg/mIoU'", ' mIoU')),
+        ({'tasks.cls.val_evaluator': None}, ValueError, ("'cls'", "'val_evaluator'")),
+        ({'tasks': None}, ValueError, ('joint config', 'tasks')),
     ],
     ids=str,
 )
-def test_refused_configs(data, changes, error, message):
+def test_refused_configs(data, changes, error, named):
     cfg = joint_config(data)
     cfg.merge_from_dict(changes)
-    with pytest.raises(error, match=message) as raised:
+    with raises_naming(error, *named):
         resolve_joint_config(cfg)
-    assert '\n' not in str(raised.value)
 
 
 @pytest.mark.parametrize('key', ['backbone', 'tasks'])
 def test_a_joint_config_has_a_backbone_and_tasks(data, key):
     cfg = joint_config(data)
     cfg.pop(key)
-    with pytest.raises(ValueError, match=f'joint config: {key!r} is missing'):
+    with raises_naming(ValueError, 'joint config', repr(key)):
         resolve_joint_config(cfg)
 
 
 def test_missing_score_is_refused(data):
     cfg = joint_config(data)
     del cfg.tasks.cls.score
-    with pytest.raises(ValueError, match=r"task 'cls': 'score', .* is missing"):
+    with raises_naming(ValueError, "'cls'", "'score'"):
         resolve_joint_config(cfg)
 
 
@@ -267,7 +262,7 @@ def test_missing_score_is_refused(data):
 def test_names_that_cannot_be_a_module_are_refused(data, name):
     cfg = only(joint_config(data), 'cls')
     cfg.tasks = {name: cfg.tasks.cls}
-    with pytest.raises(ValueError, match=f'task {name!r}'):
+    with raises_naming(ValueError, f'task {name!r}'):
         resolve_joint_config(cfg)
 
 
@@ -275,7 +270,7 @@ def test_a_joint_config_without_an_optimizer_asks_for_one_recipe(upstream, monke
     """mmdet's and mmpretrain's Swin are trained with different learning rates."""
     monkeypatch.setattr(data_files, 'check_data', lambda *_: None)
     upstream.train_cfg = dict(type='MultiTaskTrainLoop', max_iters=1)
-    with pytest.raises(ValueError, match="tasks 'cls' and 'det' have different recipes, .*lr is"):
+    with raises_naming(ValueError, "'cls'", "'det'", 'optimizer.lr'):
         resolve_joint_config(upstream)
     upstream.tasks = dict(a=upstream.tasks.det, b=upstream.tasks.det)
     taken = resolve_joint_config(upstream).optim_wrapper
@@ -294,7 +289,7 @@ def test_a_data_set_may_fetch_its_files(data, tmp_path):
     loader.dataset = dict(_delete_=True, type='RepeatDataset', times=2, dataset=fetching)
     resolve_joint_config(cfg)
     loader.dataset.dataset.download = False
-    with pytest.raises(FileNotFoundError, match="train_dataloader: '.*cifar' is not there"):
+    with raises_naming(FileNotFoundError, 'train_dataloader', tmp_path / 'cifar'):
         resolve_joint_config(cfg)
 
 

@@ -21,6 +21,7 @@ from helpers import (
 from mmdet.models import MaskRCNN
 from mmpretrain.models import ImageClassifier
 from mmseg.models import EncoderDecoder, UPerHead
+from refusals import raises_naming
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticViT
@@ -145,7 +146,7 @@ def test_moving_or_switching_the_joint_model_does_so_once(model):
 
 
 def test_a_joint_model_has_no_forward(model):
-    with pytest.raises(NotImplementedError, match='loss or subnet with the name of a task'):
+    with raises_naming(NotImplementedError, 'loss', 'subnet', 'task'):
         model(torch.zeros(1))
 
 
@@ -155,7 +156,7 @@ def test_nothing_is_active_outside(model):
     model.eval()
     with activate('cls', spec):
         small = model.backbone(images)
-    with pytest.raises(ValueError, match='task None'):
+    with raises_naming(ValueError, 'task None'):
         model.backbone(images)
     assert small[0].count_nonzero() <= 16
 
@@ -163,7 +164,7 @@ def test_nothing_is_active_outside(model):
 @pytest.mark.parametrize('names', [('cls', 'cls'), ('a', 'b', 'a')])
 def test_two_tasks_of_one_name_are_refused(names):
     space = dict(embed_dim=8, depth=1, num_heads=1, mlp_ratio=1)
-    with pytest.raises(ValueError, match=f'two tasks are named {names[0]!r}'):
+    with raises_naming(ValueError, repr(names[0])):
         ElasticViT(space, 'Sequential', tasks=names)
 
 
@@ -176,7 +177,7 @@ def test_model_that_does_not_keep_its_backbone_is_refused(data, monkeypatch):
         self.backbone = torch.nn.Identity()
 
     monkeypatch.setattr(ImageClassifier, '__init__', replaced)
-    with pytest.raises(ValueError, match="ImageClassifier replaced its 'backbone'"):
+    with raises_naming(ValueError, 'ImageClassifier', "'backbone'"):
         build_model(cfg)
 
 

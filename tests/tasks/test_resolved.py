@@ -8,6 +8,7 @@ import pytest
 from helpers import TASKS, joint_config
 from mmengine.config import Config
 from new_tasks import architectures, base_config, describe_base, new_config
+from refusals import raises_naming
 
 from mdl_nas_mm.tasks import ResolvedConfig, Score, Split, resolve_joint_config
 
@@ -62,22 +63,25 @@ def test_settings_of_what_was_written_may_change(written):
         ({'model.type': 'Another'}, 'model.type'),
         ({'model.tasks.seg.scope': 'mmdet'}, 'model.tasks.seg.scope'),
         ({'backbone.img_size': 99}, 'model.backbone.img_size'),
-        ({'tasks.det.score': 'coco/bbox_mpa'}, "task 'det': .*'coco/bbox_mpa'"),
+        ({'tasks.det.score': 'coco/bbox_mpa'}, ("'det'", "'coco/bbox_mpa'")),
         ({'tasks.det.model': dict(type='A')}, 'tasks.det.model'),
-        ({'search_dataloader.cls.batch_size': 2.5}, "task 'cls', search_dataloader"),
-        ({'joint_spec': dict(cls=dict(stages=[]))}, 'joint_spec|architecture'),
+        ({'search_dataloader.cls.batch_size': 2.5}, ("'cls'", 'search_dataloader', 2.5)),
+        ({'joint_spec': dict(cls=dict(stages=[]))}, ('joint_spec', 'train_cfg.sampler')),
         ({'model': None}, 'model'),
         ({'model.backbone': None}, 'model.backbone'),
         ({'val_evaluator': dict(_delete_=True, cls=dict(type='Accuracy'))}, 'val_evaluator'),
-        ({'train_dataloader.det.dataset.data_root': 'nowhere/'}, "task 'det', train_.*nowhere/"),
+        (
+            {'train_dataloader.det.dataset.data_root': 'nowhere/'},
+            ("'det'", 'train_dataloader', 'nowhere/'),
+        ),
     ],
     ids=str,
 )
 def test_what_was_written_is_checked_again(written, changes, named):
     written.merge_from_dict(changes)
-    with pytest.raises((ValueError, FileNotFoundError), match=named) as error:
+    named = named if isinstance(named, tuple) else (named,)
+    with raises_naming((ValueError, FileNotFoundError), *named):
         resolve_joint_config(written)
-    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -87,9 +91,8 @@ def test_what_is_made_of_the_tasks_is_not_given(data, key):
     """A model beside the tasks neither replaces them nor spares a check."""
     cfg = joint_config(data)
     cfg[key] = dict(type='ImageClassifier')
-    with pytest.raises(ValueError, match=f'{key!r} .*tasks.cls.{key}.*resolved=True') as error:
+    with raises_naming(ValueError, repr(key), f'tasks.cls.{key}', 'resolved=True'):
         resolve_joint_config(cfg)
-    assert '\n' not in str(error.value)
 
 
 def test_tasks_are_frozen_values(data):

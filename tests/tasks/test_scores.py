@@ -8,6 +8,7 @@ import torch
 from helpers import TASKS, build_model, joint_config
 from mmengine.structures import InstanceData, PixelData
 from pycocotools.coco import COCO
+from refusals import raises_naming
 
 from mdl_nas_mm.tasks import (
     NoScore,
@@ -35,29 +36,28 @@ def test_a_detector_that_finds_nothing_scores_zero(family):
     evaluator = dict(type=family, prefix='mine')
     scoring = Scoring.of('det', 'mmdet', Score('mine/bbox_mAP'), evaluator)
     assert scoring.score({}) == scoring.score({'mine/AR@100': 0.0, 'mIoU': 3.0}) == 0.0
-    with pytest.raises(ValueError, match="gives no metric 'mine/bbox_mAP'"):
+    with raises_naming(ValueError, "'det'", "'mine/bbox_mAP'", ['mine/bbox_mAP_50']):
         scoring.score({'mine/bbox_mAP_50': 0.5})
 
 
 @pytest.mark.parametrize(
-    ('value', 'said'),
+    ('value', 'named'),
     [
-        (math.nan, 'is nan, which is no score; its images have nothing to measure, such as no'),
-        (math.inf, 'is inf, which is no score'),
-        (-1, 'is -1, which is no score; upstream says so where there are no such objects'),
-        (-0.05, 'is -0.05, which is no score'),
-        ('0.5', 'is a str, which is no score; it has to be one number'),
-        (None, 'is a NoneType'),
-        (np.array([0.1, 0.2]), 'is a ndarray'),
-        (torch.zeros(2), 'is a Tensor'),
-        (dict(all=0.5), 'is a dict'),
+        (math.nan, math.nan),
+        (math.inf, math.inf),
+        (-1, -1),
+        (-0.05, -0.05),
+        ('0.5', 'a str'),
+        (None, 'NoneType'),
+        (np.array([0.1, 0.2]), 'ndarray'),
+        (torch.zeros(2), 'Tensor'),
+        (dict(all=0.5), 'a dict'),
     ],
     ids=str,
 )
-def test_special_values_are_no_scores(value, said):
-    with pytest.raises(NoScore) as error:
+def test_special_values_are_no_scores(value, named):
+    with raises_naming(NoScore, "'mine'", "'coco/bbox_mAP_s'", named):
         score_of('mine', {'coco/bbox_mAP_s': value}, 'coco/bbox_mAP_s')
-    assert str(error.value).startswith(f"task 'mine': 'coco/bbox_mAP_s' {said}")
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,13 @@ def test_special_values_are_no_scores(value, said):
     ],
 )
 def test_metric_that_an_evaluator_does_not_give_is_refused(metrics, key):
-    with pytest.raises(ValueError) as error:
+    with raises_naming(ValueError, "'mine'", repr(key), sorted(metrics)):
         score_of('mine', metrics, key)
-    message = f"task 'mine': its evaluator gives no metric {key!r}, but {sorted(metrics)}"
-    assert str(error.value) == message
 
 
 @pytest.mark.parametrize('name', ['acuracy/top1', 'mine/f', 'single-label/support'])
 def test_a_name_that_says_nothing_is_refused(name):
-    with pytest.raises(ValueError, match=f"task 'mine': .*{name}.*scale='percent', rule='greater'"):
+    with raises_naming(ValueError, "'mine'", name, "scale='percent'", "rule='greater'"):
         score_of('mine', {name: 0.5}, name)
 
 
@@ -98,21 +96,20 @@ def test_scale_and_rule_are_said(scale, factor, rule, sign):
 @pytest.mark.parametrize(
     ('score', 'named'),
     [
-        (3, '3'),
-        (dict(scale='percent'), 'metric'),
-        (dict(metric='a', scales=1), "'scales'"),
-        (dict(metric='a', scale='percents'), "'percents'"),
-        (dict(metric='a', scale=-1), "-1.*rule='less'"),
-        (dict(metric='a', scale=True), 'True'),
-        (dict(metric='a', scale=math.inf), 'inf'),
-        (dict(metric='a', rule='lower'), "'lower'"),
+        (3, (3,)),
+        (dict(scale='percent'), ('metric',)),
+        (dict(metric='a', scales=1), ("'scales'",)),
+        (dict(metric='a', scale='percents'), ("'percents'",)),
+        (dict(metric='a', scale=-1), (-1, "rule='less'")),
+        (dict(metric='a', scale=True), (True,)),
+        (dict(metric='a', scale=math.inf), (math.inf,)),
+        (dict(metric='a', rule='lower'), ("'lower'",)),
     ],
     ids=str,
 )
 def test_scores_that_say_nothing(score, named):
-    with pytest.raises(ValueError, match=f"task 'mine', score: .*{named}") as error:
+    with raises_naming(ValueError, "'mine'", 'score', *named):
         Score.read('mine', score)
-    assert '\n' not in str(error.value)
 
 
 @pytest.fixture(scope='module')

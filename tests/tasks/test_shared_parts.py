@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers import TASKS, build_model, build_runner, differences, joint_config
 from mmengine.logging import MMLogger
+from refusals import raises_naming
 from shared_pyramid import LABEL, PYRAMID, with_pyramids, with_shared_pyramid
 
 from mdl_nas_mm.registry import MODELS
@@ -160,27 +161,27 @@ def test_what_differs_stays_each_tasks_own(data, capsys):
 @pytest.mark.parametrize(
     ('parts', 'named'),
     [
-        (['neck'], 'parts'),
-        ({'p': 'neck'}, 'parts.p'),
-        ({'p': dict(module='neck')}, 'tasks'),
-        ({'p': dict(module='neck', tasks=('det',))}, 'two'),
-        ({'p': dict(module='neck', tasks=('det', 'det'))}, 'two'),
-        ({'p': dict(module='neck', tasks=('det', 'other'))}, 'other'),
-        ({'p': dict(module='neck', tasks=('det', 'seg'), of='x')}, "'of'"),
-        ({'p': dict(module='backbone', tasks=('det', 'seg'))}, 'backbone'),
+        (['neck'], ('parts', "['neck']")),
+        ({'p': 'neck'}, ('parts.p', "'neck'")),
+        ({'p': dict(module='neck')}, ('parts.p', "'tasks'")),
+        ({'p': dict(module='neck', tasks=('det',))}, ('parts.p', "('det',)")),
+        ({'p': dict(module='neck', tasks=('det', 'det'))}, ('parts.p', "('det', 'det')")),
+        ({'p': dict(module='neck', tasks=('det', 'other'))}, ('parts.p', "'other'")),
+        ({'p': dict(module='neck', tasks=('det', 'seg'), of='x')}, ('parts.p', "'of'")),
+        ({'p': dict(module='backbone', tasks=('det', 'seg'))}, ('parts.p', "'backbone'")),
         (
             {
                 'p': dict(module='neck', tasks=('det', 'seg')),
                 'q': dict(module='neck.convs', tasks=('seg', 'det')),
             },
-            'overlap',
+            ('parts.p', 'parts.q', "'neck'", "'neck.convs'"),
         ),
     ],
 )
 def test_refused_parts(data, parts, named):
     cfg = with_pyramids(data)
     cfg.parts = parts
-    with pytest.raises(ValueError, match=named):
+    with raises_naming(ValueError, *named):
         resolve_joint_config(cfg)
 
 
@@ -189,17 +190,16 @@ def test_refused_parts(data, parts, named):
     [
         ('neck', ('cls', 'seg'), ('GlobalAveragePooling', 'seg')),
         ('necks', ('det', 'seg'), ("'det'", 'necks')),
-        ('neck', ('det', 'seg'), ('alike',)),
+        ('neck', ('det', 'seg'), ('parameter', "'neck'")),
     ],
 )
 def test_what_tasks_do_not_have_alike_is_no_part(data, module, tasks, named):
     cfg = with_pyramids(data)
     cfg.tasks.cls.model.neck = dict(type='GlobalAveragePooling')
-    if named == ('alike',):
+    if 'parameter' in named:
         cfg.tasks.seg.model.neck.out_channels = 4
         cfg.tasks.seg.model.neck.in_channels = 32
         cfg.tasks.seg.model.decode_head.in_channels = [4] * 4
     cfg.parts = dict(p=dict(module=module, tasks=tasks))
-    with pytest.raises(ValueError, match='parts.p') as error:
+    with raises_naming(ValueError, 'parts.p', *named):
         build_model(cfg)
-    assert all(name in str(error.value) for name in named)
