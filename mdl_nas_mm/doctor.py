@@ -126,6 +126,7 @@ def check_library(library: Library, stack: str = 'onedl') -> Finding:
     """Look at the version of a library, and import it.
 
     Args:
+        library: One of ``STACK``.
         stack: As ``installed_stack`` returns it.
     """
     own, other = library.distributions(stack)

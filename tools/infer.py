@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     add('--tasks', nargs='+', help='names of tasks (default: all)')
     add('--out-dir', default='outputs', help='default: %(default)s')
     add('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
-    add('--batch-size', type=int, default=1, help='images read together (default: %(default)s)')
+    add('--batch-size', type=int, default=1, help='images of a batch (default: %(default)s)')
     text = 'lowest score of objects and key points that are drawn (default: %(default)s)'
     add('--pred-score-thr', type=float, default=0.3, help=text)
     text = 'larger images are left out (default: %(default)s)'

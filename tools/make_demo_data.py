@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
         help='images of digits, rooms with dense labels, or videos of rooms',
     )
     parser.add_argument('--root', default='data/demo', help='folder of the data')
-    parser.add_argument('--seed', type=int, default=0, help='seeds splits and drawing')
+    parser.add_argument('--seed', type=int, default=0, help='of splits and images')
     parser.add_argument('--scale', type=float, default=1.0, help='multiplies the images of digits')
     parser.add_argument('--preview', help='folder for one picture a domain of digits')
     return parser.parse_args()

@@ -39,7 +39,7 @@ def analyze(
         joint: the architectures; by default the config's ``joint_spec``, else the largest.
         input_sizes: task -> (height, width); by default what its validation pipeline gives.
         scores: scores of the mask policy by layer, from a trained supernet. Without them, and
-            where there are any, scores are drawn as they are initialised, uniform in [0, 1].
+            where there are any, scores are sampled as they are initialised, uniform in [0, 1].
 
     Returns:
         ``tasks.<task>`` with ``input_size``, ``backbone_params``, ``neck_params``,
@@ -86,7 +86,12 @@ def analyze(
 
 
 def initial_scores(backbone: ElasticBackbone, seed: int = 0) -> dict[str, np.ndarray]:
-    """Mask scores drawn as they are initialised, uniform in [0, 1]."""
+    """Mask scores sampled as they are initialised, uniform in [0, 1].
+
+    Args:
+        backbone: names the layers that have scores, and their sizes.
+        seed: of the samples.
+    """
     generator = np.random.default_rng(seed)
     return {
         layer: generator.random(len(score), np.float32)

@@ -59,6 +59,7 @@ def read_chosen(
     """A joint config, resolved, and the architecture of each of its tasks.
 
     Args:
+        config: path of the joint config.
         joint_spec: JSON of the architectures, where the config does not fix them.
         trust_checkpoint: whether checkpoints may hold anything, and so run any code.
 
@@ -86,10 +87,12 @@ def check(
     """Checks a deposit, and says line by line what was found.
 
     Args:
+        path: the deposit.
         data: whether to evaluate the tasks on their validation splits, and to compare with the
             scores in the file.
         before: an earlier deposit, each of whose tasks has to answer the same now.
         images: files and folders to compare answers on; without any, images of noise.
+        device: where the tasks are evaluated, for ``data``.
         trust: see ``Deposit``.
 
     Raises:

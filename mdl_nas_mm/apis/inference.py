@@ -49,8 +49,8 @@ class MultiTaskInferencer:
     ``person`` finds, which runs for that even where it is not among ``tasks``; the whole image
     where there is no such task, or it finds nobody.
 
-    Any number of threads may have inferencers of their own, or use one together; each task of it
-    takes one batch at a time then, and drawing is for one thread of the process at a time.
+    Any number of threads may have inferencers of their own, or share one; each task of it takes
+    one batch at a time then, and drawing is for one thread of the process at a time.
 
     Args:
         deposit: the file.
@@ -96,8 +96,8 @@ class MultiTaskInferencer:
 
         Args:
             inputs: see ``stream``, which takes long videos as well: here all results of a call
-                are in memory together.
-            batch_size: images that go through a model together, as far as they are of one size.
+                are in memory at once.
+            batch_size: images of a forward pass, as far as they are of one size.
             return_vis: whether to return drawings.
             settings: see ``stream``.
 
@@ -133,8 +133,7 @@ class MultiTaskInferencer:
         Args:
             inputs: an array (H, W, 3) of uint8, BGR; the path of an image, of a folder
                 of images, or of a video, of which every frame is taken; or a list of these.
-            batch_size: images that are read together; those of one size go through a model
-                together.
+            batch_size: images that are read at once; those of one size are one batch of a model.
             return_vis: whether to return drawings.
             show: whether to show drawings in a window.
             wait_time: for how many seconds each; 0 is until a key is pressed.

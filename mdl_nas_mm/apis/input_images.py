@@ -84,6 +84,8 @@ def open_inputs(
     its content.
 
     Args:
+        inputs: an array (H, W, 3) of uint8, BGR; the path of an image, a folder or a video; or a
+            list of these.
         max_pixels: most pixels of an image.
         report: is told of files that cannot be used, which are left out then.
 
@@ -153,6 +155,7 @@ def read_images(
     Where two are the same, the later one gets a number.
 
     Args:
+        sources: what ``open_inputs`` has found.
         max_pixels: most pixels of an image.
         report: is told of the others.
     """

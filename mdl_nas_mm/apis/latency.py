@@ -34,7 +34,10 @@ class LatencyMeter:
 
     Args:
         cfg: a resolved joint config; neither its weights nor its data are needed.
+        task: whose architectures and settings of the backbone.
         input_size: (height, width); by default what the task's validation pipeline gives.
+        batch_size: images of a forward pass.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ...
         threads: of the CPU.
         runs: timed forward passes of an architecture.
         warmup: passes before these.
@@ -78,6 +81,7 @@ class LatencyMeter:
         """The table of all parts of the config's space.
 
         Args:
+            seed: of the architectures that the parts are timed in.
             track: wraps the architectures that are run, to show progress.
         """
         seen: dict[LatencyPart, list[float]] = {}

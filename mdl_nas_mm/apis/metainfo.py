@@ -26,6 +26,8 @@ def data_metainfo(task: str, scope: str, dataloader: Mapping) -> dict[str, Any]:
     the folders that images lie in.
 
     Args:
+        task: what errors call it.
+        scope: the library that the data set is of.
         dataloader: of the validation split, see ``self_contained``.
     """
     dataset = prepared_dataset(dataloader)

@@ -53,6 +53,7 @@ class Stages:
         """Runs one stage, unless it is done.
 
         Args:
+            name: of the stage and of its folder.
             settings: everything that the stage depends on, beside the stages before it.
             action: called with the folder of the stage.
 
@@ -129,6 +130,7 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     Args:
         pretrain: config of the supernet's pre-training.
         joint: config of the joint fine-tuning, with ``search_cfg``.
+        stages: runs each stage in its folder, and knows those that are done.
 
     Returns:
         The summary; see ``summarise``.

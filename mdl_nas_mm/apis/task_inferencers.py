@@ -32,6 +32,8 @@ def validation_dataset(task: str, info: Mapping, trust: Collection[str] = ()) ->
     """What upstream's inferencers read of the data set that a task was validated on.
 
     Args:
+        task: its name in the deposit.
+        info: what the deposit says of it, see ``Deposit.tasks``.
         trust: see ``Deposit``.
 
     Raises:
@@ -44,8 +46,8 @@ def validation_dataset(task: str, info: Mapping, trust: Collection[str] = ()) ->
         )
     check_part(task, info, 'pipeline', trust)
     dataset = prepared_dataset(info['val_dataloader'])
-    kept = {key: dataset[key] for key in ('pipeline', 'data_mode') if key in dataset}
-    return ConfigDict(copy.deepcopy(kept))
+    used = {key: dataset[key] for key in ('pipeline', 'data_mode') if key in dataset}
+    return ConfigDict(copy.deepcopy(used))
 
 
 def looks_into_boxes(task: str, info: Mapping) -> bool:
@@ -124,6 +126,7 @@ class TaskInferencer:
 
         Args:
             pixels: the image, BGR.
+            sample: the answer, as ``predict`` gives it.
             score_thr: lowest score of what is drawn, where there is a choice.
             show: ``show`` and ``wait_time`` of upstream's inferencers.
         """

@@ -29,6 +29,9 @@ def load_task(
     """A task's upstream model out of a deposit, in eval mode, ready to predict.
 
     Args:
+        deposit: the file.
+        task: its name in the deposit.
+        device: where the model goes.
         trust: see ``Deposit``.
     """
     return Deposit(deposit, trust).load_task(task, device)
@@ -45,6 +48,10 @@ def save_deposit(
     """Deposits the chosen subnets of a trained supernet.
 
     Args:
+        cfg: the resolved joint config of the supernet.
+        checkpoint: its trained weights.
+        joint: the chosen architectures.
+        path: the file to write.
         scored: whether to evaluate the subnets first, and to store their scores.
         trust: see ``mdl_nas_mm.deposit.pack``.
 
@@ -67,6 +74,7 @@ def task_infos(cfg: ResolvedConfig, scores: Mapping[str, float]) -> dict[str, di
     """Task -> what a deposit keeps of it beside its weights.
 
     Args:
+        cfg: the resolved joint config of the tasks.
         scores: task -> score on the validation split, of those that were evaluated.
     """
     infos = {}
@@ -116,6 +124,9 @@ def evaluate_deposited(
     """A deposited task's score and all metrics, on its validation split.
 
     Args:
+        deposit: the file.
+        task: its name in the deposit.
+        device: where the model runs.
         trust: see ``Deposit``.
 
     Raises:

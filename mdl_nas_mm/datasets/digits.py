@@ -61,7 +61,7 @@ def write_demo_data(
 
     Args:
         root: Folder of the data; created, with its parents.
-        seed: Seeds the splits and everything that is drawn.
+        seed: Seeds the splits and everything that is random in the images.
         scale: Multiplies the number of images, for quick tests; at least ten
             images a split are written, so that every class occurs.
         progress: Whether to show progress on stderr.

@@ -49,6 +49,12 @@ def write_class_folders(
     """Writes ``<split>/<class>/<digit>_<copy>.png``, one image for each of ``shown``.
 
     Args:
+        folder: of the domain.
+        split: such as ``train``.
+        shown: indices of the digits, one for each image; a digit may come again.
+        originals: the digits and photographs that images are made of.
+        rng: of everything that is random in them.
+        tick: called after each image.
         render_one: makes the image of a digit.
     """
     for name in CLASSES:

@@ -2,7 +2,7 @@
 
 The two parts are ordinary annotation files, which upstream's data sets read by ``ann_file``: COCO
 JSON (instances and keypoints) for mmdet and mmpose, lines of ``path label`` for mmpretrain, names
-of images for mmseg. Nothing is drawn at random: images are taken at even distances.
+of images for mmseg. Nothing is random: images are taken at even distances.
 """
 
 from __future__ import annotations

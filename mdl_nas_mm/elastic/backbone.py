@@ -90,6 +90,7 @@ class ElasticBackbone(ElasticPart):
         """Where a parameter lies, as mmpretrain's layer-wise decay of learning rates asks for it.
 
         Args:
+            param_name: name of the parameter, with its ``prefix``.
             prefix: what names of this backbone's parameters start with; others come after it.
 
         Returns:

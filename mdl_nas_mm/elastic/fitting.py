@@ -12,6 +12,7 @@ def fit_weight(key: str, value: Tensor, size: Sequence[int], groups: int = 1) ->
 
     Args:
         key: what errors call it.
+        value: the weight, of the shape that it has in the checkpoint.
         size: the shape to bring it to.
         groups: its rows are this many groups, each cut by itself (q, k and v).
 

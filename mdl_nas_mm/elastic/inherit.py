@@ -94,6 +94,7 @@ def inherit_weights(
     the mask policy's scores stay.
 
     Args:
+        heir: the backbone.
         state_dict: a state dict, or a checkpoint around one, in keys of its family's ``styles``
             behind any prefix (``backbone.``, ``module.``).
         reorder: whether to put the most important channels first, where smaller
@@ -153,6 +154,7 @@ def inherit_pretrained(heir: Heir, init_cfg: Mapping[str, Any]) -> InheritanceRe
     """Does what ``init_cfg=dict(type='Pretrained', checkpoint=...)`` asks for.
 
     Args:
+        heir: the backbone.
         init_cfg: ``checkpoint``, a path or an address that mmengine knows (``https://...``), and
             perhaps ``prefix`` and ``reorder``, see ``inherit_weights``, and ``trust_checkpoint``,
             see ``read_torch_file``.

@@ -17,8 +17,9 @@ class ElasticLinear(TaskParameters):
     Args:
         in_features: widest input.
         out_features: widest output of one group.
-        groups: outputs are this many groups, each cut to the asked width (3 for q, k, v).
         policy, tasks, owners: see ``TaskParameters``.
+        groups: outputs are this many groups, each cut to the asked width (3 for q, k, v).
+        bias: whether the layer has one.
     """
 
     def __init__(

@@ -37,6 +37,8 @@ class ElasticPart(BaseModule):
             of the space.
         task: whose specific weights to use outside of ``activate``, and whose architecture,
             where ``arch`` has one a task.
+        init_cfg: see ``mmengine.model.BaseModule``; ``Pretrained`` fills weights of published
+            models, see ``inherit_pretrained``.
         part: its name in architectures, such as ``seg.decode_head``, where it is beside the
             backbone and ``arch`` is of a whole model.
         others: further arguments of the class that is made elastic.

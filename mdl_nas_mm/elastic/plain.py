@@ -49,6 +49,7 @@ def plain_config(
     Args:
         config: of the supernet's part.
         settings: see ``ElasticPart.settings_of``.
+        spec: the one architecture of the plain part.
         family, shape: of the supernet; what follows from its whole space has to be told.
     """
     own = dict(
@@ -74,6 +75,8 @@ def plain_part(
     Args:
         supernet: the part, such as a backbone.
         config: that it was built from.
+        task: whose weights and settings.
+        spec: its architecture.
 
     Raises:
         ValueError: the supernet's layout does not know one of its parameters (names it), or it has

@@ -61,6 +61,7 @@ class Supernet:
     the joint model.
 
     Args:
+        backbone: whose space, layout and sharing those of the parts are put beside.
         members: name in architectures -> the part.
     """
 

@@ -177,6 +177,8 @@ def shared_digest(state: Mapping[str, Tensor], backbone: ElasticBackbone, joint:
 
     Args:
         state: a whole state dict of a joint model.
+        backbone: whose layout says which entries and elements are used.
+        joint: the architectures.
     """
     scores = {layer: score.float().cpu().numpy() for layer, score in backbone_scores(state).items()}
     roots = [(task, spec.root) for task, spec in joint.items()]
@@ -196,6 +198,9 @@ def with_frozen(path: str | Path, checkpoint: dict, model: MultiTaskModel, cfg: 
     """The checkpoint with the model's frozen weights, which it does not hold, from their base.
 
     Args:
+        path: what errors call the checkpoint.
+        checkpoint: as ``read_checkpoint`` gives it.
+        model: which says what is frozen.
         cfg: the resolved config of the model.
 
     Raises:
@@ -222,6 +227,8 @@ def load_supernet(cfg: Config, path: str | Path, ranks: TaskGroups | None = None
     """The model of a resolved joint config with a checkpoint's weights, in eval mode.
 
     Args:
+        cfg: the resolved joint config.
+        path: the checkpoint, a path or an address.
         ranks: whose tasks to build; by default all tasks.
 
     Raises:
@@ -265,6 +272,7 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
     """Makes a config go on from a checkpoint.
 
     Args:
+        cfg: the config, changed in place.
         checkpoint: a path, or ``auto`` for the latest one in the config's ``work_dir``; where
             there is none yet, the training starts as the config says.
 

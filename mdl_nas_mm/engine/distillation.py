@@ -83,6 +83,7 @@ class SoftTargetLoss(nn.Module):
 
     Args:
         temperature: divides both logits; the loss is multiplied by its square.
+        loss_weight: multiplies the loss.
     """
 
     def __init__(self, temperature: float = 1.0, loss_weight: float = 1.0) -> None:

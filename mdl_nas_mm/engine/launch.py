@@ -30,6 +30,8 @@ def start_processes(launcher: str, timeout: timedelta, backend: str = 'nccl') ->
     """Connects the processes of a launcher.
 
     Args:
+        launcher: ``pytorch``, ``slurm`` or ``mpi``.
+        timeout: after which processes that wait for another one give up.
         backend: one of ``BACKENDS``, with GPUs; without, processes speak gloo.
 
     Raises:

@@ -113,7 +113,7 @@ class MultiTaskRunner(OpenRunner):
         """
         if diff_rank_seed:
             raise ValueError(
-                'randomness: diff_rank_seed has to be False; all ranks draw the same subnets, '
+                'randomness: diff_rank_seed has to be False; all ranks sample the same subnets, '
                 'and what else is random depends on the place in the batch'
             )
         super().set_randomness(seed, diff_rank_seed, deterministic)

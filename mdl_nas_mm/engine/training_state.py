@@ -41,6 +41,7 @@ def training_state(
     """This process's log, optimizer, schedules, and state of its sampler and step.
 
     Args:
+        runner: whose training is to be saved.
         optimizer: whether to save the optimizer and what the method has learned.
         schedules: whether to save the schedules.
     """
@@ -63,7 +64,7 @@ def restore_training(runner: MultiTaskRunner, path: str | Path, checkpoint: Mapp
     """
     check_resumable(path, checkpoint, len(runner.param_schedulers or ()))
     meta, loop = checkpoint['meta'], runner.train_loop
-    # A seed that was drawn, not given, is known to the checkpoint alone.
+    # A seed that was chosen at random, not given, is known to the checkpoint alone.
     runner.set_randomness(meta['seed'], deterministic=runner.deterministic)
     loop.restore(meta['iter'], meta.get('validation_due', False))
     load_method_state(path, loop.sampler, loop.step, checkpoint.get('method', {}))

@@ -37,6 +37,7 @@ class MultiTaskValLoop(BaseLoop):
     trained.
 
     Args:
+        runner: the runner that the loop is of.
         dataloader: task -> config of its validation loader.
         evaluator: task -> config of its evaluator.
     """

@@ -94,6 +94,8 @@ def search(
             the higher the better, None for one that failed.
         selection: chooses among what was scored, and says how much each task counts.
         budget: the most that a joint spec may cost.
+        settings: sizes of the evolution and its probabilities.
+        rng: of everything that is random in it.
         allow: whether a task may have an architecture; the smallest ones have to be allowed.
         on_generation: called with each generation's entry of the log.
 

@@ -44,6 +44,8 @@ def flops_of(
     """Multiply-adds of a task's backbone and its elastic parts on one image.
 
     Args:
+        backbone: whose architectures are measured.
+        task: whose images and settings of the backbone.
         images: config of the loader of its images.
         size: (height, width); by default that of the images.
     """
@@ -66,6 +68,8 @@ def latency_of(
     """Milliseconds of one batch through a task's backbone; says what of the task is not in it.
 
     Args:
+        backbone: whose architectures are measured.
+        task: whose settings of the backbone.
         file: a table that ``tools/latency.py`` wrote.
         size: (height, width), which the table has to be of; by default whatever it is of.
         space: whose choices it has to have.

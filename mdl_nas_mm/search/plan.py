@@ -98,6 +98,7 @@ def parse_budget(budget: int | float | str, cost: Mapping | None = None) -> int:
     """A number of parameters from ``235_000_000``, ``'235M'`` or ``'1.5G'``.
 
     Args:
+        budget: as ``search_cfg.budget`` says it.
         cost: config of another cost, which has its own way to write a budget.
 
     Raises:

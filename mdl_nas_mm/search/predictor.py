@@ -66,6 +66,7 @@ class Predictor:
         Args:
             scored: task -> architecture -> score.
             spaces: task -> where its architectures are from.
+            seed: of the initial weights and of what is held out.
             on_task: called with each task that is done and its ``held_out``.
 
         Raises:

@@ -46,6 +46,7 @@ class PredictorScore:
         folder: where the predictor is written.
         samples: joint specs that it learns from.
         finalists: see ``EstimatedScore``.
+        seed: of the sampled joint specs and of the training.
         file: a predictor to be used in place of learning one.
 
     Raises:

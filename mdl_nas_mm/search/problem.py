@@ -48,6 +48,7 @@ class SearchProblem:
         """What a joint config says.
 
         Args:
+            cfg: a resolved joint config with ``search_cfg``.
             supernet: that it is a search in.
             heads: owners, as in ``Counts``, -> elements outside the backbone.
 
@@ -116,6 +117,8 @@ def make_cost(
     """The cost that a plan names.
 
     Args:
+        plan: says which cost, and its settings.
+        backbone, ledger, spaces: of the supernet; the cost takes those that its constructor names.
         images: task -> config of the loader of images that candidates are scored on.
     """
     config = plan.cost or dict(type='ParameterCost', with_heads=plan.with_heads)

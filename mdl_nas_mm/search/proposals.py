@@ -1,4 +1,4 @@
-"""New joint specs within a budget: drawn, crossed, mutated, repaired."""
+"""New joint specs within a budget: sampled, crossed, mutated, repaired."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 
 from .settings import EvolutionSettings
 
-# Draws for one new candidate before it is repaired, and repairs before it is given up.
+# Samples for one new candidate before it is repaired, and repairs before it is given up.
 _TRIES = 10
 
 
 class Proposer:
-    """Draws joint specs that fit the budget and were not drawn before.
+    """Samples joint specs that fit the budget and were not proposed before.
 
     Args:
-        spaces: task -> where its architectures are drawn from.
+        spaces: task -> where its architectures are sampled from.
         fits: whether a joint spec is within the budget and other constraints.
         floors: task -> what repairs pull towards; cut to the smallest depth they fit for sure.
+        rng: of all samples, mutations and crossovers.
         settings: how many of which kind, how much they differ, and whether all tasks are alike.
     """
 

@@ -1,4 +1,4 @@
-"""What a search leaves: its choice, the front of all budgets, and what a report is drawn from."""
+"""What a search leaves: its choice, the front of all budgets, and what a report is made from."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ def save_problem(folder: Path, problem: SearchProblem, known: Iterable[Pair]) ->
     """Writes what ``choose_again`` needs beside the history.
 
     Args:
+        folder: where the history is.
+        problem: what the search is about.
         known: what the history has from earlier searches.
     """
     excluded = [dict(task=t, spec=spec.to_dict()) for t, spec in problem.excluded(known)]
@@ -74,6 +76,9 @@ def write_results(
     """Writes ``joint_spec.json``, ``front.json`` and ``report.json``.
 
     Args:
+        folder: where to write.
+        problem: what the search was about.
+        chosen: its result.
         front: the best of every budget.
         log: of the generations.
         more: what else the report shall have; see ``visualization.search_report``.
@@ -118,6 +123,7 @@ def choose_again(history: str | Path, budget: int | float | str, folder: str | P
     Args:
         history: the ``history.jsonl`` of a search, with what lies beside it.
         budget: as ``search_cfg.budget`` says it.
+        folder: where to write.
 
     Raises:
         FileNotFoundError: there is no such search.

@@ -57,6 +57,7 @@ def run_search(
     Args:
         cfg: a resolved joint config with ``search_cfg``; see ``SearchPlan``.
         checkpoint: the trained supernet.
+        work_dir: folder of the history and the results.
         launcher: what has started the processes: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
 
     Returns:
@@ -86,7 +87,11 @@ def search_supernet(
     """As ``run_search``, with a supernet that is there: each rank's tasks of it.
 
     Args:
+        model: this rank's tasks of the supernet.
+        ranks: which ranks have which tasks.
+        cfg: the resolved joint config, with ``search_cfg``.
         checkpoint: the file with the supernet's weights, by which its history knows it.
+        work_dir: folder of the history and the results.
     """
     with nullcontext() if ranks.rank else alone_in(work_dir):
         return SearchRun(model, ranks, cfg, checkpoint, Path(work_dir)).run()
@@ -97,6 +102,9 @@ class SearchRun:
 
     Args:
         model: each rank's tasks of the supernet.
+        ranks: which ranks have which tasks.
+        cfg: the resolved joint config, with ``search_cfg``.
+        checkpoint: the file with the supernet's weights.
         folder: of the history and the results.
     """
 

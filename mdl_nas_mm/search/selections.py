@@ -30,6 +30,7 @@ class Selection(Protocol):
         Args:
             scored: what architectures scored.
             candidates: the joint specs that were proposed and scored, in their order.
+            budget: the most that it may cost.
         """
 
     def front(self, scored: Scored, candidates: Sequence[ScoredJoint]) -> list[ScoredJoint]:
@@ -42,6 +43,7 @@ class ExactSelection:
 
     Args:
         cost: one that can be split.
+        weights: task -> lambda_k, how much its score counts.
         same_for_all_tasks: whether all tasks have to take the same architecture.
 
     Raises:

@@ -15,9 +15,9 @@ class EvolutionSettings:
         parents: how many of the best candidates so far have children.
         crossovers: children a generation from two parents each.
         mutations: children a generation from one parent each. What crossovers and mutations
-            leave of the population is drawn at random.
-        block_prob: probability that a mutation draws a block anew (P_m).
-        stage_prob: probability that a mutation draws a stage's depth, or its width, anew.
+            leave of the population is sampled at random.
+        block_prob: probability that a mutation samples a block anew (P_m).
+        stage_prob: probability that a mutation samples a stage's depth, or its width, anew.
         same_for_all_tasks: whether all tasks get one architecture with the same share ratios
             (the ablations' "(S)") in place of one each.
         max_evaluations: (task, architecture) pairs after which it ends; None for no such limit.

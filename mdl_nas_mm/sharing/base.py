@@ -51,6 +51,9 @@ class SharingKind(SharingPolicy):
         """What ``merge`` has to know of a layer's channels, once for all of its parameters.
 
         Args:
+            channels: how many of each group are used, the first ones.
+            groups: number of groups that the channels are in.
+            share_ratio: the part of the channels that is shared.
             scores: (groups * max_channels,) of a kind that has any.
         """
         values = None if scores is None else scores.detach().float().cpu().numpy()

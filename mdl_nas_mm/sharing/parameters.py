@@ -82,10 +82,12 @@ class TaskParameters(nn.Module):
         """The weights that a task uses, in the order of ``shapes``.
 
         Args:
+            task: whose weights; None where all are shared.
             channels: rows to use of each group.
             columns: elements to use of each row, where rows have more than one; or several runs
                 of them, as (first element, how many). A kernel's elements are its inputs times
                 its height times its width.
+            share_ratio: the part of the channels that is shared.
 
         Returns:
             Tensors (groups * channels,) or (groups * channels, columns).

@@ -33,6 +33,7 @@ class Sharing:
         is wholly shared.
 
         Args:
+            config: None for everything shared.
             roles: those that the backbone's family declares.
 
         Raises:

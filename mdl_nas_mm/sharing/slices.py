@@ -15,6 +15,7 @@ def rows(weight: Tensor, start: int, stop: int, sizes: Sequence[int]) -> Tensor:
 
     Args:
         weight: (groups, max_channels) or (groups, max_channels, max_columns).
+        start, stop: the first row, and the one behind the last.
         sizes: (channels,) or (channels, columns); the first is not used.
     """
     shape = (len(weight), stop - start, *sizes[1:])

@@ -33,6 +33,7 @@ class ComposedLayout:
     are whole; see ``mdl_nas_mm.spec.owners``.
 
     Args:
+        root: of the backbone.
         parts: name -> an elastic part; of all tasks.
     """
 

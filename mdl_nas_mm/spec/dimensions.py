@@ -61,6 +61,7 @@ def share_ratio(label: str, default: str | None = None) -> Any:
     """Declares a field of a block that is the share ratio of some of its layers.
 
     Args:
+        label: its title in figures.
         default: name of the share ratio whose value it has where it is given none of its own; by
             default that is what a config gives as ``share_ratio``, and everything shared without.
     """

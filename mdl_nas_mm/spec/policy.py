@@ -50,6 +50,9 @@ class SharingPolicy:
         """Which of the first ``channels`` of each group are shared.
 
         Args:
+            share_ratio: the part of the channels that is shared.
+            channels: how many of each group are used, the first ones.
+            groups: number of groups that the channels are in.
             scores: (groups * max_channels,) of a kind that has any.
 
         Returns:
@@ -71,6 +74,7 @@ class SharingPolicy:
         """What a task uses of a layer's parameters that are no weights.
 
         Args:
+            use: one of the parameters of the layer, as the layout gives it.
             owners: whose specific weights the task uses.
 
         Yields:

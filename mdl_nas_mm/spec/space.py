@@ -124,6 +124,7 @@ class SearchSpace:
         """Raises ValueError, naming the first choice that ``whole`` does not have.
 
         Args:
+            whole: of the same dimensions.
             called: what the error calls the whole.
         """
         if len(self.stages) != len(whole.stages):

@@ -22,6 +22,7 @@ def check_classes(task: str, model: Mapping, dataset: Any) -> None:
     """Compares a data set with the head of its task, and its class names with those in its file.
 
     Args:
+        task: what errors call it.
         model: config of the task's upstream model.
         dataset: a built one, which may be put around others.
 
@@ -47,6 +48,7 @@ def check_head(task: str, model: Mapping, metainfo: Mapping) -> None:
     """Compares what a data set has with what a head can answer.
 
     Args:
+        task: what errors call it.
         model: config of the task's upstream model.
         metainfo: the data set's.
 
@@ -92,6 +94,7 @@ def check_labels(task: str, trained: Mapping, evaluated: Mapping) -> None:
     So it is with another order of names, and where upstream numbers the folders that it finds.
 
     Args:
+        task: what errors call it.
         trained, evaluated: meta information of both data sets.
     """
     names = list(trained.get('classes') or ())
@@ -116,7 +119,9 @@ def check_file(task: str, path: str, classes: Sequence[str], raises: bool = True
     """Raises ValueError where no class is a category of the file, and warns of those that are none.
 
     Args:
+        task: what errors call it.
         path: of a file in COCO's format.
+        classes: names that the data set looks for.
         raises: False where this is just warned of as well.
     """
     absent, categories = absent_names(path, classes)

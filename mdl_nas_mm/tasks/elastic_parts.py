@@ -81,7 +81,10 @@ def plain_model(
     """A task's model config in which elastic parts have just one architecture.
 
     Args:
+        config: the task's upstream model config.
+        task: whose parts are made plain.
         parts: name -> those of the supernet.
+        spec: its architecture, with those of its parts.
     """
     found = dict(config)
     for name, _ in spec.parts:

@@ -43,7 +43,10 @@ class Evaluation:
         """Builds the evaluator from an upstream config.
 
         Args:
+            scoring: how the metrics become the task's score.
             scope: the library of the task.
+            loader: of the images.
+            evaluator: the upstream config.
             group: the ranks that evaluate together, each with its part of the loader.
         """
         with task_scope(scope, group):
@@ -61,6 +64,7 @@ def evaluate(
 
     Args:
         predict: batch from the loader -> upstream data samples.
+        evaluation: the loader and the evaluator.
         on_batch: called with the index, the batch and the predictions of each batch.
 
     Raises:

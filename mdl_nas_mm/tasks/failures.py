@@ -70,6 +70,7 @@ def in_task(
     """Names the task in what fails inside of the block.
 
     Args:
+        task: what errors call it.
         where: such as ``iteration 12``.
         batch: what came from the loader, of which the files are named.
         model: the task's, with whose classes the labels of the batch are compared.
@@ -132,7 +133,10 @@ def batches_of(task: str, where: str, loader: Iterable, start: int = 0) -> Itera
     """A loader's batches, of which a failure names the task, the number and the file.
 
     Args:
+        task: what errors call it.
         where: what is counted, from ``start``.
+        loader: a data loader, or anything else that gives batches.
+        start: number of the first batch.
     """
     batches = iter(loader)
     for number in count(start):

@@ -64,6 +64,8 @@ def open_base(
     """A base, and the ``init_cfg`` of a backbone that starts from it.
 
     Args:
+        path: a deposit, or the checkpoint of a supernet.
+        inherit: the task of the base that new ones start from.
         trust_checkpoint: whether a supernet's checkpoint may hold more than data.
         trust: classes that a deposit may name beside those that are known.
 
@@ -97,6 +99,7 @@ def resolve_base(cfg: Config, folder: str) -> None:
     ``trust`` names classes of a deposit that are no known ones, see ``mdl_nas_mm.trust``.
 
     Args:
+        cfg: the joint config, changed in place.
         folder: what the path of a ``joint_spec`` starts from; else the current folder.
 
     Raises:

@@ -18,8 +18,8 @@ _NOT_TORCHS = ('shuffle', 'generator', 'worker_init_fn', 'sampler', 'batch_sampl
 _REFUSED = dict(
     num_batch_per_epoch='a training counts steps, not epochs; remove it, and give '
     'dataset.indices=N to train on the first N images alone',
-    worker_init_fn='what a worker draws depends on the place of an image alone; remove it',
-    generator='randomness.seed of the joint config says what is drawn; remove it',
+    worker_init_fn='random numbers of a worker depend on the place of an image alone; remove it',
+    generator='randomness.seed of the joint config seeds all loaders; remove it',
     shuffle="it belongs to the sampler: sampler=dict(type='DefaultSampler', shuffle=...)",
 )
 # mmpretrain's, which has no shuffle to say so.

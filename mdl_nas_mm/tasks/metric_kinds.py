@@ -156,6 +156,7 @@ def find_metric(scope: str, name: str, evaluator: Any) -> Found | None:
 
     Args:
         scope: the library of the task.
+        name: of the metric, such as ``coco/bbox_mAP``.
         evaluator: config of one metric, or of several.
     """
     candidates = []

@@ -14,6 +14,8 @@ def check_model(task: str, scope: str, model: Mapping) -> None:
     """Raises ValueError for a model that has no ``backbone``, or asks other things of it.
 
     Args:
+        task: what errors call it.
+        scope: the library of the model.
         model: config of a task's model, with the backbone that it has upstream.
     """
     where = f'task {task!r}: its model {model.get("type")!r}'

@@ -25,12 +25,14 @@ class BatchNormRecalibration:
     """Estimates a task's running statistics for whatever subnet is asked for.
 
     The statistics of training are a mean over all subnets of a step, while each has its own.
-    They are a function of the subnet and the seed alone, whatever was drawn at random before.
+    They are a function of the subnet and the seed alone, whatever was random before.
 
     Args:
-        images: training images to estimate from; the task's first ones, rounded up to a batch.
+        model: the supernet.
+        task: whose subnets.
         loader_config: the task's training loader.
-        seed: of the order of the data, and of what upstream draws at random.
+        images: training images to estimate from; the task's first ones, rounded up to a batch.
+        seed: of the order of the data, and of what is random in upstream's transforms.
         solo: process group of this process alone, where there are more.
     """
 
@@ -106,6 +108,8 @@ def recalibrations(
     ``recalibrate_images`` in the joint config.
 
     Args:
+        cfg: the resolved joint config.
+        model: the supernet.
         solo: process group of this process alone, where there are more.
 
     Raises:

@@ -24,6 +24,7 @@ def task_scope(scope: str, group: dist.ProcessGroup | None = None) -> Generator[
     Both are one for the process, so one thread at a time is inside.
 
     Args:
+        scope: the library of the task.
         group: the ranks of the task; None where there is a single process.
     """
     with process_wide(), DefaultScope.overwrite_default_scope(scope):

@@ -204,6 +204,7 @@ def score_of(task: str, metrics: Mapping[str, Any], score: str | Mapping[str, An
     ``Task.scoring`` knows the classes of the metrics as well.
 
     Args:
+        task: what errors call it.
         metrics: what an evaluator gave, such as a line of a log.
         score: as in a config, see ``Score.read``.
 

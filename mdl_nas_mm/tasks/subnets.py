@@ -22,6 +22,7 @@ def check_subnets(cfg: Config, folder: str) -> None:
     ``backbone.space``, in the form of a space.
 
     Args:
+        cfg: the joint config, not resolved yet.
         folder: what a relative path starts from; else the current folder.
 
     Raises:
@@ -55,6 +56,7 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
 
     Args:
         cfg: with its ``model``; see ``check_subnets``.
+        folder: see ``check_subnets``.
 
     Raises:
         ValueError: the choices of a part are not valid, or its architecture is none of them.
@@ -98,6 +100,7 @@ def choose_joint_spec(cfg: Config, source: str | Mapping) -> None:
     """Makes an unresolved config one of fixed architectures, whatever it samples otherwise.
 
     Args:
+        cfg: the joint config, changed in place.
         source: see ``check_subnets``.
     """
     cfg.joint_spec = source
@@ -129,6 +132,7 @@ def drawn_spaces(cfg: Config, whole: SearchSpace) -> dict[str, SearchSpace]:
     """Task -> what training samples its subnets from and a search looks in.
 
     Args:
+        cfg: the resolved joint config.
         whole: the space of the backbone.
     """
     if cfg.get('subspace') is not None:

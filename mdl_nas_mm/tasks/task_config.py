@@ -38,6 +38,7 @@ def resolve_task(name: str, task: ConfigDict, folder: str, settings: Collection[
     """A task with everything of it that a joint config is made of.
 
     Args:
+        name: of the task, for errors.
         task: as the joint config says it.
         folder: what the path of its upstream config starts from.
         settings: what a task may say of the backbone; see ``Family.task_settings``.

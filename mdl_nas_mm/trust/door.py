@@ -79,6 +79,7 @@ def check_config(
 
     Args:
         scope: the library that names are looked up in.
+        config: a part of a file that somebody else wrote.
         where: what the error begins with.
         trust, hints: see ``refusals``.
     """
@@ -93,6 +94,7 @@ def refusals(
 
     Args:
         scope: the library that names are looked up in.
+        config: a part of a file that somebody else wrote.
         trust: module and name of further classes. Such a class gets whatever is said.
         hints: where the file says that its own classes come from; they are named, never used.
     """

@@ -123,6 +123,7 @@ def parse_size(
     """(height, width) from '800x1280' or '224'.
 
     Args:
+        text: one side, or height and width.
         given, expected: what a refusal says of the option.
 
     Raises:

@@ -20,6 +20,7 @@ def read_config(
     """Reads a config.
 
     Args:
+        path: of the config.
         options: settings to override, as ``--cfg-options`` gives them.
         trust_checkpoint: whether checkpoints that are read for it may hold anything, and so run
             any code; also where the config does not say so.

@@ -34,8 +34,9 @@ def local_file(name: str | os.PathLike) -> Path:
     address = str(name)
     if scheme not in ('http', 'https'):
         raise ValueError(f'{address}: {scheme}:// is not read here; fetch the file and give a path')
-    kept = hashlib.sha256(address.encode()).hexdigest()[:16]
-    path = Path(torch.hub.get_dir(), 'checkpoints', f'{kept}-{Path(urlsplit(address).path).name}')
+    digest = hashlib.sha256(address.encode()).hexdigest()[:16]
+    name = f'{digest}-{Path(urlsplit(address).path).name}'
+    path = Path(torch.hub.get_dir(), 'checkpoints', name)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of several processes that need it one fetches it, the others wait.
     with open(path.with_name(f'.{path.name}.lock'), 'ab') as lock:

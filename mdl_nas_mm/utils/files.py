@@ -19,6 +19,7 @@ def written_whole(path: str | os.PathLike, lasting: bool = True) -> Generator[Pa
     """Gives a temporary path; what is written there appears under ``path`` when complete.
 
     Args:
+        path: the file to write.
         lasting: whether it also outlives a crash of the machine, which takes milliseconds.
 
     Raises:
@@ -57,6 +58,7 @@ def named_failures(path: str | os.PathLike, temporary: Path | None = None) -> Ge
     A write does not say to which file; torch and safetensors hide what the system has said.
 
     Args:
+        path: the file that it becomes.
         temporary: what the file is called inside the block.
 
     Raises:

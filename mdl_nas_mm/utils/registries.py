@@ -45,6 +45,9 @@ def named_in(config: Any, kind: Registry, scope: str, where: str) -> Any:
     """The class or function that a config names.
 
     Args:
+        config: a dict with a ``type``.
+        kind: the registry of mmengine that it is looked up in.
+        scope: the library that names without a prefix are of.
         where: what an error begins with.
 
     Raises:

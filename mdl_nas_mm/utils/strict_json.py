@@ -44,7 +44,9 @@ def read_json(path: str | os.PathLike, where: str, max_values: int = MAX_VALUES)
     """Reads a file with ``strict_json``.
 
     Args:
+        path: the file.
         where: what errors begin with; the file is to be named there.
+        max_values: see ``strict_json``.
 
     Raises:
         FileNotFoundError: there is no such file.

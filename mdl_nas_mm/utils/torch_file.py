@@ -78,6 +78,7 @@ def read_torch_file(path: str | Path, trust: bool = False, what: str = 'checkpoi
     """Reads a file that ``torch.save`` wrote, onto the CPU.
 
     Args:
+        path: the file.
         trust: whether it may hold anything, and so run any code.
         what: what errors call the file.
 

@@ -19,6 +19,7 @@ def config_with_names(cfg: Config, scope: str) -> ConfigDict:
     compared, stored and shown, and whoever builds from them need not know both styles.
 
     Args:
+        cfg: a config of either style.
         scope: the library that the names are for.
 
     Raises:
@@ -31,6 +32,7 @@ def with_names(value: Any, scope: str, where: str = 'config') -> Any:
     """A part of a config with names in place of classes and functions.
 
     Args:
+        value: a config, or any value in one.
         scope: the library that the names are for.
         where: what an error begins with.
 

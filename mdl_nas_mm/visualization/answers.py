@@ -33,6 +33,7 @@ def plot_answers(
     """Plots, for every task, images of the whole validation split with the deposited answers.
 
     Args:
+        deposit: the file.
         path: PNG to write.
         images: images a task.
         score_thr: lowest score of a detection that is drawn.

@@ -20,6 +20,8 @@ def plot_joint_spec(joint: JointSpec, counts: Counts, path: str | Path) -> None:
     """Plots each task's architecture block by block, and the parameters of all of them.
 
     Args:
+        joint: the architecture of each task.
+        counts: the parameters that they store.
         path: PNG to write.
     """
     blocks_of = {

@@ -13,6 +13,7 @@ def print_summary(summary: dict, work_dir: str | Path) -> None:
 
     Args:
         summary: as ``mdl_nas_mm.apis.pipeline.summarise`` gives it.
+        work_dir: where the results are.
     """
     console = Console(width=110)
     table = Table(title='one deposit, all tasks')

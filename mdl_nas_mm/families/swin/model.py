@@ -36,7 +36,10 @@ class ElasticSwinBlock(nn.Module):
         index: in its stage.
         embed_dim: widest embedding of the stage.
         largest: the block of the most heads and the largest MLP ratio.
+        shape: sizes that no architecture chooses.
         window: side of the windows in tokens.
+        sharing: role -> sharing policy.
+        tasks: which own specific weights.
         drop_path: rate of stochastic depth.
     """
 
@@ -111,8 +114,10 @@ class ElasticSwin(ElasticBackbone):
         img_size: shorter side in pixels of the smallest images that will come, if known: windows
             are then checked against it at once, not in the first step.
         patch_size: side of a patch in pixels.
+        in_channels: channels of the images.
         head_dim: width of a head; None for the widest embedding over the most heads.
         window_size: side of the windows in tokens, for all stages or one a stage.
+        qkv_bias: whether q, k and v have a bias.
         pad_small_map: whether maps smaller than a window are padded to one, as is usual for
             dense tasks, in place of an error; or task -> whether.
         out_indices: stages whose maps are returned, each with a norm of its own; or task ->
@@ -121,6 +126,7 @@ class ElasticSwin(ElasticBackbone):
             default the widest embeddings.
         drop_path_rate: stochastic depth of the deepest block, linearly less before it.
         with_cp: recompute blocks in the backward pass instead of keeping their activations.
+        init_cfg: see ``ElasticPart``.
     """
 
     family = SWIN

@@ -23,6 +23,9 @@ class ElasticWindowAttention(nn.Module):
         num_heads: most heads.
         head_dim: width of a head.
         window_size: side of a window in tokens.
+        policy: how the tasks share the weights.
+        tasks: which own specific weights.
+        qkv_bias: whether q, k and v have a bias.
     """
 
     def __init__(
@@ -55,6 +58,10 @@ class ElasticWindowAttention(nn.Module):
         padding takes part in the attention.
 
         Args:
+            x: (B, H, W, C), where C is the width in use.
+            task: whose weights to use.
+            num_heads: how many heads, the first ones.
+            share_ratio: part of the channels that is shared.
             shift: tokens by which the windows are displaced; 0 for none.
         """
         batch, height, width, channels = x.shape
@@ -90,6 +97,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     the plain products here, which are for that case alone.
 
     Args:
+        q, k, v: (B, windows, heads, N, head_dim), with N tokens in a window.
         bias: (1, heads, N, N), the same in all windows, or (windows, heads, N, N).
     """
     shape, heads = q.shape, len(bias) * q.shape[2]

@@ -30,6 +30,9 @@ def shift_mask(
 
     Args:
         size: (height, width) of the padded map.
+        window: side of a window in tokens.
+        shift: tokens by which the map was rolled.
+        device, dtype: of the mask.
 
     Returns:
         What is added to the logits, 0 or -100: (windows, 1, N, N).

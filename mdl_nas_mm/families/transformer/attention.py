@@ -22,6 +22,10 @@ class ElasticAttention(nn.Module):
     Args:
         embed_dim: widest embedding.
         num_heads: most heads.
+        head_dim: width of a head.
+        policy: how the tasks share the weights.
+        tasks: which own specific weights.
+        qkv_bias: whether q, k and v have a bias.
         max_relative_position: see ``ViTShape``; 0 for no relative positions.
     """
 
@@ -57,6 +61,10 @@ class ElasticAttention(nn.Module):
         """Maps (B, N, C) to (B, N, C).
 
         Args:
+            x: (B, N, C), where C is the width in use.
+            task: whose weights to use.
+            num_heads: how many heads, the first ones.
+            share_ratio: part of the channels that is shared.
             grid: (height, width) in patches; a token more than these is the class token, in front.
         """
         batch, tokens, width = x.shape

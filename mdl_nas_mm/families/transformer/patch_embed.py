@@ -13,6 +13,9 @@ class ElasticPatchEmbed(nn.Module):
     """Non-overlapping square patches to tokens; wholly shared by all tasks.
 
     Args:
+        in_channels: channels of the images.
+        embed_dim: widest embedding.
+        patch_size: side of a patch in pixels.
         norm_eps: epsilon of a layer normalisation of the tokens; ``None`` for none.
     """
 

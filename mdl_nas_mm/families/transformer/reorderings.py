@@ -14,6 +14,7 @@ def reorderings(
 
     Args:
         blocks: names of their modules.
+        head_dim: width of a head.
         tables: names, in a block, of parameters with a column a head.
     """
     found = []

@@ -24,6 +24,7 @@ class SimpleFeaturePyramid(BaseModule):
         num_outs: as many as there are ``scale_factors``, or one more at twice the largest stride.
         norm_cfg: norm after every convolution; ViTDet has one over the channels of each place.
         scale_factors: of each map against the backbone's, of 4, 2, 1 and 0.5, from fine to coarse.
+        init_cfg: see ``mmengine.model.BaseModule``.
     """
 
     def __init__(

@@ -30,6 +30,9 @@ def fit_positions(
     """Position embedding (1, tokens, C) for another grid, with or without a class token.
 
     Args:
+        key: what errors call it.
+        value: the embedding of the other model.
+        target: that of the backbone, as initialised.
         class_tokens: whether the other model and whether the backbone have one. Its row is kept;
             where only the backbone has one, it stays as initialised.
         grid: (height, width) of the backbone in patches.

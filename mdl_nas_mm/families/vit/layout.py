@@ -103,6 +103,9 @@ class ViTLayout:
         relative position tables; published figures differ in whether these are counted.
 
         Args:
+            spec: the architecture.
+            input_size: (height, width) in pixels.
+            attention_products: whether to count these products.
             settings: of the task; ``window_size`` counts, see ``ElasticViT``.
         """
         (stage,), shape = spec.stages, self.shape

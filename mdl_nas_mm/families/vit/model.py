@@ -36,6 +36,9 @@ class ElasticBlock(nn.Module):
     Args:
         embed_dim: widest embedding.
         largest: the block of the most heads and the largest MLP ratio.
+        shape: sizes that no architecture chooses.
+        sharing: role -> sharing policy.
+        tasks: which own specific weights.
         drop_path: rate of stochastic depth.
         norm_eps: epsilon of the layer norms.
     """
@@ -73,6 +76,9 @@ class ElasticBlock(nn.Module):
         """Maps (B, N, C) to (B, N, C).
 
         Args:
+            x: (B, N, C), where C is the width in use.
+            task: whose weights to use.
+            block: its heads, MLP ratio and share ratios in this call.
             grid: (height, width) in patches.
             window: side in patches of the windows that attention keeps to; 0 for none.
         """
@@ -110,10 +116,14 @@ class ElasticViT(ElasticBackbone):
         img_size: pixels, one side or (height, width), for which positions are stored; they are
             interpolated for other sizes.
         patch_size: side of a patch in pixels.
+        in_channels: channels of the images.
         head_dim: width of a head; None for the widest embedding over the most heads.
+        qkv_bias: whether q, k and v have a bias.
+        absolute_position: whether tokens have a position embedding.
         position_std: spread of the initial position embedding; small models on small data learn
             faster from a large one.
         max_relative_position: farthest distance in patches of the relative positions; 0 for none.
+        class_token: whether there is a class token in front of the patches.
         out_type: output of all tasks, or task -> output: the class token (B, C), the mean of
             the patches (B, C), or maps (B, C, h, w).
         out_indices: blocks whose output is returned, of the deepest architecture, negative ones
@@ -126,6 +136,7 @@ class ElasticViT(ElasticBackbone):
         norm_eps: epsilon of the layer norms; AutoFormer's own is 1e-5.
         drop_path_rate: stochastic depth of the deepest block, linearly less before it.
         with_cp: recompute blocks in the backward pass instead of keeping their activations.
+        init_cfg: see ``ElasticPart``.
     """
 
     family = VIT

@@ -49,8 +49,11 @@ def best_split(
 
     Args:
         scores: a task -> (choices,).
+        own, shares, sizes: see ``lower_costs``.
         room: elements that all tasks together may cost.
         goal: as soon as the bound is below it, the search ends.
+        start: the split and the multiplier to begin with.
+        steps: the most steps to take.
 
     Returns:
         The split (tasks, regions) and the multiplier, in score an element.
