@@ -20,6 +20,7 @@ from .inherit import (
     is_pretrained,
 )
 from .part import ElasticPart
+from .shared_pass import shared_pass
 
 
 class ElasticBackbone(ElasticPart):
@@ -61,7 +62,15 @@ class ElasticBackbone(ElasticPart):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of the active architecture, or of ``arch`` where none is active."""
         task, spec = self.chosen(active())
-        return self.forward_subnet(x, task, spec)
+        shared = shared_pass()
+        if shared is None:
+            return self.forward_subnet(x, task, spec)
+        key = self.pass_key(task, spec)
+        return shared.features(key, x, lambda: self.forward_subnet(x, task, spec))
+
+    def pass_key(self, task: str | None, spec: SubnetSpec) -> tuple:
+        """What its features depend on beside images and weights, for ``SharedPass``."""
+        return type(self), spec, self.settings_of(task, spec)
 
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """Features of images (B, C, H, W) by one architecture with one task's weights."""

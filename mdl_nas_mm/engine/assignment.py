@@ -1,6 +1,7 @@
 """Which ranks work for which task, and what of its batches each has.
 
-Every rank works for one task, or, where there are fewer ranks than tasks, for several in turn.
+Every rank works for one task or one image group, or, where there are fewer ranks than these, for
+several in turn.
 """
 
 from __future__ import annotations
@@ -84,17 +85,26 @@ class RankAssignment:
 
 
 def assign_ranks(
-    tasks: Sequence[str], batches: Mapping[str, int] | None, world_size: int
+    tasks: Sequence[str],
+    batches: Mapping[str, int] | None,
+    world_size: int,
+    groups: Mapping[str, Sequence[str]] | None = None,
 ) -> RankAssignment:
     """Assigns ranks to tasks in proportion to the batches of their steps.
 
+    The tasks of an image group have the same batches, so they have the same ranks.
+
     Args:
-        batches: ``batches_per_step`` of a ``RankAssignment``; one for each task by default.
+        batches: ``batches_per_step`` of a ``RankAssignment``, or for an image group, by its name,
+            that of each of its tasks; one for each task by default.
+        groups: name of an image group -> its tasks.
 
     Raises:
-        ValueError: the counts are not of exactly these tasks, or not whole and positive.
+        ValueError: the counts are not of exactly these tasks, not whole and positive, or not the
+            same for the tasks of an image group.
     """
-    batches = dict(batches or dict.fromkeys(tasks, 1))
+    groups = groups or {}
+    batches = _by_task(batches or dict.fromkeys(tasks, 1), groups)
     for task in (*tasks, *batches):
         if task not in batches or task not in tasks:
             raise ValueError(
@@ -103,22 +113,51 @@ def assign_ranks(
     for task, count in batches.items():
         if not isinstance(count, int) or count < 1:
             raise ValueError(f'groups: {task} has {count!r}, expected a whole number from 1')
+    for name, members in groups.items():
+        if len({batches[task] for task in members}) > 1:
+            said = ', '.join(f'{task}={batches[task]}' for task in members)
+            raise ValueError(
+                f'groups: {said}, but these tasks have the same images and so the same batches; '
+                f'write {name}=... for all of them'
+            )
+    leads = {task: members[0] for members in groups.values() for task in members}
+    leads = {task: leads.get(task, task) for task in tasks}
+    ranks = _of_units({task: batches[task] for task in leads.values()}, world_size)
     batches = {task: batches[task] for task in tasks}
-    if world_size < len(tasks):
-        return RankAssignment(_several_a_rank(batches, world_size), batches)
-    counts = dict.fromkeys(tasks, 1)
-    for _ in range(world_size - len(tasks)):
-        neediest = max(tasks, key=lambda task: (batches[task] / counts[task], -counts[task]))
+    return RankAssignment({task: ranks[lead] for task, lead in leads.items()}, batches)
+
+
+def _by_task(batches: Mapping[str, int], groups: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """What is said of an image group, said of each of its tasks."""
+    found: dict[str, int] = {}
+    for name, count in batches.items():
+        for task in groups.get(name, (name,)):
+            if task in found:
+                (images,) = (each for each, members in groups.items() if task in members)
+                raise ValueError(
+                    f'groups: {task} is there by its own name and by that of its images, {images}'
+                )
+            found[task] = count
+    return found
+
+
+def _of_units(batches: Mapping[str, int], world_size: int) -> dict[str, tuple[int, ...]]:
+    """Ranks of tasks, or of image groups by their first tasks."""
+    if world_size < len(batches):
+        return _several_a_rank(batches, world_size)
+    counts = dict.fromkeys(batches, 1)
+    for _ in range(world_size - len(batches)):
+        neediest = max(batches, key=lambda task: (batches[task] / counts[task], -counts[task]))
         counts[neediest] += 1
     ranks, start = {}, 0
     for task, count in counts.items():
         ranks[task] = tuple(range(start, start + count))
         start += count
-    return RankAssignment(ranks, batches)
+    return ranks
 
 
 def _several_a_rank(batches: Mapping[str, int], world_size: int) -> dict[str, tuple[int, ...]]:
-    """Each task on one rank, the largest first on the rank that has least to do."""
+    """One rank each, the largest first on the rank that has least to do."""
     loads, owner = [0] * world_size, {}
     for task in sorted(batches, key=lambda task: -batches[task]):
         owner[task] = loads.index(min(loads))

@@ -40,6 +40,7 @@ class TaskGroups:
     Attributes:
         groups: task -> process group of its ranks; None where there is a single process.
         batch_group: process group of the ranks that have parts of the same batch.
+        own_group: process group of this rank alone.
         objects: process group of all ranks for what is no gradient; works without a GPU.
         timeout: of the groups that are made for gradients.
         owner_groups: owners of weights, where they are several tasks -> process group of their
@@ -50,6 +51,7 @@ class TaskGroups:
     rank: int
     groups: Mapping[str, dist.ProcessGroup | None]
     batch_group: dist.ProcessGroup | None
+    own_group: dist.ProcessGroup | None
     objects: dist.ProcessGroup | None
     timeout: timedelta = _PATIENCE
     owner_groups: Mapping[Owners, dist.ProcessGroup] = field(default_factory=dict)
@@ -58,15 +60,17 @@ class TaskGroups:
     def make(cls, assignment: RankAssignment, timeout: timedelta) -> TaskGroups:
         """Makes the process groups; every rank has to call this."""
         if not dist.is_initialized():
-            return cls(assignment, 0, dict.fromkeys(assignment.tasks), None, None)
+            return cls(assignment, 0, dict.fromkeys(assignment.tasks), None, None, None)
         # Each rank has to make every group, in the same order.
         groups = {task: new_group(ranks, timeout) for task, ranks in assignment.ranks.items()}
         rank = dist.get_rank()
-        batch_group = new_group(
-            assignment.batch_ranks(rank), timeout, use_local_synchronization=True
-        )
+        sharers = assignment.batch_ranks(rank)
+        own_group = new_group([rank], timeout, use_local_synchronization=True)
+        batch_group = own_group
+        if sharers != [rank]:
+            batch_group = new_group(sharers, timeout, use_local_synchronization=True)
         objects = new_group(None, _PATIENCE, 'gloo')
-        return cls(assignment, rank, groups, batch_group, objects, timeout)
+        return cls(assignment, rank, groups, batch_group, own_group, objects, timeout)
 
     def with_owners(self, sets: Iterable[Owners]) -> TaskGroups:
         """With process groups for weights that some tasks own together.
@@ -140,6 +144,7 @@ class TaskGroups:
             backbone=dict(model['backbone'], tasks=self.tasks),
             groups={task: self.groups[task] for task in self.tasks},
             batch_group=self.batch_group,
+            own_group=self.own_group,
         )
 
     def any(self, flag: bool) -> bool:

@@ -14,10 +14,13 @@ from mdl_nas_mm.tasks import (
     build_train_loader,
     drawn_spaces,
     fixed_spec,
+    tied,
+    units_of,
 )
 
 from .groups import TaskGroups
 from .joint_loader import JointLoader
+from .labels import count_labels, synchronised, without_sync
 from .losses import LossGatherer
 from .method import build_sampler, build_step
 from .passes import Passes
@@ -79,8 +82,22 @@ class MultiTaskTrainLoop(BaseLoop):
         self.stop_timeout = stop_timeout
         self.ranks: TaskGroups = runner.ranks
         self.configs = {task: dataloader[task] for task in self.ranks.tasks}
-        self.gather_losses = LossGatherer(self.ranks)
+        self.units = units_of(runner.cfg)
+        for note in self.units.notes:
+            runner.logger.info(note)
+        grouped = [task for tasks in runner.cfg.image_groups.values() for task in tasks]
+        self.gather_losses = LossGatherer(self.ranks, grouped)
+        self.synchronised = synchronised(runner.model, self.ranks)
         self.restore(0)
+        self._check_norms()
+
+    def _check_norms(self) -> None:
+        """Raises ValueError for batch norms that would wait for batches without a label."""
+        for task in self.synchronised:
+            loader = self.dataloader.loaders.get(self.runner.cfg.tasks[task].images)
+            joined = loader and loader.dataset.dataset
+            if joined and joined.labelled(task) < len(joined):
+                raise ValueError(without_sync(task))
 
     def _plan(self) -> StepPlan:
         runner = self.runner
@@ -90,6 +107,7 @@ class MultiTaskTrainLoop(BaseLoop):
             {task: config['batch_size'] for task, config in self.configs.items()},
             {task: info.loss_weight for task, info in runner.cfg.tasks.items()},
             runner.seed,
+            self.units.of,
         )
 
     def _loader(self, start: int) -> JointLoader:
@@ -192,17 +210,18 @@ class MultiTaskTrainLoop(BaseLoop):
         """One joint step.
 
         Args:
-            batches: task -> a batch for each of this rank's parts.
+            batches: task, or image group -> a batch for each of this rank's parts.
         """
         runner, index = self.runner, self._iter
         runner.call_hook('before_train_iter', batch_idx=index, data_batch=batches)
         if self.step.optim_wrapper is not None:
             rate = self.step.optim_wrapper.get_lr()['lr'][0]
             runner.message_hub.update_scalar('train/step_lr', rate)
-        passes = Passes(
-            runner.model, runner.optim_wrapper, batches, self.plan, index, runner.reducer
-        )
-        outputs = train_step(self.step, passes, self.sampler.propose(index))
+        given = (runner.model, runner.optim_wrapper, batches, self.plan, index, runner.reducer)
+        labelled = count_labels(batches, self.ranks, self.synchronised)
+        passes = Passes(*given, labelled)
+        specs = tied(self.units.shared, self.sampler.propose(index))
+        outputs = train_step(self.step, passes, specs)
         outputs = self.gather_losses(outputs)
         self.sampler.observe(index, outputs)
         runner.call_hook('after_train_iter', batch_idx=index, data_batch=batches, outputs=outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -13,10 +13,14 @@ from torch import Tensor
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.failures import in_task
+from mdl_nas_mm.tasks.group_batch import GroupBatch
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 from .grad_sync import GradientReducer
-from .plan import BatchPart, StepPlan
+from .labels import Labelled, count_labels
+from .plan import StepPlan
+from .shared_features import SharedFeatures
+from .unit_batch import UnitBatch
 from .untouched import untouched
 
 
@@ -24,8 +28,10 @@ class Passes:
     """One step of one process while it runs: batches in, gradients and losses out.
 
     Args:
-        batches: this process's tasks -> a batch from its loader for each of its parts.
+        batches: this process's tasks and image groups -> a batch from its loader for each of its
+            parts.
         reducer: adds the gradients of all ranks; None for a single process.
+        labelled: what ``count_labels`` gives; by default that of a single process.
 
     Attributes:
         losses: this rank's part of what is logged, as ``<task>/<name>``; see ``log``.
@@ -35,26 +41,35 @@ class Passes:
         self,
         model: MultiTaskModel,
         optim_wrapper: OptimWrapper,
-        batches: Mapping[str, Sequence[dict]],
+        batches: Mapping[str, Sequence[dict | GroupBatch]],
         plan: StepPlan,
         iteration: int,
         reducer: GradientReducer | None = None,
+        labelled: Mapping[str, Labelled] | None = None,
     ) -> None:
         self.model, self.optim_wrapper = model, optim_wrapper
         self.plan, self.iteration, self.reducer = plan, iteration, reducer
         self._batches, self._exchanged = batches, False
-        self._announced: deque[tuple[str, SubnetSpec]] = deque()
+        self._labelled = count_labels(batches) if labelled is None else labelled
+        self._announced: deque[Mapping[str, SubnetSpec]] = deque()
+        # Set inside of ``prepared``, and of ``shared`` for several tasks.
+        self._batch: UnitBatch | None = None
+        self._features: SharedFeatures | None = None
+        self._shared_passes = 0
         self.losses: dict[str, Tensor] = {}
 
-    def batches(self) -> Iterator[tuple[str, BatchPart, dict]]:
-        """This process's parts of the tasks' batches, task by task."""
-        for task, group in self._batches.items():
-            for part, batch in zip(self.plan.parts[task], group, strict=True):
-                yield task, part, batch
+    def batches(self) -> Iterator[UnitBatch]:
+        """This process's parts of the batches, unit by unit; those without a label are left out."""
+        for name, group in self._batches.items():
+            for unit in self.plan.units[name]:
+                for part, batch in zip(self.plan.parts[unit[0]], group, strict=True):
+                    found = UnitBatch.of(unit, part, batch, self._labelled)
+                    if found.tasks:
+                        yield found
 
     @contextmanager
-    def prepared(self, task: str, part: BatchPart, batch: dict) -> Generator[dict]:
-        """Gives a batch preprocessed, for all passes over it, which belong into the block.
+    def prepared(self, batch: UnitBatch) -> Generator[dict[str, dict]]:
+        """Gives a batch preprocessed, by task, for all passes over it, which belong into the block.
 
         What is random inside depends on the step and the part alone: dropout and upstream's
         choices. A batch may be prepared once, since upstream's preprocessors change it.
@@ -62,18 +77,49 @@ class Passes:
         Raises:
             TaskError: a task's model has failed; names the files of its batch.
         """
-        seed = derive_seed(self.plan.seed, self.iteration, task, part.batch, part.part)
-        where = f'iteration {self.iteration}'
-        with in_task(task, where, batch, self.model.tasks[task]), seeded(seed):
-            yield self.model.preprocess(task, batch)
+        lead, self._batch, self._shared_passes = batch.tasks[0], batch, 0
+        try:
+            with self._named(lead), seeded(self._seed(lead)), self.model.apart(batch.apart):
+                yield {task: self._preprocessed(task) for task in batch.tasks}
+        finally:
+            self._batch = None
+
+    @contextmanager
+    def shared(
+        self, subnets: Mapping[str, SubnetSpec], data: Mapping[str, Mapping]
+    ) -> Generator[None]:
+        """Runs the backbone once for the passes of several tasks inside the block.
+
+        Each of these has its own ``forward`` and ``backward``, which frees what its head has
+        computed; the sum of their gradients goes through the backbone when the block ends. For a
+        single task it is nothing: its one backward pass goes through both.
+
+        Args:
+            subnets: the tasks of the batch -> their architectures, with the same backbone.
+            data: what ``prepared`` gave.
+        """
+        assert self._batch is not None, 'shared belongs into the block of prepared'
+        if len(subnets) == 1:
+            yield
+            return
+        self._shared_passes += 1
+        with self.optim_wrapper.optim_context(self.model):
+            features = SharedFeatures(self.model, subnets, data, self._batch.places)
+        self._features = features
+        try:
+            yield
+        finally:
+            self._features = None
+        with self._exchanging():
+            features.backward()
 
     def forward(self, task: str, spec: SubnetSpec, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of one subnet on a prepared batch, and its parts by name.
+        """The loss of one subnet on a task's prepared batch, and its parts by name.
 
         Raises:
             FloatingPointError: the loss is not finite.
         """
-        with self.optim_wrapper.optim_context(self.model):
+        with self._on_features(task), self.optim_wrapper.optim_context(self.model):
             loss, parts = self.model.loss(task, spec, data)
         return self.checked(task, spec, loss), parts
 
@@ -89,36 +135,68 @@ class Passes:
             )
         return loss
 
-    def factor(self, task: str, part: BatchPart) -> float:
-        """How much the loss of a part of a batch counts in the sum over all ranks and tasks."""
-        return part.weight * self.plan.weights[task] * self.plan.shares[task]
+    def factor(self, task: str, batch: UnitBatch) -> float:
+        """How much a task's loss of a batch counts in the sum over all ranks and tasks."""
+        return batch.weights[task] * self.plan.weights[task] * self.plan.shares[task]
 
-    def announce(self, passes: Iterable[tuple[str, SubnetSpec]]) -> None:
-        """Says of which task and subnet each backward pass of the step will be.
+    def announce(self, passes: Iterable[Mapping[str, SubnetSpec]]) -> None:
+        """Says of which tasks and subnets each backward pass through the backbone will be.
 
         Gradients are sent during the last one, those that it does not touch at its beginning. A
         step that announces nothing has them sent when all of its passes are done.
+
+        Args:
+            passes: the subnets of each; see ``UnitBatch.subnets``.
         """
         self._announced = deque(passes)
 
     def backward(self, loss: Tensor) -> None:
         """Adds the gradients of a loss, which counts as ``factor`` says."""
-        current = self._announced.popleft() if self._announced else None
-        if self.reducer is None or current is None or self._announced:
+        # That of a head on shared features ends there.
+        with nullcontext() if self._features is not None else self._exchanging():
             self.optim_wrapper.backward(loss)
-            return
-        with self.reducer.last_backward(untouched(self.model, *current)):
-            self.optim_wrapper.backward(loss)
-        self._exchanged = True
 
-    def log(self, task: str, part: BatchPart, values: Mapping[str, Tensor]) -> None:
-        """Puts what a part of a batch gave into the log, weighted with its images."""
+    def log(self, task: str, batch: UnitBatch, values: Mapping[str, Tensor]) -> None:
+        """Puts what a task's part of a batch gave into the log, weighted with its images."""
         for name, value in values.items():
             key = f'{task}/{name}'
-            self.losses[key] = self.losses.get(key, 0) + part.weight * value.detach()
+            self.losses[key] = self.losses.get(key, 0) + batch.weights[task] * value.detach()
 
     def finish(self) -> None:
         """Leaves with the gradients of all ranks."""
         if self.reducer is not None and not self._exchanged:
             with self.reducer.last_backward():
                 pass
+
+    def _exchanging(self) -> AbstractContextManager:
+        """Around a backward pass: sends gradients in it, if it is the last one."""
+        current = self._announced.popleft() if self._announced else None
+        if self.reducer is None or current is None or self._announced:
+            return nullcontext()
+        self._exchanged = True
+        return self.reducer.last_backward(untouched(self.model, current))
+
+    def _preprocessed(self, task: str) -> dict:
+        assert self._batch is not None
+        with self._named(task):
+            return self.model.preprocess(task, self._batch.batches[task])
+
+    @contextmanager
+    def _on_features(self, task: str) -> Generator[None]:
+        """Around a head on shared features; what is random in it does not depend on the others."""
+        if self._features is None:
+            yield
+            return
+        seed = self._seed(task, f'pass {self._shared_passes}')
+        with self._named(task), seeded(seed), self._features.of(task):
+            yield
+
+    def _named(self, task: str) -> AbstractContextManager:
+        assert self._batch is not None
+        where = f'iteration {self.iteration}'
+        return in_task(task, where, self._batch.batches[task], self.model.tasks[task])
+
+    def _seed(self, task: str, *what: str) -> int:
+        assert self._batch is not None
+        part = self._batch.part
+        return derive_seed(self.plan.seed, self.iteration, task, part.batch, part.part, *what)

@@ -34,12 +34,15 @@ class StepPlan:
         weights: task -> weight of its loss.
         shares: task -> how much it counts for shared weights; of all tasks they sum to 1.
         seed: what the randomness of upstream models is derived from.
+        units: what this process has a loader of, tasks and image groups -> its units: tasks that
+            have their passes through the backbone together.
     """
 
     parts: Mapping[str, Sequence[BatchPart]]
     weights: Mapping[str, float]
     shares: Mapping[str, float]
     seed: int
+    units: Mapping[str, Sequence[tuple[str, ...]]]
 
     @classmethod
     def make(
@@ -49,8 +52,14 @@ class StepPlan:
         batch_sizes: Mapping[str, int],
         weights: Mapping[str, float],
         seed: int,
+        units: Mapping[str, Sequence[tuple[str, ...]]] | None = None,
     ) -> StepPlan:
-        """The plan of a rank; ``batch_sizes`` are images of one batch, by task."""
+        """The plan of a rank.
+
+        Args:
+            batch_sizes: images of one batch, by task.
+            units: those of all ranks; by default each task is one.
+        """
         parts: dict[str, list[BatchPart]] = {}
         for task in assignment.tasks_of(rank):
             size, count = batch_sizes[task], assignment.batches_per_step[task]
@@ -60,4 +69,6 @@ class StepPlan:
                 weight = (own.stop - own.start) / (size * count)
                 parts[task].append(BatchPart(batch, part, of, weight))
         shares = {task: assignment.share(task) for task in assignment.tasks}
-        return cls(parts, weights, shares, seed)
+        units = units or {task: ((task,),) for task in assignment.tasks}
+        own = {name: found for name, found in units.items() if found[0][0] in parts}
+        return cls(parts, weights, shares, seed, own)

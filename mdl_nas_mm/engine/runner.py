@@ -123,7 +123,8 @@ class MultiTaskRunner(OpenRunner):
         if isinstance(model, nn.Module):
             raise ValueError('a joint training builds its model from the config')
         check_same_config(self.cfg)
-        assignment = assign_ranks(tuple(model['tasks']), self.cfg.get('groups'), get_world_size())
+        given = (self.cfg.get('groups'), get_world_size(), self.cfg.image_groups)
+        assignment = assign_ranks(tuple(model['tasks']), *given)
         self.ranks = TaskGroups.make(assignment, self.timeout)
         if not self.ranks.alone:
             self.logger.info(f'{get_world_size()} processes\n{assignment}')

@@ -33,7 +33,10 @@ class SubnetSampler:
         self.spaces, self.seed = spaces, seed
 
     def propose(self, iteration: int) -> Proposal:
-        """Each task's subnets of one step, in the order in which they are trained."""
+        """Each task's subnets of one step, in the order in which they are trained.
+
+        Tasks that share a pass then get the backbone of one of them; see ``tied``.
+        """
         raise NotImplementedError
 
     def rng(self, iteration: int, *names: str | None) -> random.Random:
@@ -44,7 +47,8 @@ class SubnetSampler:
         """Told after a step what is logged of it: the same losses of all tasks on all processes.
 
         Args:
-            losses: ``<task>/<name>`` -> mean over the task's batches, and ``loss``.
+            losses: ``<task>/<name>`` -> mean over the task's batches, and ``loss``. Those of a
+                task of which no image has a label in the step are not there.
         """
 
     def state_dict(self) -> dict[str, Any]:

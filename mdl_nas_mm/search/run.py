@@ -71,7 +71,8 @@ def run_search(
     if launcher != 'none':
         start_processes(launcher, _TIMEOUT)
         check_same_config(cfg)
-    assignment = assign_ranks(tuple(cfg.tasks), cfg.get('groups'), get_world_size())
+    given = (cfg.get('groups'), get_world_size(), cfg.image_groups)
+    assignment = assign_ranks(tuple(cfg.tasks), *given)
     ranks = TaskGroups.make(assignment, _TIMEOUT)
     model = load_supernet(cfg, checkpoint, ranks)
     return search_supernet(model, ranks, cfg, checkpoint, work_dir)

@@ -37,6 +37,12 @@ class SubnetSpec:
         """That of the backbone, without the parts beside it."""
         return SubnetSpec(split(self.stages, self.parts)[None]) if self.parts else self
 
+    def with_root(self, root: SubnetSpec) -> SubnetSpec:
+        """The same parts beside another backbone, which has none."""
+        if not self.parts:
+            return root
+        return SubnetSpec(root.stages + self.stages[len(self.root.stages) :], self.parts)
+
     def part(self, name: str) -> SubnetSpec:
         """That of a part, or ValueError."""
         stages = split(self.stages, self.parts).get(name)

@@ -15,6 +15,7 @@ from .scope import task_scope
 from .scores import NoScore, Score, Scoring, score_of
 from .subnets import choose_joint_spec, drawn_spaces, fixed_spec, given_spec
 from .task import Split, Task
+from .units import Units, find_units, tied, units_of
 
 __all__ = [
     'BackboneSlot',
@@ -28,6 +29,7 @@ __all__ = [
     'Scoring',
     'Split',
     'Task',
+    'Units',
     'build_eval_loader',
     'build_group_eval_loader',
     'build_group_train_loader',
@@ -37,6 +39,7 @@ __all__ = [
     'choose_joint_spec',
     'drawn_spaces',
     'evaluate',
+    'find_units',
     'fixed_spec',
     'given_spec',
     'measure',
@@ -45,5 +48,7 @@ __all__ = [
     'resolve_joint_config',
     'score_of',
     'task_scope',
+    'tied',
+    'units_of',
     'validation_size',
 ]

@@ -23,8 +23,9 @@ from .loader_settings import check_counts
 from .recipes import common_recipe, with_weight_decay
 from .resolved import KEYS_OF_TASK, MADE, ResolvedConfig, check_same, unresolved
 from .shared_parts import read_parts
-from .subnets import check_subnets, resolve_subnets
+from .subnets import check_subnets, given_spec, resolve_subnets
 from .task_config import resolve_task
+from .units import check_tied, units_of
 
 
 def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfig:
@@ -49,7 +50,8 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
 
     Raises:
         ValueError: a task's key is unknown, something that a task needs is missing, its score is
-            none that its evaluator gives, or the config has what is to be made of its tasks.
+            none that its evaluator gives, tasks that share a pass have different backbones, or the
+            config has what is to be made of its tasks.
         FileNotFoundError: an upstream config or a data file is not there.
     """
     if isinstance(cfg, ResolvedConfig):
@@ -102,6 +104,8 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     if cfg.get('base') is not None:
         check_inputs(cfg)
     cfg = ResolvedConfig.of(cfg)
+    if cfg.get('joint_spec') is not None:
+        check_tied(units_of(cfg).shared, given_spec(cfg))
     for task in cfg.tasks.values():
         for split in filter(None, (task.val, task.search)):
             task.scoring(split)

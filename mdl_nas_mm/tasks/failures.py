@@ -84,7 +84,8 @@ def in_task(
         # A search goes on with fewer images.
         raise type(error)(f'task {task!r}, {where}: {error}') from error
     except Exception as error:
-        if f'task {task!r}' in str(error):
+        # That of another task that shares a pass with this one is named already.
+        if isinstance(error, TaskError) or f'task {task!r}' in str(error):
             raise
         samples = list(_samples(batch))
         files = _named(path for sample in samples for path in _paths(sample.metainfo))

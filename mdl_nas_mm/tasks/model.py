@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -51,6 +51,7 @@ class MultiTaskModel(BaseModel):
             those with elastic parts. Of their parts it is known what they are, but no weight.
         groups: task -> the process group of its ranks, for more than one process.
         batch_group: the process group of the ranks that train on parts of the same batch.
+        own_group: that of this process alone.
         trained: which weights of the backbone are, see ``resolve_base``; the others are frozen.
 
     Attributes:
@@ -66,11 +67,14 @@ class MultiTaskModel(BaseModel):
         elsewhere: Mapping[str, Mapping] | None = None,
         groups: Mapping[str, dist.ProcessGroup | None] | None = None,
         batch_group: dist.ProcessGroup | None = None,
+        own_group: dist.ProcessGroup | None = None,
         trained: str = 'all',
         init_cfg: Mapping | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.groups, self.batch_group = dict(groups or dict.fromkeys(tasks)), batch_group
+        self.groups = dict(groups or dict.fromkeys(tasks))
+        self.batch_group, self.own_group = batch_group, own_group
+        self._apart: Collection[str] = ()
         self.scopes = {name: task['scope'] for name, task in tasks.items()}
         self._backbone_config = dict(backbone)
         with self._seeded('backbone'), task_scope('mdl_nas_mm'):
@@ -131,7 +135,8 @@ class MultiTaskModel(BaseModel):
 
     def __deepcopy__(self, memo: dict) -> MultiTaskModel:
         """A copy (EMA) has weights of its own, but the same process groups."""
-        memo.update((id(group), group) for group in (*self.groups.values(), self.batch_group))
+        groups = (*self.groups.values(), self.batch_group, self.own_group)
+        memo.update((id(group), group) for group in groups)
         copied = memo[id(self)] = type(self).__new__(type(self))
         copied.__setstate__(copy.deepcopy(self.__dict__, memo))
         return copied
@@ -151,7 +156,20 @@ class MultiTaskModel(BaseModel):
         no part of that: they may have more or fewer of them, and would wait for each other, and
         results would depend on how many batches a rank has.
         """
-        return task_scope(self.scopes[task], self.batch_group)
+        group = self.own_group if task in self._apart else self.batch_group
+        return task_scope(self.scopes[task], group)
+
+    @contextmanager
+    def apart(self, tasks: Collection[str]) -> Generator[None]:
+        """Inside the block, training passes of these tasks meet no other rank.
+
+        Another part of their batch has no image with their label, so no such pass.
+        """
+        self._apart = tasks
+        try:
+            yield
+        finally:
+            self._apart = ()
 
     def init_weights(self) -> None:
         """Initialises as upstream does, each part from a seed of its own."""
@@ -166,6 +184,11 @@ class MultiTaskModel(BaseModel):
         """A batch of one task as its model takes it in training."""
         with self.training_scope(task):
             return self.tasks[task].data_preprocessor(data, True)
+
+    def features(self, task: str, spec: SubnetSpec, images: Tensor) -> tuple[Tensor, ...]:
+        """What one subnet of the backbone gives of preprocessed images (B, C, H, W)."""
+        with activate(task, spec):
+            return self.backbone(images)
 
     def loss(self, task: str, spec: SubnetSpec, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of one subnet on a preprocessed batch, and its parts by name."""

@@ -21,7 +21,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner.checkpoint import _process_mmcls_checkpoint
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.data import DataLoader
@@ -46,6 +46,11 @@ def leaves(values: Any) -> list:
 def map_leaves(function: Callable, values: Any) -> Any:
     """Nested tuples, lists and dicts with a function of what they hold."""
     return tree_map(function, values)
+
+
+def version_of(tensor: Tensor) -> int:
+    """How often a tensor was changed in place; those of inference mode do not tell."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def untraceable() -> type[Exception]:

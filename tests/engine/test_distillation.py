@@ -42,14 +42,15 @@ def test_features_without_padding_and_logits_are_captured(passes):
     spec = model.backbone.space.smallest()
     (width,) = {stage.embed_dim for stage in spec.stages}
     whole = []
-    for task, part, batch in passes.batches():
+    for batch in passes.batches():
+        (task,) = batch.tasks
         hook = model.backbone.register_forward_hook(lambda m, args, out: whole.append(out))
-        with passes.prepared(task, part, batch) as data:
+        with passes.prepared(batch) as data:
             with capture(model, task, spec) as captured:
-                passes.forward(task, spec, data)
+                passes.forward(task, spec, data[task])
             hook.remove()
             count = len(whole)
-            passes.forward(task, spec, data)
+            passes.forward(task, spec, data[task])
         assert len(whole) == count and captured.features
         for own, padded in zip(captured.features, whole[-1], strict=True):
             assert own.shape[1] == width < padded.shape[1]
@@ -102,9 +103,7 @@ def test_the_joint_step_distils_and_logs_it(data, tmp_path, monkeypatch):
     runner = build_runner(training(data, BOTH), tmp_path / 'both')
     seen, loss = [], type(runner.model).loss
     model = runner.model
-    monkeypatch.setattr(
-        model, 'loss', lambda task, spec, x: seen.append(spec) or loss(model, task, spec, x)
-    )
+    monkeypatch.setattr(model, 'loss', lambda *args: seen.append(args[1]) or loss(model, *args))
     runner.train()
     sizes = [spec.stages[0].embed_dim for spec in seen]
     space = model.backbone.space

@@ -67,7 +67,9 @@ def test_the_rate_of_its_own_optimizer_is_scheduled_and_logged(data, whole, tmp_
     changes = {'resume': True, 'load_from': str(whole / 'iter_2.pth')}
     build_runner(toy(data, changes), tmp_path).train()
     assert rates(tmp_path) == pytest.approx({step: expected[step] for step in (3, 4)})
-    ours, theirs = (read_checkpoint(folder / 'iter_4.pth')['method'] for folder in (tmp_path, whole))
+    ours, theirs = (
+        read_checkpoint(folder / 'iter_4.pth')['method'] for folder in (tmp_path, whole)
+    )
     assert differences(ours, theirs) == []
 
 

@@ -58,10 +58,12 @@ def test_gradient_is_the_mean_over_the_owners(cfg, batches):
 
     separate = {}
     for task in TASKS:
-        for part in plan.parts[task]:
-            with passes.prepared(task, part, copy.deepcopy(batches[task])) as inputs:
+        given = {task: [copy.deepcopy(batches[task]) for _ in range(BATCHES[task])]}
+        again = Passes(model, wrapper, given, plan, 0)
+        for batch in again.batches():
+            with again.prepared(batch) as inputs:
                 for spec in specs[task]:
-                    loss, _ = model.loss(task, spec, inputs)
+                    loss, _ = model.loss(task, spec, inputs[task])
                     (loss / len(specs[task]) / BATCHES[task]).backward()
         separate[task] = gradients(model)
         model.zero_grad()

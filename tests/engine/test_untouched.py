@@ -24,13 +24,14 @@ def test_what_is_not_touched_has_no_gradient(data, sharing):
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     passes = Passes(model, wrapper, batches, plan_alone(dict.fromkeys(TASKS, 1.0), 0), 0)
     rng, found = random.Random(0), 0
-    for task, part, batch in passes.batches():
-        with passes.prepared(task, part, batch) as inputs:
+    for batch in passes.batches():
+        (task,) = batch.tasks
+        with passes.prepared(batch) as inputs:
             specs = [space.smallest(0), space.smallest(), space.largest(0), space.sample(rng)]
             for spec in specs:
                 model.zero_grad()
-                passes.backward(passes.forward(task, spec, inputs)[0])
-                others = untouched(model, task, spec)
+                passes.backward(passes.forward(task, spec, inputs[task])[0])
+                others = untouched(model, {task: spec})
                 assert all(parameter.grad is None for parameter in others)
                 found += len(others)
             heads = {p for other in TASKS if other != task for p in model.tasks[other].parameters()}

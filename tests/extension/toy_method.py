@@ -62,22 +62,27 @@ class WeighedStep(Step):
     def run(self, passes, specs) -> None:
         self.steps += 1
         orders = {task: group[::-1] for task, group in specs.items()}
-        passes.announce((task, spec) for task, *_ in passes.batches() for spec in orders[task])
-        for task, part, batch in passes.batches():
-            with passes.prepared(task, part, batch) as data:
-                self._train(passes, task, part, data, orders[task])
+        passes.announce(each for batch in passes.batches() for each in batch.subnets(orders))
+        for batch in passes.batches():
+            with passes.prepared(batch) as data:
+                self._train(passes, batch, data, batch.subnets(orders))
 
-    def _train(self, passes, task, part, data, specs) -> None:
-        factor, teacher = passes.factor(task, part) / len(specs), None
-        for spec in specs:
-            with capture(passes.model, task, spec) as captured:
-                loss, values = passes.forward(task, spec, data)
-            teacher = teacher or captured.detached()
-            pairs = zip(captured.features, teacher.features)
-            learned = sum(self.compare(*pair) for pair in pairs)
-            weights = self.logits[list(self.spaces).index(task)].softmax(0)
-            passes.backward((weights * torch.stack([loss, learned])).sum() * factor)
-        passes.log(task, part, {**values, 'learned': learned})
+    def _train(self, passes, batch, data, subnets) -> None:
+        teachers, logged = {}, {}
+        for each in subnets:
+            with passes.shared(each, data):
+                for task, spec in each.items():
+                    with capture(passes.model, task, spec) as captured:
+                        loss, values = passes.forward(task, spec, data[task])
+                    teacher = teachers.setdefault(task, captured.detached())
+                    pairs = zip(captured.features, teacher.features)
+                    learned = sum(self.compare(*pair) for pair in pairs)
+                    weights = self.logits[list(self.spaces).index(task)].softmax(0)
+                    weighed = (weights * torch.stack([loss, learned])).sum()
+                    passes.backward(weighed * passes.factor(task, batch) / len(subnets))
+                    logged[task] = {**values, 'learned': learned}
+        for task, values in logged.items():
+            passes.log(task, batch, values)
 
 
 @SEARCH_SCORES.register_module()

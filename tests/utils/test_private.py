@@ -65,6 +65,16 @@ def test_leaves_are_walked_and_mapped():
     assert private.map_leaves(lambda value: -value, values) == ([-1, (-2,)], {'a': -3})
 
 
+def test_changes_in_place_are_counted():
+    tensor = torch.zeros(2)
+    before = private.version_of(tensor)
+    tensor.view(-1).add_(1)
+    assert private.version_of(tensor) > before
+    assert private.version_of(tensor.clone().detach()) == private.version_of(torch.zeros(2))
+    with torch.inference_mode():
+        assert private.version_of(torch.zeros(2)) == -1
+
+
 def test_what_cannot_be_traced_raises_untraceable():
     error = private.untraceable()
     assert issubclass(error, Exception) and error.__module__.startswith('torch.')

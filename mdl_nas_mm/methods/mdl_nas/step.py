@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mdl_nas_mm.engine.distillation import Distillation, capture
 from mdl_nas_mm.engine.passes import Passes
-from mdl_nas_mm.engine.plan import BatchPart
 from mdl_nas_mm.engine.step import Step
+from mdl_nas_mm.engine.unit_batch import UnitBatch
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 
@@ -38,41 +38,55 @@ class JointStep(Step):
         self.distillation = None if distill is None else Distillation(**distill)
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
-        """Task by task, batch by batch, subnet by subnet."""
+        """Unit by unit, batch by batch, subnet by subnet, task by task."""
         orders = {task: self._order(group) for task, group in specs.items()}
-        passes.announce((task, spec) for task, *_ in passes.batches() for spec in orders[task])
+        passes.announce(each for batch in passes.batches() for each in batch.subnets(orders))
         train = self._train if self.distillation is None else self._distil
-        for task, part, batch in passes.batches():
-            with passes.prepared(task, part, batch) as data:
-                train(passes, task, part, data, orders[task])
+        for batch in passes.batches():
+            with passes.prepared(batch) as data:
+                train(passes, batch, data, batch.subnets(orders))
 
     def _order(self, specs: Sequence[SubnetSpec]) -> list[SubnetSpec]:
         return list(specs) if self.distillation is None else [specs[-1], *specs[:-1]]
 
     def _train(
-        self, passes: Passes, task: str, part: BatchPart, data: dict, specs: Sequence[SubnetSpec]
+        self,
+        passes: Passes,
+        batch: UnitBatch,
+        data: Mapping[str, dict],
+        subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:
-        factor = passes.factor(task, part) / len(specs)
-        values: dict[str, Tensor] = {}
-        for spec in specs:
-            loss, values = passes.forward(task, spec, data)
-            passes.backward(loss * factor)
-        passes.log(task, part, values)
+        values: dict[str, Mapping[str, Tensor]] = {}
+        for each in subnets:
+            with passes.shared(each, data):
+                for task, spec in each.items():
+                    factor = passes.factor(task, batch) / len(subnets)
+                    loss, values[task] = passes.forward(task, spec, data[task])
+                    passes.backward(loss * factor)
+        for task in batch.tasks:
+            passes.log(task, batch, values[task])
 
     def _distil(
-        self, passes: Passes, task: str, part: BatchPart, data: dict, specs: Sequence[SubnetSpec]
+        self,
+        passes: Passes,
+        batch: UnitBatch,
+        data: Mapping[str, dict],
+        subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:
-        distillation = self.distillation
+        distillation, teachers = self.distillation, {}
         assert distillation is not None
-        factor, teacher = passes.factor(task, part) / len(specs), None
-        for spec in specs:
-            with capture(passes.model, task, spec) as captured:
-                loss, values = passes.forward(task, spec, data)
-            if teacher is None:
-                teacher = captured.detached()
-            else:
-                learned = distillation(task, captured, teacher)
-                loss = passes.checked(task, spec, loss + sum(learned.values()))
-                values = {name: value / (len(specs) - 1) for name, value in learned.items()}
-            passes.log(task, part, values)
-            passes.backward(loss * factor)
+        for each in subnets:
+            with passes.shared(each, data):
+                for task, spec in each.items():
+                    factor = passes.factor(task, batch) / len(subnets)
+                    with capture(passes.model, task, spec) as captured:
+                        loss, values = passes.forward(task, spec, data[task])
+                    if task not in teachers:
+                        teachers[task] = captured.detached()
+                    else:
+                        learned = distillation(task, captured, teachers[task])
+                        loss = passes.checked(task, spec, loss + sum(learned.values()))
+                        students = len(subnets) - 1
+                        values = {name: value / students for name, value in learned.items()}
+                    passes.log(task, batch, values)
+                    passes.backward(loss * factor)

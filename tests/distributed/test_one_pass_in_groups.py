@@ -1,0 +1,79 @@
+"""Any number of processes trains tasks on the same images as one process does, and as K passes."""
+
+from datetime import timedelta
+
+import pytest
+import torch
+from distributed.processes import run_processes
+from shared_images import (
+    GROUP,
+    IMAGES,
+    TASKS,
+    WEIGHTS,
+    build,
+    group_batch,
+    k_passes,
+    model_config,
+    one_pass,
+    optimizer_of,
+)
+
+from mdl_nas_mm.engine.assignment import assign_ranks
+from mdl_nas_mm.engine.grad_sync import GradientReducer
+from mdl_nas_mm.engine.groups import TaskGroups
+from mdl_nas_mm.engine.labels import count_labels
+from mdl_nas_mm.engine.launch import start_processes
+from mdl_nas_mm.engine.losses import LossGatherer
+from mdl_nas_mm.engine.plan import StepPlan
+
+pytestmark = pytest.mark.distributed
+STEPS = 5
+UNITS = dict(AllShared=(TASKS,), Sequential=tuple((task,) for task in TASKS))
+
+
+def train(world_size, backbone, sharing, batches, path):
+    """Five steps of one of the processes; the first one writes what it has."""
+    timeout = timedelta(seconds=60)
+    start_processes('pytorch', timeout)
+    assignment = assign_ranks(TASKS, {GROUP: batches}, world_size, {GROUP: TASKS})
+    assert set(assignment.ranks.values()) == {tuple(range(world_size))}
+    ranks = TaskGroups.make(assignment, timeout)
+    model = build(ranks.own_part(model_config(backbone, sharing)))
+    reducer = None
+    if world_size > 1:
+        sets = [(own, ranks.group_of(o)) for o, own in model.parameters_by_owners().items()]
+        reducer = GradientReducer(sets, bucket_bytes=2000)
+    sizes, gather, logs = dict.fromkeys(TASKS, IMAGES), LossGatherer(ranks, TASKS), []
+    given = (assignment, ranks.rank, sizes, WEIGHTS, 0, {GROUP: UNITS[sharing]})
+    plan, optimizer = StepPlan.make(*given), optimizer_of(model)
+    for step in range(STEPS):
+        own = [group_batch(step, p.batch, True, p.part, p.parts) for p in plan.parts[TASKS[0]]]
+        given = {GROUP: own}
+        counted = dict(labelled=count_labels(given, ranks), reducer=reducer)
+        passes = one_pass(model, optimizer, step, plan, given, **counted)
+        logs.append({name: float(value) for name, value in gather(passes.losses).items()})
+    if ranks.rank == 0:
+        torch.save((model.state_dict(), logs), path)
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'sharing', 'batches'),
+    [('ViT', 'AllShared', 1), ('Swin', 'AllShared', 2), ('ViT', 'Sequential', 2)],
+)
+def test_one_two_and_three_processes(backbone, sharing, batches, tmp_path):
+    """With one batch it is cut into parts, with two a process has one, or a part of one."""
+    model = build(model_config(backbone, sharing))
+    optimizer = optimizer_of(model)
+    expected = [k_passes(model, optimizer, step, True, batches) for step in range(STEPS)]
+    assert 'edges' not in expected[3]
+    for world_size in (1, 2, 3):
+        path = tmp_path / f'{world_size}.pth'
+        args = (world_size, backbone, sharing, batches, path)
+        run_processes(world_size, train, *args, folder=tmp_path / str(world_size))
+        state, logs = torch.load(path, weights_only=False)
+        for key, value in model.state_dict().items():
+            torch.testing.assert_close(state[key], value, rtol=1e-6, atol=1e-9)
+        for step, losses in enumerate(expected):
+            own = {t: logs[step].get(f'{t}/loss') for t in TASKS}
+            assert {t: v for t, v in own.items() if v is not None} == pytest.approx(losses, 1e-5)
+            assert logs[step]['loss'] == pytest.approx(sum(losses.values()), 1e-5)
