@@ -86,7 +86,13 @@ class _Views:
         before, places = self._together()
         with in_sample(self._files, name_of(common.transform)):
             self._check_labels(common, before, places)
-            found = common.transform(dict(before))
+            try:
+                found = common.transform(dict(before))
+            except KeyError as error:
+                raise ValueError(
+                    f'it needs {error}, and no task has that of this image; change its settings '
+                    '(RandomCrop: cat_max_ratio), or leave out images without it'
+                ) from error
             if found is None:
                 return False
             for name in {**before, **found}:

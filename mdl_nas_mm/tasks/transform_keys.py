@@ -86,14 +86,14 @@ def _strings(value: Any) -> Iterator[str]:
 def changes_image(transform: Any) -> bool:
     """Whether a transform loads, moves or recolours the image.
 
-    All others load, make or pack labels, each task for itself.
+    All others load, make or pack labels, each task for itself. A class that just reads the image
+    says so by an attribute, ``changes_image = False``.
     """
+    said = getattr(transform, 'changes_image', None)
+    if said is not None or isinstance(transform, LoadAnnotations):
+        return bool(said)
     named = keys_named(transform)
-    return (
-        'img' in named
-        and 'data_samples' not in named
-        and not isinstance(transform, LoadAnnotations)
-    )
+    return 'img' in named and 'data_samples' not in named
 
 
 @dataclass(frozen=True)
