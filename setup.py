@@ -98,7 +98,10 @@ if __name__ == '__main__':
         # Only what torch and the mm libraries do not bring: the file format of the deposit and its
         # hashes, and the images of the demonstration data.
         install_requires=['safetensors>=0.4', 'scikit-learn>=1.2', 'xxhash>=3.0'],
-        extras_require={'export': ['onnx', 'onnxruntime', 'onnxscript']},
+        extras_require={
+            'export': ['onnx', 'onnxruntime', 'onnxscript'],
+            'scenes': ['torchmetrics>=1.0'],
+        },
         cmdclass={'build_py': BuildPyWithMim, 'bdist_wheel': BdistWheelWithMim},
         zip_safe=False,
     )

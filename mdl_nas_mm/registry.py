@@ -20,6 +20,7 @@ def _folders(*names: str) -> list[str]:
 MODELS = _child(root.MODELS, 'families', 'tasks', 'engine', 'scenes')
 DATASETS = _child(root.DATASETS, 'tasks', 'scenes')
 TRANSFORMS = _child(root.TRANSFORMS, 'scenes')
+METRICS = _child(root.METRICS, 'scenes')
 RUNNERS = _child(root.RUNNERS, 'engine')
 LOOPS = _child(root.LOOPS, 'engine')
 # Of our own: which subnets a step trains, and how its batches become gradients.

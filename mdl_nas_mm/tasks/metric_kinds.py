@@ -1,4 +1,4 @@
-"""What the numbers of upstream's metrics are: fractions, percent, errors or counts."""
+"""What the numbers of metrics are: fractions, percent, errors or counts."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ FRACTION = Kind(100.0, True, 0.0)
 # A fraction that mistakes may bring below zero.
 SIGNED = Kind(100.0, True)
 MISSED = Kind(100.0, False, 0.0)
+DECIBELS = Kind(1.0, True)
 # In a unit of its own.
 ERROR = Kind(None, False, 0.0)
 COUNT = UNKNOWN = Kind()
@@ -70,6 +71,20 @@ KINDS: dict[str, dict[str, Kind]] = {
     **dict.fromkeys(_FRACTIONS, {'*': FRACTION}),
     **dict.fromkeys(_PERCENT, {'*': PERCENT}),
     **dict.fromkeys(_NOTHING, {}),
+    'mdl_nas_mm.DepthErrorMetric': {
+        'd[123]*': FRACTION,
+        **dict.fromkeys(('rmse*', 'abs_err*', 'abs_rel*'), ERROR),
+    },
+    'mdl_nas_mm.EdgeMetric': dict.fromkeys(('odsF', 'oisF'), FRACTION),
+    'mdl_nas_mm.EmbeddingMetric': {'loss': ERROR},
+    'mdl_nas_mm.NormalsMetric': {
+        'within_*': FRACTION,
+        **dict.fromkeys(('mean', 'median', 'rmse'), ERROR),
+    },
+    'mdl_nas_mm.RegressionErrorMetric': {'l[12]': ERROR, 'psnr': DECIBELS},
+    'mdl_nas_mm.SaliencyMetric': dict.fromkeys(('maxF_image', 'maxF_pooled', 'mIoU'), FRACTION),
+    'mdl_nas_mm.SoftLabelMetric': {'top[15]': PERCENT, 'loss': ERROR},
+    'mdl_nas_mm.StructuralSimilarityMetric': {'ms_ssim': FRACTION},
     'mmdet.CULaneMetric': {
         **dict.fromkeys(('F1*', 'Precision*', 'Recall*'), FRACTION),
         '*': COUNT,

@@ -12,6 +12,7 @@ from refusals import raises_naming
 from mdl_nas_mm.tasks import Score, Scoring, Split, Task, task_scope
 from mdl_nas_mm.tasks.metric_kinds import KINDS
 
+OWN = 'mdl_nas_mm.scenes'
 LIBRARIES = ('mmdet', 'mmpose', 'mmpretrain', 'mmseg')
 # Both consist of other metrics.
 OF_OTHERS = {'mmpose.KeypointPartitionMetric', 'mmpretrain.MultiTasksMetric'}
@@ -25,8 +26,8 @@ OF_ONE_STACK = {
 
 def test_every_metric_of_upstream_is_in_the_list():
     found = {'mmengine.DumpResults'}
-    for library in LIBRARIES:
-        importlib.import_module(f'{library}.evaluation')
+    for library in (*LIBRARIES, 'mdl_nas_mm'):
+        importlib.import_module(OWN if library == 'mdl_nas_mm' else f'{library}.evaluation')
         registry = importlib.import_module(f'{library}.registry').METRICS
         found |= {f'{library}.{name}' for name in registry.module_dict}
     assert found - KINDS.keys() == OF_OTHERS
@@ -142,6 +143,18 @@ def test_without_mistakes_it_is_a_hundred_percent(scope, config, key, results):
         ('mmdet', dict(type='mmdet.CityScapesMetric'), 'cityscapes/mAP', 100),
         ('mmseg', dict(type='CityscapesMetric'), 'averageScoreCategories', 100),
         ('mmseg', dict(type='DepthMetric'), 'd1', 100),
+        ('mmseg', dict(type='mdl_nas_mm.DepthErrorMetric'), 'd1_image', 100),
+        ('mmseg', dict(type='mdl_nas_mm.NormalsMetric', prefix='n'), 'n/within_11.25', 100),
+        ('mmseg', dict(type='mdl_nas_mm.EdgeMetric'), 'odsF', 100),
+        ('mmseg', dict(type='mdl_nas_mm.SaliencyMetric'), 'maxF_pooled', 100),
+        ('mmseg', dict(type='mdl_nas_mm.SoftLabelMetric'), 'top1', 1),
+        ('mmseg', dict(type='mdl_nas_mm.RegressionErrorMetric', data_range=1), 'psnr', 1),
+        (
+            'mmseg',
+            dict(type='mdl_nas_mm.StructuralSimilarityMetric', data_range=1),
+            'ms_ssim',
+            100,
+        ),
         ('mmpose', dict(type='CocoMetric', prefix='crowdpose'), 'crowdpose/AP', 100),
         ('mmpose', dict(type='CocoWholeBodyMetric'), 'coco-wholebody/AP', 100),
         ('mmpose', dict(type='PoseTrack18Metric'), 'posetrack18/AP', 1),
@@ -190,6 +203,10 @@ ERRORS = [
     ('mmpose', dict(type='InterHandMetric'), 'MPJPE_all'),
     ('mmseg', dict(type='DepthMetric'), 'abs_rel'),
     ('mmseg', dict(type='DepthMetric'), 'rmse'),
+    ('mmseg', dict(type='mdl_nas_mm.DepthErrorMetric'), 'rmse_image'),
+    ('mmseg', dict(type='mdl_nas_mm.NormalsMetric'), 'mean'),
+    ('mmseg', dict(type='mdl_nas_mm.EmbeddingMetric'), 'loss'),
+    ('mmseg', dict(type='mdl_nas_mm.RegressionErrorMetric', key='point'), 'l2'),
 ]
 
 

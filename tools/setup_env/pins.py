@@ -25,6 +25,7 @@ RUNTIME = (
     'safetensors',
     'scikit-learn',
     'scipy',
+    'torchmetrics',
     'xxhash',
 )
 EXPORT = ('onnx', 'onnxruntime', 'onnxscript')

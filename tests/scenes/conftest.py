@@ -1,0 +1,3 @@
+"""What the tests of scenes share."""
+
+from helpers import data, quick_mmengine  # noqa: F401
