@@ -14,6 +14,7 @@ from mdl_nas_mm.tasks import (
     Evaluation,
     NoScore,
     Split,
+    delta_t,
     drawn_spaces,
     evaluate,
     fixed_spec,
@@ -32,9 +33,10 @@ class MultiTaskValLoop(BaseLoop):
     """Evaluates every task that lives on this rank with its upstream evaluator.
 
     Metrics are named ``<task>/<metric>``; ``s_score`` is the weighted sum of the tasks' scores
-    (Eq. 10), errors counting negatively, and nan where a task has none. Each task is evaluated
-    with its architecture in the config's ``joint_spec``, without one with the largest of what is
-    trained.
+    (Eq. 10), errors counting negatively, and nan where a task has none. Where tasks have a
+    ``reference`` there are ``<task>/delta_t``, and ``delta_t`` where all have one. Each task is
+    evaluated with its architecture in the config's ``joint_spec``, without one with the largest of
+    what is trained.
 
     Args:
         runner: the runner that the loop is of.
@@ -164,7 +166,21 @@ class MultiTaskValLoop(BaseLoop):
             # A metric that is not there counts as zero, also for keeping the best checkpoint.
             results.setdefault(f'{task}/{info[task].score.metric}', score)
             results['s_score'] += info[task].score_weight * gain
-        return results
+        return {**results, **self._compared(evaluated)}
+
+    def _compared(self, evaluated: Mapping[str, tuple]) -> dict[str, float]:
+        """Delta_T of the tasks that have single-task metrics, and of all if all have."""
+        tasks = self.runner.cfg.tasks
+        references = {task: tasks[task].single_task() for task in evaluated}
+        changes = {
+            task: reference.changes(evaluated[task][0])
+            for task, reference in references.items()
+            if reference is not None
+        }
+        found = {f'{task}/delta_t': delta_t([each]) for task, each in changes.items()}
+        if len(changes) == len(references):
+            found['delta_t'] = delta_t(changes.values())
+        return found
 
 
 def _scored(evaluation: Evaluation, metrics: Mapping) -> tuple[float, float, str | None]:

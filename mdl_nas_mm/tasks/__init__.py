@@ -3,6 +3,7 @@
 from .classes import check_classes, check_labels
 from .config import resolve_joint_config
 from .data import build_eval_loader, build_train_loader
+from .delta_t import Reference, delta_t, relative_change
 from .evaluate import Evaluation, evaluate, measure, process
 from .group_batch import GroupBatch
 from .group_data import build_group_eval_loader, build_group_train_loader
@@ -24,6 +25,7 @@ __all__ = [
     'GroupBatch',
     'MultiTaskModel',
     'NoScore',
+    'Reference',
     'ResolvedConfig',
     'Score',
     'Scoring',
@@ -37,6 +39,7 @@ __all__ = [
     'check_classes',
     'check_labels',
     'choose_joint_spec',
+    'delta_t',
     'drawn_spaces',
     'evaluate',
     'find_units',
@@ -45,6 +48,7 @@ __all__ = [
     'measure',
     'process',
     'recalibrations',
+    'relative_change',
     'resolve_joint_config',
     'score_of',
     'task_scope',

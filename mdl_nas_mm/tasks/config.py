@@ -109,6 +109,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     for task in cfg.tasks.values():
         for split in filter(None, (task.val, task.search)):
             task.scoring(split)
+        task.single_task()
     return cfg
 
 

@@ -25,7 +25,7 @@ MADE = (
     'search_evaluator',
 )
 # What stays of a task beside these.
-KEYS_OF_TASK = ('scope', 'images', 'score', 'loss_weight', 'score_weight')
+KEYS_OF_TASK = ('scope', 'images', 'score', 'reference', 'loss_weight', 'score_weight')
 
 
 class ResolvedConfig(Config):
@@ -65,6 +65,7 @@ class ResolvedConfig(Config):
             val=self._split('val', name),
             search=self._split('search', name),
             images=info.get('images'),
+            reference=info.get('reference'),
         )
 
     def _split(self, which: str, task: str) -> Split | None:

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from .metric_kinds import UNKNOWN, Found, Kind, by_name, find_metric, names_given
 
 _SCALES = dict(percent=1.0, fraction=100.0)
-_RULES = dict(greater=True, less=False)
+RULES = dict(greater=True, less=False)
 _KEYS = ('metric', 'scale', 'rule')
 
 
@@ -59,9 +59,9 @@ class Score:
             if key not in _KEYS:
                 raise ValueError(f'{where}: unknown key {key!r}, expected {_KEYS}')
         scale, rule = config.get('scale'), config.get('rule')
-        if rule is not None and rule not in _RULES:
-            raise ValueError(f'{where}: rule is {rule!r}, expected one of {tuple(_RULES)}')
-        greater = None if rule is None else _RULES[rule]
+        if rule is not None and rule not in RULES:
+            raise ValueError(f'{where}: rule is {rule!r}, expected one of {tuple(RULES)}')
+        greater = None if rule is None else RULES[rule]
         return cls(config['metric'], None if scale is None else _factor(scale, where), greater)
 
 

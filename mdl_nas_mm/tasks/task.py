@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 
 from .classes import check_classes
 from .data import build_eval_loader
+from .delta_t import Reference
 from .evaluate import Evaluation, evaluate
 from .scores import Score, Scoring, as_before
 
@@ -42,6 +43,7 @@ class Task:
         train: config of the loader of its training images; None where it is not trained.
         val: what its results are reported on; None without a validation.
         search: what a search scores its architectures on.
+        reference: metrics of a model of this task alone, see ``Reference.read``.
         images: name of the images that it has in common with other tasks; see ``image_groups``.
     """
 
@@ -55,6 +57,7 @@ class Task:
     val: Split | None = None
     search: Split | None = None
     images: str | None = None
+    reference: Any = None
 
     @classmethod
     def of_deposit(cls, name: str, info: Mapping[str, Any], val: Split) -> Task:
@@ -79,6 +82,17 @@ class Task:
             ValueError: they do not; see ``Scoring.of``.
         """
         return Scoring.of(self.name, self.scope, self.score, split.evaluator)
+
+    def single_task(self) -> Reference | None:
+        """What the metrics of the validation are compared with; None where nothing is.
+
+        Raises:
+            ValueError: see ``Reference.read``.
+        """
+        if self.reference is None or self.val is None:
+            return None
+        score, metrics = self.scoring(self.val), self.val.evaluator
+        return Reference.read(self.name, self.scope, self.reference, score, metrics)
 
     def evaluation(
         self, split: Split, group: dist.ProcessGroup | None = None, **loader: Any

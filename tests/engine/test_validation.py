@@ -38,6 +38,20 @@ def test_metrics_are_named_by_task(data, tmp_path, seen):
     assert seen == [(task, runner.model.backbone.space.largest()) for task in TASKS]
 
 
+def test_single_task_metrics_give_delta_t(data, tmp_path):
+    """Of a task by itself, and of all where all have some."""
+    changes = {'tasks.cls.reference': 50.0, 'tasks.seg.reference': dict(mIoU=20.0, aAcc=80.0)}
+    cfg = joint_config(data, changes=changes)
+    metrics = build_runner(only(cfg, 'cls', 'seg'), tmp_path / 'two').val()
+    cls = 100 * (metrics['cls/accuracy/top1'] - 50) / 50
+    seg = [100 * (metrics[f'seg/{name}'] - v) / v for name, v in (('mIoU', 20), ('aAcc', 80))]
+    assert metrics['cls/delta_t'] == pytest.approx(cls)
+    assert metrics['seg/delta_t'] == pytest.approx(sum(seg) / 2)
+    assert metrics['delta_t'] == pytest.approx((cls + sum(seg) / 2) / 2)
+    metrics = build_runner(joint_config(data, changes=changes), tmp_path / 'three').val()
+    assert 'cls/delta_t' in metrics and not {'delta_t', 'det/delta_t'} & metrics.keys()
+
+
 def test_training_validates_when_it_is_due(data, tmp_path, monkeypatch):
     changes = {'train_cfg.max_iters': 5, 'train_cfg.val_interval': 2, 'train_cfg.val_begin': 3}
     cfg = joint_config(data, changes=changes)
