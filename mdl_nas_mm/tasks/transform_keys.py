@@ -87,9 +87,9 @@ def changes_image(transform: Any) -> bool:
     """Whether a transform loads, moves or recolours the image.
 
     All others load, make or pack labels, each task for itself. A class that just reads the image
-    says so by an attribute, ``changes_image = False``.
+    says so by an attribute of its own, which is not inherited: ``changes_image = False``.
     """
-    said = getattr(transform, 'changes_image', None)
+    said = vars(type(transform)).get('changes_image')
     if said is not None or isinstance(transform, LoadAnnotations):
         return bool(said)
     named = keys_named(transform)

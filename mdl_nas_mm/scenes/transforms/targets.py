@@ -22,6 +22,9 @@ class ImageTarget(BaseTransform):
         is_bgr: whether the image is BGR, as upstream loads it.
     """
 
+    # So it may be of one task of an image group alone; not so the classes below.
+    changes_image = False
+
     def __init__(self, is_bgr: bool = True) -> None:
         self.is_bgr = is_bgr
 
