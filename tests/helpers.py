@@ -56,7 +56,7 @@ POLICIES = {
     'Mask by score': dict(type='Mask', threshold='score'),
     'Mask by ratio': dict(type='Mask', threshold='ratio'),
 }
-_PIXELS = dict(mean=[127.5] * 3, std=[64.0] * 3)
+PIXELS = dict(mean=[127.5] * 3, std=[64.0] * 3)
 _CHANNELS = 8
 _NMS = dict(nms_pre=20, max_per_img=10, nms=dict(type='nms', iou_threshold=0.7), min_bbox_size=0)
 
@@ -104,7 +104,7 @@ def _classifier() -> dict:
     return dict(
         _delete_=True,
         type='ImageClassifier',
-        data_preprocessor=dict(num_classes=10, to_rgb=True, **_PIXELS),
+        data_preprocessor=dict(num_classes=10, to_rgb=True, **PIXELS),
         backbone=dict(type='VisionTransformer'),
         head=dict(
             type='LinearClsHead',
@@ -126,7 +126,7 @@ def _detector() -> dict:
             bgr_to_rgb=True,
             pad_mask=True,
             pad_size_divisor=4,
-            **_PIXELS,
+            **PIXELS,
         ),
         backbone=dict(type='ResNet'),
         neck=dict(type='FPN', in_channels=[WIDTH], out_channels=_CHANNELS, num_outs=1),
@@ -207,7 +207,7 @@ def _segmentor() -> dict:
             size_divisor=4,
             pad_val=0,
             seg_pad_val=255,
-            **_PIXELS,
+            **PIXELS,
         ),
         backbone=dict(type='ResNet'),
         decode_head=dict(

@@ -43,7 +43,7 @@ class DenseMetric(BaseMetric):
                     f'{self.prediction!r} {_size(prediction)}; in a pipeline of validation labels '
                     'are loaded after the image is resized'
                 )
-            self.results.append(self.compare(prediction, label))
+            self.results.append(self.compare(prediction, label.to(prediction.device)))
 
     def compare(self, prediction: Tensor, label: Tensor) -> Any:
         """What an image adds to the metrics.

@@ -34,7 +34,7 @@ class SoftLabelMetric(DenseMetric):
         best = label.argmax()
         first = found.topk(min(5, len(found))).indices
         loss = -(label * found.clamp(min=torch.finfo(torch.float32).tiny).log()).sum()
-        return np.array([1.0, first[0] == best, (first == best).any(), loss])
+        return np.array([1, (first[0] == best).item(), (first == best).any().item(), loss.item()])
 
     def compute_metrics(self, results: Sequence[np.ndarray]) -> dict[str, float]:
         count, top1, top5, loss = self.summed(results)
