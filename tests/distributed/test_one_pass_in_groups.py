@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 import torch
 from distributed.processes import run_processes
+from refusals import raises_naming
 from shared_images import (
     GROUP,
     IMAGES,
@@ -21,7 +22,7 @@ from shared_images import (
 from mdl_nas_mm.engine.assignment import assign_ranks
 from mdl_nas_mm.engine.grad_sync import GradientReducer
 from mdl_nas_mm.engine.groups import TaskGroups
-from mdl_nas_mm.engine.labels import count_labels
+from mdl_nas_mm.engine.labels import Labelled, count_labels
 from mdl_nas_mm.engine.launch import start_processes
 from mdl_nas_mm.engine.losses import LossGatherer
 from mdl_nas_mm.engine.plan import StepPlan
@@ -77,3 +78,21 @@ def test_one_two_and_three_processes(backbone, sharing, batches, tmp_path):
             own = {t: logs[step].get(f'{t}/loss') for t in TASKS}
             assert {t: v for t, v in own.items() if v is not None} == pytest.approx(losses, 1e-5)
             assert logs[step]['loss'] == pytest.approx(sum(losses.values()), 1e-5)
+
+
+def count():
+    """The second of two processes has no label of one task in its part of a batch."""
+    timeout = timedelta(seconds=60)
+    start_processes('pytorch', timeout)
+    ranks = TaskGroups.make(assign_ranks(TASKS, None, 2, {GROUP: TASKS}), timeout)
+    batch = group_batch(0, 0, False, ranks.rank, 2)
+    if ranks.rank:
+        batch.batches['edges'], batch.places['edges'] = None, ()
+    found = count_labels({GROUP: [batch]}, ranks, ['seg', 'parts'])
+    assert found['seg'] == Labelled(IMAGES) and found['edges'] == Labelled(1, in_all_parts=False)
+    with raises_naming(ValueError, "'edges'", 'SyncBN'):
+        count_labels({GROUP: [batch]}, ranks, ['edges'])
+
+
+def test_labels_are_counted_over_the_processes(tmp_path):
+    run_processes(2, count, folder=tmp_path)
