@@ -30,6 +30,11 @@ def word(value: Any, scope: str) -> str | None:
     return None if _WORD.fullmatch(value) else f'{_shown(value)} is no plain word'
 
 
+def words(value: Any, scope: str) -> str | None:
+    """Numbers and words, also several."""
+    return _each(value, lambda item: word(item, scope))
+
+
 def names(value: Any, scope: str) -> str | None:
     """A list of names, as upstream opens a string as a file."""
     if isinstance(value, str):
@@ -145,6 +150,19 @@ def metainfo(value: Any, library: str) -> str | None:
     return plain(value, library)
 
 
+def label_files(value: Any, scope: str) -> str | None:
+    """Where labels are and how they are read: a local folder, names, plain words and numbers."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        return f'{_shown(value)} is no dict'
+    rules = dict(folder=folder, suffix=ending, classes=names, palette=numbers)
+    for key, item in value.items():
+        if wrong := key_of_data(key) or rules.get(key, words)(item, scope):
+            return wrong
+    return None
+
+
 def key_of_data(key: Any) -> str | None:
     """Keys are numbers or identifiers, so that no text of them means anything else."""
     if type(key) is int or isinstance(key, str) and key.isidentifier():
@@ -191,6 +209,7 @@ _READ = """
     tokenizer_path download language_model ckpt
 """.split()
 _SPACES = ('mdl_nas_mm.ElasticViT.space', 'mdl_nas_mm.ElasticSwin.space')
+_LABELS = 'semseg human_parts depth normals edges saliency regression'.split()
 _SHARINGS = ('mdl_nas_mm.ElasticViT.sharing', 'mdl_nas_mm.ElasticSwin.sharing')
 _FPG_PATHS = """
     same_up_trans same_down_trans across_lateral_trans across_down_trans across_up_trans
@@ -209,6 +228,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(('img_suffix', 'seg_map_suffix', 'depth_map_suffix', 'extensions'), ending),
     **dict.fromkeys(('backend_args', 'file_client_args'), local_backend),
     **dict.fromkeys((*_SPACES, *_SHARINGS), plain),
+    'mdl_nas_mm.SceneFolders.images': folder,
+    **dict.fromkeys((f'mdl_nas_mm.SceneFolders.{name}' for name in _LABELS), label_files),
 }
 # The ``type`` of these dicts is a word for the class that gets them, no class.
 OWN_TYPES = {'mmdet.StageCascadeRPNHead.adapt_cfg', *(f'mmdet.FPG.{name}' for name in _FPG_PATHS)}

@@ -127,6 +127,18 @@ AUDITED = {
     ),
 }
 
+_FOUND = 'a data set reads what it has found on the disk'
+AUDITED |= {
+    'mdl_nas_mm.scenes.encodings.read_array: fileio.get': _FOUND,
+    'mdl_nas_mm.scenes.datasets.listing.Listing: os.scandir': _FOUND,
+    'mdl_nas_mm.scenes.datasets.listing.images_below: os.walk': _FOUND,
+    **{
+        f'mdl_nas_mm.scenes.transforms.{name}: {call}': _IMAGES
+        for name in ('clip.LoadClip', 'load.LoadSceneImage')
+        for call in ('fileio.FileClient.infer_client', 'fileio.get')
+    },
+}
+
 # Our backbones read files for ``arch`` and ``init_cfg`` alone, which are not to be given.
 OWN_FILES = ('mdl_nas_mm.elastic.', 'mdl_nas_mm.spec.arch_source.', 'mdl_nas_mm.utils.')
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -14,24 +14,12 @@ from mmseg.datasets import BaseSegDataset
 from ..checks import misfit
 from ..encodings import read_array, read_label
 from ..labels import SEGMENTATION, kind_named
+from .clips import with_clips
 from .listing import Listing, named
+from .scene import Scene
 
 # So many images are looked at until one has a label somewhere.
 _LOOKED_AT = 5
-
-
-class Scene(NamedTuple):
-    """One image and its labels.
-
-    Attributes:
-        img_path: of the image.
-        labels: label -> ``path``, ``encoding`` and its options, see ``encodings.read_label``.
-        extra: further entries of the data info.
-    """
-
-    img_path: str
-    labels: dict[str, dict[str, Any]]
-    extra: Mapping[str, Any] = {}
 
 
 class SceneDataset(BaseSegDataset):
@@ -48,6 +36,10 @@ class SceneDataset(BaseSegDataset):
         label: which label, such as ``depth``; may be left out where there is just one.
         labels: several, in place of ``label``.
         allow_missing: leave images out that lack their file or that of a label.
+        clip_length: with more than 1 a data info has ``clip_paths`` as well: so many frames of the
+            image's folder, in the order of their names, the last being the image, whose labels they
+            are. Images with too few frames before them are left out. ``LoadClip`` loads clips.
+        clip_step: distance of the frames of a clip.
         metainfo: ``classes`` renames the classes, all of them.
         **kwargs: of mmseg's ``BaseSegDataset``.
 
@@ -64,10 +56,14 @@ class SceneDataset(BaseSegDataset):
         label: str | None = None,
         labels: Sequence[str] = (),
         allow_missing: bool = False,
+        clip_length: int = 1,
+        clip_step: int = 1,
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
         self.allow_missing = allow_missing
+        self.clip_length = clip_length
+        self.clip_step = clip_step
         known = self.known_labels()
         chosen = tuple(labels) if labels else (label,) if label else tuple(known)
         self.labels = self._check_labels(chosen, known, bool(label or labels))
@@ -88,6 +84,8 @@ class SceneDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Looks for all files, and reads and checks the labels of the first image."""
         scenes = self._with_files(list(self.scenes()))
+        if self.clip_length > 1:
+            scenes = list(with_clips(scenes, self.clip_length, self.clip_step))
         if not scenes:
             raise FileNotFoundError(f'{named(self)}: there are no images with {self._names()}')
         self._check_first(scenes)

@@ -9,8 +9,9 @@ from typing import Any
 from mdl_nas_mm.registry import DATASETS
 
 from ..labels import DEPTH, EDGES, NORMALS, REGRESSION, SALIENCY, SEGMENTATION, kind_named
-from .base import Scene, SceneDataset
+from .base import SceneDataset
 from .listing import Listing, images_below, named, names_in
+from .scene import Scene
 
 _ENCODINGS = {
     SEGMENTATION.key: 'classes',

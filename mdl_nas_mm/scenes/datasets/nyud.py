@@ -8,8 +8,9 @@ from typing import Any
 
 from mdl_nas_mm.registry import DATASETS
 
-from .base import Scene, SceneDataset
-from .listing import Listing, named, names_in
+from .base import SceneDataset
+from .listing import Listing, images_below, named, names_in
+from .scene import Scene
 
 NYU_CLASSES = (
     *('wall', 'floor', 'cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window'),
@@ -19,7 +20,7 @@ NYU_CLASSES = (
     *('night stand', 'toilet', 'sink', 'lamp', 'bathtub', 'bag', 'other structure'),
     *('other furniture', 'other prop'),
 )
-_IMAGES = ('.jpg', '.png')
+_IMAGES = ('.jpg', '.png', '.ppm')
 # Folder, and for each ending how the files are read.
 _SOURCES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = dict(
     semseg=('segmentation', {'.png': {}, '.mat': dict(key='segmentation')}),
@@ -33,8 +34,9 @@ _SOURCES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = dict(
         },
     ),
     edges=('edge', {'.npy': {}, '.png': {}}),
+    saliency=('saliency', {'.npy': {}, '.png': {}}),
 )
-_ENCODINGS = dict(semseg='classes', depth='depth', edges='binary')
+_ENCODINGS = dict(semseg='classes', depth='depth', edges='binary', saliency='binary')
 
 
 @DATASETS.register_module()
@@ -61,38 +63,62 @@ class NYUDScenes(SceneDataset):
     - ``normals``: unit vectors as numbers, or 8-bit 2 v / 255 - 1, where mid-grey (127 or 128 in
       all channels), white and black are none.
     - ``edges``: 0 or 1, as 0 and 255.
+    - ``saliency``: 0 or 1; not of NYUD-v2, but of other data in its layout, from a folder of that
+      name.
+
+    Raw frames are such a folder as well, in which few have labels. Names may have folders in them,
+    such as ``kitchen_0001/r-1294886362.238178-1``; with ``clip_length`` an image comes with the
+    frames before it in its folder.
 
     Args:
-        label: ``semseg``, ``depth``, ``normals`` or ``edges``.
+        label: ``semseg``, ``depth``, ``normals``, ``edges`` or ``saliency``.
         ann_file: the list of names, such as ``gt_sets/train.txt``.
+        every: in place of ``ann_file``, the n-th frame, the 2 n-th and so on of each folder are the
+            images, all others are only frames of clips.
         background: keep class 0 of the segmentation.
+        classes: other classes, of other data in this layout.
         **kwargs: of ``SceneDataset``: ``data_root``, ``pipeline`` and so on.
     """
 
-    LABEL_METAINFO = dict(semseg=dict(classes=NYU_CLASSES))
-
     def __init__(
-        self, label: str | None = None, ann_file: str = '', background: bool = False, **kwargs: Any
+        self,
+        label: str | None = None,
+        ann_file: str = '',
+        every: int | None = None,
+        background: bool = False,
+        classes: Sequence[str] = NYU_CLASSES,
+        **kwargs: Any,
     ) -> None:
+        self.every = every
+        self.classes = ('background', *classes) if background else tuple(classes)
         self.background = background
-        if not ann_file:
-            raise ValueError(f'{named(self)}: say ann_file, such as gt_sets/train.txt')
+        if bool(ann_file) == bool(every):
+            raise ValueError(f'{named(self)}: say ann_file, such as gt_sets/train.txt, or every')
         super().__init__(label=label, ann_file=ann_file, **kwargs)
 
     def known_labels(self) -> Sequence[str]:
         return tuple(_SOURCES)
 
     def label_classes(self, label: str) -> dict:
-        if label != 'semseg':
-            return {}
-        return dict(classes=('background', *NYU_CLASSES) if self.background else NYU_CLASSES)
+        return dict(classes=self.classes) if label == 'semseg' else {}
 
     def scenes(self) -> Iterator[Scene]:
         root, listing = self.data_root or '', Listing()
-        for name in names_in(self.ann_file):
+        for name in self._names_of(os.path.join(root, 'images')):
             labels = {label: self._source(root, label, name, listing) for label in self.labels}
             image = listing.with_stem(os.path.join(root, 'images'), name, _IMAGES)
             yield Scene(image or os.path.join(root, 'images', f'{name}.jpg'), labels)
+
+    def _names_of(self, folder: str) -> Iterator[str]:
+        if self.every is None:
+            yield from names_in(self.ann_file)
+            return
+        places: dict[str, int] = {}
+        for path in images_below(folder, _IMAGES):
+            video = os.path.dirname(path)
+            places[video] = places.get(video, 0) + 1
+            if places[video] % self.every == 0:
+                yield os.path.splitext(path)[0]
 
     def _source(self, root: str, label: str, name: str, listing: Listing) -> dict:
         folder, endings = _SOURCES[label]
@@ -101,8 +127,5 @@ class NYUDScenes(SceneDataset):
         source = dict(encoding=_ENCODINGS.get(label), path=path)
         source |= endings[os.path.splitext(path)[1]]
         if label == 'semseg':
-            source |= dict(
-                zero_ignored=not self.background,
-                num_classes=len(self.label_classes(label)['classes']),
-            )
+            source |= dict(zero_ignored=not self.background, num_classes=len(self.classes))
         return source

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..labels import EDGES, SALIENCY, SEGMENTATION, Kind
+from ..labels import EDGES, POINT, SALIENCY, SEGMENTATION, Kind
 
 VIEW = 'scene_view'
 # What upstream fills with, 255, is no label of these; a flip changes nothing in them.
-_NEED_NONE = (SEGMENTATION, EDGES, SALIENCY)
+_NEED_NONE = (SEGMENTATION, EDGES, SALIENCY, POINT)
 
 
 class View(NamedTuple):

@@ -1,0 +1,70 @@
+"""CIFAR-100 as twenty tasks of five classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmpretrain.datasets import CIFAR100
+
+from mdl_nas_mm.registry import DATASETS
+
+COARSE_CLASSES: dict[str, tuple[str, ...]] = {
+    'aquatic_mammals': ('beaver', 'dolphin', 'otter', 'seal', 'whale'),
+    'fish': ('aquarium_fish', 'flatfish', 'ray', 'shark', 'trout'),
+    'flowers': ('orchid', 'poppy', 'rose', 'sunflower', 'tulip'),
+    'food_containers': ('bottle', 'bowl', 'can', 'cup', 'plate'),
+    'fruit_and_vegetables': ('apple', 'mushroom', 'orange', 'pear', 'sweet_pepper'),
+    'household_electrical_devices': ('clock', 'keyboard', 'lamp', 'telephone', 'television'),
+    'household_furniture': ('bed', 'chair', 'couch', 'table', 'wardrobe'),
+    'insects': ('bee', 'beetle', 'butterfly', 'caterpillar', 'cockroach'),
+    'large_carnivores': ('bear', 'leopard', 'lion', 'tiger', 'wolf'),
+    'large_man-made_outdoor_things': ('bridge', 'castle', 'house', 'road', 'skyscraper'),
+    'large_natural_outdoor_scenes': ('cloud', 'forest', 'mountain', 'plain', 'sea'),
+    'large_omnivores_and_herbivores': ('camel', 'cattle', 'chimpanzee', 'elephant', 'kangaroo'),
+    'medium_mammals': ('fox', 'porcupine', 'possum', 'raccoon', 'skunk'),
+    'non-insect_invertebrates': ('crab', 'lobster', 'snail', 'spider', 'worm'),
+    'people': ('baby', 'boy', 'girl', 'man', 'woman'),
+    'reptiles': ('crocodile', 'dinosaur', 'lizard', 'snake', 'turtle'),
+    'small_mammals': ('hamster', 'mouse', 'rabbit', 'shrew', 'squirrel'),
+    'trees': ('maple_tree', 'oak_tree', 'palm_tree', 'pine_tree', 'willow_tree'),
+    'vehicles_1': ('bicycle', 'bus', 'motorcycle', 'pickup_truck', 'train'),
+    'vehicles_2': ('lawn_mower', 'rocket', 'streetcar', 'tank', 'tractor'),
+}
+
+
+@DATASETS.register_module()
+class CIFAR100Task(CIFAR100):
+    """One of CIFAR-100's twenty coarse classes as a task of its own, of five classes.
+
+    Of CIFAR100-MTL's twenty tasks each has 2,500 images for training and 500 for testing, 32 x 32
+    pixels, and shares none with another. Classes are in the order of CIFAR-100's own numbers, which
+    is that of the alphabet.
+
+    Args:
+        coarse: name of the coarse class, or its number, 0 to 19.
+        **kwargs: of mmpretrain's ``CIFAR100``, which reads the files: ``data_root``, ``split``,
+            ``download`` and so on.
+
+    Raises:
+        ValueError: there is no such coarse class.
+    """
+
+    def __init__(self, coarse: str | int, download: bool = True, **kwargs: Any) -> None:
+        names = list(COARSE_CLASSES)
+        if coarse not in names and coarse not in range(len(names)):
+            raise ValueError(
+                f'CIFAR100Task: coarse is 0 to 19 or a name as {names[1]!r}, not {coarse!r}'
+            )
+        self.coarse = coarse if isinstance(coarse, str) else names[coarse]
+        metainfo = dict(kwargs.pop('metainfo', None) or {})
+        metainfo.setdefault('classes', COARSE_CLASSES[self.coarse])
+        super().__init__(metainfo=metainfo, download=download, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Those of the five classes, renumbered."""
+        fine = [CIFAR100.METAINFO['classes'].index(name) for name in COARSE_CLASSES[self.coarse]]
+        return [
+            dict(info, gt_label=fine.index(info['gt_label']))
+            for info in super().load_data_list()
+            if info['gt_label'] in fine
+        ]

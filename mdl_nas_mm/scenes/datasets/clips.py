@@ -1,0 +1,34 @@
+"""Clips: the frames that come before a labelled one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+from .listing import Listing
+from .scene import Scene
+
+
+def with_clips(scenes: Iterable[Scene], length: int, step: int) -> Iterator[Scene]:
+    """Adds ``clip_paths``, frames of the folder of the image that end in it, the oldest first.
+
+    Frames are all files of the folder with the ending of the image, in the order of their names.
+    Images with too few frames before them are left out.
+
+    Args:
+        length: frames of a clip.
+        step: distance of the frames.
+    """
+    listing, frames = Listing(), {}
+    for scene in scenes:
+        folder, name = os.path.split(scene.img_path)
+        if folder not in frames:
+            ending = os.path.splitext(name)[1]
+            names = sorted(each for each in listing.files(folder) if each.endswith(ending))
+            frames[folder] = {name: place for place, name in enumerate(names)}, names
+        places, names = frames[folder]
+        last = places.get(name, -1)
+        first = last - (length - 1) * step
+        if first >= 0:
+            clip = [os.path.join(folder, each) for each in names[first : last + 1 : step]]
+            yield scene._replace(extra=dict(scene.extra, clip_paths=clip))

@@ -1,0 +1,414 @@
+"""Readers of published data sets, on small files of their layouts and encodings."""
+
+import json
+
+import numpy as np
+import pytest
+from refusals import raises_naming
+from scenes.files import as_colours, image, save, slanted
+from scipy.io import savemat
+
+from mdl_nas_mm.registry import DATASETS
+from mdl_nas_mm.scenes.transforms import LoadSceneImage, LoadSceneLabel
+
+SIZE = (12, 16)
+
+
+def build(kind, root, **options):
+    return DATASETS.build(dict(type=f'mdl_nas_mm.{kind}', data_root=str(root)) | options)
+
+
+def loaded(dataset, index=0, size=SIZE):
+    """An image's labels, as the loading transform gives them."""
+    return LoadSceneLabel()(dict(dataset.get_data_info(index), ori_shape=size))
+
+
+# MTAN
+
+
+@pytest.fixture
+def mtan(tmp_path):
+    """Two images of NYUD-v2 as arrays."""
+    for n in range(2):
+        folder = tmp_path / 'train'
+        save(folder / 'image' / f'{n}.npy', image(*SIZE) / 255.0)
+        label = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 14 - 1.0
+        save(folder / 'label' / f'{n}.npy', label.astype(np.float32))
+        save(folder / 'depth' / f'{n}.npy', np.full((*SIZE, 1), 2.0 + n))
+        normals = slanted(*SIZE)
+        normals[0] = 0
+        save(folder / 'normal' / f'{n}.npy', normals)
+    return tmp_path
+
+
+def test_mtan_nyu(mtan):
+    dataset = build('MTANScenes', mtan, labels=('semseg', 'depth', 'normals'))
+    found = loaded(dataset, 1)
+    assert len(dataset) == 2 and len(dataset.metainfo['classes']) == 13
+    expected = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 14 - 1
+    np.testing.assert_array_equal(found['gt_seg_map'], np.where(expected < 0, 255, expected))
+    np.testing.assert_array_equal(found['gt_depth_map'], np.full(SIZE, 3))
+    assert not found['gt_normals'][0].any() and found['gt_normals'][1:].any(-1).all()
+    with raises_naming(ValueError, 'MTANScenes', 'disparity'):
+        build('MTANScenes', mtan, label='disparity')
+    with raises_naming(FileNotFoundError, 'val'):
+        build('MTANScenes', mtan, label='depth', split='val')
+
+
+def test_images_that_are_arrays_become_those_of_any_pipeline(mtan):
+    found = LoadSceneImage()(dict(img_path=f'{mtan}/train/image/0.npy'))
+    np.testing.assert_allclose(found['img'][..., ::-1], image(*SIZE), atol=1e-3)
+    assert found['ori_shape'] == SIZE
+    save(mtan / 'x.npy', image(*SIZE))
+    found = LoadSceneImage()(dict(img_path=f'{mtan}/x.npy'))
+    np.testing.assert_array_equal(found['img'][..., ::-1], image(*SIZE))
+    save(mtan / 'y.npy', image(*SIZE) * 1.0)
+    with raises_naming(ValueError, 'y.npy'):
+        LoadSceneImage()(dict(img_path=f'{mtan}/y.npy'))
+
+
+def test_mtan_cityscapes(mtan):
+    for path in (mtan / 'train' / 'normal').iterdir():
+        path.unlink()
+    (mtan / 'train' / 'normal').rmdir()
+    for n in range(2):
+        save(mtan / 'train' / 'label' / f'{n}.npy', np.full(SIZE, 6.0 - 7 * n))
+        save(mtan / 'train' / 'depth' / f'{n}.npy', np.full(SIZE, 0.02))
+    found = loaded(build('MTANScenes', mtan, labels=('semseg', 'disparity')), 1)
+    np.testing.assert_allclose(found['gt_disparity'], 0.02)
+    assert (found['gt_seg_map'] == 255).all()
+    assert len(build('MTANScenes', mtan, label='semseg').metainfo['classes']) == 7
+    # What is a disparity cannot be asked for as a depth.
+    with raises_naming(ValueError, "'depth'", 'disparity'):
+        build('MTANScenes', mtan, label='depth')
+
+
+# Cityscapes
+
+
+def test_cityscapes(tmp_path):
+    disparity = np.full(SIZE, 1 + 256 * 20, dtype=np.uint16)
+    disparity[0, :2] = (0, 1)
+    for split in ('train', 'val'):
+        for name in ('aachen/aachen_000000_000019', 'bonn/bonn_000001_000019'):
+            save(tmp_path / f'leftImg8bit/{split}/{name}_leftImg8bit.png', image(*SIZE))
+            save(tmp_path / f'disparity/{split}/{name}_disparity.png', disparity)
+            classes = np.full(SIZE, 18, dtype=np.uint8)
+            classes[0] = 255
+            save(tmp_path / f'gtFine/{split}/{name}_gtFine_labelTrainIds.png', classes)
+    dataset = build('CityscapesScenes', tmp_path, labels=('semseg', 'depth'), split='val')
+    found = loaded(dataset)
+    assert len(dataset) == 2 and 'val/aachen' in found['img_path']
+    assert len(dataset.metainfo['classes']) == len(dataset.metainfo['palette']) == 19
+    # 20 pixels are 0.22 * 2262 / 20 metres; 0 is none, and 1 is a disparity of 0.
+    depth = found['gt_depth_map']
+    np.testing.assert_allclose(depth[1:], 24.882, rtol=1e-5)
+    assert depth[0, 0] == depth[0, 1] == 0 and (found['gt_seg_map'][0] == 255).all()
+    found = loaded(build('CityscapesScenes', tmp_path, label='disparity'))['gt_disparity']
+    np.testing.assert_allclose(found[1:], 20)
+    (tmp_path / 'one.txt').write_text('bonn/bonn_000001_000019\n')
+    assert len(build('CityscapesScenes', tmp_path, label='depth', ann_file='one.txt')) == 1
+    for path in (tmp_path / 'gtFine' / 'train').rglob('*bonn*.png'):
+        path.unlink()
+    with raises_naming(FileNotFoundError, '1 files', 'labelTrainIds'):
+        build('CityscapesScenes', tmp_path, label='semseg')
+    with raises_naming(FileNotFoundError, 'leftImg8bit/test'):
+        build('CityscapesScenes', tmp_path, label='semseg', split='test')
+
+
+# PASCAL-Context
+
+
+def struct(**fields):
+    """A MATLAB struct."""
+    names = [(name, object) for name in fields]
+    found = np.zeros((1, 1), dtype=names)
+    for name, value in fields.items():
+        found[name][0, 0] = value
+    return found
+
+
+def structs(*each):
+    """A MATLAB array of structs, or an empty one."""
+    return np.concatenate(each, axis=1) if each else np.zeros((0, 0))
+
+
+def part(name, rows, columns):
+    mask = np.zeros(SIZE, dtype=np.uint8)
+    mask[rows, columns] = 1
+    return struct(part_name=name, mask=mask)
+
+
+def thing(name, *parts):
+    mask = np.ones(SIZE, dtype=np.uint8)
+    number = 15 if name == 'person' else 12
+    return struct(**{'class': name, 'class_ind': number, 'mask': mask, 'parts': structs(*parts)})
+
+
+@pytest.fixture
+def pascal(tmp_path):
+    """A person and a dog; a dog alone; a person without parts."""
+    person = thing(
+        'person',
+        part('hair', slice(0, 2), slice(0, 4)),
+        part('torso', slice(2, 6), slice(0, 4)),
+        part('luarm', slice(2, 4), slice(4, 6)),
+        part('rhand', slice(4, 6), slice(4, 6)),
+        part('ruleg', slice(6, 8), slice(0, 4)),
+        part('lfoot', slice(8, 10), slice(0, 4)),
+    )
+    dog = thing('dog', part('head', slice(0, 2), slice(8, 10)))
+    objects = dict(
+        a=structs(person, dog), b=structs(dog), c=structs(thing('person')), d=structs(person)
+    )
+    names = '\n'.join(objects)
+    (tmp_path / 'ImageSets' / 'Parts').mkdir(parents=True)
+    (tmp_path / 'ImageSets' / 'Parts' / 'train.txt').write_text(names)
+    for i, (name, each) in enumerate(objects.items()):
+        save(tmp_path / 'JPEGImages' / f'{name}.jpg', image(*SIZE))
+        (tmp_path / 'human_parts').mkdir(exist_ok=True)
+        annotation = struct(imname=name, objects=each)
+        savemat(tmp_path / 'human_parts' / f'{name}.mat', dict(anno=annotation))
+        classes = np.full(SIZE, 20, dtype=np.uint8)
+        classes[:, 0] = 255
+        save(tmp_path / 'semseg' / ('VOC12', 'pascal-context')[i % 2] / f'{name}.png', classes)
+        salient = np.full(SIZE, 127, dtype=np.uint8)
+        salient[3:6] = 128
+        save(tmp_path / 'sal_distill' / f'{name}.png', salient)
+        save(tmp_path / 'normals_distill' / f'{name}.png', as_colours(slanted(*SIZE)))
+        regions = np.full(SIZE, 300, dtype=np.uint16)
+        regions[:, 8:] = 7
+        folder = tmp_path / 'pascal-context' / 'trainval'
+        save(folder / f'{name}.mat', regions, key='LabelMap')
+    return tmp_path
+
+
+def pascal_label(root, label):
+    return build('PASCALContextScenes', root, label=label, ann_file='ImageSets/Parts/train.txt')
+
+
+def test_pascal_parts_are_joined(pascal):
+    dataset = pascal_label(pascal, 'human_parts')
+    assert len(dataset) == 4 and len(dataset.metainfo['classes']) == 7
+    expected = np.zeros(SIZE, dtype=int)
+    expected[0:2, 0:4], expected[2:6, 0:4] = 1, 2
+    expected[2:4, 4:6], expected[4:6, 4:6] = 3, 4
+    expected[6:8, 0:4], expected[8:10, 0:4] = 5, 6
+    for index in (0, 3):
+        np.testing.assert_array_equal(loaded(dataset, index)['gt_seg_map'], expected)
+    for index in (1, 2):
+        assert (loaded(dataset, index)['gt_seg_map'] == 255).all()
+
+
+def test_pascal_maps(pascal):
+    dataset = pascal_label(pascal, 'semseg')
+    assert len(dataset.metainfo['classes']) == len(dataset.metainfo['palette']) == 21
+    for index, folder in enumerate(('VOC12', 'pascal-context')):
+        found = loaded(dataset, index)
+        assert f'semseg/{folder}/' in found['seg_map_path']
+        assert (found['gt_seg_map'][:, 0] == 255).all() and (found['gt_seg_map'][:, 1:] == 20).all()
+    salient = loaded(pascal_label(pascal, 'saliency'))['gt_saliency']
+    assert (salient[3:6] == 1).all() and salient.sum() == 3 * SIZE[1]
+    normals = loaded(pascal_label(pascal, 'normals'))['gt_normals']
+    assert np.rad2deg(np.arccos((normals * slanted(*SIZE)).sum(-1).clip(-1, 1))).max() < 0.5
+    edges = loaded(pascal_label(pascal, 'edges'))['gt_edges']
+    # The Laplacian is two pixels wide, of which thinning leaves one, but for the end of the line.
+    assert (edges[1:].sum(1) == 1).all() and set(np.flatnonzero(edges.any(0))) <= {7, 8}
+    with raises_naming(ValueError, 'ann_file'):
+        build('PASCALContextScenes', pascal, label='edges')
+
+
+# Taskonomy
+
+
+def view(n):
+    return f'point_{n}_view_0'
+
+
+@pytest.fixture
+def taskonomy(tmp_path):
+    """Two buildings with an image each, and a list with one that no one has."""
+    depth = np.full(SIZE, 1024, dtype=np.uint16)
+    depth[:, :4] = 65535
+    grey = np.full((*SIZE, 3), 51, dtype=np.uint8)
+    curvature = np.full((*SIZE, 3), (127, 254, 9), dtype=np.uint8)
+    normals = np.full((*SIZE, 3), (127, 254, 127), dtype=np.uint8)
+    heat = np.full(SIZE, 13107, dtype=np.uint16)
+    classes = np.full(SIZE, 17, dtype=np.uint8)
+    classes[0], classes[1] = 0, 1
+    info = dict(vanishing_points_gaussian_sphere=dict(x=[1, 0, 0], y=[0, 1, 0], z=[0, 0, 1]))
+    arrays = {
+        'rgb/rgb.png': grey,
+        'depth_zbuffer/depth_zbuffer.png': depth,
+        'depth_euclidean/depth_euclidean.png': depth,
+        'normal/normal.png': normals,
+        'principal_curvature/principal_curvature.png': curvature,
+        'reshading/reshading.png': grey,
+        'segment_semantic/segmentsemantic.png': classes,
+        'segment_unsup2d/segment_unsup2d.png': classes,
+        'segment_unsup25d/segment_unsup25d.png': classes,
+        'class_object/class_object.npy': np.full(1000, 0.001),
+        'class_scene/class_scene.npy': np.arange(365.0) / np.arange(365).sum(),
+    }
+    for each in ('keypoints2d', 'keypoints3d', 'edge_texture', 'edge_occlusion'):
+        arrays[f'{each}/{each}.png'] = heat
+    for n, building in enumerate(('allensville', 'beechwood')):
+        for name, array in arrays.items():
+            folder, domain = name.split('/')
+            save(tmp_path / folder / building / f'{view(n)}_domain_{domain}', array)
+        folder = tmp_path / 'point_info' / building
+        folder.mkdir(parents=True)
+        (folder / f'{view(n)}_domain_point_info.json').write_text(json.dumps(info))
+    lines = ('id,train,val,test', 'allensville,1,0,0', 'beechwood,1,0,0', 'gone,1,0,0')
+    lines += ('far,0,1,0', 'away,0,1,0')
+    (tmp_path / 'tiny.csv').write_bytes('\r'.join(lines).encode())
+    return tmp_path
+
+
+def taskonomy_label(root, label, **options):
+    return build('TaskonomyScenes', root, label=label, ann_file='tiny.csv', **options)
+
+
+@pytest.mark.parametrize(
+    'label, key, value, is_masked',
+    [
+        ('depth', 'gt_depth_map', 2, True),
+        ('depth_euclidean', 'gt_regression', [2], True),
+        ('normals', 'gt_normals', [0, 1, 0], True),
+        ('curvature', 'gt_regression', [0, 1], True),
+        ('reshading', 'gt_regression', [0.2], True),
+        ('keypoints2d', 'gt_regression', [0.2], False),
+        ('keypoints3d', 'gt_regression', [0.2], True),
+        ('edges2d', 'gt_regression', [0.2], False),
+        ('edges3d', 'gt_regression', [0.2], True),
+        ('autoencoding', 'gt_regression', [0.2] * 3, False),
+    ],
+)
+def test_taskonomy_maps(taskonomy, label, key, value, is_masked):
+    dataset = taskonomy_label(taskonomy, label)
+    assert len(dataset) == 2
+    found = loaded(dataset, 1)[key]
+    shown = found[:, 4:] if is_masked else found
+    np.testing.assert_allclose(shown, np.broadcast_to(value, shown.shape), atol=1e-6)
+    if is_masked:
+        hole = found[:, :4]
+        assert np.isnan(hole).all() if key == 'gt_regression' else not hole.any()
+
+
+def test_taskonomy_classes_and_points(taskonomy):
+    dataset = taskonomy_label(taskonomy, 'semseg')
+    found = loaded(dataset)['gt_seg_map']
+    assert len(dataset.metainfo['classes']) == 17
+    assert (found[0] == 255).all() and (found[1] == 0).all() and (found[2:] == 16).all()
+    assert (loaded(taskonomy_label(taskonomy, 'segment_unsup25d'))['gt_seg_map'][2:] == 17).all()
+    objects = loaded(taskonomy_label(taskonomy, 'class_object'))
+    np.testing.assert_allclose(objects['gt_point'], np.full(1000, 0.001), rtol=1e-5)
+    assert objects['seg_fields'] == []
+    scenes = loaded(taskonomy_label(taskonomy, 'class_scene', kept_classes=(1, 3)))['gt_point']
+    np.testing.assert_allclose(scenes, [0.25, 0.75], rtol=1e-6)
+    points = loaded(taskonomy_label(taskonomy, 'vanishing_points'))['gt_vanishing_points']
+    np.testing.assert_array_equal(points, np.eye(3).ravel())
+
+
+def test_taskonomy_without_depth(taskonomy):
+    for path in (taskonomy / 'depth_zbuffer').rglob('*.png'):
+        path.unlink()
+    with raises_naming(FileNotFoundError, 'depth_zbuffer', '2 files'):
+        taskonomy_label(taskonomy, 'normals')
+    found = loaded(taskonomy_label(taskonomy, 'normals', masked=False))['gt_normals']
+    np.testing.assert_allclose(found, np.broadcast_to([0, 1, 0], found.shape), atol=1e-6)
+
+
+@pytest.mark.parametrize('end', ['\r', '\n', '\r\n'])
+def test_one_building_may_be_missing(taskonomy, end):
+    text = (taskonomy / 'tiny.csv').read_bytes().decode().replace('\r', end)
+    (taskonomy / 'tiny.csv').write_bytes(text.encode())
+    paths = [taskonomy_label(taskonomy, 'depth').get_data_info(i)['img_path'] for i in range(2)]
+    assert [path.split('/')[-2] for path in paths] == ['allensville', 'beechwood']
+    with raises_naming(FileNotFoundError, '2 of 2', "'val'", 'away'):
+        taskonomy_label(taskonomy, 'depth', split='val')
+    with raises_naming(ValueError, 'tiny.csv', "'dev'", 'train'):
+        taskonomy_label(taskonomy, 'depth', split='dev')
+    with raises_naming(ValueError, 'tiny.csv', "'test'"):
+        taskonomy_label(taskonomy, 'depth', split='test')
+
+
+# Clips of raw frames
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """Two videos of seven and two frames; every third has a depth map."""
+    for video, count in (('kitchen', 7), ('office', 2)):
+        for n in range(count):
+            save(tmp_path / 'images' / video / f'r-10{n}.5.ppm', image(*SIZE, seed=n))
+            if n % 3 == 2:
+                save(tmp_path / 'depth' / video / f'r-10{n}.5.npy', np.full(SIZE, 1.0 + n))
+    return tmp_path
+
+
+def test_clips_end_in_a_labelled_frame(frames):
+    dataset = build('NYUDScenes', frames, label='depth', every=3, clip_length=2, clip_step=2)
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [info['img_path'][-17:] for info in infos] == ['kitchen/r-102.5.ppm'[-17:]] + [
+        'kitchen/r-105.5.ppm'[-17:]
+    ]
+    ends = [[path[-7:-6] for path in info['clip_paths']] for info in infos]
+    assert ends == [['0', '2'], ['3', '5']]
+    (frames / 'some.txt').write_text('kitchen/r-102.5 kitchen/r-105.5')
+    listed = build('NYUDScenes', frames, label='depth', ann_file='some.txt', clip_length=4)
+    assert len(listed) == 1 and len(listed.get_data_info(0)['clip_paths']) == 4
+    with raises_naming(ValueError, 'every'):
+        build('NYUDScenes', frames, label='depth', ann_file='some.txt', every=3)
+
+
+def test_clips_go_through_a_pipeline_as_one_image(frames):
+    pipeline = [
+        dict(type='mdl_nas_mm.LoadClip'),
+        dict(type='mdl_nas_mm.LoadSceneLabel'),
+        dict(type='mmseg.RandomFlip', prob=1.0),
+        dict(type='mdl_nas_mm.PackScene'),
+    ]
+    dataset = build('NYUDScenes', frames, label='depth', every=3, clip_length=3, pipeline=pipeline)
+    packed = dataset[0]
+    assert packed['inputs'].shape == (9, *SIZE)
+    for n in range(3):
+        frame = packed['inputs'][3 * n : 3 * n + 3].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(frame[:, ::-1, ::-1], image(*SIZE, seed=n))
+
+
+# CIFAR-100
+
+
+def test_cifar100_as_twenty_tasks(tmp_path, monkeypatch):
+    import pickle
+
+    from mmpretrain.datasets import CIFAR100
+
+    from mdl_nas_mm.scenes.datasets.cifar import COARSE_CLASSES
+
+    names = [name for each in COARSE_CLASSES.values() for name in each]
+    assert sorted(names) == list(CIFAR100.METAINFO['classes'])
+    assert all(list(each) == sorted(each) for each in COARSE_CLASSES.values())
+    monkeypatch.setattr(CIFAR100, 'train_list', [['train', None]])
+    monkeypatch.setattr(CIFAR100, 'test_list', [['test', None]])
+    folder = tmp_path / 'cifar-100-python'
+    folder.mkdir()
+    images = np.arange(200)[:, None].repeat(3072, 1).astype(np.uint8)
+    for split in ('train', 'test'):
+        labels = [i % 100 for i in range(200)]
+        (folder / split).write_bytes(pickle.dumps(dict(data=images, fine_labels=labels)))
+    seen = []
+    for coarse in range(20):
+        dataset = build('CIFAR100Task', tmp_path, coarse=coarse, download=False, split='test')
+        classes = dataset.metainfo['classes']
+        assert len(dataset) == 10 and len(classes) == 5
+        for i in range(10):
+            info = dataset.get_data_info(i)
+            fine = int(info['img'][0, 0, 0]) % 100
+            assert CIFAR100.METAINFO['classes'][fine] == classes[info['gt_label']]
+            seen.append(int(info['img'][0, 0, 0]))
+    assert sorted(seen) == list(range(200))
+    assert build('CIFAR100Task', tmp_path, coarse='fish').metainfo['classes'][1] == 'flatfish'
+    with raises_naming(ValueError, "'birds'"):
+        build('CIFAR100Task', tmp_path, coarse='birds')
