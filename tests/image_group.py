@@ -12,8 +12,11 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
+from helpers import ROOT
 from mmcv.transforms import LoadImageFromFile
+from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
+from shared_images import BACKBONES, segmentor
 
 SIZE = 16
 SCOPES = dict(seg='mmseg', depth='mmseg', parts='mmseg', cls='mmpretrain', det='mmdet')
@@ -130,3 +133,36 @@ def loaders(root: Path, *tasks: str, moves: Sequence[dict] = CROP, **settings) -
 def scopes(configs: dict) -> dict[str, str]:
     """Task -> its library."""
     return {task: SCOPES[task] for task in configs}
+
+
+def joint_config(root: Path, images: str | None = 'scene') -> Config:
+    """Four steps of two segmentations in an image group, half of one's labels, and one alone."""
+    moves = [dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion')]
+    write_list(root, 'half', (0, 3, 4))
+    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'joint_runtime.py')
+    cfg.backbone = BACKBONES['ViT'] | dict(sharing='AllShared')
+    cfg.tasks = {}
+    for name, task in dict(seg='seg', parts='parts', alone='seg').items():
+        data = loaders(root, task, moves=moves)[task]
+        model = segmentor(7)
+        model['decode_head']['dropout_ratio'] = 0.1
+        cfg.tasks[name] = dict(
+            scope='mmseg',
+            score='mIoU',
+            model=model,
+            train_dataloader=data,
+            val_dataloader=dict(
+                data,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dict(dataset(root, task), pipeline=pipeline(task, ())),
+            ),
+            val_evaluator=dict(type='IoUMetric'),
+        )
+        if images and name != 'alone':
+            cfg.tasks[name].images = images
+    cfg.tasks.parts.train_dataloader.dataset.ann_file = 'half.txt'
+    cfg.train_cfg = dict(type='MultiTaskTrainLoop', max_iters=4)
+    cfg.val_cfg = dict(type='MultiTaskValLoop')
+    cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
+    cfg.default_hooks.checkpoint.update(interval=2)
+    return cfg
