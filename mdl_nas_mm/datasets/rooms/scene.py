@@ -53,17 +53,24 @@ class Camera:
             centre=(x * times, y * times),
         )
 
-    def mirrored(self) -> Camera:
-        """The camera that sees a mirrored scene as the flipped image of this one."""
-        x, y = self.centre
-        # Its x axis is mirrored twice: with the world, and since left is now right.
-        right, down, forward = (_mirrored(axis) for axis in self.axes)
-        right = (-right[0], -right[1], -right[2])
+    def mirrored(self, axis: int = 0) -> Camera:
+        """The camera that sees a mirrored scene as the flipped image of this one.
+
+        Args:
+            axis: 0 to exchange left and right, 1 for top and bottom.
+        """
+        size = (self.width, self.height)[axis]
+        centre = list(self.centre)
+        centre[axis] = size - centre[axis]
+        # This axis of its own is mirrored twice: with the world, and since the image is flipped.
+        axes = [_mirrored(vector, axis) for vector in self.axes]
+        x, y, z = axes[axis]
+        axes[axis] = (-x, -y, -z)
         return replace(
             self,
-            centre=(self.width - x, y),
-            position=_mirrored(self.position),
-            axes=(right, down, forward),
+            centre=(centre[0], centre[1]),
+            position=_mirrored(self.position, axis),
+            axes=(axes[0], axes[1], axes[2]),
         )
 
 
@@ -162,13 +169,13 @@ class Scene:
     lamp: Vector
     ambient: float = 0.45
 
-    def mirrored(self) -> Scene:
-        """The scene with left and right exchanged, textures included."""
+    def mirrored(self, axis: int = 0) -> Scene:
+        """The scene with the two sides of an axis of the world exchanged, textures included."""
         solids = []
         for solid in self.solids:
-            x, y, z = (_mirrored(axis) for axis in solid.axes)
-            solids.append(replace(solid, centre=_mirrored(solid.centre), axes=(x, y, z)))
-        return replace(self, solids=tuple(solids), lamp=_mirrored(self.lamp))
+            x, y, z = (_mirrored(vector, axis) for vector in solid.axes)
+            solids.append(replace(solid, centre=_mirrored(solid.centre, axis), axes=(x, y, z)))
+        return replace(self, solids=tuple(solids), lamp=_mirrored(self.lamp, axis))
 
 
 @dataclass(frozen=True)
@@ -178,10 +185,11 @@ class View:
     scene: Scene
     camera: Camera
 
-    def mirrored(self) -> View:
-        """The view whose image is this one's, flipped from left to right."""
-        return View(self.scene.mirrored(), self.camera.mirrored())
+    def mirrored(self, axis: int = 0) -> View:
+        """The view whose image is this one's, flipped: from left to right (0) or top down (1)."""
+        return View(self.scene.mirrored(axis), self.camera.mirrored(axis))
 
 
-def _mirrored(vector: Vector) -> Vector:
-    return (-vector[0], vector[1], vector[2])
+def _mirrored(vector: Vector, axis: int) -> Vector:
+    x, y, z = vector
+    return (-x, y, z) if axis == 0 else (x, -y, z)

@@ -126,14 +126,18 @@ def test_normals_are_those_of_the_surface_that_the_depth_describes(view):
     assert smooth.mean() > 0.9 and np.quantile(angle[smooth], 0.999) < 1
 
 
+@pytest.mark.parametrize('axis', [0, 1])
 @pytest.mark.parametrize('view', VIEWS)
-def test_a_mirrored_view_is_the_flipped_image(view):
-    assert np.allclose(render(view.mirrored()), render(view)[:, ::-1], atol=1e-6)
-    flipped, labels = label(view.mirrored()), label(view)
+def test_a_mirrored_view_is_the_flipped_image(view, axis):
+    mirrored, flip = view.mirrored(axis), np.s_[:, ::-1] if axis == 0 else np.s_[::-1]
+    assert np.allclose(render(mirrored), render(view)[flip], atol=1e-6)
+    flipped, labels = label(mirrored), label(view)
     for name in ('segmentation', 'edges', 'saliency'):
-        assert np.array_equal(getattr(flipped, name), getattr(labels, name)[:, ::-1])
-    assert np.allclose(flipped.depth, labels.depth[:, ::-1])
-    assert np.allclose(flipped.normals, labels.normals[:, ::-1] * (-1, 1, 1), atol=1e-6)
+        assert np.array_equal(getattr(flipped, name), getattr(labels, name)[flip])
+    assert np.allclose(flipped.depth, labels.depth[flip])
+    signs = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+    assert np.allclose(flipped.normals, labels.normals[flip] * signs, atol=1e-6)
+    assert mirrored.mirrored(axis) == view
 
 
 def test_a_crop_is_the_view_with_its_principal_point_shifted():
