@@ -11,9 +11,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import NoReturn
 
-# One request may come as several signals: `timeout` sends it to the process and to its group, and
-# torchrun passes on what its processes have got as well.
-_SAME_REQUEST = 2.0
 _EXIT = 128 + signal.SIGTERM
 # No signal has this number: the block was left.
 _LEFT = 0
@@ -32,13 +29,16 @@ class StopRequest:
     Args:
         patience: seconds after which a process that was asked and is still in the block ends, as
             it does at a second SIGTERM: whatever it waits for, and without saving anything.
+        same_request: seconds in which further signals belong to the first request. ``timeout``
+            sends one to the process and one to its group, and torchrun passes on what its
+            processes have got as well.
 
     Attributes:
         asked: whether it was asked.
     """
 
-    def __init__(self, patience: float = 120.0) -> None:
-        self.asked, self.patience = False, patience
+    def __init__(self, patience: float = 120.0, same_request: float = 2.0) -> None:
+        self.asked, self.patience, self.same_request = False, patience, same_request
         self._may_leave = False
 
     @contextmanager
@@ -51,7 +51,8 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        with _watched(self.patience) as waker, _handled(self._note, waker):
+        watched = _watched(self.patience, self.same_request)
+        with watched as waker, _handled(self._note, waker):
             yield
 
     @contextmanager
@@ -77,7 +78,7 @@ class StopRequest:
 
 
 @contextmanager
-def _watched(patience: float) -> Generator[int]:
+def _watched(patience: float, same_request: float) -> Generator[int]:
     """Where Python writes signals as they come, read by a thread that ends the process.
 
     A thread, because the main one runs no handler while it waits inside of a library, such as for
@@ -85,7 +86,8 @@ def _watched(patience: float) -> Generator[int]:
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    thread = threading.Thread(target=_watch, args=(reader, patience), daemon=True)
+    args = (reader, patience, same_request)
+    thread = threading.Thread(target=_watch, args=args, daemon=True)
     thread.start()
     try:
         yield writer.fileno()
@@ -97,7 +99,7 @@ def _watched(patience: float) -> Generator[int]:
         writer.close()
 
 
-def _watch(reader: socket.socket, patience: float) -> None:
+def _watch(reader: socket.socket, patience: float, same_request: float) -> None:
     first = None
     while True:
         if first is not None:
@@ -110,7 +112,7 @@ def _watch(reader: socket.socket, patience: float) -> None:
             return
         if signal.SIGTERM in numbers:
             first = first or time.monotonic()
-            if time.monotonic() - first > _SAME_REQUEST:
+            if time.monotonic() - first > same_request:
                 _end('stopped by a second SIGTERM, without saving')
 
 

@@ -192,9 +192,8 @@ def test_who_cannot_stop_ends_in_time(tmp_path):
     )
 
 
-def ask_twice(monkeypatch):
-    monkeypatch.setattr('mdl_nas_mm.engine.preemption._SAME_REQUEST', 0.05)
-    with StopRequest().listening():
+def ask_twice():
+    with StopRequest(same_request=0.05).listening():
         # Several signals that come together are one request.
         send()
         send()
@@ -205,8 +204,8 @@ def ask_twice(monkeypatch):
             time.sleep(1)
 
 
-def test_a_second_request_is_not_refused(tmp_path, monkeypatch):
-    code, text = in_a_process(lambda: ask_twice(monkeypatch), tmp_path)
+def test_a_second_request_is_not_refused(tmp_path):
+    code, text = in_a_process(ask_twice, tmp_path)
     assert code == 128 + signal.SIGTERM
     assert text.startswith('went on. stopped by a second SIGTERM, without saving; go on from')
 

@@ -71,6 +71,7 @@ def pareto_front(
     weights: Mapping[str, float],
     same_for_all_tasks: bool = False,
     max_points: int | None = None,
+    windows: int | None = None,
 ) -> list[ScoredJoint]:
     """Every (total, S-Score) that no other combination is at least as good as in both, exactly.
 
@@ -80,9 +81,12 @@ def pareto_front(
     one of the front, and only points between them are missing.
 
     Args:
-        max_points: the most points to find; None for all.
         scored, cost, weights, same_for_all_tasks: as for ``select``, which gives the same joint
             spec for a budget of a point's total.
+        max_points: the most points to find; None for all.
+        windows: into how many ranges of the total the search for all points is divided, which
+            changes how long it takes, not what it finds; None for a number that grows with that
+            of the combinations.
 
     Returns:
         The points, ascending in total and S-Score.
@@ -95,7 +99,7 @@ def pareto_front(
     problem = _Problem(scored, cost, weights, same_for_all_tasks)
     if not problem.solvable:
         return []
-    return [problem.scored_joint(point) for point in problem.front(max_points)]
+    return [problem.scored_joint(point) for point in problem.front(max_points, windows)]
 
 
 class _Problem:
@@ -171,14 +175,15 @@ class _Problem:
         assert record.point is not None
         return self.choices.point(record.point.joint)
 
-    def front(self, max_points: int | None) -> list[Point]:
+    def front(self, max_points: int | None, windows: int | None) -> list[Point]:
         """The whole front, or the best points at so many budgets, ascending."""
         if max_points is not None:
             return self._spread(max_points)
         if self.alike:
             return Front(self._singles(), -np.inf, np.inf).points
-        combinations = math.prod(len(scores) for scores in self.choices.scores)
-        windows = min(_MOST_WINDOWS, 1 + math.isqrt(combinations) // _ROOT_A_WINDOW)
+        if windows is None:
+            combinations = math.prod(len(scores) for scores in self.choices.scores)
+            windows = min(_MOST_WINDOWS, 1 + math.isqrt(combinations) // _ROOT_A_WINDOW)
         edges = self._spread(windows + 1)
         points = edges
         for low, high in zip(edges, edges[1:]):
