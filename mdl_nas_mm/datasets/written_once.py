@@ -24,6 +24,7 @@ def write_once(
     whose manifest says something else, or that misses a file, is replaced.
 
     Args:
+        root: the folder.
         manifest: what the content depends on; it goes into the folder as ``manifest.json``.
         needed: what a complete folder holds: path -> pattern and number of the files below it, or
             an empty pattern for a file.

@@ -68,6 +68,7 @@ class SharedPass:
         Args:
             key: ``ElasticBackbone.pass_key``, what the features depend on beside the images.
             images: preprocessed, (B, C, H, W).
+            compute: runs the backbone.
         """
         for known in self._known:
             if known.key == key and known.is_of(images):

@@ -40,6 +40,7 @@ class MultiTaskTrainLoop(BaseLoop):
     ``joint_spec`` in the config each task trains its architecture of it and nothing else.
 
     Args:
+        runner: the runner that the loop is of.
         dataloader: task -> config of its training loader.
         max_iters: joint steps; each has one batch of every task.
         val_begin, val_interval: as in mmengine's ``IterBasedTrainLoop``.
@@ -152,6 +153,7 @@ class MultiTaskTrainLoop(BaseLoop):
         """Goes on after ``iteration`` steps, with the runner's present seed.
 
         Args:
+            iteration: steps that were completed.
             validation_due: whether the validation after them was not completed.
         """
         self.validation_due = validation_due

@@ -17,6 +17,7 @@ class LossGatherer:
     """Adds up the ranks' parts of every task's losses with one small exchange a step.
 
     Args:
+        ranks: which ranks have which tasks.
         maybe_missing: tasks that may have no label in a step, and so no loss.
     """
 

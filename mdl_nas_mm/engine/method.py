@@ -90,6 +90,8 @@ def load_method_state(
 
     Args:
         path: the checkpoint that it is from.
+        sampler, step: which take it over.
+        state: as ``method_state`` gave it.
 
     Raises:
         ValueError: it is of another step or sampler.

@@ -28,8 +28,12 @@ class Passes:
     """One step of one process while it runs: batches in, gradients and losses out.
 
     Args:
+        model: the multi-task model, with the tasks of this process.
+        optim_wrapper: scales the losses, and holds the context of mixed precision.
         batches: this process's tasks and image groups -> a batch from its loader for each of its
             parts.
+        plan: how much each loss weighs, and which parts of a batch are here.
+        iteration: number of steps before this one.
         reducer: adds the gradients of all ranks; None for a single process.
         labelled: what ``count_labels`` gives; by default that of a single process.
 

@@ -57,7 +57,11 @@ class StepPlan:
         """The plan of a rank.
 
         Args:
+            assignment: which ranks work for which tasks.
+            rank: this one.
             batch_sizes: images of one batch, by task.
+            weights: task -> weight of its losses.
+            seed: of what is random in the passes.
             units: those of all ranks; by default each task is one.
         """
         parts: dict[str, list[BatchPart]] = {}

@@ -47,6 +47,7 @@ class SubnetSampler:
         """Told after a step what is logged of it: the same losses of all tasks on all processes.
 
         Args:
+            iteration: the step, as ``propose`` got it.
             losses: ``<task>/<name>`` -> mean over the task's batches, and ``loss``. Those of a
                 task of which no image has a label in the step are not there.
         """
@@ -64,6 +65,7 @@ class SandwichSampler(SubnetSampler):
     """The smallest subnet, random ones, and the largest; see ``SearchSpace.sandwich``.
 
     Args:
+        spaces, seed: see ``SubnetSampler``.
         num_random: random subnets a task and step.
     """
 
@@ -89,6 +91,7 @@ class FixedSampler(SubnetSampler):
     """One architecture a task, in every step: plain multi-task training.
 
     Args:
+        spaces, seed: see ``SubnetSampler``.
         specs: task -> its architecture; by default the largest of its space.
     """
 

@@ -33,6 +33,7 @@ class SharedFeatures:
     are missing, are a pass for each size: what a task's features are does not depend on others.
 
     Args:
+        model: the multi-task model.
         subnets: task -> its architecture; that of the backbone is the same for all.
         data: task -> its prepared batch.
         places: task -> the places of its images among those of all.

@@ -42,6 +42,9 @@ class UnitBatch:
         """From what a loader has given, of a task or of an image group.
 
         Args:
+            unit: its tasks.
+            part: which part of which batch of the step it is.
+            batch: as the loader gave it.
             labelled: of the tasks of image groups; see ``count_labels``.
         """
         if not isinstance(batch, GroupBatch):

@@ -24,6 +24,7 @@ def untouched(model: MultiTaskModel, subnets: Mapping[str, SubnetSpec]) -> set[n
     may get a gradient, perhaps of zeros.
 
     Args:
+        model: the multi-task model.
         subnets: a task -> its subnet; or the tasks that share a pass of the backbone, whose heads
             have their gradients before that.
     """

@@ -70,7 +70,9 @@ def read_array(path: str, key: str | None = None, backend_args: dict | None = No
     """The content of an image (RGB; indices of one with a palette), .npy, .mat or .json file.
 
     Args:
+        path: of the file.
         key: variable of a .mat file; the only one of the file if None.
+        backend_args: see mmengine's file backends.
 
     Raises:
         ValueError: the file is none of these; it names the file.
@@ -248,6 +250,7 @@ def values(
 
     Args:
         array: (H, W) or (H, W, C).
+        centre, scale: of this formula.
         invalid: a value that is none, in all channels of a pixel; nan never is one.
         channels: how many of the first channels count; all if None.
 

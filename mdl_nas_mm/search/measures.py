@@ -45,6 +45,7 @@ def flops_of(
 
     Args:
         backbone: whose architectures are measured.
+        part_flops: multiply-adds of a task's elastic parts.
         task: whose images and settings of the backbone.
         images: config of the loader of its images.
         size: (height, width); by default that of the images.

@@ -119,6 +119,7 @@ def make_cost(
     Args:
         plan: says which cost, and its settings.
         backbone, ledger, spaces: of the supernet; the cost takes those that its constructor names.
+        part_flops: multiply-adds of a task's elastic parts.
         images: task -> config of the loader of images that candidates are scored on.
     """
     config = plan.cost or dict(type='ParameterCost', with_heads=plan.with_heads)

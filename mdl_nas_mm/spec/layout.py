@@ -111,6 +111,7 @@ class Layout(Protocol):
         """Multiply-adds of one image.
 
         Args:
+            spec: the architecture.
             input_size: (height, width) in pixels.
             attention_products: whether to count products of two activations; published figures
                 differ in that.

@@ -54,7 +54,9 @@ class Reference:
         ``{'mine/f': dict(value=0.4, rule='greater')}``.
 
         Args:
+            task: what errors call it.
             scope: the library of the task.
+            config: one of the forms above.
             score: how the task's score is read.
             evaluator: config of the task's metrics.
 

@@ -57,6 +57,7 @@ def build_group_train_loader(
         images: name of the group.
         scopes: task -> its library, of all tasks of the group.
         configs: task -> config of its training loader, perhaps of others too.
+        seed: see ``build_train_loader``.
         start, batches_per_step, parts, group: see ``build_train_loader``.
 
     Raises:
@@ -93,6 +94,7 @@ def build_group_eval_loader(
         images: name of the group.
         scopes: task -> its library.
         splits: task -> its loader and its evaluator.
+        group: the ranks that evaluate the group.
 
     Raises:
         ValueError: see ``build_group_train_loader``; or a metric needs a label that is not there.

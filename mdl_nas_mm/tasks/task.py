@@ -64,6 +64,7 @@ class Task:
         """A task as a deposit keeps it.
 
         Args:
+            name: of the task in the deposit.
             info: see ``Deposit.tasks``.
             val: what its score was measured on.
 
@@ -100,6 +101,7 @@ class Task:
         """Builds what the task is evaluated with, once for many models.
 
         Args:
+            split: its loader and evaluator.
             group: the ranks that evaluate together, each with its part of the images.
             loader: settings of the loader to change, such as ``batch_size``.
 

@@ -88,6 +88,7 @@ def tied(
     backbones are those of all; a task with fewer repeats its last parts.
 
     Args:
+        units: tasks that share a pass; others stay as they are.
         proposed: task -> its subnets of a step.
     """
     specs = {task: list(group) for task, group in proposed.items()}

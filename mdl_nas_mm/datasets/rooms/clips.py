@@ -25,7 +25,10 @@ def draw_clip(
     Args:
         kind: ``still``: the camera stands, and some of the things move on the floor, balls rolling;
             ``moving``: the things stand, and the camera walks and turns.
+        material: what the textures may show.
+        rng: of everything that is random.
         frames: how many; what moves does so evenly from the first to the last.
+        height, width: of the images in pixels.
 
     Raises:
         ValueError: there is no such kind.

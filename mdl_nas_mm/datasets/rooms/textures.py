@@ -50,6 +50,7 @@ def sample(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Colours at places of a surface, between pixels interpolated linearly.
 
     Args:
+        texture: the texture of the surface.
         u: (N,) from left to right in [0, 1].
         v: (N,) from top to bottom in [0, 1].
 

@@ -75,6 +75,7 @@ def surface(solid: Solid, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     """What there is at points on a solid's surface.
 
     Args:
+        solid: a box, a ball or the room.
         points: (3, N) in the world.
 
     Returns:

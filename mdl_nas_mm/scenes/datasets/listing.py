@@ -31,6 +31,7 @@ class Listing:
         """The path of the file whose name is ``stem`` and an ending: of the first that is there.
 
         Args:
+            folder: where it is looked for.
             stem: name without its ending, with folders in it or not.
             endings: those that are meant; any if empty.
         """

@@ -20,6 +20,8 @@ class BalancedBCELoss(MaskedLoss):
     Args:
         pos_weight: w, the weight of edges or of what is salient; None for the share of an image's
             pixels that are none, as in HED.
+        loss_weight: multiplies the loss.
+        loss_name: what it is logged as.
     """
 
     name = 'loss_bce'

@@ -19,10 +19,10 @@ class ConvNeXtHead(BaseDecodeHead):
     blocks, and a linear layer to the logits: a map ``patch`` times as high and wide as its input.
 
     Args:
+        channels: 1536 or 3072 there, a multiple of ``patch`` x ``patch``.
         patch: what a token is cut into.
         depth: how many blocks.
-        kwargs: those of ``BaseDecodeHead``; ``channels``, 1536 or 3072 there, is a multiple of
-            ``patch`` x ``patch``.
+        kwargs: those of ``BaseDecodeHead``.
     """
 
     def __init__(self, channels: int = 1536, patch: int = 4, depth: int = 2, **kwargs) -> None:

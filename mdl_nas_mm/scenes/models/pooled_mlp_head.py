@@ -16,6 +16,7 @@ class PooledMLPHead(BaseDecodeHead):
 
     Args:
         num_layers: linear layers before the last one, each with an activation behind it.
+        act_cfg: the activation; GELU by default.
         kwargs: those of ``BaseDecodeHead``; hidden layers have ``channels``.
     """
 

@@ -31,6 +31,7 @@ def resize_label(label: np.ndarray, kind: Kind, size: tuple[int, int]) -> np.nda
 
     Args:
         label: (H, W) or (H, W, C).
+        kind: what its values are.
         size: (width, height).
     """
     nearest = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST_EXACT)
