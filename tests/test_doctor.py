@@ -168,7 +168,7 @@ def test_upstream_configs_are_found_by_their_module(name):
 def test_upstream_config_that_is_not_there():
     with raises_naming(FileNotFoundError, 'no_such_library'):
         upstream_config_path('no_such_library::a/b.py')
-    with pytest.raises(FileNotFoundError, match='not there'):
+    with raises_naming(FileNotFoundError, 'mmdet', 'a/b.py'):
         upstream_config_path('mmdet::a/b.py')
 
 

@@ -10,6 +10,7 @@ import torch
 from helpers import ROOT
 from mmengine.config import Config
 from numerics.counting import plain_attention
+from refusals import raises_naming
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdl_nas_mm.apis.analyze import analyze, initial_scores
@@ -160,9 +161,9 @@ def test_the_tool_prints_one_json_object_or_tables(monkeypatch, capsys, tmp_path
 
 
 @pytest.mark.parametrize(
-    ('sizes', 'message'),
+    ('sizes', 'named'),
     [(['cls=28'], "task 'seg'"), (['cls=a'], "--input-size 'cls=a'")],
 )
-def test_the_tool_refuses_in_one_line(monkeypatch, capsys, sizes, message):
-    with pytest.raises(SystemExit, match=message):
+def test_the_tool_refuses_in_one_line(monkeypatch, capsys, sizes, named):
+    with raises_naming(SystemExit, named):
         run_tool(monkeypatch, capsys, CONFIG, '--input-size', *sizes)

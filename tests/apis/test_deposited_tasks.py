@@ -24,7 +24,7 @@ from helpers import (
 )
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis import evaluate_deposited, load_task, save_deposit
 from mdl_nas_mm.apis.metainfo import data_metainfo
@@ -170,19 +170,16 @@ def test_deposit_tool(cfg, supernet, joint, deposit, tmp_path, monkeypatch, caps
     out.unlink()
     fewer = {task: spec for task, spec in joint.to_dict().items() if task != 'det'}
     chosen.write_text(json.dumps(dict(joint_spec=fewer)))
-    assert says(*packing, chosen).startswith("error: joint spec: task 'det' is missing")
-    assert says('list', out) == f'error: deposit {out} is not there'
-    assert says('test', deposit, '--task', 'pose').startswith(
-        f"error: deposit {deposit}: no task 'pose'"
-    )
+    assert_names(says(*packing, chosen), 'error: ', 'joint spec', "'det'")
+    assert_names(says('list', out), 'error: ', f'deposit {out}')
+    assert_names(says('test', deposit, '--task', 'pose'), f'deposit {deposit}', "'pose'")
     assert not out.exists()
 
 
 def test_joint_spec_outside_the_space_is_refused(cfg, supernet, joint, tmp_path):
     specs = joint.to_dict()
     specs['cls']['stages'][0]['mlp_ratio'][0] = 3
-    message = r"task 'cls': architecture, stage 0, block 0, mlp_ratio: 3.0 is not one of \(1, 2\)"
-    with pytest.raises(ValueError, match=message):
+    with raises_naming(ValueError, "'cls'", 'stage 0, block 0, mlp_ratio', 3.0, (1, 2)):
         save_deposit(
             resolve_joint_config(cfg),
             supernet,
@@ -245,7 +242,7 @@ def test_a_stock_mask_rcnn_is_not_too_large():
     with SizeLimit(stored, len(parameters), 'it'):
         build_task_model(task, None)
     beyond = SizeLimit(stored - _UNSTORED, len(parameters), 'it')
-    with pytest.raises(ValueError, match='it is larger'), beyond:
+    with raises_naming(ValueError, 'it is larger'), beyond:
         build_task_model(task, None)
 
 
@@ -281,15 +278,15 @@ def test_deposit_tool_changes_and_checks(data, cfg, supernet, joint, tmp_path, m
     def says(*args):
         return refusal_of_tool(monkeypatch, 'deposit', *args)
 
-    assert "no task 'det'" in says('remove', out, '--task', 'det')
+    assert_names(says('remove', out, '--task', 'det'), out, "'det'", ['cls', 'seg'])
     note = tmp_path / 'note.png'
     note.write_text('no image')
     unread = says('verify', '--before', before, '--after', out, '--images', note)
-    assert unread == f'error: {note} is neither an image nor a video that OpenCV can read'
+    assert_names(unread, 'error: ', note, 'OpenCV')
     content = bytearray(out.read_bytes())
     content[-1] ^= 1
     out.write_bytes(content)
-    assert says('verify', out).endswith('does not match its checksum')
+    assert_names(says('verify', out), f'deposit {out}', "'")
     with pytest.raises(SystemExit) as wrong:
         call_tool(monkeypatch, 'deposit', 'verify', '--before', before)
     assert wrong.value.code == 2

@@ -23,7 +23,7 @@ from helpers import (
 )
 from mmengine.config import Config
 from mmengine.structures import InstanceData
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis import MultiTaskInferencer, load_task
 from mdl_nas_mm.apis.metainfo import data_metainfo
@@ -266,14 +266,6 @@ def test_published_data_sets_are_known_without_data(name, tmp_path, monkeypatch)
             assert len(metainfo['classes']) == sizes[task]
 
 
-def refusal(call, *args, error=ValueError, **kwargs):
-    with pytest.raises(error) as raised:
-        call(*args, **kwargs)
-    message = str(raised.value)
-    assert '\n' not in message
-    return message
-
-
 def test_inputs_that_are_none(inferencer, images, tmp_path):
     """Nothing runs before all inputs were looked at."""
     text, empty, cut = tmp_path / 'notes.txt', tmp_path / 'empty', tmp_path / 'cut.png'
@@ -282,29 +274,30 @@ def test_inputs_that_are_none(inferencer, images, tmp_path):
     cut.write_bytes(Path(images['det'][0]).read_bytes()[:60])
     good, out = images['det'][0], tmp_path / 'out'
 
-    def says(inputs, error=ValueError):
-        return refusal(inferencer, [good, inputs], error=error, out_dir=out)
+    def refused(inputs, *named, error=ValueError, **settings):
+        with raises_naming(error, *named):
+            inferencer([good, inputs], out_dir=out, **settings)
 
     gone = tmp_path / 'gone.png'
-    assert says(gone, FileNotFoundError) == f'{gone} is not there'
+    refused(gone, gone, error=FileNotFoundError)
     for other in (text, Path(shutil.copy(text, tmp_path / 'notes.png'))):
-        assert says(other) == f'{other} is neither an image nor a video that OpenCV can read'
-    assert says(empty).startswith(f'no images in folder {empty}')
-    assert 'shape (48, 48) is no image' in says(np.zeros((48, 48), np.uint8))
-    assert 'array of float64' in says(np.zeros((48, 48, 3)))
-    assert says([]) == 'no images given'
-    assert refusal(inferencer, good, 0).startswith('batch_size is 0')
-    assert refusal(inferencer, good, max_pixels=-3).startswith('max_pixels is -3')
+        refused(other, other, 'OpenCV')
+    refused(empty, 'folder', empty, '.png')
+    refused(np.zeros((48, 48), np.uint8), 'array', (48, 48))
+    refused(np.zeros((48, 48, 3)), 'array', 'float64')
+    refused([], 'images')
+    refused(good, 'batch_size', 0, batch_size=0)
+    refused(good, 'max_pixels', -3, max_pixels=-3)
     assert not out.exists()
-    assert says(cut) == f'{cut} is damaged or cut short'
+    refused(cut, cut)
 
 
 def test_tasks_that_cannot_be_used(deposit, deposits, monkeypatch):
-    def says(task):
-        return refusal(MultiTaskInferencer, deposit, [task], 'cpu')
+    def refused(task, *named):
+        with raises_naming(ValueError, f"'{task}'", *named):
+            MultiTaskInferencer(deposit, [task], 'cpu')
 
-    expected = f"deposit {deposit}: no task 'depth', it has ['cls', 'det', 'pose', 'seg']"
-    assert says('depth') == expected
+    refused('depth', f'deposit {deposit}', ['cls', 'det', 'pose', 'seg'])
     opened = Deposit.__init__
 
     def changed(self, *given):
@@ -314,9 +307,9 @@ def test_tasks_that_cannot_be_used(deposit, deposits, monkeypatch):
         self.tasks['det']['val_dataloader']['dataset']['pipeline'][0]['type'] = 'subprocess.Popen'
 
     monkeypatch.setattr(Deposit, '__init__', changed)
-    assert says('cls').startswith("task 'cls' is of 'mmagic'; inferencers are known of ['mmdet', ")
-    assert says('seg').startswith("task 'seg': its deposit has no val_dataloader")
-    assert "class 'subprocess.Popen' is not registered in mmdet" in says('det')
+    refused('cls', "'mmagic'", "'mmdet'")
+    refused('seg', 'val_dataloader')
+    refused('det', "'subprocess.Popen'", ' mmdet')
 
 
 def test_tool(deposit, images, tmp_path, monkeypatch):
@@ -329,11 +322,9 @@ def test_tool(deposit, images, tmp_path, monkeypatch):
     assert f'2 images, det, cls: see vis and preds in {out}' in done.stdout
     assert sorted(path.name for path in (out / 'preds').iterdir()) == ['cls', 'det']
     assert len(list((out / 'vis' / 'det').iterdir())) == 2
-    for bad, message in (
-        ([deposit, tmp_path / 'gone.png'], f'error: {tmp_path / "gone.png"} is not there'),
-        ([tmp_path / 'gone.safetensors', out], 'error: deposit '),
-    ):
-        assert refusal_of_tool(monkeypatch, 'infer', *bad).startswith(message)
+    gone, no_image = tmp_path / 'gone.safetensors', tmp_path / 'gone.png'
+    for arguments, named in (((deposit, no_image), no_image), ((gone, out), f'deposit {gone}')):
+        assert_names(refusal_of_tool(monkeypatch, 'infer', *arguments), 'error: ', named)
 
 
 def test_a_device_that_is_not_there_is_refused(deposit):

@@ -12,7 +12,7 @@ import pytest
 from helpers import read_json, refusal_of_tool
 from mmengine.logging import MMLogger
 from PIL import Image
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis import MultiTaskInferencer
 from mdl_nas_mm.apis.image_files import MAX_PIXELS, BadImage, read_image
@@ -100,12 +100,10 @@ def test_without_being_asked_a_folder_warns_and_a_named_file_is_an_error(
 
 def test_the_limit_of_pixels_may_be_another(inferencer, tmp_path):
     path, count = write_png(tmp_path / 'a.png'), PIXELS.shape[0] * PIXELS.shape[1]
-    message = f'has 1,920 pixels, more than 1,919; {TOO_LARGE}'
     for image in (path, PIXELS):
         assert inferencer(image, max_pixels=count)['cls']['predictions']
-        with pytest.raises(ValueError) as error:
+        with raises_naming(ValueError, '1,920 pixels', '1,919', TOO_LARGE):
             inferencer(image, max_pixels=count - 1)
-        assert str(error.value).endswith(message)
 
 
 def test_a_file_that_goes_away_meanwhile(inferencer, tmp_path):
@@ -219,7 +217,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(inferencer
             inferencer(path, out_dir=out)
     if os.geteuid():
         (tmp_path / 'locked').mkdir(mode=0o500)
-        with pytest.raises(ValueError, match='nothing may be written into it'):
+        with raises_naming(ValueError, tmp_path / 'locked'):
             inferencer(path, out_dir=tmp_path / 'locked')
 
 
@@ -235,7 +233,7 @@ def test_the_tool_goes_on_and_its_exit_status_says_it(deposits, tmp_path, monkey
     expected = write_bad_files(folder)
     arguments = ('--tasks', 'cls', '--device', 'cpu', '--out-dir', out)
     message = refusal_of_tool(monkeypatch, 'infer', deposits['digit'], folder, *arguments)
-    assert message == f'error: {len(expected)} of {len(expected) + 2} images could not be used'
+    assert_names(message, 'error: ', len(expected), f'{len(expected) + 2} images')
     told = capsys.readouterr()
     assert '2 images, cls: see vis and preds in' in told.out
     assert [line for line in told.err.splitlines() if line.startswith('left out: ')] == [
@@ -244,4 +242,4 @@ def test_the_tool_goes_on_and_its_exit_status_says_it(deposits, tmp_path, monkey
     assert sorted(path.name for path in (out / 'preds' / 'cls').iterdir()) == ['b.json', 'm.json']
     alone = (folder / 'd_empty.jpg', '--max-pixels', 5, *arguments)
     message = refusal_of_tool(monkeypatch, 'infer', deposits['digit'], *alone)
-    assert message == 'error: 1 of 1 images could not be used'
+    assert_names(message, 'error: ', '1 of 1 images')

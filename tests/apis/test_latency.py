@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers import ROOT, call_tool, read_json, refusal_of_tool
 from mmengine.config import Config
+from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis.latency import LatencyMeter
 from mdl_nas_mm.elastic.latency_table import LatencyTable
@@ -92,17 +93,17 @@ def test_the_number_of_threads_is_left_alone(meter):
 
 
 @pytest.mark.parametrize(
-    ('settings', 'message'),
+    ('settings', 'named'),
     [
-        (dict(task='dets'), "unknown task 'dets'"),
-        (dict(runs=0), 'runs is 0, expected at least 1'),
-        (dict(warmup=-1), 'warmup is -1'),
-        (dict(batch_size=0), 'batch_size is 0'),
-        (dict(device='gpu'), "device 'gpu' cannot be used"),
+        (dict(task='dets'), ("task 'dets'",)),
+        (dict(runs=0), ('runs', 0)),
+        (dict(warmup=-1), ('warmup', -1)),
+        (dict(batch_size=0), ('batch_size', 0)),
+        (dict(device='gpu'), ("device 'gpu'",)),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
+def test_settings_that_cannot_be_are_refused(settings, named):
+    with raises_naming(ValueError, *named):
         LatencyMeter(read_config('ViT'), **(dict(task='det', input_size=(48, 48)) | settings))
 
 
@@ -124,14 +125,14 @@ def test_the_tool_writes_a_table_and_says_how_well_it_predicts(monkeypatch, caps
 
 
 @pytest.mark.parametrize(
-    ('options', 'message'),
+    ('options', 'named'),
     [
-        (['--input-size', '32by32'], "error: --input-size '32by32'"),
-        (['--random-specs', '0'], 'error: --random-specs 0'),
-        (['--threads', '0'], 'error: latency: threads is 0'),
+        (['--input-size', '32by32'], ("--input-size '32by32'",)),
+        (['--random-specs', '0'], ('--random-specs', 0)),
+        (['--threads', '0'], ('threads', 0)),
     ],
 )
-def test_the_tool_refuses_in_one_line(monkeypatch, tmp_path, options, message):
+def test_the_tool_refuses_in_one_line(monkeypatch, tmp_path, options, named):
     args = (CONFIG, '--task', 'cls', '--out', tmp_path / 'table.json', *options)
-    assert refusal_of_tool(monkeypatch, 'latency', *args).startswith(message)
+    assert_names(refusal_of_tool(monkeypatch, 'latency', *args), 'error: ', *named)
     assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ import os
 
 import pytest
 from helpers import TASKS, differences, joint_config, only, read_json
+from refusals import raises_naming
 from safetensors.torch import load_file
 
 from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
@@ -116,7 +117,7 @@ def test_finished_pipeline_does_nothing_again(configs, whole, monkeypatch, capsy
 def test_impossible_budget_is_refused_before_the_training(configs, tmp_path):
     pretrain, joint = copy.deepcopy(configs)
     joint.search_cfg.budget = 100
-    with pytest.raises(ValueError, match='below the smallest possible total'):
+    with raises_naming(ValueError, 'budget', 100):
         run((pretrain, joint), tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -125,7 +126,7 @@ def test_a_config_without_validation_is_refused_before_the_training(configs, tmp
     pretrain, joint = copy.deepcopy(configs)
     for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
         joint.pop(key, None)
-    with pytest.raises(ValueError, match='the joint config has no validation'):
+    with raises_naming(ValueError, 'joint config', 'validation'):
         run((pretrain, joint), tmp_path)
     assert not list(tmp_path.iterdir())
 

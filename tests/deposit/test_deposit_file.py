@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import random
-import re
 import struct
 
 import pytest
@@ -105,12 +104,12 @@ def plain_dicts(value):
 
 @pytest.mark.parametrize('value', [dict(type=dict), {1, 2}, torch.float32, b'bytes', TASKS.index])
 def test_what_no_json_can_hold_is_refused(cfg, model, joint, tmp_path, value):
-    with pytest.raises(ValueError, match='cannot be stored as JSON'):
+    with raises_naming(ValueError, type(value).__name__, 'JSON'):
         to_json(dict(model=[value]))
     changed = cfg.copy()
     tasks = cfg['tasks']
     changed['tasks'] = ConfigDict(tasks, cls=dict(tasks.cls, note=value))
-    with pytest.raises(ValueError, match='cannot be stored as JSON'):
+    with raises_naming(ValueError, 'JSON'):
         pack_joint(tmp_path / 'a.safetensors', changed, model, joint)
     assert not list(tmp_path.iterdir())
 
@@ -169,24 +168,21 @@ def test_same_subnets_give_the_same_file(cfg, model, joint, path, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('change', 'message'),
+    ('change', 'named'),
     [
-        (lambda specs: specs.pop('det'), "joint spec: task 'det' is missing"),
-        (
-            lambda specs: specs.update(pose=specs['det']),
-            "joint spec: unknown task 'pose', expected",
-        ),
+        (lambda specs: specs.pop('det'), ('joint spec', "'det'")),
+        (lambda specs: specs.update(pose=specs['det']), ('joint spec', "'pose'", "'seg'")),
         (
             lambda specs: specs['seg']['stages'][0].update(embed_dim=20),
-            r"task 'seg': architecture, stage 0, embed_dim: 20 is not one of \(16, 24\)",
+            ("'seg'", 'stage 0, embed_dim', 20, (16, 24)),
         ),
     ],
     ids=['missing task', 'unknown task', 'outside the space'],
 )
-def test_joint_specs_that_are_refused(cfg, model, joint, tmp_path, change, message):
+def test_joint_specs_that_are_refused(cfg, model, joint, tmp_path, change, named):
     specs = joint.to_dict()
     change(specs)
-    with pytest.raises(ValueError, match=message):
+    with raises_naming(ValueError, *named):
         pack_joint(tmp_path / 'a.safetensors', cfg, model, TRANSFORMER.read_joint(specs))
     assert not list(tmp_path.iterdir())
 
@@ -223,13 +219,11 @@ def test_a_flipped_bit_in_any_tensor_is_named(path, tmp_path):
         changed[start + rng.randrange(first, last)] ^= 1 << rng.randrange(8)
         altered.write_bytes(changed)
         assert [each for each, is_whole in verify(altered).items() if not is_whole] == [name]
-        message = f'deposit {altered} was altered: {name!r} does not match its checksum'
         kind, _, rest = name.partition('/')
         for task in TASKS:
             if kind == 'mask' or name in used[task] or rest.startswith(f'{task}/'):
-                with pytest.raises(ValueError) as error:
+                with raises_naming(ValueError, altered, repr(name)):
                     Deposit(altered).load_task(task)
-                assert str(error.value).endswith(message)
             else:
                 Deposit(altered).load_task(task)
 
@@ -323,9 +317,8 @@ def test_tensor_of_another_length_is_named(path, tmp_path, name, change):
     tensors[name] = change(tensors[name]).clone()
     manifest['hashes'][name] = content_hash(tensors[name])
     save_file(tensors, tmp_path / 'a.safetensors', encode(manifest))
-    with pytest.raises(
-        ValueError, match=rf"('{re.escape(name)}'|mask of 'cls') .*has .*, (not|too)"
-    ):
+    named = "mask of 'cls'" if name.startswith('mask/') else repr(name)
+    with raises_naming(ValueError, tmp_path / 'a.safetensors', named):
         Deposit(tmp_path / 'a.safetensors').load_task('cls')
 
 

@@ -9,7 +9,7 @@ from mmengine.dataset import Compose
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.models import LinearClsHead
 from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis import MultiTaskInferencer, evaluate_deposited, load_task
 from mdl_nas_mm.deposit import Deposit, verify
@@ -69,9 +69,8 @@ def test_a_data_set_of_ones_own_is_needed_for_tests_alone(deposit, tmp_path):
 
 def test_a_test_says_what_to_type(deposit, monkeypatch):
     message = refusal_of_tool(monkeypatch, 'deposit', 'test', deposit, '--task', 'cls')
-    assert message.startswith('error: deposit ')
-    assert "task 'cls', val_dataloader, dataset: class 'MyFolders' is not registered" in message
-    assert message.endswith(f'if you trust it: --trust {NAME} --import {__name__}')
+    where = ('error: deposit ', "'cls'", 'val_dataloader', 'dataset', "class 'MyFolders'")
+    assert_names(message, *where, f'--trust {NAME} --import {__name__}')
 
 
 def test_a_class_that_is_trusted_is_used(deposit, own):

@@ -10,6 +10,7 @@ from extracting import WIDE, vit_config, write_deposit
 from helpers import TASKS
 from hostile import CANARY, altered, places, watched
 from mmengine.config import Config
+from refusals import raises_naming
 
 from mdl_nas_mm.apis import MultiTaskInferencer, evaluate_deposited, load_task
 from mdl_nas_mm.apis.incremental import validation_images
@@ -160,7 +161,7 @@ def test_a_key_is_no_code(deposit, bait, tmp_path):
         text = Path(extract(path, 'cls', tmp_path / 'out')).read_text()
         assert 'os.system' not in '\n'.join(x for x in text.splitlines() if not x.startswith('#'))
         assert 'test_dataloader' not in Config.fromfile(tmp_path / 'out' / 'cls_config.py')
-        with pytest.raises(ValueError, match='is no identifier'):
+        with raises_naming(ValueError, "'cls'", 'os.system'):
             evaluate_deposited(path, 'cls')
     assert not seen
 
@@ -178,7 +179,7 @@ def test_the_name_of_a_class_is_no_code(deposit, bait, tmp_path, name):
     with watched() as seen:
         extracted = extract(path, 'cls', tmp_path / 'out')
         config = Config.fromfile(extracted)
-        with pytest.raises(ValueError, match='is not registered') as error:
+        with raises_naming(ValueError, "'cls'", 'val_evaluator') as error:
             evaluate_deposited(path, 'cls')
     assert not seen and 'test_dataloader' not in config
     assert Path(extracted).read_text().count('{{') == 1

@@ -9,6 +9,7 @@ import pytest
 from distributed.processes import Processes
 from distributed.trainings import training
 from helpers import ROOT, only, refusal_of_tool, write_config
+from refusals import assert_names
 
 pytestmark = pytest.mark.distributed
 
@@ -35,48 +36,44 @@ def last_lines(world_size, cfg, folder, of_second=()):
 BAD = {
     'groups of other tasks': (
         {'groups': dict(cls=1, det=1, pose=1)},
-        r"error: groups: they are of ['cls', 'det', 'pose'], the tasks are ['cls', 'det', 'seg']",
+        ('groups', ['cls', 'det', 'pose'], ['cls', 'det', 'seg']),
     ),
     'wrapper': (
         {'model_wrapper_cfg': dict(type='MMDistributedDataParallel')},
-        'error: model_wrapper_cfg is not used: a joint model takes no wrapper',
+        ('model_wrapper_cfg',),
     ),
     'seeds': (
         {'randomness.diff_rank_seed': True},
-        'error: randomness: diff_rank_seed has to be False; all ranks draw the same subnets, and '
-        'what else is random depends on the place in the batch',
+        ('randomness', 'diff_rank_seed', False),
     ),
 }
 
 
-@pytest.mark.parametrize(('changes', 'message'), BAD.values(), ids=BAD)
-def test_settings_that_no_rank_can_run(data, tmp_path, changes, message):
+@pytest.mark.parametrize(('changes', 'named'), BAD.values(), ids=BAD)
+def test_settings_that_no_rank_can_run(data, tmp_path, changes, named):
     cfg = training(data)
     cfg.pop('groups')
     cfg.merge_from_dict(changes)
-    assert last_lines(2, cfg, tmp_path) == [message] * 2
+    first, second = last_lines(2, cfg, tmp_path)
+    assert_names(first, 'error: ', *named)
+    assert second == first
 
 
 def test_different_configs_on_two_ranks(data, tmp_path):
     options = ['--cfg-options', 'optim_wrapper.optimizer.lr=0.5']
-    message = (
-        'error: ranks [1] have another config or other versions than rank 0; start all with the '
-        'same files'
-    )
-    assert last_lines(3, training(data), tmp_path, options) == [message] * 3
+    first, *others = last_lines(3, training(data), tmp_path, options)
+    assert_names(first, 'error: ', 'ranks [1]', 'rank 0', 'config')
+    assert others == [first] * 2
 
 
 def test_a_batch_that_is_too_small_for_its_ranks(data, tmp_path):
     """Only the ranks of one task see it; the first rank says it as well, the others nothing."""
     cfg = training(data, batches=dict(cls=1, det=1, seg=1))
     cfg.tasks.seg.train_dataloader.batch_size = 1
-    first, *others = last_lines(6, cfg, tmp_path)
-    message = (
-        "error: task 'seg': its batch of 1 images cannot be split over 2 ranks; raise batch_size, "
-        'or groups of the task, or use fewer ranks'
-    )
+    first, *others, message = last_lines(6, cfg, tmp_path)
+    assert_names(message, 'error: ', "'seg'", '1 images', '2 ranks', 'batch_size', 'groups')
     assert first in {f'{message} (rank {rank})' for rank in (4, 5)}
-    assert others == ['1', '1', '1', message, message]
+    assert others == ['1', '1', '1', message]
 
 
 def test_a_loss_that_is_not_finite_on_one_rank(data, tmp_path):
@@ -84,20 +81,17 @@ def test_a_loss_that_is_not_finite_on_one_rank(data, tmp_path):
     # After the first step the head is far away; nothing else is.
     cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'tasks.seg.': dict(lr_mult=1e38)})
     first, second, third = last_lines(3, cfg, tmp_path)
-    assert third.startswith("error: loss is nan: task 'seg', iteration 1, subnet")
+    assert_names(third, 'error: ', 'loss', float('nan'), "'seg'", 'iteration 1', 'subnet')
     assert (first, second) == (f'{third} (rank 2)', '1')
 
 
 def test_batch_norm_over_ranks_of_which_one_has_more_batches(data, tmp_path):
     cfg = only(training(data, batches=dict(cls=1, seg=3)), 'cls', 'seg')
     cfg.tasks.seg.model.decode_head.norm_cfg = dict(type='SyncBN')
-    message = (
-        "error: task 'seg': SyncBN needs as many batches on each rank, but 2 ranks share 3; change "
-        'groups.seg'
-    )
-    first, *others = last_lines(3, cfg, tmp_path)
+    first, second, message = last_lines(3, cfg, tmp_path)
+    assert_names(message, 'error: ', "'seg'", 'SyncBN', '2 ranks', 3, 'groups.seg')
     assert first in {f'{message} (rank {rank})' for rank in (1, 2)}
-    assert others == [message, message]
+    assert second == message
 
 
 def test_launcher_without_its_environment(data, tmp_path, monkeypatch):
@@ -107,10 +101,7 @@ def test_launcher_without_its_environment(data, tmp_path, monkeypatch):
     says = refusal_of_tool(
         monkeypatch, 'train', path, '--work-dir', tmp_path / 'work', '--launcher', 'pytorch'
     )
-    assert says == (
-        "error: launcher 'pytorch': the environment variable RANK is not set; start with torchrun, "
-        'srun or mpirun, or with --launcher none'
-    )
+    assert_names(says, "launcher 'pytorch'", ' RANK ', 'torchrun', '--launcher none')
 
 
 def test_a_port_that_is_in_use(data, tmp_path, monkeypatch):
@@ -124,5 +115,5 @@ def test_a_port_that_is_in_use(data, tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         arguments = ('--work-dir', tmp_path / 'work', '--launcher', 'pytorch')
         says = refusal_of_tool(monkeypatch, 'train', path, *arguments)
-    assert f'rank 0 has no connection at 127.0.0.1:{port}, MASTER_ADDR and MASTER_PORT: ' in says
+    assert_names(says, 'rank 0', f'127.0.0.1:{port}', 'MASTER_ADDR', 'MASTER_PORT')
     assert 'EADDRINUSE' in says or 'in use' in says

@@ -1,10 +1,10 @@
 """Where ``arch`` can come from, and what is said of a source that is none."""
 
 import json
-import re
 
 import pytest
 import torch
+from refusals import raises_naming
 from stock import ARCH, SPACE, SWIN, build_supernet, joint_spec
 
 from mdl_nas_mm.deposit import Deposit
@@ -20,11 +20,6 @@ SPEC = TRANSFORMER.read(ARCH)
 def build(**settings) -> ElasticSwin:
     with task_scope('mdl_nas_mm'):
         return MODELS.build(dict(SWIN, **settings))
-
-
-def refused(message, error=ValueError):
-    """Expects an error with this text, in one line."""
-    return pytest.raises(error, match=rf'\A[^\n]*{re.escape(message)}[^\n]*\Z')
 
 
 @pytest.mark.parametrize(
@@ -66,29 +61,29 @@ def test_without_a_space_it_has_just_what_the_arch_uses():
 
 @pytest.mark.parametrize('source', ['joint_spec.json', 'deposit.safetensors'])
 def test_a_task_has_to_be_named(source, sources):
-    with refused("has one for each of ['mine', 'other']; choose with task="):
+    with raises_naming(ValueError, source, ['mine', 'other'], 'task='):
         read_arch(sources / source, TRANSFORMER)
-    with refused("has none for task 'min', only for ['mine', 'other']"):
+    with raises_naming(ValueError, source, "'min'", ['mine', 'other']):
         build(space=SPACE, arch=str(sources / source), task='min')
 
 
 def test_no_such_file(tmp_path):
-    with refused('nothing.json is not there', FileNotFoundError):
+    with raises_naming(FileNotFoundError, tmp_path / 'nothing.json'):
         build(space=SPACE, arch=str(tmp_path / 'nothing.json'))
 
 
 @pytest.mark.parametrize(
-    ('name', 'content', 'message'),
+    ('name', 'content', 'named'),
     [
-        ('a.json', '{"stages": ', 'is no JSON'),
-        ('a.json', '[1, 2]', 'holds a list, not an architecture'),
-        ('a.txt', '{"stages": []}', 'is neither a .json file nor a deposit'),
-        ('a.safetensors', '', 'is neither a .json file nor a deposit'),
+        ('a.json', '{"stages": ', ('JSON',)),
+        ('a.json', '[1, 2]', ('list',)),
+        ('a.txt', '{"stages": []}', ('.json', 'deposit')),
+        ('a.safetensors', '', ('.json', 'deposit')),
     ],
 )
-def test_files_of_another_kind(name, content, message, tmp_path):
+def test_files_of_another_kind(name, content, named, tmp_path):
     (tmp_path / name).write_text(content)
-    with refused(message):
+    with raises_naming(ValueError, tmp_path / name, *named):
         read_arch(tmp_path / name, TRANSFORMER, 'mine')
 
 
@@ -96,18 +91,18 @@ def test_weights_without_a_deposit_are_no_deposit(tmp_path):
     from safetensors.torch import save_file
 
     save_file({'weight': torch.zeros(1)}, tmp_path / 'a.safetensors')
-    with refused('is neither a .json file nor a deposit'):
+    with raises_naming(ValueError, tmp_path / 'a.safetensors', '.json', 'deposit'):
         read_arch(tmp_path / 'a.safetensors', TRANSFORMER, 'mine')
 
 
 def test_neither_space_nor_arch():
-    with refused('ElasticSwin needs a space, an arch, or both'):
+    with raises_naming(ValueError, 'ElasticSwin', 'space', 'arch'):
         build(space=None)
 
 
 def test_a_task_without_weights_or_a_source():
     """A name that chooses nothing is a mistake."""
-    with refused("task 'mine' is not one of ()"):
+    with raises_naming(ValueError, "'mine'", ()):
         build(space=SPACE, task='mine')
 
 
@@ -128,14 +123,15 @@ def test_deposited_weights_that_do_not_fit(sources):
     path = str(sources / 'deposit.safetensors')
     init = dict(type='mdl_nas_mm.Deposited', checkpoint=path)
     other = build(space=SPACE, arch=path, task='mine', init_cfg=dict(init, task='other'))
-    with refused("fc1.weight' of task 'other' is (8, 8), in the backbone (16, 8)"):
+    with raises_naming(ValueError, "fc1.weight'", "'other'", (8, 8), (16, 8)):
         other.init_weights()
     windows = build(space=None, arch=path, task='mine', window_size=2, init_cfg=init)
-    with refused("'stages.0.blocks.0.attn.relative_position_bias_table' of task 'mine' is (49, 1)"):
+    table = 'stages.0.blocks.0.attn.relative_position_bias_table'
+    with raises_naming(ValueError, f"'{table}'", "'mine'", (49, 1)):
         windows.init_weights()
     owned = build(space=SPACE, arch=path, task='mine', tasks=('mine',), init_cfg=init)
-    with refused('give the backbone no tasks'):
+    with raises_naming(ValueError, 'backbone', 'no tasks'):
         owned.init_weights()
     nameless = build(space=None, arch=ARCH, init_cfg=init)
-    with refused("no task None, it has ['mine', 'other']"):
+    with raises_naming(ValueError, None, ['mine', 'other']):
         nameless.init_weights()

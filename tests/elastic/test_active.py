@@ -9,6 +9,7 @@ import pytest
 import torch
 from numerics.small_swin import all_backbones, build_swin
 from numerics.small_vit import build_vit, draw_images
+from refusals import raises_naming
 
 import mdl_nas_mm
 from mdl_nas_mm.elastic import activate
@@ -48,7 +49,7 @@ def test_an_exception_ends_what_was_active():
         with pytest.raises(RuntimeError, match='boom'), activate('b', second):
             raise RuntimeError('boom')
         assert active() == ('a', first)
-    with pytest.raises(ValueError, match='smaller than one patch'), activate('a', first):
+    with raises_naming(ValueError, '3 x 3', 'patch'), activate('a', first):
         vit(draw_images((3, 3)))
     assert active() is None
 

@@ -15,6 +15,7 @@ from inheriting import (
 )
 from mmengine.logging import MMLogger
 from numerics.published_weights import randomize
+from refusals import raises_naming
 
 
 @pytest.mark.parametrize('sharing', ['AllSpecific', 'Sequential', 'Mask'])
@@ -44,11 +45,11 @@ def test_own_weights_of_tasks_are_left_out():
 
 def test_another_family_is_refused():
     swin, vit = pretrain_swin().state_dict(), pretrain_vit().state_dict()
-    with pytest.raises(ValueError, match='is a Swin .*OpenMMLab Swin.* ElasticViT a ViT'):
+    with raises_naming(ValueError, 'OpenMMLab Swin', 'ElasticViT', ' ViT'):
         elastic_vit().inherit(swin)
-    with pytest.raises(ValueError, match='is a ViT .*OpenMMLab ViT.* ElasticSwin a Swin'):
+    with raises_naming(ValueError, 'OpenMMLab ViT', 'ElasticSwin', ' Swin'):
         elastic_swin().inherit(vit)
-    with pytest.raises(ValueError, match='no known style .*AutoFormer.*conv1.weight'):
+    with raises_naming(ValueError, 'AutoFormer', 'conv1.weight'):
         elastic_vit().inherit({'conv1.weight': torch.zeros(1)})
 
 

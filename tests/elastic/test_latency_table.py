@@ -5,6 +5,7 @@ import random
 from dataclasses import asdict, replace
 
 import pytest
+from refusals import raises_naming
 
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.families.swin import SWIN, SwinShape
@@ -132,30 +133,29 @@ def test_a_missing_choice_is_named():
     space, timing = CASES['ViT']
     wider = SearchSpace.from_config(dict(STAGE, embed_dim=(6, 8, 10)), TRANSFORMER)
     table = numbered(space, timing)
-    with pytest.raises(ValueError, match=r'^latency table misses stem \(stage 0, embed_dim 10\)'):
+    with raises_naming(ValueError, 'latency table', 'stem', 'stage 0, embed_dim 10'):
         table.check(timing, wider)
     spec = TRANSFORMER.read(dict(embed_dim=8, depth=2, num_heads=3, mlp_ratio=2.5))
-    message = 'block (stage 0, embed_dim 8, num_heads 3, mlp_ratio 2.5, attention whole)'
-    with pytest.raises(ValueError) as error:
+    choices = 'stage 0, embed_dim 8, num_heads 3, mlp_ratio 2.5, attention whole'
+    with raises_naming(ValueError, 'block', choices):
         table.predict(spec)
-    assert message in str(error.value) and '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ('changes', 'message'),
+    ('changes', 'named'),
     [
-        (dict(input_size=(16, 8)), r'input_size \(8, 8\), not \(16, 8\)'),
-        (dict(batch_size=2), 'batch_size 1, not 2'),
-        (dict(device='cuda'), 'device cpu, not cuda'),
-        (dict(threads=4), 'threads 1, not 4'),
-        (dict(settings=dict(window=14)), 'window 0, not 14'),
-        (dict(family=SWIN), 'family ViT, not Swin'),
-        (dict(shape=dict(CASES['ViT'][1].shape, patch_size=16)), 'patch_size 4, not 16'),
+        (dict(input_size=(16, 8)), ('input_size', (8, 8), (16, 8))),
+        (dict(batch_size=2), ('batch_size', 1, 2)),
+        (dict(device='cuda'), ('device', 'cpu', 'cuda')),
+        (dict(threads=4), ('threads', 1, 4)),
+        (dict(settings=dict(window=14)), ('window', 0, 14)),
+        (dict(family=SWIN), ('family', 'ViT', 'Swin')),
+        (dict(shape=dict(CASES['ViT'][1].shape, patch_size=16)), ('patch_size', 4, 16)),
     ],
 )
-def test_a_table_of_something_else_is_refused(changes, message):
+def test_a_table_of_something_else_is_refused(changes, named):
     space, timing = CASES['ViT']
-    with pytest.raises(ValueError, match=message):
+    with raises_naming(ValueError, *named):
         numbered(space, timing).check(replace(timing, **changes), space)
 
 
@@ -163,7 +163,7 @@ def test_a_table_of_something_else_is_refused(changes, message):
 def test_a_file_that_is_no_table_is_refused(text, tmp_path):
     path = tmp_path / 'table.json'
     path.write_text(text)
-    with pytest.raises(ValueError, match=f'latency table {path}: not a latency table'):
+    with raises_naming(ValueError, f'latency table {path}'):
         LatencyTable.load(path)
 
 
@@ -180,13 +180,12 @@ def test_an_altered_table_is_refused(tmp_path):
     ):
         altered = [dict(content['parts'][0], **change), *content['parts'][1:]]
         path.write_text(json.dumps(dict(content, parts=altered)))
-        with pytest.raises(ValueError, match='not a latency table') as error:
+        with raises_naming(ValueError, f'latency table {path}'):
             LatencyTable.load(path)
-        assert '\n' not in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='table.json is not there; tools/latency.py'):
+    with raises_naming(FileNotFoundError, tmp_path / 'table.json', 'tools/latency.py'):
         LatencyTable.load(tmp_path / 'table.json')
 
 
@@ -197,5 +196,5 @@ def test_a_table_of_an_earlier_version_is_read(tmp_path):
     path.write_text(json.dumps(dict(timing=timing, about={}, parts=parts)))
     table = LatencyTable.load(path)
     assert table.milliseconds == {TimedPart('stem', 0, 6): 2.0}
-    with pytest.raises(ValueError, match='misses stem'):
+    with raises_naming(ValueError, 'stem'):
         table.check(CASES['Swin'][1], CASES['Swin'][0])

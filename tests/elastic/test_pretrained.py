@@ -21,6 +21,7 @@ from mmengine.config import ConfigDict
 from mmengine.model import PretrainedInit
 from mmpretrain.models import ImageClassifier
 from numerics.published_weights import randomize
+from refusals import raises_naming
 
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.tasks import task_scope
@@ -145,21 +146,20 @@ def test_backbone_of_a_joint_model(tmp_path, sharing):
 
 
 @pytest.mark.parametrize(
-    'init_cfg, error, expected',
+    'init_cfg, error, named',
     [
         (dict(checkpoint='/nowhere/weights.pth'), FileNotFoundError, '/nowhere/weights.pth'),
-        (dict(prefix='backbone'), ValueError, "'checkpoint', a path or an address, is missing"),
-        (dict(checkpoint='x.pth', reoder=True), ValueError, "init_cfg: unknown key 'reoder'"),
+        (dict(prefix='backbone'), ValueError, "'checkpoint'"),
+        (dict(checkpoint='x.pth', reoder=True), ValueError, "'reoder'"),
     ],
 )
-def test_wrong_settings_are_refused(init_cfg, error, expected):
-    with pytest.raises(error, match=expected):
+def test_wrong_settings_are_refused(init_cfg, error, named):
+    with raises_naming(error, named):
         elastic_vit(init_cfg=dict(type='Pretrained', **init_cfg)).init_weights()
 
 
 def test_refusals_name_the_file(tmp_path):
     path = save(pretrain_swin().state_dict(), tmp_path)
     vit = elastic_vit(init_cfg=dict(type='Pretrained', checkpoint=path))
-    with pytest.raises(ValueError, match='weights.pth: the checkpoint is a Swin') as error:
+    with raises_naming(ValueError, path, 'Swin'):
         vit.init_weights()
-    assert '\n' not in str(error.value)

@@ -9,6 +9,7 @@ from mmengine import hooks
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, LogProcessor, Runner, ValLoop
+from refusals import assert_names, raises_naming
 from torch.utils.data import DataLoader
 
 from mdl_nas_mm.engine.settings import check_settings
@@ -25,195 +26,177 @@ COSINE = dict(type='CosineAnnealingLR', T_max=2)
 LOADER = 'tasks.det.train_dataloader'
 REFUSED = [
     # Settings of the runner.
-    ({'test_cfg': dict()}, r'test_cfg is not used: .* tools/test.py'),
-    ({'test_dataloader': dict(a=1)}, 'test_dataloader is not used: '),
-    ({'test_evaluator': dict(a=1)}, 'test_evaluator is not used: '),
-    ({'data_preprocessor': dict(a=1)}, 'data_preprocessor is not used: give it to the model of'),
-    ({'model_wrapper_cfg': dict(a=1)}, 'model_wrapper_cfg is not used: '),
-    ({'compile': True}, r'compile is not used: .* docs/speed.md'),
-    ({'sync_bn': 'torch'}, r"sync_bn is not used: .*type='SyncBN'"),
-    ({'auto_scale_lr': dict(enable=True)}, r'auto_scale_lr.enable is not used: .*optimizer.lr'),
-    ({'default_scope': 'mmdet'}, "default_scope is 'mmdet'; write 'mdl_nas_mm'"),
-    ({'env_cfg.dist_cfg.backend': 'mpi'}, "env_cfg.dist_cfg.backend is 'mpi', expected one of"),
-    ({'env_cfg.dist_cfg.init': 1}, 'env_cfg.dist_cfg.init: no such setting, expected one of'),
-    ({'env_cfg.cudnn': True}, 'env_cfg.cudnn: no such setting'),
-    ({'randomness.seed': 'a'}, "randomness.seed is 'a', expected a number from 0, or None"),
-    ({'resume': 'iter_2.pth'}, "resume is 'iter_2.pth', expected True or False; with resume=True"),
+    ({'test_cfg': dict()}, ('test_cfg', 'tools/test.py')),
+    ({'test_dataloader': dict(a=1)}, ('test_dataloader', 'tools/test.py')),
+    ({'test_evaluator': dict(a=1)}, ('test_evaluator', 'tools/test.py')),
+    ({'data_preprocessor': dict(a=1)}, ('data_preprocessor', 'model')),
+    ({'model_wrapper_cfg': dict(a=1)}, ('model_wrapper_cfg',)),
+    ({'compile': True}, ('compile', 'docs/speed.md')),
+    ({'sync_bn': 'torch'}, ('sync_bn', "type='SyncBN'")),
+    ({'auto_scale_lr': dict(enable=True)}, ('auto_scale_lr.enable', 'optimizer.lr')),
+    ({'default_scope': 'mmdet'}, ('default_scope', "'mmdet'", "'mdl_nas_mm'")),
+    ({'env_cfg.dist_cfg.backend': 'mpi'}, ('env_cfg.dist_cfg.backend', "'mpi'", "'gloo'")),
+    ({'env_cfg.dist_cfg.init': 1}, ('env_cfg.dist_cfg.init', "'backend'")),
+    ({'env_cfg.cudnn': True}, ('env_cfg.cudnn',)),
+    ({'randomness.seed': 'a'}, ('randomness.seed', "'a'", None)),
+    ({'resume': 'iter_2.pth'}, ("'iter_2.pth'", 'resume=True', 'load_from')),
     (
         {'visualizer.type': 'DetLocalVisualizer'},
-        "visualizer: mdl_nas_mm knows no .*; is 'mmdet.DetLocalVisualizer' meant",
+        ('visualizer', "'DetLocalVisualizer'", "'mmdet.DetLocalVisualizer'"),
     ),
     (
         {'default_hooks.checkpoint.save_best': ['s_score', 'mIoU']},
-        "default_hooks.checkpoint.save_best: there is no 'mIoU'; write 's_score', or the metric of "
-        "a task, 'cls/mIoU' or 'det/mIoU' or 'seg/mIoU'",
+        ('default_hooks.checkpoint.save_best', "'mIoU'", "'s_score'", "'seg/mIoU'"),
     ),
     (
         {'custom_hooks': [dict(type='EarlyStoppingHook', monitor='mIoU')]},
-        r"custom_hooks\[0\].monitor: there is no 'mIoU'",
+        ('custom_hooks[0].monitor', "'mIoU'", "'seg/mIoU'"),
     ),
     (
         {'param_scheduler': [dict(type='ReduceOnPlateauLR', end=9, monitor='mIoU')]},
-        r"param_scheduler\[0\].monitor: there is no 'mIoU'",
+        ('param_scheduler[0].monitor', "'mIoU'", "'seg/mIoU'"),
     ),
-    ({'log_processor.window_size': 'epoch'}, "log_processor: window_size='epoch'; count in steps"),
-    ({'randomness.sed': 1}, 'randomness.sed: no such setting'),
+    ({'log_processor.window_size': 'epoch'}, ('log_processor', "window_size='epoch'")),
+    ({'randomness.sed': 1}, ('randomness.sed',)),
     # Loops.
-    ({'train_cfg.type': 'EpochBasedTrainLoop'}, "type is 'EpochBasedTrainLoop'; write 'MultiTask"),
-    ({'train_cfg.type': 'NoSuchLoop'}, "train_cfg: mdl_nas_mm knows no 'NoSuchLoop'"),
-    ({'train_cfg.max_epochs': 3}, 'train_cfg.max_epochs is not used: give max_iters, in steps'),
-    ({'train_cfg.by_epoch': True}, 'train_cfg.by_epoch is not used: '),
-    ({'train_cfg.dynamic_intervals': [(1, 2)]}, 'train_cfg.dynamic_intervals is not used: '),
-    ({'train_cfg.max_iter': 3}, 'train_cfg.max_iter: no such setting'),
-    ({'train_cfg.max_iters': -1}, 'train_cfg.max_iters is -1, not a number of steps'),
-    ({'train_cfg.val_interval': 0}, 'train_cfg.val_interval is 0, not a number of steps'),
-    ({'val_cfg.fp16': True}, 'val_cfg.fp16 is not used: validation is in float32'),
-    ({'val_cfg.type': 'ValLoop'}, "val_cfg.type is 'ValLoop'; write 'MultiTaskValLoop'"),
+    ({'train_cfg.type': 'EpochBasedTrainLoop'}, ("'EpochBasedTrainLoop'", "'MultiTaskTrainLoop'")),
+    ({'train_cfg.type': 'NoSuchLoop'}, ('train_cfg', "'NoSuchLoop'")),
+    ({'train_cfg.max_epochs': 3}, ('train_cfg.max_epochs', 'max_iters')),
+    ({'train_cfg.by_epoch': True}, ('train_cfg.by_epoch',)),
+    ({'train_cfg.dynamic_intervals': [(1, 2)]}, ('train_cfg.dynamic_intervals',)),
+    ({'train_cfg.max_iter': 3}, ('train_cfg.max_iter:',)),
+    ({'train_cfg.max_iters': -1}, ('train_cfg.max_iters', -1)),
+    ({'train_cfg.val_interval': 0}, ('train_cfg.val_interval', 0)),
+    ({'val_cfg.fp16': True}, ('val_cfg.fp16', 'float32')),
+    ({'val_cfg.type': 'ValLoop'}, ('val_cfg.type', "'ValLoop'", "'MultiTaskValLoop'")),
     # Recipes.
-    ({'optim_wrapper': dict(_delete_=True, det=dict())}, 'optim_wrapper.optimizer is missing'),
-    ({'optim_wrapper.type': 'ApexOptimWrapper'}, "'ApexOptimWrapper'; write 'AmpOptimWrapper'"),
-    ({'optim_wrapper.accumulative_counts': 2}, 'accumulative_counts is not used here; groups'),
+    ({'optim_wrapper': dict(_delete_=True, det=dict())}, ('optim_wrapper.optimizer',)),
+    ({'optim_wrapper.type': 'ApexOptimWrapper'}, ("'ApexOptimWrapper'", "'AmpOptimWrapper'")),
+    ({'optim_wrapper.accumulative_counts': 2}, ('accumulative_counts', 'groups')),
     (
         {
             'optim_wrapper.constructor': 'mmseg.LayerDecayOptimizerConstructor',
             'optim_wrapper.paramwise_cfg': dict(num_layers=12, layer_decay_rate=0.7),
         },
-        r"write constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor', "
-        r'paramwise_cfg=dict\(layer_decay_rate=0.7, flat_decay_mult=0.0\)',
+        (
+            "constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor'",
+            'paramwise_cfg=dict(layer_decay_rate=0.7, flat_decay_mult=0.0)',
+        ),
     ),
     (
         {'optim_wrapper.paramwise_cfg': dict(norm_decay_mult=0.0)},
-        r'norm_decay_mult=0.0 reaches norms of torch alone.*custom_keys=dict\(norm=dict\(decay',
+        ('norm_decay_mult=0.0', 'custom_keys=dict(norm=dict(decay'),
     ),
     # Schedules.
-    (
-        {'param_scheduler': [COSINE]},
-        r"\[0\]: by_epoch=True, mmengine's default, but .* counts steps",
-    ),
-    ({'param_scheduler': [dict(COSINE, by_epoch=True)]}, r'\[0\]: by_epoch=True, but a joint'),
+    ({'param_scheduler': [COSINE]}, ('[0]', 'by_epoch=True', 'mmengine')),
+    ({'param_scheduler': [dict(COSINE, by_epoch=True)]}, ('[0]', 'by_epoch=True')),
     (
         {'param_scheduler': [dict(COSINE, by_epoch=True, convert_to_iter_based=True)]},
-        r'convert_to_iter_based=True takes the whole training as an epoch; .*by_epoch=False',
+        ('[0]', 'convert_to_iter_based=True', 'by_epoch=False'),
     ),
     (
         {'param_scheduler': [dict(type='ReduceOnPlateauLR', monitor='s_score')]},
-        'counts validations; write by_epoch=True and end=',
+        ('[0]', 'by_epoch=True', 'end='),
     ),
-    (
-        {'param_scheduler': [dict(type='NoSuchLR')]},
-        "param_scheduler.*: mdl_nas_mm knows no 'NoSuchLR'",
-    ),
+    ({'param_scheduler': [dict(type='NoSuchLR')]}, ('param_scheduler', "'NoSuchLR'")),
     # Hooks.
-    ({'default_hooks.checkpoint.by_epoch': True}, 'checkpoint: by_epoch=True, but .* counts steps'),
+    ({'default_hooks.checkpoint.by_epoch': True}, ('default_hooks.checkpoint', 'by_epoch=True')),
     (
         {'default_hooks.checkpoint': dict(_delete_=True, type='CheckpointHook')},
-        "default_hooks.checkpoint: by_epoch=True, mmengine's default, .*write by_epoch=False",
+        ('default_hooks.checkpoint', 'by_epoch=True', 'mmengine', 'by_epoch=False'),
     ),
-    ({'default_hooks': dict(_delete_=True)}, r'default_hooks.logger: log_metric_by_epoch=True, mm'),
-    ({'default_hooks.checkpoint.out_dir': 'x'}, 'checkpoint.out_dir is not used: .* --work-dir'),
-    ({'default_hooks.checkpoint.filename_tmpl': '{}.pth'}, 'filename_tmpl is not used: --resume'),
-    ({'default_hooks.checkpoint.backend_args': dict(a=1)}, 'checkpoint.backend_args is not used'),
-    ({'default_hooks.checkpoint.file_client_args': dict(a=1)}, 'file_client_args is not used'),
-    ({'log_processor.by_epoch': True}, r'log_processor: by_epoch=True, but .* steps, not epochs'),
-    ({'log_processor': dict(_delete_=True)}, "log_processor: by_epoch=True, mmengine's default"),
+    (
+        {'default_hooks': dict(_delete_=True)},
+        ('default_hooks.logger', 'log_metric_by_epoch=True', 'mmengine'),
+    ),
+    ({'default_hooks.checkpoint.out_dir': 'x'}, ('checkpoint.out_dir', '--work-dir')),
+    ({'default_hooks.checkpoint.filename_tmpl': '{}.pth'}, ('filename_tmpl', '--resume')),
+    ({'default_hooks.checkpoint.backend_args': dict(a=1)}, ('checkpoint.backend_args',)),
+    ({'default_hooks.checkpoint.file_client_args': dict(a=1)}, ('file_client_args',)),
+    ({'log_processor.by_epoch': True}, ('log_processor', 'by_epoch=True')),
+    ({'log_processor': dict(_delete_=True)}, ('log_processor', 'by_epoch=True', 'mmengine')),
     (
         {'log_processor.custom_cfg': [dict(data_src='loss', window_size='epoch')]},
-        "window_size='epoch'; count in steps",
+        ('log_processor', "window_size='epoch'"),
     ),
     *(
-        ({'custom_hooks': [hook]}, message)
-        for hook, message in (
-            (dict(type='EMAHook', begin_epoch=2), 'begin_epoch=2, but .*; give begin_iter'),
-            (dict(type='ProfilerHook'), "by_epoch=True, mmengine's default"),
-            (dict(type='EmptyCacheHook'), "after_epoch=True, mmengine's default, .*after_epoch=Fa"),
-            (dict(type='mmdet.YOLOXModeSwitchHook'), "num_last_epochs=15, mmengine's default"),
+        ({'custom_hooks': [hook]}, ('custom_hooks[0]', *named))
+        for hook, named in (
+            (dict(type='EMAHook', begin_epoch=2), ('begin_epoch=2', 'begin_iter')),
+            (dict(type='ProfilerHook'), ('by_epoch=True', 'mmengine')),
+            (dict(type='EmptyCacheHook'), ('after_epoch=True', 'mmengine', 'after_epoch=False')),
+            (dict(type='mmdet.YOLOXModeSwitchHook'), ('num_last_epochs=15', 'mmengine')),
             (
                 dict(type='mmpretrain.SwitchRecipeHook', schedule=[dict(action_epoch=2)]),
-                r'custom_hooks\[0\]: action_epoch=2, but a joint training counts steps',
+                ('action_epoch=2',),
             ),
             (
                 dict(type='mmdet.PipelineSwitchHook', switch_epoch=2, switch_pipeline=[]),
-                'switch_ep',
+                ('switch_epoch',),
             ),
-            (dict(type='SyncBuffersHook'), 'SyncBuffersHook is not used: processes'),
-            (dict(type='mmdet.SyncNormHook'), 'SyncNormHook is not used: processes'),
-            (
-                dict(type='mmpretrain.PreciseBNHook'),
-                'PreciseBNHook is not used: recalibrate_images',
-            ),
-            (dict(type='mmdet.NumClassCheckHook'), 'NumClassCheckHook is not used: '),
-            (dict(type='mmpretrain.ClassNumCheckHook'), 'ClassNumCheckHook is not used: '),
-            (
-                dict(type='NaiveVisualizationHook'),
-                'NaiveVisualizationHook is not used: nothing is t',
-            ),
-            (
-                dict(type='PrepareTTAHook', tta_cfg=dict()),
-                'PrepareTTAHook is not used: nothing is t',
-            ),
-            (dict(type='mmdet.DetVisualizationHook', draw=True), 'tools/infer.py draws for all'),
-            (dict(type='NoSuchHook'), r"custom_hooks\[0\]: mdl_nas_mm knows no 'NoSuchHook'"),
+            (dict(type='SyncBuffersHook'), ('SyncBuffersHook',)),
+            (dict(type='mmdet.SyncNormHook'), ('SyncNormHook',)),
+            (dict(type='mmpretrain.PreciseBNHook'), ('PreciseBNHook', 'recalibrate_images')),
+            (dict(type='mmdet.NumClassCheckHook'), ('NumClassCheckHook',)),
+            (dict(type='mmpretrain.ClassNumCheckHook'), ('ClassNumCheckHook',)),
+            (dict(type='NaiveVisualizationHook'), ('NaiveVisualizationHook',)),
+            (dict(type='PrepareTTAHook', tta_cfg=dict()), ('PrepareTTAHook',)),
+            (dict(type='mmdet.DetVisualizationHook', draw=True), ('tools/infer.py',)),
+            (dict(type='NoSuchHook'), ("'NoSuchHook'",)),
             (
                 dict(type='ClassNumCheckHook'),
-                r"custom_hooks\[0\]: mdl_nas_mm knows no 'ClassNumCheckHook'; is "
-                "'mmpretrain.ClassNumCheckHook' meant",
+                ("'ClassNumCheckHook'", "'mmpretrain.ClassNumCheckHook'"),
             ),
             (
                 dict(type='EMAHook', ema_type='ExpMomentumEMA'),
-                r"custom_hooks\[0\].ema_type: mdl_nas_mm knows no .*; is 'mmdet.ExpMomentumEMA' "
-                "or 'mmpose.ExpMomentumEMA' meant",
+                ('ema_type', "'mmdet.ExpMomentumEMA'", "'mmpose.ExpMomentumEMA'"),
             ),
-            (dict(interval=3), r'custom_hooks\[0\]: the type is missing'),
+            (dict(interval=3), ('type',)),
         )
     ),
     # Loaders.
     (
         {f'{LOADER}.num_batch_per_epoch': 3},
-        r"'det', train_dataloader.num_batch_per_epoch is not .*",
+        ("'det'", 'train_dataloader.num_batch_per_epoch'),
     ),
-    ({f'{LOADER}.worker_init_fn': dict(type='f')}, 'worker_init_fn is not used: what a worker'),
+    ({f'{LOADER}.worker_init_fn': dict(type='f')}, ("'det'", 'train_dataloader.worker_init_fn')),
+    ({f'{LOADER}.shuffle': True}, ("'det'", 'train_dataloader.shuffle', 'sampler')),
+    ({f'{LOADER}.generator': 3}, ("'det'", 'train_dataloader.generator', 'randomness.seed')),
+    ({f'{LOADER}.num_worker': 2}, ("'det'", 'train_dataloader.num_worker:')),
+    ({f'{LOADER}.batch_size': 'auto'}, ("'det'", 'train_dataloader.batch_size', "'auto'")),
+    ({f'{LOADER}.batch_size': 0}, ("'det'", 'train_dataloader.batch_size', 0)),
+    ({f'{LOADER}.sampler.type': 'NoSuch'}, ("'det'", 'train_dataloader.sampler', "'NoSuch'")),
     (
-        {f'{LOADER}.shuffle': True},
-        'train_dataloader.shuffle is not used: it belongs to the sampler',
+        {f'{LOADER}.batch_sampler': dict(type='NoSuch')},
+        ("'det'", 'train_dataloader.batch_sampler', "'NoSuch'"),
     ),
-    ({f'{LOADER}.generator': 3}, 'train_dataloader.generator is not used: randomness.seed'),
-    ({f'{LOADER}.num_worker': 2}, 'num_worker: no setting of a loader is named so'),
     (
-        {f'{LOADER}.batch_size': 'auto'},
-        "loader.batch_size is 'auto', expected at least 1",
+        {f'{LOADER}.collate_fn': dict(type='no_such')},
+        ("'det'", 'train_dataloader.collate_fn', "'no_such'"),
     ),
-    ({f'{LOADER}.batch_size': 0}, 'loader.batch_size is 0, expected at least 1'),
-    ({f'{LOADER}.sampler.type': 'NoSuch'}, "train_dataloader.sampler: mmdet knows no 'NoSuch'"),
-    ({f'{LOADER}.batch_sampler': dict(type='NoSuch')}, "batch_sampler: mmdet knows no 'NoSuch'"),
-    ({f'{LOADER}.collate_fn': dict(type='no_such')}, "collate_fn: mmdet knows no 'no_such'"),
     (
         {'tasks.det.val_dataloader.sampler.type': 'InfiniteSampler'},
-        "'det', val_dataloader.sampler: InfiniteSampler never ends.*type='DefaultSampler'",
+        ("'det'", 'val_dataloader.sampler', 'InfiniteSampler', "type='DefaultSampler'"),
     ),
 ]
 NOT_USED = [
-    ({'param_schedulers': []}, 'param_schedulers is not used; is param_scheduler meant?'),
-    ({'optim_wraper': dict()}, 'optim_wraper is not used; is optim_wrapper meant?'),
+    ({'param_schedulers': []}, ('param_schedulers', 'param_scheduler ')),
+    ({'optim_wraper': dict()}, ('optim_wraper', 'optim_wrapper')),
     (
         {f'{LOADER}.sampler': dict(_delete_=True, type='ClassAwareSampler')},
-        "task 'det', train_dataloader.sampler: ClassAwareSampler is not used, images come in "
-        'shuffled passes over all; ClassBalancedDataset around the data set repeats images of '
-        'rare classes',
+        ("'det'", 'train_dataloader.sampler', 'ClassAwareSampler', 'ClassBalancedDataset'),
     ),
     (
         {'tasks.cls.train_dataloader.sampler': dict(_delete_=True, type='RepeatAugSampler')},
-        "task 'cls', train_dataloader.sampler: RepeatAugSampler is not used, images come in "
-        'shuffled passes over all; RepeatDataset around the data set repeats each image, not in '
-        'the same batch',
+        ("'cls'", 'train_dataloader.sampler', 'RepeatAugSampler', 'RepeatDataset'),
     ),
     (
         {f'{LOADER}.sampler.seed': 3},
-        "task 'det', train_dataloader.sampler.seed is not used; randomness.seed of the joint "
-        'config is',
+        ("'det'", 'train_dataloader.sampler.seed', 'randomness.seed'),
     ),
     (
         {'custom_hooks': [dict(type='mmdet.SetEpochInfoHook')]},
-        'custom_hooks[0]: SetEpochInfoHook acts with epochs, and the whole training is one here',
+        ('custom_hooks[0]', 'SetEpochInfoHook'),
     ),
 ]
 
@@ -222,16 +205,16 @@ def checked(cfg):
     return check_settings(resolve_joint_config(cfg))
 
 
-@pytest.mark.parametrize(('changes', 'message'), REFUSED, ids=str)
-def test_what_would_mean_something_else_is_refused_in_one_line(data, changes, message):
-    with pytest.raises(ValueError, match=message) as error:
+@pytest.mark.parametrize(('changes', 'named'), REFUSED, ids=str)
+def test_what_would_mean_something_else_is_refused_in_one_line(data, changes, named):
+    with raises_naming(ValueError, *named):
         checked(joint_config(data, changes=changes))
-    assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize(('changes', 'line'), NOT_USED, ids=str)
-def test_what_is_not_used_is_said(data, changes, line):
-    assert checked(joint_config(data, changes=changes)) == [line]
+@pytest.mark.parametrize(('changes', 'named'), NOT_USED, ids=str)
+def test_what_is_not_used_is_said(data, changes, named):
+    (line,) = checked(joint_config(data, changes=changes))
+    assert_names(line, *named)
 
 
 def test_a_config_without_an_epoch_in_it_has_nothing_to_be_said_of(data):
@@ -264,7 +247,7 @@ def test_shipped_configs_say_nothing_that_is_not_used(path):
 def test_a_single_schedule_need_not_be_a_list(data):
     cfg = joint_config(data)
     cfg.param_scheduler = COSINE
-    with pytest.raises(ValueError, match='by_epoch=True'):
+    with raises_naming(ValueError, 'by_epoch=True'):
         checked(cfg)
 
 

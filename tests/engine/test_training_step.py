@@ -18,7 +18,7 @@ from helpers import (
 )
 from mmengine.optim import OptimWrapper
 from mmengine.runner import set_random_seed
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.amp import CPUAmpOptimWrapper, use_amp
@@ -175,11 +175,11 @@ def test_loss_that_is_not_finite_stops_the_training(data, tmp_path, monkeypatch,
             type(runner).call_hook(runner, name, **kwargs),
         ),
     )
-    with pytest.raises(FloatingPointError) as error:
+    with raises_naming(FloatingPointError, 'loss', bad, f"'{task}'", 'iteration 2') as error:
         runner.train()
     name, spec = seen[-1]
     assert name == task
-    assert str(error.value) == f'loss is {bad}: task {task!r}, iteration 2, subnet {spec}'
+    assert_names(str(error.value), f'subnet {spec}')
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_1.pth', 'iter_2.pth']
     again = build_runner(quick(data, {'resume': True}), tmp_path)
@@ -248,16 +248,16 @@ def test_a_mixed_recipe_for_gpus_on_a_cpu(data, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     mixed = dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')
     cfg = quick(data, {'optim_wrapper': mixed})
-    with pytest.raises(ValueError, match='AmpOptimWrapper needs a GPU; start with --amp'):
+    with raises_naming(ValueError, 'AmpOptimWrapper', '--amp'):
         build_runner(cfg, tmp_path).train()
     use_amp(cfg)
     runner = build_runner(cfg, tmp_path)
     assert type(runner.build_optim_wrapper(runner.optim_wrapper)) is CPUAmpOptimWrapper
     cfg.optim_wrapper.loss_scale = 512.0
-    with pytest.raises(ValueError, match='optim_wrapper.loss_scale: CPUAmpOptimWrapper is'):
+    with raises_naming(ValueError, 'optim_wrapper.loss_scale', 'CPUAmpOptimWrapper'):
         build_runner(cfg, tmp_path).train()
     cfg.optim_wrapper.type = 'my.OptimWrapperOfMine'
-    with pytest.raises(ValueError, match='--amp would replace .*OptimWrapperOfMine'):
+    with raises_naming(ValueError, '--amp', 'OptimWrapperOfMine'):
         use_amp(cfg)
 
 
@@ -299,5 +299,5 @@ def test_a_single_task_is_an_ordinary_training(data, tmp_path):
 
 def test_accumulation_that_would_be_ignored_is_refused(data, tmp_path):
     cfg = quick(data, {'optim_wrapper.accumulative_counts': 2})
-    with pytest.raises(ValueError, match='accumulative_counts is not used here; groups say'):
+    with raises_naming(ValueError, 'accumulative_counts', 'groups'):
         build_runner(cfg, tmp_path)

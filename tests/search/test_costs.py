@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from refusals import raises_naming
 from search.conftest import each
 
 from mdl_nas_mm.families.transformer import TRANSFORMER
@@ -62,7 +63,7 @@ def test_the_best_candidate_of_a_cost_that_is_no_sum(space, make_ledger, propose
         fitting = [score for score, total in points if -total <= point.total]
         assert point.score == max(fitting)
     assert (front[-1].score, front[-1].joint) == (result.score, result.best)
-    with pytest.raises(ValueError, match='Largest has no split'):
+    with raises_naming(ValueError, 'Largest', 'split'):
         ExactSelection(cost, WEIGHTS)
 
 
@@ -87,7 +88,7 @@ def test_a_budget_of_another_unit(space, make_ledger, proposed):
     result = search(spaces, cost, *args, 2 * least, SMALL, random.Random(0))
     assert result.scores['cls'] > result.scores['det']
     assert all(cost.totals([joint])[0] <= 2 * least for joint in proposed)
-    with pytest.raises(ValueError, match=f'{least - 1:,} things .* {least:,}'):
+    with raises_naming(ValueError, f'{least - 1:,} things', f'{least:,}'):
         search(spaces, cost, *args, least - 1, SMALL, random.Random(0))
 
 
@@ -106,26 +107,26 @@ def test_tasks_with_spaces_of_their_own(space, make_ledger, proposed):
         spaces['cls'].check(joint['cls'])
         spaces['det'].check(joint['det'])
     alike = EvolutionSettings(same_for_all_tasks=True)
-    with pytest.raises(ValueError, match='same_for_all_tasks'):
+    with raises_naming(ValueError, 'same_for_all_tasks'):
         search(spaces, cost, *args, alike, random.Random(0))
 
 
 @pytest.mark.parametrize(
-    ('part', 'config', 'message'),
+    ('part', 'config', 'named'),
     [
-        ('cost', dict(type='os.system'), "cost: 'os.system' is no registered search cost"),
-        ('cost', dict(), 'cost: None is no registered search cost'),
-        ('cost', 'ParameterCost', "cost: 'ParameterCost', expected a dict"),
-        ('cost', dict(type='ParameterCost', heads=1), "cost: ParameterCost has no key 'heads'"),
-        ('cost', dict(type='ParameterCost', ledger=1), "cost: ParameterCost has no key 'ledger'"),
-        ('cost', dict(type='LatencyCost'), "cost: LatencyCost needs 'tables'"),
-        ('score', dict(type='PredictorScore', n=1), "score: PredictorScore has no key 'n'"),
-        ('selection', dict(type='FlopsCost'), "selection: 'FlopsCost' is no registered"),
+        ('cost', dict(type='os.system'), ("'os.system'",)),
+        ('cost', dict(), (None,)),
+        ('cost', 'ParameterCost', ("'ParameterCost'", 'dict')),
+        ('cost', dict(type='ParameterCost', heads=1), ('ParameterCost', "'heads'")),
+        ('cost', dict(type='ParameterCost', ledger=1), ('ParameterCost', "'ledger'")),
+        ('cost', dict(type='LatencyCost'), ('LatencyCost', "'tables'")),
+        ('score', dict(type='PredictorScore', n=1), ('PredictorScore', "'n'")),
+        ('selection', dict(type='FlopsCost'), ("'FlopsCost'",)),
     ],
     ids=str,
 )
-def test_parts_that_are_refused(part, config, message):
-    with pytest.raises(ValueError, match=f'search_cfg.{message}'):
+def test_parts_that_are_refused(part, config, named):
+    with raises_naming(ValueError, f'search_cfg.{part}', *named):
         check(part, config)
 
 

@@ -4,6 +4,7 @@ import random
 from itertools import product
 
 import pytest
+from refusals import raises_naming
 from search.conftest import each, find, smallest_of
 
 from mdl_nas_mm.families.transformer import TRANSFORMER
@@ -233,9 +234,8 @@ def refuse(*_):
 def test_budget_below_the_smallest_total_is_refused(space, make_ledger):
     ledger = make_ledger(space, 'Mask', heads=dict(cls=100_000))
     _, least = smallest_of(space, ledger, TASKS)
-    with pytest.raises(ValueError, match=f'below the smallest possible total, {least:,}') as caught:
+    with raises_naming(ValueError, 'budget', f'{least - 1:,}', f'{least:,}'):
         find(space, TASKS, ledger, refuse, least - 1, SMALL, random.Random(0))
-    assert '\n' not in str(caught.value)
     find(space, TASKS, ledger, each(lambda *_: 0.0), least, SMALL, random.Random(0))
 
 
@@ -244,14 +244,14 @@ def test_weights_of_other_tasks_are_refused(space, make_ledger, weights):
     cost = ParameterCost(make_ledger(space, 'Sequential'))
     selection = ExactSelection(cost, weights)
     args = (cost, refuse, selection, 10**9, SMALL, random.Random(0))
-    with pytest.raises(ValueError, match=str(sorted(weights)).replace('[', r'\[')):
+    with raises_naming(ValueError, sorted(weights)):
         search(dict.fromkeys(TASKS, space), *args)
 
 
 def test_space_beyond_the_ledgers_is_refused(space, make_ledger):
     ledger = make_ledger(space, 'Sequential')
     config = dict(embed_dim=8, depth=2, num_heads=(1, 4), mlp_ratio=2, share_ratio=0.5)
-    with pytest.raises(ValueError, match="not part of the ledger's: .* num_heads: 4 is not one of"):
+    with raises_naming(ValueError, 'ledger', 'num_heads', 4):
         other = SearchSpace.from_config(config, TRANSFORMER)
         find(other, TASKS, ledger, refuse, 10**9, SMALL, random.Random(0))
     part = SearchSpace.from_config(dict(config, num_heads=(1, 3)), TRANSFORMER)
@@ -280,7 +280,7 @@ def test_failed_evaluations_are_passed_over(space, make_ledger):
 
 def test_a_search_in_which_all_fails_stops_after_a_generation(space, make_ledger):
     ledger, asked = make_ledger(space, 'Sequential'), []
-    with pytest.raises(ValueError, match='every candidate so far has failed'):
+    with raises_naming(ValueError, 'candidate', 'failed'):
         find(
             space,
             TASKS,
@@ -318,7 +318,7 @@ def test_random_search_ends_after_so_many_evaluations(space, make_ledger, most):
     ledger, asked = make_ledger(space, 'Sequential'), []
     args = (lambda pairs: asked.extend(pairs) or [1.0] * len(pairs), 10**9, SMALL.at_random(most))
     if most == 1:
-        with pytest.raises(ValueError, match='max_evaluations of 1 are too few for one joint spec'):
+        with raises_naming(ValueError, 'max_evaluations', 1):
             find(space, TASKS, ledger, *args, random.Random(0))
         return
     result = find(space, TASKS, ledger, *args, random.Random(0))
@@ -337,19 +337,19 @@ def test_the_best_is_found_among_what_was_never_proposed_together(space, make_le
 
 
 @pytest.mark.parametrize(
-    ('changes', 'message'),
+    ('changes', 'named'),
     [
-        (dict(population=0), 'population is 0, expected at least 1'),
-        (dict(generations=0), 'generations is 0'),
-        (dict(parents=-1), 'parents is -1'),
-        (dict(crossovers=-1), 'crossovers is -1, expected at least 0'),
-        (dict(mutations=-2), 'mutations is -2'),
-        (dict(block_prob=1.1), 'block_prob is 1.1, expected 0 to 1'),
-        (dict(stage_prob=-0.1), 'stage_prob is -0.1'),
-        (dict(max_evaluations=0), 'max_evaluations is 0, expected at least 1'),
-        (dict(crossovers=30), '30 crossovers and 25 mutations are more than the population of 50'),
+        (dict(population=0), ('population', 0)),
+        (dict(generations=0), ('generations', 0)),
+        (dict(parents=-1), ('parents', -1)),
+        (dict(crossovers=-1), ('crossovers', -1)),
+        (dict(mutations=-2), ('mutations', -2)),
+        (dict(block_prob=1.1), ('block_prob', 1.1)),
+        (dict(stage_prob=-0.1), ('stage_prob', -0.1)),
+        (dict(max_evaluations=0), ('max_evaluations', 0)),
+        (dict(crossovers=30), ('crossovers', 30, 'mutations', 25, 'population', 50)),
     ],
 )
-def test_bad_settings_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_settings_are_refused(changes, named):
+    with raises_naming(ValueError, *named):
         EvolutionSettings(**changes)

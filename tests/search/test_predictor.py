@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from refusals import raises_naming
 from scipy import stats
 from search.conftest import each
 
@@ -133,7 +134,7 @@ def test_every_choice_has_a_column(space):
     config = dict(embed_dim=8, depth=(1, 3), num_heads=(1, 2), mlp_ratio=2, per_stage=True)
     alike = SearchSpace.from_config(config, TRANSFORMER)
     assert Encoder(alike.to_config())([alike.smallest()]).tolist() == [[0.5, 0.5]]
-    with pytest.raises(ValueError, match='is not one of'):
+    with raises_naming(ValueError, 'depth', 2):
         Encoder(alike.to_config())([space.largest()])
 
 
@@ -149,7 +150,7 @@ def test_rank_correlations_are_those_of_scipy(seed):
 
 def test_too_few_scores_are_refused(space, scored):
     few = dict(scored, det=dict(list(scored['det'].items())[:9]))
-    with pytest.raises(ValueError, match="task 'det' has 9 scores"):
+    with raises_naming(ValueError, "'det'", '9 scores'):
         Predictor.fit(few, dict.fromkeys(TASKS, space))
 
 
@@ -167,13 +168,13 @@ def test_it_is_of_its_own_tasks_and_spaces(space, file):
     predictor = Predictor.load(file)
     part = dict(embed_dim=8, depth=2, num_heads=(1, 3), mlp_ratio=1, share_ratio=0.5)
     predictor.check(dict(cls=SearchSpace.from_config(part, TRANSFORMER)))
-    with pytest.raises(ValueError, match="'det'"):
+    with raises_naming(ValueError, "'det'"):
         predictor.check(dict.fromkeys(TASKS, space))
     for change in (dict(num_heads=4), dict(embed_dim=16), dict(share_ratio=0.25)):
         other = SearchSpace.from_config({**part, **change}, TRANSFORMER)
-        with pytest.raises(ValueError, match="task 'cls' had another space: .* is not one of"):
+        with raises_naming(ValueError, "'cls'", next(iter(change))):
             predictor.check(dict(cls=other))
-    with pytest.raises(ValueError, match='2 stages'):
+    with raises_naming(ValueError, '2 stages'):
         predictor.check(dict(cls=SearchSpace.from_config([part, part], TRANSFORMER)))
 
 
@@ -189,8 +190,7 @@ def test_it_is_of_its_own_tasks_and_spaces(space, file):
 )
 def test_a_file_that_is_no_predictor_is_named(file, damage):
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(ValueError, match=f'predictor {file}: damaged') as caught:
+    with raises_naming(ValueError, f'predictor {file}'):
         Predictor.load(file)
-    assert '\n' not in str(caught.value)
-    with pytest.raises(FileNotFoundError, match='none.safetensors'):
+    with raises_naming(FileNotFoundError, 'none.safetensors'):
         Predictor.load(file.with_name('none.safetensors'))

@@ -17,28 +17,27 @@ def test_what_is_json():
 
 
 @pytest.mark.parametrize(
-    ('text', 'message'),
+    ('text', 'named'),
     [
-        ('NaN', 'NaN is no number'),
-        ('[-Infinity]', '-Infinity is no number'),
-        ('1e999', 'no number that can be held'),
-        ('-1e999', 'no number that can be held'),
-        ('1' * 200, 'a number of 200 digits'),
-        ('0.' + '1' * 200, 'no number that can be held'),
-        ('{"a": 1, "b": 2, "a": 3}', "the key 'a' stands twice"),
-        ('{"\\u001b[31m": 1, "\\u001b[31m": 2}', r"the key '\\x1b\[31m' stands twice"),
-        ('[' * 65 + ']' * 65, 'nested more than 64 deep'),
-        ('[' * 100_000, 'nested more than 64 deep'),
-        ('[' + '0,' * 2**20 + '0]', 'more than 1,048,576 values'),
-        ('', 'Expecting value'),
-        (b'\xff', "can't decode"),
-        ('{"a": 1} x', 'Extra data'),
+        ('NaN', ('NaN',)),
+        ('[-Infinity]', ('-Infinity',)),
+        ('1e999', ('1e999',)),
+        ('-1e999', ('-1e999',)),
+        ('1' * 200, ('1' * 20, '200 digits')),
+        ('0.' + '1' * 200, ('0.' + '1' * 18,)),
+        ('{"a": 1, "b": 2, "a": 3}', ("key 'a'",)),
+        ('{"\\u001b[31m": 1, "\\u001b[31m": 2}', (r"key '\x1b[31m'",)),
+        ('[' * 65 + ']' * 65, (64,)),
+        ('[' * 100_000, (64,)),
+        ('[' + '0,' * 2**20 + '0]', ('1,048,576 values',)),
+        ('', ('line 1',)),
+        (b'\xff', ('utf-8',)),
+        ('{"a": 1} x', ('column 10',)),
     ],
 )
-def test_what_is_not(text, message):
-    with pytest.raises(ValueError, match=message) as error:
+def test_what_is_not(text, named):
+    with raises_naming(ValueError, *named):
         strict_json(text)
-    assert '\n' not in str(error.value)
 
 
 def test_files(tmp_path):

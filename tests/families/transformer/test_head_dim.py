@@ -1,6 +1,7 @@
 """The width of a head, given or derived."""
 
 import pytest
+from refusals import raises_naming
 
 from mdl_nas_mm.families import ElasticSwin, ElasticViT
 
@@ -15,23 +16,23 @@ def test_given_none_it_is_the_widest_embedding_over_the_most_heads():
 
 
 @pytest.mark.parametrize(
-    ('build', 'message'),
+    ('build', 'named'),
     [
         (
             lambda: ElasticViT({**VIT, 'num_heads': 5}, head_dim=None),
-            'stage 0: 5 heads do not divide an embedding of 96; give head_dim',
+            ('stage 0', '5 heads', 96, 'head_dim'),
         ),
         (
             lambda: ElasticSwin([*SWIN[:3], {**SWIN[3], 'num_heads': 7}], head_dim=None),
-            'stage 3: 7 heads do not divide an embedding of 192',
+            ('stage 3', '7 heads', 192, 'head_dim'),
         ),
         (
             lambda: ElasticSwin([*SWIN[:3], {**SWIN[3], 'num_heads': 8}], head_dim=None),
-            r'heads are \[12, 24\] wide in different stages',
+            ([12, 24], 'head_dim'),
         ),
     ],
     ids=['ViT', 'Swin', 'stages'],
 )
-def test_heads_that_do_not_divide(build, message):
-    with pytest.raises(ValueError, match=message):
+def test_heads_that_do_not_divide(build, named):
+    with raises_naming(ValueError, *named):
         build()
