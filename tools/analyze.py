@@ -8,7 +8,7 @@ from rich.console import Console
 from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.spec.owners import backbone_scores
+from mdl_nas_mm.spec.owners import backbone_scores, part_scores
 from mdl_nas_mm.tasks import choose_joint_spec, resolve_joint_config
 from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_sizes
 from mdl_nas_mm.utils.config_file import read_config
@@ -47,7 +47,8 @@ def main() -> None:
         scores = None
         if args.checkpoint:
             state = read_checkpoint(args.checkpoint, args.trust_checkpoint)['state_dict']
-            scores = {layer: score.numpy() for layer, score in backbone_scores(state).items()}
+            scores = backbone_scores(state) | part_scores(state)
+            scores = {layer: score.numpy() for layer, score in scores.items()}
         with quiet():
             report = analyze(cfg, input_sizes=parse_sizes(args.input_size), scores=scores)
     if args.json:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, Ledger, Owners, SubnetSpec, check_joint
-from mdl_nas_mm.spec.owners import scores_in
+from mdl_nas_mm.spec.owners import SCORE, part_entry, scores_in
 from mdl_nas_mm.tasks import MultiTaskModel, given_spec, task_scope, validation_size
 from mdl_nas_mm.tasks.elastic_parts import part_name
 from mdl_nas_mm.tasks.part_flops import counted
@@ -38,8 +38,9 @@ def analyze(
         cfg: a resolved joint config.
         joint: the architectures; by default the config's ``joint_spec``, else the largest.
         input_sizes: task -> (height, width); by default what its validation pipeline gives.
-        scores: scores of the mask policy by layer, from a trained supernet. Without them, and
-            where there are any, scores are sampled as they are initialised, uniform in [0, 1].
+        scores: scores of the mask policy by layer, from a trained supernet; those of layers outside
+            the backbone by their whole names. Without them, and where there are any, scores are
+            sampled as they are initialised, uniform in [0, 1].
 
     Returns:
         ``tasks.<task>`` with ``input_size``, ``backbone_params``, ``neck_params``,
@@ -54,6 +55,7 @@ def analyze(
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         model = MODELS.build(cfg.model)
     model.eval()
+    _give_scores(model, scores)
     names = tuple(cfg.tasks)
     if joint is None and cfg.get('joint_spec') is not None:
         joint = given_spec(cfg)
@@ -97,6 +99,19 @@ def initial_scores(backbone: ElasticBackbone, seed: int = 0) -> dict[str, np.nda
         layer: generator.random(len(score), np.float32)
         for layer, score in scores_in(dict(backbone.named_parameters())).items()
     }
+
+
+def _give_scores(model: MultiTaskModel, scores: Mapping[str, np.ndarray] | None) -> None:
+    """Gives layers that tasks share in part scores, in place of those without memory."""
+    generator = np.random.default_rng(0)
+    for each in model.held_parts:
+        for path, rows in each.rows.items():
+            if SCORE in rows.learned:
+                layer = part_entry(each.part.owners, each.path_of(path))
+                sampled = generator.random(rows.channels, np.float32)
+                score = torch.from_numpy((scores or {}).get(layer, sampled))
+                rows.learned[SCORE] = nn.Parameter(score)
+                rows.hold(rows.held)
 
 
 def _task_flops(model: MultiTaskModel, task: str, joint: JointSpec, size: Size) -> dict[str, int]:
@@ -160,4 +175,10 @@ def _neck_params(model: MultiTaskModel, task: str, spec: SubnetSpec) -> int:
         return sum(use.size for use in uses)
     shared = (part for label, part in model.parts.items() if task in Owners.read(label))
     necks = (getattr(owner, 'neck', None) for owner in (model.tasks[task], *shared))
-    return sum(p.numel() for neck in necks if neck is not None for p in neck.parameters())
+    total = sum(p.numel() for neck in necks if neck is not None for p in neck.parameters())
+    for each in model.held_parts:
+        if task in each.part.tasks and each.part.module.split('.')[0] == 'neck':
+            # Such layers are there as the task's own and as the shared ones.
+            twice = (p for rows in each.rows.values() for p in rows.held.parameters(recurse=False))
+            total -= sum(p.numel() for p in twice)
+    return total

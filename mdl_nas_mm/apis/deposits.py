@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def contents(path: str | Path, trust: Collection[str] = ()) -> str:
                 _score(info),
                 _bytes((whole - own) * width),
                 _bytes(own * width),
-                _bytes(deposit.size_of(tuple(deposit.head_names(task).values()))),
+                _bytes(deposit.size_of(tuple(chain(*deposit.head_names(task).values())))),
                 f'{100 * (whole - own) / max(whole, 1):.1f} %',
             )
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 
 from mdl_nas_mm.trust import check_scope
 
-from .heads import is_head, owners_in
+from .head_rows import joined_shape
+from .heads import is_head, is_rows, owners_in, tensors_by
 from .structure import Structure
 from .tensor_file import Entry
 
@@ -51,8 +52,17 @@ def check_contents(
                 )
             if name != 'scores' and entry.dtype != dtype:
                 raise ValueError(f'{name!r} is {entry.dtype}, others are {dtype}')
-        elif name not in masks and not (is_head(name) and owners_in(name).named <= set(tasks)):
+        elif is_rows(name) and entry.dtype != torch.uint8:
+            raise ValueError(f'{name!r} is {entry.dtype}, no bits')
+        elif name not in masks and not _is_of_tasks(name, tasks):
             raise ValueError(f'{name!r} belongs to nothing')
+    for name in filter(is_rows, entries):
+        for task in owners_in(name).named:
+            names = tensors_by(name, task)
+            for each in names:
+                if each not in entries:
+                    raise ValueError(f'{each!r} is missing')
+            joined_shape([entries[each].shape for each in names])
     shared = sum(e.shape[0] for name, e in entries.items() if name.startswith('shared/'))
     counts = manifest['counts']
     if (counts['shared'], counts['specific']) != (shared, specific):
@@ -60,3 +70,8 @@ def check_contents(
             f'counts are {counts["shared"]}, {counts["specific"]}, the tensors have {shared}, '
             f'{specific}'
         )
+
+
+def _is_of_tasks(name: str, tasks: Collection[str]) -> bool:
+    """Whether a tensor is of the upstream models of tasks that there are."""
+    return (is_head(name) or is_rows(name)) and owners_in(name).named <= set(tasks)

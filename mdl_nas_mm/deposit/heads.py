@@ -1,7 +1,8 @@
 """Tensors of what upstream models have outside their backbones: ``head/<owners>/<key>``.
 
 The owners are a task or, of a part that some tasks share, ``a+b``; the key is that of the models'
-state dicts.
+state dicts. Of a weight that tasks share by output channels, the shared ones are of all of them,
+the others of each, and ``rows/<owners>/<key>`` says which are which.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TypeVar
 from mdl_nas_mm.spec import Owners
 
 _HEAD = 'head/'
+_ROWS = 'rows/'
 _Value = TypeVar('_Value')
 
 
@@ -24,9 +26,19 @@ def head_name(label: str, key: str) -> str:
     return f'{_HEAD}{label}/{key}'
 
 
+def rows_name(label: str, key: str) -> str:
+    """The name of the tensor that says which channels of an entry are shared."""
+    return f'{_ROWS}{label}/{key}'
+
+
 def is_head(name: str) -> bool:
-    """Whether a tensor of a file is one of these."""
+    """Whether a tensor of a file is of an upstream model."""
     return name.startswith(_HEAD) and name.count('/') > 1
+
+
+def is_rows(name: str) -> bool:
+    """Whether a tensor of a file says which channels of another are shared."""
+    return name.startswith(_ROWS) and name.count('/') > 1
 
 
 def owners_in(name: str) -> Owners:
@@ -34,20 +46,45 @@ def owners_in(name: str) -> Owners:
     return Owners.read(name.split('/')[1])
 
 
-def head_keys(task: str, names: Iterable[str]) -> dict[str, str]:
-    """Key of a task's upstream model -> the tensor that has it, alone or with other tasks.
+def key_in(name: str) -> str:
+    """Of which entry of the models such a tensor is."""
+    return name.split('/', 2)[2]
+
+
+def head_keys(task: str, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Key of a task's upstream model -> the tensors that have it; see ``joined``.
 
     Raises:
-        ValueError: two tensors have the same key.
+        ValueError: two tensors have the same key, or one that says what is shared has no others.
     """
-    found: dict[str, str] = {}
-    for name in names:
-        if is_head(name) and task in owners_in(name):
-            key = name.split('/', 2)[2]
-            if key in found:
-                raise ValueError(f'{name!r} and {found[key]!r} are both of task {task!r}')
-            found[key] = name
-    return found
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if (is_head(name) or is_rows(name)) and task in owners_in(name):
+            found.setdefault(key_in(name), []).append(name)
+    return {key: _in_order(task, each) for key, each in found.items()}
+
+
+def _in_order(task: str, names: list[str]) -> tuple[str, ...]:
+    """One tensor alone; or the shared channels, the task's own, and which are which."""
+    rows = next(filter(is_rows, names), None)
+    if rows is None:
+        if len(names) > 1:
+            raise ValueError(f'{names[0]!r} and {names[1]!r} are both of task {task!r}')
+        return tuple(names)
+    wanted = tensors_by(rows, task)
+    if sorted(wanted) != names:
+        raise ValueError(f'{rows!r} of task {task!r} belongs to {wanted[:2]}, not to {names}')
+    return wanted
+
+
+def tensors_by(rows: str, task: str) -> tuple[str, str, str]:
+    """The tensors that a task's entry lies in: shared channels, its own, and which are which.
+
+    Args:
+        rows: the last one.
+    """
+    _, label, key = rows.split('/', 2)
+    return head_name(label, key), head_name(task, key), rows
 
 
 def without(task: str, label: str) -> str | None:
@@ -60,12 +97,12 @@ def renamed(task: str, values: Mapping[str, _Value]) -> dict[str, _Value]:
     """Tensors, or what is said of them, by the names that they have without one of the tasks."""
     found = {}
     for name, value in values.items():
-        if is_head(name):
-            _, label, key = name.split('/', 2)
+        if is_head(name) or is_rows(name):
+            kind, label, key = name.split('/', 2)
             left = without(task, label)
             if left is None:
                 continue
-            name = head_name(left, key)
+            name = f'{kind}/{left}/{key}'
         found[name] = value
     return found
 

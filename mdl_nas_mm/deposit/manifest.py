@@ -19,12 +19,12 @@ from mdl_nas_mm.utils.one_line import WRONG_VALUES, first_line, printable
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import MAX_VALUES
 
-from .heads import are_owners
+from .heads import are_owners, is_rows
 from .size_limit import check_images, check_numbers
 
 FORMAT = 'mdl_nas_mm deposit'
-# Of files in which tasks share nothing but the backbone, and of all others.
-VERSIONS = ('2', '3')
+# Of files in which tasks share nothing but the backbone, whole weights beside it, channels of them.
+VERSIONS = ('2', '3', '4')
 MAX_TASKS = 1000
 MAX_NAME = 200
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
@@ -58,7 +58,7 @@ def decode(metadata: Mapping[str, str], path: str) -> dict:
         raise ValueError(f'{path} is no deposit')
     if metadata.get('version') not in VERSIONS:
         found = printable(str(metadata.get('version')))
-        raise ValueError(f'deposit {path} has version {found}, this reads {" and ".join(VERSIONS)}')
+        raise ValueError(f'deposit {path} has version {found}, this reads {", ".join(VERSIONS)}')
     text = metadata.get('manifest', '')
     if text_hash(text) != metadata.get('manifest_hash'):
         raise ValueError(f"deposit {path} was altered: 'manifest' does not match its checksum")
@@ -71,7 +71,10 @@ def decode(metadata: Mapping[str, str], path: str) -> dict:
 
 
 def version_of(manifest: Mapping) -> str:
-    """Of its format: 3 where tasks share what they have outside the backbone, else 2."""
+    """Of its format: 4 where tasks share channels of what they have outside the backbone, 3 where
+    they share it wholly, else 2."""
+    if any(map(is_rows, manifest['hashes'])):
+        return VERSIONS[2]
     return VERSIONS[any(label not in manifest['tasks'] for label in manifest['counts']['heads'])]
 
 

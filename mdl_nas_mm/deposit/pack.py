@@ -26,6 +26,7 @@ from .contents import (
     segment_tensors,
     specific_tensor,
 )
+from .head_rows import cut_in_two, whole_without
 from .heads import head_name, is_head, renamed, without
 from .segments import mask_bits
 from .structure import Structure
@@ -140,6 +141,8 @@ def add(
 def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
     """Removes a task from a deposit; what others use stays as it is, bit for bit.
 
+    Channels that just one other task shared with it are put into that one's own weights.
+
     Args:
         trust: see ``Deposit``.
 
@@ -166,8 +169,12 @@ def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
             for name, tensor in deposit.read_all().items()
             if not _is_gone(name, task, kept, labels)
         }
-        manifest['hashes'] = renamed(task, {name: manifest['hashes'][name] for name in tensors})
-        tensors = renamed(task, tensors)
+        hashes = {name: manifest['hashes'][name] for name in tensors}
+        for names, name, whole in list(whole_without(task, tensors)):
+            for each in names:
+                del tensors[each], hashes[each]
+            tensors[name], hashes[name] = whole, content_hash(whole)
+        manifest['hashes'], tensors = renamed(task, hashes), renamed(task, tensors)
         counts = manifest['counts']
         for key in ('specific', 'backbones'):
             del counts[key][task]
@@ -261,6 +268,9 @@ def _with_tasks(
     for label, part in (*heads.items(), *model.parts.items()):
         for key, value in part.state_dict().items():
             new[head_name(label, key)] = value.detach().cpu().clone().contiguous()
+    for each in model.held_parts:
+        for path, rows in each.rows.items():
+            cut_in_two(new, each.part.owners, each.path_of(path), rows)
     counts, own = manifest['counts'], whole.count(chosen)
     for key in ('specific', 'heads', 'backbones'):
         counts[key].update(getattr(own, key))

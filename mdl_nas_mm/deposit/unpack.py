@@ -27,6 +27,7 @@ from mdl_nas_mm.trust import check_config
 from .budget import Budget
 from .check import check_contents
 from .configs import TESTED, check_part
+from .head_rows import joined, joined_shape
 from .heads import head_keys
 from .manifest import decode, malformed
 from .rectangles import (
@@ -168,8 +169,8 @@ class Deposit:
         entries = self._file.entries.items()
         return sum(entry.end - entry.start for name, entry in entries if name.startswith(prefix))
 
-    def head_names(self, task: str) -> dict[str, str]:
-        """Key of a task's upstream model -> the tensor that has it, alone or with other tasks."""
+    def head_names(self, task: str) -> dict[str, tuple[str, ...]]:
+        """Key of a task's upstream model -> the tensors that have it; see ``joined``."""
         return head_keys(task, self._file.entries)
 
     def read_all(self) -> dict[str, Tensor]:
@@ -265,20 +266,18 @@ class Deposit:
         where = f'deposit {self.path}: model of task {task!r}'
         with malformed(where):
             names = self.head_names(task)
-        stored = sum(math.prod(entries[name].shape) for name in names.values())
+            shapes = {k: joined_shape([entries[n].shape for n in ns]) for k, ns in names.items()}
+        stored = sum(map(math.prod, shapes.values()))
         with malformed(where), SizeLimit(stored, len(names), where):
             model = build_task_model(ConfigDict(copy.deepcopy(info)), nn.Identity())
         own = model.state_dict()
         wrong = [key for key in own if not key.startswith('backbone.') and key not in names]
-        wrong += [
-            key
-            for key, name in names.items()
-            if key not in own or own[key].shape != entries[name].shape
-        ]
+        wrong += [key for key, shape in shapes.items() if key not in own or own[key].shape != shape]
         if wrong:
             raise ValueError(f'deposit {self.path}: {wrong[0]!r} of task {task!r} does not fit')
         read = read or (lambda name: self.read(name).clone())
-        state = {key: read(name) for key, name in names.items()}
+        with malformed(where):
+            state = {key: joined([read(name) for name in each]) for key, each in names.items()}
         requires_grad = {name: p.requires_grad for name, p in model.named_parameters()}
         model.load_state_dict(state, strict=False, assign=True)
         for name, parameter in model.named_parameters():

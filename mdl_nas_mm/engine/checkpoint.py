@@ -23,7 +23,9 @@ from mdl_nas_mm.spec.owners import (
     backbone_scores,
     in_backbone,
     owners_of,
+    part_entry,
     read_name,
+    task_entry,
 )
 from mdl_nas_mm.tasks import MultiTaskModel, fixed_spec, given_spec, task_scope
 from mdl_nas_mm.utils.fetch import local_file
@@ -111,15 +113,16 @@ def load_weights(path: str | Path, model: MultiTaskModel, state: Mapping, strict
 
     With ``strict``, every key has to fit. Without, the checkpoint may be of other tasks or of a
     pre-training in which everything was shared: the shared weights have to fit; a task's own
-    weights start from the shared ones where the checkpoint has none; heads of tasks that the
-    checkpoint does not know keep their initial values. So do weights of a head that have another
-    shape, as for other classes, which is said.
+    weights start from the shared ones where the checkpoint has none, and what tasks share beside
+    the backbone from that of the first of them; heads of tasks that the checkpoint does not know
+    keep their initial values. So do weights of a head that have another shape, as for other
+    classes, which is said.
 
     Raises:
         ValueError: names the first key that is missing, left over or of another shape.
     """
     own = model.state_dict()
-    state = dict(state) if strict else _with_inherited(state, own)
+    state = dict(state) if strict else _with_parts(_with_inherited(state, own), own, model)
     if not strict:
         state = _without_other_heads(path, state, own)
     for key, value in state.items():
@@ -148,6 +151,23 @@ def _with_inherited(state: Mapping, own: Mapping) -> dict:
             whole.setdefault(key, state[shared])
             used.add(shared)
     return {key: value for key, value in whole.items() if key in own or key not in used}
+
+
+def _with_parts(state: Mapping, own: Mapping, model: MultiTaskModel) -> dict:
+    """The state with what tasks of the model share in necks and heads, or own of these.
+
+    Where the checkpoint has a weight as another kind of owners have it, all take that.
+    """
+    whole = dict(state)
+    for each in model.held_parts:
+        for name in each.names:
+            shared = part_entry(each.part.owners, name)
+            names = [shared, *(task_entry(task, name) for task in each.part.tasks)]
+            source = next((key for key in names if key in state), None)
+            if source is not None:
+                found = {key: state[source] for key in names if key in own and key not in state}
+                whole.update(found)
+    return whole
 
 
 def _without_other_heads(path: str | Path, state: Mapping, own: Mapping) -> dict:

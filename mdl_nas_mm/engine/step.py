@@ -115,7 +115,7 @@ def _update(
 ) -> None:
     """Steps the optimizer; what no subnet ``used`` stays as it is, unless that is None."""
     passes = [(task, spec) for task, group in (used or {}).items() for spec in group]
-    masks = {} if used is None else partial_masks(model.supernet, passes)
+    masks = {} if used is None else partial_masks(model.supernet, passes) | model.used_channels()
     with nullcontext() if used is None else freeze_rest(optim_wrapper.optimizer, masks):
         optim_wrapper.step()
     optim_wrapper.zero_grad()

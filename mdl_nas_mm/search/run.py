@@ -228,7 +228,7 @@ def check_search(cfg: ResolvedConfig) -> None:
     model = weightless(cfg.model)
     spaces = drawn_spaces(cfg, model.backbone.space)
     Constraints.from_config(cfg, model.backbone, PartFlops(lambda: model), spaces)
-    if not model.supernet.sharing.has_scores:
+    if not model.has_scores:
         SearchProblem.from_config(cfg, model.supernet, model.head_sizes()).check()
 
 

@@ -8,8 +8,9 @@ No other file builds or reads such a name. A layer's entries are named::
     score                    what the mask policy learned, common to all tasks
 
 In a joint model the backbone's entries lie under ``backbone.``, those of a task's neck and head
-under ``tasks.<task>.``, those of a part that some tasks share under ``parts.<a+b>.``; a wrapped
-copy (EMA) puts ``module.`` before all of them.
+under ``tasks.<task>.``, those of a part that some tasks share under ``parts.<a+b>.``; of a layer
+that these share in part, each has its own channels under the name that a layer of its own would
+have. A wrapped copy (EMA) puts ``module.`` before all of them.
 """
 
 from __future__ import annotations
@@ -178,3 +179,13 @@ def backbone_scores(state: Mapping[str, _Value]) -> dict[str, _Value]:
     """Layer of the backbone -> its scores, of the entries of a joint model."""
     names = {name.removeprefix(f'{BACKBONE}.'): name for name in state if in_backbone(name)}
     return scores_in({short: state[name] for short, name in names.items()})
+
+
+def part_entry(owners: Owners, name: str) -> str:
+    """The name in a joint model of what some tasks share of an entry of their upstream models."""
+    return f'{PARTS}.{owners.label}.{name}'
+
+
+def part_scores(state: Mapping[str, _Value]) -> dict[str, _Value]:
+    """Layer that tasks share beside the backbone -> its scores, of the entries of a joint model."""
+    return scores_in({name: v for name, v in state.items() if name.startswith(f'{PARTS}.')})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -23,8 +23,9 @@ from mdl_nas_mm.utils.private import hold_beside, with_child
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 from .elastic_parts import part_name, part_spaces, plain_model
+from .held_parts import HeldPart, put_submodule
 from .scope import task_scope
-from .shared_parts import SharedPart, common_parameters, holder, put_submodule, use_held
+from .shared_parts import SharedPart
 
 
 @MODELS.register_module()
@@ -84,13 +85,13 @@ class MultiTaskModel(BaseModel):
             with self._seeded(name), self.scope(name):
                 self.tasks[name] = build_task_model(task, self.backbone)
         self.parts = ModuleDict()
-        self._parts = [SharedPart(name, **part) for name, part in (parts or {}).items()]
+        self.held_parts: list[HeldPart] = []
         with without_memory():
             others = {
                 name: build_task_model(task, nn.Identity())
                 for name, task in (elsewhere or {}).items()
             }
-        self._share_parts(others)
+        self._share_parts([SharedPart(name, **p) for name, p in (parts or {}).items()], others)
         self._task_configs = {name: dict(task) for name, task in tasks.items()}
         self.supernet = Supernet(self.backbone, self._members(others))
         found = part_spaces(dict(backbone=backbone, tasks=tasks))
@@ -112,26 +113,25 @@ class MultiTaskModel(BaseModel):
                     found[part.part] = Member(prefix, part, (task,), task in self.tasks)
         return found
 
-    def _share_parts(self, others: Mapping[str, nn.Module]) -> None:
+    def _share_parts(self, parts: Sequence[SharedPart], others: Mapping[str, nn.Module]) -> None:
         """Makes tasks use the same weights of what is shared."""
         models = {**dict(self.tasks.items()), **others}
-        for part in self._parts:
-            here = next(task for task in part.tasks if task in self.tasks)
-            names = common_parameters(part, models)
-            held = holder(self.tasks[here].get_submodule(part.module), names)
+        for part in parts:
+            first = next(task for task in part.tasks if task in self.tasks)
             label = part.owners.label
+            with self._seeded(f'{label} {part.module}'):
+                held = HeldPart(part, models, first)
             if label not in self.parts:
                 self.parts[label] = nn.Module()
-            put_submodule(self.parts[label], part.module, held)
+            put_submodule(self.parts[label], part.module, held.held)
+            self.held_parts.append(held)
         self.use_parts()
 
     def use_parts(self) -> None:
         """Gives tasks the shared weights anew, after modules of theirs were replaced."""
-        for part in self._parts:
-            held = self.parts[part.owners.label].get_submodule(part.module)
-            for task in part.tasks:
-                if task in self.tasks:
-                    use_held(self.tasks[task].get_submodule(part.module), held)
+        for each in self.held_parts:
+            held = self.parts[each.label].get_submodule(each.part.module)
+            each.use(held, dict(self.tasks.items()))
 
     def __deepcopy__(self, memo: dict) -> MultiTaskModel:
         """A copy (EMA) has weights of its own, but the same process groups."""
@@ -179,6 +179,8 @@ class MultiTaskModel(BaseModel):
         for name, model in reversed(self.tasks.items()):
             with self._seeded(f'init {name}'), self.scope(name):
                 model.init_weights()
+        for each in self.held_parts:
+            each.begin_as(next(self.tasks[t] for t in each.part.tasks if t in self.tasks))
 
     def preprocess(self, task: str, data: dict) -> dict:
         """A batch of one task as its model takes it in training."""
@@ -265,7 +267,35 @@ class MultiTaskModel(BaseModel):
             if member.is_here:
                 elastic = sum(parameter.numel() for _, parameter in member.part.named_parameters())
                 sizes[member.owners.label] -= elastic
+        for each in self.held_parts:
+            for rows in each.rows.values():
+                shared, own = rows.sizes()
+                sizes[each.label] -= own + sum(p.numel() for p in rows.learned.values())
+                for task in each.part.owners.among(self.tasks):
+                    sizes[task] -= shared
         return sizes
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether any layer, of whatever, owns a score a channel."""
+        rows = (rows for each in self.held_parts for rows in each.rows.values())
+        return self.supernet.sharing.has_scores or any(r.policy.has_scores for r in rows)
+
+    def used_channels(self) -> dict[Tensor, Tensor]:
+        """Parameter -> mask of what is in use of it, of layers that tasks share in part.
+
+        Which output channels these share, and which each has of its own, is the same in every pass.
+        """
+        masks: dict[Tensor, Tensor] = {}
+        for each in self.held_parts:
+            for path, rows in each.rows.items():
+                shared = rows.shared()
+                for name in rows.names:
+                    masks[getattr(rows.held, name)] = rows.mask(name, shared)
+                    for task in each.part.owners.among(self.tasks):
+                        layer = self.tasks[task].get_submodule(each.path_of(path))
+                        masks[getattr(layer, name)] = rows.mask(name, ~shared)
+        return masks
 
     def forward(self, *args, **kwargs):
         """A joint model has no forward of its own."""

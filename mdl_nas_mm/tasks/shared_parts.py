@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.logging import print_log
 from torch import nn
 
+from mdl_nas_mm.sharing import SharingKind, read_policy
+from mdl_nas_mm.sharing.shared_rows import layers_by_channels
 from mdl_nas_mm.spec import Owners
-from mdl_nas_mm.utils.private import hold_beside
+from mdl_nas_mm.spec.choices import is_number
+from mdl_nas_mm.spec.dimensions import check_ratio
 
 PART_KEYS = ('module', 'tasks')
+POLICY_KEYS = ('sharing', 'share_ratio')
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,28 @@ class SharedPart:
         name: what a config calls it.
         module: its path in each of the models, such as ``neck`` or ``roi_head.bbox_head``.
         tasks: its owners, in the order of the config's tasks.
+        sharing: config of the policy that says which output channels they share; all without it.
+        share_ratio: of the output channels of each layer, as the policy takes it.
     """
 
     name: str
     module: str
     tasks: tuple[str, ...]
+    sharing: str | Mapping[str, Any] | None = None
+    share_ratio: float | None = None
 
     def to_config(self) -> dict[str, Any]:
         """What a joint model takes."""
-        return dict(module=self.module, tasks=self.tasks)
+        whole = dict(module=self.module, tasks=self.tasks)
+        if self.sharing is None:
+            return whole
+        return dict(whole, sharing=self.sharing, share_ratio=self.share_ratio)
+
+    @property
+    def policy(self) -> SharingKind | None:
+        """By which each layer is shared in part; None for a part that is shared wholly."""
+        policy = None if self.sharing is None else read_policy(self.sharing)
+        return policy if policy is not None and policy.has_specific else None
 
     @property
     def owners(self) -> Owners:
@@ -45,14 +61,16 @@ def read_parts(config: Mapping | None, tasks: Sequence[str]) -> tuple[SharedPart
     """Reads a joint config's ``parts``: name -> ``dict(module='neck', tasks=('det', 'seg'))``.
 
     The parameters that the tasks' models have alike in this module, by name and shape, are then
-    owned by all these tasks; running statistics stay each task's own.
+    owned by all these tasks; running statistics stay each task's own. With ``sharing``, a policy
+    of ``SHARING_POLICIES``, and ``share_ratio`` they own some output channels of each layer
+    together, and each task the others.
 
     Args:
         tasks: all tasks of the joint config, in its order.
 
     Raises:
-        ValueError: a key is missing or unknown, a part is not of two or more of the tasks, or
-            two parts of a task overlap.
+        ValueError: a key is missing or unknown, a part is not of two or more of the tasks, two
+            parts of a task overlap, or a policy is not valid.
     """
     if not isinstance(config or {}, Mapping):
         raise ValueError(f'parts: {config!r}, expected settings by name')
@@ -74,9 +92,12 @@ def _read_part(name: str, config: Mapping, tasks: Sequence[str]) -> SharedPart:
     if not isinstance(config, Mapping):
         raise ValueError(f'{where}: {config!r}, expected {PART_KEYS}')
     for key in config:
-        if key not in PART_KEYS:
-            raise ValueError(f'{where}: unknown key {key!r}, expected {PART_KEYS}')
-    for key in PART_KEYS:
+        if key not in PART_KEYS + POLICY_KEYS:
+            raise ValueError(
+                f'{where}: unknown key {key!r}, expected {PART_KEYS}, or {POLICY_KEYS} as well'
+            )
+    needed = PART_KEYS + POLICY_KEYS * any(config.get(key) is not None for key in POLICY_KEYS)
+    for key in needed:
         if key not in config:
             raise ValueError(f'{where}: {key!r} is missing')
     module, owners = config['module'], config['tasks']
@@ -87,7 +108,24 @@ def _read_part(name: str, config: Mapping, tasks: Sequence[str]) -> SharedPart:
     for task in owners:
         if task not in tasks:
             raise ValueError(f'{where}: there is no task {task!r}, only {sorted(tasks)}')
-    return SharedPart(name, module, tuple(task for task in tasks if task in owners))
+    policy = {key: config[key] for key in needed if key in POLICY_KEYS}
+    if policy:
+        _check_policy(where, **policy)
+    return SharedPart(name, module, tuple(task for task in tasks if task in owners), **policy)
+
+
+def _check_policy(where: str, sharing: str | Mapping, share_ratio: float) -> None:
+    if not isinstance(sharing, (str, Mapping)):
+        raise ValueError(f'{where}: sharing is {sharing!r}, expected a policy')
+    try:
+        policy = read_policy(sharing)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from None
+    if not policy.has_shared:
+        raise ValueError(f'{where}: by sharing {policy.type!r} nothing is shared; remove the part')
+    if not is_number(share_ratio):
+        raise ValueError(f'{where}: share_ratio is {share_ratio!r}, expected a number')
+    check_ratio(share_ratio, where)
 
 
 def common_parameters(part: SharedPart, models: Mapping[str, nn.Module]) -> list[str]:
@@ -135,38 +173,47 @@ def _module(part: SharedPart, task: str, model: nn.Module) -> nn.Module:
         ) from None
 
 
-def holder(module: nn.Module, names: Collection[str]) -> nn.Module:
-    """A module that owns some of a module's parameters, under their names, and nothing else.
+def layers_in_part(part: SharedPart, module: nn.Module, common: Sequence[str]) -> dict[str, list]:
+    """Path of a layer -> names of its parameters, of the layers that a policy shares in part.
 
-    Its submodules are of the same classes, since an optimizer's settings may depend on these. It
-    is not to be called.
+    What else the tasks have in common is shared wholly, which is said.
+
+    Args:
+        module: of the first task.
+        common: see ``common_parameters``.
+
+    Raises:
+        ValueError: there is no such layer.
     """
-    held = copy.deepcopy(module)
-    for name, parameter in module.named_parameters():
-        path, _, leaf = name.rpartition('.')
-        setattr(held.get_submodule(path), leaf, parameter if name in names else None)
-    for name, _ in module.named_buffers():
-        path, _, leaf = name.rpartition('.')
-        setattr(held.get_submodule(path), leaf, None)
-    return held
+    if part.policy is None:
+        return {}
+    found = {}
+    for path, leaves in layers_by_channels(module).items():
+        alike = [leaf for leaf in leaves if _joined(path, leaf) in common]
+        if alike:
+            found[path] = alike
+    if not found:
+        raise ValueError(
+            f'parts.{part.name}: sharing: {part.module!r} has no linear map, convolution or norm '
+            'whose output channels tasks could share'
+        )
+    whole = wholly_shared(common, found)
+    if whole:
+        print_log(
+            f'parts.{part.name}: shared wholly, as they have no output channels to share: '
+            + ', '.join(whole),
+            'current',
+            logging.WARNING,
+        )
+    return found
 
 
-def use_held(module: nn.Module, held: nn.Module) -> None:
-    """Makes a module use the parameters of a ``holder``, which it then does not own itself."""
-    own = dict(module.named_parameters())
-    for name, parameter in held.named_parameters():
-        path, _, leaf = name.rpartition('.')
-        target = module.get_submodule(path)
-        if name in own:
-            delattr(target, leaf)
-        hold_beside(target, leaf, parameter)
+def wholly_shared(common: Sequence[str], layers: Mapping[str, Sequence[str]]) -> list[str]:
+    """What of the common parameters is in none of the layers that are shared in part."""
+    partly = {_joined(path, leaf) for path, leaves in layers.items() for leaf in leaves}
+    return [name for name in common if name not in partly]
 
 
-def put_submodule(module: nn.Module, path: str, child: nn.Module) -> None:
-    """Puts a module where ``get_submodule`` finds it, inside of modules that have nothing else."""
-    *outer, last = path.split('.')
-    for name in outer:
-        if not hasattr(module, name):
-            module.add_module(name, nn.Module())
-        module = getattr(module, name)
-    module.add_module(last, child)
+def _joined(path: str, leaf: str) -> str:
+    """The name of a layer's parameter; the module itself has no path."""
+    return f'{path}.{leaf}' if path else leaf

@@ -74,13 +74,18 @@ def as_world(group: dist.ProcessGroup) -> Generator[None, None, None]:
         dist.distributed_c10d._update_default_pg(world)
 
 
-def hold_beside(model: nn.Module, name: str, value: nn.Module | nn.Parameter) -> None:
-    """Gives a model a module or a parameter that is not among its own.
+def hold_beside(model: nn.Module, name: str, value: Any) -> None:
+    """Gives a model a module, a parameter or something else that is not among its own.
 
     It is in no ``parameters()``, ``state_dict()`` or ``train()`` of the model; of one that is
-    assigned torch makes a part.
+    assigned torch makes a part. Where the model has a parameter of this name, it is hidden.
     """
     object.__setattr__(model, name, value)
+
+
+def let_go(model: nn.Module, name: str) -> None:
+    """Takes what ``hold_beside`` gave away, if it is there; a parameter of this name is left."""
+    vars(model).pop(name, None)
 
 
 def with_child(model: nn.Module, name: str, child: nn.Module) -> nn.Module:

@@ -7,7 +7,8 @@ from shared_pyramid import LABEL, with_shared_pyramid
 pytestmark = pytest.mark.distributed
 
 
-def test_any_number_of_processes_is_one(data, tmp_path):
+@pytest.mark.parametrize('sharing', [None, dict(type='Mask', threshold='ratio')])
+def test_any_number_of_processes_is_one(data, tmp_path, sharing):
     """Two steps of three processes, then two of two, against four in one; every step is clipped.
 
     Of the two processes the first has detection and nothing of segmentation.
@@ -19,5 +20,7 @@ def test_any_number_of_processes_is_one(data, tmp_path):
     for task in ('det', 'seg'):
         # Each process has running statistics of its own part.
         cfg.tasks[task].model.neck.norm_cfg = dict(type='GN', num_groups=2)
+    if sharing is not None:
+        cfg.parts.pyramid.update(sharing=sharing, share_ratio=0.6)
     many = check_three_then_two(cfg, tmp_path)
     assert f'parts.{LABEL}.neck.convs.0.0.conv.weight' in many['state_dict']

@@ -111,6 +111,16 @@ def test_module_held_beside_is_no_part_and_goes_with_copies():
     assert other.training
 
 
+def test_what_is_held_beside_hides_a_parameter_until_it_is_let_go():
+    net, weight = Net(), torch.zeros(1)
+    own = net.layer.weight
+    private.hold_beside(net.layer, 'weight', weight)
+    assert net.layer.weight is weight and dict(net.named_parameters())['layer.weight'] is own
+    private.let_go(net.layer, 'weight')
+    private.let_go(net.layer, 'weight')
+    assert net.layer.weight is own
+
+
 def test_workers_start_with_what_a_loader_is_told_later():
     loader = torch.utils.data.DataLoader(range(2), num_workers=1)
     private.start_workers(loader, torch.manual_seed)
