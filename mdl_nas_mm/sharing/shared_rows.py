@@ -141,12 +141,16 @@ class SharedRows:
 
 
 def _begin(layer: nn.Module, _: tuple) -> None:
-    rows: SharedRows = layer.shared_rows
+    rows = _rows_of(layer)
     own = {name: getattr(layer, name) for name in rows.names}
     for name, weight in rows.merged(own).items():
         hold_beside(layer, name, weight)
 
 
 def _end(layer: nn.Module, *_: object) -> None:
-    for name in layer.shared_rows.names:
+    for name in _rows_of(layer).names:
         let_go(layer, name)
+
+
+def _rows_of(layer: nn.Module) -> SharedRows:
+    return vars(layer)['shared_rows']
