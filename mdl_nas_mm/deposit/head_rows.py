@@ -62,7 +62,9 @@ def cut_in_two(tensors: dict[str, Tensor], owners: Owners, path: str, rows: Shar
 
     Args:
         tensors: of the file, with all weights of the layer whole.
-        path: of the layer in the tasks' models.
+        owners: the tasks.
+        path: of the layer in their models.
+        rows: which channels are shared.
     """
     shared = rows.shared()
     for leaf in rows.names:

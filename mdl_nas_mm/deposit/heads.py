@@ -82,6 +82,7 @@ def tensors_by(rows: str, task: str) -> tuple[str, str, str]:
 
     Args:
         rows: the last one.
+        task: one of its owners.
     """
     _, label, key = rows.split('/', 2)
     return head_name(label, key), head_name(task, key), rows

@@ -125,6 +125,7 @@ class FlopsCost(SumOfTasks):
     """The sum of the tasks' multiply-adds on one image each, in backbones and elastic parts.
 
     Args:
+        backbone: counts its own.
         part_flops: counts those of elastic parts.
         images: task -> config of the loader of images that candidates are scored on.
         input_size: (height, width), or task -> (height, width); by default that of the images.

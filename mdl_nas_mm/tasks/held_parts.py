@@ -18,6 +18,7 @@ class HeldPart:
     """The weights that tasks have together in a module, wholly or by output channels.
 
     Args:
+        part: what it is of the tasks' models.
         models: all tasks of the part -> upstream model.
         first: the first of its tasks that is here, whose weights they begin as.
 

@@ -54,6 +54,8 @@ class PartFlops:
         """Multiply-adds of all elastic parts of a task on one image.
 
         Args:
+            task: whose model.
+            spec: its architecture, with parts or without.
             size: of the image, (height, width).
         """
         if not spec.parts:

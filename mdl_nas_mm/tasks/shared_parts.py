@@ -179,6 +179,7 @@ def layers_in_part(part: SharedPart, module: nn.Module, common: Sequence[str]) -
     What else the tasks have in common is shared wholly, which is said.
 
     Args:
+        part: what is shared, by which policy.
         module: of the first task.
         common: see ``common_parameters``.
 
