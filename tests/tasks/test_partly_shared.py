@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 from shared_pyramid import LABEL, PYRAMID, with_pyramids, with_shared_pyramid
 from torch import nn
 
-from mdl_nas_mm.apis import analyze
+from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.engine.checkpoint import load_weights
 from mdl_nas_mm.registry import MODELS, SHARING_POLICIES
 from mdl_nas_mm.search import check_search
