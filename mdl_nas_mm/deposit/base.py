@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import family_of
@@ -100,6 +101,15 @@ class DepositBase:
             fill(self._deposit, module, self._task, as_task=task)
         self._share_alike(module)
         self._check_stored(module)
+
+    def head(self, task: str) -> dict[str, Tensor]:
+        """See ``Base``."""
+        found = {}
+        for key, (name, *others) in self._deposit.head_names(task).items():
+            if others:
+                raise ValueError(f'base {self.path}: {key!r} of task {task!r} is shared in part')
+            found[key] = self._deposit.read(name)
+        return found
 
     def _share_alike(self, module: ElasticBackbone) -> None:
         """Makes the scores choose what the inherited task shares, whose own ones they may not be.

@@ -28,6 +28,7 @@ from .contents import (
 )
 from .head_rows import cut_in_two, whole_without
 from .heads import head_name, is_head, renamed, without
+from .old_parts import own_together
 from .segments import mask_bits
 from .structure import Structure
 from .tensor_file import content_hash
@@ -104,7 +105,8 @@ def add(
     """Adds new tasks to a deposit; what is in it stays as it is, bit for bit.
 
     Of the shared weights that the new tasks use, those that the file has must be equal to it.
-    What it does not have is stored beside.
+    What it does not have is stored beside. What they took of an old task's neck or head is then
+    owned by these tasks as well.
 
     Args:
         path: the file.
@@ -133,6 +135,9 @@ def add(
             task: dict(info, provenance=dict(provenance or {})) for task, info in tasks.items()
         }
         new = _with_tasks(manifest, tensors, deposit, model, joint, infos, trust, subnets or {})
+        for each in model.held_parts:
+            if each.part.of is not None:
+                own_together(each, manifest, tensors, new)
         _hash(manifest, new)
         write(path, manifest, tensors | new)
     return Counts(**manifest['counts'])

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import backbone_class, family_of
 from mdl_nas_mm.registry import BASES, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.spec.owners import backbone_name, read_name, specific_name
+from mdl_nas_mm.spec.owners import (
+    backbone_name,
+    name_in_task,
+    owners_of,
+    read_name,
+    specific_name,
+)
 from mdl_nas_mm.utils.jsonable import from_json
 
 from .checkpoint import read_checkpoint
@@ -89,6 +96,17 @@ class SupernetBase:
                     f'{tuple(parameter.shape)}; give it the outputs of {self.inherit!r}'
                 )
             parameter.copy_(value)
+
+    def head(self, task: str) -> dict[str, Tensor]:
+        """See ``Base``."""
+        found: dict[str, Tensor] = {}
+        for name, value in self._checkpoint['state_dict'].items():
+            key = name_in_task(name) if task in owners_of(name) else None
+            if key is not None and key in found:
+                raise ValueError(f'base {self.path}: {key!r} of task {task!r} is shared in part')
+            if key is not None:
+                found[key] = value
+        return found
 
     @cached_property
     def _checkpoint(self) -> dict:

@@ -166,6 +166,11 @@ def task_entry(task: str, name: str) -> str:
     return f'{TASKS}.{task}.{name}'
 
 
+def name_in_task(name: str) -> str | None:
+    """The name in upstream models of an entry of a joint model; None for one of the backbone."""
+    return bare(name).split('.', 2)[2] if _is_outside_backbone(name) else None
+
+
 def scores_in(state: Mapping[str, _Value]) -> dict[str, _Value]:
     """Layer -> its scores, of the entries of a backbone."""
     return {

@@ -64,7 +64,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     _check_not_made(cfg)
     folder = osp.dirname(cfg.filename) if cfg.filename else '.'
     cfg = _with_names(cfg)
-    resolve_base(cfg, folder)
+    old = resolve_base(cfg, folder)
     check_subnets(cfg, folder)
     check_names(cfg.tasks)
     settings = family_of(cfg.backbone).task_settings
@@ -81,7 +81,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
         backbone=_backbone(cfg, tasks),
         tasks={name: dict(scope=task.scope, model=task.model) for name, task in tasks.items()},
     )
-    parts = read_parts(cfg.get('parts'), tuple(tasks))
+    parts = read_parts(cfg.get('parts'), tuple(tasks), old)
     if parts:
         model['parts'] = {part.name: part.to_config() for part in parts}
     if cfg.get('base') is not None:

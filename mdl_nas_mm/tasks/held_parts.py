@@ -6,7 +6,7 @@ import copy
 from collections.abc import Collection, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mdl_nas_mm.sharing.shared_rows import SharedRows
 from mdl_nas_mm.utils.private import hold_beside
@@ -46,6 +46,8 @@ class HeldPart:
             assert part.policy is not None and part.share_ratio is not None
             self.rows[path] = SharedRows(layer, leaves, part.policy, part.share_ratio)
         self.names = [f'{part.module}.{name}' for name in common]
+        if part.of is not None:
+            self.held.requires_grad_(False)
         self._wholly = wholly_shared(common, layers)
 
     @property
@@ -82,6 +84,27 @@ class HeldPart:
             for name in rows.names:
                 own = getattr(module.get_submodule(path), name)
                 getattr(rows.held, name).copy_(own)
+
+    @torch.no_grad()
+    def take_over(self, weights: Mapping[str, Tensor]) -> None:
+        """Gives what is shared the weights of a task of a base.
+
+        Args:
+            weights: entries of its upstream model.
+
+        Raises:
+            ValueError: one is missing, or of another shape.
+        """
+        for name in self.names:
+            target = self.held.get_parameter(name.removeprefix(f'{self.part.module}.'))
+            value = weights.get(name)
+            if value is None or value.shape != target.shape:
+                found = 'is missing' if value is None else f'has shape {tuple(value.shape)}'
+                raise ValueError(
+                    f'parts.{self.part.name}: {name!r} of task {self.part.of!r} of the base '
+                    f'{found}, task {self.part.tasks[0]!r} has {tuple(target.shape)}'
+                )
+            target.copy_(value)
 
 
 def _holder(module: nn.Module, names: Collection[str]) -> nn.Module:

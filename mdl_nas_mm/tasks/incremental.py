@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 from mmengine.config import Config
-from torch import nn
+from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.elastic.family import Family
@@ -57,6 +57,13 @@ class Base(Protocol):
     def __call__(self, module: nn.Module) -> None:
         """Fills the shared weights, and every task's own with those of the inherited task."""
 
+    def head(self, task: str) -> dict[str, Tensor]:
+        """Entries of a task's upstream model outside of the backbone, by their keys in it.
+
+        Raises:
+            ValueError: the task shares output channels of one with others.
+        """
+
 
 def open_base(
     path: str, inherit: str, trust_checkpoint: bool = False, trust: Collection[str] = ()
@@ -83,7 +90,7 @@ def open_base(
     return WEIGHT_INITIALIZERS.build(init_cfg), init_cfg
 
 
-def resolve_base(cfg: Config, folder: str) -> None:
+def resolve_base(cfg: Config, folder: str) -> tuple[str, ...] | None:
     """Takes over from the ``base`` what new tasks have in common with it.
 
     ``base`` is a deposit, or the checkpoint (``.pth``) of a supernet. Its backbone becomes the
@@ -96,11 +103,16 @@ def resolve_base(cfg: Config, folder: str) -> None:
     - ``head``: the heads alone;
     - ``all``: everything. The result can then not be added to the base.
 
-    ``trust`` names classes of a deposit that are no known ones, see ``mdl_nas_mm.trust``.
+    ``trust`` names classes of a deposit that are no known ones, see ``mdl_nas_mm.trust``. A part
+    (``parts``) may be that of a task of the base, ``of='seg'``: its weights are then frozen as
+    well, and a deposit that has them already gets no others.
 
     Args:
         cfg: the joint config, changed in place.
         folder: what the path of a ``joint_spec`` starts from; else the current folder.
+
+    Returns:
+        The tasks of the base; None without one.
 
     Raises:
         ValueError: the base has no such task, or has one of a new task's name; the config says
@@ -111,7 +123,7 @@ def resolve_base(cfg: Config, folder: str) -> None:
         for key in ('inherit', 'trained', 'trust'):
             if cfg.get(key) is not None:
                 raise ValueError(f"{key}: of no use without 'base', a deposit or a supernet")
-        return
+        return None
     inherit = cfg.get('inherit')
     trusted = cfg.get('trust_checkpoint', False), cfg.get('trust') or ()
     base, init_cfg = open_base(cfg.base, inherit, *trusted)
@@ -129,6 +141,7 @@ def resolve_base(cfg: Config, folder: str) -> None:
     }
     _take_backbone(cfg, base.backbone, inherit, where)
     cfg.backbone.init_cfg = init_cfg
+    return base.tasks
 
 
 def _check_trained(cfg: Config, base: Base, where: str) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic import ElasticBackbone, ElasticPart, activate
 from mdl_nas_mm.elastic.plain import fill_plain, plain_part, without_memory
 from mdl_nas_mm.elastic.supernet import Member, Supernet
-from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.registry import MODELS, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import Owners, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.owners import ALL, BACKBONE, Entry, owners_of, read_name, task_entry
 from mdl_nas_mm.utils.private import hold_beside, with_child
@@ -181,6 +181,9 @@ class MultiTaskModel(BaseModel):
                 model.init_weights()
         for each in self.held_parts:
             each.begin_as(next(self.tasks[t] for t in each.part.tasks if t in self.tasks))
+            if each.part.of is not None:
+                base = WEIGHT_INITIALIZERS.build(self._backbone_config['init_cfg'])
+                each.take_over(base.head(each.part.of))
 
     def preprocess(self, task: str, data: dict) -> dict:
         """A batch of one task as its model takes it in training."""
@@ -259,10 +262,10 @@ class MultiTaskModel(BaseModel):
 
     def head_sizes(self) -> dict[str, int]:
         """Owners, a task or ``a+b``, -> elements outside the backbone that are not elastic."""
-        sizes = {
-            label: sum(parameter.numel() for parameter in model.parameters())
-            for label, model in (*self.tasks.items(), *self.parts.items())
-        }
+        sizes: dict[str, int] = {}
+        for label, model in (*self.tasks.items(), *self.parts.items()):
+            size = sum(parameter.numel() for parameter in model.parameters())
+            sizes[label] = sizes.get(label, 0) + size
         for member in self.supernet.members.values():
             if member.is_here:
                 elastic = sum(parameter.numel() for _, parameter in member.part.named_parameters())

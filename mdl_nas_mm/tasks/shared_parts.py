@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from mdl_nas_mm.spec.dimensions import check_ratio
 
 PART_KEYS = ('module', 'tasks')
 POLICY_KEYS = ('sharing', 'share_ratio')
+OF_BASE = 'of'
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class SharedPart:
         tasks: its owners, in the order of the config's tasks.
         sharing: config of the policy that says which output channels they share; all without it.
         share_ratio: of the output channels of each layer, as the policy takes it.
+        of: a task of the base, whose module they take as it is; see ``resolve_base``.
     """
 
     name: str
@@ -37,13 +39,13 @@ class SharedPart:
     tasks: tuple[str, ...]
     sharing: str | Mapping[str, Any] | None = None
     share_ratio: float | None = None
+    of: str | None = None
 
     def to_config(self) -> dict[str, Any]:
         """What a joint model takes."""
-        whole = dict(module=self.module, tasks=self.tasks)
-        if self.sharing is None:
-            return whole
-        return dict(whole, sharing=self.sharing, share_ratio=self.share_ratio)
+        given = dict(sharing=self.sharing, share_ratio=self.share_ratio, of=self.of)
+        given = {key: value for key, value in given.items() if value is not None}
+        return dict(module=self.module, tasks=self.tasks, **given)
 
     @property
     def policy(self) -> SharingKind | None:
@@ -57,24 +59,29 @@ class SharedPart:
         return Owners.of(*self.tasks)
 
 
-def read_parts(config: Mapping | None, tasks: Sequence[str]) -> tuple[SharedPart, ...]:
+def read_parts(
+    config: Mapping | None, tasks: Sequence[str], base: Collection[str] | None = None
+) -> tuple[SharedPart, ...]:
     """Reads a joint config's ``parts``: name -> ``dict(module='neck', tasks=('det', 'seg'))``.
 
     The parameters that the tasks' models have alike in this module, by name and shape, are then
     owned by all these tasks; running statistics stay each task's own. With ``sharing``, a policy
     of ``SHARING_POLICIES``, and ``share_ratio`` they own some output channels of each layer
-    together, and each task the others.
+    together, and each task the others. New tasks for a base may take a module of one of its tasks,
+    as it is: ``dict(module='neck', tasks=('pose',), of='seg')``.
 
     Args:
+        config: of all parts.
         tasks: all tasks of the joint config, in its order.
+        base: those of its base, where it has one.
 
     Raises:
         ValueError: a key is missing or unknown, a part is not of two or more of the tasks, two
-            parts of a task overlap, or a policy is not valid.
+            parts of a task overlap, a policy is not valid, or the base has no such task.
     """
     if not isinstance(config or {}, Mapping):
         raise ValueError(f'parts: {config!r}, expected settings by name')
-    parts = tuple(_read_part(name, value, tasks) for name, value in (config or {}).items())
+    parts = tuple(_read_part(name, value, tasks, base) for name, value in (config or {}).items())
     for i, part in enumerate(parts):
         for other in parts[:i]:
             paths = sorted(f'{p.module}.' for p in (part, other))
@@ -87,15 +94,16 @@ def read_parts(config: Mapping | None, tasks: Sequence[str]) -> tuple[SharedPart
     return parts
 
 
-def _read_part(name: str, config: Mapping, tasks: Sequence[str]) -> SharedPart:
+def _read_part(
+    name: str, config: Mapping, tasks: Sequence[str], base: Collection[str] | None
+) -> SharedPart:
     where = f'parts.{name}'
     if not isinstance(config, Mapping):
         raise ValueError(f'{where}: {config!r}, expected {PART_KEYS}')
     for key in config:
-        if key not in PART_KEYS + POLICY_KEYS:
-            raise ValueError(
-                f'{where}: unknown key {key!r}, expected {PART_KEYS}, or {POLICY_KEYS} as well'
-            )
+        if key not in (*PART_KEYS, *POLICY_KEYS, OF_BASE):
+            known = f'{PART_KEYS}, with {POLICY_KEYS} or {OF_BASE!r}'
+            raise ValueError(f'{where}: unknown key {key!r}, expected {known}')
     needed = PART_KEYS + POLICY_KEYS * any(config.get(key) is not None for key in POLICY_KEYS)
     for key in needed:
         if key not in config:
@@ -103,15 +111,22 @@ def _read_part(name: str, config: Mapping, tasks: Sequence[str]) -> SharedPart:
     module, owners = config['module'], config['tasks']
     if not isinstance(module, str) or module.split('.')[0] == 'backbone':
         raise ValueError(f'{where}: module is {module!r}, expected a path such as neck')
-    if not isinstance(owners, (list, tuple)) or len(set(owners)) < 2:
-        raise ValueError(f'{where}: tasks is {owners!r}, expected two or more')
+    of, least = config.get(OF_BASE), 2 if config.get(OF_BASE) is None else 1
+    if not isinstance(owners, (list, tuple)) or len(set(owners)) < least:
+        raise ValueError(
+            f'{where}: tasks is {owners!r}, expected {"two" if least > 1 else "one"} or more'
+        )
     for task in owners:
         if task not in tasks:
             raise ValueError(f'{where}: there is no task {task!r}, only {sorted(tasks)}')
     policy = {key: config[key] for key in needed if key in POLICY_KEYS}
     if policy:
         _check_policy(where, **policy)
-    return SharedPart(name, module, tuple(task for task in tasks if task in owners), **policy)
+    if of is not None and (policy or of not in (base or ())):
+        known = sorted(base or ())
+        wrong = 'goes without a policy' if policy else f'is no task of the base, which has {known}'
+        raise ValueError(f'{where}: of={of!r} {wrong}')
+    return SharedPart(name, module, tuple(t for t in tasks if t in owners), **policy, of=of)
 
 
 def _check_policy(where: str, sharing: str | Mapping, share_ratio: float) -> None:
