@@ -192,13 +192,14 @@ def test_it_is_counted_without_weights(data, both):
     cfg = resolve_joint_config(partly_shared(data, sharing=sharing))
     state = model.state_dict()
     scores = {k: v.numpy() for k, v in (backbone_scores(state) | part_scores(state)).items()}
-    report = analyze(cfg, scores=scores)
+    sizes = dict.fromkeys(TASKS, (20, 20))
+    report = analyze(cfg, input_sizes=sizes, scores=scores)
     joint = JointSpec({task: space.largest() for task, space in model.spaces.items()})
     counts = model.supernet.ledger(model.head_sizes()).count(joint)
     assert (report['total'], report['separate']) == (counts.total, counts.separate)
     pyramid = sum(p.numel() for p in MODELS.build(PYRAMID).parameters())
     assert [report['tasks'][t]['neck_params'] for t in ('det', 'seg')] == [pyramid] * 2
-    assert analyze(cfg)['separate'] == counts.separate
+    assert analyze(cfg, input_sizes=sizes)['separate'] == counts.separate
     check_search(cfg)
 
 
