@@ -25,7 +25,8 @@ def load_tasks(
 ) -> dict[str, nn.Module]:
     """Upstream models of several tasks that answer as those of ``Deposit.load_task``.
 
-    Tensors of the file are in memory once, whatever the number of tasks. A weight that lies in
+    Tensors of the file are in memory once, whatever the number of tasks; of necks and heads that
+    tasks share by output channels each task has a whole copy. A weight that lies in
     one of them as it is used is a view of it. Any other is assembled whenever its layer runs,
     which takes time; ``torch.nn.utils.parametrize.cached()`` keeps such weights inside its block.
     The models are for inference: their backbones' weights take no gradients, and are where they

@@ -17,7 +17,7 @@ from mdl_nas_mm.spec import JointSpec, SubnetSpec
 
 from .input_size import input_size
 from .scope import task_scope
-from .subnets import given_spec, read_given_spec
+from .subnets import given_spec, read_given_parts, read_given_spec
 
 TRAINED = ('specific', 'scores', 'head', 'all')
 # What a backbone may have otherwise than its base: it changes neither weights nor answers.
@@ -136,8 +136,12 @@ def resolve_base(cfg: Config, folder: str) -> tuple[str, ...] | None:
             raise ValueError(f'{where} has a task {name!r} already; give the new one another name')
     cfg.trained = cfg.get('trained') or TRAINED[0]
     _check_trained(cfg, base, where)
+    specs = _specs(cfg, base, where, folder)
+    # Which parts the new tasks have is known to their configs, which are read later.
+    parts = {} if cfg.get('joint_spec') is None else read_given_parts(cfg.joint_spec, folder)
     cfg.joint_spec = {
-        name: spec.to_dict() for name, spec in _specs(cfg, base, where, folder).items()
+        name: dict(spec.to_dict(), **(dict(parts=parts[name]) if name in parts else {}))
+        for name, spec in specs.items()
     }
     _take_backbone(cfg, base.backbone, inherit, where)
     cfg.backbone.init_cfg = init_cfg

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mmengine.config import Config
 
-from mdl_nas_mm.elastic.arch_source import read_joint_spec
+from mdl_nas_mm.elastic.arch_source import read_archs, read_joint_spec
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.spec import Dimensions, JointSpec, SearchSpace, check_joint
 
@@ -75,11 +75,26 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
 
 def read_given_spec(source: str | Mapping, dimensions: Dimensions, folder: str) -> JointSpec:
     """The architectures that a config's ``joint_spec`` gives; see ``check_subnets``."""
-    where = 'joint_spec'
-    if isinstance(source, str):
-        beside = osp.join(folder, source)
-        source, where = beside if osp.isfile(beside) else source, f'joint_spec {source!r}'
+    source, where = _found(source, folder)
     return read_joint_spec(source, dimensions, where)
+
+
+def read_given_parts(source: str | Mapping, folder: str) -> dict[str, Mapping]:
+    """Task -> what a config's ``joint_spec`` says of its elastic parts, unchecked.
+
+    Args:
+        source, folder: see ``read_given_spec``.
+    """
+    given = read_archs(*_found(source, folder))
+    return {task: arch['parts'] for task, arch in given.items() if 'parts' in arch}
+
+
+def _found(source: str | Mapping, folder: str) -> tuple[str | Mapping, str]:
+    """Where a ``joint_spec`` is, and what errors call it."""
+    if not isinstance(source, str):
+        return source, 'joint_spec'
+    beside = osp.join(folder, source)
+    return beside if osp.isfile(beside) else source, f'joint_spec {source!r}'
 
 
 def _check_alone(cfg: Config) -> None:

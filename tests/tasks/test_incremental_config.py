@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from elastic_head import WIDTHS, with_elastic_head
 from helpers import build_runner, refusal_of_tool, write_config
+from mmengine.config import Config
 from new_tasks import architectures, base_config, describe_base, new_config
 from refusals import assert_names, raises_naming
 
-from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks import fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.files import sha256_of
 
 
@@ -42,6 +44,21 @@ def test_outputs_and_architecture_are_those_of_the_inherited_task(data, base, li
     for key in ('out_type', 'out_indices'):
         assert found.model.backbone[key] == dict(more=theirs.model.backbone[key][like])
     assert found.joint_spec == dict(more=architectures()[like].to_dict())
+
+
+def test_an_elastic_head_of_its_own(data, base):
+    cfg = new_config(data, base, architectures(), like='seg')
+    head = with_elastic_head(data).tasks.seg.model.decode_head
+    cfg.tasks.more.model.decode_head = head
+    found = resolve_joint_config(cfg)
+    part = fixed_spec(found)['more'].part('more.decode_head')
+    assert [block.width for block in part.stages[0].blocks] == [max(WIDTHS)] * 2
+    smaller = {'more.decode_head': dict(stages=[dict(depth=1, width=[min(WIDTHS)])])}
+    cfg.joint_spec['more'] = dict(architectures()['seg'].to_dict(), parts=smaller)
+    resolved = resolve_joint_config(cfg)
+    for found in (resolved, resolve_joint_config(Config(resolved.to_dict()))):
+        assert found.joint_spec['more']['parts'] == smaller
+        assert fixed_spec(found)['more'].root == architectures()['seg']
 
 
 def test_outputs_can_be_its_own(data, base):
