@@ -99,6 +99,9 @@ class SharedRows:
     def merged(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Name -> weight, merged of the shared and a task's own one."""
         scores = self.learned.get(SCORE)
+        if scores is not None:
+            # Where a model is only counted, it alone has values.
+            scores = scores.to(getattr(self.held, self.names[0]).device)
         choice = self.policy.choose(self.channels, 1, self.share_ratio, scores)
         found = {}
         for name, weight in own.items():

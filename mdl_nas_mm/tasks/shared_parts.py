@@ -123,8 +123,8 @@ def _read_part(
     if policy:
         _check_policy(where, **policy)
     if of is not None and (policy or of not in (base or ())):
-        known = sorted(base or ())
-        wrong = 'goes without a policy' if policy else f'is no task of the base, which has {known}'
+        wrong = f'is no task of the base, which has {sorted(base or ())}'
+        wrong = "needs a 'base'" if base is None else 'goes without a policy' if policy else wrong
         raise ValueError(f'{where}: of={of!r} {wrong}')
     return SharedPart(name, module, tuple(t for t in tasks if t in owners), **policy, of=of)
 
