@@ -167,7 +167,7 @@ def test_what_differs_stays_each_tasks_own(data, capsys):
         ({'p': dict(module='neck', tasks=('det',))}, ('parts.p', "('det',)")),
         ({'p': dict(module='neck', tasks=('det', 'det'))}, ('parts.p', "('det', 'det')")),
         ({'p': dict(module='neck', tasks=('det', 'other'))}, ('parts.p', "'other'")),
-        ({'p': dict(module='neck', tasks=('det', 'seg'), of='x')}, ('parts.p', "'of'")),
+        ({'p': dict(module='neck', tasks=('det', 'seg'), like='x')}, ('parts.p', "'like'")),
         ({'p': dict(module='backbone', tasks=('det', 'seg'))}, ('parts.p', "'backbone'")),
         (
             {
