@@ -51,6 +51,7 @@ class Step(nn.Module):
         """Runs this process's passes of one step.
 
         Args:
+            passes: the batches of this process, and what is done with them.
             specs: task -> subnets of this step, for all tasks, also those of other ranks.
         """
         raise NotImplementedError

@@ -100,6 +100,7 @@ def drawn_fields(sample: BaseDataElement, of: str = 'pred') -> list[str]:
     """The fields of a data sample that can be drawn.
 
     Args:
+        sample: of a dense task.
         of: ``pred`` for predictions, ``gt`` for labels.
     """
     return [name for kind in PICTURES if (name := f'{of}_{kind}') in sample]

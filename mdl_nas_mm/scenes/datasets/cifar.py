@@ -42,8 +42,9 @@ class CIFAR100Task(CIFAR100):
 
     Args:
         coarse: name of the coarse class, or its number, 0 to 19.
-        **kwargs: of mmpretrain's ``CIFAR100``, which reads the files: ``data_root``, ``split``,
-            ``download`` and so on.
+        download: whether to fetch files that are not there.
+        **kwargs: of mmpretrain's ``CIFAR100``, which reads the files: ``data_root``, ``split`` and
+            so on.
 
     Raises:
         ValueError: there is no such coarse class.

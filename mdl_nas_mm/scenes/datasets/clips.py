@@ -16,6 +16,7 @@ def with_clips(scenes: Iterable[Scene], length: int, step: int) -> Iterator[Scen
     Images with too few frames before them are left out.
 
     Args:
+        scenes: whose images are frames of videos.
         length: frames of a clip.
         step: distance of the frames.
     """
