@@ -142,6 +142,8 @@ def header(deposit: str, task: str, scope: str, why: str, model: Mapping) -> lis
 
     Args:
         deposit: name of its file.
+        task: its name in the deposit.
+        scope: the library of the task.
         why: why the backbone is no stock one, if it is none.
         model: the model's config.
     """

@@ -19,6 +19,7 @@ def check_part(task: str, info: Mapping, part: str, trust: Collection[str] = ())
     """Raises Untrusted, a ValueError, for what a part of a task's config must not name.
 
     Args:
+        task: what errors call it.
         info: what a deposit has of the task.
         part: one of ``USED`` or ``TESTED``.
         trust: further classes, see ``mdl_nas_mm.trust.refusals``.
@@ -61,6 +62,8 @@ def needed(task: str, info: Mapping, trust: Collection[str]) -> tuple[str, ...]:
     """The classes that whoever opens a task has to trust, by module and name.
 
     Args:
+        task: what errors call it.
+        info: what the deposit is to hold of it, see ``pack``.
         trust: what the one who packs trusts; models and pipelines need no more than that.
 
     Raises:

@@ -108,6 +108,7 @@ def export(
         path: ``.onnx``, or ``.pt2`` for a ``torch.export`` program. It appears when what is in it
             was found to answer as torch does, ONNX in ONNX Runtime, for one image and for three.
         input_size: (height, width), fixed.
+        part: ``whole`` or ``backbone``.
 
     Returns:
         The largest absolute difference to torch.

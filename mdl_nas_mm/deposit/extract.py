@@ -49,6 +49,7 @@ def extract(
 
     Args:
         path: the deposit.
+        task: its name in the deposit.
         out_dir: where to write ``<task>_config.py`` and ``<task>.pth``.
         stock: True for a stock backbone, False for the elastic class, None for a stock backbone
             where all sizes fit one.

@@ -22,6 +22,7 @@ def head_name(label: str, key: str) -> str:
 
     Args:
         label: of the owners, as ``Owners.label`` gives it.
+        key: of an upstream model's state dict.
     """
     return f'{_HEAD}{label}/{key}'
 

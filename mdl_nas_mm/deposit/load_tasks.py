@@ -35,6 +35,7 @@ def load_tasks(
     Args:
         path: the deposit.
         tasks: all without it.
+        device: where the tensors and the models are.
         trust: see ``Deposit``.
 
     Returns:

@@ -61,9 +61,11 @@ def narrow_weight(key: str, weight: Tensor, shape: torch.Size, widths: Widths) -
     """Cuts inputs off a weight whose inputs begin with a map of a backbone.
 
     Args:
+        key: what errors call the weight.
         weight: (out, in, ...), or (in, out, ...) of a transposed convolution. Behind the map's
             channels there may be other inputs, as UPerHead has.
         shape: what it has in the narrower model.
+        widths: for each map of the backbone, the width in the supernet and in the subnet.
 
     Raises:
         ValueError: it is no such weight.

@@ -50,6 +50,7 @@ def pack(
 
     Args:
         path: the file; appears under this name when complete.
+        model: the trained supernet.
         joint: the architecture of each task.
         backbone: the config that the backbone was built from.
         tasks: task -> what to keep of it: its ``scope`` and upstream ``model`` config, and
@@ -149,6 +150,8 @@ def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
     Channels that just one other task shared with it are put into that one's own weights.
 
     Args:
+        path: the deposit.
+        task: its name in the deposit.
         trust: see ``Deposit``.
 
     Returns:

@@ -42,6 +42,7 @@ class Structure:
         """Derives it; builds no weights.
 
         Args:
+            manifest: the manifest of a deposit, as decoded.
             masks: label -> bits, one a channel, of the layers under the mask policy.
             budget: of what may be made; without it, whatever there is.
 
@@ -117,6 +118,7 @@ def batch_layout(
     Args:
         config: of the supernet's backbone.
         regions: label -> its ``spec`` and ``settings``.
+        budget: of what may be made; without it, whatever there is.
     """
     config = dict(config, sharing=None, tasks=tuple(regions), task=None, arch=None, init_cfg=None)
     family = family_of(config)

@@ -259,6 +259,8 @@ class Deposit:
         """A task's upstream model with its stored head, around a backbone.
 
         Args:
+            task: its name in the deposit.
+            backbone: which the model reaches as its own, without owning it.
             read: name -> the tensor of the file that the model takes as it is; by default a copy.
         """
         info, entries = self.tasks[task], self._file.entries

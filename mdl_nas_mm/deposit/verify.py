@@ -22,6 +22,7 @@ def verify(path: str | Path, trust: Collection[str] = ()) -> dict[str, bool]:
     """Compares every tensor with its hash, and all sizes with the architectures.
 
     Args:
+        path: the deposit.
         trust: see ``Deposit``.
 
     Returns:
@@ -50,6 +51,7 @@ def largest_differences(
 
     Args:
         before: a deposit; each of its tasks has to be in the later one.
+        after: the later deposit.
         images: (height, width, 3), uint8, BGR; without any, two of noise.
         trust: see ``Deposit``.
 

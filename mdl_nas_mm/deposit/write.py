@@ -20,6 +20,7 @@ def locked(path: str | Path, is_new: bool = False) -> Generator[None]:
     """Lets nobody else write a file inside the block.
 
     Args:
+        path: the file that is written.
         is_new: whether the file need not be there.
 
     Raises:

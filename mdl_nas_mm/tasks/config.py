@@ -46,6 +46,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     ``read_torch_file``.
 
     Args:
+        cfg: the joint config; it stays as it is.
         check_files: whether the data has to be there.
 
     Raises:

@@ -54,6 +54,7 @@ class MultiTaskModel(BaseModel):
         batch_group: the process group of the ranks that train on parts of the same batch.
         own_group: that of this process alone.
         trained: which weights of the backbone are, see ``resolve_base``; the others are frozen.
+        init_cfg: see ``mmengine.model.BaseModel``.
 
     Attributes:
         supernet: the backbone, and the elastic necks and heads that tasks have.
@@ -320,6 +321,7 @@ def build_task_model(task: Mapping, backbone: nn.Module) -> BaseModel:
 
     Args:
         task: ``dict(scope=..., model=...)``.
+        backbone: which it calls, without owning it.
     """
     with task_scope(task['scope']):
         # Detectors write into the configs of their heads.
