@@ -1,0 +1,201 @@
+"""Tasks on the same images in one pass through the backbone against a pass for each.
+
+    python benchmarks/image_group.py [--threads N ...] [--write benchmarks/results/NAME.json]
+
+Four dense tasks on an ElasticViT of AutoFormer-S's size (the largest architecture), images of 224
+pixels, with two kinds of upstream heads on the last map: FCN of 64 channels, and ASPP. A training
+step of a batch of 4 as an image group and as separate tasks, with preprocessing and update;
+``inference`` is all four predictions of one image. ``total_over_parts`` is what the passes of a
+step take over the same backbone and heads each timed by itself, ``head_percent`` what one head
+takes of the backbone. ``peak_mebibytes`` is the most memory of a step beyond the model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from measuring import arguments, each_thread_count, medians, peak_mebibytes, ratios, report
+from mmengine.config import ConfigDict
+from mmengine.optim import OptimWrapper
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from mdl_nas_mm.elastic.shared_pass import SharedPass
+from mdl_nas_mm.engine.assignment import assign_ranks
+from mdl_nas_mm.engine.passes import Passes
+from mdl_nas_mm.engine.plan import StepPlan
+from mdl_nas_mm.engine.step import train_step
+from mdl_nas_mm.families.vit.spaces import SPACES
+from mdl_nas_mm.methods.mdl_nas import JointStep
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.tasks.group_batch import GroupBatch
+
+TASKS = ('a', 'b', 'c', 'd')
+SIDE, BATCH, CLASSES = 224, 4, 13
+WIDTH = max(SPACES['autoformer-s']['embed_dim'])
+HEADS = dict(
+    FCN=dict(type='FCNHead', num_convs=1, concat_input=False),
+    ASPP=dict(type='ASPPHead', dilations=(1, 6, 12, 18)),
+)
+
+
+def joint_model(head: str):
+    """The joint model, as its weights are drawn."""
+    decode_head = dict(
+        HEADS[head],
+        in_channels=WIDTH,
+        in_index=-1,
+        channels=64,
+        num_classes=CLASSES,
+        norm_cfg=dict(type='GN', num_groups=8),
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss'),
+    )
+    model = dict(
+        type='EncoderDecoder',
+        data_preprocessor=dict(
+            type='SegDataPreProcessor', mean=[120.0] * 3, std=[60.0] * 3, size_divisor=1
+        ),
+        backbone=dict(type='mdl_nas_mm.BackboneSlot'),
+        decode_head=decode_head,
+        train_cfg=dict(),
+        test_cfg=ConfigDict(mode='whole'),
+    )
+    backbone = dict(
+        type='ElasticViT', space='autoformer-s', sharing='AllShared', out_type='featmap'
+    )
+    torch.manual_seed(0)
+    with task_scope('mdl_nas_mm'):
+        return MODELS.build(
+            dict(
+                type='MultiTaskModel',
+                backbone=dict(backbone, tasks=TASKS),
+                tasks=dict.fromkeys(TASKS, dict(scope='mmseg', model=model)),
+            )
+        ).train()
+
+
+def batches(count: int = BATCH) -> dict[str, dict]:
+    """Task -> a batch, as a loader gives it; all tasks have the same images."""
+    images = [torch.randint(256, (3, SIDE, SIDE), dtype=torch.uint8) for _ in range(count)]
+
+    def sample() -> SegDataSample:
+        shape = dict(img_shape=(SIDE, SIDE), ori_shape=(SIDE, SIDE), pad_shape=(SIDE, SIDE))
+        found = SegDataSample(metainfo=shape)
+        found.gt_sem_seg = PixelData(data=torch.randint(CLASSES, (1, SIDE, SIDE)))
+        return found
+
+    return {
+        task: dict(inputs=list(images), data_samples=[sample() for _ in images]) for task in TASKS
+    }
+
+
+def stepper(model, as_group: bool, update: bool = True) -> Callable[[], None]:
+    """A function that makes one step; the learning rate is 0, so that all have the same weights."""
+    wrapper = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=0.0))
+    if not update:
+        wrapper.step = lambda: None
+    units = {'images': (TASKS,)} if as_group else {task: ((task,),) for task in TASKS}
+    sizes, weights = dict.fromkeys(TASKS, BATCH), dict.fromkeys(TASKS, 1.0)
+    plan = StepPlan.make(assign_ranks(TASKS, None, 1), 0, sizes, weights, 0, units)
+    specs = dict.fromkeys(TASKS, [model.backbone.space.largest()])
+    step = JointStep({}, freeze_rest=update)
+
+    def run() -> None:
+        given = {task: [batch] for task, batch in batches().items()}
+        if as_group:
+            own = {task: batch for task, (batch,) in given.items()}
+            given = {'images': [GroupBatch(BATCH, own, dict.fromkeys(TASKS, range(BATCH)))]}
+        train_step(step, Passes(model, wrapper, given, plan, 0), specs)
+
+    return run
+
+
+def parts_of_a_step(model) -> dict[str, Callable[[], None]]:
+    """The backbone and the heads, each by itself, forward and backward."""
+    spec = model.backbone.space.largest()
+    data = {task: model.preprocess(task, batch) for task, batch in batches().items()}
+    images = data[TASKS[0]]['inputs']
+    features = [x.detach().requires_grad_() for x in model.features(TASKS[0], spec, images)]
+    grads = [torch.randn_like(x) for x in features]
+
+    def backbone() -> None:
+        model.backbone.zero_grad()
+        torch.autograd.backward(model.features(TASKS[0], spec, images), grads)
+
+    def heads() -> None:
+        for task in TASKS:
+            network = model.tasks[task]
+            network.zero_grad()
+            losses = network.decode_head.loss(features, data[task]['data_samples'], {})
+            network.parse_losses(losses)[0].backward()
+
+    return dict(backbone=backbone, heads=heads)
+
+
+def inferences(model) -> dict[str, Callable[[], None]]:
+    """All tasks' predictions of one image: in one pass, and in one each."""
+    spec = model.backbone.space.largest()
+    models = {task: model.subnet(task, spec).eval() for task in TASKS}
+
+    @torch.no_grad()
+    def separate() -> None:
+        for task, batch in batches(1).items():
+            models[task].val_step(batch)
+
+    def together() -> None:
+        with SharedPass():
+            separate()
+
+    return dict(together=together, separate=separate)
+
+
+def compare(head: str, rounds: int) -> dict[str, object]:
+    """All measurements with one kind of heads."""
+    model = joint_model(head)
+    predicted = medians(inferences(model), 3 * rounds)
+    model.train()
+    cases = {
+        'group': stepper(model, as_group=True),
+        'separate': stepper(model, as_group=False),
+        'passes': stepper(model, as_group=True, update=False),
+        **parts_of_a_step(model),
+    }
+    seconds = medians(cases, rounds)
+    apart = seconds['backbone'] + seconds['heads']
+    return dict(
+        step_seconds={name: round(value, 3) for name, value in seconds.items()},
+        separate_over_group=ratios(seconds, 'group')['separate'],
+        total_over_parts=round(seconds['passes'] / apart, 3),
+        head_percent=round(100 * seconds['heads'] / len(TASKS) / seconds['backbone'], 1),
+        inference_separate_over_together=ratios(predicted, 'together')['separate'],
+    )
+
+
+def memory_case(head: str, as_group: bool) -> Callable[[], None]:
+    """A step, in a process of its own."""
+    return stepper(joint_model(head), as_group)
+
+
+def main() -> None:
+    args = arguments(__doc__)
+
+    def measure() -> dict[str, dict]:
+        return {head: compare(head, args.rounds) for head in HEADS}
+
+    results = each_thread_count(measure, args.threads)
+    memory = {
+        head: {
+            name: round(peak_mebibytes(partial(memory_case, head, as_group)))
+            for name, as_group in dict(group=True, separate=False).items()
+        }
+        for head in HEADS
+    }
+    report(args, dict(seed=0, batch=BATCH, **results, peak_mebibytes=memory))
+
+
+if __name__ == '__main__':
+    main()
