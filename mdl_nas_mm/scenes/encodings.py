@@ -18,7 +18,7 @@ import numpy as np
 from mmengine import fileio
 from PIL import Image
 
-from .labels import DEPTH, NORMALS, kind_named
+from .labels import DEPTH, kind_named
 from .thinning import thin
 
 # Lengths of 8-bit normals: beside rounding and JPEG they are 1; greys, white and black are far off.
@@ -130,16 +130,20 @@ def classes(
         (H, W) uint8, 255 where ignored.
     """
     values = _one_channel(array)
-    found = np.rint(values).astype(np.int64)
-    if np.any(found != values):
-        raise ValueError('classes are whole numbers')
-    lost = (found < 0) | (found == 255) | np.isin(found, ignored)
+    if values.dtype != np.uint8:
+        found = np.rint(values).astype(np.int64)
+        if np.any(found != values):
+            raise ValueError('classes are whole numbers')
+        found[(found < 0) | np.isin(found, ignored)] = 255
+        if found.max() > 255:
+            raise ValueError(f'there may be 255 classes, it has a class {found.max()}')
+        values = found.astype(np.uint8)
+    # What each of 256 values means.
+    meant = np.arange(256)
     if zero_ignored:
-        lost |= found == 0
-        found = found - 1
-    if found.max() > 255:
-        raise ValueError(f'there may be 255 classes, it has a class {found.max()}')
-    return np.where(lost, 255, found).astype(np.uint8)
+        meant -= 1
+    meant[[255, *(value for value in ignored if 0 <= value < 256)]] = 255
+    return np.where(meant < 0, 255, meant).astype(np.uint8)[values]
 
 
 def depth(
@@ -191,8 +195,11 @@ def normals(array: np.ndarray, invalid: Sequence[float] = (0, 0, 0)) -> np.ndarr
         (H, W, 3) float32, the zero vector where there is none.
     """
     vectors = _three_channels(array).astype(np.float32)
-    lost = np.isnan(vectors).any(-1) | (vectors == np.asarray(invalid, np.float32)).all(-1)
-    return np.where(lost[..., None], 0, vectors)
+    lost = np.isnan(vector_lengths(vectors))
+    if any(invalid):
+        lost |= (vectors == np.asarray(invalid, np.float32)).all(axis=-1)
+    vectors[lost] = 0
+    return vectors
 
 
 def normals_8bit(array: np.ndarray, centre: float = 127.5) -> np.ndarray:
@@ -212,8 +219,9 @@ def normals_8bit(array: np.ndarray, centre: float = 127.5) -> np.ndarray:
     if colours.dtype != np.uint8:
         raise ValueError(f'8-bit normals are uint8, not {colours.dtype}')
     vectors = colours.astype(np.float32) / np.float32(centre) - 1
-    lengths = np.linalg.norm(vectors, axis=-1)
-    return np.where(((lengths < _SHORTEST) | (lengths > _LONGEST))[..., None], 0, vectors)
+    lengths = vector_lengths(vectors)
+    vectors[(lengths < _SHORTEST) | (lengths > _LONGEST)] = 0
+    return vectors
 
 
 def binary(array: np.ndarray, threshold: float = 0.5) -> np.ndarray:
@@ -361,9 +369,13 @@ ENCODINGS = dict(
 
 def unit_normals(vectors: np.ndarray) -> np.ndarray:
     """(H, W, 3) with all that are not zero made to have length 1."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    has_normal = NORMALS.valid(vectors)[..., None]
-    return np.where(has_normal, vectors / np.where(has_normal, lengths, 1), 0).astype(np.float32)
+    lengths = vector_lengths(vectors)
+    return vectors / np.where(lengths > 0, lengths, 1)[..., None]
+
+
+def vector_lengths(vectors: np.ndarray) -> np.ndarray:
+    """(H, W) of (H, W, 3)."""
+    return np.sqrt(np.einsum('hwc,hwc->hw', vectors, vectors))
 
 
 def _one_channel(array: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ camera or away from it is the data's choice; no transform depends on it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -51,11 +52,10 @@ class Kind:
 
     def valid(self, label: np.ndarray) -> np.ndarray:
         """Which pixels have a label: (H, W) bool of a map (H, W) or (H, W, C)."""
-        if label.ndim == 2:
-            label = label[..., None]
+        channels = [label] if label.ndim == 2 else list(np.moveaxis(label, -1, 0))
         if np.isnan(self.invalid):
-            return np.asarray(~np.isnan(label).any(axis=-1))
-        return np.asarray((label != self.invalid).any(axis=-1))
+            return ~reduce(np.logical_or, map(np.isnan, channels))
+        return reduce(np.logical_or, [channel != self.invalid for channel in channels])
 
 
 SEGMENTATION = Kind('gt_seg_map', 'gt_sem_seg', dtype=np.int64)

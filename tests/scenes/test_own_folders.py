@@ -159,6 +159,21 @@ def test_a_class_beyond_the_names_is_found_where_it_is(folder):
         loaded(dataset, 2)
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.int32, np.float32])
+def test_what_is_no_class(tmp_path, dtype):
+    values = np.array([[0, 1, 2, 9, 255]], dtype=dtype)
+    wanted = [0, 1, 2, 255, 255]
+    if dtype == np.uint16:
+        values[0, 4] = 65535
+    if dtype in (np.int32, np.float32):
+        values[0, 4] = -1
+    save(tmp_path / 'm.npy', values)
+    source = dict(path=str(tmp_path / 'm.npy'), encoding='classes', ignored=(9, 65535))
+    assert read_label('semseg', source)[0].tolist() == wanted
+    shifted = read_label('semseg', dict(source, zero_ignored=True))[0].tolist()
+    assert shifted == [255, 0, 1, 255, 255]
+
+
 def test_sizes_that_differ_are_said(folder):
     for name in NAMES:
         save(folder / 'depth' / f'{name}.png', np.full((3, 4), 1500, dtype=np.uint16))

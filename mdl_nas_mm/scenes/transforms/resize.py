@@ -9,7 +9,7 @@ from mmseg.datasets.transforms import Resize
 
 from mdl_nas_mm.registry import TRANSFORMS
 
-from ..encodings import unit_normals
+from ..encodings import vector_lengths
 from ..labels import DEPTH, DISPARITY, NORMALS, Kind, kind_of
 
 # Where a mean of neighbours is farther from the nearest than this part of it, they are of two
@@ -30,7 +30,7 @@ def resize_label(label: np.ndarray, kind: Kind, size: tuple[int, int]) -> np.nda
     Normals have length 1.
 
     Args:
-        label: (H, W) or (H, W, C).
+        label: (H, W) or (H, W, C); float32 if it is of numbers.
         kind: what its values are.
         size: (width, height).
     """
@@ -40,20 +40,21 @@ def resize_label(label: np.ndarray, kind: Kind, size: tuple[int, int]) -> np.nda
     if not kind.smooth:
         return nearest
     has_label = kind.valid(label)
-    flat = label.reshape(*label.shape[:2], -1)
-    values = np.where(has_label[..., None], flat, 0).astype(np.float32)
-    weights = cv2.resize(has_label.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    total = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR).reshape(*size[::-1], -1)
-    mean = total / np.maximum(weights, 1e-6)[..., None]
-    near = nearest.reshape(mean.shape)
-    is_mixed = np.zeros(size[::-1], dtype=bool)
+    mean = cv2.resize(np.nan_to_num(label), size, interpolation=cv2.INTER_LINEAR)
+    mean = mean.reshape(nearest.shape)
+    if not has_label.all():
+        # What has no label is 0 in the sum.
+        weights = cv2.resize(has_label.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+        mean /= np.maximum(weights, 1e-6).reshape(*weights.shape, *[1] * (label.ndim - 2))
+    keeps_nearest = ~kind.valid(nearest)
     if kind in (DEPTH, DISPARITY):
-        is_mixed = np.abs(mean - near)[..., 0] > _DEPTH_STEP * np.abs(near[..., 0])
+        keeps_nearest |= np.abs(mean - nearest) > _DEPTH_STEP * nearest
     if kind is NORMALS:
-        is_mixed = np.linalg.norm(mean, axis=-1) < _SHORTEST_MEAN
-    keeps_nearest = is_mixed | ~kind.valid(nearest)
-    result = np.where(keeps_nearest[..., None], near, mean).astype(label.dtype)
-    return (unit_normals(result) if kind is NORMALS else result).reshape(nearest.shape)
+        lengths = vector_lengths(mean)
+        keeps_nearest |= lengths < _SHORTEST_MEAN
+        mean /= np.maximum(lengths, 1e-6)[..., None]
+    mean[keeps_nearest] = nearest[keeps_nearest]
+    return mean
 
 
 @TRANSFORMS.register_module()
