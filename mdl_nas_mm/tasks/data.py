@@ -134,7 +134,7 @@ def build_train_loader(
         task: what errors call it.
         scope: the library of the task.
         config: its upstream ``train_dataloader``.
-        seed: of the order of the images and of the workers.
+        seed: of the order of the images, and of augmentation.
         start: the first step.
         batches_per_step: batches of the config's size that make up one step.
         parts: this rank's (batch, part, parts) of each step; it gets one batch for each.
@@ -167,7 +167,7 @@ def endless_loader(
         scope: the library that its samplers are looked up in.
         config: the loader's, without a data set and a way to collate; it is used up.
         collate: makes a batch of samples.
-        seed: of the order of the images and of the workers.
+        seed: of the order of the images, and of augmentation.
         steps: what of the endless batches is given.
     """
     dataset = PositionSeeded(NamedSamples(dataset), seed)

@@ -27,7 +27,7 @@ from .loader_settings import is_shuffled
 from .merged_pipeline import MergedPipeline
 from .pipelines import build_transforms, merged_stages
 from .scope import task_scope
-from .transform_keys import keys_of_class
+from .transform_keys import keys_named
 from .workers import end_with_parent
 
 if TYPE_CHECKING:
@@ -233,7 +233,9 @@ def _check_metrics(task: str, scope: str, evaluator: Any, sample: Mapping) -> No
         # Those of mmdet and mmpose read their labels from a file.
         if config.get('format_only') or not kind.__module__.startswith(_METRICS_OF_SAMPLES):
             continue
-        needs = sorted(key for key in keys_of_class(kind) if key.startswith('gt_'))
+        with task_scope(scope):
+            named = keys_named(METRICS.build(dict(config)))
+        needs = sorted(key for key in named if key.startswith('gt_') and key != 'gt_')
         if needs and not set(needs).intersection(has):
             raise ValueError(
                 f'task {task!r}: {config["type"]} needs {" or ".join(needs)}, and the pipeline of '

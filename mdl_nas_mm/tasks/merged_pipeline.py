@@ -64,7 +64,7 @@ class _Views:
     def __init__(self, infos: Mapping[str, dict]) -> None:
         self.shared: dict[str, Any] = {}
         self.own = {task: dict(info) for task, info in infos.items()}
-        self._files = {key: value for info in infos.values() for key, value in info.items()}
+        self._files = {f'{t} {key}': info[key] for t, info in infos.items() for key in info}
 
     def apply_own(self, task: str, transform: Any) -> None:
         """A task's transform of its labels; the task is gone where it gives up the image."""
@@ -139,8 +139,10 @@ class _Views:
             target = self.own[task]
         else:
             # What several tasks say alike is of the image from now on.
-            for task, key in places:
-                self.own[task].pop(key, None)
+            said = [self.own[task].pop(key) for task, key in places]
+            if not all(_equal(value, said[0]) for value in said):
+                (first, _), (second, _), *_ = places
+                raise ValueError(f'tasks {first!r} and {second!r} each have their {name}')
             target, key = self.shared, name
         if name in found:
             target[key] = found[name]
@@ -173,7 +175,7 @@ class _Views:
         changed = [
             key
             for key in _OF_IMAGE
-            if key in found and not np.array_equal(found[key], self.shared.get(key, found[key]))
+            if key in found and not _equal(found[key], self.shared.get(key, found[key]))
         ]
         image = self.shared.get('img')
         if changed or found.get('img', image) is not image:
@@ -196,6 +198,10 @@ def _maps(own: Mapping) -> list[str]:
     """The dense labels of a task."""
     named = dict.fromkeys((*own.get('seg_fields', ()), 'gt_seg_map'))
     return [key for key in named if key in own]
+
+
+def _equal(first: Any, second: Any) -> bool:
+    return first is second or np.array_equal(first, second)
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -18,7 +18,7 @@ from mmcv.transforms import BaseTransform, LoadAnnotations
 from mmengine.dataset import Compose
 
 # Labels that each are of one task of a sample.
-OBJECTS = ('gt_bboxes', 'gt_masks', 'gt_keypoints')
+OBJECTS = ('gt_bboxes', 'gt_masks', 'gt_keypoints', 'keypoints')
 # Where upstream's transforms say how an image has been moved, and what moves with it.
 _GEOMETRY = {
     *('img_shape', 'pad_shape', 'scale', 'scale_factor', 'flip', 'flip_direction'),
@@ -29,7 +29,7 @@ _MOVING = ('Rotate', 'Shear', 'Translate')
 
 
 def keys_named(thing: Any) -> frozenset[str]:
-    """The strings in the code of a transform, its settings, and of the transforms inside of it."""
+    """The strings in the code and the settings of a transform or metric, and of what is inside."""
     found: set[str] = set()
     for part in transforms_in(thing):
         found |= keys_of_class(type(part))
@@ -54,11 +54,14 @@ def transforms_in(transform: Any) -> Iterator[Any]:
 
 @functools.cache
 def keys_of_class(kind: type) -> frozenset[str]:
-    """The strings in the code of a class and those that it inherits from."""
+    """The strings in the code of a class and those that it inherits from, and its attributes."""
     found: set[str] = set()
     for base in kind.__mro__:
         for value in vars(base).values() if base not in (object, BaseTransform) else ():
-            found.update(_strings_of(getattr(value, '__func__', value)))
+            if isinstance(value, str):
+                found.add(value)
+            else:
+                found.update(_strings_of(getattr(value, '__func__', value)))
     return frozenset(found)
 
 

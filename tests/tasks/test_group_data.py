@@ -9,7 +9,9 @@ import pytest
 import torch
 from helpers import differences, plain
 from image_group import CountedLoad, loaders, pipeline, scopes, write_images, write_list
+from refusals import raises_naming
 
+from mdl_nas_mm.engine.joint_loader import JointLoader
 from mdl_nas_mm.tasks import (
     Split,
     build_eval_loader,
@@ -81,6 +83,18 @@ def test_an_image_is_one_tensor_out_of_workers_too(root):
         assert differences(plain(dict(batch.batches)), plain(dict(other.batches))) == []
         pairs = zip(other.batches['seg']['inputs'], other.batches['depth']['inputs'])
         assert all(a is b for a, b in pairs)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_file_that_cannot_be_read_is_named_with_its_task(tmp_path, workers):
+    root = write_images(tmp_path)
+    configs = loaders(root, 'seg', 'parts', num_workers=workers)
+    loader = JointLoader(dict(scene=train_loader(configs)), 3, groups=['scene'])
+    for path in (root / 'parts').iterdir():
+        path.write_bytes(b'')
+    names = ('scene', 'iteration 0', root / 'images', root / 'parts', "'parts'", 'LoadAnnotations')
+    with raises_naming(ValueError, *names):
+        next(iter(loader))
 
 
 def test_without_augmentation_a_task_has_what_its_own_loader_gives(root):

@@ -161,6 +161,38 @@ def test_objects_of_two_tasks_are_refused(root):
         build_group_train_loader('scene', dict(det='mmdet', other='mmdet'), configs, seed=0)
 
 
+@TRANSFORMS.register_module()
+class Mark(BaseTransform):
+    """Gives an image a mark of its own task."""
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+
+    def transform(self, results: dict) -> dict:
+        return dict(results, mark=self.mark)
+
+
+@TRANSFORMS.register_module()
+class ChangeMark(BaseTransform):
+    """Changes the image and the mark."""
+
+    def transform(self, results: dict) -> dict:
+        return dict(results, img=results['img'] + 1, mark=f'{results["mark"]}!')
+
+
+def test_what_two_tasks_say_differently_cannot_change_for_both(root):
+    configs = loaders(root, 'seg', 'depth', moves=[dict(type='ChangeMark')])
+    for mark in ('equal', 'of depth'):
+        for task, config in configs.items():
+            said = mark if task == 'depth' else 'equal'
+            steps = pipeline(task, [dict(type='ChangeMark')])
+            config['dataset']['pipeline'] = [dict(type='Mark', mark=said), *steps]
+        if mark == 'equal':
+            build(configs)
+    with raises_naming(ValueError, 'seg', 'depth', 'mark', 'ChangeMark'):
+        build(configs)
+
+
 @pytest.mark.parametrize('flip', ['mmdet.RandomFlip', 'mmcv.RandomFlip'])
 @pytest.mark.parametrize(('task', 'key'), [('depth', 'gt_depth_map'), ('parts', 'gt_seg_map')])
 def test_a_map_that_would_not_move_is_named(root, flip, task, key):
@@ -215,6 +247,21 @@ def test_a_metric_without_its_label_is_named(root):
     configs['seg']['dataset']['pipeline'].remove(LABELS['seg'])
     formats = dict(type='IoUMetric', format_only=True, output_dir=str(root))
     assert len(evaluated(configs, seg=formats, depth=dict(type='DumpResults')).dataset) == 6
+
+
+@pytest.mark.parametrize(
+    ('metric', 'label'),
+    [
+        (dict(type='mdl_nas_mm.DepthErrorMetric'), 'gt_depth_map'),
+        (dict(type='mdl_nas_mm.RegressionErrorMetric', key='regression'), 'gt_regression'),
+    ],
+)
+def test_metrics_of_dense_tasks_say_their_label(root, metric, label):
+    configs = loaders(root, 'seg', 'depth', moves=())
+    if label == 'gt_depth_map':
+        assert len(evaluated(configs, depth=metric).dataset) == 6
+    with raises_naming(ValueError, 'seg', metric['type'], label):
+        evaluated(configs, seg=metric)
 
 
 def test_an_evaluation_without_images_of_a_task_is_named(root):
