@@ -12,7 +12,7 @@ import mdl_nas_mm
 PACKAGE = Path(mdl_nas_mm.__file__).parent
 PRIVATE = PACKAGE / 'utils' / 'private.py'
 # Public, and documented under this name.
-DOCUMENTED = {'_exit', '_fields', '__version__', 'annotations'}
+DOCUMENTED = {'_exit', '_fields', '_replace', '__version__', 'annotations'}
 # What torch and the mm libraries document as to be set from outside.
 SETTABLE = {'grad', 'requires_grad', 'momentum', 'process_group', 'dataset_meta'}
 SETTABLE |= {'optim_wrapper', 'param_schedulers'}
