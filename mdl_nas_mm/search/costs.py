@@ -56,6 +56,7 @@ class ParameterCost:
     """P_share + sum of P_spe, shared parameters counted once (Eq. 11).
 
     Args:
+        ledger: counts the parameters of joint specs.
         with_heads: whether what lies outside the backbones counts.
     """
 
@@ -158,6 +159,8 @@ class LatencyCost(SumOfTasks):
     The time of necks and heads is not in it, elastic ones included.
 
     Args:
+        backbone: whose architectures are measured.
+        spaces: task -> the choices that its table has to have.
         tables: task -> file that ``tools/latency.py`` wrote.
         input_size: as for ``FlopsCost``; by default that of each table.
     """

@@ -149,6 +149,7 @@ def common_parameters(part: SharedPart, models: Mapping[str, nn.Module]) -> list
     Those that differ, as a classifier of other classes, stay each task's own, which is said.
 
     Args:
+        part: the module and its tasks.
         models: all tasks of the part -> upstream model.
 
     Raises:
