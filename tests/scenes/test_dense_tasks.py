@@ -21,9 +21,11 @@ from helpers import (
 )
 from mmengine.config import Config
 from mmengine.runner import Runner
+from scenes.files import image, save, slanted
 
 from mdl_nas_mm.apis import evaluate_deposited, load_task, save_deposit
 from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config
 from mdl_nas_mm.trust import refusals
 from mdl_nas_mm.trust.known import known_classes
@@ -130,6 +132,86 @@ def test_a_dense_task_is_trained_deposited_and_loaded(data, folder, tmp_path):
     assert found[0].pred_depth_map.data.shape == (1, 20, 28)
     _, metrics = evaluate_deposited(path, 'far')
     assert metrics['ours/rmse_image'] == pytest.approx(metrics['rmse'], rel=1e-4)
+
+
+SIZE = (24, 32)
+LABELS = dict(
+    depth=(dict(folder='depth', unit='m'), 'DepthTarget', 'DepthErrorMetric', 'd1'),
+    normals=(dict(folder='normals'), 'NormalsTarget', 'NormalsMetric', 'within_30'),
+    edges=(dict(folder='edges'), 'EdgesTarget', 'EdgeMetric', 'odsF'),
+    saliency=(dict(folder='saliency'), 'SaliencyTarget', 'SaliencyMetric', 'mIoU'),
+)
+
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory):
+    """Four images with four labels each, but for a normal map and two of edges."""
+    root, rng = tmp_path_factory.mktemp('scenes'), np.random.default_rng(0)
+    for i in range(4):
+        save(root / f'images/{i}.png', image(*SIZE, seed=i))
+        save(root / f'depth/{i}.npy', rng.uniform(1, 5, SIZE))
+        save(root / f'saliency/{i}.png', (rng.random(SIZE) < 0.5).astype(np.uint8) * 255)
+        if i:
+            save(root / f'normals/{i}.npy', slanted(*SIZE, seed=i))
+        if i > 1:
+            save(root / f'edges/{i}.png', (rng.random(SIZE) < 0.2).astype(np.uint8) * 255)
+    return root
+
+
+def scene_task(scenes, label):
+    """A task on the images of a group."""
+    source, target, metric, score = LABELS[label]
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='mdl_nas_mm.LoadSceneLabel'),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='mdl_nas_mm.PackScene'),
+    ]
+    dataset = dict(type='mdl_nas_mm.SceneFolders', data_root=str(scenes), label=label)
+    dataset |= {label: source, 'allow_missing': True}
+
+    def of(pipeline):
+        sampler = dict(type='DefaultSampler', shuffle=len(pipeline) == 4)
+        dataset_ = dict(dataset, pipeline=pipeline)
+        return dict(batch_size=2, num_workers=0, sampler=sampler, dataset=dataset_)
+
+    model = dict(
+        type='mdl_nas_mm.DenseEstimator',
+        data_preprocessor=dict(type='mdl_nas_mm.ScenePreProcessor', size_divisor=16, **PIXELS),
+        backbone=dict(type='ResNet', depth=18),
+        decode_head=fcn((WIDTH,)),
+        target=dict(type=f'mdl_nas_mm.{target}'),
+    )
+    return dict(
+        scope='mmseg',
+        images='scenes',
+        score=score,
+        backbone=dict(out_type='featmap', out_indices=(-1,)),
+        model=model,
+        train_dataloader=of(pipeline),
+        val_dataloader=of(pipeline[:2] + pipeline[3:]),
+        val_evaluator=[dict(type=f'mdl_nas_mm.{metric}')],
+    )
+
+
+def test_dense_tasks_share_images_and_a_pass(data, scenes, tmp_path, monkeypatch):
+    """Also where images lack the labels of some."""
+    cfg = joint_config(data, 'AllShared', {'train_cfg.max_iters': 4})
+    cfg.tasks = {label: scene_task(scenes, label) for label in LABELS}
+    passed, forward = [], ElasticViT.forward_subnet
+
+    def counted(self, x, task, spec):
+        passed.append((len(x), self.training))
+        return forward(self, x, task, spec)
+
+    monkeypatch.setattr(ElasticViT, 'forward_subnet', counted)
+    runner = build_runner(cfg, tmp_path)
+    runner.train()
+    # The smallest and the largest subnet, with a batch of two images each step.
+    assert [images for images, is_training in passed if is_training] == [2] * 2 * 4
+    metrics = runner.val()
+    for label, (*_, score) in LABELS.items():
+        assert 0 <= metrics[f'{label}/{score}'] <= 1
 
 
 OWN = 'mdl_nas_mm.'

@@ -28,7 +28,7 @@ class LogDepthLoss(MaskedLoss):
 
 @MODELS.register_module()
 class BerHuLoss(MaskedLoss):
-    """The reverse Huber loss (Laina et al., 2016, Eq. 1).
+    """The reverse Huber loss (Laina et al., 2016).
 
     |x| up to c, (x^2 + c^2) / 2c beyond. c is a fifth of an image's largest error, where the paper
     takes the batch's: the loss of an image does not depend on which others are beside it.

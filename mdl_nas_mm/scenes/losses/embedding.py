@@ -10,7 +10,7 @@ from mdl_nas_mm.registry import MODELS
 
 
 def pair_loss(embeddings: Tensor, segments: Tensor) -> Tensor:
-    """Cross entropy of pairs of pixels being of one segment (Fathi et al., 2017, Eq. 1 and 2).
+    """Cross entropy of pairs of pixels being of one segment (Fathi et al., 2017).
 
     Two pixels are of one segment with probability 2 / (1 + exp(d^2)), d the distance of their
     embeddings. Pairs of one segment weigh as much as those of two, all together.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import maximum_bipartite_matching
+from scipy.sparse.csgraph import maximum_flow
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -31,8 +31,8 @@ class EdgeMetric(DenseMetric):
 
     Args:
         max_distance: as a part of the image's diagonal: 0.0075 for PASCAL, 0.011 for NYUD.
-        thresholds: how many, evenly spaced between 0 and 1. 99 are published; 480 x 640 pixels take
-            seconds then, and fewer are for validations in a training.
+        thresholds: how many, evenly spaced between 0 and 1. 99 are published; an image of 480 x
+            640 pixels takes about 5 s then. Fewer, such as 9, are for validations in a training.
         collect_device, prefix: see mmengine's ``BaseMetric``.
     """
 
@@ -77,16 +77,24 @@ class EdgeMetric(DenseMetric):
 
 
 def matched(first: np.ndarray, second: np.ndarray, radius: float) -> int:
-    """How many points (N, 2) can be matched with points (M, 2) no farther than a radius."""
+    """How many points (N, 2) can be matched with points (M, 2) no farther than a radius.
+
+    The largest flow from a source through the first and the second points to a sink: on such
+    graphs it is found much sooner than by scipy's matching of bipartite ones.
+    """
     if not len(first) or not len(second):
         return 0
     pairs = cKDTree(first).sparse_distance_matrix(
         cKDTree(second), radius * (1 + 1e-9), output_type='coo_matrix'
     )
-    # A distance of 0 is a pair as well.
-    ones = np.ones(len(pairs.row), np.int8)
-    graph = csr_matrix((ones, (pairs.row, pairs.col)), shape=pairs.shape)
-    return int((maximum_bipartite_matching(graph, perm_type='column') >= 0).sum())
+    source, sink = 0, len(first) + len(second) + 1
+    ours = 1 + np.arange(len(first))
+    theirs = 1 + len(first) + np.arange(len(second))
+    begins = np.concatenate([np.full(len(first), source), ours[pairs.row], theirs])
+    ends = np.concatenate([ours, theirs[pairs.col], np.full(len(second), sink)])
+    ones = np.ones(len(begins), np.int32)
+    graph = csr_matrix((ones, (begins, ends)), shape=(sink + 1, sink + 1))
+    return int(maximum_flow(graph, source, sink, method='dinic').flow_value)
 
 
 def _rates(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -36,10 +36,10 @@ class NormalsMetric(DenseMetric):
         """Count and sums over the pixels, and the histogram of angles."""
         label = label.to(prediction)
         valid = label.norm(dim=0) > 0
-        found, label = (F.normalize(each[:, valid].double(), dim=0) for each in (prediction, label))
+        found, label = (F.normalize(each[:, valid], dim=0) for each in (prediction, label))
         # Exact for small angles too, where a cosine is not.
         angles = 2 * torch.atan2((found - label).norm(dim=0), (found + label).norm(dim=0))
-        angles = angles.rad2deg()
+        angles = angles.rad2deg().double()
         sums = [
             torch.tensor(angles.numel()),
             angles.sum(),
