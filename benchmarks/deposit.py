@@ -83,8 +83,8 @@ def _space(joint: JointSpec) -> list[dict]:
 
 def used(path: Path, task: str) -> dict[str, tuple[int, int]]:
     """Tensor -> where the bytes lie that one task needs."""
-    rectangles, file = Deposit(path).rectangles(task), TensorFile(path)
-    names = {each.tensor for found in rectangles.values() for each in found}
+    pieces, file = Deposit(path).pieces(task), TensorFile(path)
+    names = {each.tensor for found in pieces.values() for each in found}
     names |= {n for n in file.entries if n.startswith((f'head/{task}/', 'mask/'))}
     return {name: (file.entries[name].start, file.entries[name].end) for name in sorted(names)}
 

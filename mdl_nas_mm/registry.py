@@ -43,6 +43,8 @@ SEARCH_COSTS = Registry('search cost', scope=SCOPE, locations=[f'{SCOPE}.search'
 SEARCH_SCORES = Registry('search score', scope=SCOPE, locations=[f'{SCOPE}.search'])
 SEARCH_SELECTIONS = Registry('search selection', scope=SCOPE, locations=[f'{SCOPE}.search'])
 
+# How what tasks have is stored in a deposit; see ``mdl_nas_mm.deposit.kinds``.
+STORED_KINDS = Registry('stored kind', scope=SCOPE, locations=[f'{SCOPE}.deposit'])
 # Kinds of files that say which architecture to use, and that new tasks start from.
 ARCH_SOURCES = Registry('arch source', scope=SCOPE, locations=[f'{SCOPE}.deposit'])
 BASES = Registry('base', scope=SCOPE, locations=[f'{SCOPE}.engine', f'{SCOPE}.deposit'])

@@ -117,11 +117,11 @@ class DepositBase:
         A task that was trained with scores of its own left behind which channels it shares.
         """
         ledger, parameters = module.ledger(), dict(module.named_parameters())
-        for part in self._deposit.region(self._task).parts.values():
-            use, policy = part.use, ledger.sharing[part.use.role]
-            if policy.has_scores and (ledger.shared_rows(use) != part.shared).any():
+        for shared, *_ in self._deposit.region(self._task).weights.values():
+            use, policy = shared.use, ledger.sharing[shared.use.role]
+            if policy.has_scores and (ledger.shared_rows(use) != shared.chosen).any():
                 scores = parameters[score_name(use.layer)].view(use.groups, use.max_channels)
-                chosen = torch.from_numpy(policy.scores_for(part.shared))
+                chosen = torch.from_numpy(policy.scores_for(shared.chosen))
                 scores[:, : use.channels] = chosen
 
     def _check_stored(self, module: ElasticBackbone) -> None:

@@ -17,12 +17,13 @@ from .unpack import Deposit
 def fill(deposit: Deposit, backbone: ElasticBackbone, task: str, as_task: str) -> None:
     """Copies weights into a backbone; everything else in it keeps its value.
 
-    These are all shared weights that any task uses (``Deposit.stored`` says which), the mask
-    policy's scores, and the weights that one task owns.
+    These are all weights of several tasks that any task uses (``Deposit.stored`` says which), the
+    mask policy's scores, and the specific weights of one task, alone or with others.
 
     Args:
-        task: whose own weights.
-        as_task: the task of the backbone that gets them.
+        task: whose specific weights.
+        as_task: the task of the backbone that gets them; but what the file has of weights that it
+            owns together with others.
 
     Raises:
         ValueError: the deposit has no such task, a tensor was altered, or the backbone is another
@@ -31,8 +32,8 @@ def fill(deposit: Deposit, backbone: ElasticBackbone, task: str, as_task: str) -
     deposit.check_task(task)
     deposit.check_same_backbone(backbone, None)
     parameters = dict(backbone.named_parameters())
+    _fill_specific(deposit, backbone, task, as_task)
     _fill_shared(deposit, parameters)
-    _fill_own(deposit, parameters, task, as_task)
     scores = deposit.structure.scores
     if scores:
         for layer, values in zip(scores, deposit.read('scores').split(list(scores.values()))):
@@ -53,13 +54,16 @@ def _fill_shared(deposit: Deposit, parameters: Mapping[str, Tensor]) -> None:
                 rows[torch.from_numpy(block.rows), columns] = values
 
 
-def _fill_own(deposit: Deposit, parameters: Mapping[str, Tensor], task: str, as_task: str) -> None:
-    weights = deposit.run_weights(task)
-    for (name, first), part in deposit.region(task).parts.items():
-        if not part.shared.all():
-            use, own = part.use, torch.from_numpy(~part.shared)
-            target = parameters[specific_name(name, as_task)]
+def _fill_specific(deposit: Deposit, backbone: ElasticBackbone, task: str, as_task: str) -> None:
+    weights, parameters = deposit.run_weights(task), dict(backbone.named_parameters())
+    ledger = backbone.ledger()
+    for (name, first), found in deposit.region(task).weights.items():
+        for part in found:
+            if part.owners.are_all:
+                continue
+            use, chosen = part.use, torch.from_numpy(part.chosen)
+            target = parameters[specific_name(name, ledger.owners(use, as_task))]
             target = target.view(use.groups, use.max_channels, -1)
             target = target[:, : use.channels, first : first + use.columns]
             values = weights[name, first].view(use.groups, use.channels, use.columns).to(target)
-            target[own] = values[own]
+            target[chosen] = values[chosen]

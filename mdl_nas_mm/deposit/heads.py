@@ -7,14 +7,12 @@ the others of each, and ``rows/<owners>/<key>`` says which are which.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Collection, Iterable
 
 from mdl_nas_mm.spec import Owners
 
 _HEAD = 'head/'
 _ROWS = 'rows/'
-_Value = TypeVar('_Value')
 
 
 def head_name(label: str, key: str) -> str:
@@ -95,18 +93,18 @@ def without(task: str, label: str) -> str | None:
     return Owners(left).label if left else None
 
 
-def renamed(task: str, values: Mapping[str, _Value]) -> dict[str, _Value]:
-    """Tensors, or what is said of them, by the names that they have without one of the tasks."""
-    found = {}
-    for name, value in values.items():
-        if is_head(name) or is_rows(name):
-            kind, label, key = name.split('/', 2)
-            left = without(task, label)
-            if left is None:
-                continue
-            name = f'{kind}/{left}/{key}'
-        found[name] = value
-    return found
+def renamed(task: str, name: str) -> str | None:
+    """The name that such a tensor has without one of the tasks; None where nobody is left."""
+    kind, label, key = name.split('/', 2)
+    left = without(task, label)
+    return None if left is None else f'{kind}/{left}/{key}'
+
+
+def is_set_of_tasks(label: str) -> bool:
+    """Whether a label is that of several owners, who need not be in the file."""
+    owners = Owners.read(label)
+    are_names = all(map(str.isidentifier, owners.named))
+    return owners.are_several and are_names and owners.label == label
 
 
 def are_owners(label: str, tasks: Collection[str]) -> bool:

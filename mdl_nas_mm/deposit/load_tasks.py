@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from mdl_nas_mm.elastic.plain import set_parameter
 
+from .kinds import Piece
 from .rectangles import StoredRectangle
 from .unpack import Deposit
 
@@ -29,6 +30,7 @@ def load_tasks(
     tasks share by output channels each task has a whole copy. A weight that lies in
     one of them as it is used is a view of it. Any other is assembled whenever its layer runs,
     which takes time; ``torch.nn.utils.parametrize.cached()`` keeps such weights inside its block.
+    One that a kind of storage does not have as rows is a copy.
     The models are for inference: their backbones' weights take no gradients, and are where they
     were loaded to.
 
@@ -54,17 +56,38 @@ def load_tasks(
         return tensors[name]
 
     for task in deposit.tasks if tasks is None else tasks:
-        found: dict[str, list[_Rectangle]] = {}
-        for (name, _), stored in deposit.rectangles(task).items():
-            before = found.setdefault(name, [])
-            # Runs of columns that were apart in the supernet lie side by side here.
-            width = max((each.columns.stop for each in before), default=0)
-            before += [_Rectangle(each, read(each.tensor), width) for each in stored]
+        rectangles, assembled = _rectangles(deposit, task), {}
         backbone = deposit.build_backbone(task)
         for name, parameter in list(backbone.named_parameters()):
-            _replace(backbone, name, found[name], parameter.shape)
+            if name in rectangles:
+                found: list[_Rectangle] = []
+                for run in rectangles[name]:
+                    # Runs of columns that were apart in the supernet lie side by side here.
+                    width = max((each.columns.stop for each in found), default=0)
+                    found += [_Rectangle(each, read(each.tensor), width) for each in run]
+                _replace(backbone, name, found, parameter.shape)
+            else:
+                assembled = assembled or deposit.backbone_weights(task)
+                weight = assembled[name].view(parameter.shape).to(device)
+                set_parameter(backbone, name, nn.Parameter(weight, requires_grad=False))
         models[task] = deposit.build_model(task, backbone, read).to(device).eval()
     return models
+
+
+def _rectangles(deposit: Deposit, task: str) -> dict[str, list[list[StoredRectangle]]]:
+    """Parameter -> run by run its rectangles, of those that are made of nothing else."""
+    runs: dict[str, list[list[Piece]]] = {}
+    for (name, _), pieces in deposit.pieces(task).items():
+        runs.setdefault(name, []).append(pieces)
+    found = {
+        name: [[each for each in run if isinstance(each, StoredRectangle)] for run in pieces]
+        for name, pieces in runs.items()
+    }
+    return {
+        name: each
+        for name, each in found.items()
+        if sum(map(len, each)) == sum(map(len, runs[name]))
+    }
 
 
 class _Rectangle:

@@ -19,12 +19,13 @@ from mdl_nas_mm.utils.one_line import WRONG_VALUES, first_line, printable
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import MAX_VALUES
 
-from .heads import are_owners, is_rows
+from .heads import are_owners, is_rows, is_set_of_tasks
 from .size_limit import check_images, check_numbers
 
 FORMAT = 'mdl_nas_mm deposit'
-# Of files in which tasks share nothing but the backbone, whole weights beside it, channels of them.
-VERSIONS = ('2', '3', '4')
+# Of files in which tasks share nothing but the backbone, whole weights beside it, channels of them;
+# and in which some own weights of the backbone together, or say how their own are stored.
+VERSIONS = ('2', '3', '4', '5')
 MAX_TASKS = 1000
 MAX_NAME = 200
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
@@ -71,11 +72,14 @@ def decode(metadata: Mapping[str, str], path: str) -> dict:
 
 
 def version_of(manifest: Mapping) -> str:
-    """Of its format: 4 where tasks share channels of what they have outside the backbone, 3 where
-    they share it wholly, else 2."""
+    """Of its format, the first that has what is in the file."""
+    counts, tasks = manifest['counts'], manifest['tasks']
+    some_own = any(label not in tasks for label in counts['specific'])
+    if some_own or any('stored' in info for info in tasks.values()):
+        return VERSIONS[3]
     if any(map(is_rows, manifest['hashes'])):
         return VERSIONS[2]
-    return VERSIONS[any(label not in manifest['tasks'] for label in manifest['counts']['heads'])]
+    return VERSIONS[any(label not in tasks for label in counts['heads'])]
 
 
 @contextmanager
@@ -148,6 +152,8 @@ def _check_task(info: Any, where: str) -> None:
     for key, kind in kinds.items():
         if info.get(key) is not None:
             _expect(info[key], kind, f'{where}, {key}')
+    if 'stored' in info:
+        _expect(info['stored'], dict, f'{where}, stored')
     classes = info.get('classes')
     if classes is not None:
         _expect(classes, list, f'{where}, classes')
@@ -203,9 +209,11 @@ def _check_spec(spec: Any, dimensions: Dimensions, where: str) -> None:
 
 def _check_counts(counts: Any, tasks: set[str]) -> None:
     _expect_keys(counts, {'shared', 'specific', 'heads', 'backbones'}, 'counts')
-    for key in ('specific', 'backbones'):
-        _expect_keys(counts[key], tasks, f'counts, {key}')
-    _expect(counts['heads'], dict, 'counts, heads')
+    for key in ('specific', 'heads'):
+        _expect(counts[key], dict, f'counts, {key}')
+    own = {label: n for label, n in counts['specific'].items() if not is_set_of_tasks(label)}
+    _expect_keys(own, tasks, 'counts, specific')
+    _expect_keys(counts['backbones'], tasks, 'counts, backbones')
     for label in {*tasks, *counts['heads']}:
         if label not in counts['heads'] or not are_owners(label, tasks):
             raise ValueError(f'counts, heads: {ascii(label)[:MAX_NAME]} is missing, or no tasks')

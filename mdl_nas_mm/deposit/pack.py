@@ -8,31 +8,26 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.spec import Counts, JointSpec, Owners, check_joint
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.elastic_parts import plain_model
 from mdl_nas_mm.version import __version__
 
+from .check import stored_counts
 from .configs import needed
-from .contents import (
-    Weights,
-    check_stored,
-    check_uses,
-    score_tensor,
-    segment_tensors,
-    specific_tensor,
-)
-from .head_rows import cut_in_two, whole_without
-from .heads import head_name, is_head, renamed, without
+from .head_rows import whole_without
+from .heads import without
+from .kinds import Contents, NewTasks, OwnKind, Removal, find_kind, kinds_of, read_masks
 from .old_parts import own_together
-from .segments import mask_bits
+from .regions import mask_bits
 from .structure import Structure
 from .tensor_file import content_hash
 from .unpack import Deposit
+from .weights import Weights, check_uses
 from .write import locked, write
 
 
@@ -70,8 +65,6 @@ def pack(
             it.
     """
     check_joint(joint, model.spaces)
-    for layer in model.backbone.ledger().owner_sets:
-        raise ValueError(f'{layer!r}: a deposit does not store weights that some tasks own')
     # Where weights and architectures came from is nothing that a file says.
     backbone = {key: value for key, value in backbone.items() if key not in ('init_cfg', 'arch')}
     if backbone.get('space') is None:
@@ -86,9 +79,6 @@ def pack(
     )
     with locked(path, is_new=True):
         tensors = _with_tasks(manifest, {}, None, model, joint, tasks, trust, subnets or {})
-        scores = score_tensor(model, Structure.of(manifest, _bits(tensors)))
-        if scores is not None:
-            tensors['scores'] = scores
         _hash(manifest, tensors)
         write(path, manifest, tensors)
     return Counts(**manifest['counts'])
@@ -159,35 +149,43 @@ def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
 
     Raises:
         FileNotFoundError: there is no such deposit.
-        ValueError: see ``Deposit``; or it has no such task, or no other one.
+        ValueError: see ``Deposit``; or it has no such task, or no other one, or another one's
+            weights are made of its.
     """
     with locked(path):
         deposit = Deposit(path, trust)
         deposit.check_task(task)
         if len(deposit.tasks) == 1:
             raise ValueError(f'deposit {path}: {task!r} is its only task; remove the file')
+        for other, kind in deposit.own_kinds.items():
+            if task in kind.bases:
+                raise ValueError(
+                    f'deposit {path}: {other!r} is stored by what it has beside {task!r}; remove '
+                    f'{other!r} first'
+                )
         manifest, structure = deposit.copy_manifest(), deposit.structure
         del manifest['tasks'][task]
         left = [structure.regions[info['region']] for info in manifest['tasks'].values()]
         kept = structure.segments.needed_by(left, deposit.stored_segments())
         _forget(manifest['history'], manifest['tasks'], kept)
         labels = {label for batch in manifest['history'] for label in batch['regions']}
-        tensors = {
+        removal = Removal(task, kept, labels)
+        stay = {
             name: tensor
             for name, tensor in deposit.read_all().items()
-            if not _is_gone(name, task, kept, labels)
+            if find_kind(deposit.kinds, name).kept(name, removal) is not None
         }
-        hashes = {name: manifest['hashes'][name] for name in tensors}
-        for names, name, whole in list(whole_without(task, tensors)):
+        hashes, counts = {name: manifest['hashes'][name] for name in stay}, manifest['counts']
+        for names, name, whole in list(whole_without(task, stay)):
             for each in names:
-                del tensors[each], hashes[each]
-            tensors[name], hashes[name] = whole, content_hash(whole)
-        manifest['hashes'], tensors = renamed(task, hashes), renamed(task, tensors)
-        counts = manifest['counts']
-        for key in ('specific', 'backbones'):
-            del counts[key][task]
+                del stay[each], hashes[each]
+            stay[name], hashes[name] = whole, content_hash(whole)
+        names = {name: find_kind(deposit.kinds, name).kept(name, removal) for name in stay}
+        tensors = {str(names[name]): tensor for name, tensor in stay.items()}
+        manifest['hashes'] = {str(names[name]): value for name, value in hashes.items()}
+        del counts['backbones'][task]
         counts['heads'] = _without_owner(counts['heads'], task)
-        counts['shared'] = _shared_size(tensors)
+        _count(manifest, Contents(structure, manifest['tasks'], tensors, deposit.dtype))
         write(path, manifest, tensors)
     return Counts(**counts)
 
@@ -200,15 +198,6 @@ def _forget(history: list[dict], tasks: Mapping[str, Mapping], kept: set[str]) -
         if any(labels.intersection(Owners.read(segment).named) for segment in kept):
             return
         history.pop()
-
-
-def _is_gone(name: str, task: str, kept: set[str], labels: set[str]) -> bool:
-    kind, _, rest = name.partition('/')
-    if kind == 'shared':
-        return rest not in kept
-    if kind == 'mask':
-        return rest not in labels
-    return kind == 'specific' and rest == task
 
 
 def _without_owner(heads: Mapping[str, int], task: str) -> dict[str, int]:
@@ -232,7 +221,7 @@ def _with_tasks(
     subnets: Mapping[str, nn.Module],
 ) -> dict[str, Tensor]:
     """Puts new tasks into a manifest, and gives their tensors."""
-    backbone, whole, chosen = model.backbone, model.supernet.ledger(model.head_sizes()), joint
+    whole, chosen = model.supernet.ledger(model.head_sizes()), joint
     # Of elastic parts just one architecture is stored, as a head that has no other.
     heads = {
         task: subnets.get(task) or model.subnet(task, spec) if spec.parts else model.tasks[task]
@@ -243,47 +232,75 @@ def _with_tasks(
         for task, info in tasks.items()
     }
     joint = JointSpec({task: spec.root for task, spec in joint.items()})
-    ledger = backbone.ledger()
+    beneath = deposit.stored_segments() if deposit is not None else []
+    labels, new_bits = _enter(manifest, model.backbone, joint, tasks, beneath, trust)
+    masks = read_masks(tensors, tensors.__getitem__) | new_bits
+    structure, weights = Structure.of(manifest, masks), Weights(model)
+    for task, spec in joint.items():
+        check_uses(structure.regions[labels[task]], model, spec, task)
+    adding = NewTasks(
+        model,
+        joint,
+        labels,
+        new_bits,
+        [*heads.items(), *model.parts.items()],
+        structure,
+        weights,
+        deposit,
+    )
+    found: dict[str, Tensor] = {}
+    for kind in kinds_of(manifest['tasks']).values():
+        if not isinstance(kind, OwnKind) or kind.task in joint:
+            kind.check_same(adding, tensors)
+            found |= kind.tensors(adding)
+    counts, own = manifest['counts'], whole.count(chosen)
+    for key in ('heads', 'backbones'):
+        counts[key].update(getattr(own, key))
+    entries = {**tensors, **found}
+    _count(manifest, Contents(structure, manifest['tasks'], entries, weights.dtype))
+    return found
+
+
+def _enter(
+    manifest: dict,
+    backbone: ElasticBackbone,
+    joint: JointSpec,
+    tasks: Mapping[str, Mapping],
+    beneath: list[str],
+    trust: Collection[str],
+) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Enters a batch of new tasks into a manifest.
+
+    Args:
+        manifest: is changed.
+        backbone: of the supernet.
+        joint: the architectures of backbones.
+        tasks: see ``pack``.
+        beneath: the segments that the file has.
+        trust: see ``pack``.
+
+    Returns:
+        Task -> the label of its region; label -> the bits of its mask, where it has one.
+    """
+    ledger, bits_of = backbone.ledger(), {}
     taken = {label for batch in manifest['history'] for label in batch['regions']}
     labels = {task: _free_label(task, taken) for task in joint}
-    new, batch = {}, dict(regions={}, beneath=[])
-    batch['beneath'] = deposit.stored_segments() if deposit is not None else []
+    batch = dict(regions={}, beneath=beneath)
     for task, spec in joint.items():
         settings = backbone.settings_of(task, spec)
         batch['regions'][labels[task]] = dict(spec=spec.to_dict(), settings=settings)
         bits = mask_bits(ledger, spec)
         if bits is not None:
-            new[f'mask/{labels[task]}'] = torch.from_numpy(np.packbits(bits))
-        needs = _needs(task, tasks[task], trust)
+            bits_of[labels[task]] = bits
         manifest['tasks'][task] = dict(
             tasks[task],
             spec=spec.to_dict(),
             region=labels[task],
             params=ledger.params(spec),
-            **needs,
+            **_needs(task, tasks[task], trust),
         )
     manifest['history'].append(batch)
-    structure = Structure.of(manifest, _bits({**tensors, **new}))
-    for task, spec in joint.items():
-        check_uses(structure.regions[labels[task]], model, spec, task)
-    weights = Weights(model)
-    if deposit is not None:
-        for task in joint:
-            check_stored(structure.regions[labels[task]], structure, tensors, weights, task)
-    new |= segment_tensors(structure, set(labels.values()), weights)
-    for task in joint:
-        new[f'specific/{task}'] = specific_tensor(structure.regions[labels[task]], weights, task)
-    for label, part in (*heads.items(), *model.parts.items()):
-        for key, value in part.state_dict().items():
-            new[head_name(label, key)] = value.detach().cpu().clone().contiguous()
-    for each in model.held_parts:
-        for path, rows in each.rows.items():
-            cut_in_two(new, each.part.owners, each.path_of(path), rows)
-    counts, own = manifest['counts'], whole.count(chosen)
-    for key in ('specific', 'heads', 'backbones'):
-        counts[key].update(getattr(own, key))
-    counts['shared'] = _shared_size({**tensors, **new})
-    return {name: tensor for name, tensor in new.items() if tensor.numel() or is_head(name)}
+    return labels, bits_of
 
 
 def _needs(task: str, info: Mapping, trust: Collection[str]) -> dict[str, list[str]]:
@@ -305,17 +322,10 @@ def _hash(manifest: dict, tensors: Mapping[str, Tensor]) -> None:
     manifest['hashes'].update({name: content_hash(tensor) for name, tensor in tensors.items()})
 
 
-def _shared_size(tensors: Mapping[str, Tensor]) -> int:
-    return sum(tensor.numel() for name, tensor in tensors.items() if name.startswith('shared/'))
-
-
-def _bits(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Label -> the unpacked mask, of all masks among tensors."""
-    return {
-        name.removeprefix('mask/'): np.unpackbits(tensor.numpy()).astype(bool)
-        for name, tensor in tensors.items()
-        if name.startswith('mask/')
-    }
+def _count(manifest: dict, contents: Contents) -> None:
+    """Enters the elements of the backbones."""
+    counts = manifest['counts']
+    counts['shared'], counts['specific'] = stored_counts(contents, kinds_of(contents.tasks))
 
 
 def _free_label(task: str, taken: set[str]) -> str:

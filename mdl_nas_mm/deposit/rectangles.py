@@ -1,4 +1,4 @@
-"""From which rectangles of which tensors a task's weights are assembled, and how."""
+"""Rectangles of tensors that a task's weights are assembled from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdl_nas_mm.spec.layout import Run
-
-from .segments import Block, Region, Segments, UsedRows, uses
+from .regions import Region, UsedRows
+from .segments import Block, Segments, uses
 
 # Weights are moved as integers of their width: whatever the bits, they stay.
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -39,25 +38,21 @@ class StoredRectangle:
     start: int
     end: int
 
+    def values(self, tensor: np.ndarray) -> np.ndarray:
+        """The elements that are wanted, (rows, columns), out of all of the tensor's."""
+        end = self.offset + self.height * self.width
+        block = tensor[self.offset : end].reshape(self.height, self.width)
+        return (block if self.taken is None else block[self.taken])[:, : self.end - self.start]
 
-def rectangles_of(
-    task: str, region: Region, segments: Segments
-) -> dict[Run, list[StoredRectangle]]:
-    """Run of a parameter -> the rectangles that a task's weight is assembled from.
+    def put(self, weight: np.ndarray, read: Callable[[str], np.ndarray]) -> None:
+        """See ``Piece``."""
+        weight[self.rows, self.start : self.end] = self.values(read(self.tensor))
 
-    Shared ones come from the segments, those that the task owns from ``specific/<task>``.
-    """
-    offset, found = 0, {}
-    for run, part in region.parts.items():
-        blocks = segments.blocks.get(run, ())
-        found[run] = [_shared(region, part, b) for b in blocks if uses(region, part, b)]
-        own = np.flatnonzero(~part.shared.reshape(-1))
-        if len(own):
-            columns = part.use.columns
-            args = (len(own), columns, None, _plain(own), 0, columns)
-            found[run].append(StoredRectangle(f'specific/{task}', offset, *args))
-            offset += len(own) * columns
-    return found
+
+def in_segments(region: Region, part: UsedRows, segments: Segments) -> list[StoredRectangle]:
+    """The rectangles of segments that a task uses of a weight that others may use too."""
+    blocks = segments.blocks.get(part.run, ())
+    return [_shared(region, part, block) for block in blocks if uses(region, part, block)]
 
 
 def _shared(region: Region, part: UsedRows, block: Block) -> StoredRectangle:
@@ -72,30 +67,16 @@ def _shared(region: Region, part: UsedRows, block: Block) -> StoredRectangle:
         len(block.rows),
         block.end - block.start,
         taken,
-        _plain(part.positions(rows)),
+        as_slice(part.positions(rows)),
         block.start,
         end,
     )
 
 
-def _plain(rows: np.ndarray) -> np.ndarray | slice:
+def as_slice(rows: np.ndarray) -> np.ndarray | slice:
     """Rows that follow each other as a slice, which is copied in one go."""
     first, last = int(rows[0]), int(rows[-1])
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
-
-
-def assemble(weight: np.ndarray, rectangles: list[StoredRectangle], read: Callable) -> None:
-    """Copies rectangles into one run of a weight, (rows, columns) of integers.
-
-    Args:
-        read: name of a tensor -> its elements, as integers of the same width.
-    """
-    for each in rectangles:
-        end = each.offset + each.height * each.width
-        block = read(each.tensor)[each.offset : end].reshape(each.height, each.width)
-        if each.taken is not None:
-            block = block[each.taken]
-        weight[each.rows, each.start : each.end] = block[:, : each.end - each.start]
 
 
 def as_integers(tensor: Tensor) -> np.ndarray:

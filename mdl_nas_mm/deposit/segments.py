@@ -1,4 +1,4 @@
-"""Which elements of the shared weights lie in which segment, and where in it; no torch.
+"""Which elements of weights that several tasks may own lie in which segment, and where; no torch.
 
 A task uses, of a row of a parameter, its first few elements. Where several tasks are stored
 together, an element lies in the segment of just those tasks that use it; so a row is cut where
@@ -15,49 +15,13 @@ from functools import cached_property
 
 import numpy as np
 
-from mdl_nas_mm.sharing import Sharing
-from mdl_nas_mm.spec import Layout, Ledger, Owners, ParamUse, SubnetSpec
+from mdl_nas_mm.spec import Owners
 from mdl_nas_mm.spec.footprint import Footprint
 from mdl_nas_mm.spec.layout import Run
 from mdl_nas_mm.spec.owners import join_names
 
 from .budget import Budget
-
-
-@dataclass(frozen=True)
-class UsedRows:
-    """What one task uses of one run of a parameter's columns.
-
-    Attributes:
-        shared: boolean (groups, channels): which used rows are shared.
-        rows: boolean (groups * max_channels,): the same, of all rows of the parameter.
-    """
-
-    use: ParamUse
-    shared: np.ndarray
-    rows: np.ndarray
-
-    def positions(self, rows: np.ndarray) -> np.ndarray:
-        """Where rows of the parameter lie among the groups * channels used ones."""
-        if self.use.groups == 1:
-            return rows
-        group, channel = np.divmod(rows, self.use.max_channels)
-        return group * self.use.channels + channel
-
-
-@dataclass(frozen=True)
-class Region:
-    """What one task uses of the backbone.
-
-    Attributes:
-        parts: run -> what is used of it, in the layout's order.
-        earlier: the segments that were there before the region was stored, alone or in a batch
-            with others.
-    """
-
-    label: str
-    parts: dict[Run, UsedRows]
-    earlier: frozenset[str] = frozenset()
+from .regions import Region, UsedRows
 
 
 @dataclass(frozen=True)
@@ -151,64 +115,8 @@ def uses(region: Region, part: UsedRows, block: Block) -> bool:
     return block.start < part.use.columns and bool(part.rows[block.rows].any())
 
 
-def region_of(
-    label: str,
-    spec: SubnetSpec,
-    layout: Layout,
-    sharing: Sharing,
-    bits: np.ndarray | None,
-    earlier: Iterable[str] = (),
-    budget: Budget | None = None,
-) -> Region:
-    """The region of a task.
-
-    Args:
-        earlier: the segments that were there before.
-        budget: counts the rows.
-        bits: boolean; under the mask policy, which channels of a layer are shared, one layer
-            after the other.
-
-    Raises:
-        ValueError: there are more or fewer bits than channels.
-    """
-    parts, layers, position = {}, {}, 0
-    for use in layout.uses(spec):
-        if use.layer not in layers:
-            policy, size = sharing[use.role], use.groups * use.channels
-            if budget is not None:
-                # What is kept of a layer beside its rows takes memory as well.
-                budget.take('rows', 64 + use.groups * use.max_channels)
-            if policy.has_scores:
-                if bits is None:
-                    raise ValueError(f"'mask/{label}' is missing")
-                chosen = bits[position : position + size]
-                position += size
-                if len(chosen) < size:
-                    raise ValueError(f'mask of {label!r} has {len(bits)} bits, too few')
-                shared = chosen.reshape(use.groups, use.channels)
-            else:
-                shared = policy.shared_channels(use.share_ratio, use.channels, use.groups, None)
-            rows = np.zeros((use.groups, use.max_channels), bool)
-            rows[:, : use.channels] = shared
-            layers[use.layer] = shared, rows.reshape(-1)
-        parts[use.run] = UsedRows(use, *layers[use.layer])
-    # A mask is whole bytes.
-    if bits is not None and (len(bits) - position not in range(8) or bits[position:].any()):
-        raise ValueError(f'mask of {label!r} has {len(bits)} bits, not {position}')
-    return Region(label, parts, frozenset(earlier))
-
-
-def mask_bits(ledger: Ledger, spec: SubnetSpec) -> np.ndarray | None:
-    """The bits that ``region_of`` takes; None where no layer is under the mask policy."""
-    layers = {}
-    for use in ledger.layout.uses(spec):
-        if ledger.sharing[use.role].has_scores:
-            layers[use.layer] = ledger.shared_rows(use).reshape(-1)
-    return np.concatenate(list(layers.values())) if layers else None
-
-
 def lay_out(batches: Sequence[Sequence[Region]], budget: Budget | None = None) -> Segments:
-    """Cuts the shared weights of batches of regions, stored one after the other, into segments."""
+    """Cuts what batches of regions may share, stored one after the other, into segments."""
     blocks: dict[Run, list[Block]] = {}
     sizes: dict[str, int] = {}
     for batch in batches:
@@ -217,11 +125,11 @@ def lay_out(batches: Sequence[Sequence[Region]], budget: Budget | None = None) -
         for run in dict.fromkeys(run for region in batch for run in region.parts):
             users = [region for region in batch if run in region.parts]
             parts = [region.parts[run] for region in users]
-            stored, layer = None, (parts[0].use.layer, len(parts[0].rows))
+            stored, layer = None, (parts[0].owners, parts[0].use.layer, len(parts[0].rows))
             if earlier and run in blocks:
                 if budget is not None:
-                    budget.take('rows', layer[1] + len(blocks[run]))
-                stored = _lengths(blocks[run], earlier, layer[1])
+                    budget.take('rows', layer[2] + len(blocks[run]))
+                stored = _lengths(blocks[run], earlier, layer[2])
                 layer = run
             if layer not in groups:
                 groups[layer] = _alike([part.rows for part in parts], stored)

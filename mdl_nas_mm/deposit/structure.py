@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,11 +13,13 @@ from mdl_nas_mm.elastic.known import family_of, made_backbone, sharing_of
 from mdl_nas_mm.elastic.plain import without_memory
 from mdl_nas_mm.sharing import Sharing
 from mdl_nas_mm.spec import Layout, Owners
+from mdl_nas_mm.spec.owners import ALL, owners_of
 from mdl_nas_mm.spec.spec import MAX_BLOCKS
 from mdl_nas_mm.tasks import task_scope
 
 from .budget import Budget, check_history
-from .segments import Region, Segments, lay_out, region_of
+from .regions import Region, region_of
+from .segments import Segments, lay_out
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,14 @@ class Structure:
         check_history(manifest['history'])
         layouts, batches, regions = [], [], {}
         for batch in manifest['history']:
-            layout = batch_layout(manifest['backbone'], batch['regions'], budget)
-            layouts.append(layout)
+            backbone = batch_backbone(manifest['backbone'], batch['regions'], budget)
+            layouts.append(backbone.layout)
             known = set(regions)
             for segment in batch['beneath']:
                 if not known.issuperset(Owners.read(segment).named):
                     raise ValueError(f'history: {segment!r} is no earlier segment')
             own = {
-                label: _region(label, region, layout, sharing, masks, batch['beneath'], budget)
+                label: _region(label, region, backbone, sharing, masks, batch['beneath'], budget)
                 for label, region in batch['regions'].items()
             }
             regions.update(own)
@@ -69,12 +71,16 @@ class Structure:
             raise ValueError('history is empty')
         return cls(layouts[0], sharing, regions, lay_out(batches, budget))
 
-    def specific_size(self, label: str) -> int:
-        """Elements of the backbone that a task alone owns."""
-        return sum(
-            int((~part.shared).sum()) * part.use.columns
-            for part in self.regions[label].parts.values()
-        )
+    def stored_sizes(self, segments: Collection[str]) -> tuple[int, dict[str, int]]:
+        """Elements in segments: of shared weights, and by owners, as ``a+b``, of those of some."""
+        sizes: dict[Owners, int] = {}
+        for (name, _), blocks in self.segments.blocks.items():
+            found = sum(block.size for block in blocks if block.segment in segments)
+            if found:
+                owners = owners_of(name)
+                sizes[owners] = sizes.get(owners, 0) + found
+        shared = sizes.pop(ALL, 0)
+        return shared, {owners.label: size for owners, size in sizes.items()}
 
     @cached_property
     def scores(self) -> dict[str, int]:
@@ -86,7 +92,7 @@ class Structure:
         }
 
     def row_counts(self) -> dict[str, int]:
-        """Shared parameter -> its rows."""
+        """Weight that several tasks may use -> its rows."""
         return {
             name: len(part.rows)
             for region in self.regions.values()
@@ -97,23 +103,24 @@ class Structure:
 def _region(
     label: str,
     region: Mapping,
-    layout: Layout,
+    backbone: ElasticBackbone,
     sharing: Sharing,
     masks: Mapping,
     earlier: list[str],
     budget: Budget | None,
 ) -> Region:
+    layout, sets = backbone.layout, backbone.owner_sets()
     try:
         spec = layout.space.read(region['spec'])
-        return region_of(label, spec, layout, sharing, masks.get(label), earlier, budget)
+        return region_of(label, spec, layout, sharing, masks.get(label), sets, earlier, budget)
     except ValueError as error:
         raise ValueError(f'region {label!r}: {error}') from None
 
 
-def batch_layout(
+def batch_backbone(
     config: Mapping, regions: Mapping[str, Mapping], budget: Budget | None = None
-) -> Layout:
-    """The layout of a backbone that has just the tasks of one batch.
+) -> ElasticBackbone:
+    """A backbone without weights that has just the tasks of one batch.
 
     Args:
         config: of the supernet's backbone.
@@ -131,7 +138,7 @@ def batch_layout(
         raise ValueError(f'backbone: its space has {blocks} blocks, more than {MAX_BLOCKS}')
     if budget is not None:
         budget.take('blocks', blocks)
-    return build_backbone(config).layout
+    return build_backbone(config)
 
 
 def build_backbone(config: Mapping) -> ElasticBackbone:

@@ -29,15 +29,10 @@ from .check import check_contents
 from .configs import TESTED, check_part
 from .head_rows import joined, joined_shape
 from .heads import head_keys
+from .kinds import Contents, OwnKind, Piece, kinds_of, read_masks, segments_among
 from .manifest import decode, malformed
-from .rectangles import (
-    StoredRectangle,
-    as_integers,
-    assemble,
-    from_integers,
-    rectangles_of,
-)
-from .segments import Region
+from .rectangles import as_integers, from_integers
+from .regions import Region
 from .size_limit import SizeLimit
 from .structure import Structure, build_backbone
 from .tensor_file import TensorFile, content_hash
@@ -60,6 +55,7 @@ class Deposit:
         joint: the architecture of each task.
         counts: the ledger of what is stored.
         sharing: the sharing policies.
+        kinds: how all of it is stored; see ``kinds_of``.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -78,6 +74,7 @@ class Deposit:
             self.counts = Counts(**self.manifest['counts'])
             self._check_backbone()
             self.sharing = sharing_of(self.manifest['backbone'])
+            self.kinds = kinds_of(self.tasks)
 
     def load_task(self, task: str, device: str | torch.device = 'cpu') -> BaseModel:
         """A task's upstream model with a plain backbone of its architecture, in eval mode.
@@ -107,7 +104,7 @@ class Deposit:
 
     def run_weights(self, task: str) -> dict[Run, Tensor]:
         """Run of a parameter -> what a task uses of it; see ``backbone_weights``."""
-        rectangles = self.rectangles(task)
+        pieces = self.pieces(task)
         arrays: dict[str, np.ndarray] = {}
 
         def read(name: str) -> np.ndarray:
@@ -115,7 +112,7 @@ class Deposit:
                 arrays[name] = as_integers(self.read(name))
             return arrays[name]
 
-        uses = {run: part.use for run, part in self.region(task).parts.items()}
+        uses = self.region(task).uses
         # One piece of memory for all: numpy asks for large pages, which are there sooner.
         total, offset, weights = sum(use.size for use in uses.values()), 0, {}
         memory = np.empty(total, as_integers(torch.empty(0, dtype=self.dtype)).dtype)
@@ -123,7 +120,9 @@ class Deposit:
             flat = memory[offset : offset + use.size]
             offset += use.size
             shape = use.groups * use.channels, use.columns
-            assemble(flat.reshape(shape), rectangles[run], read)
+            weight = flat.reshape(shape)
+            for piece in pieces[run]:
+                piece.put(weight, read)
             weights[run] = from_integers(flat, self.dtype).view(shape)
         return weights
 
@@ -132,15 +131,25 @@ class Deposit:
         self.check_task(task)
         return self.structure.regions[self.tasks[task]['region']]
 
-    def rectangles(self, task: str) -> dict[Run, list[StoredRectangle]]:
-        """Run of a parameter -> where what a task uses of it lies in the file."""
-        return rectangles_of(task, self.region(task), self.structure.segments)
+    def pieces(self, task: str) -> dict[Run, list[Piece]]:
+        """Run of a parameter -> what a task's weight is assembled from."""
+        found: dict[Run, list[Piece]] = {run: [] for run in self.region(task).weights}
+        for kind in self.kinds.values():
+            for run, pieces in kind.pieces(task, self.contents, self.run_weights).items():
+                found[run] += pieces
+        return found
 
     @property
+    def own_kinds(self) -> dict[str, OwnKind]:
+        """Task -> how what it alone owns is stored."""
+        return {k.task: k for k in self.kinds.values() if isinstance(k, OwnKind)}
+
+    @cached_property
     def dtype(self) -> torch.dtype:
         """The data type of the backbones' weights."""
-        names = [n for n in self._file.entries if n.startswith(('shared/', 'specific/'))]
-        return self._file.entries[names[0]].dtype if names else torch.float32
+        begin = tuple({f'{kind.prefix}/' for kind in self.kinds.values() if kind.has_weights})
+        names = (name for name in self._file.entries if name.startswith(begin))
+        return next((self._file.entries[name].dtype for name in names), torch.float32)
 
     def read(self, name: str) -> Tensor:
         """A tensor of the file, a view of its mapping; or ValueError, naming it."""
@@ -186,14 +195,21 @@ class Deposit:
         """A manifest to change."""
         return copy.deepcopy(self.manifest)
 
-    @cached_property
+    @property
     def structure(self) -> Structure:
         """Where all weights lie, once it is known that they do."""
+        return self.contents.structure
+
+    @cached_property
+    def contents(self) -> Contents:
+        """All that is in it, once it is known that it fits together."""
+        entries = self._file.entries
         with malformed(f'deposit {self.path}: manifest'):
             budget = Budget(self.path.stat().st_size)
-            structure = Structure.of(self.manifest, self._masks(), budget)
-            check_contents(structure, self.manifest, self._file.entries, self.dtype)
-        return structure
+            structure = Structure.of(self.manifest, read_masks(entries, self.read), budget)
+            contents = Contents(structure, self.tasks, entries, self.dtype)
+            check_contents(contents, self.manifest, self.kinds)
+        return contents
 
     def stored(self) -> Footprint:
         """Which shared elements the file has: of each row of a run so many first ones."""
@@ -202,8 +218,7 @@ class Deposit:
 
     def stored_segments(self) -> list[str]:
         """The segments of shared weights that the file has."""
-        names = sorted(name for name in self._file.entries if name.startswith('shared/'))
-        return [name.removeprefix('shared/') for name in names]
+        return sorted(segments_among(self._file.entries))
 
     def check_same_backbone(self, backbone: ElasticBackbone, dtype: torch.dtype | None) -> None:
         """Raises ValueError unless a backbone has the deposit's sharing, sizes and, given one,
@@ -215,9 +230,9 @@ class Deposit:
             raise ValueError(f'{where}: its weights are {self.dtype}, not {dtype}')
         for task, spec in self.joint.items():
             ours = {use.run: use for use in backbone.layout.uses(spec)}
-            for run, part in self.region(task).parts.items():
+            for run, use in self.region(task).uses.items():
                 # Swin has norms just of the stages that its tasks take.
-                if ours.get(run, part.use) != part.use:
+                if ours.get(run, use) != use:
                     raise ValueError(f'{where}: {run[0]!r} has another size')
 
     def build_backbone(self, task: str) -> ElasticBackbone:
@@ -301,15 +316,3 @@ class Deposit:
     def batch_of(self, task: str) -> Mapping:
         label = self.tasks[task]['region']
         return next(b['regions'][label] for b in self.manifest['history'] if label in b['regions'])
-
-    def _masks(self) -> dict[str, np.ndarray]:
-        """Label -> its mask, a bit a channel."""
-        names = [name for name in self._file.entries if name.startswith('mask/')]
-        for name in names:
-            entry = self._file.entries[name]
-            if entry.dtype != torch.uint8 or len(entry.shape) != 1:
-                raise ValueError(f'{name!r} is no mask')
-        return {
-            name.removeprefix('mask/'): np.unpackbits(self.read(name).numpy()).astype(bool)
-            for name in names
-        }

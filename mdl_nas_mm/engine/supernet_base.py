@@ -15,7 +15,9 @@ from mdl_nas_mm.elastic.known import backbone_class, family_of
 from mdl_nas_mm.registry import BASES, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.owners import (
+    BACKBONE,
     backbone_name,
+    in_backbone,
     name_in_task,
     owners_of,
     read_name,
@@ -83,11 +85,12 @@ class SupernetBase:
                 of another shape.
         """
         state = self._checkpoint['state_dict']
+        inherited = self._specific_names(state)
         for name, parameter in module.named_parameters():
-            entry = read_name(name)
-            if not entry.owners.are_all:
-                assert self.inherit is not None
-                name = specific_name(entry.plain, self.inherit)
+            # What some tasks own is there, where any of them was trained.
+            if not owners_of(name).are_all and backbone_name(name) not in state:
+                plain = read_name(name).plain
+                name = inherited.get(plain) or specific_name(plain, str(self.inherit))
             value = state.get(backbone_name(name))
             if value is None or value.shape != parameter.shape:
                 found = 'is missing' if value is None else f'has shape {tuple(value.shape)}'
@@ -107,6 +110,15 @@ class SupernetBase:
             if key is not None:
                 found[key] = value
         return found
+
+    def _specific_names(self, state: Mapping) -> dict[str, str]:
+        """Shared parameter -> the inherited task's counterpart of it, of all that there are."""
+        names = [name.removeprefix(f'{BACKBONE}.') for name in state if in_backbone(name)]
+        return {
+            read_name(name).plain: name
+            for name in names
+            if not owners_of(name).are_all and self.inherit in owners_of(name)
+        }
 
     @cached_property
     def _checkpoint(self) -> dict:

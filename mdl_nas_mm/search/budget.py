@@ -57,8 +57,9 @@ def floor_spec(space: SearchSpace, ledger: Ledger, tasks: Sequence[str]) -> Subn
        higher ratio shares more under the sequential policy, but less under the mask policy with
        a score threshold, and both may rule one block.
 
-    Heads only add a constant. Where tasks have different spaces, step 1 does not hold: a joint
-    spec of their floors is a small one, and no smaller one is looked for.
+    Heads only add a constant. Where tasks have different spaces, or some own weights together,
+    step 1 does not hold: a joint spec of their floors is a small one, and no smaller one is looked
+    for.
     """
     floor = smallest_sizes(space)
     for i, stage in enumerate(space.stages):

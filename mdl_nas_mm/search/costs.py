@@ -80,13 +80,16 @@ class ParameterCost:
         return {task: found[space] for task, space in spaces.items()}
 
     def split(self, specs: Mapping[str, Sequence[SubnetSpec]]) -> Costs:
-        every = [self.batch.counted(spec) for group in specs.values() for spec in group]
-        sizes, shares = shared_regions(self.ledger, every)
-        own = self.batch.specific(self.batch.encode(every)).astype(np.float64)
+        batch = self.batch
+        pairs = [(task, batch.counted(spec)) for task, group in specs.items() for spec in group]
+        sizes, shares = shared_regions(self.ledger, pairs)
+        own = [
+            batch.specific(batch.encode(group, task)).astype(np.float64)
+            for task, group in specs.items()
+        ]
         cuts = np.cumsum([len(group) for group in specs.values()])[:-1]
         shares = np.split(shares.astype(np.float64), cuts)
-        heads = self.batch.head_total(specs)
-        return Costs(np.split(own, cuts), shares, sizes, heads)
+        return Costs(own, shares, sizes, batch.head_total(specs))
 
 
 class SumOfTasks:

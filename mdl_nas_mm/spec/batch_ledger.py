@@ -4,8 +4,9 @@ What a task shares of a layer is a rectangle, its shared rows times its used col
 tasks both share of it is one again, with the fewer columns. Its rows follow without looking at
 them where the policy has a closed form: of two prefixes the shorter; of rows whose level is at
 least the share ratio, as of the mask policy with a score threshold, those of the higher ratio
-among the fewer channels. Any other choice of rows is compared bit by bit. So the union over all
-tasks follows by inclusion and exclusion, in a few array operations for all joint specs together.
+among the fewer channels. Any other choice of rows is compared bit by bit, and so is what some
+tasks own together, which the others have no rows of. So the union over all tasks follows by
+inclusion and exclusion, in a few array operations for all joint specs together.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ import numpy as np
 
 from .layout import ParamUse
 from .ledger import Ledger
+from .owners import ALL, Owners, owners_in
 from .spec import JointSpec, SubnetSpec
 
+# A layer's uses, and whose weights are meant that several tasks may take rows of.
+Weights = tuple[list[ParamUse], Owners]
 # Joint specs that are counted together; more do not fit into a processor's cache.
 _CHUNK = 1024
 _ONES = np.array([bin(byte).count('1') for byte in range(256)], np.uint8)
@@ -34,23 +38,18 @@ class BatchLedger:
     Args:
         ledger: what is counted.
         with_heads: whether totals include what lies outside the backbones, elastic parts too.
-
-    Raises:
-        ValueError: some tasks own specific weights together.
     """
 
     def __init__(self, ledger: Ledger, with_heads: bool = True) -> None:
-        if ledger.owner_sets:
-            raise ValueError('many joint specs are counted at once where each task owns its own')
         self.ledger, self.layout = ledger, ledger.layout
         self.with_heads = with_heads
         largest = [self.layout.part_uses(part) for part in self.layout.parts(self._largest())]
         self._slots = {uses[0].name: slot for slot, uses in enumerate(largest)}
-        units = [layers_of(uses) for uses in largest]
+        units = [self._weights(uses) for uses in largest]
         self._width = max(map(len, units))
         self._ratios = sorted({1.0} | self.layout.space.share_ratios())
         self._passing = self._score_tables(units)
-        self._parts: dict[tuple, tuple[int, int]] = {}
+        self._parts: dict[tuple, dict[tuple, tuple[int, int]]] = {}
         # Number 0 is the part that an architecture does not have.
         self._tables: list[np.ndarray] = [np.zeros((1, self._width), np.int64) for _ in range(4)]
         self._own: np.ndarray = np.zeros(1, np.int64)
@@ -61,7 +60,7 @@ class BatchLedger:
         if not joints:
             return np.zeros(0, np.int64)
         tasks = tuple(joints[0])
-        encoded = [self.encode([joint[task] for joint in joints]) for task in tasks]
+        encoded = [self.encode([joint[task] for joint in joints], task) for task in tasks]
         return self.unions(encoded) + self.head_total(tasks)
 
     def head_total(self, tasks: Iterable[str]) -> int:
@@ -72,14 +71,16 @@ class BatchLedger:
         """What of an architecture the totals are of."""
         return spec if self.with_heads else spec.root
 
-    def encode(self, specs: Sequence[SubnetSpec]) -> np.ndarray:
-        """(len(specs), parts): the number of each part of each architecture."""
-        rows, known = np.zeros((len(specs), len(self._slots)), np.int64), self._parts
+    def encode(self, specs: Sequence[SubnetSpec], task: str) -> np.ndarray:
+        """(len(specs), parts): the number of each part of each of a task's architectures."""
+        rows = np.zeros((len(specs), len(self._slots)), np.int64)
+        # Tasks that own nothing together have the same numbers.
+        known = self._parts.setdefault(self._groups_of(task), {})
         for row, spec in enumerate(specs):
             for part in self.layout.parts(self.counted(spec)):
                 found = known.get(part)
                 if found is None:
-                    found = known[part] = self._add(part)
+                    found = known[part] = self._add(part, task)
                 rows[row, found[0]] = found[1]
         return rows
 
@@ -120,23 +121,39 @@ class BatchLedger:
             rows = rows + _ONES[common].sum(axis=3, dtype=np.int64)
         return rows
 
-    def _add(self, part: tuple) -> tuple[int, int]:
+    def _groups_of(self, task: str) -> tuple:
+        """The layers of which a task owns weights with others, and with whom."""
+        sets = self.ledger.owner_sets
+        found = [(layer, owners_in(sets, layer, task)) for layer in sets]
+        return tuple(pair for pair in found if pair[1].are_several)
+
+    def _weights(self, uses: Sequence[ParamUse]) -> list[Weights]:
+        """Of each layer its shared weights, then those that some tasks own together."""
+        several = self.ledger.several_owners
+        return [
+            (layer, owners) for layer in layers_of(uses) for owners in (ALL, *several(layer[0]))
+        ]
+
+    def _add(self, part: tuple, task: str) -> tuple[int, int]:
         """Enters a part into the tables; its slot and number."""
         uses = self.layout.part_uses(part)
         new = np.zeros((4, 1, self._width), np.int64)
         bits = np.zeros((1, *self._bits.shape[1:]), np.uint8)
-        for unit, layer in enumerate(layers_of(uses)):
+        for unit, (layer, owners) in enumerate(self._weights(uses)):
+            if task not in owners:
+                continue
             first = layer[0]
             new[1, 0, unit] = sum(use.columns for use in layer)
             prefix = self._prefix(first)
-            if prefix is not None:
+            if owners.are_all and prefix is not None:
                 new[0, 0, unit] = first.groups * prefix
-            elif self._levels(first) is not None:
+            elif owners.are_all and self._levels(first) is not None:
                 new[2, 0, unit] = first.channels
                 new[3, 0, unit] = self._ratios.index(first.share_ratio)
             else:
-                shared = self.ledger.shared_rows(first)
-                lengths = replace(first, columns=1).row_lengths(shared)
+                rows = self.ledger.shared_rows(first)
+                rows = rows if owners.are_all else ~rows
+                lengths = replace(first, columns=1).row_lengths(rows)
                 packed = np.packbits(lengths.astype(bool))
                 bits[0, unit, : len(packed)] = packed
         self._tables = [np.concatenate(pair) for pair in zip(self._tables, new)]
@@ -144,13 +161,13 @@ class BatchLedger:
         self._bits = np.concatenate((self._bits, bits))
         return self._slots[uses[0].name], len(self._own) - 1
 
-    def _score_tables(self, units: list[list[list[ParamUse]]]) -> np.ndarray | None:
+    def _score_tables(self, units: list[list[Weights]]) -> np.ndarray | None:
         """[part, layer, c, ratio]: rows of the first c channels whose level is at least a ratio."""
         scored = [
             (slot, unit, layer[0])
-            for slot, layers in enumerate(units)
-            for unit, layer in enumerate(layers)
-            if self._levels(layer[0]) is not None
+            for slot, weights in enumerate(units)
+            for unit, (layer, owners) in enumerate(weights)
+            if owners.are_all and self._levels(layer[0]) is not None
         ]
         if not scored:
             return None
@@ -167,13 +184,14 @@ class BatchLedger:
                 tables[slot, unit, len(passing) + 1 :, i] = passing[-1]
         return tables
 
-    def _most_bytes(self, units: list[list[list[ParamUse]]]) -> int:
-        """Bytes that a bit for each row of a layer of best-scored channels takes at most."""
+    def _most_bytes(self, units: list[list[Weights]]) -> int:
+        """Bytes that a bit for each row of a layer takes at most, where rows are compared so."""
         rows = [
             layer[0].groups * layer[0].max_channels
-            for layers in units
-            for layer in layers
-            if self._prefix(layer[0]) is None and self._levels(layer[0]) is None
+            for weights in units
+            for layer, owners in weights
+            if not owners.are_all
+            or (self._prefix(layer[0]) is None and self._levels(layer[0]) is None)
         ]
         return -(-max(rows, default=0) // 8)
 

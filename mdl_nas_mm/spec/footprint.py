@@ -8,7 +8,7 @@ import numpy as np
 
 from .layout import Run
 from .ledger import Ledger
-from .owners import specific_name
+from .owners import weight_name
 from .spec import SubnetSpec
 
 # State-dict key and first column of a run -> for each row of the parameter, how many of the run's
@@ -24,13 +24,9 @@ def footprint(ledger: Ledger, passes: Iterable[tuple[str, SubnetSpec]]) -> Footp
     lengths: Footprint = {}
     for task, spec in passes:
         for use in ledger.layout.uses(spec):
-            shared = ledger.shared_rows(use)
-            policy = ledger.sharing[use.role]
-            if policy.has_shared:
-                _join(lengths, use.run, use.row_lengths(shared))
-            if policy.has_specific:
-                own = specific_name(use.name, ledger.owners(use, task)), use.first_column
-                _join(lengths, own, use.row_lengths(~shared))
+            for owners, rows in ledger.weights(use, task):
+                run = weight_name(use.name, owners), use.first_column
+                _join(lengths, run, use.row_lengths(rows))
     return lengths
 
 

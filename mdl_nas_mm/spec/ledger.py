@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
 import numpy as np
 
 from .layout import Layout, ParamUse, Run
-from .owners import Owners
+from .owners import ALL, Owners, OwnerSets, owners_in
 from .policy import Policies
 from .spec import JointSpec, SubnetSpec
 
@@ -86,7 +86,7 @@ class Ledger:
         sharing: Policies,
         scores: Mapping[str, np.ndarray] | None = None,
         heads: Mapping[str, int] | None = None,
-        owner_sets: Mapping[str, Sequence[Owners]] | None = None,
+        owner_sets: OwnerSets | None = None,
     ) -> None:
         self.layout = layout
         self.sharing = sharing
@@ -117,8 +117,25 @@ class Ledger:
 
     def owners(self, use: ParamUse, task: str) -> Owners:
         """Whose the specific weights are that a task uses of a layer."""
-        sets = self.owner_sets.get(use.layer, ())
-        return next((owners for owners in sets if task in owners), Owners.of(task))
+        return owners_in(self.owner_sets, use.layer, task)
+
+    def several_owners(self, use: ParamUse) -> tuple[Owners, ...]:
+        """The sets of some tasks that own specific weights of a layer together."""
+        if not self.sharing[use.role].has_specific:
+            return ()
+        return tuple(each for each in self.owner_sets.get(use.layer, ()) if each.are_several)
+
+    def weights(self, use: ParamUse, task: str) -> Iterator[tuple[Owners, np.ndarray]]:
+        """Which weights a task's rows come from.
+
+        Yields:
+            Whose a weight is, and which used rows come from it, boolean (groups, channels).
+        """
+        policy, shared = self.sharing[use.role], self.shared_rows(use)
+        if policy.has_shared:
+            yield ALL, shared
+        if policy.has_specific:
+            yield self.owners(use, task), ~shared
 
     def heads_of(self, tasks: Iterable[str]) -> dict[str, int]:
         """Owners -> elements outside the backbone, of what any of some tasks owns."""
@@ -151,8 +168,9 @@ class Ledger:
         rows: dict[tuple[Owners, Run], list[tuple[ParamUse, np.ndarray]]] = {}
         for task, spec in joint.items():
             for use in self.layout.uses(spec):
-                found = rows.setdefault((self.owners(use, task), use.run), [])
-                found.append((use, ~self.shared_rows(use)))
+                for owners, chosen in self.weights(use, task):
+                    if not owners.are_all:
+                        rows.setdefault((owners, use.run), []).append((use, chosen))
         sizes = dict.fromkeys(joint, 0)
         for (owners, _), found in rows.items():
             size = _union_of_rows(sorted(found, key=lambda pair: -pair[0].columns))

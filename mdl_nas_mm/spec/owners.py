@@ -15,7 +15,7 @@ have. A wrapped copy (EMA) puts ``module.`` before all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -73,12 +73,26 @@ class Owners:
             return other.tasks is None
         return self.tasks <= other.tasks
 
+    @property
+    def are_several(self) -> bool:
+        """Whether it is a set of some, neither all nor one."""
+        return self.tasks is not None and len(self.tasks) > 1
+
     def among(self, tasks: Iterable[str]) -> tuple[str, ...]:
         """Those of some tasks that are owners, in their order."""
         return tuple(task for task in tasks if task in self)
 
 
 ALL = Owners()
+
+
+# State-dict prefix of a layer -> the sets of tasks that own its specific weights together.
+OwnerSets = Mapping[str, Sequence[Owners]]
+
+
+def owners_in(sets: OwnerSets, layer: str, task: str) -> Owners:
+    """Whose the specific weights are that a task uses of a layer; its own where no set has it."""
+    return next((each for each in sets.get(layer, ()) if task in each), Owners.of(task))
 
 
 def join_names(names: Iterable[str]) -> str:
@@ -130,6 +144,11 @@ def specific_name(plain: str, owners: Owners | str) -> str:
     layer, _, leaf = f'.{plain}'.rpartition('.')
     label = owners if isinstance(owners, str) else owners.label
     return f'{layer}.{SPECIFIC}.{label}.{leaf}'[1:]
+
+
+def weight_name(plain: str, owners: Owners) -> str:
+    """The name of a weight that all tasks own, or one or some."""
+    return plain if owners.are_all else specific_name(plain, owners)
 
 
 def score_name(layer: str) -> str:

@@ -308,9 +308,9 @@ class MultiTaskModel(BaseModel):
 
 def _is_trained(entry: Entry, trained: str) -> bool:
     """Whether a parameter of the backbone is; see ``resolve_base``."""
-    if not entry.owners.are_all:
-        return trained != 'head'
-    return trained == 'all' or (trained == 'scores' and entry.is_score)
+    if entry.owners.are_all or entry.owners.are_several:
+        return trained == 'all' or (trained == 'scores' and entry.is_score)
+    return trained != 'head'
 
 
 def build_task_model(task: Mapping, backbone: nn.Module) -> BaseModel:

@@ -49,8 +49,10 @@ def plot_joint_spec(joint: JointSpec, counts: Counts, path: str | Path) -> None:
 
 def _plot_sizes(axis: Axes, joint: JointSpec, counts: Counts) -> None:
     """Two bars: the one backbone file, and one file a task."""
-    axis.bar(0, counts.shared / 1e6, color='0.6', label='shared')
-    bottoms = [counts.shared / 1e6, 0.0]
+    # What some tasks own together is shared as well.
+    shared = (counts.backbone_total - sum(counts.specific[task] for task in joint)) / 1e6
+    axis.bar(0, shared, color='0.6', label='shared')
+    bottoms = [shared, 0.0]
     for task in joint:
         for x, size in enumerate((counts.specific[task], counts.backbones[task])):
             axis.bar(x, size / 1e6, bottom=bottoms[x], color=f'C{list(joint).index(task)}')

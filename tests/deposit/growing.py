@@ -5,6 +5,7 @@ import random
 
 import torch
 from helpers import build_model, joint_config, only
+from partly_owned import TRUST
 
 from mdl_nas_mm.deposit import Deposit, add, pack
 from mdl_nas_mm.spec import JointSpec
@@ -37,15 +38,20 @@ class Supernet:
 
     Args:
         kind: ``ViT`` or ``Swin``; half of the tasks take both maps of the latter.
+        owners: of a layer of a ViT whose weights some tasks own together.
     """
 
-    def __init__(self, data, sharing, kind='ViT', seed=0):
+    def __init__(self, data, sharing, kind='ViT', seed=0, owners=None):
+        self.trust = ()
         cfg = joint_config(data, sharing)
         cls, cfg.tasks = cfg.tasks.cls, {}
         if kind == 'Swin':
             cfg.backbone = dict(SWIN, sharing=sharing)
         else:
             cfg.backbone.space = SPACE
+            if owners is not None:
+                self.trust = TRUST
+                cfg.backbone.update(type='PartlyOwnedViT', owners=owners)
         for i, task in enumerate(POOL):
             cfg.tasks[task] = copy.deepcopy(cls)
             if kind == 'Swin':
@@ -63,12 +69,12 @@ class Supernet:
     def pack(self, path, joint):
         """Deposits some of the tasks."""
         cfg, model = self.part(*joint)
-        return pack(path, model, joint, cfg.model.backbone, infos(cfg))
+        return pack(path, model, joint, cfg.model.backbone, infos(cfg), trust=self.trust)
 
     def add(self, path, joint):
         """Adds some of the tasks to a deposit."""
         cfg, model = self.part(*joint)
-        return add(path, model, joint, infos(cfg), dict(note='later'))
+        return add(path, model, joint, infos(cfg), dict(note='later'), self.trust)
 
     def draw(self, rng, *tasks):
         """Architectures of some of the tasks."""
@@ -93,7 +99,7 @@ def infos(cfg):
 @torch.no_grad()
 def check_answers(supernet, path, joint):
     """Each task of a deposit, against its subnet in the supernet."""
-    deposit = Deposit(path)
+    deposit = Deposit(path, supernet.trust)
     assert deposit.joint == joint
     for task, spec in joint.items():
         loaded = deposit.load_task(task)
@@ -103,9 +109,9 @@ def check_answers(supernet, path, joint):
         assert all(torch.equal(loaded.head.state_dict()[key], head[key]) for key in head)
 
 
-def changed(before, after):
+def changed(before, after, trust=()):
     """Tensors of a file that are in a later one with another hash."""
-    hashes = [Deposit(path).manifest['hashes'] for path in (before, after)]
+    hashes = [Deposit(path, trust).manifest['hashes'] for path in (before, after)]
     return [name for name in hashes[0] if hashes[1].get(name, hashes[0][name]) != hashes[0][name]]
 
 

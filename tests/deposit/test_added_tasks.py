@@ -168,7 +168,10 @@ def test_scores_of_its_own(data, bases, batches, tmp_path):
     counts = Deposit(old).counts
     model, joint, total = train_and_add(cfg, tmp_path, new)
     ours, theirs = (
-        {name: part.shared for name, part in Deposit(new).structure.regions[label].parts.items()}
+        {
+            run: found[0].chosen
+            for run, found in Deposit(new).structure.regions[label].weights.items()
+        }
         for label in ('more', 'cls')
     )
     moved = [name for name in ours if (ours[name] != theirs[name]).any()]

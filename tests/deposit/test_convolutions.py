@@ -197,7 +197,7 @@ def test_counts_are_those_by_hand(build, sharing):
     totals = [ledger.count(joint).backbone_total for joint in joints]
     assert BatchLedger(ledger).totals(joints).tolist() == totals
     specs = list(dict.fromkeys(spec for joint in joints for spec in joint.values()))
-    sizes, shares = shared_regions(ledger, specs)
+    sizes, shares = shared_regions(ledger, [(TASKS[0], spec) for spec in specs])
     for joint in joints:
         rows = [specs.index(spec) for spec in joint.values()]
         assert sizes[shares[rows].any(axis=0)].sum() == ledger.count(joint).shared

@@ -207,7 +207,7 @@ def test_a_flipped_bit_in_any_tensor_is_named(path, tmp_path):
     header, start = header_of(content)
     header.pop('__metadata__')
     used = {
-        task: {piece.tensor for pieces in deposit.rectangles(task).values() for piece in pieces}
+        task: {piece.tensor for pieces in deposit.pieces(task).values() for piece in pieces}
         for task in TASKS
     }
     altered, rng = tmp_path / 'altered.safetensors', random.Random(0)

@@ -7,8 +7,10 @@ from deposits import SHARINGS, pack_joint
 from helpers import TASKS, build_model, joint_config, random_joint
 from safetensors import safe_open
 
-from mdl_nas_mm.deposit.segments import lay_out, mask_bits, region_of
-from mdl_nas_mm.spec import JointSpec, footprint
+from mdl_nas_mm.deposit.regions import mask_bits, region_of
+from mdl_nas_mm.deposit.segments import lay_out
+from mdl_nas_mm.spec import JointSpec, Ledger, Owners, footprint
+from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import resolve_joint_config
 
 SPACE = dict(
@@ -61,21 +63,23 @@ def check(ledger, joint):
     """Sizes by owner, against the ledger; and which elements they are, against the footprint."""
     layout, sharing = ledger.layout, ledger.sharing
     regions = {
-        task: region_of(task, spec, layout, sharing, mask_bits(ledger, spec))
+        task: region_of(task, spec, layout, sharing, mask_bits(ledger, spec), ledger.owner_sets)
         for task, spec in joint.items()
     }
     segments = lay_out([tuple(regions.values())])
     counts = ledger.count(joint)
-    assert sum(segments.sizes.values()) == counts.shared, joint
+    of_some = {label: n for label, n in counts.specific.items() if label not in joint}
+    assert sum(segments.sizes.values()) == counts.shared + sum(of_some.values()), joint
     rows = {name: len(p.rows) for r in regions.values() for (name, _), p in r.parts.items()}
     found = segments.lengths(segments.sizes, rows)
     expected = footprint(ledger, joint.items())
-    expected = {k: v for k, v in expected.items() if '.specific.' not in k[0] and v.any()}
+    alone = {Owners.of(task) for task in joint}
+    expected = {k: v for k, v in expected.items() if owners_of(k[0]) not in alone and v.any()}
     assert found.keys() == expected.keys()
     for name, lengths in found.items():
         assert (lengths == expected[name]).all(), (name, joint)
     for task, region in regions.items():
-        own = sum(int((~p.shared).sum()) * p.use.columns for p in region.parts.values())
+        own = sum(part.size for part in region.own)
         assert own == counts.specific[task], joint
 
 
@@ -85,6 +89,18 @@ def test_stored_elements_are_those_of_the_ledger(data, build, joints, sharing):
     _, model = build(data, sharing)
     ledger, rng = model.backbone.ledger(), random.Random(0)
     for _ in range(joints):
+        check(ledger, random_joint(model, rng))
+
+
+@pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS)
+def test_what_some_tasks_own_is_stored_once(data, sharing):
+    """Every other layer of two of the tasks."""
+    _, model = build(data, sharing)
+    own, rng = model.backbone.ledger(), random.Random(4)
+    layers = list(dict.fromkeys(use.layer for use in own.layout.uses(own.layout.space.largest())))
+    sets = {layer: (Owners.of(*rng.sample(TASKS, 2)),) for layer in layers[::2]}
+    ledger = Ledger(own.layout, own.sharing, own.scores, owner_sets=sets)
+    for _ in range(8):
         check(ledger, random_joint(model, rng))
 
 

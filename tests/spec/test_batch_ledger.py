@@ -9,8 +9,9 @@ from roles import ROLES
 from mdl_nas_mm.families.swin import SwinLayout, SwinShape
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
+from mdl_nas_mm.search.exact.regions import shared_regions
 from mdl_nas_mm.sharing import Sharing
-from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace
+from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, Owners, SearchSpace
 
 VIT = dict(
     embed_dim=(8, 12, 16),
@@ -54,14 +55,26 @@ SHARINGS = [
 ]
 
 
-def build(layout, sharing, seed=0):
+def build(layout, sharing, seed=0, owner_sets=None):
     sharing, generator = Sharing.from_config(sharing, ROLES), np.random.default_rng(seed)
     scores = {
         use.layer: generator.random(use.groups * use.max_channels).astype(np.float32)
         for use in layout.uses(layout.space.largest())
         if sharing[use.role].has_scores
     }
-    return Ledger(layout, sharing, scores, heads=dict(a=100, b=7, c=1, d=3, e=9))
+    heads = dict(a=100, b=7, c=1, d=3, e=9)
+    return Ledger(layout, sharing, scores, heads, owner_sets)
+
+
+def random_owners(layout, rng):
+    """Some layers of which some tasks own weights together, each task being in one set at most."""
+    sets = {}
+    for use in layout.uses(layout.space.largest()):
+        order = rng.sample('abcde', 5)
+        cuts = sorted(rng.sample(range(1, 5), 2))
+        if rng.random() < 0.7:
+            sets[use.layer] = (Owners.of(*order[: cuts[0]]), Owners.of(*order[cuts[0] : cuts[1]]))
+    return sets
 
 
 @pytest.mark.parametrize('sharing', SHARINGS, ids=str)
@@ -83,7 +96,27 @@ def test_specific_is_what_the_ledger_calls_a_tasks_own(sharing):
     ledger, rng = build(LAYOUTS['ViT'](), sharing), random.Random(1)
     specs, batch = [ledger.layout.space.sample(rng) for _ in range(20)], BatchLedger(ledger)
     expected = [ledger.count(JointSpec(dict(a=spec))).specific['a'] for spec in specs]
-    assert batch.specific(batch.encode(specs)).tolist() == expected
+    assert batch.specific(batch.encode(specs, 'a')).tolist() == expected
+
+
+@pytest.mark.parametrize('sharing', SHARINGS, ids=str)
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_what_some_tasks_own_is_counted_once(name, sharing):
+    """Sets of owners that differ by layer."""
+    layout, rng = LAYOUTS[name](), random.Random(3)
+    ledger = build(layout, sharing, owner_sets=random_owners(layout, rng))
+    joints = [JointSpec({t: layout.space.sample(rng) for t in 'abcde'}) for _ in range(30)]
+    joints += [JointSpec(dict.fromkeys('abcde', spec)) for spec in joints[0].values()]
+    counts = [ledger.count(joint) for joint in joints]
+    batch = BatchLedger(ledger)
+    assert batch.totals(joints).tolist() == [each.total for each in counts]
+    together = any('+' in label for each in counts for label in each.specific)
+    assert together == Sharing.from_config(sharing, ROLES).has_specific
+    # So that the exact selection counts the same.
+    for joint, each in zip(joints, counts):
+        sizes, shares = shared_regions(ledger, list(joint.items()))
+        own = sum(batch.specific(batch.encode([spec], task))[0] for task, spec in joint.items())
+        assert own + sizes[shares.any(axis=0)].sum() == each.backbone_total
 
 
 def test_many_joint_specs_are_counted_in_pieces():

@@ -145,8 +145,8 @@ def test_it_counts_by_its_architecture(model):
     assert BatchLedger(ledger, with_heads=False).totals(joints).tolist() == without
     whole = BatchLedger(ledger)
     for joint in joints[:5]:
-        regions, shares = shared_regions(ledger, list(joint.values()))
-        own = sum(whole.specific(whole.encode([spec]))[0] for spec in joint.values())
+        regions, shares = shared_regions(ledger, list(joint.items()))
+        own = sum(whole.specific(whole.encode([spec], task))[0] for task, spec in joint.items())
         constant = whole.head_total(joint)
         assert own + regions[shares.any(axis=0)].sum() + constant == ledger.count(joint).total
 

@@ -1,4 +1,4 @@
-"""What many architectures share, cut into regions that each of them shares wholly or not at all."""
+"""What architectures may share, cut into regions that each of them uses wholly or not at all."""
 
 from __future__ import annotations
 
@@ -6,29 +6,37 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mdl_nas_mm.spec import Ledger, ParamUse, SubnetSpec
+from mdl_nas_mm.spec import Ledger, Owners, ParamUse, SubnetSpec
 from mdl_nas_mm.spec.batch_ledger import layers_of
+from mdl_nas_mm.spec.owners import ALL
 
 
-def shared_regions(ledger: Ledger, specs: Sequence[SubnetSpec]) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts the shared elements into regions, of which there are far fewer than elements.
+def shared_regions(
+    ledger: Ledger, pairs: Sequence[tuple[str, SubnetSpec]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts the elements that all or some tasks own into regions, far fewer than elements.
 
-    So what a joint spec shares is the sum of the sizes of the regions that any of its
-    architectures shares.
+    So what a joint spec stores of these is the sum of the sizes of the regions that any of its
+    architectures uses.
+
+    Args:
+        ledger: what counts them.
+        pairs: tasks and architectures.
 
     Returns:
-        The regions' sizes in elements, (regions,), and which of them each architecture shares,
-        boolean (len(specs), regions).
+        The regions' sizes in elements, (regions,), and which of them each pair uses, boolean
+        (len(pairs), regions).
     """
     layout = ledger.layout
     slots: dict[str, tuple[dict[tuple, int], np.ndarray]] = {}
-    for row, spec in enumerate(specs):
+    for row, (task, spec) in enumerate(pairs):
+        owner = task if ledger.owner_sets else ''
         for part in layout.parts(spec):
             name = layout.part_uses(part)[0].name
             if name not in slots:
-                slots[name] = {}, np.full(len(specs), -1)
+                slots[name] = {}, np.full(len(pairs), -1)
             parts, numbers = slots[name]
-            numbers[row] = parts.setdefault(part, len(parts))
+            numbers[row] = parts.setdefault((owner, part), len(parts))
     sizes, members = [], []
     for parts, numbers in slots.values():
         size, shares = _slot_regions(ledger, list(parts))
@@ -39,10 +47,18 @@ def shared_regions(ledger: Ledger, specs: Sequence[SubnetSpec]) -> tuple[np.ndar
     return np.concatenate(sizes), np.concatenate(members, axis=1)
 
 
-def _slot_regions(ledger: Ledger, parts: Sequence[tuple]) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes (regions,) and membership (parts, regions) of parts of which a spec has one."""
-    layers = zip(*(layers_of(ledger.layout.part_uses(part)) for part in parts), strict=True)
-    sizes, members = zip(*(_layer_regions(ledger, uses) for uses in layers), strict=True)
+def _slot_regions(
+    ledger: Ledger, parts: Sequence[tuple[str, tuple]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes (regions,) and membership (parts, regions) of tasks' parts of which each has one."""
+    layers = zip(*(layers_of(ledger.layout.part_uses(part)) for _, part in parts), strict=True)
+    tasks = [task for task, _ in parts]
+    found = [
+        _layer_regions(ledger, uses, owners, tasks)
+        for uses in layers
+        for owners in (ALL, *ledger.several_owners(uses[0][0]))
+    ]
+    sizes, members = zip(*found, strict=True)
     shares, sizes = np.concatenate(members, axis=1), np.concatenate(sizes)
     # Layers that choose alike, such as q and k, have regions that come together.
     shares, which = _distinct_columns(shares)
@@ -52,18 +68,26 @@ def _slot_regions(ledger: Ledger, parts: Sequence[tuple]) -> tuple[np.ndarray, n
 
 
 def _layer_regions(
-    ledger: Ledger, layers: Sequence[Sequence[ParamUse]]
+    ledger: Ledger, layers: Sequence[Sequence[ParamUse]], owners: Owners, tasks: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Regions of one layer: rows that are shared together, between two numbers of columns."""
+    """Regions of one layer: rows that are used together, between two numbers of columns."""
     masks: dict[tuple, np.ndarray] = {}
-    for uses in layers:
+    keys = [
+        (uses[0].channels, uses[0].share_ratio, task in owners)
+        for uses, task in zip(layers, tasks, strict=True)
+    ]
+    for uses, key in zip(layers, keys):
+        if key in masks:
+            continue
         first = uses[0]
         rows = np.zeros((first.groups, first.max_channels), bool)
-        rows[:, : first.channels] = ledger.shared_rows(first)
-        masks.setdefault((first.channels, first.share_ratio), rows.reshape(-1))
+        if key[2]:
+            shared = ledger.shared_rows(first)
+            rows[:, : first.channels] = shared if owners.are_all else ~shared
+        masks[key] = rows.reshape(-1)
     rows, which = _distinct_columns(np.stack(list(masks.values())))
     numbers = {key: i for i, key in enumerate(masks)}
-    rows_of = rows[[numbers[uses[0].channels, uses[0].share_ratio] for uses in layers]]
+    rows_of = rows[[numbers[key] for key in keys]]
     columns = np.array([sum(use.columns for use in uses) for uses in layers])
     edges = np.unique(columns)
     heights = np.bincount(which, minlength=rows.shape[1])

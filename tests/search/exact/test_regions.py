@@ -18,7 +18,7 @@ every_sharing = pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARIN
 def test_sizes_of_regions_add_up_to_what_a_joint_spec_shares(name, sharing):
     ledger, rng = build(LAYOUTS[name](), sharing).ledger, random.Random(0)
     specs = [ledger.layout.space.sample(rng) for _ in range(24)]
-    sizes, shares = shared_regions(ledger, specs)
+    sizes, shares = shared_regions(ledger, [('a', spec) for spec in specs])
     assert shares.shape == (len(specs), len(sizes))
     assert (sizes > 0).all() and shares.any(axis=0).all()
     for _ in range(60):
@@ -32,8 +32,8 @@ def test_undominated_choices_and_no_others_are_kept(sharing):
     cost, rng = build(LAYOUTS['ViT'](), sharing), random.Random(1)
     specs = [cost.ledger.layout.space.sample(rng) for _ in range(40)]
     scores = np.array([float(rng.randint(0, 5)) for _ in specs])
-    sizes, shares = shared_regions(cost.ledger, specs)
-    own = cost.batch.specific(cost.batch.encode(specs)).astype(float)
+    sizes, shares = shared_regions(cost.ledger, [('a', spec) for spec in specs])
+    own = cost.batch.specific(cost.batch.encode(specs, 'a')).astype(float)
     choices = Choices([scores], [own], [shares.astype(float)], sizes)
 
     def replaces(a, b):

@@ -1,0 +1,39 @@
+"""Parameters and buffers outside the backbone: ``head/<owners>/<key>``."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..head_rows import cut_in_two
+from ..heads import head_name, is_head, owners_in, renamed
+from .base import Contents, NewTasks, Removal, Stored, StoredKind
+
+
+class StateDicts(StoredKind):
+    """Entries of the state dicts of upstream models, each of a task or of those that share it.
+
+    Their sizes are compared with the model's when that is built.
+    """
+
+    prefix = 'head'
+
+    def tensors(self, new: NewTasks) -> dict[str, Tensor]:
+        """See ``StoredKind``."""
+        found = {
+            head_name(label, key): value.detach().cpu().clone().contiguous()
+            for label, part in new.heads
+            for key, value in part.state_dict().items()
+        }
+        for each in new.model.held_parts:
+            for path, rows in each.rows.items():
+                cut_in_two(found, each.part.owners, each.path_of(path), rows)
+        return found
+
+    def check(self, name: str, entry: Stored, contents: Contents) -> None:
+        """See ``StoredKind``."""
+        if not is_head(name) or not owners_in(name).named <= set(contents.tasks):
+            super().check(name, entry, contents)
+
+    def kept(self, name: str, removal: Removal) -> str | None:
+        """What the task shared is then of the others."""
+        return renamed(removal.task, name)

@@ -1,0 +1,186 @@
+"""A kind of storage that somebody registers goes all the way, without a change of the package."""
+
+import random
+import shutil
+
+import pytest
+import torch
+from growing import Supernet, changed, check_answers
+from growing import infos as infos_of
+from hostile import altered
+from refusals import raises_naming
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from sparse_difference import SparseDifference
+
+from mdl_nas_mm.deposit import Deposit, add, extract, load_tasks, pack, remove, verify
+from mdl_nas_mm.deposit.manifest import encode
+from mdl_nas_mm.deposit.tensor_file import content_hash
+from mdl_nas_mm.registry import STORED_KINDS
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.spec.owners import read_name, specific_name
+
+SHARINGS = ['AllSpecific', 'Sequential', 'Mask']
+
+
+@pytest.fixture(scope='module', autouse=True)
+def registered():
+    STORED_KINDS.register_module(module=SparseDifference)
+    yield
+    del STORED_KINDS.module_dict['SparseDifference']
+
+
+def with_differences(data, sharing, tasks='be'):
+    """A supernet in which some tasks' own weights are those of ``a``, but for some elements."""
+    supernet, generator = Supernet(data, sharing), torch.Generator().manual_seed(0)
+    for name in [name for name in supernet.state if '.specific.a.' in name]:
+        base = supernet.state[name]
+        # In quarters, so that no sum is rounded.
+        base.copy_((base * 64).round() / 64)
+        for task in tasks:
+            other = specific_name(read_name(name).plain, task)
+            places = torch.rand(base.shape, generator=generator) < 0.1
+            supernet.state[other].copy_(base + places * 0.25)
+    supernet.model.load_state_dict(supernet.state)
+    return supernet
+
+
+def stored(cfg, base, *tasks):
+    """What is kept of tasks, of which some are stored as a difference."""
+    infos = infos_of(cfg)
+    for task in tasks:
+        infos[task]['stored'] = dict(type='SparseDifference', base=base)
+    return infos
+
+
+def packed(supernet, path):
+    """Three tasks, ``b`` as ``a`` and a difference."""
+    spec = supernet.draw(random.Random(2), 'a')['a']
+    joint = JointSpec(dict(a=spec, b=spec, c=supernet.draw(random.Random(3), 'c')['c']))
+    cfg, model = supernet.part(*joint)
+    counts = pack(path, model, joint, cfg.model.backbone, stored(cfg, 'a', 'b'))
+    assert counts == Deposit(path).counts
+    return joint
+
+
+@pytest.fixture(scope='module')
+def whole(data, registered, tmp_path_factory):
+    """A deposit that tests do not change."""
+    path = tmp_path_factory.mktemp('whole') / 'a.safetensors'
+    packed(with_differences(data, 'Sequential'), path)
+    return path
+
+
+@pytest.mark.parametrize('sharing', SHARINGS)
+def test_it_is_packed_loaded_added_to_and_removed(data, sharing, tmp_path):
+    supernet = with_differences(data, sharing)
+    path, before = tmp_path / 'a.safetensors', tmp_path / 'before.safetensors'
+    joint = packed(supernet, path)
+    check_answers(supernet, path, joint)
+    assert all(verify(path).values())
+    counts, own = Deposit(path).counts, Deposit(path).structure.regions['b'].own_size
+    assert 0 < counts.specific['b'] < 0.3 * own
+    assert counts.specific['a'] == own
+    with safe_open(path, 'pt') as file:
+        assert file.metadata()['version'] == '5'
+        assert 'specific/b' not in file.keys()
+    images = torch.randn(2, 3, 20, 28)
+    with torch.no_grad():
+        for task, model in load_tasks(path).items():
+            expected = Deposit(path).load_task(task).backbone(images)
+            for ours, theirs in zip(model.backbone(images), expected, strict=True):
+                assert torch.equal(ours, theirs)
+    # A later one, on a base that is in the file.
+    shutil.copy(path, before)
+    cfg, model = supernet.part('e')
+    add(path, model, JointSpec(dict(e=joint['a'])), stored(cfg, 'a', 'e'))
+    joint = JointSpec({**joint, 'e': joint['a']})
+    assert changed(before, path) == []
+    check_answers(supernet, path, joint)
+    with raises_naming(ValueError, "'b'", "'a'"):
+        remove(path, 'a')
+    cfg, model = supernet.part('d')
+    with raises_naming(ValueError, "'d'", "'b'"):
+        add(path, model, JointSpec(dict(d=joint['a'])), stored(cfg, 'b', 'd'))
+    for task in 'cbe':
+        remove(path, task)
+        joint = JointSpec({name: spec for name, spec in joint.items() if name != task})
+        check_answers(supernet, path, joint)
+        assert not any(name.startswith(f'difference/{task}') for name in load_file(path))
+    with safe_open(path, 'pt') as file:
+        assert file.metadata()['version'] == '2'
+
+
+def test_an_extracted_task_is_a_plain_one(data, tmp_path):
+    path = tmp_path / 'a.safetensors'
+    packed(with_differences(data, 'AllSpecific'), path)
+    extract(path, 'b', tmp_path / 'out', stock=False)
+    weights = torch.load(tmp_path / 'out/b.pth', weights_only=False)['state_dict']
+    for name, weight in Deposit(path).backbone_weights('b').items():
+        assert torch.equal(weights[f'backbone.{name}'].reshape(weight.shape), weight)
+
+
+def test_who_has_not_registered_it_is_told(whole):
+    del STORED_KINDS.module_dict['SparseDifference']
+    try:
+        with raises_naming(ValueError, "'b'", "'SparseDifference'"):
+            Deposit(whole)
+    finally:
+        STORED_KINDS.register_module(module=SparseDifference)
+
+
+def test_weights_that_are_no_difference_are_refused(data, tmp_path):
+    with raises_naming(ValueError, "'b'", "'a'"):
+        packed(Supernet(data, 'AllSpecific'), tmp_path / 'a.safetensors')
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('value', 'names'),
+    [
+        (dict(type='SparseDifference', base='b'), ("'b'",)),
+        (dict(type='SparseDifference', base='c'), ("'c'",)),
+        (dict(type='SparseDifference', base=['a']), ("'b'",)),
+        (dict(type='SparseDifference'), ("'b'",)),
+        (dict(type='SparseDifference', base='a', file='x'), ("'file'",)),
+        (dict(type='Masks'), ("'Masks'",)),
+        (dict(type='os.system'), ("'os.system'",)),
+        (dict(base='a'), ("'b'",)),
+        ([], ('stored',)),
+        (None, ('stored',)),
+    ],
+    ids=str,
+)
+def test_what_a_file_says_of_it_is_checked(whole, tmp_path, value, names):
+    out = tmp_path / 'altered.safetensors'
+    altered(whole, out, lambda manifest: manifest['tasks']['b'].update(stored=value))
+    with raises_naming(ValueError, *names):
+        Deposit(out).load_task('b')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda indices, values: (indices + 10**6, values),
+        lambda indices, values: (indices - 10**6, values),
+        lambda indices, values: (indices.flip(0), values),
+        lambda indices, values: (indices[:-1], values),
+        lambda indices, values: (indices.int(), values),
+        lambda indices, values: (indices, values.double()),
+        lambda indices, values: (indices.repeat(50), values.repeat(50)),
+        lambda indices, values: (indices[None], values[None]),
+    ],
+)
+def test_tensors_that_fit_nothing_are_refused(whole, tmp_path, change):
+    """With all hashes right."""
+    path = shutil.copy(whole, tmp_path / 'a.safetensors')
+    tensors, manifest = load_file(path), Deposit(path).copy_manifest()
+    names = ['difference/b/indices', 'difference/b/values']
+    found = change(*(tensors[name] for name in names))
+    tensors.update({name: t.contiguous() for name, t in zip(names, found)})
+    manifest['counts']['specific']['b'] = found[1].shape[0]
+    manifest['hashes'].update({name: content_hash(tensors[name]) for name in names})
+    save_file(tensors, path, encode(manifest))
+    for read in (lambda: Deposit(path).load_task('b'), lambda: verify(path)):
+        with raises_naming(ValueError, 'difference/b'):
+            read()
