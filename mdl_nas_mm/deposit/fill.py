@@ -21,6 +21,8 @@ def fill(deposit: Deposit, backbone: ElasticBackbone, task: str, as_task: str) -
     mask policy's scores, and the specific weights of one task, alone or with others.
 
     Args:
+        deposit: where the weights come from.
+        backbone: where they go; built from the config in the deposit, with any tasks.
         task: whose specific weights.
         as_task: the task of the backbone that gets them; but what the file has of weights that it
             owns together with others.

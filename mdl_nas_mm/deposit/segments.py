@@ -78,6 +78,7 @@ class Segments:
         So what is stored of a row is always its beginning, without a gap.
 
         Args:
+            regions: those of the tasks that are kept.
             stored: the segments that there are.
         """
         kept, before, stored = set().union(*map(self.used_by, regions)), None, frozenset(stored)
@@ -96,6 +97,7 @@ class Segments:
         """What some segments hold: of each row of a run its first elements.
 
         Args:
+            segments: their names.
             sizes: parameter name -> its rows.
         """
         wanted, found = frozenset(segments), {}
