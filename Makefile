@@ -4,12 +4,14 @@ ifeq ($(STACK),onedl)
 VENV ?= .venv
 UNHOOKED :=
 DEMO := work_dirs/demo
+DEMO_SCENES := work_dirs/demo_scenes
 NEWEST := 12
 else ifeq ($(STACK),openmmlab)
 VENV ?= .venv-openmmlab
 # Types are those of the newer torch, which has more of them.
 UNHOOKED := types
 DEMO := work_dirs/demo-openmmlab
+DEMO_SCENES := work_dirs/demo_scenes-openmmlab
 # The last Python that torch 2.1.2 has a wheel for.
 NEWEST := 11
 else
@@ -26,11 +28,11 @@ BIN := $(abspath $(VENV))/bin
 QUICK := --rounds 3 --threads 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint bench doctor clean distclean
+.PHONY: help setup demo demo-scenes test test-all lint bench doctor clean distclean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' \
-		| while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+		| while IFS="$$(printf '\t')" read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 	@echo "With STACK=openmmlab, any of them on OpenMMLab's own libraries, in .venv-openmmlab."
 
 setup: ## make .venv and install the pinned stack (once several minutes, then nothing)
@@ -38,6 +40,9 @@ setup: ## make .venv and install the pinned stack (once several minutes, then no
 
 demo: setup ## train, search and deposit one model for three tasks on the bundled images
 	$(BIN)/python tools/demo.py --work-dir $(DEMO)
+
+demo-scenes: setup ## four dense tasks on the same rendered images: in one pass, and each alone
+	$(BIN)/python tools/demo_scenes.py --work-dir $(DEMO_SCENES)
 
 lint: setup ## ruff check and format, and types, through pre-commit
 	SKIP=$(UNHOOKED) PATH="$(BIN):$$PATH" $(BIN)/pre-commit run --all-files

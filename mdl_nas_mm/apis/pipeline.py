@@ -122,13 +122,13 @@ def trained_checkpoint(folder: Path) -> Path:
     return found
 
 
-def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
+def run_pipeline(pretrain: Config | None, joint: Config, stages: Stages) -> dict:
     """Pre-training, joint fine-tuning, search, deposit, evaluation.
 
     Started again after an interruption, it goes on where it was.
 
     Args:
-        pretrain: config of the supernet's pre-training.
+        pretrain: config of the supernet's pre-training; None for a joint training from scratch.
         joint: config of the joint fine-tuning, with ``search_cfg``.
         stages: runs each stage in its folder, and knows those that are done.
 
@@ -140,14 +140,16 @@ def run_pipeline(pretrain: Config, joint: Config, stages: Stages) -> dict:
     """
     # Resolved, since a stage depends on the upstream configs as well; and checked, so that what is
     # wrong with a later stage is said before an earlier one has run.
-    pretrain, joint = resolve_joint_config(pretrain), resolve_joint_config(joint)
+    pretrain = None if pretrain is None else resolve_joint_config(pretrain)
+    joint = resolve_joint_config(joint)
     check_search(joint)
     if joint.get('val_dataloader') is None:
         raise ValueError('the joint config has no validation, which its deposit is scored on')
     joint.load_from = None
-    first = stages.run('pretrain', pretrain.pretty_text, lambda f: train_stage(pretrain, f))
     settings = joint.pretty_text
-    joint.load_from = str(trained_checkpoint(first))
+    if pretrain is not None:
+        first = stages.run('pretrain', pretrain.pretty_text, lambda f: train_stage(pretrain, f))
+        joint.load_from = str(trained_checkpoint(first))
     second = stages.run('joint', settings, lambda f: train_stage(joint, f))
     supernet = trained_checkpoint(second)
     found = stages.run('search', '', lambda f: run_search(joint, supernet, f))

@@ -68,3 +68,34 @@ def print_added(summary: dict) -> None:
     minutes = sum(summary['seconds'].values()) / 60
     console.print(f'{minutes:.1f} minutes with these')
     console.print(f'the deposit: {summary["deposit"]}', soft_wrap=True)
+
+
+def print_comparison(summary: dict, seconds: dict[str, float]) -> None:
+    """Prints what tasks score together and alone, and what one pass for all saves.
+
+    Args:
+        summary: as ``mdl_nas_mm.apis.together.compare`` gives it.
+        seconds: stage -> how long it took.
+    """
+    console = Console(width=110)
+    table = Table(title='several tasks on the same images')
+    for name in ('task', 'metric'):
+        table.add_column(name)
+    for name in ('together', 'alone', 'Delta_T', 'parameters', 'multiply-adds', 'ms an image'):
+        table.add_column(name, justify='right')
+    for task, result in summary['tasks'].items():
+        table.add_row(
+            task,
+            result['metric'],
+            *(f'{result[key]:.2f}' for key in ('together', 'alone')),
+            f'{result["delta_t"]:+.1f} %',
+            *(f'{result[key]:,}' for key in ('params', 'flops')),
+            '',
+        )
+    table.add_section()
+    for name, key in (('a model for each', 'each'), ('one pass for all', 'one')):
+        change = f'{summary["delta_t"]:+.1f} %' if key == 'one' else ''
+        sizes = (f'{summary[kind][key]:,}' for kind in ('params', 'flops'))
+        table.add_row(name, '', '', '', change, *sizes, f'{summary["ms"][key]:.1f}')
+    console.print(table)
+    console.print(f'{sum(seconds.values()) / 60:.1f} minutes in all')

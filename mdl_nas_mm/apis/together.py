@@ -1,0 +1,170 @@
+"""Several tasks in one pass, compared with a model for each."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.elastic.shared_pass import SharedPass
+from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.tasks import (
+    ResolvedConfig,
+    build_eval_loader,
+    delta_t,
+    given_spec,
+    relative_change,
+    resolve_joint_config,
+    task_scope,
+)
+from mdl_nas_mm.utils.files import write_json
+from mdl_nas_mm.utils.quiet import quiet
+from mdl_nas_mm.utils.strict_json import read_json
+
+from .analyze import analyze
+from .pipeline import Stages, train_stage, trained_checkpoint
+
+
+def train_alone(
+    joint: Config, joint_spec: str | Path, stages: Stages
+) -> dict[str, dict[str, float]]:
+    """Trains each task of a joint config by itself, as the config says it of all.
+
+    Args:
+        joint: the config, not resolved.
+        joint_spec: the file with the architecture of each task.
+        stages: have the tasks' names.
+
+    Returns:
+        Task -> its metrics on the validation split.
+    """
+    found = {}
+    for task in joint.tasks:
+        cfg = copy.deepcopy(joint)
+        cfg.tasks = {task: cfg.tasks[task]}
+        # One architecture, and nothing else that chooses some.
+        cfg.joint_spec = str(joint_spec)
+        cfg.pop('search_cfg', None)
+        cfg.train_cfg.pop('sampler', None)
+        resolved = resolve_joint_config(cfg)
+        text = resolved.pretty_text
+        folder = stages.run(task, text, lambda f, cfg=resolved: _train_and_evaluate(cfg, f))
+        found[task] = read_json(folder / 'metrics.json', 'the metrics')
+    return found
+
+
+def _train_and_evaluate(cfg: ResolvedConfig, folder: Path) -> None:
+    """Trains a config of one task, and writes ``metrics.json``."""
+    train_stage(cfg, folder)
+    model = load_supernet(cfg, trained_checkpoint(folder))
+    ((name, task),) = cfg.tasks.items()
+    if task.val is None:
+        raise ValueError(f'task {name!r} has no validation')
+    spec = given_spec(cfg)[name]
+    with quiet():
+        _, metrics = task.evaluate(model.subnet(name, spec), task.val)
+    write_json(folder / 'metrics.json', {key: float(value) for key, value in metrics.items()})
+
+
+def compare(
+    joint: Config, deposit: str | Path, together: dict[str, dict], alone: dict[str, dict]
+) -> dict[str, Any]:
+    """What tasks score together and alone, and what one pass for all saves.
+
+    Args:
+        joint: the config, not resolved.
+        deposit: of its tasks.
+        together: task -> metrics out of the deposit.
+        alone: task -> metrics of its single-task model.
+
+    Returns:
+        ``tasks``: task -> ``metric``, ``together``, ``alone``, ``delta_t``, and of a model of its
+        own ``params`` and ``flops``; ``delta_t``; ``params`` and ``flops`` of ``one`` pass for all
+        and of ``each`` by itself; ``ms``, the same of the time for an image.
+    """
+    cfg = resolve_joint_config(joint)
+    opened = Deposit(deposit)
+    spec, sample = opened.joint, _validation_sample(opened)
+    height, width = sample['inputs'].shape[-2:]
+    counted = analyze(cfg, spec, dict.fromkeys(spec, (height, width)))
+    tasks, changes = {}, []
+    for name, task in cfg.tasks.items():
+        assert task.val is not None
+        scoring, sizes = task.scoring(task.val), counted['tasks'][name]
+        first, second = (metrics[scoring.key] for metrics in (together[name], alone[name]))
+        changes.append(relative_change(first, second, scoring.greater))
+        tasks[name] = dict(
+            metric=scoring.key,
+            together=first,
+            alone=second,
+            delta_t=changes[-1],
+            params=sizes['backbone_params'] + sizes['head_params'],
+            flops=sizes['flops'],
+        )
+    each = sum(task['flops'] for task in tasks.values())
+    return dict(
+        tasks=tasks,
+        delta_t=delta_t([change] for change in changes),
+        params=dict(one=counted['total'], each=counted['separate']),
+        flops=dict(one=each - _saved(counted, spec), each=each),
+        ms=_image_times(opened, sample),
+    )
+
+
+def _saved(counted: dict[str, Any], spec: Any) -> int:
+    """Multiply-adds of the backbones that are run once for several tasks."""
+    firsts: dict[Any, str] = {}
+    for task in spec:
+        firsts.setdefault(spec[task], task)
+    again = (task for task in spec if task not in firsts.values())
+    return sum(counted['tasks'][task]['backbone_flops'] for task in again)
+
+
+def _validation_sample(opened: Deposit) -> dict[str, Any]:
+    """The first validation image of the first task, which all have."""
+    task, info = next(iter(opened.tasks.items()))
+    with quiet():
+        loader = build_eval_loader(task, info['scope'], opened.validation(task)[0])
+    return loader.dataset[0]
+
+
+def _image_times(opened: Deposit, sample: dict[str, Any], repeats: int = 30) -> dict[str, float]:
+    """Milliseconds for all tasks on an image, medians.
+
+    Returns:
+        ``one``, with features that several tasks share computed once, and ``each``, with a pass for
+        each task.
+    """
+    with quiet():
+        models = {task: opened.load_task(task) for task in opened.tasks}
+    batch = {key: [value] for key, value in sample.items()}
+
+    def predict() -> None:
+        for task, model in models.items():
+            with task_scope(opened.tasks[task]['scope']):
+                prepared = model.data_preprocessor(copy.deepcopy(batch), False)
+                model(**prepared, mode='predict')
+
+    def in_one() -> None:
+        with SharedPass():
+            predict()
+
+    with torch.no_grad():
+        return dict(one=_median_ms(in_one, repeats), each=_median_ms(predict, repeats))
+
+
+def _median_ms(run: Callable[[], None], repeats: int) -> float:
+    run()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        run()
+        times.append(1000 * (time.perf_counter() - started))
+    return statistics.median(times)
