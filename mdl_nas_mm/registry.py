@@ -23,9 +23,10 @@ TRANSFORMS = _child(root.TRANSFORMS, 'scenes')
 METRICS = _child(root.METRICS, 'scenes')
 RUNNERS = _child(root.RUNNERS, 'engine')
 LOOPS = _child(root.LOOPS, 'engine')
-# Of our own: which subnets a step trains, and how its batches become gradients.
+# Of our own: which subnets a step trains, how its batches become gradients, what a loss counts.
 SUBNET_SAMPLERS = Registry('subnet sampler', scope=SCOPE, locations=_folders('engine', 'methods'))
 STEPS = Registry('step', scope=SCOPE, locations=_folders('methods'))
+BALANCERS = Registry('balancer', scope=SCOPE, locations=_folders('engine', 'methods'))
 HOOKS = _child(root.HOOKS, 'engine', 'search')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS)

@@ -1,6 +1,7 @@
 """Joint training: runner, loops, gradients, checkpoints."""
 
 from .amp import CPUAmpOptimWrapper
+from .balancing import DynamicWeightAverage, UncertaintyWeighting
 from .best import CheckpointHook, EarlyStoppingHook
 from .distillation import ChannelMeanLoss, SoftTargetLoss
 from .loops import MultiTaskTrainLoop
@@ -14,6 +15,7 @@ __all__ = [
     'CPUAmpOptimWrapper',
     'ChannelMeanLoss',
     'CheckpointHook',
+    'DynamicWeightAverage',
     'EarlyStoppingHook',
     'FixedSampler',
     'MultiTaskRunner',
@@ -23,4 +25,5 @@ __all__ = [
     'SandwichSampler',
     'SoftTargetLoss',
     'SupernetBase',
+    'UncertaintyWeighting',
 ]

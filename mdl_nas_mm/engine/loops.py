@@ -221,10 +221,13 @@ class MultiTaskTrainLoop(BaseLoop):
             runner.message_hub.update_scalar('train/step_lr', rate)
         given = (runner.model, runner.optim_wrapper, batches, self.plan, index, runner.reducer)
         labelled = count_labels(batches, self.ranks, self.synchronised)
-        passes = Passes(*given, labelled)
+        passes = Passes(*given, labelled, self.step.balance)
         specs = tied(self.units.shared, self.sampler.propose(index))
         outputs = train_step(self.step, passes, specs)
         outputs = self.gather_losses(outputs)
         self.sampler.observe(index, outputs)
+        if self.step.balance is not None:
+            self.step.balance.observe(outputs)
+            outputs |= self.step.balance.logged()
         runner.call_hook('after_train_iter', batch_idx=index, data_batch=batches, outputs=outputs)
         self._iter += 1

@@ -16,6 +16,7 @@ from mdl_nas_mm.registry import STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
+from .balancing import build_balancer
 from .samplers import SubnetSampler
 from .state import (
     load_optimizer_state,
@@ -49,8 +50,11 @@ def build_step(config: Mapping[str, Any] | None, spaces: Spaces, seed: int) -> S
     """
     config = dict(config or dict(type='JointStep'))
     schedules = config.pop('param_scheduler', None) or []
+    balance = config.pop('balance', None)
     with seeded(derive_seed(seed, 'step')):
         step: Step = STEPS.build({**config, 'spaces': spaces})
+        if balance is not None:
+            step.balance = build_balancer(balance, tuple(spaces))
     has_parameters = any(True for _ in step.parameters())
     if has_parameters != (step.optim_config is not None):
         missing = 'is missing, for its own parameters' if has_parameters else 'has no parameters'

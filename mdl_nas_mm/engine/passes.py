@@ -16,6 +16,7 @@ from mdl_nas_mm.tasks.failures import in_task
 from mdl_nas_mm.tasks.group_batch import GroupBatch
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
+from .balancing import Balancer
 from .grad_sync import GradientReducer
 from .labels import Labelled, count_labels
 from .plan import StepPlan
@@ -36,6 +37,7 @@ class Passes:
         iteration: number of steps before this one.
         reducer: adds the gradients of all ranks; None for a single process.
         labelled: what ``count_labels`` gives; by default that of a single process.
+        balance: what tasks' losses count as; by default as they are.
 
     Attributes:
         losses: this rank's part of what is logged, as ``<task>/<name>``; see ``log``.
@@ -50,9 +52,11 @@ class Passes:
         iteration: int,
         reducer: GradientReducer | None = None,
         labelled: Mapping[str, Labelled] | None = None,
+        balance: Balancer | None = None,
     ) -> None:
         self.model, self.optim_wrapper = model, optim_wrapper
         self.plan, self.iteration, self.reducer = plan, iteration, reducer
+        self.balance = balance
         self._batches, self._exchanged = batches, False
         self._labelled = count_labels(batches) if labelled is None else labelled
         self._announced: deque[Mapping[str, SubnetSpec]] = deque()
@@ -154,8 +158,9 @@ class Passes:
         """
         self._announced = deque(passes)
 
-    def backward(self, loss: Tensor) -> None:
-        """Adds the gradients of a loss, which counts as ``factor`` says."""
+    def backward(self, task: str, loss: Tensor, factor: float) -> None:
+        """Adds the gradients of a task's loss, balanced, times a factor; see ``factor``."""
+        loss = (loss if self.balance is None else self.balance(task, loss)) * factor
         # That of a head on shared features ends there.
         with nullcontext() if self._features is not None else self._exchanging():
             self.optim_wrapper.backward(loss)

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS, LOOPS, MODELS, PARAM_SCHEDULERS, VISUALIZERS, Registry
 from mmengine.runner import LogProcessor, Runner
 
-from mdl_nas_mm.registry import STEPS, SUBNET_SAMPLERS
+from mdl_nas_mm.registry import BALANCERS, STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
 from mdl_nas_mm.utils.private import acts_by_epoch
 from mdl_nas_mm.utils.registries import named_in
@@ -25,6 +25,7 @@ from .recipe_settings import check_own_recipe, check_recipe
 from .validation import MultiTaskValLoop
 
 _SCOPE = 'mdl_nas_mm'
+_MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 # What a joint config has beside the runner's settings.
 _JOINT = (
     *('runner_type', 'backbone', 'tasks', 'base', 'inherit', 'trained', 'joint_spec', 'subspace'),
@@ -152,12 +153,18 @@ def _check_loop(config: Mapping | None, where: str, usual: type) -> None:
 
 
 def _check_part(config: Mapping, registry: Registry, where: str) -> None:
-    """Raises ValueError for a sampler or a step that is not there, or has no such setting."""
+    """Raises ValueError for a part of the method that is not there, or has other settings."""
     parameters = inspect.signature(named_in(config, registry, _SCOPE, where)).parameters
+    made = {'spaces', 'seed', 'specs', 'tasks'}
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        made = {'spaces', 'seed', 'specs'}
-        allowed = {*parameters, 'type', *(['param_scheduler'] if registry is STEPS else [])}
-        _check_known(config, allowed - made, where)
+        beside = ['param_scheduler', 'balance'] if registry is STEPS else []
+        _check_known(config, {*parameters, 'type', *beside} - made, where)
+    for name, parameter in parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind not in _MANY
+        if needed and name not in {*config, *made}:
+            raise ValueError(f'{where}.{name} is missing')
+    if config.get('balance') is not None:
+        _check_part(config['balance'], BALANCERS, f'{where}.balance')
     if config.get('optim_wrapper') is not None:
         check_own_recipe(config['optim_wrapper'], f'{where}.optim_wrapper')
 

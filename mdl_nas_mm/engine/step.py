@@ -15,6 +15,7 @@ from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.utils.private import ParamScheduler
 
+from .balancing import Balancer
 from .freeze import freeze_rest, partial_masks
 from .grad_sync import spread_overflow
 from .passes import Passes
@@ -34,6 +35,10 @@ class Step(nn.Module):
         freeze_rest: keep weights and optimizer states that no subnet of a step used.
         optim_wrapper: config of the optimizer of the step's own parameters. Its schedules are
             ``param_scheduler`` beside it in ``train_cfg.step``, in steps, as those of the model.
+
+    Attributes:
+        balance: ``balance`` beside these, of ``BALANCERS``; its parameters and buffers are among
+            the step's own.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Step(nn.Module):
     ) -> None:
         super().__init__()
         self.spaces, self.freeze_rest, self.optim_config = spaces, freeze_rest, optim_wrapper
+        self.balance: Balancer | None = None
         self.optim_wrapper: OptimWrapper | None = None
         self.schedules: list[ParamScheduler] = []
 

@@ -30,7 +30,7 @@ def test_what_is_not_touched_has_no_gradient(data, sharing):
             specs = [space.smallest(0), space.smallest(), space.largest(0), space.sample(rng)]
             for spec in specs:
                 model.zero_grad()
-                passes.backward(passes.forward(task, spec, inputs[task])[0])
+                passes.backward(task, passes.forward(task, spec, inputs[task])[0], 1.0)
                 others = untouched(model, {task: spec})
                 assert all(parameter.grad is None for parameter in others)
                 found += len(others)

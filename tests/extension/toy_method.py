@@ -79,7 +79,8 @@ class WeighedStep(Step):
                     learned = sum(self.compare(*pair) for pair in pairs)
                     weights = self.logits[list(self.spaces).index(task)].softmax(0)
                     weighed = (weights * torch.stack([loss, learned])).sum()
-                    passes.backward(weighed * passes.factor(task, batch) / len(subnets))
+                    factor = passes.factor(task, batch) / len(subnets)
+                    passes.backward(task, weighed, factor)
                     logged[task] = {**values, 'learned': learned}
         for task, values in logged.items():
             passes.log(task, batch, values)

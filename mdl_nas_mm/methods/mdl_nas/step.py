@@ -62,7 +62,7 @@ class JointStep(Step):
                 for task, spec in each.items():
                     factor = passes.factor(task, batch) / len(subnets)
                     loss, values[task] = passes.forward(task, spec, data[task])
-                    passes.backward(loss * factor)
+                    passes.backward(task, loss, factor)
         for task in batch.tasks:
             passes.log(task, batch, values[task])
 
@@ -89,4 +89,4 @@ class JointStep(Step):
                         students = len(subnets) - 1
                         values = {name: value / students for name, value in learned.items()}
                     passes.log(task, batch, values)
-                    passes.backward(loss * factor)
+                    passes.backward(task, loss, factor)
