@@ -25,6 +25,7 @@ OWN = {
     'forward',
     'part',
     'parts',
+    'balance',
     '__doc__',
     'cache_clear',
     'cache_info',

@@ -251,3 +251,11 @@ def draw_with(inferencer: Any, visualizer: Any) -> None:
 def detect_with(inferencer: Any, detector: Callable | None) -> None:
     """Gives mmpose's inferencer what finds persons, as category 0; None for the whole image."""
     inferencer.detector, inferencer.det_cat_ids = detector, (0,)
+
+
+# --- mmseg
+
+
+def decoded_maps(head: nn.Module, features: Sequence[Tensor]) -> Any:
+    """What a decode head looks at: the map of its ``in_index``, or as ``input_transform`` says."""
+    return head._transform_inputs(features)

@@ -136,7 +136,10 @@ def names_in(path, *names):
 
 
 def test_there_is_one_reader():
-    """Only the root reads it: read in a layer, activation checkpointing would recompute another."""
+    """Only the root reads it: read in a layer, activation checkpointing would recompute another.
+
+    So it is with what has been computed for the same images.
+    """
     readers = {
         str(path.relative_to(PACKAGE)): found
         for path in sorted(PACKAGE.rglob('*.py'))
@@ -144,4 +147,12 @@ def test_there_is_one_reader():
     }
     own = readers.pop('elastic/active.py')
     assert {where for where in own if where} == {'activate', 'active'}
+    shared = readers.pop('elastic/shared_pass.py')
+    assert not any(shared), 'a context variable is made in a file alone, and read by its functions'
     assert readers == {'elastic/backbone.py': ['ElasticBackbone.forward']}
+    readers = {
+        str(path.relative_to(PACKAGE))
+        for path in sorted(PACKAGE.rglob('*.py'))
+        if names_in(path, 'shared_pass')
+    }
+    assert readers == {'elastic/backbone.py'}

@@ -16,6 +16,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, MMLogger
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import LinearLR, OptimWrapper
+from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
@@ -282,3 +283,11 @@ def test_mmpose_asks_its_detector_for_category_0():
     with pytest.raises(ZeroDivisionError):
         next(inferencer.preprocess_single('a.png', 0))
     assert asked == [('a.png',)] and inferencer.det_cat_ids == (0,)
+
+
+def test_a_decode_head_looks_at_its_maps():
+    heads = pytest.importorskip('mmseg.models.decode_heads')
+    maps = [torch.rand(1, width, 4, 4) for width in (2, 3, 5)]
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        head = heads.FCNHead(in_channels=3, in_index=1, channels=2, num_classes=2)
+    assert private.decoded_maps(head, maps) is maps[1]

@@ -9,6 +9,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.utils.private import decoded_maps
 
 
 @MODELS.register_module()
@@ -37,5 +38,5 @@ class ConvNeXtHead(BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Maps (B, C, H, W) -> logits (B, num_classes, patch * H, patch * W)."""
-        tokens = self.projection(self._transform_inputs(inputs))
+        tokens = self.projection(decoded_maps(self, inputs))
         return self.cls_seg(self.blocks(self.cut(tokens)))

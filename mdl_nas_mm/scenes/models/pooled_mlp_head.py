@@ -8,6 +8,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.utils.private import decoded_maps
 
 
 @MODELS.register_module()
@@ -32,5 +33,5 @@ class PooledMLPHead(BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Maps (B, C, H, W) -> logits (B, num_classes, 1, 1)."""
-        pooled = self._transform_inputs(inputs).mean((2, 3))
+        pooled = decoded_maps(self, inputs).mean((2, 3))
         return self.cls_seg(self.mlp(pooled)[:, :, None, None])

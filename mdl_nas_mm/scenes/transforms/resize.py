@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cv2
-import mmcv
 import numpy as np
 from mmseg.datasets.transforms import Resize
 
@@ -76,26 +75,22 @@ class SceneResize(Resize):
         super().__init__(*args, **kwargs)
         self.divide_depth = divide_depth
 
-    def _resize_seg(self, results: dict) -> None:
-        for key in results.get('seg_fields', []):
-            if results.get(key) is None:
-                continue
-            label, kind = results[key], kind_of(key)
-            height, width = label.shape[:2]
-            if kind is None or not kind.smooth:
-                resize = mmcv.imrescale if self.keep_ratio else mmcv.imresize
-                results[key] = resize(
-                    label, results['scale'], interpolation='nearest', backend=self.backend
-                )
-                continue
-            size = results['scale']
-            if self.keep_ratio:
-                size = mmcv.rescale_size((width, height), results['scale'])
-            results[key] = resize_label(label, kind, size)
+    def transform(self, results: dict) -> dict:
+        """Resizes the image and its labels, which are of the image's size."""
+        fields = results.get('seg_fields', [])
+        kinds = {key: kind_of(key) for key in fields if results.get(key) is not None}
+        smooth = {key: kind for key, kind in kinds.items() if kind is not None and kind.smooth}
+        results['seg_fields'] = [key for key in fields if key not in smooth]
+        results = super().transform(results)
+        results['seg_fields'] = fields
+        size = results['img_shape'][1::-1]
+        for key, kind in smooth.items():
+            height, width = results[key].shape[:2]
+            results[key] = resize_label(results[key], kind, size)
             if self.divide_depth and kind.depth_power:
-                results[key] = self._divided(
-                    results[key], kind, (size[0] / width, size[1] / height)
-                )
+                factors = size[0] / width, size[1] / height
+                results[key] = self._divided(results[key], kind, factors)
+        return results
 
     def _divided(self, label: np.ndarray, kind: Kind, factors: tuple[float, float]) -> np.ndarray:
         if max(factors) > _UNEVEN * min(factors):

@@ -10,6 +10,13 @@ from torch.nn import functional as F
 from mdl_nas_mm.scenes.models import ConvNeXtHead, PooledMLPHead
 
 
+@pytest.fixture(autouse=True)
+def scope():
+    """Heads build upstream's losses."""
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        yield
+
+
 def test_a_token_becomes_four_by_four_pixels():
     """Each from its own channels: those of pixel (y, x) are the ones that a reshape gives it."""
     torch.manual_seed(0)
