@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -114,7 +115,7 @@ class DynamicWeightAverage(Balancer):
         self.register_buffer('sums', each.clone())
         self.register_buffer('counts', each.clone())
         # Of the window before; not a number where there is none.
-        self.register_buffer('means', each / 0)
+        self.register_buffer('means', each * math.nan)
         self.register_buffer('weights', each + 1)
 
     def forward(self, task: str, loss: Tensor) -> Tensor:

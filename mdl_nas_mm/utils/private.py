@@ -256,6 +256,6 @@ def detect_with(inferencer: Any, detector: Callable | None) -> None:
 # --- mmseg
 
 
-def decoded_maps(head: nn.Module, features: Sequence[Tensor]) -> Any:
+def decoded_maps(head: Any, features: Sequence[Tensor]) -> Any:
     """What a decode head looks at: the map of its ``in_index``, or as ``input_transform`` says."""
     return head._transform_inputs(features)

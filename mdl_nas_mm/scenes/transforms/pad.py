@@ -17,10 +17,15 @@ class ScenePad(Pad):
     What is added has no label. Arguments are those of ``Pad``; ``pad_val`` is that of the image.
     """
 
-    def _pad_seg(self, results: dict) -> None:
+    def transform(self, results: dict) -> dict:
+        """Pads the image, then the labels to its size."""
+        fields = results.get('seg_fields', [])
+        labels = {key: results.pop(key) for key in fields}
+        results = super().transform(results)
+        results.update(labels)
         height, width = results['pad_shape'][:2]
-        for key in results.get('seg_fields', []):
-            label, kind = results[key], kind_of(key)
+        for key, label in labels.items():
+            kind = kind_of(key)
             added = [(0, height - label.shape[0]), (0, width - label.shape[1])]
             added += [(0, 0)] * (label.ndim - 2)
             if kind is None:
@@ -28,3 +33,4 @@ class ScenePad(Pad):
                 results[key] = np.pad(label, added, mode='edge')
             else:
                 results[key] = np.pad(label, added, constant_values=kind.invalid)
+        return results
