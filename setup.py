@@ -99,6 +99,7 @@ if __name__ == '__main__':
         # hashes, and the images of the demonstration data.
         install_requires=['safetensors>=0.4', 'scikit-learn>=1.2', 'xxhash>=3.0'],
         extras_require={
+            'balancing': ['torchjd>=0.7', 'qpsolvers>=1.0.1', 'quadprog>=0.1.9'],
             'export': ['onnx', 'onnxruntime', 'onnxscript'],
             'scenes': ['torchmetrics>=1.0'],
         },

@@ -1,7 +1,7 @@
 """Joint training: runner, loops, gradients, checkpoints."""
 
 from .amp import CPUAmpOptimWrapper
-from .balancing import DynamicWeightAverage, UncertaintyWeighting
+from .balancing import DynamicWeightAverage, GradientAggregation, UncertaintyWeighting
 from .best import CheckpointHook, EarlyStoppingHook
 from .distillation import ChannelMeanLoss, SoftTargetLoss
 from .loops import MultiTaskTrainLoop
@@ -18,6 +18,7 @@ __all__ = [
     'DynamicWeightAverage',
     'EarlyStoppingHook',
     'FixedSampler',
+    'GradientAggregation',
     'MultiTaskRunner',
     'MultiTaskTrainLoop',
     'MultiTaskValLoop',

@@ -1,9 +1,9 @@
-"""How much each task's loss counts in a step. A config names one in ``train_cfg.step.balance``."""
+"""What each task counts in a step. A config names one of these in ``train_cfg.step.balance``."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import builtins
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,13 @@ class Balancer(nn.Module):
 
     Args:
         tasks: all tasks, also those of other processes.
+
+    Attributes:
+        takes_gradients: whether the tasks' gradients of shared weights are kept apart, for
+            ``aggregate``.
     """
+
+    takes_gradients = False
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
@@ -28,6 +34,14 @@ class Balancer(nn.Module):
     def forward(self, task: str, loss: Tensor) -> Tensor:
         """What a task's loss counts as; differentiable in the balancer's own parameters."""
         return loss
+
+    def aggregate(self, gradients: Tensor) -> Tensor:
+        """What shared weights get (P,) of the gradients (K, P) of the K tasks with a loss.
+
+        Each is the mean over the task's images, times its ``loss_weight``; of tasks with more
+        batches than others it counts more. The first process alone is asked.
+        """
+        return gradients.mean(0)
 
     def observe(self, losses: Mapping[str, Tensor]) -> None:
         """Told a step's losses, the same on all processes; see ``SubnetSampler.observe``."""
@@ -115,7 +129,7 @@ class DynamicWeightAverage(Balancer):
         self.register_buffer('sums', each.clone())
         self.register_buffer('counts', each.clone())
         # Of the window before; not a number where there is none.
-        self.register_buffer('means', each * math.nan)
+        self.register_buffer('means', torch.full_like(each, torch.nan))
         self.register_buffer('weights', each + 1)
 
     def forward(self, task: str, loss: Tensor) -> Tensor:
@@ -144,6 +158,52 @@ class DynamicWeightAverage(Balancer):
         self.means.copy_(torch.where(self.counts > 0, means, self.means))
         self.sums.zero_()
         self.counts.zero_()
+
+
+@BALANCERS.register_module()
+class GradientAggregation(Balancer):
+    """Combines the tasks' gradients of what all of them share, by an aggregator of torchjd.
+
+    The log shows the norms of these gradients as ``<task>/grad_norm``. Weights that one task or
+    some own get their gradient as without it.
+
+    Args:
+        tasks: see ``Balancer``.
+        aggregator: a class of ``torchjd.aggregation`` and its arguments, such as
+            ``dict(type='UPGrad')``. ``Mean`` trains as without balancing.
+
+    Raises:
+        ValueError: torchjd is not installed, has no such aggregator, or one that remembers.
+    """
+
+    takes_gradients = True
+
+    def __init__(self, tasks: Sequence[str], aggregator: Mapping[str, Any]) -> None:
+        super().__init__(tasks)
+        self.aggregator = _torchjd_aggregator(**aggregator)
+
+    def aggregate(self, gradients: Tensor) -> Tensor:
+        """As the aggregator does."""
+        return self.aggregator(gradients)
+
+
+def _torchjd_aggregator(type: str, **settings: Any) -> Callable[[Tensor], Tensor]:
+    where = 'train_cfg.step.balance.aggregator'
+    try:
+        from torchjd import aggregation
+    except ImportError as error:
+        raise ValueError(f"{where}: needs torchjd: pip install 'mdl_nas_mm[balancing]'") from error
+    found = getattr(aggregation, type, None)
+    if not (isinstance(found, builtins.type) and issubclass(found, aggregation.Aggregator)):
+        raise ValueError(f'{where}: torchjd.aggregation has no {type!r}')
+    if hasattr(found, 'reset'):
+        raise ValueError(
+            f'{where}: {type} remembers earlier steps, which a checkpoint would not have'
+        )
+    try:
+        return found(**settings)
+    except (ImportError, TypeError) as error:
+        raise ValueError(f'{where}: {type}: {error}') from error
 
 
 def build_balancer(config: Mapping[str, Any], tasks: Sequence[str]) -> Balancer:

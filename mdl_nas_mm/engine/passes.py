@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.spec.owners import ALL
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.failures import in_task
 from mdl_nas_mm.tasks.group_batch import GroupBatch
@@ -21,6 +22,7 @@ from .grad_sync import GradientReducer
 from .labels import Labelled, count_labels
 from .plan import StepPlan
 from .shared_features import SharedFeatures
+from .task_gradients import TaskGradients
 from .unit_batch import UnitBatch
 from .untouched import untouched
 
@@ -64,6 +66,9 @@ class Passes:
         self._batch: UnitBatch | None = None
         self._features: SharedFeatures | None = None
         self._shared_passes = 0
+        self._gradients: TaskGradients | None = None
+        if balance is not None and balance.takes_gradients:
+            self._gradients = TaskGradients(model.parameters_by_owners()[ALL], list(plan.shares))
         self.losses: dict[str, Tensor] = {}
 
     def batches(self) -> Iterator[UnitBatch]:
@@ -118,8 +123,13 @@ class Passes:
             yield
         finally:
             self._features = None
-        with self._exchanging():
-            features.backward()
+        if self._gradients is None:
+            with self._exchanging():
+                features.backward()
+            return
+        for task, backward in features.backward_apart():
+            with self._gradients.of(task):
+                backward()
 
     def forward(self, task: str, spec: SubnetSpec, data: dict) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one subnet on a task's prepared batch, and its parts by name.
@@ -156,12 +166,19 @@ class Passes:
         Args:
             passes: the subnets of each; see ``UnitBatch.subnets``.
         """
-        self._announced = deque(passes)
+        # Gradients that are kept apart are sent in the end.
+        self._announced = deque(passes if self._gradients is None else ())
 
     def backward(self, task: str, loss: Tensor, factor: float) -> None:
         """Adds the gradients of a task's loss, balanced, times a factor; see ``factor``."""
         loss = (loss if self.balance is None else self.balance(task, loss)) * factor
         # That of a head on shared features ends there.
+        if self._gradients is not None:
+            with self._gradients.of(task):
+                self.optim_wrapper.backward(loss)
+            if self._features is not None:
+                self._features.keep_apart(task)
+            return
         with nullcontext() if self._features is not None else self._exchanging():
             self.optim_wrapper.backward(loss)
 
@@ -173,9 +190,19 @@ class Passes:
 
     def finish(self) -> None:
         """Leaves with the gradients of all ranks."""
+        if self.balance is not None and self._gradients is not None:
+            self._aggregate(self.balance, self._gradients)
         if self.reducer is not None and not self._exchanged:
             with self.reducer.last_backward():
                 pass
+
+    def _aggregate(self, balance: Balancer, gradients: TaskGradients) -> None:
+        """Puts what the balancer makes of the tasks' gradients in their place."""
+        scaler = getattr(self.optim_wrapper, 'loss_scaler', None)
+        scale = 1.0 if scaler is None else scaler.get_scale()
+        with seeded(derive_seed(self.plan.seed, self.iteration, 'balance')):
+            norms = gradients.combine(balance.aggregate, scale, self.reducer is not None)
+        self.losses |= {f'{task}/grad_norm': norm for task, norm in norms.items()}
 
     def _exchanging(self) -> AbstractContextManager:
         """Around a backward pass: sends gradients in it, if it is the last one."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -50,6 +51,7 @@ class SharedFeatures:
         self._outputs: list[Tensor] = []
         self._leaves: list[Tensor] = []
         self._found: dict[str, _OfTask] = {}
+        self._apart: dict[str, list[Tensor | None]] = {}
         sizes: dict[torch.Size, dict[str, Tensor]] = {}
         for task in subnets:
             images = data[task]['inputs']
@@ -77,11 +79,24 @@ class SharedFeatures:
 
     def backward(self) -> None:
         """Takes the gradients that the heads have left through the backbone."""
-        pairs = [(x, leaf.grad) for x, leaf in zip(self._outputs, self._leaves)]
-        reached = [pair for pair in pairs if pair[1] is not None]
+        self._backward([leaf.grad for leaf in self._leaves])
+
+    def keep_apart(self, task: str) -> None:
+        """Keeps what a task's head has just left, for ``backward_apart``."""
+        self._apart[task] = [leaf.grad for leaf in self._leaves]
+        for leaf in self._leaves:
+            leaf.grad = None
+
+    def backward_apart(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """The tasks with gradients, and the backward pass through the backbone of each."""
+        for number, (task, grads) in enumerate(self._apart.items(), 1):
+            yield task, partial(self._backward, grads, retain=number < len(self._apart))
+
+    def _backward(self, grads: Sequence[Tensor | None], retain: bool = False) -> None:
+        reached = [pair for pair in zip(self._outputs, grads) if pair[1] is not None]
         if reached:
-            outputs, grads = zip(*reached)
-            torch.autograd.backward(outputs, grads)
+            outputs, own = zip(*reached)
+            torch.autograd.backward(outputs, own, retain_graph=retain)
 
 
 def _union(

@@ -1,0 +1,137 @@
+"""Gradients of shared weights, combined by torchjd: against torchjd and plain torch."""
+
+import copy
+import sys
+
+import pytest
+import torch
+from distributed.trainings import largest_difference, trained
+from helpers import build_runner, differences, joint_config
+from refusals import raises_naming
+from shared_images import (
+    GROUP,
+    TASKS,
+    WEIGHTS,
+    build,
+    group_batch,
+    model_config,
+    one_pass,
+    optimizer_of,
+    own_batch,
+    places_of,
+    plan_of,
+    specs_of,
+)
+
+from mdl_nas_mm.engine.balancing import GradientAggregation
+from mdl_nas_mm.engine.checkpoint import read_checkpoint
+
+aggregation = pytest.importorskip('torchjd.aggregation')
+TOGETHER, ALONE = (TASKS,), tuple((task,) for task in TASKS)
+
+
+def is_shared(name):
+    return not name.startswith('tasks.') and '.specific.' not in name
+
+
+def gradients_by_hand(model, step):
+    """Each task's gradient of all weights, in plain torch: name -> gradient, or None."""
+    found = {}
+    for task in TASKS:
+        own = copy.deepcopy(model)
+        places = places_of(task, step, 0, missing=True)
+        if places:
+            data = own.preprocess(task, own_batch(task, step, 0, places))
+            specs = specs_of(own, step)
+            for spec in specs:
+                (WEIGHTS[task] * own.loss(task, spec, data)[0] / len(specs)).backward()
+            found[task] = {name: p.grad for name, p in own.named_parameters()}
+    return found
+
+
+@pytest.mark.parametrize('step', [0, 3], ids=['all tasks', 'one without a label'])
+@pytest.mark.parametrize(
+    ('sharing', 'units'), [('AllShared', TOGETHER), ('Sequential', ALONE)], ids=['one', 'each']
+)
+@pytest.mark.parametrize('name', ['Mean', 'UPGrad'])
+def test_it_is_torchjd_applied_to_each_task_by_itself(name, sharing, units, step):
+    model, found = build(model_config('ViT', sharing)), {}
+    rows = gradients_by_hand(model, step)
+    assert len(rows) == (2 if step == 3 else 3)
+    optimizer = optimizer_of(model)
+    optimizer.register_step_pre_hook(
+        lambda *_: found.update({n: p.grad for n, p in model.named_parameters()})
+    )
+    batches = {GROUP: [group_batch(step, 0, missing=True)]}
+    balance = GradientAggregation(TASKS, dict(type=name))
+    passes = one_pass(model, optimizer, step, plan_of(units), batches, balance=balance)
+    found = {n: None if g is None else g.clone() for n, g in found.items()}
+    parameters = {n: p for n, p in model.named_parameters() if is_shared(n)}
+    flat = {}
+    for task, own in rows.items():
+        each = [torch.zeros_like(p) if own[n] is None else own[n] for n, p in parameters.items()]
+        flat[task] = torch.cat([grad.flatten() for grad in each])
+    expected = getattr(aggregation, name)()(torch.stack(list(flat.values())))
+    parts = expected.split([p.numel() for p in parameters.values()])
+    for (key, parameter), part in zip(parameters.items(), parts):
+        reached = any(own[key] is not None for own in rows.values())
+        assert (found[key] is not None) == reached
+        if reached:
+            torch.testing.assert_close(found[key], part.view_as(parameter), rtol=1e-6, atol=1e-9)
+    for key in found.keys() - parameters.keys():
+        (task,) = [task for task in TASKS if task in key.split('.')]
+        own = rows[task][key] if task in rows else None
+        assert (found[key] is None) == (own is None)
+        if own is not None:
+            torch.testing.assert_close(found[key], own, rtol=1e-6, atol=1e-9)
+    norms = {k: float(v) for k, v in passes.losses.items() if k.endswith('/grad_norm')}
+    assert norms == pytest.approx({f'{t}/grad_norm': float(g.norm()) for t, g in flat.items()})
+
+
+def training(data, aggregator, changes=None):
+    cfg = joint_config(data, changes={'train_cfg.max_iters': 4, **(changes or {})})
+    balance = dict(type='GradientAggregation', aggregator=dict(type=aggregator))
+    cfg.train_cfg.step, cfg.val_cfg = dict(type='JointStep', balance=balance), None
+    cfg.default_hooks.checkpoint.interval = 2
+    cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.02)
+    return cfg
+
+
+def test_a_resumed_training_ends_like_the_whole_one(data, tmp_path):
+    """Also with an aggregator that draws an order of the tasks."""
+    build_runner(training(data, 'PCGrad'), tmp_path / 'whole').train()
+    changes = {'resume': True, 'load_from': str(tmp_path / 'whole' / 'iter_2.pth')}
+    build_runner(training(data, 'PCGrad', changes), tmp_path / 'resumed').train()
+    whole, resumed = (read_checkpoint(tmp_path / n / 'iter_4.pth') for n in ('whole', 'resumed'))
+    for key in ('state_dict', 'optimizer'):
+        assert differences(whole[key], resumed[key]) == [], key
+
+
+@pytest.mark.distributed
+def test_any_number_of_processes_does_the_same(data, tmp_path):
+    cfg = training(data, 'UPGrad')
+    cfg.groups = dict(cls=1, det=1, seg=1)
+    ends = [trained(count, cfg, tmp_path / str(count))['state_dict'] for count in (0, 2, 3)]
+    for end in ends[1:]:
+        assert largest_difference(ends[0], end) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ('aggregator', 'named'),
+    [
+        (dict(type='Nobody'), ("'Nobody'",)),
+        (dict(type='UPGrad', colour=1), ('UPGrad', 'colour')),
+        (dict(type='Remembering'), ('Remembering', 'checkpoint')),
+    ],
+)
+def test_mistakes_are_named(aggregator, named, monkeypatch):
+    remembering = type('Remembering', (aggregation.Mean,), dict(reset=lambda self: None))
+    monkeypatch.setattr(aggregation, 'Remembering', remembering, raising=False)
+    with raises_naming(ValueError, 'balance.aggregator', *named):
+        GradientAggregation(TASKS, aggregator)
+
+
+def test_without_torchjd_a_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torchjd', None)
+    with raises_naming(ValueError, 'balance.aggregator', 'pip install', 'balancing'):
+        GradientAggregation(TASKS, dict(type='UPGrad'))
