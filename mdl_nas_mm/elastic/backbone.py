@@ -66,7 +66,7 @@ class ElasticBackbone(ElasticPart):
         if shared is None:
             return self.forward_subnet(x, task, spec)
         key = self.pass_key(task, spec)
-        return shared.features(key, x, lambda: self.forward_subnet(x, task, spec))
+        return shared.features(key, x, lambda images: self.forward_subnet(images, task, spec))
 
     def pass_key(self, task: str | None, spec: SubnetSpec) -> tuple:
         """What its features depend on beside images and weights, for ``SharedPass``."""

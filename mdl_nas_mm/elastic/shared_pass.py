@@ -8,7 +8,7 @@ kept in a layer, or after the block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 
@@ -29,11 +29,28 @@ class _Known:
     features: tuple[Tensor, ...]
     versions: tuple[int, ...]
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nothing was changed in place since."""
+        return _versions(self.images, self.features) == self.versions
+
     def is_of(self, images: Tensor) -> bool:
-        """Whether these are the same images, and nothing was changed in place since."""
-        if _versions(self.images, self.features) != self.versions:
-            return False
+        """Whether these are the same images."""
         return images is self.images or _are_equal(images, self.images)
+
+    def row(self, number: int) -> tuple[Tensor, ...]:
+        """The features of one of the images."""
+        return tuple(x[number] for x in self.features)
+
+    def rows_of(self, images: Tensor) -> Iterator[tuple[int, int]]:
+        """Which of the images are among these, in the same order: (number, number here)."""
+        start = 0
+        for number, image in enumerate(images):
+            others = range(start, len(self.images))
+            row = next((i for i in others if _are_equal(image, self.images[i])), None)
+            if row is not None:
+                yield number, row
+                start = row + 1
 
 
 class SharedPass:
@@ -58,22 +75,35 @@ class SharedPass:
         self._known.clear()
 
     def features(
-        self, key: tuple, images: Tensor, compute: Callable[[], tuple[Tensor, ...]]
+        self, key: tuple, images: Tensor, compute: Callable[[Tensor], tuple[Tensor, ...]]
     ) -> tuple[Tensor, ...]:
-        """The known features of images, or what ``compute`` gives.
+        """The known features of images, and what ``compute`` gives of the others.
 
+        Where a task has no label of some images, the known ones are some of a batch, in its order.
         Features that need a gradient are known only if they were ``put``: a backward pass frees
         what led to them.
 
         Args:
             key: ``ElasticBackbone.pass_key``, what the features depend on beside the images.
             images: preprocessed, (B, C, H, W).
-            compute: runs the backbone.
+            compute: runs the backbone on images.
         """
-        for known in self._known:
-            if known.key == key and known.is_of(images):
+        usable = [known for known in self._known if known.key == key and known.is_unchanged]
+        for known in usable:
+            if known.is_of(images):
                 return known.features
-        features = compute()
+        found = {i: known.row(row) for known in usable for i, row in known.rows_of(images)}
+        new = [i for i in range(len(images)) if i not in found]
+        if not found:
+            return self._computed(key, images, compute)
+        if new:
+            found.update(zip(new, zip(*self._computed(key, images[new], compute))))
+        return tuple(map(torch.stack, zip(*(found[i] for i in range(len(images))))))
+
+    def _computed(
+        self, key: tuple, images: Tensor, compute: Callable[[Tensor], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        features = compute(images)
         if not any(feature.requires_grad for feature in features):
             self.put(key, images, features)
         return features

@@ -172,7 +172,7 @@ class MultiTaskRunner(OpenRunner):
         """As mmengine; classes are compared with those of the training, where there is one."""
         built = super().build_val_loop(loop)
         for task, trained in self.trained_metainfo.items():
-            evaluated = built.evaluations[task].loader.dataset
+            evaluated = built.dataloader.datasets[task]
             check_labels(task, trained, getattr(evaluated, 'metainfo', {}))
         return built
 

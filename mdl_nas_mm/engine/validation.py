@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,15 +13,16 @@ from mdl_nas_mm.registry import LOOPS
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import (
     Evaluation,
+    JointEvaluation,
     NoScore,
     Split,
     delta_t,
     drawn_spaces,
-    evaluate,
     fixed_spec,
-    measure,
-    process,
+    joint_evaluations,
+    units_of,
 )
+from mdl_nas_mm.tasks.units import Unit
 
 from .grad_sync import sync_buffers
 from .groups import TaskGroups
@@ -53,22 +55,20 @@ class MultiTaskValLoop(BaseLoop):
         # Its loaders are made below.
         super().__init__(runner, None)
         self.ranks: TaskGroups = runner.ranks
-        tasks = self.ranks.tasks
-        self.evaluations: dict[str, Evaluation] = {}
-        for task in tasks:
-            split = Split(dataloader[task], evaluator[task])
-            self.evaluations[task] = runner.cfg.tasks[task].evaluation(
-                split, self.ranks.groups[task]
-            )
+        cfg, groups = runner.cfg, self.ranks.groups
+        splits = {task: Split(dataloader[task], evaluator[task]) for task in self.ranks.tasks}
+        self.evaluations = joint_evaluations(cfg.tasks, splits, units_of(cfg), groups)
         self._say_how_metrics_count()
-        loaders = {task: evaluation.loader for task, evaluation in self.evaluations.items()}
-        self.dataloader = JointLoader(loaders, sum(len(loader) for loader in loaders.values()))
+        loaders = {name: evaluation.loader for name, evaluation in self.evaluations.items()}
+        length = sum(len(each.loader) * len(each.tasks) for each in self.evaluations.values())
+        self.dataloader = JointLoader(loaders, length, groups=cfg.image_groups)
         spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
         largest = JointSpec({task: space.largest() for task, space in spaces.items()})
         self.joint_spec = fixed_spec(runner.cfg) or largest
 
     def _say_how_metrics_count(self) -> None:
-        notes = [evaluation.scoring.note for evaluation in self.evaluations.values()]
+        evaluations = self.evaluations.values()
+        notes = [own.scoring.note for each in evaluations for own in each.tasks.values()]
         for of_rank in self.ranks.all_gather(notes):
             for note in filter(None, of_rank):
                 self.runner.logger.warning(note)
@@ -102,33 +102,41 @@ class MultiTaskValLoop(BaseLoop):
 
     def _evaluated(self, request: StopRequest) -> dict[str, tuple]:
         """Metrics, score, its part of the S-Score, and why there is none, of each own task."""
-        own, done = {}, 0
-        for task, evaluation in self.evaluations.items():
+        own, done = {}, itertools.count()
 
-            def on_batch(index: int, batch: dict, outputs: list, offset: int = done) -> None:
-                self.runner.call_hook(
-                    'after_val_iter', batch_idx=offset + index, data_batch=batch, outputs=outputs
-                )
+        def on_batch(_: int, batch: dict, outputs: list) -> None:
+            self.runner.call_hook(
+                'after_val_iter', batch_idx=next(done), data_batch=batch, outputs=outputs
+            )
 
-            predict = self.runner.model.subnet(task, self.joint_spec[task]).val_step
-            if len(self.ranks.assignment.ranks[task]) == 1:
+        for evaluation in self.evaluations.values():
+            predict = self._predictors(evaluation.units)
+            if len(self.ranks.assignment.ranks[next(iter(predict))]) == 1:
                 with request.leaving():
-                    metrics = evaluate(predict, evaluation, on_batch)
+                    metrics = evaluation.evaluate(predict, on_batch)
             else:
-                metrics = self._evaluated_together(task, predict, evaluation, on_batch, request)
-            own[task] = metrics, *_scored(evaluation, metrics)
-            done += len(evaluation.loader)
+                metrics = self._evaluated_together(predict, evaluation, on_batch, request)
+            for task, of_task in metrics.items():
+                own[task] = of_task, *_scored(evaluation.tasks[task], of_task)
         return own
+
+    def _predictors(self, units: Sequence[Unit]) -> dict[str, Callable[[dict], list]]:
+        """Task -> what predicts with its subnet; those of a unit have one backbone."""
+        found = {}
+        for unit in units:
+            subnets = self.runner.model.subnets({task: self.joint_spec[task] for task in unit})
+            found.update({task: subnet.val_step for task, subnet in subnets.items()})
+        return found
 
     def _evaluated_together(
         self,
-        task: str,
-        predict: Callable,
-        evaluation: Evaluation,
+        predict: Mapping[str, Callable],
+        evaluation: JointEvaluation,
         on_batch: Callable,
         request: StopRequest,
-    ) -> dict[str, float]:
-        """A task's metrics, or Stopped on all its ranks: none waits for one that has left."""
+    ) -> dict[str, dict[str, float]]:
+        """Each task's metrics, or Stopped on all ranks: none waits for one that has left."""
+        task = next(iter(predict))
 
         def unless_asked(index: int, batch: dict, outputs: list) -> None:
             on_batch(index, batch, outputs)
@@ -136,13 +144,13 @@ class MultiTaskValLoop(BaseLoop):
                 raise Stopped
 
         try:
-            process(predict, evaluation, unless_asked)
+            evaluation.process(predict, unless_asked)
         except Stopped:
             self.ranks.any_of(task, True)
             raise
         if self.ranks.any_of(task, request.asked):
             raise Stopped
-        return measure(evaluation)
+        return evaluation.measure()
 
     def _put_weights_back(self) -> None:
         """Undoes what was done to the model for a validation that does not end."""

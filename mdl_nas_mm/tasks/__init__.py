@@ -9,6 +9,7 @@ from .group_batch import GroupBatch
 from .group_data import build_group_eval_loader, build_group_train_loader
 from .incremental import Base
 from .input_size import validation_size
+from .joint_evaluation import JointEvaluation, joint_evaluations
 from .model import BackboneSlot, MultiTaskModel
 from .recalibrate import recalibrations
 from .resolved import ResolvedConfig
@@ -23,6 +24,7 @@ __all__ = [
     'Base',
     'Evaluation',
     'GroupBatch',
+    'JointEvaluation',
     'MultiTaskModel',
     'NoScore',
     'Reference',
@@ -45,6 +47,7 @@ __all__ = [
     'find_units',
     'fixed_spec',
     'given_spec',
+    'joint_evaluations',
     'measure',
     'process',
     'recalibrations',

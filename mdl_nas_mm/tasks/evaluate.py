@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -23,12 +23,16 @@ class Evaluation:
 
     Attributes:
         scoring: how its metrics become the task's score.
+        scope: the library of the task.
+        loader: of the images; of all tasks of an image group, see ``JointEvaluation``.
+        size: how many samples of the task all processes have.
     """
 
     scoring: Scoring
     scope: str
     loader: DataLoader
     evaluator: Evaluator
+    size: int
     group: dist.ProcessGroup | None = None
 
     @classmethod
@@ -37,7 +41,9 @@ class Evaluation:
         scoring: Scoring,
         scope: str,
         loader: DataLoader,
+        dataset: Any,
         evaluator: Any,
+        size: int,
         group: dist.ProcessGroup | None = None,
     ) -> Evaluation:
         """Builds the evaluator from an upstream config.
@@ -46,13 +52,15 @@ class Evaluation:
             scoring: how the metrics become the task's score.
             scope: the library of the task.
             loader: of the images.
+            dataset: the task's own.
             evaluator: the upstream config.
+            size: how many samples of the task all processes have.
             group: the ranks that evaluate together, each with its part of the loader.
         """
         with task_scope(scope, group):
             evaluator = Evaluator(copy.deepcopy(evaluator))
-        evaluator.dataset_meta = getattr(loader.dataset, 'metainfo', None)
-        return cls(scoring, scope, loader, evaluator, group)
+        evaluator.dataset_meta = getattr(dataset, 'metainfo', None)
+        return cls(scoring, scope, loader, evaluator, size, group)
 
 
 def evaluate(
@@ -84,11 +92,19 @@ def process(
     task = evaluation.scoring.task
     with task_scope(evaluation.scope, evaluation.group):
         for index, batch in enumerate(batches_of(task, 'evaluation, batch', evaluation.loader)):
-            with in_task(task, f'evaluation, batch {index}', batch):
-                outputs = predict(batch)
-                evaluation.evaluator.process(data_samples=outputs, data_batch=batch)
+            outputs = take_batch(predict, evaluation, index, batch)
             if on_batch is not None:
                 on_batch(index, batch, outputs)
+
+
+def take_batch(
+    predict: Callable[[dict], list], evaluation: Evaluation, index: int, batch: dict
+) -> list:
+    """Gives the evaluator the predictions of one batch, and returns them; in the task's scope."""
+    with in_task(evaluation.scoring.task, f'evaluation, batch {index}', batch):
+        outputs = predict(batch)
+        evaluation.evaluator.process(data_samples=outputs, data_batch=batch)
+    return outputs
 
 
 @torch.no_grad()
@@ -98,4 +114,4 @@ def measure(evaluation: Evaluation) -> dict[str, float]:
         task_scope(evaluation.scope, evaluation.group),
         in_task(evaluation.scoring.task, 'evaluation'),
     ):
-        return evaluation.evaluator.evaluate(len(cast(Sized, evaluation.loader.dataset)))
+        return evaluation.evaluator.evaluate(evaluation.size)

@@ -213,9 +213,24 @@ class MultiTaskModel(BaseModel):
         Raises:
             ValueError: see ``plain_part``.
         """
-        model = copy.copy(self.tasks[task])
         with task_scope('mdl_nas_mm'):
             plain = plain_part(self.backbone, self._backbone_config, task, spec.root)
+        return self._around(plain, task, spec)
+
+    def subnets(self, specs: Mapping[str, SubnetSpec]) -> dict[str, nn.Module]:
+        """As ``subnet``, of tasks that share a pass: around one plain backbone.
+
+        Args:
+            specs: task -> its architecture; that of the backbone is the same for all.
+        """
+        lead, *others = specs
+        first: Any = self.subnet(lead, specs[lead])
+        around = {task: self._around(first.backbone, task, specs[task]) for task in others}
+        return {lead: first, **around}
+
+    def _around(self, backbone: nn.Module, task: str, spec: SubnetSpec) -> nn.Module:
+        """A task's upstream model, with its elastic parts as plain ones, around a backbone."""
+        model = copy.copy(self.tasks[task])
         if spec.parts:
             with without_memory():
                 built = build_task_model(self.plain_task(task, spec), nn.Identity())
@@ -224,7 +239,7 @@ class MultiTaskModel(BaseModel):
                 found = getattr(built, module)
                 fill_plain(found, getattr(model, module), task, spec.part(name))
                 model = with_child(model, module, found)
-        hold_beside(model, 'backbone', plain)
+        hold_beside(model, 'backbone', backbone)
         return model
 
     def plain_task(self, task: str, spec: SubnetSpec) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch.distributed as dist
 from mmengine.model import BaseModel
@@ -113,7 +113,8 @@ class Task:
         scoring = self.scoring(split)
         built = build_eval_loader(self.name, self.scope, split.dataloader, group)
         check_classes(self.name, self.model, built.dataset)
-        return Evaluation.build(scoring, self.scope, built, split.evaluator, group)
+        given = (built, built.dataset, split.evaluator, len(cast(Sized, built.dataset)))
+        return Evaluation.build(scoring, self.scope, *given, group)
 
     def evaluate(self, model: BaseModel, split: Split) -> tuple[float, dict[str, Any]]:
         """The score of an upstream model of the task, and all of its metrics.

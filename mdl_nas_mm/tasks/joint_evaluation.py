@@ -1,0 +1,161 @@
+"""Evaluates the tasks of an image group: an image is loaded once, and a unit has one pass of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader
+
+from mdl_nas_mm.elastic.shared_pass import SharedPass
+
+from .classes import check_classes
+from .evaluate import Evaluation, measure, process, take_batch
+from .failures import in_images
+from .group_batch import GroupBatch
+from .group_data import build_group_eval_loader
+from .scope import task_scope
+from .task import Split, Task
+from .units import Unit, Units
+
+
+@dataclass(frozen=True)
+class JointEvaluation:
+    """One loader, and the evaluators of what is evaluated on its images.
+
+    Attributes:
+        name: of the task, or of the image group.
+        tasks: task -> its own part.
+        units: the tasks by who shares a pass.
+        loader: of the task's batches, or of ``GroupBatch`` where there are several tasks.
+    """
+
+    name: str
+    tasks: Mapping[str, Evaluation]
+    units: Sequence[Unit]
+    loader: DataLoader
+
+    @classmethod
+    def build(
+        cls,
+        name: str,
+        units: Sequence[Unit],
+        tasks: Mapping[str, Task],
+        splits: Mapping[str, Split],
+        group: dist.ProcessGroup | None = None,
+    ) -> JointEvaluation:
+        """Builds what tasks on the same images are evaluated with, once for many models.
+
+        Args:
+            name: of the single task, or of the image group.
+            units: the tasks by who shares a pass.
+            tasks: of these and perhaps others, what is known of them.
+            splits: task -> its loader and its evaluator.
+            group: the ranks that evaluate together, each with its part of the images.
+
+        Raises:
+            ValueError, FileNotFoundError: see ``Task.evaluation``, ``build_group_eval_loader``.
+        """
+        names = [task for unit in units for task in unit]
+        if len(names) == 1:
+            single = tasks[names[0]].evaluation(splits[names[0]], group)
+            return cls(name, {names[0]: single}, units, single.loader)
+        scopes = {task: tasks[task].scope for task in names}
+        scorings = {task: tasks[task].scoring(splits[task]) for task in names}
+        own = {task: splits[task] for task in names}
+        loader = build_group_eval_loader(name, scopes, own, group)
+        # Of ``NamedSamples``, which has what the joined data set has.
+        joined, found = cast(Any, loader.dataset), {}
+        for task in names:
+            dataset, size = joined.datasets[task], joined.labelled(task)
+            check_classes(task, tasks[task].model, dataset)
+            given = (loader, dataset, splits[task].evaluator, size)
+            found[task] = Evaluation.build(scorings[task], scopes[task], *given, group)
+        return cls(name, found, units, loader)
+
+    def evaluate(
+        self,
+        predict: Mapping[str, Callable[[dict], list]],
+        on_batch: Callable[[int, dict, list], None] | None = None,
+    ) -> dict[str, dict[str, float]]:
+        """The upstream metrics of each task; see ``mdl_nas_mm.tasks.evaluate``."""
+        self.process(predict, on_batch)
+        return self.measure()
+
+    @torch.no_grad()
+    def process(
+        self,
+        predict: Mapping[str, Callable[[dict], list]],
+        on_batch: Callable[[int, dict, list], None] | None = None,
+    ) -> None:
+        """The first part: gives the evaluators all predictions of this process.
+
+        Args:
+            predict: task -> its model's ``val_step``; those of a unit have one backbone.
+            on_batch: called with the number, the task's batch and its predictions, for each task
+                that has a label of any image of a batch.
+        """
+        if len(self.tasks) == 1:
+            ((task, single),) = self.tasks.items()
+            process(predict[task], single, on_batch)
+            return
+        for index, batch in enumerate(self._batches()):
+            for unit in self.units:
+                with SharedPass() if len(unit) > 1 else nullcontext():
+                    for task in unit:
+                        self._take(task, predict[task], index, batch.batches[task], on_batch)
+
+    def measure(self) -> dict[str, dict[str, float]]:
+        """The second part: the metrics over the predictions of all processes."""
+        return {task: measure(own) for task, own in self.tasks.items()}
+
+    def _take(
+        self,
+        task: str,
+        predict: Callable[[dict], list],
+        index: int,
+        batch: dict | None,
+        on_batch: Callable[[int, dict, list], None] | None,
+    ) -> None:
+        if batch is None:
+            return
+        own = self.tasks[task]
+        with task_scope(own.scope, own.group):
+            outputs = take_batch(predict, own, index, batch)
+            if on_batch is not None:
+                on_batch(index, batch, outputs)
+
+    def _batches(self) -> Iterator[GroupBatch]:
+        batches = iter(self.loader)
+        for number in count():
+            with in_images(self.name, f'evaluation, batch {number}'):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+
+def joint_evaluations(
+    tasks: Mapping[str, Task],
+    splits: Mapping[str, Split],
+    units: Units,
+    groups: Mapping[str, dist.ProcessGroup | None] | None = None,
+) -> dict[str, JointEvaluation]:
+    """Task, or image group -> what it is evaluated with.
+
+    Args:
+        tasks: all tasks of a config.
+        splits: task -> what it is evaluated on, of those to evaluate; all of a group or none.
+        units: of the config.
+        groups: task -> process group of its ranks.
+    """
+    return {
+        name: JointEvaluation.build(name, own, tasks, splits, (groups or {}).get(own[0][0]))
+        for name, own in units.of.items()
+        if own[0][0] in splits
+    }
