@@ -24,7 +24,7 @@ def validate(cfg, folder, distributed):
     def call_hook(name, **kwargs):
         if name == 'after_val_iter':
             paths = [sample.img_path for sample in kwargs['outputs']]
-            task = paths[0].split('demo/')[1].split('/')[0]
+            task = paths[0].partition('demo/')[2].split('/')[0]
             images.setdefault(task, []).extend(paths)
         hook(name, **kwargs)
 
