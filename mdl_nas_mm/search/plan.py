@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from mdl_nas_mm.tasks import ResolvedConfig
+from mdl_nas_mm.tasks import ResolvedConfig, units_of
 
 from .costs import ParameterCost
 from .registered import PARTS, check, registered_class
@@ -53,7 +53,8 @@ class SearchPlan:
         """Reads ``search_cfg`` of a resolved joint config.
 
         Raises:
-            ValueError: the budget is missing, or a key or a value is not valid.
+            ValueError: the budget is missing, a key or a value is not valid, or some of the tasks
+                share a pass.
         """
         given = cfg.get('search_cfg') or {}
         for key in given:
@@ -76,7 +77,7 @@ class SearchPlan:
             budget=parse_budget(given['budget'], parts.get('cost')),
             with_heads=given.get('with_heads', True),
             seed=given.get('seed', 0),
-            evolution=EvolutionSettings(**given.get('evolution', {})),
+            evolution=_evolution(cfg, given.get('evolution', {})),
             random_baseline=given.get('random_baseline', False),
             metrics={task: info.score.metric for task, info in cfg.tasks.items()},
             weights={task: float(info.score_weight) for task, info in cfg.tasks.items()},
@@ -92,6 +93,25 @@ class SearchPlan:
     def to_dict(self) -> dict:
         """As JSON knows it."""
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def _evolution(cfg: ResolvedConfig, given: Mapping[str, Any]) -> EvolutionSettings:
+    """Its settings; tasks that share a pass on the same images have one architecture.
+
+    Raises:
+        ValueError: a setting is not valid, or some tasks share a pass and others do not.
+    """
+    settings = EvolutionSettings(**given)
+    for unit in units_of(cfg).shared:
+        others = [task for task in cfg.tasks if task not in unit]
+        if others:
+            raise ValueError(
+                f'search_cfg: tasks {", ".join(map(repr, unit))} share a pass on the same images, '
+                f'and {others[0]!r} does not; a search is of tasks that all share a pass, or of '
+                f'none: remove tasks.{unit[0]}.images and the like, or search them by themselves'
+            )
+        settings = replace(settings, same_for_all_tasks=True)
+    return settings
 
 
 def parse_budget(budget: int | float | str, cost: Mapping | None = None) -> int:
