@@ -3,6 +3,7 @@
 import importlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,15 @@ def test_wheel_asks_for_no_torch_and_no_mm_library(wheel):
     version = {}
     exec((ROOT / 'mdl_nas_mm' / 'version.py').read_text(), version)
     assert f'Version: {version["__version__"]}' in lines
+
+
+def test_the_environment_has_all_that_the_package_may_use(wheel):
+    (name,) = (n for n in wheel.namelist() if n.endswith('.dist-info/METADATA'))
+    lines = wheel.read(name).decode().splitlines()
+    asked = [line.split()[1] for line in lines if line.startswith('Requires-Dist')]
+    names = {re.split('[>;=]', requirement)[0] for requirement in asked}
+    assert {'safetensors', 'torchjd', 'onnx'} <= names
+    assert names <= set(pins.ONEDL.packages())
 
 
 def test_wheel_has_mim_where_either_make_of_mim_looks(wheel):

@@ -21,10 +21,13 @@ RUNTIME = (
     'matplotlib',
     'munkres',
     'pillow',
+    'qpsolvers',
+    'quadprog',
     'rich',
     'safetensors',
     'scikit-learn',
     'scipy',
+    'torchjd',
     'torchmetrics',
     'xxhash',
 )
