@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 
 import numpy as np
@@ -147,17 +148,18 @@ class Ledger:
         """Counts a joint spec; what several tasks own is the union of what their subnets use."""
         heads = self.heads_of(joint)
         for task, spec in joint.items():
-            heads[task] += sum(use.size for use in self.layout.uses(spec)) - self.params(spec)
+            if spec.root is not spec:
+                heads[task] += sum(use.size for use in self.layout.uses(spec)) - self.params(spec)
         joint = JointSpec({task: spec.root for task, spec in joint.items()})
+        used = {task: list(self.layout.uses(spec)) for task, spec in joint.items()}
         regions: dict[Run, list[ParamUse]] = {}
-        for spec in joint.values():
-            for use in self.layout.uses(spec):
-                regions.setdefault(use.run, []).append(use)
+        for use in chain.from_iterable(used.values()):
+            regions.setdefault(use.run, []).append(use)
         shared = sum(self._union(uses) for uses in regions.values())
-        backbones = {task: self.params(spec) for task, spec in joint.items()}
+        backbones = {task: sum(use.size for use in uses) for task, uses in used.items()}
         specific = {
-            task: backbones[task] - sum(self._shared_size(use) for use in self.layout.uses(spec))
-            for task, spec in joint.items()
+            task: backbones[task] - sum(self._shared_size(use) for use in uses)
+            for task, uses in used.items()
         }
         if self.owner_sets:
             specific = self._specific(joint)
