@@ -62,8 +62,8 @@ def save_deposit(
     model = load_supernet(cfg, checkpoint)
     check_joint(joint, model.spaces)
     subnets = {task: model.subnet(task, spec) for task, spec in joint.items()}
-    for task, norms in recalibrations(cfg, model).items():
-        norms.apply(subnets[task])
+    for unit, norms in recalibrations(cfg, model).items():
+        norms.apply({task: subnets[task] for task in unit})
     scores = score_subnets(cfg, subnets) if scored else {}
     provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
     infos = task_infos(cfg, scores)

@@ -26,6 +26,7 @@ from .method import build_sampler, build_step
 from .passes import Passes
 from .plan import StepPlan
 from .preemption import Stopped, StopRequest
+from .statistics import check_estimated
 from .step import train_step
 
 # All ranks have to agree to stop, which takes them an exchange.
@@ -91,6 +92,8 @@ class MultiTaskTrainLoop(BaseLoop):
         self.synchronised = synchronised(runner.model, self.ranks)
         self.restore(0)
         self._check_norms()
+        if not self.step.keeps_statistics:
+            check_estimated(runner.model, runner.cfg, type(self.step).__name__)
 
     def _check_norms(self) -> None:
         """Raises ValueError for batch norms that would wait for batches without a label."""

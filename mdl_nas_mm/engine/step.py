@@ -20,6 +20,7 @@ from .freeze import freeze_rest, partial_masks
 from .grad_sync import spread_overflow
 from .passes import Passes
 from .plan import StepPlan
+from .statistics import without_statistics
 
 
 class Step(nn.Module):
@@ -39,7 +40,11 @@ class Step(nn.Module):
     Attributes:
         balance: ``balance`` beside these, of ``BALANCERS``; its parameters and buffers are among
             the step's own.
+        keeps_statistics: whether batch norms keep running statistics of its passes. Where not,
+            ``recalibrate_images`` has to say from how many they are estimated.
     """
+
+    keeps_statistics = True
 
     def __init__(
         self,
@@ -96,7 +101,8 @@ def train_step(
         FloatingPointError: a loss is not finite.
         TaskError: a task's model has failed; names the files of its batch.
     """
-    step.run(passes, specs)
+    with nullcontext() if step.keeps_statistics else without_statistics(passes.model):
+        step.run(passes, specs)
     passes.finish()
     _scale_own_gradients(passes.model, passes.plan)
     if passes.reducer is not None and hasattr(passes.optim_wrapper, 'loss_scaler'):

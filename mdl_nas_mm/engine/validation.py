@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 from mmengine.hooks import EMAHook
 from mmengine.runner import BaseLoop, Runner
@@ -20,8 +21,10 @@ from mdl_nas_mm.tasks import (
     drawn_spaces,
     fixed_spec,
     joint_evaluations,
+    recalibrations,
     units_of,
 )
+from mdl_nas_mm.tasks.recalibrate import BatchNormRecalibration
 from mdl_nas_mm.tasks.units import Unit
 
 from .grad_sync import sync_buffers
@@ -65,6 +68,8 @@ class MultiTaskValLoop(BaseLoop):
         spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
         largest = JointSpec({task: space.largest() for task, space in spaces.items()})
         self.joint_spec = fixed_spec(runner.cfg) or largest
+        # Made with the first validation: it keeps images.
+        self.norms: Mapping[Unit, BatchNormRecalibration] | None = None
 
     def _say_how_metrics_count(self) -> None:
         evaluations = self.evaluations.values()
@@ -86,6 +91,10 @@ class MultiTaskValLoop(BaseLoop):
         runner.call_hook('before_val')
         runner.call_hook('before_val_epoch')
         runner.model.eval()
+        if self.norms is None:
+            own = [unit for each in self.evaluations.values() for unit in each.units]
+            solo = runner.model.own_group
+            self.norms = recalibrations(runner.cfg, runner.model, solo, own)
         sync_buffers(runner.model, self.ranks)
         try:
             own = self._evaluated(request or StopRequest())
@@ -110,23 +119,31 @@ class MultiTaskValLoop(BaseLoop):
             )
 
         for evaluation in self.evaluations.values():
-            predict = self._predictors(evaluation.units)
-            if len(self.ranks.assignment.ranks[next(iter(predict))]) == 1:
-                with request.leaving():
-                    metrics = evaluation.evaluate(predict, on_batch)
-            else:
-                metrics = self._evaluated_together(predict, evaluation, on_batch, request)
+            with self._predictors(evaluation.units) as predict:
+                if len(self.ranks.assignment.ranks[next(iter(predict))]) == 1:
+                    with request.leaving():
+                        metrics = evaluation.evaluate(predict, on_batch)
+                else:
+                    metrics = self._evaluated_together(predict, evaluation, on_batch, request)
             for task, of_task in metrics.items():
                 own[task] = of_task, *_scored(evaluation.tasks[task], of_task)
         return own
 
-    def _predictors(self, units: Sequence[Unit]) -> dict[str, Callable[[dict], list]]:
-        """Task -> what predicts with its subnet; those of a unit have one backbone."""
+    @contextmanager
+    def _predictors(self, units: Sequence[Unit]) -> Generator[dict[str, Callable[[dict], list]]]:
+        """Task -> what predicts with its subnet; those of a unit have one backbone.
+
+        Batch norms have the statistics of just these architectures inside of the block, where
+        ``recalibrate_images`` says from how many images.
+        """
         found = {}
-        for unit in units:
-            subnets = self.runner.model.subnets({task: self.joint_spec[task] for task in unit})
-            found.update({task: subnet.val_step for task, subnet in subnets.items()})
-        return found
+        with ExitStack() as stack:
+            for unit in units:
+                subnets = self.runner.model.subnets({task: self.joint_spec[task] for task in unit})
+                if self.norms:
+                    stack.enter_context(self.norms[unit].applied(subnets))
+                found.update({task: subnet.val_step for task, subnet in subnets.items()})
+            yield found
 
     def _evaluated_together(
         self,

@@ -1,5 +1,5 @@
 """Methods: each a folder with its step, its samplers, and a README. None imports another."""
 
-from . import mdl_nas
+from . import ecmt, mdl_nas
 
-__all__ = ['mdl_nas']
+__all__ = ['ecmt', 'mdl_nas']

@@ -45,7 +45,8 @@ class SupernetEvaluator:
         with quiet():
             for task in model.tasks:
                 self._build(task, cfg.search_dataloader[task]['batch_size'])
-            self.norms = recalibrations(cfg, self.model, solo)
+            found = recalibrations(cfg, self.model, solo)
+            self.norms = {task: norms for (task,), norms in found.items()}
 
     def __call__(self, task: str, spec: SubnetSpec) -> Outcome:
         """What came of an evaluation: what the search maximises and all metrics, or why not.
@@ -79,8 +80,8 @@ class SupernetEvaluator:
 
     def _evaluate(self, task: str, spec: SubnetSpec) -> Outcome:
         subnet = self.model.subnet(task, spec)
-        if task in self.norms:
-            with self.norms[task].applied(subnet):
+        if self.norms:
+            with self.norms[task].applied({task: subnet}):
                 return self._score(task, subnet)
         return self._score(task, subnet)
 

@@ -1,37 +1,41 @@
-"""Running statistics of the batch norms of necks and heads, estimated anew for one subnet."""
+"""Running statistics of batch norms, estimated anew for one architecture."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
+from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.utils.private import BatchNorm
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 from .data import build_train_loader
 from .failures import batches_of, in_task
+from .group_data import build_group_train_loader
 from .model import MultiTaskModel
 from .resolved import ResolvedConfig
 from .scope import task_scope
+from .units import Unit
 
 
 class BatchNormRecalibration:
-    """Estimates a task's running statistics for whatever subnet is asked for.
+    """Estimates the running statistics of whatever subnets of a unit are asked for.
 
     The statistics of training are a mean over all subnets of a step, while each has its own.
-    They are a function of the subnet and the seed alone, whatever was random before.
+    They are a function of the subnets and the seed alone, whatever was random before. Those of a
+    backbone that the unit's tasks have in common are estimated once for all of them.
 
     Args:
         model: the supernet.
-        task: whose subnets.
-        loader_config: the task's training loader.
-        images: training images to estimate from; the task's first ones, rounded up to a batch.
+        unit: whose subnets: a task, or several on the same images.
+        loaders: task -> config of its training loader.
+        images: training images to estimate from; the first ones, rounded up to a batch.
         seed: of the order of the data, and of what is random in upstream's transforms.
         solo: process group of this process alone, where there are more.
     """
@@ -39,62 +43,99 @@ class BatchNormRecalibration:
     def __init__(
         self,
         model: MultiTaskModel,
-        task: str,
-        loader_config: Mapping | None,
+        unit: Unit,
+        loaders: Mapping[str, Mapping | None],
         images: int,
         seed: int = 0,
         solo: dist.ProcessGroup | None = None,
     ) -> None:
-        self.task, self.scope, self.solo = task, model.scopes[task], solo
-        self.seed = derive_seed(seed, task, 'recalibrate')
-        self.batches: Sequence[dict] = ()
-        if _norms(model.tasks[task]):
-            if loader_config is None:
+        self.unit, self.solo = unit, solo
+        self.scopes = {task: model.scopes[task] for task in unit}
+        self.seed = derive_seed(seed, *unit, 'recalibrate')
+        self.batches: Sequence[Mapping[str, dict]] = ()
+        if not any(norms_of(model.tasks[task]) for task in unit) and not norms_of(model.backbone):
+            return
+        configs: dict[str, Mapping] = {}
+        for task in unit:
+            config = loaders[task]
+            if config is None:
                 raise ValueError(f'task {task!r}: recalibrate_images needs a train_dataloader')
-            loader = build_train_loader(task, self.scope, loader_config, seed)
-            count = -(-images // loader_config['batch_size'])
-            prepare = model.tasks[task].data_preprocessor
-            batches = batches_of(task, 'recalibration, batch', loader)
-            with seeded(self.seed), task_scope(self.scope, solo):
-                self.batches = [prepare(batch, True) for batch in islice(batches, count)]
+            configs[task] = config
+        loaded = self._loaded(configs, -(-images // configs[unit[0]]['batch_size']), seed)
+        prepare = {task: model.tasks[task].data_preprocessor for task in unit}
+        with seeded(self.seed):
+            self.batches = [
+                {task: self._prepared(task, prepare[task], own) for task, own in batch.items()}
+                for batch in loaded
+            ]
+
+    def _loaded(
+        self, configs: Mapping[str, Mapping], count: int, seed: int
+    ) -> Iterator[Mapping[str, dict]]:
+        """Task -> its samples, of each batch; without tasks of which it has no label."""
+        lead = self.unit[0]
+        if len(self.unit) == 1:
+            alone = build_train_loader(lead, self.scopes[lead], configs[lead], seed)
+            batches = batches_of(lead, 'recalibration, batch', alone)
+            return ({lead: batch} for batch in islice(batches, count))
+        name = '+'.join(self.unit)
+        loader = build_group_train_loader(name, self.scopes, configs, seed)
+        groups = (group.batches for group in islice(loader, count))
+        return ({t: own for t, own in group.items() if own is not None} for group in groups)
+
+    def _prepared(self, task: str, prepare: nn.Module, batch: dict) -> dict:
+        with task_scope(self.scopes[task], self.solo):
+            return prepare(batch, True)
 
     @torch.no_grad()
-    def apply(self, subnet: nn.Module) -> None:
-        """Replaces the running statistics by those of one subnet.
+    def apply(self, subnets: Mapping[str, nn.Module]) -> None:
+        """Replaces the running statistics by those of one architecture.
 
         Args:
-            subnet: the task's, of the same model; see ``MultiTaskModel.subnet``.
+            subnets: the unit's tasks -> their models; see ``MultiTaskModel.subnets``.
         """
-        norms = _norms(subnet)
+        norms = norms_of(*subnets.values())
+        # Each process has all of the images itself.
+        synchronised = [norm for norm in norms if isinstance(norm, nn.SyncBatchNorm)]
         momenta = [norm.momentum for norm in norms]
+        groups = [norm.process_group for norm in synchronised]
         try:
             for norm in norms:
                 norm.reset_running_stats()
                 # A plain mean over all batches.
                 norm.momentum = None
                 norm.train()
+            for norm in synchronised:
+                norm.process_group = self.solo
             if norms:
-                self._run(subnet)
+                self._run(subnets)
         finally:
             for norm, momentum in zip(norms, momenta):
                 norm.momentum = momentum
                 norm.eval()
+            for norm, group in zip(synchronised, groups):
+                norm.process_group = group
 
-    def _run(self, subnet: nn.Module) -> None:
+    def _run(self, subnets: Mapping[str, nn.Module]) -> None:
         """Lets all batches through; other processes are at other subnets meanwhile."""
-        with seeded(self.seed), task_scope(self.scope, self.solo):
-            for batch in self.batches:
-                with in_task(self.task, 'recalibration', batch, subnet):
-                    # Some heads change the samples that they are given.
-                    subnet(**copy.deepcopy(batch), mode='loss')
+        for batch in self.batches:
+            with SharedPass() if len(self.unit) > 1 else nullcontext():
+                for task, own in batch.items():
+                    with (
+                        seeded(self.seed),
+                        task_scope(self.scopes[task], self.solo),
+                        in_task(task, 'recalibration', own, subnets[task]),
+                    ):
+                        # Some heads change the samples that they are given.
+                        subnets[task](**copy.deepcopy(own), mode='loss')
 
     @contextmanager
-    def applied(self, subnet: nn.Module) -> Generator[None]:
-        """Has the statistics of one subnet inside the block, and those of training after it."""
-        norms = _norms(subnet)
+    def applied(self, subnets: Mapping[str, nn.Module]) -> Generator[None]:
+        """Has the statistics of one architecture inside the block, and those of before after it."""
+        norms = norms_of(*subnets.values())
         before = [_statistics(norm) for norm in norms]
         try:
-            self.apply(subnet)
+            self.apply(subnets)
             yield
         finally:
             for norm, state in zip(norms, before):
@@ -102,15 +143,19 @@ class BatchNormRecalibration:
 
 
 def recalibrations(
-    cfg: ResolvedConfig, model: MultiTaskModel, solo: dist.ProcessGroup | None = None
-) -> dict[str, BatchNormRecalibration]:
-    """Task -> what its subnets' statistics are estimated with; nothing without
+    cfg: ResolvedConfig,
+    model: MultiTaskModel,
+    solo: dist.ProcessGroup | None = None,
+    units: Iterable[Unit] | None = None,
+) -> dict[Unit, BatchNormRecalibration]:
+    """Unit -> what its subnets' statistics are estimated with; nothing without
     ``recalibrate_images`` in the joint config.
 
     Args:
         cfg: the resolved joint config.
         model: the supernet.
         solo: process group of this process alone, where there are more.
+        units: tasks that have one backbone together; by default each is alone.
 
     Raises:
         ValueError: ``recalibrate_images`` is no number of images.
@@ -120,19 +165,20 @@ def recalibrations(
         raise ValueError(f'recalibrate_images: {images!r}, expected a number of images')
     if not images:
         return {}
-    return {
-        task: BatchNormRecalibration(model, task, cfg.tasks[task].train, images, solo=solo)
-        for task in model.tasks
-    }
+    units = [(task,) for task in model.tasks] if units is None else units
+    loaders = {task: cfg.tasks[task].train for task in model.tasks}
+    return {unit: BatchNormRecalibration(model, unit, loaders, images, solo=solo) for unit in units}
 
 
-def _norms(model: nn.Module) -> list[BatchNorm]:
-    """The batch norms of a task's model, those of its elastic parts included."""
-    return [
-        module
+def norms_of(*models: nn.Module) -> list[BatchNorm]:
+    """The batch norms with running statistics of some models, each once."""
+    found = {
+        module: None
+        for model in models
         for module in model.modules()
         if isinstance(module, BatchNorm) and module.track_running_stats
-    ]
+    }
+    return list(found)
 
 
 def _statistics(norm: nn.Module) -> dict[str, torch.Tensor]:

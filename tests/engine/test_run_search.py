@@ -455,7 +455,7 @@ def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, t
     small, large = model.backbone.space.smallest(), model.backbone.space.largest()
     means = []
     for spec in (small, large, small):
-        with evaluator.norms['seg'].applied(model.subnet('seg', spec)):
+        with evaluator.norms['seg'].applied({'seg': model.subnet('seg', spec)}):
             means.append(norms[0].running_mean.clone())
     assert torch.equal(means[0], means[2]) and not torch.equal(means[0], means[1])
     evaluator('seg', small)
@@ -465,7 +465,7 @@ def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, t
     means = []
     for seed in range(2):
         torch.manual_seed(seed)
-        with evaluator.norms['seg'].applied(model.subnet('seg', small)):
+        with evaluator.norms['seg'].applied({'seg': model.subnet('seg', small)}):
             means.append(norms[0].running_mean.clone())
     assert torch.equal(*means)
     noise.remove()

@@ -1,0 +1,90 @@
+"""The training step of ECMT (Algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mdl_nas_mm.engine.distillation import Captured, ChannelMeanLoss, capture
+from mdl_nas_mm.engine.passes import Passes
+from mdl_nas_mm.engine.step import Step
+from mdl_nas_mm.engine.unit_batch import UnitBatch
+from mdl_nas_mm.registry import STEPS
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+
+
+@STEPS.register_module()
+class ECMTStep(Step):
+    """Every subnet learns from the labels, and all but the largest from its encoder as well.
+
+    The objective is the mean over the subnets of sum_n rho_n L_n, to which the others add
+    ``kd_weight`` times Eq. 3: the mean over them of the squared difference of encoder features,
+    each averaged over its own channels. The features of the largest are a target, without a
+    gradient. Of several feature levels it is the mean; of tasks, whose images may be different
+    ones, as well.
+
+    Batch norms keep no statistics: those of different widths have nothing in common.
+
+    Args:
+        spaces, freeze_rest, optim_wrapper: see ``Step``.
+        kd_weight: lambda; 0 leaves the distillation out.
+    """
+
+    keeps_statistics = False
+
+    def __init__(
+        self,
+        spaces: Mapping[str, SearchSpace],
+        freeze_rest: bool = True,
+        optim_wrapper: Mapping[str, Any] | None = None,
+        kd_weight: float = 1.0,
+    ) -> None:
+        super().__init__(spaces, freeze_rest, optim_wrapper)
+        if not kd_weight >= 0:
+            raise ValueError(f'train_cfg.step: kd_weight {kd_weight!r}, expected at least 0')
+        self.kd_weight, self.compare = kd_weight, ChannelMeanLoss()
+
+    def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
+        """Unit by unit, batch by batch, subnet by subnet; a task's first subnet teaches."""
+        passes.announce(each for batch in passes.batches() for each in batch.subnets(specs))
+        for batch in passes.batches():
+            with passes.prepared(batch) as data:
+                self._train(passes, batch, data, batch.subnets(specs))
+
+    def _train(
+        self,
+        passes: Passes,
+        batch: UnitBatch,
+        data: Mapping[str, dict],
+        subnets: Sequence[Mapping[str, SubnetSpec]],
+    ) -> None:
+        teachers: dict[str, Captured] = {}
+        students = len(subnets) - 1
+        for each in subnets:
+            with passes.shared(each, data):
+                for task, spec in each.items():
+                    with capture(passes.model, task, spec) as captured:
+                        loss, values = passes.forward(task, spec, data[task])
+                    if task not in teachers:
+                        teachers[task] = captured.detached()
+                    elif self.kd_weight:
+                        learned = self._learned(captured, teachers[task])
+                        # Of the sum over tasks it is a part, whatever the task's own weight is.
+                        weight = self.kd_weight / (len(self.spaces) * students)
+                        weight /= passes.plan.weights[task] or 1.0
+                        loss = passes.checked(task, spec, loss + weight * learned)
+                        values = dict(ci_kd=learned / students)
+                    else:
+                        values = {}
+                    passes.log(task, batch, values)
+                    passes.backward(task, loss, passes.factor(task, batch) / len(subnets))
+
+    def _learned(self, student: Captured, teacher: Captured) -> Tensor:
+        """The squared difference of two encoders' features (Eq. 3)."""
+        pairs = list(zip(student.features, teacher.features, strict=True))
+        total = self.compare(*pairs[0])
+        for pair in pairs[1:]:
+            total = total + self.compare(*pair)
+        return total / len(pairs)
