@@ -32,7 +32,16 @@ def version() -> str:
 def readme() -> str:
     """Return the README, or nothing where a source tree has none."""
     path = ROOT / 'README.md'
-    return path.read_text(encoding='utf-8') if path.exists() else ''
+    return self_contained(path.read_text(encoding='utf-8')) if path.exists() else ''
+
+
+def self_contained(text: str) -> str:
+    """Return Markdown without what works inside of the repository alone.
+
+    Pictures that lie in it are left out, and of links to its files their text stays.
+    """
+    text = re.sub(r'^!\[[^\]]*\]\((?!https?://)[^)]*\)\n+', '', text, flags=re.MULTILINE)
+    return re.sub(r'(?<!!)\[([^\]]*)\]\((?!https?://|#)[^)]*\)', r'\1', text)
 
 
 def copy_mim(target: Path) -> None:
@@ -55,7 +64,7 @@ def is_editable(command: Command) -> bool:
     """Say whether this is a development install.
 
     It gets no `.mim`: there mim looks into the source folder itself, and would find each config
-    twice.
+    twice. What lies in the one of the source tree is for `mdl_nas_mm::_base_/...` alone.
     """
     return 'editable_wheel' in command.distribution.commands
 
@@ -91,7 +100,26 @@ if __name__ == '__main__':
         description='One elastic backbone for several OpenMMLab tasks: train, search, deposit',
         long_description=readme(),
         long_description_content_type='text/markdown',
+        author='The authors of mdl_nas_mm',
         license='Apache-2.0',
+        keywords='computer-vision openmmlab multi-task neural-architecture-search transformer',
+        project_urls={
+            'Paper': 'https://openaccess.thecvf.com/content/CVPR2023/html/Wang_MDL-NAS_A_Joint_'
+            'Multi-Domain_Learning_Framework_for_Vision_Transformer_CVPR_2023_paper.html',
+            'OpenMMLab': 'https://github.com/open-mmlab',
+        },
+        classifiers=[
+            'Development Status :: 4 - Beta',
+            'Intended Audience :: Science/Research',
+            'License :: OSI Approved :: Apache Software License',
+            'Operating System :: POSIX :: Linux',
+            'Programming Language :: Python :: 3',
+            'Programming Language :: Python :: 3.10',
+            'Programming Language :: Python :: 3.11',
+            'Programming Language :: Python :: 3.12',
+            'Topic :: Scientific/Engineering :: Artificial Intelligence',
+            'Topic :: Scientific/Engineering :: Image Recognition',
+        ],
         python_requires='>=3.10',
         packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
         package_data={'': ['*.md', '*.json', '*.yml', 'py.typed']},
@@ -103,6 +131,7 @@ if __name__ == '__main__':
             'export': ['onnx', 'onnxruntime', 'onnxscript'],
             'scenes': ['torchmetrics>=1.0'],
         },
+        entry_points={'console_scripts': ['mdl-nas = mdl_nas_mm.__main__:main']},
         cmdclass={'build_py': BuildPyWithMim, 'bdist_wheel': BdistWheelWithMim},
         zip_safe=False,
     )

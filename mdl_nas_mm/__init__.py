@@ -5,6 +5,17 @@ and width (of images in pixels, of maps in patches or tokens), N tokens; such as
 a transformer's block gets, or (B, C, H, W) for images and maps.
 """
 
+from contextlib import suppress
+
 from .version import __version__
 
 __all__ = ['__version__']
+
+# mmengine takes `_base_ = ['mdl_nas_mm::...']` of packages that it knows alone, and looks for the
+# distribution of the name given here, which in a development install lies elsewhere than the
+# package. What is no distribution it takes for a module, and asks that where it lies. Without
+# mmengine specs, ledger and the doctor still work.
+with suppress(ImportError):
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    MODULE2PACKAGE.setdefault('mdl_nas_mm', 'mdl_nas_mm.version')

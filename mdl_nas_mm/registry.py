@@ -10,7 +10,9 @@ SCOPE = 'mdl_nas_mm'
 
 
 def _child(parent: Registry, *folders: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope=SCOPE, locations=_folders(*folders))
+    # mmengine takes a package that it knows, and a registry without a place, for an old one.
+    places = _folders(*folders or ('registry',))
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=places)
 
 
 def _folders(*names: str) -> list[str]:

@@ -33,6 +33,7 @@ ORDER = (
     'apis',
     'visualization',
     'doctor',
+    '__main__',
 )
 
 

@@ -7,17 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from refusals import raises_naming
 
 from mdl_nas_mm import doctor
 from mdl_nas_mm.utils.pins import read_pins
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml', 'configs')
 PINS = ('requirements.txt', 'requirements-openmmlab.txt')
 
 
@@ -40,22 +39,6 @@ MINORS = [
     for stack in pins.STACKS.values()
     for minor in range(stack.pythons[0][1], stack.pythons[1][1] + 1)
 ]
-
-
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    """A wheel of the package, built without network from a copy of the source."""
-    source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
-    for name in (*COPIED, *PINS, 'tools', 'mdl_nas_mm'):
-        path = ROOT / name
-        if path.is_dir():
-            shutil.copytree(path, source / name, ignore=shutil.ignore_patterns('__pycache__'))
-        else:
-            shutil.copy(path, source / name)
-    code = f'from setuptools import build_meta; build_meta.build_wheel({str(out)!r})'
-    subprocess.run([sys.executable, '-c', code], cwd=source, check=True, capture_output=True)
-    with zipfile.ZipFile(next(out.glob('*.whl'))) as archive:
-        yield archive
 
 
 def test_wheel_asks_for_no_torch_and_no_mm_library(wheel):
@@ -87,6 +70,24 @@ def test_wheel_has_mim_where_either_make_of_mim_looks(wheel):
         assert {f'{folder}/.mim/{name}' for name in PINS} <= names
         source = {p.relative_to(ROOT).as_posix() for p in (ROOT / 'configs').rglob('*.py')}
         assert source and {f'{folder}/.mim/{path}' for path in source} <= names
+
+
+def test_description_works_outside_of_the_repository(wheel):
+    (name,) = (n for n in wheel.namelist() if n.endswith('.dist-info/METADATA'))
+    fields, _, text = wheel.read(name).decode().partition('\n\n')
+    assert 'One elastic vision transformer' in text and '![' not in text
+    links = re.findall(r'\]\(([^)]*)\)', text)
+    assert all(link.startswith(('https://', '#')) for link in links)
+    for field in ('Author', 'Keywords', 'Classifier', 'Project-URL'):
+        assert f'{field}: ' in fields
+    assert 'docs/search.md' in text
+
+
+def test_index_without_weights_says_so(wheel):
+    """What mim searches and downloads in; without any model `mim download` is a traceback."""
+    index = yaml.safe_load(wheel.read('mdl_nas_mm/.mim/model-index.yml'))
+    assert index['Import'] == []
+    assert [model['Name'] for model in index['Models']] == ['no-weights-are-published-yet']
 
 
 def test_wheel_says_that_it_is_typed(wheel):

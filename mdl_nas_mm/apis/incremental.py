@@ -89,7 +89,7 @@ def validation_images(deposit: str | Path) -> list[np.ndarray]:
 def overwrite_shared(supernet: str | Path, trained: str | Path, out: str | Path) -> None:
     """Writes a supernet's checkpoint with the shared weights of a training that froze nothing.
 
-    Evaluated with ``tools/test.py`` it says what that training made of the supernet's tasks.
+    Evaluated with ``mdl-nas test`` it says what that training made of the supernet's tasks.
 
     Args:
         supernet: the checkpoint from which the training (``trained='all'``) started.

@@ -42,7 +42,7 @@ def validation_dataset(task: str, info: Mapping, trust: Collection[str] = ()) ->
     if 'val_dataloader' not in info:
         raise ValueError(
             f'task {task!r}: its deposit has no val_dataloader, so that it is not known how its '
-            'images are prepared; pack it with save_deposit or tools/deposit.py'
+            'images are prepared; pack it with save_deposit or mdl-nas deposit'
         )
     check_part(task, info, 'pipeline', trust)
     dataset = prepared_dataset(info['val_dataloader'])

@@ -109,7 +109,7 @@ class LatencyTable:
                 if theirs.get(key) != ours[key]:
                     raise ValueError(
                         f'{self.name}: measured with {key} {theirs.get(key)}, not {ours[key]}; '
-                        'measure it again with tools/latency.py'
+                        'measure it again with mdl-nas latency'
                     )
         for part in timing.timed.all_parts(space):
             self._of(part)
@@ -133,7 +133,7 @@ class LatencyTable:
         """
         name = f'latency table {os.fspath(path)}'
         if not Path(path).is_file():
-            raise FileNotFoundError(f'{name} is not there; tools/latency.py measures one')
+            raise FileNotFoundError(f'{name} is not there; mdl-nas latency measures one')
         try:
             content = read_json(path, name)
             timing, values = Timing.from_dict(content['timing']), {}
@@ -149,5 +149,5 @@ class LatencyTable:
 
     def _of(self, part: LatencyPart) -> float:
         if part not in self.milliseconds:
-            raise ValueError(f'{self.name} misses {part}; measure it again with tools/latency.py')
+            raise ValueError(f'{self.name} misses {part}; measure it again with mdl-nas latency')
         return self.milliseconds[part]

@@ -34,8 +34,8 @@ _JOINT = (
     'resolved',
 )
 _NO_TEST = (
-    'nothing is tested in a training; tools/test.py evaluates the validation data of a '
-    'checkpoint, tools/deposit.py test that of a deposit'
+    'nothing is tested in a training; mdl-nas test evaluates the validation data of a '
+    'checkpoint, mdl-nas deposit test that of a deposit'
 )
 REFUSED = dict(
     test_dataloader=_NO_TEST,
@@ -208,7 +208,7 @@ def _check_hooks(cfg: Config) -> Iterator[str]:
         if name in HOOKS_REFUSED:
             raise ValueError(f'{where}: {name} is not used: {HOOKS_REFUSED[name]}')
         if name.endswith('VisualizationHook') and (config.get('draw') or config.get('enable')):
-            raise ValueError(f'{where}: {name} draws for one task; tools/infer.py draws for all')
+            raise ValueError(f'{where}: {name} draws for one task; mdl-nas infer draws for all')
         if where == 'default_hooks.checkpoint':
             for key, why in _CHECKPOINTS.items():
                 if config.get(key) is not None:

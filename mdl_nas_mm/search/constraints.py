@@ -55,7 +55,7 @@ class Constraints:
         It is task -> ``dict(flops='5G', input_size=(height, width))``, multiply-adds of the
         backbone and of elastic parts on one image, by default of the size that candidates are
         scored on; or
-        ``dict(latency='40ms', table='latency.json')``, with a table that ``tools/latency.py``
+        ``dict(latency='40ms', table='latency.json')``, with a table that ``mdl-nas latency``
         wrote; or both.
 
         Raises:

@@ -164,7 +164,7 @@ class LatencyCost(SumOfTasks):
     Args:
         backbone: whose architectures are measured.
         spaces: task -> the choices that its table has to have.
-        tables: task -> file that ``tools/latency.py`` wrote.
+        tables: task -> file that ``mdl-nas latency`` wrote.
         input_size: as for ``FlopsCost``; by default that of each table.
     """
 

@@ -71,7 +71,7 @@ def latency_of(
     Args:
         backbone: whose architectures are measured.
         task: whose settings of the backbone.
-        file: a table that ``tools/latency.py`` wrote.
+        file: a table that ``mdl-nas latency`` wrote.
         size: (height, width), which the table has to be of; by default whatever it is of.
         space: whose choices it has to have.
 

@@ -29,7 +29,7 @@ def check_data(config: Any, where: str) -> None:
         if not osp.exists(path):
             raise FileNotFoundError(
                 f'{where}: {path!r} is not there; check data_root, or where a part of the training '
-                'set is meant, write it with tools/hold_out.py'
+                'set is meant, write it with mdl-nas hold-out'
             )
 
 

@@ -185,7 +185,7 @@ def test_an_altered_table_is_refused(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with raises_naming(FileNotFoundError, tmp_path / 'table.json', 'tools/latency.py'):
+    with raises_naming(FileNotFoundError, tmp_path / 'table.json', 'mdl-nas latency'):
         LatencyTable.load(tmp_path / 'table.json')
 
 

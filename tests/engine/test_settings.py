@@ -26,9 +26,9 @@ COSINE = dict(type='CosineAnnealingLR', T_max=2)
 LOADER = 'tasks.det.train_dataloader'
 REFUSED = [
     # Settings of the runner.
-    ({'test_cfg': dict()}, ('test_cfg', 'tools/test.py')),
-    ({'test_dataloader': dict(a=1)}, ('test_dataloader', 'tools/test.py')),
-    ({'test_evaluator': dict(a=1)}, ('test_evaluator', 'tools/test.py')),
+    ({'test_cfg': dict()}, ('test_cfg', 'mdl-nas test')),
+    ({'test_dataloader': dict(a=1)}, ('test_dataloader', 'mdl-nas test')),
+    ({'test_evaluator': dict(a=1)}, ('test_evaluator', 'mdl-nas test')),
     ({'data_preprocessor': dict(a=1)}, ('data_preprocessor', 'model')),
     ({'model_wrapper_cfg': dict(a=1)}, ('model_wrapper_cfg',)),
     ({'compile': True}, ('compile', 'docs/speed.md')),
@@ -141,7 +141,7 @@ REFUSED = [
             (dict(type='mmpretrain.ClassNumCheckHook'), ('ClassNumCheckHook',)),
             (dict(type='NaiveVisualizationHook'), ('NaiveVisualizationHook',)),
             (dict(type='PrepareTTAHook', tta_cfg=dict()), ('PrepareTTAHook',)),
-            (dict(type='mmdet.DetVisualizationHook', draw=True), ('tools/infer.py',)),
+            (dict(type='mmdet.DetVisualizationHook', draw=True), ('mdl-nas infer',)),
             (dict(type='NoSuchHook'), ("'NoSuchHook'",)),
             (
                 dict(type='ClassNumCheckHook'),
