@@ -120,6 +120,7 @@ class Family(PartFamily):
         untimed: fields of the shape that latency does not depend on.
         task_settings: arguments of the backbone that may differ by task.
         styles: the keys of published weights.
+        published_key: our key -> the published one, renamed as ``styles`` say, where it differs.
         fit: fits a published weight to a backbone; by default it is cut.
         reorderings: (largest architecture, shape) -> what channels may change places.
         stock_model: (backbone, library, a task's model config) -> that config with one of the
@@ -131,6 +132,7 @@ class Family(PartFamily):
     untimed: tuple[str, ...] = ()
     task_settings: Mapping[str, TaskSetting] = field(default_factory=dict)
     styles: tuple[KeyStyle, ...] = ()
+    published_key: Callable[[str], str] = lambda key: key
     fit: Fit = _cut
     reorderings: Callable[[SubnetSpec, Any], list[Reordering]] = lambda spec, shape: []
     stock_model: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock_model

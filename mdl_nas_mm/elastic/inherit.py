@@ -110,13 +110,17 @@ def inherit_weights(
     style, before = _style_of(state, heir)
     source = {style.rename(key[len(before) :]): key for key in state if key.startswith(before)}
     targets = _targets(heir.module)
+    reordered = heir.family.reorderings(heir.largest, heir.shape) if reorder else []
+    found: set[str] = set()
     fitted, names = {}, dict(taken=[], resized=[], cut=[], kept=[])
     for key, (target, *_) in targets.items():
-        if key not in source:
+        theirs = key if key in source else heir.family.published_key(key)
+        if theirs not in source:
             names['kept'].append(key)
             continue
-        value = style.convert(key, state[source[key]])
-        groups = style.groups if key.endswith(style.grouped) else 1
+        value = style.convert(theirs, state[source[theirs]])
+        groups = style.groups if theirs.endswith(style.grouped) else 1
+        found.add(theirs)
         fitted[key], how = heir.family.fit(key, value, target, groups, source, heir.shape)
         names[how].append(key)
     with torch.no_grad():
@@ -124,12 +128,11 @@ def inherit_weights(
             for parameter in targets[key]:
                 parameter.copy_(value)
     if reorder:
-        reordered = heir.family.reorderings(heir.largest, heir.shape)
         reorder_by_importance(heir.module, reordered)
     left_out = {
         key: original
         for key, original in source.items()
-        if key not in fitted and not key.endswith(style.computed)
+        if key not in found and not key.endswith(style.computed)
     }
     outside = [key for key in state if not key.startswith(before)]
     lost = _without_place(left_out, heir.family.block_names(heir.largest))
@@ -140,7 +143,11 @@ def inherit_weights(
         without_place=tuple(left_out[key] for key in lost),
     )
     level = logging.WARNING if report.without_place else logging.INFO
-    MMLogger.get_current_instance().log(level, report.summary())
+    logger = MMLogger.get_current_instance()
+    logger.log(level, report.summary())
+    unlike = style.unlike(heir.module)
+    if unlike:
+        logger.warning(unlike)
     return report
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
+
+
+def _nothing(backbone: Any) -> str | None:
+    return None
 
 
 def _as_it_is(key: str, value: Tensor) -> Tensor:
@@ -24,6 +29,8 @@ class KeyStyle:
         grouped: ends of our keys whose rows, once converted, are ``groups`` groups (all of q, then
             of k, then of v), each of which is cut by itself.
         computed: ends of keys that follow from sizes, which nobody learned.
+        unlike: a backbone with such weights -> in one line what of its settings makes it compute
+            something else than the published model, and what to do, or None.
     """
 
     name: str
@@ -33,6 +40,7 @@ class KeyStyle:
     grouped: tuple[str, ...] = ()
     groups: int = 3
     computed: tuple[str, ...] = ()
+    unlike: Callable[[Any], str | None] = _nothing
 
     def rename(self, key: str) -> str:
         """Our key for one of this style."""

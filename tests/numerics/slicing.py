@@ -53,6 +53,8 @@ class Slicer:
 
     def layer(self, prefix, role, ratio, channels, columns=None, groups=1):
         """Weight and bias of one layer."""
+        if not any(key.startswith(f'{prefix}.') for key in self.state):
+            return
         masks = self._masks(prefix, role, ratio, channels, groups)
         blend = None
         if self.leaves is not None and self.sharing[role].type == 'Mask':
@@ -95,6 +97,10 @@ class Slicer:
         attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
         self.layer(f'{prefix}.norm1', 'norm', attn, dim)
         self.layer(f'{prefix}.attn.qkv', 'attn', attn, inner, dim, groups=3)
+        # Where q, k and v have no bias each, but one behind the other.
+        self.layer(f'{prefix}.attn.qkv_bias', 'attn', attn, 3 * inner)
+        if f'{prefix}.attn.qkv_bias.bias' in self.out:
+            self.out[f'{prefix}.attn.qkv.bias'] = self.out.pop(f'{prefix}.attn.qkv_bias.bias')
         self.layer(f'{prefix}.attn.proj', 'attn', attn, dim, inner)
         self.layer(f'{prefix}.norm2', 'norm', ffn, dim)
         self.layer(f'{prefix}.mlp.fc1', 'ffn', ffn, hidden, dim)

@@ -14,6 +14,7 @@ from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import JointSpec, SearchSpace
+from mdl_nas_mm.spec.footprint import footprint
 
 # As stored; turned; no multiple of the patch and fewer patches than stored; one patch; more
 # patches than the relative positions tell apart.
@@ -48,6 +49,21 @@ def test_every_subnet_equals_the_plain_model_of_its_slices(sharing):
         check_subnet(vit, spec, TASKS[i % 2], SIZES[i % 5])
 
 
+@all_sharings
+def test_a_packed_bias_is_shared_entry_by_entry(sharing):
+    vit = build_vit(sharing, qkv_bias='packed', out_type='featmap')
+    ledger = vit.ledger()
+    for i, spec in enumerate(draw_specs(vit, 4)):
+        check_subnet(vit, spec, TASKS[i % 2], SIZES[i % 5])
+        config = SearchSpace.fixed(spec, TRANSFORMER).to_config()
+        fixed = ElasticViT(space=config, qkv_bias='packed', **SHAPE)
+        assert numel(fixed) == ledger.params(spec) == fixed.ledger().params(spec)
+        joint = JointSpec(dict.fromkeys(TASKS, spec))
+        ones = [(task, spec) for task in TASKS]
+        stored = sum(int(lengths.sum()) for lengths in footprint(ledger, ones).values())
+        assert ledger.count(joint).backbone_total == stored
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('seed', [1, 2])
 @all_sharings
@@ -65,6 +81,7 @@ def test_many_subnets_equal_the_plain_models_of_their_slices(sharing, seed):
     [
         dict(class_token=False),
         dict(qkv_bias=False),
+        dict(qkv_bias='packed'),
         dict(absolute_position=False),
         dict(max_relative_position=0),
         dict(max_relative_position=14),

@@ -9,9 +9,31 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic.layers import ElasticLinear
-from mdl_nas_mm.sharing import SharingKind
+from mdl_nas_mm.sharing import SharingKind, TaskParameters
 
 from .relative_position import RelativePosition2D, token_places
+
+
+class PackedBias(TaskParameters):
+    """A bias of q, k and v that lie one behind the other, however wide they are.
+
+    Of n channels each, q has its entries from 0, k from n, v from 2 n, as in AutoFormer, whose
+    weights' rows are cut for each of the three instead.
+
+    Args:
+        size: entries for the most channels.
+        policy, tasks: see ``TaskParameters``.
+    """
+
+    def __init__(self, size: int, policy: SharingKind, tasks: Sequence[str]) -> None:
+        super().__init__(dict(bias=(size,)), policy, tasks)
+        for bias in self.all_of('bias'):
+            nn.init.zeros_(bias)
+
+    def forward(self, x: Tensor, task: str | None, share_ratio: float) -> Tensor:
+        """Adds it to (..., 3 * channels)."""
+        (bias,) = self.take(task, x.shape[-1], 1, share_ratio)
+        return x + bias
 
 
 class ElasticAttention(nn.Module):
@@ -25,7 +47,8 @@ class ElasticAttention(nn.Module):
         head_dim: width of a head.
         policy: how the tasks share the weights.
         tasks: which own specific weights.
-        qkv_bias: whether q, k and v have a bias.
+        qkv_bias: whether q, k and v have a bias, each its own, cut to the heads in use; or
+            ``'packed'``, see ``PackedBias``.
         max_relative_position: see ``ViTShape``; 0 for no relative positions.
     """
 
@@ -37,13 +60,16 @@ class ElasticAttention(nn.Module):
         *,
         policy: SharingKind,
         tasks: Sequence[str],
-        qkv_bias: bool = True,
+        qkv_bias: bool | str = True,
         max_relative_position: int = 14,
     ) -> None:
         super().__init__()
         self.head_dim = head_dim
         inner = num_heads * head_dim
-        self.qkv = ElasticLinear(embed_dim, inner, policy, tasks, groups=3, bias=qkv_bias)
+        is_packed = qkv_bias == 'packed'
+        bias = bool(qkv_bias) and not is_packed
+        self.qkv = ElasticLinear(embed_dim, inner, policy, tasks, groups=3, bias=bias)
+        self.qkv_bias = PackedBias(3 * inner, policy, tasks) if is_packed else None
         self.proj = ElasticLinear(inner, embed_dim, policy, tasks)
         self.rel_pos_embed_k = self.rel_pos_embed_v = None
         if max_relative_position:
@@ -70,6 +96,8 @@ class ElasticAttention(nn.Module):
         batch, tokens, width = x.shape
         inner = num_heads * self.head_dim
         qkv = self.qkv(x, task, inner, share_ratio)
+        if self.qkv_bias is not None:
+            qkv = self.qkv_bias(qkv, task, share_ratio)
         q, k, v = qkv.reshape(batch, tokens, 3, num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
         if self.rel_pos_embed_k is None:
             out = F.scaled_dot_product_attention(q, k, v)

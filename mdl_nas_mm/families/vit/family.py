@@ -13,7 +13,7 @@ from ..transformer.dimensions import TRANSFORMER, derived_settings
 from ..transformer.reorderings import reorderings
 from ..transformer.timed_parts import TransformerParts
 from .fitting import fit
-from .key_styles import STYLES
+from .key_styles import STYLES, published_key
 from .layout import block_names, global_blocks
 from .shape import ViTShape
 from .spaces import SPACES
@@ -21,6 +21,10 @@ from .stock import stock_model
 
 
 def _reorderings(spec: SubnetSpec, shape: ViTShape) -> list[Reordering]:
+    if shape.qkv_bias == 'packed':
+        raise ValueError(
+            "reorder: heads of a block whose qkv_bias is 'packed' have an order; set reorder=False"
+        )
     return reorderings(block_names(spec), shape.head_dim)
 
 
@@ -50,6 +54,7 @@ VIT = register_family(
         block_names=block_names,
         derived_settings=derived_settings,
         styles=STYLES,
+        published_key=published_key,
         fit=fit,
         reorderings=_reorderings,
         stock_model=stock_model,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from mdl_nas_mm.elastic.key_styles import KeyStyle
 
 from ..transformer.key_styles import OPENMMLAB, QKV
+from .presets import PRESETS
 
 
 def _autoformer_order(key: str, value: Tensor) -> Tensor:
@@ -14,6 +17,32 @@ def _autoformer_order(key: str, value: Tensor) -> Tensor:
     if not key.endswith('.attn.qkv.weight'):
         return value
     return value.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1)
+
+
+def _unlike_autoformer(vit: Any) -> str | None:
+    """What of a backbone computes something else with AutoFormer's weights than AutoFormer."""
+    shape, space = vit.shape, vit.space
+    own = dict(norm_eps=vit.norm.eps)
+    if not shape.max_relative_position:
+        own['max_relative_position'] = 0
+    blocks = zip(space.smallest().stages[0].blocks, space.largest().stages[0].blocks)
+    # Of the most heads alone both layouts of the bias are the same.
+    if any(small.num_heads != large.num_heads for small, large in blocks):
+        own['qkv_bias'] = shape.qkv_bias
+    wanted = PRESETS['autoformer']
+    unlike = [f'{key}={value!r}' for key, value in own.items() if value != wanted[key]]
+    if not unlike:
+        return None
+    say = ', '.join(f'{key}={wanted[key]!r}' for key, value in own.items() if value != wanted[key])
+    return (
+        f'sub-networks are not those of AutoFormer with {", ".join(unlike)}: set '
+        f"preset='autoformer' or {say}, or train the supernet further before it is searched"
+    )
+
+
+def published_key(key: str) -> str:
+    """The key in published models of a parameter of ours."""
+    return key.replace('.attn.qkv_bias.bias', '.attn.qkv.bias')
 
 
 STYLES = (
@@ -29,6 +58,7 @@ STYLES = (
         _autoformer_order,
         # Its biases are not interleaved: those of n rows a group are the first 3 * n, q, k, v.
         grouped=('.attn.qkv.weight',),
+        unlike=_unlike_autoformer,
     ),
     # mmpretrain's attention has qkv; mmseg's wraps torch's, which has in_proj and out_proj.
     KeyStyle(

@@ -74,9 +74,14 @@ class ViTLayout:
         max_hidden = hidden_features(width, largest.mlp_ratio)
         attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
         uses = vector_uses(f'{name}.norm1', 'norm', dim, width, attn)
+        is_packed = shape.qkv_bias == 'packed'
+        has_bias = bool(shape.qkv_bias) and not is_packed
         uses += linear_uses(
-            f'{name}.attn.qkv', 'attn', inner, max_inner, dim, width, attn, 3, shape.qkv_bias
+            f'{name}.attn.qkv', 'attn', inner, max_inner, dim, width, attn, 3, has_bias
         )
+        if is_packed:
+            bias, rows = f'{name}.attn.qkv_bias.bias', (3 * max_inner, 1, 3 * inner, 1)
+            uses.append(ParamUse(bias, 'attn', 1, *rows, attn))
         uses += linear_uses(f'{name}.attn.proj', 'attn', dim, width, inner, max_inner, attn)
         if shape.max_relative_position:
             for key in ('k', 'v'):

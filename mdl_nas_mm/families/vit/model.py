@@ -25,6 +25,7 @@ from ..transformer.patch_embed import ElasticPatchEmbed
 from ..transformer.windows import cut, join, pad_to_windows
 from .family import VIT
 from .layout import ViTLayout, global_blocks
+from .presets import completed
 from .shape import ViTShape
 
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap')
@@ -118,14 +119,16 @@ class ElasticViT(ElasticBackbone):
         patch_size: side of a patch in pixels.
         in_channels: channels of the images.
         head_dim: width of a head; None for the widest embedding over the most heads.
-        qkv_bias: whether q, k and v have a bias.
+        qkv_bias: whether q, k and v have a bias, by default True; ``'packed'`` cuts it to fewer
+            heads as AutoFormer does, see ``PackedBias``.
         absolute_position: whether tokens have a position embedding.
         position_std: spread of the initial position embedding; small models on small data learn
             faster from a large one.
-        max_relative_position: farthest distance in patches of the relative positions; 0 for none.
+        max_relative_position: farthest distance in patches of the relative positions, by default
+            14; 0 for none.
         class_token: whether there is a class token in front of the patches.
-        out_type: output of all tasks, or task -> output: the class token (B, C), the mean of
-            the patches (B, C), or maps (B, C, h, w).
+        out_type: output of all tasks, or task -> output: the class token (B, C), the default, the
+            mean of the patches (B, C), or maps (B, C, h, w).
         out_indices: blocks whose output is returned, of the deepest architecture, negative ones
             from the end; or task -> such blocks. A shallower architecture returns the blocks at
             the same fraction of its depth. The final norm is applied to the last block only.
@@ -133,10 +136,12 @@ class ElasticViT(ElasticBackbone):
             spaced blocks, as in ViTDet, without the class token; 0 for attention over the whole
             image; or task -> such a side.
         out_channels: width of the outputs; the widest embedding by default.
-        norm_eps: epsilon of the layer norms; AutoFormer's own is 1e-5.
+        norm_eps: epsilon of the layer norms, by default 1e-6.
         drop_path_rate: stochastic depth of the deepest block, linearly less before it.
         with_cp: recompute blocks in the backward pass instead of keeping their activations.
         init_cfg: see ``ElasticPart``.
+        preset: ``autoformer`` or ``deit``, whose settings to have in place of the defaults where
+            ``qkv_bias``, ``max_relative_position``, ``out_type`` or ``norm_eps`` is not given.
     """
 
     family = VIT
@@ -152,21 +157,34 @@ class ElasticViT(ElasticBackbone):
         patch_size: int = 16,
         in_channels: int = 3,
         head_dim: int | None = 64,
-        qkv_bias: bool = True,
+        qkv_bias: bool | str | None = None,
         absolute_position: bool = True,
         position_std: float = 0.02,
-        max_relative_position: int = 14,
+        max_relative_position: int | None = None,
         class_token: bool = True,
-        out_type: str | Mapping[str, str] = 'cls_token',
+        out_type: str | Mapping[str, str] | None = None,
         out_indices: int | Sequence[int] | Mapping[str, Sequence[int]] = (-1,),
         window_size: int | Mapping[str, int] = 0,
         out_channels: int | None = None,
-        norm_eps: float = 1e-6,
+        norm_eps: float | None = None,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
         init_cfg: Mapping | None = None,
+        preset: str | None = None,
     ) -> None:
         super().__init__(space, sharing, tasks, arch, task, init_cfg)
+        settings = completed(
+            preset,
+            dict(
+                qkv_bias=qkv_bias,
+                max_relative_position=max_relative_position,
+                out_type=out_type,
+                norm_eps=norm_eps,
+            ),
+        )
+        if settings['qkv_bias'] not in (True, False, 'packed'):
+            raise ValueError(f"qkv_bias is {qkv_bias!r}, expected True, False or 'packed'")
+        eps = settings['norm_eps']
         check_sizes(img_size=img_size, patch_size=patch_size, head_dim=head_dim)
         size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
         shape = ViTShape(
@@ -174,9 +192,9 @@ class ElasticViT(ElasticBackbone):
             patch_size=patch_size,
             in_channels=in_channels,
             head_dim=derive_head_dim(self.space, head_dim),
-            qkv_bias=qkv_bias,
+            qkv_bias=settings['qkv_bias'],
             absolute_position=absolute_position,
-            max_relative_position=max_relative_position,
+            max_relative_position=settings['max_relative_position'],
             class_token=class_token,
         )
         self.layout = ViTLayout(self.space, shape)
@@ -190,7 +208,8 @@ class ElasticViT(ElasticBackbone):
         if min(sizes) < 0:
             raise ValueError(f'window_size: a side of {min(sizes)} patches is negative')
         self.window_size = window_size
-        self._set_outputs(out_type, (out_indices,) if isinstance(out_indices, int) else out_indices)
+        indices = (out_indices,) if isinstance(out_indices, int) else out_indices
+        self._set_outputs(settings['out_type'], indices)
 
         self.patch_embed = ElasticPatchEmbed(in_channels, width, patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
@@ -210,11 +229,11 @@ class ElasticViT(ElasticBackbone):
                 sharing=self.sharing,
                 tasks=self.tasks,
                 drop_path=drop_path_rate * i / last,
-                norm_eps=norm_eps,
+                norm_eps=eps,
             )
             for i, block in enumerate(largest.blocks)
         )
-        self.norm = ElasticLayerNorm(width, self.sharing['stem'], (), norm_eps)
+        self.norm = ElasticLayerNorm(width, self.sharing['stem'], (), eps)
 
     def _set_outputs(
         self,

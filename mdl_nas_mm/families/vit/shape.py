@@ -14,6 +14,7 @@ class ViTShape:
             interpolated.
         patch_size: side of a square patch in pixels.
         head_dim: width of one attention head.
+        qkv_bias: whether q, k and v have a bias; see ``ElasticAttention`` for ``'packed'``.
         max_relative_position: farthest distance, in patches, that the relative position tables
             tell apart; 0 leaves relative positions out.
         class_token: whether a class token leads the sequence.
@@ -23,7 +24,7 @@ class ViTShape:
     patch_size: int = 16
     in_channels: int = 3
     head_dim: int = 64
-    qkv_bias: bool = True
+    qkv_bias: bool | str = True
     absolute_position: bool = True
     max_relative_position: int = 14
     class_token: bool = True

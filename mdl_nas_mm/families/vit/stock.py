@@ -33,6 +33,8 @@ def _config(backbone: ElasticBackbone, scope: str) -> dict[str, Any]:
         )
     if not shape.absolute_position:
         raise NoStockClassError('VisionTransformer needs a position embedding')
+    if shape.qkv_bias == 'packed':
+        raise NoStockClassError("VisionTransformer has no qkv_bias that is 'packed'")
     if backbone.window_size:
         raise NoStockClassError(
             f'VisionTransformer has no windows, this backbone has windows of {backbone.window_size}'
