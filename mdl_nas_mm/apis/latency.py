@@ -141,7 +141,7 @@ class LatencyMeter:
         """Milliseconds of each part of an architecture in each of the runs."""
         with self._prepared(spec) as (model, images):
             clock = _Clock(self.device)
-            for name in self.supernet.family.block_names(spec):
+            for name in self.supernet.family.block_names(spec, self.supernet.shape):
                 block = model.get_submodule(name)
                 block.register_forward_pre_hook(lambda *_: clock.mark())
                 block.register_forward_hook(lambda *_: clock.mark())

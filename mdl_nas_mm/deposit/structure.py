@@ -133,7 +133,7 @@ def batch_backbone(
         values = {label: region['settings'].get(key) for label, region in regions.items()}
         if None not in values.values():
             config[key] = values
-    blocks = family.space(config['space']).largest().depth
+    blocks = family.space(config['space'], config).largest().depth
     if blocks > MAX_BLOCKS:
         raise ValueError(f'backbone: its space has {blocks} blocks, more than {MAX_BLOCKS}')
     if budget is not None:

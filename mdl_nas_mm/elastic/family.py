@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -89,15 +90,26 @@ class PartFamily:
         spaces: name -> the config of a search space, such as a published one.
         derived_settings: shape -> arguments that a module of one architecture has to be told,
             as they may follow from the whole space.
+        completed: (a space's config, the module's arguments) -> the whole config, where choices
+            follow from other arguments.
     """
 
     name: str
     dimensions: Dimensions
     spaces: Mapping[str, Mapping | Sequence[Mapping]] = field(default_factory=dict)
     derived_settings: Callable[[Any], dict[str, Any]] = lambda shape: {}
+    completed: Callable[[Any, Mapping[str, Any]], Any] = lambda config, settings: config
 
-    def space(self, config: str | Mapping | Sequence[Mapping]) -> SearchSpace:
+    def space(
+        self,
+        config: str | Mapping | Sequence[Mapping],
+        settings: Mapping[str, Any] = MappingProxyType({}),
+    ) -> SearchSpace:
         """A search space from its name in ``spaces`` or from its config.
+
+        Args:
+            config: the name or the config.
+            settings: arguments, or config, of the module that it is of.
 
         Raises:
             ValueError: there is no such name; or see ``SearchSpace.from_config``.
@@ -106,7 +118,7 @@ class PartFamily:
             if config not in self.spaces:
                 raise ValueError(f'search space {config!r} is not one of {sorted(self.spaces)}')
             config = self.spaces[config]
-        return SearchSpace.from_config(config, self.dimensions)
+        return SearchSpace.from_config(self.completed(config, settings), self.dimensions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +126,10 @@ class Family(PartFamily):
     """Everything that only a family of backbones knows and others ask for.
 
     Attributes:
-        block_names: an architecture -> the names of its blocks' modules, in their order. A block
-            is timed by itself, and its weights have to be there when others are inherited.
-        timed_parts: task settings by their names in tables -> what a latency is made of.
+        block_names: (architecture, shape) -> the names of its blocks' modules, in their order. A
+            block is timed by itself, and its weights have to be there when others are inherited.
+        timed_parts: (task settings by their names in tables, shape as JSON has it) -> what a
+            latency is made of.
         untimed: fields of the shape that latency does not depend on.
         task_settings: arguments of the backbone that may differ by task.
         styles: the keys of published weights.
@@ -127,8 +140,8 @@ class Family(PartFamily):
             library's own backbones, or ``NoStockClassError``.
     """
 
-    block_names: Callable[[SubnetSpec], list[str]]
-    timed_parts: Callable[[Mapping[str, Any]], TimedParts]
+    block_names: Callable[[SubnetSpec, Any], list[str]]
+    timed_parts: Callable[[Mapping[str, Any], Mapping[str, Any]], TimedParts]
     untimed: tuple[str, ...] = ()
     task_settings: Mapping[str, TaskSetting] = field(default_factory=dict)
     styles: tuple[KeyStyle, ...] = ()

@@ -86,7 +86,7 @@ def inherit_weights(
     reorder: bool = False,
     prefix: str | None = None,
 ) -> InheritanceReport:
-    """Fills a backbone's shared weights from a checkpoint of the same family.
+    """Fills a backbone's shared weights, and norms' statistics, from a checkpoint of its family.
 
     A backbone whose largest architecture has the sizes of the checkpoint's model then computes
     what that does. A larger model is cut to its first channels and blocks; what belongs to another
@@ -135,7 +135,7 @@ def inherit_weights(
         if key not in found and not key.endswith(style.computed)
     }
     outside = [key for key in state if not key.startswith(before)]
-    lost = _without_place(left_out, heir.family.block_names(heir.largest))
+    lost = _without_place(left_out, heir.family.block_names(heir.largest, heir.shape))
     report = InheritanceReport(
         style.name,
         **{how: tuple(keys) for how, keys in names.items()},
@@ -222,13 +222,16 @@ def _style_of(state: Iterable[str], heir: Heir) -> tuple[KeyStyle, str]:
     )
 
 
-def _targets(module: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Plain key -> the shared parameter, if there is one, and every task's own."""
-    targets = {}
-    for name, parameter in module.named_parameters():
+def _targets(module: nn.Module) -> dict[str, list[Tensor]]:
+    """Plain key -> the shared entry, if there is one, and every task's own.
+
+    Entries are parameters, and the running statistics of batch norms.
+    """
+    targets: dict[str, list[Tensor]] = {}
+    for name, value in module.state_dict(keep_vars=True).items():
         entry = read_name(name)
         if not entry.is_score:
-            targets.setdefault(entry.plain, []).append(parameter)
+            targets.setdefault(entry.plain, []).append(value)
     return targets
 
 

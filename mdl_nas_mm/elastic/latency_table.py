@@ -54,7 +54,7 @@ class Timing:
     @property
     def timed(self) -> TimedParts:
         """What architectures are made of."""
-        return self.family.timed_parts(self.settings)
+        return self.family.timed_parts(self.settings, self.shape)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON-able form."""

@@ -41,6 +41,8 @@ class ElasticPart(BaseModule):
             models, see ``inherit_pretrained``.
         part: its name in architectures, such as ``seg.decode_head``, where it is beside the
             backbone and ``arch`` is of a whole model.
+        settings: arguments that the choices of a space may follow from, see ``PartFamily.space``;
+            by default ``others``.
         others: further arguments of the class that is made elastic.
 
     Attributes:
@@ -63,18 +65,18 @@ class ElasticPart(BaseModule):
         task: str | None = None,
         init_cfg: Mapping | None = None,
         part: str | None = None,
+        settings: Mapping[str, Any] | None = None,
         **others: Any,
     ) -> None:
         super().__init__(init_cfg=init_cfg, **others)
         self.is_fixed, self.part = arch is not None, part
         dimensions = self.family.dimensions
         given = None if arch is None else read_arch(arch, dimensions, task, part)
-        if space is not None:
-            self.space = self.family.space(space)
-        elif given is not None:
-            self.space = SearchSpace.fixed(given, dimensions)
-        else:
+        if space is None and given is None:
             raise ValueError(f'{type(self).__name__} needs a space, an arch, or both')
+        if space is None:
+            space = SearchSpace.fixed(given, dimensions).to_config()
+        self.space = self.family.space(space, others if settings is None else settings)
         self.sharing = Sharing.from_config(sharing, dimensions.roles)
         self.tasks = tuple(tasks)
         repeated = [name for name in self.tasks if self.tasks.count(name) > 1]

@@ -1,6 +1,7 @@
 """Families of backbones: one folder each, with everything that only it knows."""
 
+from .resnet import ElasticResNet
 from .swin import ElasticSwin
 from .vit import ElasticViT
 
-__all__ = ['ElasticSwin', 'ElasticViT']
+__all__ = ['ElasticResNet', 'ElasticSwin', 'ElasticViT']

@@ -42,7 +42,10 @@ class Sharing:
         if config is None:
             return cls(dict.fromkeys(roles, _WHOLLY_SHARED))
         if isinstance(config, str) or 'type' in config:
-            return cls(dict.fromkeys(roles, read_policy(config)))
+            policy = read_policy(config)
+            if not roles and policy.has_specific:
+                raise ValueError(f'sharing: {policy.type!r}, but all of this is shared; remove it')
+            return cls(dict.fromkeys(roles, policy))
         for role in config:
             if role not in roles:
                 raise ValueError(

@@ -43,7 +43,7 @@ def part_spaces(model: Mapping) -> dict[str, dict[str, SearchSpace]]:
             if config.get('space') is None:
                 raise ValueError(f"{name}: 'space', the choices of {kind.__name__}, is missing")
             try:
-                found[task][name] = kind.family.space(config['space'])
+                found[task][name] = kind.family.space(config['space'], config)
             except ValueError as error:
                 raise ValueError(f'{name}: {error}') from None
     return found

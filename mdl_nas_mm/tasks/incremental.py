@@ -220,7 +220,7 @@ def _value(family: Family, key: str, backbone: Mapping) -> Any:
     """A setting of a backbone's config in a form that can be compared."""
     value = backbone.get(key)
     if value is not None and key == 'space':
-        return family.space(value)
+        return family.space(value, backbone)
     if key == 'sharing':
         return sharing_of(backbone)
     return tuple(value) if isinstance(value, list) else value

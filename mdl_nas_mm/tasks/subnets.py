@@ -36,7 +36,7 @@ def check_subnets(cfg: Config, folder: str) -> None:
     if cfg.backbone.get('space') is None:
         raise ValueError(f'{given[0]}: backbone.space, of which it is a part, is missing')
     family = family_of(cfg.backbone)
-    space = family.space(cfg.backbone.space)
+    space = family.space(cfg.backbone.space, cfg.backbone)
     if 'joint_spec' in given:
         _check_alone(cfg)
         joint = read_given_spec(cfg.joint_spec, family.dimensions, folder)
@@ -44,7 +44,7 @@ def check_subnets(cfg: Config, folder: str) -> None:
         space.check_joint(joint, tuple(cfg.tasks))
     else:
         try:
-            family.space(cfg.subspace).check_part_of(space, 'backbone.space')
+            family.space(cfg.subspace, cfg.backbone).check_part_of(space, 'backbone.space')
         except ValueError as error:
             raise ValueError(f'subspace: {error}') from None
 
@@ -64,7 +64,7 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
     parts = part_spaces(cfg.model)
     if cfg.get('joint_spec') is None:
         return
-    space = family_of(cfg.backbone).space(cfg.backbone.space)
+    space = family_of(cfg.backbone).space(cfg.backbone.space, cfg.backbone)
     spaces = {task: space.with_parts(own) for task, own in parts.items()}
     joint = read_given_spec(cfg.joint_spec, joint_dimensions(cfg.model), folder)
     known = ((task, spec) for task, spec in joint.items() if task in spaces)
@@ -137,7 +137,8 @@ def fixed_spec(cfg: Config) -> JointSpec | None:
     whole = cfg.model.backbone.get('space')
     if whole is None:
         return None
-    spaces = drawn_spaces(cfg, family_of(cfg.model.backbone).space(whole))
+    backbone = cfg.model.backbone
+    spaces = drawn_spaces(cfg, family_of(backbone).space(whole, backbone))
     if any(each.smallest(0) != each.largest() for each in spaces.values()):
         return None
     return JointSpec({task: each.largest() for task, each in spaces.items()})
@@ -151,5 +152,5 @@ def drawn_spaces(cfg: Config, whole: SearchSpace) -> dict[str, SearchSpace]:
         whole: the space of the backbone.
     """
     if cfg.get('subspace') is not None:
-        whole = family_of(cfg.model.backbone).space(cfg.subspace)
+        whole = family_of(cfg.model.backbone).space(cfg.subspace, cfg.model.backbone)
     return {task: whole.with_parts(own) for task, own in part_spaces(cfg.model).items()}

@@ -141,12 +141,14 @@ class MixerParts:
                 yield spec
 
 
-def _block_names(spec) -> list[str]:
+def _block_names(spec, shape) -> list[str]:
     return [f'blocks.{i}' for i in range(spec.depth)]
 
 
 def _reorderings(spec, shape) -> list[Reordering]:
-    mlps = [f'{name}.{kind}' for name in _block_names(spec) for kind in ('tokens', 'channels')]
+    mlps = [
+        f'{name}.{kind}' for name in _block_names(spec, shape) for kind in ('tokens', 'channels')
+    ]
     return [Reordering(f'{name}.fc1', f'{name}.fc2') for name in mlps]
 
 
@@ -183,7 +185,7 @@ MIXER = register_family(
         ),
         reorderings=_reorderings,
         stock_model=_stock_model,
-        timed_parts=lambda settings: MixerParts(),
+        timed_parts=lambda settings, shape: MixerParts(),
     )
 )
 

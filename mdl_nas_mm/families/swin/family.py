@@ -22,14 +22,14 @@ from .stock import stock_model
 
 def _reorderings(spec: SubnetSpec, shape: SwinShape) -> list[Reordering]:
     tables = ('attn.relative_position_bias_table',)
-    return reorderings(block_names(spec), shape.head_dim, tables)
+    return reorderings(block_names(spec, shape), shape.head_dim, tables)
 
 
 def _attention(index: int, depth: int) -> str:
     return 'shifted windows' if index % 2 else 'windows'
 
 
-def _timed_parts(settings: Mapping[str, Any]) -> TransformerParts:
+def _timed_parts(settings: Mapping[str, Any], shape: Mapping[str, Any]) -> TransformerParts:
     return TransformerParts(_attention, has_ends=True)
 
 

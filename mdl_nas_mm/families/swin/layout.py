@@ -121,7 +121,7 @@ class SwinLayout:
         return total
 
 
-def block_names(spec: SubnetSpec) -> list[str]:
+def block_names(spec: SubnetSpec, shape: SwinShape) -> list[str]:
     """Names of the modules of an architecture's blocks."""
     return [
         f'stages.{s}.blocks.{i}'

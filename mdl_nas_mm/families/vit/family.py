@@ -25,7 +25,7 @@ def _reorderings(spec: SubnetSpec, shape: ViTShape) -> list[Reordering]:
         raise ValueError(
             "reorder: heads of a block whose qkv_bias is 'packed' have an order; set reorder=False"
         )
-    return reorderings(block_names(spec), shape.head_dim)
+    return reorderings(block_names(spec, shape), shape.head_dim)
 
 
 def _of_deepest(indices: list[int], spec: SubnetSpec, largest: SubnetSpec) -> list[int]:
@@ -33,7 +33,7 @@ def _of_deepest(indices: list[int], spec: SubnetSpec, largest: SubnetSpec) -> li
     return [(index + 1) * largest.depth // spec.depth - 1 for index in indices]
 
 
-def _timed_parts(settings: Mapping[str, Any]) -> TransformerParts:
+def _timed_parts(settings: Mapping[str, Any], shape: Mapping[str, Any]) -> TransformerParts:
     def attention(index: int, depth: int) -> str:
         is_cut = settings.get('window') and index not in global_blocks(depth)
         return 'windows' if is_cut else 'whole'

@@ -141,6 +141,6 @@ def global_blocks(depth: int) -> set[int]:
     return {-(-(i + 1) * depth // 4) - 1 for i in range(4)}
 
 
-def block_names(spec: SubnetSpec) -> list[str]:
+def block_names(spec: SubnetSpec, shape: ViTShape) -> list[str]:
     """Names of the modules of an architecture's blocks."""
     return [f'blocks.{i}' for i in range(spec.depth)]

@@ -1,0 +1,129 @@
+"""What slimmable backbones have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.utils.private import BatchNorm
+
+from .layout import SlimLayout
+
+
+class SlimBackbone(ElasticBackbone):
+    """A backbone that returns the maps of some stages, counted from 0.
+
+    A subclass defines ``run_stages`` and ``output_widths``, and sets ``frozen_stages`` and
+    ``norm_eval``, which mean what they do upstream.
+
+    Args:
+        space, sharing, tasks, arch, task, init_cfg: see ``ElasticBackbone``.
+        shape: what is fixed.
+        out_indices: which stages are returned.
+    """
+
+    frozen_stages = -1
+    norm_eval = False
+
+    def __init__(
+        self,
+        space: Any,
+        sharing: Any,
+        tasks: Sequence[str],
+        arch: Any,
+        task: str | None,
+        init_cfg: Mapping | None,
+        shape: Any,
+        out_indices: Sequence[int] | Mapping[str, Sequence[int]],
+    ) -> None:
+        settings = asdict(shape)
+        super().__init__(space, sharing, tasks, arch, task, init_cfg, settings=settings)
+        self.layout = self.slim = SlimLayout(self.space, shape)
+        lists = out_indices.values() if isinstance(out_indices, Mapping) else [out_indices]
+        count = len(self.output_widths())
+        for index in (i for indices in lists for i in indices):
+            if not 0 <= index < count:
+                raise ValueError(f'out_indices: {index} is none of {count} stages')
+        for each in self.tasks:
+            of_task(out_indices, each, 'out_indices')
+        self.out_indices = out_indices
+
+    def output_widths(self) -> list[str]:
+        """The name of the width of each stage."""
+        raise NotImplementedError
+
+    def run_stages(self, x: Tensor, counts: Mapping[str, int], last: int) -> list[Tensor]:
+        """The maps of the stages up to the last that is wanted.
+
+        Args:
+            x: images (B, C, H, W).
+            counts: width -> channels.
+            last: number of the last stage.
+        """
+        raise NotImplementedError
+
+    def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
+        """Maps (B, C, h, w) of the wanted stages, with zeros behind the channels in use."""
+        self.space.check(spec)
+        wanted = self.wanted_stages(task)
+        maps = self.run_stages(x, self.slim.counts(spec), max(wanted))
+        whole = [self.slim.whole(name) for name in self.output_widths()]
+        return tuple(_padded(maps[i], whole[i]) for i in wanted)
+
+    def wanted_stages(self, task: str | None) -> list[int]:
+        """The stages that a task takes."""
+        return list(of_task(self.out_indices, task, 'out_indices'))
+
+    def active_channels(self, task: str | None, spec: SubnetSpec) -> tuple[int, ...]:
+        """Channels that each of a task's maps has; those beyond are padding."""
+        counts, names = self.slim.counts(spec), self.output_widths()
+        return tuple(counts[names[i]] for i in self.wanted_stages(task))
+
+    def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
+        """Arguments for a backbone of this class that gives what one task's subnet gives here."""
+        return dict(out_indices=self.wanted_stages(task))
+
+    def depth_of(self, name: str) -> int | None:
+        """Of which independent width a parameter's layer is, in the order of the spec."""
+        places = list(self.shape.widths())
+        for layer in self.shape.layers():
+            if name.startswith((f'{layer.name}.', f'{layer.norm}.')):
+                return places.index(layer.writes)
+        return None
+
+    def map_widths(self) -> list[tuple[int, int]]:
+        """For each map that ``arch`` returns, its width and that without the zeros behind it."""
+        names = self.output_widths()
+        whole = [self.slim.whole(names[i]) for i in self.wanted_stages(self.task)]
+        return list(zip(whole, self.active_channels(self.task, self.arch)))
+
+    def trial_sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of images with and without padding inside, to try it with."""
+        return [(64, 64), (81, 65)]
+
+    def train(self, mode: bool = True):
+        """As upstream: frozen stages, and with ``norm_eval`` all norms, stay as in evaluation."""
+        super().train(mode)
+        for module in self.frozen_modules():
+            module.eval().requires_grad_(False)
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, BatchNorm):
+                    module.eval()
+        return self
+
+    def frozen_modules(self) -> list[Any]:
+        """What ``frozen_stages`` keeps from being trained."""
+        return []
+
+
+def _padded(x: Tensor, channels: int) -> Tensor:
+    missing = channels - x.shape[1]
+    return F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
