@@ -33,7 +33,7 @@ RUNTIME = (
 )
 EXPORT = ('onnx', 'onnxruntime', 'onnxscript')
 TYPES = ('pyrefly',)
-DEVELOPMENT = ('fvcore', 'pre-commit', 'pytest', 'ruff', 'tensorboard')
+DEVELOPMENT = ('fvcore', 'pre-commit', 'pytest', 'pytest-xdist', 'ruff', 'tensorboard')
 OPENCV = 'opencv-python-headless'
 
 
