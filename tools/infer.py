@@ -9,7 +9,9 @@ EPILOG = """\
 Of every image IMAGE, OUT then has
   vis/IMAGE.jpg           the drawings of all tasks beside each other
   vis/TASK/IMAGE.jpg      the drawing of one task
-  preds/TASK/IMAGE.json   its prediction; the label map of a segmentation is a PNG beside it
+  preds/TASK/IMAGE.json   its prediction; a map is beside it, of labels as PNG, others as NPY
+and of every video VIDEO vis/VIDEO.mp4 and vis/TASK/VIDEO.mp4. Tasks with the same weights have one
+pass, as `mdl-nas deposit list` says.
 An image that cannot be used is named and left out; the exit status is 1 then.
 
 examples:
