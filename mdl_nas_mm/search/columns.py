@@ -8,7 +8,7 @@ few array operations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -47,8 +47,9 @@ class JointColumns:
         self.columns: list[Column] = list(root)
         self.encoder = len(root)
         self.decoders: dict[str, range] = {}
-        for task, space in self.spaces.items():
-            own = [c for c in Encoder(space.choices()).columns if c.stage >= self._stages]
+        self._encoders = {task: Encoder(space.choices()) for task, space in self.spaces.items()}
+        for task, encoder in self._encoders.items():
+            own = [column for column in encoder.columns if column.stage >= self._stages]
             self.decoders[task] = range(len(self.columns), len(self.columns) + len(own))
             self.columns += own
         self.choices = np.array([len(column.choices) for column in self.columns], np.int64)
@@ -61,11 +62,11 @@ class JointColumns:
         """The columns that a task's architecture follows from."""
         return [*range(self.encoder), *self.decoders[task]]
 
-    def joint(self, row: Sequence[int]) -> JointSpec:
+    def joint(self, row: np.ndarray) -> JointSpec:
         """The joint spec of a row."""
         return JointSpec({task: self.spec(task, row) for task in self.spaces})
 
-    def spec(self, task: str, row: Sequence[int]) -> SubnetSpec:
+    def spec(self, task: str, row: np.ndarray) -> SubnetSpec:
         """A task's architecture of a row."""
         space = self.spaces[task]
         whole = space.largest().to_dict()
@@ -79,9 +80,12 @@ class JointColumns:
                 stage[column.key] = [value] * len(stage[column.key])
             else:
                 stage[column.key][column.block] = value
-        for stage in stages:
-            for key, value in stage.items():
-                if isinstance(value, list):
+        for stage, known in zip(stages, space.choices()):
+            for key, value in list(stage.items()):
+                if key not in known:
+                    # A share ratio that equals another one.
+                    del stage[key]
+                elif isinstance(value, list):
                     stage[key] = value[: stage['depth']]
         return space.read(whole)
 
@@ -95,10 +99,17 @@ class JointColumns:
         roots = {joint[task].root for task in self.spaces}
         if len(roots) > 1:
             raise ValueError('joint spec: its tasks have different backbones, expected one encoder')
-        for task, space in self.spaces.items():
-            places = Encoder(space.choices()).places([joint[task]])[0]
-            found[self.of_task(task)] = np.maximum(places, 0)
+        for task in self.spaces:
+            found[self.of_task(task)] = self.places(task, joint[task])
         return found
+
+    def places(self, task: str, spec: SubnetSpec) -> np.ndarray:
+        """What an architecture of a task has in the columns ``of_task``.
+
+        Raises:
+            ValueError: it lies outside of the space.
+        """
+        return np.maximum(self._encoders[task].places([spec])[0], 0)
 
     def encoded(self, rows: np.ndarray) -> np.ndarray:
         """(n, columns) numbers in [0, 1], as ``Encoder`` has them, of (n, columns) places."""

@@ -19,6 +19,7 @@ TORCH = ('torch', 'torchvision', 'numpy')
 RUNTIME = (
     'json-tricks',
     'matplotlib',
+    'moocore',
     'munkres',
     'pillow',
     'qpsolvers',

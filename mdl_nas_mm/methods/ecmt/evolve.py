@@ -22,12 +22,14 @@ class InfeasibleBudget(ValueError):
     """No architecture fits.
 
     Attributes:
+        budget: what was asked for.
         least: what the smallest costs.
     """
 
-    def __init__(self, budget: float, least: float) -> None:
-        super().__init__(f'budget {budget:,.6g}: the smallest that is possible is {least:,.6g}')
-        self.least = least
+    def __init__(self, budget: float, least: float, unit: str = '') -> None:
+        text = f'budget {budget:,.6g} {unit}'.rstrip()
+        super().__init__(f'{text}: the smallest that is possible has {least:,.6g}')
+        self.budget, self.least = budget, least
 
 
 @dataclass(frozen=True)
