@@ -163,9 +163,11 @@ def sync_parameters(model: MultiTaskModel, ranks: TaskGroups) -> None:
 
 @torch.no_grad()
 def sync_buffers(model: MultiTaskModel, ranks: TaskGroups) -> None:
-    """Gives all ranks of a task the running statistics of its first rank."""
+    """Gives all ranks the running statistics of the first one, and those of a task of its first."""
     if ranks.alone:
         return
+    for buffer in model.backbone.buffers():
+        dist.broadcast(buffer, 0)
     for task in ranks.tasks:
         for buffer in model.tasks[task].buffers():
             dist.broadcast(buffer, ranks.assignment.ranks[task][0], ranks.groups[task])

@@ -2,6 +2,7 @@
 
 from .resnet import ElasticResNet
 from .swin import ElasticSwin
+from .upstream import UpstreamBackbone
 from .vit import ElasticViT
 
-__all__ = ['ElasticResNet', 'ElasticSwin', 'ElasticViT']
+__all__ = ['ElasticResNet', 'ElasticSwin', 'ElasticViT', 'UpstreamBackbone']

@@ -1,0 +1,132 @@
+"""Any backbone of upstream's in a joint model: one architecture, all of it shared."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS as ROOT_MODELS
+from torch import Tensor, nn
+
+from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.tasks.part_flops import counted
+from mdl_nas_mm.tasks.scope import task_scope
+
+from .family import UPSTREAM
+from .layout import UpstreamLayout, UpstreamShape
+
+
+@MODELS.register_module()
+class UpstreamBackbone(ElasticBackbone):
+    """A backbone of upstream's as it is, for joint training without a search.
+
+    All tasks share all of it, and get what its config says that it returns.
+
+    Args:
+        module: config of the backbone, whose type has the library in front: ``mmseg.ResNetV1c``.
+            Its ``init_cfg`` says where its weights come from.
+        space: ``'whole'``, the one architecture.
+        sharing, tasks, arch, task, init_cfg: see ``ElasticPart``.
+
+    Raises:
+        ValueError: ``module`` names no library, or ``sharing`` shares less than all.
+    """
+
+    family = UPSTREAM
+
+    def __init__(
+        self,
+        module: Mapping[str, Any],
+        space: str | Mapping | Sequence[Mapping] | None = 'whole',
+        sharing: str | Mapping | None = None,
+        tasks: Sequence[str] = (),
+        arch: Mapping | str | None = None,
+        task: str | None = None,
+        init_cfg: Mapping | None = None,
+    ) -> None:
+        if sharing not in (None, 'AllShared'):
+            raise ValueError(f'UpstreamBackbone: sharing is {sharing!r}, tasks share all of it')
+        super().__init__(space, sharing, tasks, arch, task, init_cfg)
+        self.module = _built(module)
+        sizes = [(name, p.shape) for name, p in self.named_parameters()]
+        shape = UpstreamShape(
+            module.get('in_channels', 3),
+            tuple((n, (s[0], s[1:].numel()) if s else (1, 1)) for n, s in sizes),
+        )
+        self.layout = UpstreamLayout(self.space, shape, partial(_flops, dict(module)))
+
+    def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
+        """What upstream's forward gives of images (B, C, H, W), as a tuple."""
+        found = self.module(x)
+        return (found,) if isinstance(found, Tensor) else tuple(found)
+
+    def active_channels(self, task: str | None, spec: SubnetSpec) -> tuple[int, ...]:
+        """Channels of the outputs."""
+        return self._widths
+
+    def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
+        """Nothing: its one config says all."""
+        return {}
+
+    def depth_of(self, name: str) -> int | None:
+        """There is one block."""
+        return 1
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """As upstream's own, where it has one; see ``ElasticBackbone``."""
+        module: Any = self.module
+        if not hasattr(module, 'get_layer_depth'):
+            return super().get_layer_depth(param_name, prefix)
+        return module.get_layer_depth(param_name, f'{prefix}module.')
+
+    def map_widths(self) -> list[tuple[int, int]]:
+        """Nothing is padded."""
+        return [(width, width) for width in self._widths]
+
+    def trial_sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of images to try it with."""
+        return [(64, 64), (96, 64)]
+
+    @cached_property
+    def _widths(self) -> tuple[int, ...]:
+        """Of each output, by trying; on a copy, as batch norms would see the images."""
+        module = copy.deepcopy(self.module)
+        # Upstream's ``train`` need not return the module.
+        module.eval()
+        some = next(module.parameters())
+        images = some.new_zeros(1, self.shape.in_channels, *self.trial_sizes()[0])
+        with torch.no_grad():
+            found = module(images)
+        return tuple(x.shape[1] for x in ([found] if isinstance(found, Tensor) else found))
+
+
+def _built(config: Mapping[str, Any]) -> nn.Module:
+    """Upstream's backbone, on the device that is the default one.
+
+    Some constructors read values of tensors, so that they cannot run without memory.
+    """
+    config = dict(config)
+    library, dot, _ = str(config.get('type')).partition('.')
+    if not dot:
+        raise ValueError(
+            f'UpstreamBackbone: module.type is {config.get("type")!r}, expected one with the '
+            "library in front, such as 'mmseg.ResNetV1c'"
+        )
+    device = torch.empty(0).device
+    with torch.device('cpu'), task_scope(library):
+        module: nn.Module = ROOT_MODELS.build(copy.deepcopy(config))
+    return module if device.type == 'cpu' else module.to(device)
+
+
+def _flops(config: Mapping[str, Any], size: tuple[int, int]) -> int:
+    with torch.device('meta'):
+        module = _built(config)
+        module.eval()
+        images = torch.empty(1, config.get('in_channels', 3), *size)
+    with torch.no_grad():
+        return counted(module, images)[1]
