@@ -43,9 +43,7 @@ EXPECTED = dict(
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        '--work-dir', default='work_dirs/demo', help='Where everything goes (default: %(default)s).'
-    )
+    parser.add_argument('--work-dir', default='work_dirs/demo', help='where everything goes')
     return parser.parse_args()
 
 

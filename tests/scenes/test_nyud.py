@@ -3,45 +3,19 @@
 import numpy as np
 import pytest
 from refusals import raises_naming
-from scenes.files import as_colours, image, save, slanted
+from scenes.files import slanted
+from scenes.layouts import NYUD_VARIANTS, write_nyud
 
 from mdl_nas_mm.registry import DATASETS
 from mdl_nas_mm.scenes.transforms import LoadSceneLabel
 
-VARIANTS = dict(
-    astmt=dict(images='jpg', segmentation='mat', depth='mat', normals='jpg', edge='png'),
-    survey=dict(images='jpg', segmentation='png', depth='npy', normals='npy', edge='npy'),
-    atrc=dict(images='png', segmentation='png', depth='npy', normals='png', edge='png'),
-)
 LABELS = ('semseg', 'depth', 'normals', 'edges')
-NAMES = ('0001', '0002')
 SIZE = (16, 24)
 
 
-def arrays(variant):
-    """All that an image has: classes up to 40, holes in depth and normals."""
-    classes = (np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 41).astype(np.uint8)
-    depth = np.random.default_rng(0).uniform(0.7, 9, SIZE).astype(np.float32)
-    depth[:2] = 0
-    normals = slanted(*SIZE)
-    normals[8:, 8:16] = 0
-    edges = np.eye(*SIZE, dtype=np.uint8) * 255
-    if variant['normals'] != 'npy':
-        normals = as_colours(normals)
-        normals[:8, 8:16] = 255
-    if variant['edge'] == 'npy':
-        edges = edges / 255.0
-    return dict(images=image(*SIZE), segmentation=classes, depth=depth, normals=normals, edge=edges)
-
-
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=NYUD_VARIANTS)
 def root(request, tmp_path):
-    variant = VARIANTS[request.param]
-    for name in NAMES:
-        for folder, array in arrays(variant).items():
-            save(tmp_path / folder / f'{name}.{variant[folder]}', array, key=folder)
-    (tmp_path / 'gt_sets').mkdir()
-    (tmp_path / 'gt_sets' / 'train.txt').write_text('\n'.join(NAMES) + '\n')
+    write_nyud(tmp_path, request.param, size=SIZE)
     return tmp_path
 
 

@@ -1,17 +1,20 @@
 """Readers of published data sets, on small files of their layouts and encodings."""
 
-import json
-
 import numpy as np
 import pytest
 from refusals import raises_naming
-from scenes.files import as_colours, image, save, slanted
-from scipy.io import savemat
+from scenes.files import image, save, slanted
+from scenes.layouts import (
+    SIZE,
+    write_cifar100,
+    write_cityscapes,
+    write_mtan,
+    write_pascal,
+    write_taskonomy,
+)
 
 from mdl_nas_mm.registry import DATASETS
 from mdl_nas_mm.scenes.transforms import LoadSceneImage, LoadSceneLabel
-
-SIZE = (12, 16)
 
 
 def build(kind, root, **options):
@@ -28,16 +31,7 @@ def loaded(dataset, index=0, size=SIZE):
 
 @pytest.fixture
 def mtan(tmp_path):
-    """Two images of NYUD-v2 as arrays."""
-    for n in range(2):
-        folder = tmp_path / 'train'
-        save(folder / 'image' / f'{n}.npy', image(*SIZE) / 255.0)
-        label = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 14 - 1.0
-        save(folder / 'label' / f'{n}.npy', label.astype(np.float32))
-        save(folder / 'depth' / f'{n}.npy', np.full((*SIZE, 1), 2.0 + n))
-        normals = slanted(*SIZE)
-        normals[0] = 0
-        save(folder / 'normal' / f'{n}.npy', normals)
+    write_mtan(tmp_path)
     return tmp_path
 
 
@@ -87,15 +81,7 @@ def test_mtan_cityscapes(mtan):
 
 
 def test_cityscapes(tmp_path):
-    disparity = np.full(SIZE, 1 + 256 * 20, dtype=np.uint16)
-    disparity[0, :2] = (0, 1)
-    for split in ('train', 'val'):
-        for name in ('aachen/aachen_000000_000019', 'bonn/bonn_000001_000019'):
-            save(tmp_path / f'leftImg8bit/{split}/{name}_leftImg8bit.png', image(*SIZE))
-            save(tmp_path / f'disparity/{split}/{name}_disparity.png', disparity)
-            classes = np.full(SIZE, 18, dtype=np.uint8)
-            classes[0] = 255
-            save(tmp_path / f'gtFine/{split}/{name}_gtFine_labelTrainIds.png', classes)
+    write_cityscapes(tmp_path)
     dataset = build('CityscapesScenes', tmp_path, labels=('semseg', 'depth'), split='val')
     found = loaded(dataset)
     assert len(dataset) == 2 and 'val/aachen' in found['img_path']
@@ -119,67 +105,9 @@ def test_cityscapes(tmp_path):
 # PASCAL-Context
 
 
-def struct(**fields):
-    """A MATLAB struct."""
-    names = [(name, object) for name in fields]
-    found = np.zeros((1, 1), dtype=names)
-    for name, value in fields.items():
-        found[name][0, 0] = value
-    return found
-
-
-def structs(*each):
-    """A MATLAB array of structs, or an empty one."""
-    return np.concatenate(each, axis=1) if each else np.zeros((0, 0))
-
-
-def part(name, rows, columns):
-    mask = np.zeros(SIZE, dtype=np.uint8)
-    mask[rows, columns] = 1
-    return struct(part_name=name, mask=mask)
-
-
-def thing(name, *parts):
-    mask = np.ones(SIZE, dtype=np.uint8)
-    number = 15 if name == 'person' else 12
-    return struct(**{'class': name, 'class_ind': number, 'mask': mask, 'parts': structs(*parts)})
-
-
 @pytest.fixture
 def pascal(tmp_path):
-    """A person and a dog; a dog alone; a person without parts."""
-    person = thing(
-        'person',
-        part('hair', slice(0, 2), slice(0, 4)),
-        part('torso', slice(2, 6), slice(0, 4)),
-        part('luarm', slice(2, 4), slice(4, 6)),
-        part('rhand', slice(4, 6), slice(4, 6)),
-        part('ruleg', slice(6, 8), slice(0, 4)),
-        part('lfoot', slice(8, 10), slice(0, 4)),
-    )
-    dog = thing('dog', part('head', slice(0, 2), slice(8, 10)))
-    objects = dict(
-        a=structs(person, dog), b=structs(dog), c=structs(thing('person')), d=structs(person)
-    )
-    names = '\n'.join(objects)
-    (tmp_path / 'ImageSets' / 'Parts').mkdir(parents=True)
-    (tmp_path / 'ImageSets' / 'Parts' / 'train.txt').write_text(names)
-    for i, (name, each) in enumerate(objects.items()):
-        save(tmp_path / 'JPEGImages' / f'{name}.jpg', image(*SIZE))
-        (tmp_path / 'human_parts').mkdir(exist_ok=True)
-        annotation = struct(imname=name, objects=each)
-        savemat(tmp_path / 'human_parts' / f'{name}.mat', dict(anno=annotation))
-        classes = np.full(SIZE, 20, dtype=np.uint8)
-        classes[:, 0] = 255
-        save(tmp_path / 'semseg' / ('VOC12', 'pascal-context')[i % 2] / f'{name}.png', classes)
-        salient = np.full(SIZE, 127, dtype=np.uint8)
-        salient[3:6] = 128
-        save(tmp_path / 'sal_distill' / f'{name}.png', salient)
-        save(tmp_path / 'normals_distill' / f'{name}.png', as_colours(slanted(*SIZE)))
-        regions = np.full(SIZE, 300, dtype=np.uint16)
-        regions[:, 8:] = 7
-        folder = tmp_path / 'pascal-context' / 'trainval'
-        save(folder / f'{name}.mat', regions, key='LabelMap')
+    write_pascal(tmp_path)
     return tmp_path
 
 
@@ -221,47 +149,9 @@ def test_pascal_maps(pascal):
 # Taskonomy
 
 
-def view(n):
-    return f'point_{n}_view_0'
-
-
 @pytest.fixture
 def taskonomy(tmp_path):
-    """Two buildings with an image each, and a list with one that no one has."""
-    depth = np.full(SIZE, 1024, dtype=np.uint16)
-    depth[:, :4] = 65535
-    grey = np.full((*SIZE, 3), 51, dtype=np.uint8)
-    curvature = np.full((*SIZE, 3), (127, 254, 9), dtype=np.uint8)
-    normals = np.full((*SIZE, 3), (127, 254, 127), dtype=np.uint8)
-    heat = np.full(SIZE, 13107, dtype=np.uint16)
-    classes = np.full(SIZE, 17, dtype=np.uint8)
-    classes[0], classes[1] = 0, 1
-    info = dict(vanishing_points_gaussian_sphere=dict(x=[1, 0, 0], y=[0, 1, 0], z=[0, 0, 1]))
-    arrays = {
-        'rgb/rgb.png': grey,
-        'depth_zbuffer/depth_zbuffer.png': depth,
-        'depth_euclidean/depth_euclidean.png': depth,
-        'normal/normal.png': normals,
-        'principal_curvature/principal_curvature.png': curvature,
-        'reshading/reshading.png': grey,
-        'segment_semantic/segmentsemantic.png': classes,
-        'segment_unsup2d/segment_unsup2d.png': classes,
-        'segment_unsup25d/segment_unsup25d.png': classes,
-        'class_object/class_object.npy': np.full(1000, 0.001),
-        'class_scene/class_scene.npy': np.arange(365.0) / np.arange(365).sum(),
-    }
-    for each in ('keypoints2d', 'keypoints3d', 'edge_texture', 'edge_occlusion'):
-        arrays[f'{each}/{each}.png'] = heat
-    for n, building in enumerate(('allensville', 'beechwood')):
-        for name, array in arrays.items():
-            folder, domain = name.split('/')
-            save(tmp_path / folder / building / f'{view(n)}_domain_{domain}', array)
-        folder = tmp_path / 'point_info' / building
-        folder.mkdir(parents=True)
-        (folder / f'{view(n)}_domain_point_info.json').write_text(json.dumps(info))
-    lines = ('id,train,val,test', 'allensville,1,0,0', 'beechwood,1,0,0', 'gone,1,0,0')
-    lines += ('far,0,1,0', 'away,0,1,0')
-    (tmp_path / 'tiny.csv').write_bytes('\r'.join(lines).encode())
+    write_taskonomy(tmp_path)
     return tmp_path
 
 
@@ -381,8 +271,6 @@ def test_clips_go_through_a_pipeline_as_one_image(frames):
 
 
 def test_cifar100_as_twenty_tasks(tmp_path, monkeypatch):
-    import pickle
-
     from mmpretrain.datasets import CIFAR100
 
     from mdl_nas_mm.scenes.datasets.cifar import COARSE_CLASSES
@@ -392,12 +280,7 @@ def test_cifar100_as_twenty_tasks(tmp_path, monkeypatch):
     assert all(list(each) == sorted(each) for each in COARSE_CLASSES.values())
     monkeypatch.setattr(CIFAR100, 'train_list', [['train', None]])
     monkeypatch.setattr(CIFAR100, 'test_list', [['test', None]])
-    folder = tmp_path / 'cifar-100-python'
-    folder.mkdir()
-    images = np.arange(200)[:, None].repeat(3072, 1).astype(np.uint8)
-    for split in ('train', 'test'):
-        labels = [i % 100 for i in range(200)]
-        (folder / split).write_bytes(pickle.dumps(dict(data=images, fine_labels=labels)))
+    write_cifar100(tmp_path)
     seen = []
     for coarse in range(20):
         dataset = build('CIFAR100Task', tmp_path, coarse=coarse, download=False, split='test')

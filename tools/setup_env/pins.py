@@ -19,7 +19,6 @@ TORCH = ('torch', 'torchvision', 'numpy')
 RUNTIME = (
     'json-tricks',
     'matplotlib',
-    'moocore',
     'munkres',
     'pillow',
     'qpsolvers',
@@ -34,7 +33,7 @@ RUNTIME = (
 )
 EXPORT = ('onnx', 'onnxruntime', 'onnxscript')
 TYPES = ('pyrefly',)
-DEVELOPMENT = ('fvcore', 'pre-commit', 'pytest', 'pytest-xdist', 'ruff', 'tensorboard')
+DEVELOPMENT = ('fvcore', 'pre-commit', 'pytest', 'ruff', 'tensorboard')
 OPENCV = 'opencv-python-headless'
 
 

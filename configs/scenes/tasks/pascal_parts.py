@@ -1,0 +1,10 @@
+"""Human parts of PASCAL-Context, six and background: an mmseg config."""
+
+_base_ = ['../_base_/swin-t.py', '../_base_/pascal.py', '../_base_/poly_40k.py']
+
+model = dict(type='EncoderDecoder', decode_head=dict(num_classes=7))
+train_dataloader = dict(dataset=dict(label='human_parts'))
+val_dataloader = dict(dataset=dict(label='human_parts'))
+test_dataloader = dict(dataset=dict(label='human_parts'))
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'], nan_to_num=0)
+test_evaluator = val_evaluator

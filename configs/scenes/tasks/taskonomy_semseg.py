@@ -1,0 +1,13 @@
+"""Segmentation of Taskonomy, 17 classes: an mmseg config."""
+
+_base_ = ['../_base_/taskonomy.py', '../_base_/taskonomy_schedule.py']
+
+model = dict(
+    type='EncoderDecoder',
+    decode_head=dict(num_classes=17),
+)
+train_dataloader = dict(dataset=dict(label='semseg'))
+val_dataloader = dict(dataset=dict(label='semseg'))
+test_dataloader = dict(dataset=dict(label='semseg'))
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

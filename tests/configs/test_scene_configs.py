@@ -1,0 +1,164 @@
+"""Joint trainings on the layouts of published data sets, on small files of these layouts."""
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+from helpers import ROOT, build_runner
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmpretrain.datasets import CIFAR100
+from scenes.layouts import (
+    write_cifar100,
+    write_cityscapes,
+    write_mtan,
+    write_nyud,
+    write_pascal,
+    write_taskonomy,
+)
+
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks.units import units_of
+
+FOLDER = ROOT / 'configs' / 'scenes'
+NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
+SINGLE = sorted(path.stem for path in (FOLDER / 'tasks').glob('*.py'))
+# One of each data set, and each backbone, by default.
+QUICK = (
+    'r18_cifar100-20tasks',
+    'r50_mtan-cityscapes-2tasks',
+    'swin-t_cityscapes-2tasks',
+    'swin-t_nyud-3tasks',
+    'swin-t_taskonomy-5tasks',
+    'vit-b_pascal-5tasks',
+)
+QUICK_SINGLE = ('cifar100', 'mtan_cityscapes_seg', 'nyud_normals', 'taskonomy_class_object')
+SIDE = 64
+# As wide as the published ones, so that heads fit, and one block deep.
+SPACES = {
+    'swin-t': [dict(embed_dim=96 << i, depth=1, num_heads=3 << i, mlp_ratio=1) for i in range(4)],
+    'deit-b-elastic': dict(embed_dim=(640, 768), depth=1, num_heads=(10, 12), mlp_ratio=1),
+}
+
+
+def of(names, quick):
+    return [
+        pytest.param(name, marks=() if name in quick else (pytest.mark.slow,)) for name in names
+    ]
+
+
+@pytest.fixture(scope='module')
+def layouts(tmp_path_factory):
+    """A folder whose ``data`` has all data sets; both splits have the same images."""
+    root = tmp_path_factory.mktemp('scenes')
+    data, size = root / 'data', (72, 96)
+    write_nyud(data / 'NYUDv2', 'atrc', size=size)
+    pascal, mtan = data / 'PASCALContext', data / 'cityscapes2'
+    write_pascal(pascal, size)
+    shutil.copytree(pascal / 'ImageSets' / 'Parts', pascal / 'ImageSets' / 'Context')
+    shutil.copy(pascal / 'ImageSets/Parts/train.txt', pascal / 'ImageSets/Context/val.txt')
+    write_cityscapes(data / 'cityscapes', size)
+    write_mtan(mtan, size)
+    shutil.rmtree(mtan / 'train' / 'normal')
+    for path in (mtan / 'train' / 'label').iterdir():
+        np.save(path, np.arange(size[0] * size[1]).reshape(size) % 8 - 1.0)
+    shutil.copytree(mtan / 'train', mtan / 'val')
+    # Structural similarity needs that much.
+    write_taskonomy(data / 'taskonomy', (176, 192))
+    split = b'id,train,val,test\rallensville,1,1,0\rbeechwood,1,0,0\r'
+    (data / 'taskonomy' / 'train_val_test_tiny.csv').write_bytes(split)
+    write_cifar100(data / 'cifar100')
+    return root
+
+
+@pytest.fixture(autouse=True)
+def in_layouts(layouts, monkeypatch):
+    monkeypatch.chdir(layouts)
+    # Else their sums are compared with those of the real files.
+    monkeypatch.setattr(CIFAR100, 'train_list', [['train', None]])
+    monkeypatch.setattr(CIFAR100, 'test_list', [['test', None]])
+
+
+def shrink(config):
+    """Two images a batch, of few pixels, in this process, from random weights."""
+    for key, value in list(config.items() if isinstance(config, dict) else enumerate(config)):
+        if key in ('size', 'crop_size') and isinstance(value, tuple):
+            config[key] = (SIDE, SIDE)
+        elif key == 'scale':
+            config[key] = (SIDE, SIDE) if value == (224, 224) else (96, 72)
+        elif key == 'scales':
+            config[key] = [(96, 72), (128, 96)]
+        elif key == 'num_workers':
+            config.update(num_workers=0, persistent_workers=False)
+        elif key == 'batch_size':
+            config[key] = 2
+        elif key == 'init_cfg':
+            config[key] = None
+        elif isinstance(value, (dict, list)):
+            shrink(value)
+
+
+def small_joint(name):
+    cfg = Config.fromfile(FOLDER / f'{name}.py')
+    cfg.backbone.space = SPACES.get(cfg.backbone.space, cfg.backbone.space)
+    cfg = resolve_joint_config(cfg)
+    for key in ('model', 'train_dataloader', 'val_dataloader', 'search_dataloader'):
+        shrink(cfg[key])
+    if 'cifar100' in name:
+        cfg.model.backbone.module.update(base_channels=8, stem_channels=8)
+        for task in cfg.model.tasks.values():
+            task.model.head.in_channels = 64
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.param_scheduler = None
+    cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.checkpoint = None
+    return cfg
+
+
+@pytest.mark.parametrize('name', of(NAMES, QUICK))
+def test_two_steps_and_a_validation(name, tmp_path):
+    """All tasks learn, in one pass if they have the same images, and all have a score."""
+    cfg = small_joint(name)
+    groups = units_of(cfg).of
+    assert len(groups) == 20 if 'cifar100' in name else groups.popitem()[1] == ((*cfg.tasks,),)
+    runner = build_runner(cfg, tmp_path)
+    runner.train()
+    history = runner.message_hub.log_scalars
+    for task in cfg.tasks:
+        losses = history[f'train/{task}/loss'].data[0]
+        assert len(losses) == 2 and all(map(math.isfinite, losses)), task
+        metric = cfg.tasks[task].score.metric
+        assert f'val/{task}/{metric}' in history, task
+    assert math.isfinite(history['val/s_score'].data[0][-1])
+
+
+@pytest.mark.parametrize('name', of(SINGLE, QUICK_SINGLE))
+def test_tasks_train_alone_with_upstreams_runner(name, tmp_path):
+    cfg = Config.fromfile(FOLDER / 'tasks' / f'{name}.py')
+    shrink(cfg._cfg_dict)
+    cfg.work_dir = str(tmp_path)
+    by_epoch = cfg.train_cfg.pop('max_epochs', None) is not None
+    cfg.train_cfg.pop('by_epoch', None)
+    cfg.train_cfg.update(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
+    cfg.default_hooks, cfg.param_scheduler = dict(checkpoint=None), None
+    assert by_epoch == (name == 'cifar100')
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert any(key.startswith('val/') for key in runner.message_hub.log_scalars)
+
+
+def test_every_task_config_is_of_a_joint_one():
+    used = {
+        task.config.removeprefix('tasks/').removesuffix('.py')
+        for name in NAMES
+        for task in Config.fromfile(FOLDER / f'{name}.py').tasks.values()
+    }
+    assert used == set(SINGLE)
+
+
+def test_the_table_names_all_of_them():
+    text = (FOLDER / 'README.md').read_text()
+    for name in NAMES:
+        assert f'`{name}.py`' in text
+        assert f'tools/train.py configs/scenes/{name}.py' in (FOLDER / f'{name}.py').read_text()
