@@ -5,10 +5,14 @@ import json
 
 import extension.toy_method  # noqa: F401
 import pytest
+import torch
 from helpers import build_runner, differences, joint_config
+from mmengine.optim import OptimWrapper
 from refusals import raises_naming
 
+from mdl_nas_mm.engine.amp import use_amp
 from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
+from mdl_nas_mm.engine.step import Step
 
 TOY = {
     'train_cfg.sampler': dict(type='CuriousSampler'),
@@ -71,6 +75,44 @@ def test_the_rate_of_its_own_optimizer_is_scheduled_and_logged(data, whole, tmp_
         read_checkpoint(folder / 'iter_4.pth')['method'] for folder in (tmp_path, whole)
     )
     assert differences(ours, theirs) == []
+
+
+def test_its_own_parameters_learn_alike_from_passes_in_bfloat16(data, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+
+    def trained(folder, changes=None):
+        cfg = toy(data, changes)
+        use_amp(cfg)
+        build_runner(cfg, folder).train()
+        return read_checkpoint(folder / 'iter_4.pth')['method']
+
+    mixed = trained(tmp_path / 'mixed')
+    ours, theirs = mixed['step']['logits'], read_checkpoint(whole / 'iter_4.pth')['method']['step']
+    assert ours.dtype == torch.float32 and not torch.equal(ours, theirs['logits'])
+    torch.testing.assert_close(ours, theirs['logits'], rtol=0, atol=5e-3)
+    changes = {'resume': True, 'load_from': str(tmp_path / 'mixed' / 'iter_2.pth')}
+    assert differences(trained(tmp_path / 'resumed', changes), mixed) == []
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.amp, 'GradScaler'), reason='this torch scales losses on GPUs alone'
+)
+def test_its_own_optimizer_heeds_the_loss_scale():
+    step = Step({}, optim_wrapper={})
+    step.weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    step.optim_wrapper = OptimWrapper(torch.optim.SGD(step.parameters(), lr=0.25))
+    model = torch.nn.Parameter(torch.zeros(2))
+    optimizer, scaler = torch.optim.SGD([model], lr=1.0), torch.amp.GradScaler('cpu', 1024.0)
+    # Of the square: each halves. 1e38 overflows behind the scale, and the scale is halved.
+    for factor, weight, scale in ((1.0, [0.5, 1.0], 1024), (1e38, [0.5, 1.0], 512)):
+        scaler.scale(factor * step.weight.square().sum() + model.sum()).backward()
+        step.update_own(scaler)
+        assert step.weight.tolist() == weight and step.weight.grad is None
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        assert scaler.get_scale() == scale
+    assert model.tolist() == [-2.0, -2.0]
 
 
 def test_a_checkpoint_of_other_schedules_is_refused(data, whole, tmp_path):
