@@ -217,10 +217,10 @@ def _check_counts(counts: Any, tasks: set[str]) -> None:
     for label in {*tasks, *counts['heads']}:
         if label not in counts['heads'] or not are_owners(label, tasks):
             raise ValueError(f'counts, heads: {ascii(label)[:MAX_NAME]} is missing, or no tasks')
-    for value in (
-        counts['shared'],
-        *(n for key in counts if key != 'shared' for n in counts[key].values()),
-    ):
+    values = [counts['shared']]
+    for key in ('specific', 'heads', 'backbones'):
+        values += counts[key].values()
+    for value in values:
         if type(value) is not int or not 0 <= value < 2**48:
             raise ValueError(f'counts: {value} is no number of elements')
 

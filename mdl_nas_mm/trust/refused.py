@@ -15,6 +15,7 @@ _BY_REASON = {
         mmdet.AppearanceFreeLink mmpose.DWPoseDistiller mmpretrain.CLIPGenerator mmpretrain.VQKD
         mmpretrain.ImageToImageRetriever mmseg.SideAdapterCLIPHead mmseg.CLIPTextEncoder
         mdl_nas_mm.ElasticViT.init_cfg mdl_nas_mm.ElasticSwin.init_cfg
+        mdl_nas_mm.ElasticResNet.init_cfg
     """,
     'fetches what it is told to': """
         mmdet.BertModel mmdet.GLIP mmdet.GroundingDINO mmdet.ATSSVLFusionHead
@@ -28,7 +29,9 @@ _BY_REASON = {
         mmdet.RefCocoDataset mmpretrain.RefCOCO
         mmpose.H36MWholeBodyDataset mmpose.UBody3dDataset
     """,
-    'unpickles its files, and fetches': 'mmpretrain.CIFAR10 mmpretrain.CIFAR100',
+    'unpickles its files, and fetches': """
+        mmpretrain.CIFAR10 mmpretrain.CIFAR100 mdl_nas_mm.CIFAR100Task
+    """,
     'writes where it is told to': """
         mmengine.DumpResults mmdet.DumpDetResults mmdet.DumpODVGResults mmdet.DumpProposals
         mmdet.CityScapesMetric mmseg.CityscapesMetric mmpretrain.ShapeBiasMetric
@@ -40,6 +43,11 @@ _BY_REASON = {
         mmseg.LoadDepthAnnotation.decode_backend
     """,
     'is no part of a task': 'mdl_nas_mm.MultiTaskModel',
-    'may be a file': 'mdl_nas_mm.ElasticViT.arch mdl_nas_mm.ElasticSwin.arch',
+    'is of a training alone': """
+        mdl_nas_mm.ChannelMeanLoss mdl_nas_mm.SoftTargetLoss mdl_nas_mm.NamedSamples
+    """,
+    'may be a file': """
+        mdl_nas_mm.ElasticViT.arch mdl_nas_mm.ElasticSwin.arch mdl_nas_mm.ElasticResNet.arch
+    """,
 }
 REFUSED = {name: reason for reason, names in _BY_REASON.items() for name in names.split()}

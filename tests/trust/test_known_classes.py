@@ -2,7 +2,7 @@
 
 import pytest
 from audited import AUDITED, BUILDER_KEYS
-from collect import arguments, objections, registered
+from collect import KINDS, arguments, objections, registered
 from reach import reach
 
 from mdl_nas_mm.trust import refusals
@@ -44,6 +44,18 @@ def test_the_lists_are_of_classes_that_are_there(listed):
     there = {short_name(found) for found in listed}
     assert len(there) > 0.9 * len(known_classes())
     assert not there & set(REFUSED)
+
+
+def test_every_class_of_this_package_is_listed_or_refused():
+    own = {
+        short_name(found) for kind, found in registered() if kind in KINDS and is_of_package(found)
+    }
+    assert 'mdl_nas_mm.DenseEstimator' in own
+    assert own <= {*known_classes(), *REFUSED}
+
+
+def is_of_package(found):
+    return found.__module__.startswith('mdl_nas_mm.')
 
 
 def test_arguments_are_those_of_the_classes(listed):
