@@ -27,6 +27,9 @@ BIN := $(abspath $(VENV))/bin
 
 QUICK := --rounds 3 --threads 1
 
+# Two processes of tests. A file of tests stays in one, with what its tests build once.
+SPREAD := -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-scenes test test-all lint bench doctor clean distclean
 
@@ -48,10 +51,10 @@ lint: setup ## ruff check and format, and types, through pre-commit
 	SKIP=$(UNHOOKED) PATH="$(BIN):$$PATH" $(BIN)/pre-commit run --all-files
 
 test: lint ## lint and all tests but those marked slow
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) -m "not slow"
 
 test-all: lint ## lint and all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD)
 
 bench: setup ## the quick benchmarks of docs/speed.md, some minutes; nothing is written
 	@for run in 'ledger.py --count 1000 --rounds 3' \

@@ -128,6 +128,7 @@ if __name__ == '__main__':
         install_requires=['safetensors>=0.4', 'scikit-learn>=1.2', 'xxhash>=3.0'],
         extras_require={
             'balancing': ['torchjd>=0.7', 'qpsolvers>=1.0.1', 'quadprog>=0.1.9'],
+            'control': ['moocore>=0.3'],
             'export': ['onnx', 'onnxruntime', 'onnxscript'],
             'scenes': ['torchmetrics>=1.0'],
         },

@@ -1,6 +1,8 @@
 """The command `mdl-nas`, and configs that stand on the package's own, installed or not."""
 
+import argparse
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +90,72 @@ def test_installed_package_outside_of_its_source(wheel_folder, tmp_path):
     assert config.endswith('MultiTaskRunner')
     assert script == str(wheel_folder / 'mdl_nas_mm' / '.mim' / 'tools' / 'deposit.py')
     assert usage.startswith('usage: mdl-nas deposit ')
+
+
+LIGHT = [[name, '--help'] for name in commands() if not name.startswith(('demo', 'predictor'))]
+LIGHT += [['deposit', 'pack', '--help'], ['search'], ['train', 'a.py', '--cfg-options', 'b']]
+
+
+def test_help_and_refused_arguments_import_no_large_library():
+    """Each in turn; what one has imported would be found after it."""
+    code = (
+        'import contextlib, io, sys\n'
+        'from mdl_nas_mm.__main__ import main\n'
+        f'for args in {LIGHT}:\n'
+        "    sys.argv[:] = ['mdl-nas', *args]\n"
+        '    out = io.StringIO()\n'
+        '    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):\n'
+        '        try:\n'
+        '            main()\n'
+        '        except SystemExit as error:\n'
+        "            assert error.code == (0 if '--help' in args else 2), (args, out.getvalue())\n"
+        "    wrong = {'torch', 'mmcv', 'mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'sklearn'}\n"
+        '    assert not wrong & set(sys.modules), (args, wrong & set(sys.modules))\n'
+        "    assert out.getvalue().startswith(('usage: ', 'error: ')), (args, out.getvalue())\n"
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_option_is_explained_in_a_sentence():
+    """With its default, where it has one that is not the absence of something."""
+    for name in ('train', 'search', 'export', 'infer', 'latency', 'analyze', 'test'):
+        script = runpy.run_path(str(commands()[name]))
+        for action in parser_of(script)._actions:
+            if action.help not in (None, argparse.SUPPRESS) and action.dest != 'help':
+                assert action.help[0].isupper() or '.jsonl' in action.help, action
+                assert action.help.endswith('.'), action
+                if action.default not in (None, False, []):
+                    assert 'default: ' in action.help, action
+
+
+def parser_of(script):
+    """The parser that a script makes."""
+    made = []
+
+    class Kept(script['Parser']):
+        def parse_args(self, *args, **kwargs):
+            made.append(self)
+            raise SystemExit
+
+    script['parse_args'].__globals__['Parser'] = Kept
+    with pytest.raises(SystemExit):
+        script['parse_args']()
+    return made[0]
+
+
+def test_nobody_who_reads_the_output_is_no_trace(tmp_path):
+    code = (
+        'import sys, time\n'
+        'from mdl_nas_mm.engine.errors import one_line_errors\n'
+        'sys.stdin.readline()\n'
+        'with one_line_errors():\n'
+        '    print(1)\n'
+    )
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, '-c', code], text=True, **pipes)
+    process.stdout.close()
+    process.stdin.write('go\n')
+    process.stdin.flush()
+    error = process.stderr.read()
+    assert process.wait() == 1 and 'Broken' not in error and 'Traceback' not in error

@@ -3,35 +3,27 @@
 import argparse
 import json
 
-from rich.console import Console
-
-from mdl_nas_mm.apis.analyze import analyze
-from mdl_nas_mm.engine.checkpoint import read_checkpoint
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.spec.owners import backbone_scores, part_scores
-from mdl_nas_mm.tasks import choose_joint_spec, resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_sizes
-from mdl_nas_mm.utils.config_file import read_config
-from mdl_nas_mm.utils.quiet import quiet
-from mdl_nas_mm.visualization.analysis import analysis_tables
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, parse_sizes
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Print parameters and FLOPs (multiply-adds of one image) of every task of a '
         'joint config, and what they store together. Needs neither weights nor data.'
     )
-    parser.add_argument('config', help='path of a joint config')
-    parser.add_argument('--joint-spec', help='JSON of the architectures; by default the largest')
-    parser.add_argument('--checkpoint', help='supernet whose mask scores decide what is shared')
+    parser.add_argument('config', help='Path of a joint config.')
+    parser.add_argument('--joint-spec', help='JSON of the architectures (default: the largest).')
+    parser.add_argument('--checkpoint', help='Supernet whose mask scores decide what is shared.')
     parser.add_argument(
         '--input-size',
         nargs='+',
         default=[],
         metavar='TASK=HEIGHTxWIDTH',
-        help="sizes of the images, such as det=800x1280; by default of each task's validation",
+        help="Sizes of the images, such as det=800x1280 (default: of each task's validation).",
     )
-    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    parser.add_argument(
+        '--json', action='store_true', help='Print one JSON object (default: tables).'
+    )
     add_trust_checkpoint(parser)
     add_cfg_options(parser)
     return parser.parse_args()
@@ -39,6 +31,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from rich.console import Console
+
+    from mdl_nas_mm.apis.analyze import analyze
+    from mdl_nas_mm.engine.checkpoint import read_checkpoint
+    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.spec.owners import backbone_scores, part_scores
+    from mdl_nas_mm.tasks import choose_joint_spec, resolve_joint_config
+    from mdl_nas_mm.utils.config_file import read_config
+    from mdl_nas_mm.utils.quiet import quiet
+    from mdl_nas_mm.visualization.analysis import analysis_tables
+
     with one_line_errors():
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
         if args.joint_spec:
@@ -51,11 +54,11 @@ def main() -> None:
             scores = {layer: score.numpy() for layer, score in scores.items()}
         with quiet():
             report = analyze(cfg, input_sizes=parse_sizes(args.input_size), scores=scores)
-    if args.json:
-        print(json.dumps(report))
-        return
-    for table in analysis_tables(report):
-        Console().print(table)
+        if args.json:
+            print(json.dumps(report))
+            return
+        for table in analysis_tables(report):
+            Console().print(table)
 
 
 if __name__ == '__main__':

@@ -43,7 +43,9 @@ EXPECTED = dict(
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--work-dir', default='work_dirs/demo', help='where everything goes')
+    parser.add_argument(
+        '--work-dir', default='work_dirs/demo', help='Where everything goes (default: %(default)s).'
+    )
     return parser.parse_args()
 
 

@@ -29,7 +29,11 @@ EXPECTED = dict(
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--work-dir', default='work_dirs/demo_scenes', help='where everything goes')
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/demo_scenes',
+        help='Where everything goes (default: %(default)s).',
+    )
     return parser.parse_args()
 
 

@@ -1,41 +1,55 @@
 """All tasks in one file: python tools/deposit.py {pack,list,verify,extract,add,remove,test}."""
 
-from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from argparse import BooleanOptionalAction, Namespace
+from collections.abc import Iterator
+from pathlib import Path
 
-from mmengine.device import get_device
-
-from mdl_nas_mm.apis import deposits, save_deposit
-from mdl_nas_mm.deposit import extract, remove
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.utils.command_line import add_trust_checkpoint, add_trusted_classes, trusted_classes
-
-
-def _stored_by(store, args: Namespace, trust: list[str]) -> list[str]:
-    cfg, joint = deposits.read_chosen(args.config, args.joint_spec, args.trust_checkpoint)
-    n = store(cfg, args.checkpoint, joint, args.deposit, args.scored, trust)
-    return [f'{args.deposit}: {n.total:,} parameters, {n.separate:,} as separate models']
-
-
-def _remove(args: Namespace, trust: list[str]) -> list[str]:
-    return [f'{args.deposit}: {remove(args.deposit, args.task, trust).total:,} parameters are left']
-
-
-# What each command does with its arguments and with the classes that are trusted: lines to print.
-COMMANDS = dict(
-    pack=lambda args, trust: _stored_by(save_deposit, args, trust),
-    add=lambda args, trust: _stored_by(deposits.add_to_deposit, args, trust),
-    list=lambda args, trust: [deposits.contents(args.deposit, trust)],
-    verify=lambda args, trust: deposits.check(
-        args.deposit or args.after, args.data, args.before, args.images, get_device(), trust
-    ),
-    extract=lambda args, trust: [extract(args.deposit, args.task, args.out, args.stock, trust)],
-    remove=_remove,
-    test=lambda args, trust: deposits.test(args.deposit, args.task, get_device(), trust),
+from mdl_nas_mm.utils.command_line import (
+    Parser,
+    add_trust_checkpoint,
+    add_trusted_classes,
+    trusted_classes,
 )
 
 
+def done(args: Namespace) -> Iterator[str]:
+    """Does what the command says; what came of it, line by line."""
+    # Large libraries are imported once the arguments are known to be right.
+    from mmengine.device import get_device
+
+    from mdl_nas_mm.apis import deposits, save_deposit
+    from mdl_nas_mm.deposit import Deposit, extract, remove
+
+    path, command, trust = args.deposit, args.command, trusted_classes(args)
+    if command == 'list':
+        yield deposits.contents(path, trust)
+        unscored = [
+            task for task, info in Deposit(path, trust).tasks.items() if 'scored' not in info
+        ]
+        if unscored:
+            yield f'no score is stored of {", ".join(unscored)}: `mdl-nas deposit test` evaluates'
+    elif command == 'verify':
+        given = (args.data, args.before, args.images, get_device(), trust)
+        yield from deposits.check(path or args.after, *given)
+    elif command == 'extract':
+        yield extract(path, args.task, args.out, args.stock, trust)
+    elif command == 'remove':
+        yield f'{path}: {remove(path, args.task, trust).total:,} parameters are left'
+    elif command == 'test':
+        yield from deposits.test(path, args.task, get_device(), trust)
+    else:
+        if command == 'pack' and Path(path).exists() and not args.overwrite:
+            raise ValueError(f'{path} is there already; --overwrite replaces it')
+        before = Deposit(path, trust).counts.total if command == 'add' else 0
+        cfg, joint = deposits.read_chosen(args.config, args.joint_spec, args.trust_checkpoint)
+        store = save_deposit if command == 'pack' else deposits.add_to_deposit
+        n = store(cfg, args.checkpoint, joint, path, args.scored, trust)
+        yield f'added {", ".join(joint)}: {n.total - before:,} parameters'
+        yield f'{path}: {n.total:,} parameters, {n.separate:,} as separate models'
+
+
 def parse_args() -> Namespace:
-    parser = ArgumentParser(description='Pack deposits, and look into, change, check them')
+    parser = Parser(description='Pack deposits, look into them, change and check them.')
     commands = parser.add_subparsers(dest='command', required=True)
     pack = commands.add_parser('pack', help='deposit the chosen subnets of a supernet')
     add = commands.add_parser('add', help='add tasks that were trained on top of a deposit')
@@ -44,25 +58,32 @@ def parse_args() -> Namespace:
     out = commands.add_parser('extract', help='write a config and a checkpoint for other tools')
     less = commands.add_parser('remove', help='remove a task')
     test = commands.add_parser('test', help='evaluate tasks on their validation split')
-    pack.add_argument('--out', dest='deposit', required=True, help='file to write')
+    pack.add_argument('--out', dest='deposit', required=True, help='The file to write.')
+    pack.add_argument('--overwrite', action='store_true', help='Replace a file that is there.')
     for command in (add, show, out, less, test):
-        command.add_argument('deposit')
+        command.add_argument('deposit', help='The file.')
     for command in (pack, add):
-        command.add_argument('config', help='path of a joint config')
-        command.add_argument('--checkpoint', required=True, help='trained model')
-        command.add_argument('--joint-spec', help='JSON of the architectures')
-        command.add_argument('--scored', action='store_true', help='evaluate, store the scores')
+        command.add_argument('config', help='Path of the joint config that was trained.')
+        command.add_argument('--checkpoint', required=True, help='The trained model.')
+        text = 'JSON of the architectures (default: those that the config fixes).'
+        command.add_argument('--joint-spec', help=text)
+        text = 'Evaluate the tasks first, and store their scores (default: no scores).'
+        command.add_argument('--scored', action='store_true', help=text)
         add_trust_checkpoint(command)
     file = verify.add_mutually_exclusive_group(required=True)
-    file.add_argument('deposit', nargs='?')
-    file.add_argument('--after', help='the later file, with --before')
-    verify.add_argument('--before', help='an earlier file, to compare answers with')
-    verify.add_argument('--images', nargs='+', default=[], help='for --before')
-    verify.add_argument('--data', action='store_true', help='on the validation splits')
-    for command in (out, less, test):
-        command.add_argument('--task', required=command is not test, help='the task')
-    out.add_argument('--out', required=True, help='folder to write into')
-    out.add_argument('--stock', action=BooleanOptionalAction, help='no class of ours')
+    file.add_argument('deposit', nargs='?', help='The file.')
+    file.add_argument('--after', help='The later file, with --before.')
+    verify.add_argument('--before', help='An earlier file, to compare answers with.')
+    text = 'Images to compare answers on, with --before (default: noise).'
+    verify.add_argument('--images', nargs='+', default=[], help=text)
+    text = 'Also evaluate on the validation splits (default: no).'
+    verify.add_argument('--data', action='store_true', help=text)
+    out.add_argument('--task', required=True, help='The task to write.')
+    less.add_argument('--task', required=True, help='The task to remove.')
+    test.add_argument('--task', help='The task to evaluate (default: all).')
+    out.add_argument('--out', required=True, help='The folder to write into.')
+    text = 'Whether to write classes of upstream alone (default: where that is possible).'
+    out.add_argument('--stock', action=BooleanOptionalAction, help=text)
     for command in (pack, add, show, verify, out, less, test):
         add_trusted_classes(command)
     return parser.parse_args()
@@ -70,8 +91,10 @@ def parse_args() -> Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mdl_nas_mm.engine.errors import one_line_errors
+
     with one_line_errors():
-        for line in COMMANDS[args.command](args, trusted_classes(args)):
+        for line in done(args):
             print(line)
 
 

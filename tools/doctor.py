@@ -18,7 +18,7 @@ from mdl_nas_mm import doctor  # noqa: E402
 def main() -> int:
     """Print the report; return 0 if the suite can run here, else 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--config', help='also look for the data folders of this config')
+    parser.add_argument('--config', help='Also look for the data folders of this config.')
     args = parser.parse_args()
     findings = doctor.examine(args.config)
     print(doctor.report(findings))

@@ -2,32 +2,36 @@
 
 import argparse
 
-from mdl_nas_mm.deposit.export import PARTS, default_size, export, load_model
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.utils.command_line import add_trust_checkpoint, add_trusted_classes, trusted_classes
+from mdl_nas_mm.utils.command_line import (
+    Parser,
+    add_trust_checkpoint,
+    add_trusted_classes,
+    trusted_classes,
+)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Write a model as ONNX (.onnx) or as a torch.export program (.pt2), for any '
         'number of preprocessed images of one size, and compare what it answers with torch'
     )
-    parser.add_argument('source', help='a deposit, or the config of an extracted task')
-    parser.add_argument('--task', help='which task of a deposit')
-    parser.add_argument('--checkpoint', help="weights for a config (default: the config's own)")
-    parser.add_argument('--out', required=True, help='file to write (.onnx or .pt2)')
+    parser.add_argument('source', help='A deposit, or the config of an extracted task.')
+    parser.add_argument('--task', help='Which task of a deposit.')
+    parser.add_argument('--checkpoint', help="Weights for a config (default: the config's own).")
+    parser.add_argument('--out', required=True, help='The file to write (.onnx or .pt2).')
     parser.add_argument(
         '--part',
-        choices=PARTS,
+        choices=('whole', 'backbone'),
         default='whole',
-        help='the whole model (classifiers, segmentors, top-down pose estimators), or its backbone',
+        help='The whole model (classifiers, segmentors, top-down pose estimators), or its backbone '
+        '(default: %(default)s).',
     )
     parser.add_argument(
         '--input-size',
         type=int,
         nargs=2,
         metavar=('HEIGHT', 'WIDTH'),
-        help='pixels (default: what the config says)',
+        help='Pixels of the images (default: what the config says).',
     )
     add_trust_checkpoint(parser)
     add_trusted_classes(parser)
@@ -36,13 +40,16 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mdl_nas_mm.deposit.export import default_size, export, load_model
+    from mdl_nas_mm.engine.errors import one_line_errors
+
     with one_line_errors():
         trusted = args.trust_checkpoint, trusted_classes(args)
         model, dataloader = load_model(args.source, args.task, args.checkpoint, *trusted)
         height, width = args.input_size or default_size(model, dataloader)
         difference = export(model, args.out, (height, width), args.part)
-    print(f'{args.out}: {args.part} model for images of {height} x {width}')
-    print(f'largest difference to torch: {difference:.1e}')
+        print(f'{args.out}: {args.part} model for images of {height} x {width}')
+        print(f'largest difference to torch: {difference:.1e}')
 
 
 if __name__ == '__main__':

@@ -2,10 +2,7 @@
 
 import argparse
 
-from mdl_nas_mm.datasets.hold_out import hold_out
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.utils.command_line import add_cfg_options
-from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options
 
 DESCRIPTION = """\
 Divide the training sets of a joint config in two: images set aside, on which a search scores, and
@@ -32,18 +29,22 @@ of COCO JSON by their ids, of lists by their order, of classification as many of
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='path of a joint config with held_out_images')
+    parser.add_argument('config', help='Path of a joint config with held_out_images.')
     add_cfg_options(parser, 'settings to override, such as held_out_images.det=2000')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    from mdl_nas_mm.datasets.hold_out import hold_out
+    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.utils.config_file import read_config
+
     with one_line_errors():
         cfg = read_config(args.config, args.cfg_options)
         for task, search, rest, images, is_new in hold_out(cfg):

@@ -3,15 +3,15 @@
 import argparse
 import sys
 
-from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.utils.command_line import add_trusted_classes, trusted_classes
+from mdl_nas_mm.utils.command_line import Parser, add_trusted_classes, trusted_classes
 
 EPILOG = """\
 Of every image IMAGE, OUT then has
   vis/IMAGE.jpg           the drawings of all tasks beside each other
   vis/TASK/IMAGE.jpg      the drawing of one task
-  preds/TASK/IMAGE.json   its prediction; the label map of a segmentation is a PNG beside it
+  preds/TASK/IMAGE.json   its prediction; a map is beside it, of labels as PNG, others as NPY
+and of every video VIDEO vis/VIDEO.mp4 and vis/TASK/VIDEO.mp4. Tasks with the same weights have one
+pass, as `mdl-nas deposit list` says.
 An image that cannot be used is named and left out; the exit status is 1 then.
 
 examples:
@@ -21,29 +21,39 @@ examples:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Predict with the tasks of a deposit, and draw what they find.',
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('deposit', help='the file')
-    add('inputs', nargs='+', help='images, folders of images, videos (every frame is taken)')
-    add('--tasks', nargs='+', help='names of tasks (default: all)')
-    add('--out-dir', default='outputs', help='default: %(default)s')
-    add('--device', help='cpu, cuda, cuda:1, ... (default: a GPU if there is one)')
-    add('--batch-size', type=int, default=1, help='images of a batch (default: %(default)s)')
-    text = 'lowest score of objects and key points that are drawn (default: %(default)s)'
+    add('deposit', help='The file.')
+    add(
+        'inputs',
+        nargs='+',
+        help='Images, folders of images, videos (of which every frame is taken).',
+    )
+    add('--tasks', nargs='+', help='Names of tasks (default: all).')
+    add('--out-dir', default='outputs', help='The folder to write into (default: %(default)s).')
+    add('--device', help='Such as cpu, cuda, cuda:1 (default: a GPU if there is one).')
+    add('--batch-size', type=int, default=1, help='Images of a batch (default: %(default)s).')
+    text = 'Lowest score of objects and key points that are drawn (default: %(default)s).'
     add('--pred-score-thr', type=float, default=0.3, help=text)
-    text = 'larger images are left out (default: %(default)s)'
-    add('--max-pixels', type=int, default=MAX_PIXELS, help=text)
-    add('--no-save-vis', action='store_true', help='write predictions alone')
+    text = 'Larger images are left out (default: 100 million).'
+    add('--max-pixels', type=int, help=text)
+    add(
+        '--no-save-vis',
+        action='store_true',
+        help='Write predictions alone (default: drawings, too).',
+    )
     add_trusted_classes(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args, failed = parse_args(), []
+    from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
+    from mdl_nas_mm.engine.errors import one_line_errors
 
     def leave_out(path: str, reason: str) -> None:
         failed.append(path)
@@ -58,7 +68,7 @@ def main() -> None:
             pred_score_thr=args.pred_score_thr,
             no_save_vis=args.no_save_vis,
             out_dir=args.out_dir,
-            max_pixels=args.max_pixels,
+            max_pixels=args.max_pixels or MAX_PIXELS,
             on_bad=leave_out,
         )
         # One image after the other, as all results of a long video may not fit into memory.

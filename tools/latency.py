@@ -2,40 +2,63 @@
 
 import argparse
 
-from rich.progress import track
-
-from mdl_nas_mm.apis.latency import LatencyMeter
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, parse_size
-from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, parse_size
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Measure, on this machine, how long every part of the backbone takes that the '
         'search may choose, write it as a table for search_cfg.constraints, and say how well the '
         'sum of its parts predicts the latency of random architectures. Needs neither weights nor '
         'data. Leave the machine alone meanwhile.'
     )
-    parser.add_argument('config', help='path of a joint config')
-    parser.add_argument('--task', required=True, help='whose images and outputs')
-    parser.add_argument('--out', required=True, help='JSON file to write')
+    parser.add_argument('config', help='Path of a joint config.')
     parser.add_argument(
-        '--input-size', metavar='HEIGHTxWIDTH', help="by default that of the task's validation"
+        '--task', required=True, help='The task whose images and outputs are measured.'
     )
-    parser.add_argument('--batch-size', type=int, default=1, help='images at once (1)')
-    parser.add_argument('--device', default='cpu', help='cpu (the default), cuda, cuda:1, ...')
-    parser.add_argument('--threads', type=int, default=1, help='of the CPU (1)')
-    parser.add_argument('--runs', type=int, default=10, help='timed runs an architecture (10)')
-    parser.add_argument('--warmup', type=int, default=2, help='runs before these (2)')
-    parser.add_argument('--random-specs', type=int, default=20, help='for the comparison (20)')
+    parser.add_argument('--out', required=True, help='The JSON file to write.')
+    parser.add_argument(
+        '--input-size',
+        metavar='HEIGHTxWIDTH',
+        help="Size of the images (default: that of the task's validation).",
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=1, help='Images at once (default: %(default)s).'
+    )
+    parser.add_argument(
+        '--device', default='cpu', help='Such as cpu, cuda, cuda:1 (default: %(default)s).'
+    )
+    parser.add_argument(
+        '--threads', type=int, default=1, help='Threads of the CPU (default: %(default)s).'
+    )
+    parser.add_argument(
+        '--runs',
+        type=int,
+        default=10,
+        help='Timed runs of each architecture (default: %(default)s).',
+    )
+    parser.add_argument(
+        '--warmup', type=int, default=2, help='Runs before these (default: %(default)s).'
+    )
+    parser.add_argument(
+        '--random-specs',
+        type=int,
+        default=20,
+        help='Architectures for the comparison (default: %(default)s).',
+    )
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    from rich.progress import track
+
+    from mdl_nas_mm.apis.latency import LatencyMeter
+    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.tasks import resolve_joint_config
+    from mdl_nas_mm.utils.config_file import read_config
+
     with one_line_errors():
         if args.random_specs < 1:
             raise ValueError(f'--random-specs {args.random_specs}: expected at least 1')
@@ -49,14 +72,17 @@ def main() -> None:
         result = meter.compare(
             table, args.random_specs, track=lambda specs: track(specs, 'random architectures')
         )
-    height, width = meter.timing.input_size
-    print(f'{args.out}: {len(table.milliseconds)} parts, {args.batch_size} x {height} x {width}')
-    print(
-        f'random architectures: {min(result["measured"]):.2f} to {max(result["measured"]):.2f} ms'
-    )
-    print(f'error: median {result["median_error"]:.1f} %, worst {result["worst_error"]:.1f} %')
-    if result['pearson'] is not None and result['spearman'] is not None:
-        print(f'correlation: Pearson {result["pearson"]:.3f}, Spearman {result["spearman"]:.3f}')
+        height, width = meter.timing.input_size
+        print(
+            f'{args.out}: {len(table.milliseconds)} parts, {args.batch_size} x {height} x {width}'
+        )
+        measured = result['measured']
+        print(f'random architectures: {min(measured):.2f} to {max(measured):.2f} ms')
+        print(f'error: median {result["median_error"]:.1f} %, worst {result["worst_error"]:.1f} %')
+        if result['pearson'] is not None and result['spearman'] is not None:
+            print(
+                f'correlation: Pearson {result["pearson"]:.3f}, Spearman {result["spearman"]:.3f}'
+            )
 
 
 if __name__ == '__main__':

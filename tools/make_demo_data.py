@@ -7,28 +7,40 @@ python tools/make_demo_data.py --what rooms --root data/rooms
 import argparse
 from pathlib import Path
 
-from mdl_nas_mm.datasets import DOMAINS, plot_contact_sheet, write_demo_data
-from mdl_nas_mm.datasets.rooms import write_room_videos, write_rooms
-from mdl_nas_mm.engine.errors import one_line_errors
+from mdl_nas_mm.utils.command_line import Parser
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument(
         '--what',
         default='digits',
         choices=('digits', 'rooms', 'videos'),
-        help='images of digits, rooms with dense labels, or videos of rooms',
+        help='Images of digits, rooms with dense labels, or videos (default: %(default)s).',
     )
-    parser.add_argument('--root', default='data/demo', help='folder of the data')
-    parser.add_argument('--seed', type=int, default=0, help='of splits and images')
-    parser.add_argument('--scale', type=float, default=1.0, help='multiplies the images of digits')
-    parser.add_argument('--preview', help='folder for one picture a domain of digits')
+    parser.add_argument(
+        '--root', default='data/demo', help='Folder of the data (default: %(default)s).'
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='Seed of splits and images (default: %(default)s).'
+    )
+    parser.add_argument(
+        '--scale',
+        type=float,
+        default=1.0,
+        help='Multiplies the images of digits (default: %(default)s).',
+    )
+    parser.add_argument(
+        '--preview', help='Folder for one picture of each domain of digits (default: no pictures).'
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    from mdl_nas_mm.datasets.rooms import write_room_videos, write_rooms
+    from mdl_nas_mm.engine.errors import one_line_errors
+
     with one_line_errors():
         if args.what == 'digits':
             write_digits(args)
@@ -42,6 +54,8 @@ def main() -> None:
 
 def write_digits(args: argparse.Namespace) -> None:
     """The domains of digits, with a picture of each if asked for."""
+    from mdl_nas_mm.datasets import DOMAINS, plot_contact_sheet, write_demo_data
+
     manifest = write_demo_data(args.root, seed=args.seed, scale=args.scale)
     for domain, counts in manifest['images'].items():
         print(f'{domain}: ' + ', '.join(f'{split} {n}' for split, n in counts.items()))

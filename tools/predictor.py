@@ -1,33 +1,67 @@
-"""Learns to predict scores: python tools/predictor.py HISTORY --out predictor.safetensors."""
+"""Learns to predict scores or losses: python tools/predictor.py HISTORY, or CONFIG --checkpoint."""
 
 import argparse
+from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from mdl_nas_mm.engine.errors import one_line_errors
+from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings, said_of
+from mdl_nas_mm.search.loss_samples import measure_losses
 from mdl_nas_mm.search.predictor_score import log_held_out
 from mdl_nas_mm.search.results import learn_from_history
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.command_line import add_run_options
+from mdl_nas_mm.utils.config_file import read_config
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Train a predictor of scores on the evaluations of a search, and say how well '
-        'it orders architectures that it has not seen. search_cfg.score may name the file.'
+        description='Train a predictor, and say how well it does on architectures that it has not '
+        'seen: of scores, on the evaluations of a search; or of the losses of all tasks, on random '
+        'architectures, which are measured first. Started again, that goes on where it was.'
     )
-    parser.add_argument('history', help='history.jsonl of a search')
-    parser.add_argument('--out', required=True, help='safetensors file to write')
-    parser.add_argument(
-        '--seed', type=int, default=0, help='of weights and of what is held out (0)'
-    )
-    return parser.parse_args()
+    add = parser.add_argument
+    add('source', help='history.jsonl of a search, or path of a joint config')
+    add('--checkpoint', help='trained supernet, whose losses are measured')
+    add('--samples', type=int, default=2000, help='architectures to measure (2000)')
+    add('--work-dir', help='folder of the losses (default: work_dirs/<config>/predictor)')
+    add('--out', help='safetensors file to write (default: predictor.safetensors beside losses)')
+    add('--seed', type=int, default=0, help='of samples, weights and what is held out (0)')
+    add_run_options(parser)
+    args = parser.parse_args()
+    if not (args.checkpoint or args.out):
+        parser.error('give a history.jsonl with --out, or a config with --checkpoint')
+    return args
+
+
+def losses(args: argparse.Namespace) -> Path | None:
+    """Measures and learns; None on other ranks than the first."""
+    cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
+    folder = Path(args.work_dir or f'work_dirs/{Path(args.source).stem}/predictor')
+    given = (args.samples, args.seed, args.launcher)
+    measured = measure_losses(resolve_joint_config(cfg), args.checkpoint, folder, *given)
+    if measured is None:
+        return None
+    predictor = LossPredictor.fit(*measured, PredictorSettings(seed=args.seed))
+    for line in said_of(predictor.about['held_out']):
+        print(line)
+    path = Path(args.out or folder / 'predictor.safetensors')
+    predictor.save(path)
+    return path
 
 
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('predictor', log_file=None)
-    with one_line_errors():
-        learn_from_history(args.history, args.seed, log_held_out).save(args.out)
-        print(args.out)
+    with one_line_errors(AGAIN):
+        path = args.out
+        if args.checkpoint:
+            path = losses(args)
+        else:
+            learn_from_history(args.source, args.seed, log_held_out).save(path)
+        if path is not None:
+            print(path)
 
 
 if __name__ == '__main__':

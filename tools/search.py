@@ -4,37 +4,37 @@ import argparse
 import json
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
-from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
-from mdl_nas_mm.search import choose_again, run_search
-from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_run_options
-from mdl_nas_mm.utils.config_file import read_config
-from mdl_nas_mm.visualization import write_report
+from mdl_nas_mm.utils.command_line import Parser, add_run_options
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Find the joint spec of the highest S-Score under a budget. '
         'Started again, it goes on where it was.'
     )
     add = parser.add_argument
-    add('config', nargs='?', help='path of a joint config with search_cfg')
-    add('--checkpoint', help='trained supernet')
-    add('--budget', help='the most that all tasks together may cost, such as 235M parameters')
+    add('config', nargs='?', help='Path of a joint config with search_cfg.')
+    add('--checkpoint', help='The trained supernet.')
+    add(
+        '--budget',
+        help='The most that all tasks together may cost, such as 235M (default: see search_cfg).',
+    )
     add(
         '--from',
         dest='history',
         metavar='HISTORY',
         help='history.jsonl of an earlier search: choose for --budget among what it has scored, '
-        'without a config, a checkpoint or any evaluation',
+        'without a config, a checkpoint or any evaluation.',
     )
     add(
         '--work-dir',
-        help='folder of results (default: work_dirs/<config>/search, or beside HISTORY)',
+        help='Folder of results (default: work_dirs/<config>/search, or beside HISTORY).',
     )
-    add('--random-baseline', action='store_true', help='also search at random, as many evaluations')
+    add(
+        '--random-baseline',
+        action='store_true',
+        help='Also search at random, with as many evaluations.',
+    )
     add_run_options(parser)
     args = parser.parse_args()
     if args.history and (args.config or args.checkpoint or not args.budget):
@@ -46,6 +46,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+    from mdl_nas_mm.search import choose_again, run_search
+    from mdl_nas_mm.tasks import resolve_joint_config
+    from mdl_nas_mm.utils.config_file import read_config
+    from mdl_nas_mm.visualization import write_report
+
     with one_line_errors(AGAIN):
         if args.history:
             beside = Path(args.history).parent / f'budget_{args.budget}'

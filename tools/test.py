@@ -3,31 +3,34 @@
 import argparse
 import os.path as osp
 
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.tasks import choose_joint_spec
-from mdl_nas_mm.utils.command_line import add_run_options
-from mdl_nas_mm.utils.config_file import read_training
-from mdl_nas_mm.utils.data_only import data_only
+from mdl_nas_mm.utils.command_line import Parser, add_run_options
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Evaluate all tasks of a joint config')
-    parser.add_argument('config', help='path of a joint config')
-    parser.add_argument('checkpoint', help='trained supernet')
+    parser = Parser(description='Evaluate all tasks of a joint config')
+    parser.add_argument('config', help='Path of a joint config.')
+    parser.add_argument('checkpoint', help='The trained supernet.')
     parser.add_argument(
         '--joint-spec',
-        help='JSON of the architectures (default: those of the config, or the largest)',
+        help='JSON of the architectures (default: those of the config, or the largest).',
     )
-    parser.add_argument('--work-dir', help='folder of the log')
+    parser.add_argument(
+        '--work-dir', help='Folder of the log (default: work_dirs/<name of config>).'
+    )
     add_run_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+
+    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.tasks import choose_joint_spec
+    from mdl_nas_mm.utils.config_file import read_training
+    from mdl_nas_mm.utils.data_only import data_only
+
     with one_line_errors('start again'), data_only(args.trust_checkpoint):
         cfg = read_training(args.config, args.cfg_options, args.trust_checkpoint)
         name = osp.splitext(osp.basename(args.config))[0]

@@ -3,37 +3,40 @@
 import argparse
 import os.path as osp
 
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-
-from mdl_nas_mm.engine.amp import use_amp
-from mdl_nas_mm.engine.checkpoint import resume_from
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_run_options
-from mdl_nas_mm.utils.config_file import read_training
-from mdl_nas_mm.utils.data_only import data_only
+from mdl_nas_mm.utils.command_line import Parser, add_run_options
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train all tasks of a joint config together')
-    parser.add_argument('config', help='path of a joint config')
+    parser = Parser(description='Train all tasks of a joint config together')
+    parser.add_argument('config', help='Path of a joint config.')
     parser.add_argument(
-        '--work-dir', help='folder of logs and checkpoints (default: work_dirs/<name of config>)'
+        '--work-dir', help='Folder of logs and checkpoints (default: work_dirs/<name of config>).'
     )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
-        help='go on from a checkpoint; without a path from the latest one in the work dir',
+        help='Go on from a checkpoint; without a path from the latest one in the work dir.',
     )
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--amp', action='store_true', help='Train in mixed precision (default: as the config says).'
+    )
     add_run_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+
+    from mdl_nas_mm.engine.amp import use_amp
+    from mdl_nas_mm.engine.checkpoint import resume_from
+    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.tasks import resolve_joint_config
+    from mdl_nas_mm.utils.config_file import read_training
+    from mdl_nas_mm.utils.data_only import data_only
+
     with one_line_errors(), data_only(args.trust_checkpoint):
         cfg = read_training(args.config, args.cfg_options, args.trust_checkpoint)
         cfg.launcher = args.launcher

@@ -1,17 +1,19 @@
 """What a user imports."""
 
 from mdl_nas_mm.deposit import load_tasks
+from mdl_nas_mm.elastic.shared_pass import SharedPass
 
 from .deposits import add_to_deposit
 from .image_files import MAX_PIXELS
 from .inference import MultiTaskInferencer
-from .tasks import evaluate_deposited, load_task, save_deposit
+from .tasks import evaluate_deposit, load_task, save_deposit
 
 __all__ = [
     'MAX_PIXELS',
     'MultiTaskInferencer',
+    'SharedPass',
     'add_to_deposit',
-    'evaluate_deposited',
+    'evaluate_deposit',
     'load_task',
     'load_tasks',
     'save_deposit',

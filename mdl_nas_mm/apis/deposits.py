@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mdl_nas_mm.deposit import Deposit, add
+from mdl_nas_mm.deposit import Deposit, add, one_pass
 from mdl_nas_mm.deposit.verify import largest_differences, verify
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import Counts, JointSpec
@@ -19,7 +19,7 @@ from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
 from .input_images import open_inputs, read_images
-from .tasks import evaluate_deposited, metric_of, score_subnets, task_infos
+from .tasks import evaluated_groups, metric_of, score_subnets, task_infos
 
 # Of a score; the same weights on another machine may round otherwise.
 SAME_SCORE = 1e-3
@@ -106,12 +106,11 @@ def check(
             deposit.read(name)
     yield f'{path}: all {len(whole)} tensors match their hashes'
     changed = []
-    for task, info in deposit.tasks.items() if data else ():
-        score, _ = evaluate_deposited(path, task, device, trust)
-        stored = info.get('scored')
+    for task, score in _scores(path, None, device, trust) if data else ():
+        stored = deposit.tasks[task].get('scored')
         changed += [task] if stored is not None and abs(score - stored) > SAME_SCORE else []
         beside = 'no score is stored' if stored is None else f'stored is {stored:.4f}'
-        yield f'{task}: {metric_of(info)} = {score:.4f}, {beside}'
+        yield f'{task}: {metric_of(deposit.tasks[task])} = {score:.4f}, {beside}'
     if before is not None:
         pixels = [image.pixels for image in read_images(open_inputs(images))] if images else []
         for task, difference in largest_differences(before, path, pixels, trust).items():
@@ -126,13 +125,22 @@ def test(
 ) -> Iterator[str]:
     """Evaluates a task, or all of them, on the validation split; a line for each."""
     tasks = Deposit(path, trust).tasks
-    for name in [task] if task else tasks:
-        score, _ = evaluate_deposited(path, name, device, trust)
+    for name, score in _scores(path, task, device, trust):
         yield f'{name}: {metric_of(tasks[name])} = {score:.2f}'
 
 
+def _scores(
+    path: str | Path, task: str | None, device: str, trust: Collection[str]
+) -> Iterator[tuple[str, float]]:
+    """Task by task its score, as soon as it is known."""
+    given = None if task is None else [task]
+    for group in evaluated_groups(path, given, device, trust, show_progress=True):
+        yield from ((name, score) for name, (score, _) in group.items())
+
+
 def contents(path: str | Path, trust: Collection[str] = ()) -> str:
-    """A table of the tasks of a deposit, and what it holds against separate files."""
+    """A table of the tasks of a deposit, who shares a pass, and what it holds against separate
+    files."""
     deposit = Deposit(path, trust)
     width, counts = deposit.dtype.itemsize, deposit.counts
     rows = [('task', 'library', 'metric', 'score', 'shared', 'own', 'head', 'sharing')]
@@ -155,6 +163,7 @@ def contents(path: str | Path, trust: Collection[str] = ()) -> str:
     return '\n'.join(
         [
             *lines,
+            *(f'one pass: {", ".join(unit)}' for unit in one_pass(deposit) if len(unit) > 1),
             f'shared, once: {_bytes(counts.shared * width)}; the file: '
             f'{_bytes(deposit.path.stat().st_size)}',
             f'{stored:,} parameters, {separate:,} as separate models '

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mdl_nas_mm.deposit import Deposit
-from mdl_nas_mm.deposit.configs import stored_metainfo
 from mdl_nas_mm.utils.device import usable_device
-from mdl_nas_mm.utils.one_line import first_line
 from mdl_nas_mm.utils.process_wide import process_wide
 
 from .image_files import MAX_PIXELS, BadImage
@@ -31,14 +28,11 @@ from .input_images import (
     raise_or_warn,
     read_images,
 )
-from .output_files import make_writable, save_drawings, save_predictions
-from .task_inferencers import (
-    INFERENCERS,
-    PERSON,
-    TaskInferencer,
-    looks_into_boxes,
-    validation_dataset,
-)
+from .output_files import OutputFolder
+from .task_passes import TaskPasses, blamed
+
+# Task -> its answer to an image.
+Samples = dict[str, BaseDataElement]
 
 
 class MultiTaskInferencer:
@@ -75,19 +69,9 @@ class MultiTaskInferencer:
     ) -> None:
         opened = Deposit(deposit, trust)
         self.tasks = tuple(opened.tasks if tasks is None else tasks)
-        for task in self.tasks:
-            _check_task(opened, task)
         self.show_progress = show_progress
-        self.person_task = _person_task(opened, self.tasks)
         device = usable_device(device or get_device())
-        # Persons first, as poses are looked for in their boxes.
-        names = dict.fromkeys((*filter(None, [self.person_task]), *self.tasks))
-        self.inferencers: dict[str, TaskInferencer] = {}
-        for task in names:
-            info = opened.tasks[task]
-            model = opened.load_task(task, device)
-            kind = INFERENCERS[info['scope']]
-            self.inferencers[task] = kind(task, info, model, device, trust)
+        self.passes = TaskPasses(opened, self.tasks, device, trust)
 
     def __call__(
         self, inputs: Inputs, batch_size: int = 1, return_vis: bool = False, **settings: Any
@@ -169,40 +153,36 @@ class MultiTaskInferencer:
             # rich has one bar a console, and another thread may have one.
             bar = dict(description='Inference', total=count_images(sources), console=Console())
             images = iter(track(images, **bar))
-        vis_dir = Path(out_dir, 'vis') if out_dir and not no_save_vis else None
-        pred_dir = Path(out_dir, 'preds') if out_dir and not no_save_pred else None
-        if out_dir:
-            make_writable(Path(out_dir))
-        draws = bool(return_vis or show or vis_dir)
+        draws = bool(return_vis or show or (out_dir and not no_save_vis))
         drawing = dict(score_thr=pred_score_thr, show=show, wait_time=wait_time)
-        for image, samples in self._samples(images, batch_size, report):
-            try:
-                predictions, drawings = self._finish(image, samples, drawing if draws else None)
-            except BadImage as bad:
-                report(bad, image.named)
-                continue
-            if vis_dir:
-                save_drawings(vis_dir, image, drawings)
-            if pred_dir:
-                save_predictions(pred_dir, image.name, predictions)
-            answers = samples if return_datasamples else predictions
-            yield {task: (answers[task], drawings.get(task)) for task in self.tasks}
+        with OutputFolder(out_dir, not no_save_vis, not no_save_pred) as output:
+            for image, samples, first in self._samples(images, batch_size, report):
+                try:
+                    found = self._finish(image, samples, first, drawing if draws else None)
+                except BadImage as bad:
+                    report(bad, image.named)
+                    continue
+                predictions, drawings = found
+                output.save(image, predictions, self._kinds(samples), drawings)
+                answers = samples if return_datasamples else predictions
+                yield {task: (answers[task], drawings.get(task)) for task in self.tasks}
 
     def _samples(
         self, images: Iterator[InputImage], batch_size: int, report: Report
-    ) -> Iterator[tuple[InputImage, dict[str, BaseDataElement]]]:
-        """Every image with its data sample of every task."""
+    ) -> Iterator[tuple[InputImage, Samples, Samples]]:
+        """Every image with its data sample of every task, and those of its video's first frame."""
+        video, first = None, {}
         while batch := list(itertools.islice(images, batch_size)):
             samples = {}
             for group in _by_size(batch):
                 samples.update(self._answers(group, report))
             for image in batch:
                 if image.name in samples:
-                    yield image, samples[image.name]
+                    if image.video is not video:
+                        video, first = image.video, samples[image.name] if image.video else {}
+                    yield image, samples[image.name], first
 
-    def _answers(
-        self, group: Sequence[InputImage], report: Report
-    ) -> dict[str, dict[str, BaseDataElement]]:
+    def _answers(self, group: Sequence[InputImage], report: Report) -> dict[str, Samples]:
         """Image -> task -> data sample, of the images of a group that can be used."""
         try:
             return self._predict(group)
@@ -216,45 +196,40 @@ class MultiTaskInferencer:
             samples.update(self._answers([image], report))
         return samples
 
-    def _predict(self, group: Sequence[InputImage]) -> dict[str, dict[str, BaseDataElement]]:
+    def _predict(self, group: Sequence[InputImage]) -> dict[str, Samples]:
         """Image -> task -> data sample, of images of one size."""
-        sources, answers, persons = [image.source for image in group], [], None
-        for task, inferencer in self.inferencers.items():
-            with _blamed(group[0].label, task), inferencer.lock:
-                answers.append(inferencer.predict(sources, persons))
-            if task == self.person_task:
-                persons = [inferencer.persons(sample) for sample in answers[-1]]
-        return {
-            image.name: dict(zip(self.inferencers, samples))
-            for image, *samples in zip(group, *answers)
-        }
+        samples = self.passes.predict([image.source for image in group], group[0].label)
+        return {image.name: found for image, found in zip(group, samples)}
+
+    def _kinds(self, samples: Samples) -> dict[str, str]:
+        """Task -> what its prediction is, where that is an array."""
+        return {task: self.passes.inferencers[task].kind(samples[task]) for task in self.tasks}
 
     def _finish(
-        self, image: InputImage, samples: dict[str, BaseDataElement], drawing: dict | None
+        self, image: InputImage, samples: Samples, first: Samples, drawing: dict | None
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """An image's predictions and, as ``drawing`` says, its drawings."""
+        """An image's predictions and, as ``drawing`` says, its drawings.
+
+        Args:
+            image: the image.
+            samples: task -> its answer.
+            first: the same of the first frame of its video.
+            drawing: settings of ``TaskInferencer.draw``; None for no drawings.
+        """
         predictions: dict[str, Any] = {}
         drawings: dict[str, np.ndarray] = {}
         for task in self.tasks:
-            inferencer = self.inferencers[task]
-            with _blamed(image.label, task):
+            inferencer, sample = self.passes.inferencers[task], samples[task]
+            with blamed(image.label, task):
                 with inferencer.lock:
-                    predictions[task] = inferencer.prediction(samples[task])
+                    predictions[task] = inferencer.prediction(sample)
                 if drawing is not None:
                     # Upstream draws with matplotlib, and colours by numpy's random state.
                     with process_wide():
-                        drawings[task] = inferencer.draw(image.pixels, samples[task], **drawing)
+                        drawings[task] = inferencer.draw(
+                            image.pixels, sample, first=first.get(task), **drawing
+                        )
         return predictions, drawings
-
-
-@contextmanager
-def _blamed(label: str, task: str) -> Generator[None]:
-    """Says of which image and task an error inside the block is."""
-    try:
-        yield
-    except Exception as error:
-        reason = f'failed in task {task!r}: {type(error).__name__}: {first_line(error)}'
-        raise BadImage(label, reason) from error
 
 
 def _by_size(batch: Sequence[InputImage]) -> list[list[InputImage]]:
@@ -263,24 +238,3 @@ def _by_size(batch: Sequence[InputImage]) -> list[list[InputImage]]:
     for image in batch:
         groups.setdefault(image.pixels.shape, []).append(image)
     return list(groups.values())
-
-
-def _check_task(opened: Deposit, task: str) -> None:
-    opened.check_task(task)
-    scope = opened.tasks[task]['scope']
-    if scope not in INFERENCERS:
-        raise ValueError(
-            f'task {task!r} is of {scope!r}; inferencers are known of {sorted(INFERENCERS)}'
-        )
-    validation_dataset(task, opened.tasks[task], opened.trust)
-
-
-def _person_task(opened: Deposit, tasks: Sequence[str]) -> str | None:
-    """The detection task that finds the boxes of top-down poses, if there are such tasks."""
-    if not any(looks_into_boxes(task, opened.tasks[task]) for task in tasks):
-        return None
-    for task, info in opened.tasks.items():
-        if info['scope'] == 'mmdet':
-            if PERSON in (stored_metainfo(task, info).get('classes') or ()):
-                return task
-    return None

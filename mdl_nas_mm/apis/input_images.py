@@ -36,10 +36,16 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Video:
-    """A video file, and how many frames its header says that it has."""
+    """A video file, and what its header says: how many frames it has, and how many a second."""
 
     path: Path
     frames: int
+    fps: float
+
+    @property
+    def name(self) -> str:
+        """What its frames' names begin with."""
+        return _short(self.path)
 
 
 Inputs = np.ndarray | str | os.PathLike | Sequence
@@ -58,6 +64,7 @@ class InputImage:
         source: as upstream's inferencers take it, a path or an array.
         pixels: (H, W, 3), BGR.
         named: False for what was found in a folder.
+        video: of which it is a frame.
     """
 
     name: str
@@ -65,6 +72,7 @@ class InputImage:
     source: str | np.ndarray
     pixels: np.ndarray
     named: bool
+    video: Video | None = None
 
 
 def raise_or_warn(bad: BadImage, named: bool) -> None:
@@ -138,7 +146,8 @@ def _open_video(path: Path, max_pixels: int) -> Video:
     if frames.frame_cnt < 1 or frames.read() is None:
         raise BadImage(path, 'is neither an image nor a video that OpenCV can read')
     check_pixels(path, frames.width * frames.height, max_pixels)
-    return Video(path, frames.frame_cnt)
+    # Some headers say nothing sensible.
+    return Video(path, frames.frame_cnt, frames.fps if 0 < frames.fps < 1000 else 25.0)
 
 
 def count_images(sources: Sequence[Source]) -> int:
@@ -162,7 +171,7 @@ def read_images(
     names: set[str] = set()
     for position, source in enumerate(sources):
         if isinstance(source, ImageFile):
-            path, name = source.path, _unique(_short(source.path), names)
+            path, name = source.path, unique_name(_short(source.path), names)
             try:
                 pixels = read_image(path, max_pixels)
             except BadImage as bad:
@@ -171,10 +180,11 @@ def read_images(
             yield InputImage(name, str(path), str(path), pixels, source.named)
         elif isinstance(source, Video):
             for number, frame in _frames(source, report):
-                name = _unique(f'{_short(source.path)}_{number:06d}', names)
-                yield InputImage(name, f'{source.path}, frame {number}', frame, frame, named=True)
+                name = unique_name(f'{source.name}_{number:06d}', names)
+                label = f'{source.path}, frame {number}'
+                yield InputImage(name, label, frame, frame, named=True, video=source)
         else:
-            name = _unique(f'{position:08d}', names)
+            name = unique_name(f'{position:08d}', names)
             yield InputImage(name, f'image {position}', source, source, named=True)
 
 
@@ -200,7 +210,7 @@ def _short(path: Path) -> str:
     return path.stem.encode(errors='replace')[:_LONGEST_NAME].decode(errors='ignore')
 
 
-def _unique(name: str, names: set[str]) -> str:
+def unique_name(name: str, names: set[str]) -> str:
     """The name, with a number if it has been there before."""
     unique, number = name, 1
     while unique in names:

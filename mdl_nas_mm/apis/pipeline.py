@@ -23,7 +23,7 @@ from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.strict_json import read_json
 
-from .tasks import evaluate_deposited, metric_of, save_deposit
+from .tasks import evaluate_deposit, metric_of, save_deposit
 
 _DEPOSIT = 'deposit.safetensors'
 
@@ -179,10 +179,12 @@ def score(deposit: str | Path) -> dict[str, dict]:
         of the backbone on one validation image).
     """
     opened, results = Deposit(deposit), {}
+    print('  every task on its validation split', flush=True)
+    with quiet():
+        scored = evaluate_deposit(deposit, device=get_device())
     for task, info in opened.tasks.items():
-        print(f'  {task} on its validation split', flush=True)
+        outside, metrics = scored[task]
         with quiet(), task_scope(info['scope']):
-            outside, metrics = evaluate_deposited(deposit, task, get_device())
             loader = build_eval_loader(task, info['scope'], opened.validation(task)[0])
             backbone = opened.build_backbone(task)
             prepare = opened.build_model(task, backbone).data_preprocessor

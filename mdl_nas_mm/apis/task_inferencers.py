@@ -72,7 +72,7 @@ class TaskInferencer:
         trust: see ``Deposit``.
 
     Attributes:
-        lock: for ``predict`` and ``prediction``, one thread at a time.
+        lock: for ``prepare``, ``predict`` and ``prediction``, one thread at a time.
     """
 
     visualizer = ''
@@ -103,16 +103,26 @@ class TaskInferencer:
         """The upstream inferencer."""
         raise NotImplementedError
 
-    def predict(
-        self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None
-    ) -> list[BaseDataElement]:
-        """Upstream's data samples of images of one size.
+    @property
+    def preparation(self) -> Any:
+        """What ``prepare`` does to images; tasks with equal ones can take each other's batches."""
+        config = getattr(self.upstream, 'cfg', self.config)
+        return self.scope, config.test_dataloader.dataset.pipeline
+
+    def prepare(
+        self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None = None
+    ) -> Any:
+        """Images of one size, loaded and prepared as in the task's validation.
 
         Args:
             sources: paths, or arrays (H, W, 3), BGR.
             persons: of each image ``bboxes`` and ``scores`` of persons; only poses use them.
         """
         (batch,) = self.upstream.preprocess(list(sources), batch_size=len(sources))
+        return batch
+
+    def predict(self, batch: Any) -> list[BaseDataElement]:
+        """Upstream's data samples of what ``prepare`` has given; it changes that."""
         return self.upstream.forward(batch)
 
     def persons(self, sample: BaseDataElement) -> InstanceData:
@@ -120,7 +130,12 @@ class TaskInferencer:
         raise NotImplementedError
 
     def draw(
-        self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
+        self,
+        pixels: np.ndarray,
+        sample: BaseDataElement,
+        score_thr: float,
+        first: BaseDataElement | None = None,
+        **show: Any,
     ) -> np.ndarray:
         """Upstream's drawing of one answer, (H, W, 3), RGB.
 
@@ -128,6 +143,7 @@ class TaskInferencer:
             pixels: the image, BGR.
             sample: the answer, as ``predict`` gives it.
             score_thr: lowest score of what is drawn, where there is a choice.
+            first: the answer to the first frame of a video, whose colours others have as well.
             show: ``show`` and ``wait_time`` of upstream's inferencers.
         """
         # Upstream's inferencers draw arrays as RGB, though they predict from BGR.
@@ -137,6 +153,10 @@ class TaskInferencer:
     def prediction(self, sample: BaseDataElement) -> Any:
         """One answer in the form that upstream's inferencer gives it."""
         return self.upstream.postprocess([sample], None)['predictions'][0]
+
+    def kind(self, sample: BaseDataElement) -> str:
+        """What a prediction that is an array is; others say it themselves."""
+        return ''
 
 
 class Classifier(TaskInferencer):
@@ -154,7 +174,12 @@ class Classifier(TaskInferencer):
         return inferencer
 
     def draw(
-        self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
+        self,
+        pixels: np.ndarray,
+        sample: BaseDataElement,
+        score_thr: float,
+        first: BaseDataElement | None = None,
+        **show: Any,
     ) -> np.ndarray:
         """The class is written on it; upstream's ``visualize`` would draw into files only."""
         return self.upstream.visualizer.visualize_cls(
@@ -178,44 +203,29 @@ class Detector(TaskInferencer):
         model.dataset_meta = dict(palette='random') | self.metainfo
         return inferencer_around(DetInferencer, model)(self.config, device=device, scope=self.scope)
 
-    def predict(
-        self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None
-    ) -> list[BaseDataElement]:
-        """Upstream's data samples of images of one size."""
+    def prepare(
+        self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None = None
+    ) -> Any:
+        """Images of one size; upstream gives them beside the batch."""
         ((_, batch),) = self.upstream.preprocess(list(sources), batch_size=len(sources))
-        return self.upstream.forward(batch)
+        return batch
 
     def draw(
-        self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
+        self,
+        pixels: np.ndarray,
+        sample: BaseDataElement,
+        score_thr: float,
+        first: BaseDataElement | None = None,
+        **show: Any,
     ) -> np.ndarray:
         """Boxes and masks of at least a score."""
-        return super().draw(pixels, sample, score_thr, pred_score_thr=score_thr, **show)
+        return super().draw(pixels, sample, score_thr, first, pred_score_thr=score_thr, **show)
 
     def persons(self, sample: BaseDataElement) -> InstanceData:
         """``bboxes`` and ``scores`` of the persons in an answer."""
         found = sample.pred_instances
         found = found[found.labels == self.metainfo['classes'].index(PERSON)]
         return InstanceData(bboxes=found.bboxes, scores=found.scores)
-
-
-class Segmentor(TaskInferencer):
-    """``MMSegInferencer`` of mmseg."""
-
-    visualizer = 'SegLocalVisualizer'
-
-    def build(self, model: BaseModel, device: str) -> Any:
-        """The upstream inferencer."""
-        from mmseg.apis import MMSegInferencer
-
-        model.dataset_meta = {key: self.metainfo.get(key) for key in ('classes', 'palette')}
-        return inferencer_around(MMSegInferencer, model)(
-            self.config, device=device, scope=self.scope
-        )
-
-    def prediction(self, sample: BaseDataElement) -> np.ndarray:
-        """The label of every pixel, (H, W)."""
-        # Upstream does not put a single one into a list.
-        return self.upstream.postprocess([sample], None)['predictions']
 
 
 class PoseEstimator(TaskInferencer):
@@ -234,23 +244,37 @@ class PoseEstimator(TaskInferencer):
         detect_with(inferencer, None)
         return inferencer
 
-    def predict(
-        self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None
-    ) -> list[BaseDataElement]:
-        """Upstream's data samples, one an image, as mmpose's inferencer takes no batches.
+    @property
+    def preparation(self) -> Any:
+        """Of no other task: what is prepared depends on persons."""
+        return self
+
+    def prepare(
+        self, sources: Sequence[str | np.ndarray], persons: Sequence[InstanceData] | None = None
+    ) -> Any:
+        """A batch for each image, as mmpose's inferencer takes no others.
 
         Top-down models look into the boxes of persons; into the whole image where none are given
         or found.
         """
-        samples = []
+        batches = []
         for source, found in zip(sources, persons or [None] * len(sources)):
             detect_with(self.upstream, None if found is None else _already(found))
             ((batch, _),) = self.upstream.preprocess([source])
-            samples += self.upstream.forward(batch)
-        return samples
+            batches.append(batch)
+        return batches
+
+    def predict(self, batch: Any) -> list[BaseDataElement]:
+        """Upstream's data samples, one an image."""
+        return [sample for of_image in batch for sample in self.upstream.forward(of_image)]
 
     def draw(
-        self, pixels: np.ndarray, sample: BaseDataElement, score_thr: float, **show: Any
+        self,
+        pixels: np.ndarray,
+        sample: BaseDataElement,
+        score_thr: float,
+        first: BaseDataElement | None = None,
+        **show: Any,
     ) -> np.ndarray:
         """Key points of at least a score."""
         settings = dict(return_vis=True, kpt_thr=score_thr, **show)
@@ -262,6 +286,3 @@ def _already(persons: InstanceData) -> Callable[..., dict]:
     labels = torch.zeros(len(persons), dtype=torch.long)
     found = InstanceData(bboxes=persons.bboxes, scores=persons.scores, labels=labels)
     return lambda *_, **__: dict(predictions=[BaseDataElement(pred_instances=found)])
-
-
-INFERENCERS = dict(mmpretrain=Classifier, mmdet=Detector, mmseg=Segmentor, mmpose=PoseEstimator)

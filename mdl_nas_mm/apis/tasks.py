@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.progress import Progress
 from torch import nn
 
-from mdl_nas_mm.deposit import Deposit, pack
+from mdl_nas_mm.deposit import Deposit, load_around_one, pack, stored_units
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import Counts, JointSpec, check_joint
-from mdl_nas_mm.tasks import ResolvedConfig, Split, Task, recalibrations
+from mdl_nas_mm.tasks import (
+    JointEvaluation,
+    ResolvedConfig,
+    Split,
+    Task,
+    Units,
+    recalibrations,
+    units_of,
+)
 from mdl_nas_mm.tasks.data_files import check_kind
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
 from .metainfo import data_metainfo, self_contained
+
+# A score, and all metrics.
+Evaluated = tuple[float, dict[str, Any]]
 
 
 def load_task(
@@ -98,11 +112,10 @@ def score_subnets(cfg: ResolvedConfig, subnets: Mapping[str, nn.Module]) -> dict
     """
     if cfg.get('val_dataloader') is None:
         raise ValueError('scores need a validation: the joint config has no val_cfg')
-    scores = {}
-    for name, task in cfg.tasks.items():
-        assert task.val is not None
-        scores[name], _ = task.evaluate(subnets[name], task.val)
-    return scores
+    found: dict[str, Evaluated] = {}
+    for name in units_of(cfg).of:
+        found |= _evaluate(cfg.tasks, units_of(cfg), name, lambda tasks: subnets)
+    return {name: found[name][0] for name in cfg.tasks}
 
 
 def metric_of(info: Mapping[str, Any]) -> str:
@@ -115,26 +128,86 @@ def metric_of(info: Mapping[str, Any]) -> str:
     return score if isinstance(score, str) else score['metric']
 
 
-def evaluate_deposited(
+def evaluate_deposit(
     deposit: str | Path,
-    task: str,
+    tasks: Sequence[str] | None = None,
     device: str | torch.device = 'cpu',
     trust: Collection[str] = (),
-) -> tuple[float, dict[str, float]]:
-    """A deposited task's score and all metrics, on its validation split.
+    show_progress: bool = False,
+) -> dict[str, Evaluated]:
+    """Deposited tasks on their validation splits: task -> its score, and all of its metrics.
 
     Args:
         deposit: the file.
-        task: its name in the deposit.
-        device: where the model runs.
+        tasks: all without it.
+        device: where the models run.
         trust: see ``Deposit``.
+        show_progress: whether to show a progress bar on stderr.
 
     Raises:
-        ValueError: see ``Deposit.load_task``; its data are no files; or the task has no score.
+        ValueError: see ``Deposit.load_task``; data of a task are no files; or it has no score.
+    """
+    found = evaluated_groups(deposit, tasks, device, trust, show_progress)
+    results = {task: result for group in found for task, result in group.items()}
+    return {task: results[task] for task in (results if tasks is None else tasks)}
+
+
+def evaluated_groups(
+    deposit: str | Path,
+    tasks: Sequence[str] | None = None,
+    device: str | torch.device = 'cpu',
+    trust: Collection[str] = (),
+    show_progress: bool = False,
+) -> Iterator[dict[str, Evaluated]]:
+    """As ``evaluate_deposit``, one task or image group after the other.
+
+    Images of a group are loaded once, and tasks that can share a pass have one.
     """
     opened = Deposit(deposit, trust)
+    names = list(opened.tasks) if tasks is None else tasks
+    for task in names:
+        opened.check_task(task)
+    units = stored_units(opened, names)
+    load = partial(load_around_one, opened, device=device)
+    for name, members in units.of.items():
+        known = {task: _known(opened, task) for unit in members for task in unit}
+        yield _evaluate(known, units, name, load, show_progress)
+
+
+def _known(opened: Deposit, task: str) -> Task:
+    """What a deposit says of a task and of its validation."""
     data = opened.validation(task)
-    check_kind(data, f'deposit {deposit}: task {task!r}')
-    split = Split(*data)
-    known = Task.of_deposit(task, opened.tasks[task], split)
-    return known.evaluate(opened.load_task(task, device), split)
+    check_kind(data, f'deposit {opened.path}: task {task!r}')
+    return Task.of_deposit(task, opened.tasks[task], Split(*data))
+
+
+def _evaluate(
+    tasks: Mapping[str, Task],
+    units: Units,
+    name: str,
+    load: Callable[[Sequence[str]], Mapping[str, Any]],
+    show_progress: bool = False,
+) -> dict[str, Evaluated]:
+    """The tasks that have one loader on their validation split.
+
+    Args:
+        tasks: these and perhaps others.
+        units: see ``Units``.
+        name: of the task, or of the image group.
+        load: gives the upstream models of tasks, those of a unit with the same backbone.
+        show_progress: whether to show a bar on stderr.
+    """
+    members = [task for unit in units.of[name] for task in unit]
+    splits = {task: split for task in members if (split := tasks[task].val) is not None}
+    evaluation = JointEvaluation.build(name, units.of[name], tasks, splits)
+    for own in evaluation.tasks.values():
+        own.scoring.say_note()
+    models = load(members)
+    predict = {task: models[task].val_step for task in members}
+    with Progress(console=Console(stderr=True), transient=True, disable=not show_progress) as bar:
+        row = bar.add_task(', '.join(members), total=len(evaluation.loader) * len(members))
+        metrics = evaluation.evaluate(predict, lambda *_: bar.advance(row))
+    return {
+        task: (evaluation.tasks[task].scoring.score(metrics[task]), metrics[task])
+        for task in members
+    }

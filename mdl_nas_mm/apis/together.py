@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit import Deposit, load_around_one
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.tasks import (
@@ -143,7 +143,7 @@ def _image_times(opened: Deposit, sample: dict[str, Any], repeats: int = 30) -> 
         each task.
     """
     with quiet():
-        models = {task: opened.load_task(task) for task in opened.tasks}
+        models = load_around_one(opened, list(opened.tasks))
     batch = {key: [value] for key, value in sample.items()}
 
     def predict() -> None:

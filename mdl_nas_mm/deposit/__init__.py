@@ -5,6 +5,7 @@ from .base import DepositBase
 from .extract import extract
 from .initialize import DepositedInit
 from .load_tasks import load_tasks
+from .one_pass import load_around_one, one_pass, same_backbones, stored_units
 from .pack import add, pack, remove
 from .unpack import Deposit
 from .verify import largest_differences, verify
@@ -17,8 +18,12 @@ __all__ = [
     'add',
     'extract',
     'largest_differences',
+    'load_around_one',
     'load_tasks',
+    'one_pass',
     'pack',
     'remove',
+    'same_backbones',
+    'stored_units',
     'verify',
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 from mdl_nas_mm.elastic.plain import set_parameter
 
 from .kinds import Piece
+from .one_pass import same_backbones
 from .rectangles import StoredRectangle
 from .unpack import Deposit
 
@@ -26,9 +27,11 @@ def load_tasks(
 ) -> dict[str, nn.Module]:
     """Upstream models of several tasks that answer as those of ``Deposit.load_task``.
 
-    Tensors of the file are in memory once, whatever the number of tasks; of necks and heads that
+    Tensors of the file are in memory once, whatever the number of tasks. Tasks with the same
+    architecture, weights and settings of the backbone have one between them, and inside of
+    ``with SharedPass():`` one pass of the same images. Of necks and heads that
     tasks share by output channels each task has a whole copy. A weight that lies in
-    one of them as it is used is a view of it. Any other is assembled whenever its layer runs,
+    a tensor as it is used is a view of it. Any other is assembled whenever its layer runs,
     which takes time; ``torch.nn.utils.parametrize.cached()`` keeps such weights inside its block.
     One that a kind of storage does not have as rows is a copy.
     The models are for inference: their backbones' weights take no gradients, and are where they
@@ -55,23 +58,33 @@ def load_tasks(
             tensors[name] = deposit.read(name).to(device, copy=True)
         return tensors[name]
 
-    for task in deposit.tasks if tasks is None else tasks:
-        rectangles, assembled = _rectangles(deposit, task), {}
-        backbone = deposit.build_backbone(task)
-        for name, parameter in list(backbone.named_parameters()):
-            if name in rectangles:
-                found: list[_Rectangle] = []
-                for run in rectangles[name]:
-                    # Runs of columns that were apart in the supernet lie side by side here.
-                    width = max((each.columns.stop for each in found), default=0)
-                    found += [_Rectangle(each, read(each.tensor), width) for each in run]
-                _replace(backbone, name, found, parameter.shape)
-            else:
-                assembled = assembled or deposit.backbone_weights(task)
-                weight = assembled[name].view(parameter.shape).to(device)
-                set_parameter(backbone, name, nn.Parameter(weight, requires_grad=False))
-        models[task] = deposit.build_model(task, backbone, read).to(device).eval()
-    return models
+    names = list(deposit.tasks) if tasks is None else tasks
+    for unit in same_backbones(deposit, names):
+        backbone = _backbone(deposit, unit[0], read, device)
+        for task in unit:
+            models[task] = deposit.build_model(task, backbone, read).to(device).eval()
+    return {task: models[task] for task in names}
+
+
+def _backbone(
+    deposit: Deposit, task: str, read: Callable[[str], Tensor], device: str | torch.device
+) -> nn.Module:
+    """A task's backbone, of tensors that others read as well."""
+    rectangles, assembled = _rectangles(deposit, task), {}
+    backbone = deposit.build_backbone(task)
+    for name, parameter in list(backbone.named_parameters()):
+        if name in rectangles:
+            found: list[_Rectangle] = []
+            for run in rectangles[name]:
+                # Runs of columns that were apart in the supernet lie side by side here.
+                width = max((each.columns.stop for each in found), default=0)
+                found += [_Rectangle(each, read(each.tensor), width) for each in run]
+            _replace(backbone, name, found, parameter.shape)
+        else:
+            assembled = assembled or deposit.backbone_weights(task)
+            weight = assembled[name].view(parameter.shape).to(device)
+            set_parameter(backbone, name, nn.Parameter(weight, requires_grad=False))
+    return backbone
 
 
 def _rectangles(deposit: Deposit, task: str) -> dict[str, list[list[StoredRectangle]]]:

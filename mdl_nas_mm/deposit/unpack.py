@@ -23,6 +23,7 @@ from mdl_nas_mm.spec.footprint import Footprint
 from mdl_nas_mm.spec.layout import Run
 from mdl_nas_mm.tasks.model import build_task_model
 from mdl_nas_mm.trust import check_config
+from mdl_nas_mm.utils.process_wide import process_wide
 
 from .budget import Budget
 from .check import check_contents
@@ -285,7 +286,8 @@ class Deposit:
             names = self.head_names(task)
             shapes = {k: joined_shape([entries[n].shape for n in ns]) for k, ns in names.items()}
         stored = sum(map(math.prod, shapes.values()))
-        with malformed(where), SizeLimit(stored, len(names), where):
+        # The limit's hook is of all threads: none may make modules while it comes or goes.
+        with malformed(where), process_wide(), SizeLimit(stored, len(names), where):
             model = build_task_model(ConfigDict(copy.deepcopy(info)), nn.Identity())
         own = model.state_dict()
         wrong = [key for key in own if not key.startswith('backbone.') and key not in names]
@@ -299,7 +301,8 @@ class Deposit:
         model.load_state_dict(state, strict=False, assign=True)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(requires_grad[name])
-        model.backbone = backbone
+        with process_wide():
+            model.backbone = backbone
         return model
 
     def _check_backbone(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Generator, Sequence
@@ -38,9 +40,12 @@ def one_line_errors(go_on: str = RESUME) -> Generator[None]:
     """
     try:
         yield
+        sys.stdout.flush()
     except KeyboardInterrupt:
         raise SystemExit(f'interrupted; {go_on}') from None
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            raise SystemExit(1) from None
         if _is_lost_connection(error):
             gone, text = _what_happened(go_on)
             _wait_for_readers(gone)
@@ -53,6 +58,17 @@ def one_line_errors(go_on: str = RESUME) -> Generator[None]:
         if _is_for_users(error):
             raise SystemExit(f'error: {_line(error)}') from error
         raise
+
+
+def _nobody_reads() -> bool:
+    """Whether who was to read the output has gone, as ``head`` does; nothing is written then."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    is_gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if is_gone:
+        # Python tries once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return is_gone
 
 
 def _is_for_users(error: BaseException) -> bool:

@@ -85,6 +85,32 @@ def regression_picture(values: np.ndarray) -> np.ndarray:
     return np.where(known[..., None], np.stack(levels, axis=-1).round(), 0).astype(np.uint8)
 
 
+def numbers_picture(image: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """An image with numbers written on it, each below the one before.
+
+    Args:
+        image: (H, W, 3), RGB.
+        numbers: (C,); of probabilities the five largest are written, with their places.
+    """
+    lines = [f'{number:.3g}' for number in numbers]
+    if (numbers >= 0).all() and abs(numbers.sum() - 1) < 1e-3:
+        largest = np.argsort(-numbers, kind='stable')[:5]
+        lines = [f'{place}: {numbers[place]:.2f}' for place in largest.tolist()]
+    picture, font = image.copy(), cv2.FONT_HERSHEY_SIMPLEX
+    for row, line in enumerate(lines):
+        place = 4, 14 * (row + 1)
+        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(picture, line, place, font, 0.4, colour, width, cv2.LINE_AA)
+    return picture
+
+
+def depth_span(sample: BaseDataElement, field: str) -> Span:
+    """The smallest and the largest depth of a data sample; see ``depth_picture``."""
+    depth = sample.get(field).data
+    known = depth[depth.isfinite() & (depth > 0)]
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+
+
 # What follows ``gt_`` or ``pred_`` in a data sample -> how it is drawn.
 PICTURES: dict[str, Callable[..., np.ndarray]] = dict(
     sem_seg=classes_picture,
@@ -93,6 +119,7 @@ PICTURES: dict[str, Callable[..., np.ndarray]] = dict(
     edges=shares_picture,
     saliency=shares_picture,
     regression=regression_picture,
+    embedding=regression_picture,
 )
 
 

@@ -9,6 +9,7 @@ from .evolution import SearchResult, search
 from .exact import pareto_front, select
 from .history import History, Outcome
 from .hook import SearchHook
+from .loss_score import LossPredictorScore
 from .plan import SearchPlan, parse_budget
 from .predictor import Predictor
 from .predictor_score import PredictorScore
@@ -29,6 +30,7 @@ __all__ = [
     'FlopsCost',
     'History',
     'LatencyCost',
+    'LossPredictorScore',
     'Outcome',
     'ParameterCost',
     'ScoredJoint',

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mdl_nas_mm.spec import SubnetSpec
+
+
+@dataclass(frozen=True)
+class Column:
+    """One choice that a space leaves.
+
+    Attributes:
+        stage: its number.
+        key: of the dimension, or ``depth``.
+        block: its number in the stage; None for a dimension of the whole stage.
+        choices: what there is to choose from.
+        alike: whether the first block stands for all of its stage.
+    """
+
+    stage: int
+    key: str
+    block: int | None
+    choices: tuple[float, ...]
+    alike: bool = False
 
 
 class Encoder:
@@ -22,17 +42,17 @@ class Encoder:
 
     def __init__(self, space: Sequence[Mapping[str, Any]]) -> None:
         self.stages = len(space)
-        self.columns: list[tuple[int, str, int | None, list]] = []
+        self.columns: list[Column] = []
         for i, stage in enumerate(space):
             alike = bool(stage.get('per_stage', False))
             for key, choices in stage.items():
                 if key == 'per_stage':
                     continue
                 if not isinstance(choices[0], Sequence):
-                    self._add(i, key, None, choices)
+                    self._add(Column(i, key, None, tuple(choices)))
                 else:
                     for j, of_block in enumerate(choices[:1] if alike else choices):
-                        self._add(i, key, j, of_block)
+                        self._add(Column(i, key, j, tuple(of_block), alike))
 
     def __call__(self, specs: Sequence[SubnetSpec]) -> np.ndarray:
         """(len(specs), columns)
@@ -40,7 +60,16 @@ class Encoder:
         Raises:
             ValueError: an architecture lies outside of the space.
         """
-        rows = np.zeros((len(specs), len(self.columns)), np.float32)
+        counts = np.array([len(column.choices) for column in self.columns])
+        return ((self.places(specs) + 1) / counts).astype(np.float32)
+
+    def places(self, specs: Sequence[SubnetSpec]) -> np.ndarray:
+        """(len(specs), columns): which of its choices each is, -1 for what is not there.
+
+        Raises:
+            ValueError: an architecture lies outside of the space.
+        """
+        rows = np.full((len(specs), len(self.columns)), -1, np.int64)
         for row, spec in zip(rows, specs):
             whole = spec.to_dict()
             stages = whole['stages'] + [
@@ -48,20 +77,20 @@ class Encoder:
             ]
             if len(stages) != self.stages:
                 raise ValueError(f'architecture: {len(stages)} stages, expected {self.stages}')
-            for column, (i, key, block, choices) in enumerate(self.columns):
-                value = stages[i][key]
-                if block is not None:
-                    value = value[block] if block < len(value) else None
+            for number, column in enumerate(self.columns):
+                value = stages[column.stage][column.key]
+                if column.block is not None:
+                    value = value[column.block] if column.block < len(value) else None
                 if value is not None:
-                    row[column] = (_place(value, choices, key) + 1) / len(choices)
+                    row[number] = _place(value, column.choices, column.key)
         return rows
 
-    def _add(self, stage: int, key: str, block: int | None, choices: Sequence) -> None:
-        if len(choices) > 1:
-            self.columns.append((stage, key, block, list(choices)))
+    def _add(self, column: Column) -> None:
+        if len(column.choices) > 1:
+            self.columns.append(column)
 
 
-def _place(value: Any, choices: list, key: str) -> int:
+def _place(value: Any, choices: tuple, key: str) -> int:
     if value not in choices:
-        raise ValueError(f'architecture: {key} {value!r} is not one of {choices}')
+        raise ValueError(f'architecture: {key} {value!r} is not one of {list(choices)}')
     return choices.index(value)

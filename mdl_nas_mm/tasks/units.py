@@ -145,10 +145,19 @@ def _difference(
 ) -> str | None:
     """The first thing that keeps two tasks from sharing a pass."""
     for key in settings:
-        values = [_plain(of_task(backbone.get(key), task, key)) for task in (first, second)]
+        values = [as_lists(of_task(backbone.get(key), task, key)) for task in (first, second)]
         if values[0] != values[1]:
             return f'backbone.{key}'
-    ours, theirs = (_of_images(models[task]) for task in (first, second))
+    return difference_of_images(models[first], models[second])
+
+
+def difference_of_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+    """The first thing that the data preprocessors of two tasks do to images otherwise.
+
+    Args:
+        first, second: ``dict(scope=..., model=...)``.
+    """
+    ours, theirs = _of_images(first), _of_images(second)
     for key in (*ours, *theirs):
         if ours.get(key) != theirs.get(key) or key == 'batch_augments':
             return f'data_preprocessor.{key}'
@@ -165,11 +174,11 @@ def _of_images(task: Mapping[str, Any]) -> dict[str, Any]:
     said = {key: value for key, value in {**usual, **config}.items() if key not in _OF_LABELS}
     if not said.get('batch_augments'):
         said.pop('batch_augments', None)
-    return {'type': kind, **{key: _plain(value) for key, value in said.items()}}
+    return {'type': kind, **{key: as_lists(value) for key, value in said.items()}}
 
 
-def _plain(value: Any) -> Any:
-    """Sequences as lists: configs have either."""
+def as_lists(value: Any) -> Any:
+    """A sequence as a list: configs have either."""
     return list(value) if isinstance(value, (list, tuple)) else value
 
 

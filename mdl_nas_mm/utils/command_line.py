@@ -5,12 +5,20 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 from mmengine.config import DictAction
 
 # Beyond any image; what such an option is multiplied with has to stay countable.
 _LONGEST_SIDE = 2**14
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose refusals begin as all others of a command do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong with the arguments, in one line, and ends with status 2."""
+        self.exit(2, f'error: {message} (see {self.prog} --help)\n')
 
 
 class SettingsAction(DictAction):
@@ -35,7 +43,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, text: str = '') -> None:
         nargs='+',
         action=SettingsAction,
         metavar='KEY=VALUE',
-        help=text or 'settings of the config to override; nested keys with dots',
+        help=text or 'Settings of the config to override; nested keys have dots.',
     )
 
 
@@ -50,7 +58,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='how processes are started',
+        help='How the processes are started (default: none, one process).',
     )
     # What is read is the environment, which torchrun sets as well.
     hidden = dict(type=_local_rank, default='0', help=argparse.SUPPRESS)
@@ -62,7 +70,7 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--trust-checkpoint',
         action='store_true',
-        help='checkpoints may hold more than data, and so run any code',
+        help='Checkpoints may hold more than data, and so run any code (default: data alone).',
     )
 
 
@@ -78,7 +86,7 @@ def add_trusted_classes(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=[],
         metavar='NAME',
-        help='classes that the deposit may name beside those that are known, as MODULE.CLASS',
+        help='Classes that the deposit may name beside the known ones, as MODULE.CLASS.',
     )
     parser.add_argument(
         '--import',
@@ -86,7 +94,7 @@ def add_trusted_classes(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest='imports',
         metavar='MODULE',
-        help='modules of your own that register classes',
+        help='Modules of your own that register classes.',
     )
 
 

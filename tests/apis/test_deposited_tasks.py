@@ -26,7 +26,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from refusals import assert_names, raises_naming
 
-from mdl_nas_mm.apis import evaluate_deposited, load_task, save_deposit
+from mdl_nas_mm.apis import evaluate_deposit, load_task, save_deposit
 from mdl_nas_mm.apis.metainfo import data_metainfo
 from mdl_nas_mm.apis.tasks import task_infos
 from mdl_nas_mm.deposit import Deposit
@@ -95,7 +95,7 @@ def test_deposited_task_scores_like_its_subnet(cfg, model, joint, deposit, task)
     known = resolve_joint_config(cfg).tasks[task]
     evaluation = known.evaluation(known.val)
     expected = evaluate(lambda batch: predict(model, task, joint[task], batch), evaluation)
-    score, metrics = evaluate_deposited(deposit, task)
+    ((score, metrics),) = evaluate_deposit(deposit, [task]).values()
     assert metrics == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
     assert score == evaluation.scoring.score(expected)
 
@@ -105,7 +105,7 @@ def test_a_task_without_a_score_is_refused(deposit, monkeypatch):
     none = lambda self, results: dict(bbox_mAP=-1.0)  # noqa: E731
     monkeypatch.setattr('mmdet.evaluation.CocoMetric.compute_metrics', none)
     with raises_naming(ValueError, "'det'", "'coco/bbox_mAP'", -1):
-        evaluate_deposited(deposit, 'det')
+        evaluate_deposit(deposit, ['det'])
 
 
 def test_loaded_task_predicts_without_anything_around_it(cfg, model, joint, deposit):
@@ -130,7 +130,7 @@ def test_deposit_needs_no_supernet_nor_its_config(supernet, deposit, tmp_path, m
         assert differences(dict(first.state_dict()), dict(second.state_dict())) == []
 
 
-@pytest.mark.parametrize('use', [load_task, evaluate_deposited])
+@pytest.mark.parametrize('use', [load_task, lambda path, task: evaluate_deposit(path, [task])])
 def test_unknown_task_is_named(deposit, use):
     with raises_naming(ValueError, "'pose'", "['cls', 'det', 'seg']"):
         use(deposit, 'pose')
@@ -161,7 +161,7 @@ def test_deposit_tool(cfg, supernet, joint, deposit, tmp_path, monkeypatch, caps
     rows = [line.split() for line in listed.splitlines()]
     assert [row[:4] for row in rows[1:4]][1] == ['det', 'mmdet', 'coco/bbox_mAP', '-']
     call_tool(monkeypatch, 'deposit', 'test', out, '--task', 'cls')
-    score, _ = evaluate_deposited(out, 'cls')
+    ((score, _),) = evaluate_deposit(out, ['cls']).values()
     assert f'cls: accuracy/top1 = {score:.2f}' in capsys.readouterr().out
 
     def says(*args):

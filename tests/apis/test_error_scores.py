@@ -7,7 +7,7 @@ from helpers import build_model, joint_config, only, random_joint
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
-from mdl_nas_mm.apis import evaluate_deposited
+from mdl_nas_mm.apis import evaluate_deposit
 from mdl_nas_mm.apis.deposits import check, contents
 from mdl_nas_mm.apis.tasks import score_subnets, task_infos
 from mdl_nas_mm.deposit import Deposit, pack
@@ -52,7 +52,7 @@ def test_an_error_from_the_search_to_the_deposit(data, tmp_path, metric):
     pack(path, model, joint, cfg.model.backbone, task_infos(cfg, scores), trust=(metric,))
     info = Deposit(path, (metric,)).tasks['cls']
     assert info['score'] == SCORE and info['scored'] == scores['cls'] > 0
-    score, metrics = evaluate_deposited(path, 'cls', trust=(metric,))
+    ((score, metrics),) = evaluate_deposit(path, ['cls'], trust=(metric,)).values()
     assert score == scores['cls'] == 100 * metrics['mine/wrong']
     (line,) = (line.split() for line in contents(path, (metric,)).split('\n') if 'mine' in line)
     assert line[:4] == ['cls', 'mmpretrain', 'mine/wrong', f'{score:.2f}']

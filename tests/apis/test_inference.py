@@ -82,7 +82,8 @@ def test_same_predictions_as_in_validation(deposit, inferencer, task):
         # The data set has a box end at the last pixel, not behind it.
         box = InstanceData(bboxes=torch.tensor([[0.0, 0, 47, 47]]), scores=torch.ones(1))
         with task_scope('mmpose'):
-            found = inferencer.inferencers['pose'].predict(paths, [box] * len(paths))
+            pose = inferencer.passes.inferencers['pose']
+            found = pose.predict(pose.prepare(paths, [box] * len(paths)))
     else:
         found = inferencer(paths, batch_size=len(paths), return_datasamples=True)
         found = found[task]['predictions']

@@ -119,16 +119,16 @@ def test_a_file_that_goes_away_meanwhile(inferencer, tmp_path):
 def test_an_image_that_a_model_fails_on(inferencer, monkeypatch, tmp_path, batch_size):
     """Also where it is one of a batch, which the others are then taken out of."""
     paths = [write_png(tmp_path / f'{number}.png', PIXELS + number) for number in range(4)]
-    segmentor, bad = inferencer.inferencers['seg'], {}
-    predict = segmentor.predict
+    segmentor, bad = inferencer.passes.inferencers['seg'], {}
+    prepare = segmentor.prepare
 
     def picky(sources, persons):
         if str(paths[2]) in sources:
             raise RuntimeError('too hard\nat length')
-        return predict(sources, persons)
+        return prepare(sources, persons)
 
     expected = [inferencer(paths[i])['seg']['predictions'][0] for i in (0, 1, 3)]
-    monkeypatch.setattr(segmentor, 'predict', picky)
+    monkeypatch.setattr(segmentor, 'prepare', picky)
     found = inferencer(paths, batch_size=batch_size, on_bad=bad.__setitem__)['seg']['predictions']
     assert bad == {str(paths[2]): "failed in task 'seg': RuntimeError: too hard"}
     assert all((a == b).all() for a, b in zip(found, expected, strict=True))

@@ -64,7 +64,7 @@ def test_summary_has_what_a_reader_looks_for(whole):
         ['MultiTaskRunner.resume'],
         ['run_search'],
         ['save_deposit', 'score'],
-        ['train_stage', 'evaluate_deposited', 'summarise'],
+        ['train_stage', 'evaluate_deposit', 'summarise'],
     ],
     ids=' '.join,
 )

@@ -25,7 +25,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner, load_checkpoint
 from refusals import assert_names, raises_naming
 
-from mdl_nas_mm.apis import evaluate_deposited
+from mdl_nas_mm.apis import evaluate_deposit
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.extract import extract
 from mdl_nas_mm.tasks import task_scope
@@ -138,7 +138,7 @@ def test_upstream_without_this_package_finds_the_same(data, tmp_path):
         (tmp_path / name).mkdir()
         path = deposit_of(name, data, tmp_path / name)
         configs += [extract(path, task, tmp_path / name, stock=True) for task in TASKS]
-        expected += [evaluate_deposited(path, task)[1] for task in TASKS]
+        expected += [evaluate_deposit(path, [task])[task][1] for task in TASKS]
     code = (
         'import json\n'
         "sys.modules['mdl_nas_mm'] = None\n"
@@ -175,7 +175,7 @@ def test_upstreams_test_tool_and_inferencer(task, data, tmp_path, monkeypatch):
     runpy.run_path(str(tool), run_name='__main__')
     (log,) = (tmp_path / 'work').glob('*/*.json')
     found = json.loads(log.read_text().splitlines()[-1])
-    metrics = evaluate_deposited(path, task)[1]
+    metrics = evaluate_deposit(path, [task])[task][1]
     assert {key: found[key] for key in metrics} == pytest.approx(metrics, abs=1e-3, nan_ok=True)
     image = str(min((data / task).rglob('val*/**/*.[pj][n]*g')))
     INFER[task](config, checkpoint, image)
@@ -231,7 +231,7 @@ def test_where_no_stock_class_fits_the_static_class_does(data, tmp_path):
         for found, expected in zip(tensors(features(model)), tensors(features(deposited))):
             assert torch.equal(found, expected)
         assert test_metrics(config, tmp_path / 'work') == pytest.approx(
-            evaluate_deposited(path, task)[1], nan_ok=True
+            evaluate_deposit(path, [task])[task][1], nan_ok=True
         )
 
 

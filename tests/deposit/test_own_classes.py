@@ -11,7 +11,7 @@ from mmpretrain.models import LinearClsHead
 from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from refusals import assert_names, raises_naming
 
-from mdl_nas_mm.apis import MultiTaskInferencer, evaluate_deposited, load_task
+from mdl_nas_mm.apis import MultiTaskInferencer, evaluate_deposit, load_task
 from mdl_nas_mm.deposit import Deposit, verify
 from mdl_nas_mm.deposit.extract import extract
 
@@ -76,8 +76,8 @@ def test_a_test_says_what_to_type(deposit, monkeypatch):
 def test_a_class_that_is_trusted_is_used(deposit, own):
     DATASETS.register_module(module=MyFolders, force=True)
     with raises_naming(ValueError, 'MyFolders', '--trust'):
-        evaluate_deposited(deposit, 'cls')
-    score, _ = evaluate_deposited(deposit, 'cls', trust=(NAME,))
+        evaluate_deposit(deposit, ['cls'])
+    ((score, _),) = evaluate_deposit(deposit, ['cls'], trust=(NAME,)).values()
     assert 0 <= score <= 100
 
 

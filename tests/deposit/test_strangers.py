@@ -12,7 +12,7 @@ from hostile import CANARY, altered, places, watched
 from mmengine.config import Config
 from refusals import raises_naming
 
-from mdl_nas_mm.apis import MultiTaskInferencer, evaluate_deposited, load_task
+from mdl_nas_mm.apis import MultiTaskInferencer, evaluate_deposit, load_task
 from mdl_nas_mm.apis.incremental import validation_images
 from mdl_nas_mm.deposit import load_tasks, verify
 from mdl_nas_mm.deposit.export import load_model
@@ -51,7 +51,7 @@ READERS = {
     'export': lambda path, task, out: load_model(path, task),
     'extract': lambda path, task, out: Config.fromfile(extract(path, task, out)),
     'infer': lambda path, task, out: infer(path, task),
-    'test': lambda path, task, out: evaluate_deposited(path, task),
+    'test': lambda path, task, out: evaluate_deposit(path, [task]),
     'images': lambda path, task, out: validation_images(path),
     'base': lambda path, task, out: open_base(str(path), task)[0].backbone,
 }
@@ -162,7 +162,7 @@ def test_a_key_is_no_code(deposit, bait, tmp_path):
         assert 'os.system' not in '\n'.join(x for x in text.splitlines() if not x.startswith('#'))
         assert 'test_dataloader' not in Config.fromfile(tmp_path / 'out' / 'cls_config.py')
         with raises_naming(ValueError, "'cls'", 'os.system'):
-            evaluate_deposited(path, 'cls')
+            evaluate_deposit(path, ['cls'])
     assert not seen
 
 
@@ -180,7 +180,7 @@ def test_the_name_of_a_class_is_no_code(deposit, bait, tmp_path, name):
         extracted = extract(path, 'cls', tmp_path / 'out')
         config = Config.fromfile(extracted)
         with raises_naming(ValueError, "'cls'", 'val_evaluator') as error:
-            evaluate_deposited(path, 'cls')
+            evaluate_deposit(path, ['cls'])
     assert not seen and 'test_dataloader' not in config
     assert Path(extracted).read_text().count('{{') == 1
     assert str(error.value).isprintable() and '--trust' not in str(error.value)

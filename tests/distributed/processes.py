@@ -17,6 +17,10 @@ import torch
 # Processes are forked, and begin with what is loaded here.
 for library in (mmdet, mmpretrain, mmseg):
     library.utils.register_all_modules(init_default_scope=False)
+# An export or a compilation gives torch a stand-in for a GPU where there is none. A first backward
+# pass after that starts a thread for it, and no process that is forked from then on can do one.
+if not torch.cuda.is_available():
+    torch.ones(1, requires_grad=True).sum().backward()
 
 
 def free_port():

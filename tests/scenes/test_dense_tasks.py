@@ -23,7 +23,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from scenes.files import image, save, slanted
 
-from mdl_nas_mm.apis import evaluate_deposited, load_task, save_deposit
+from mdl_nas_mm.apis import evaluate_deposit, load_task, save_deposit
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.families import ElasticViT
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config
@@ -130,7 +130,7 @@ def test_a_dense_task_is_trained_deposited_and_loaded(data, folder, tmp_path):
         expected = predict(model, 'near', joint['near'], copy.deepcopy(batch))
     assert differences(plain(found), plain(expected)) == []
     assert found[0].pred_depth_map.data.shape == (1, 20, 28)
-    _, metrics = evaluate_deposited(path, 'far')
+    ((_, metrics),) = evaluate_deposit(path, ['far']).values()
     assert metrics['ours/rmse_image'] == pytest.approx(metrics['rmse'], rel=1e-4)
 
 

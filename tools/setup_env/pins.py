@@ -19,6 +19,7 @@ TORCH = ('torch', 'torchvision', 'numpy')
 RUNTIME = (
     'json-tricks',
     'matplotlib',
+    'moocore',
     'munkres',
     'pillow',
     'qpsolvers',
@@ -33,7 +34,7 @@ RUNTIME = (
 )
 EXPORT = ('onnx', 'onnxruntime', 'onnxscript')
 TYPES = ('pyrefly',)
-DEVELOPMENT = ('fvcore', 'pre-commit', 'pytest', 'ruff', 'tensorboard')
+DEVELOPMENT = ('fvcore', 'pre-commit', 'pytest', 'pytest-xdist', 'ruff', 'tensorboard')
 OPENCV = 'opencv-python-headless'
 
 

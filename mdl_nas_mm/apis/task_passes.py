@@ -1,0 +1,144 @@
+"""All tasks of a deposit on images that are given: as few passes as their weights allow."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.structures import BaseDataElement
+
+from mdl_nas_mm.deposit import Deposit, load_around_one, same_backbones
+from mdl_nas_mm.deposit.configs import stored_metainfo
+from mdl_nas_mm.elastic.shared_pass import SharedPass
+from mdl_nas_mm.utils.one_line import first_line
+
+from .dense_inferencer import Segmentor
+from .image_files import BadImage
+from .task_inferencers import (
+    PERSON,
+    Classifier,
+    Detector,
+    PoseEstimator,
+    TaskInferencer,
+    looks_into_boxes,
+    validation_dataset,
+)
+
+INFERENCERS = dict(mmpretrain=Classifier, mmdet=Detector, mmseg=Segmentor, mmpose=PoseEstimator)
+
+
+class TaskPasses:
+    """The inferencers of some tasks of a deposit, and who of them shares what.
+
+    Tasks of one backbone have one pass of images that are prepared alike, and tasks of one library
+    with one pipeline have images loaded and prepared once.
+
+    Args:
+        deposit: the file.
+        tasks: their names.
+        device: where the models are.
+        trust: see ``Deposit``.
+
+    Attributes:
+        inferencers: by task, also that of ``person_task``, in the order in which they run.
+        units: tasks by the backbone that they share.
+        person_task: finds the boxes that top-down poses are looked for in; None without one.
+
+    Raises:
+        ValueError: see ``MultiTaskInferencer``.
+    """
+
+    def __init__(
+        self,
+        deposit: Deposit,
+        tasks: Sequence[str],
+        device: torch.device,
+        trust: Collection[str] = (),
+    ) -> None:
+        for task in tasks:
+            _check_task(deposit, task)
+        self.person_task = _person_task(deposit, tasks)
+        # Persons first, as poses are looked for in their boxes.
+        names = list(dict.fromkeys((*filter(None, [self.person_task]), *tasks)))
+        self.units = same_backbones(deposit, names)
+        models = load_around_one(deposit, names, device)
+        self.inferencers: dict[str, TaskInferencer] = {}
+        for task in (task for unit in self.units for task in unit):
+            info = deposit.tasks[task]
+            kind = INFERENCERS[info['scope']]
+            self.inferencers[task] = kind(task, info, models[task], device, trust)
+        self._prepared_by = _first_alike(self.inferencers)
+
+    def predict(
+        self, sources: Sequence[str | np.ndarray], label: str
+    ) -> list[dict[str, BaseDataElement]]:
+        """Image by image the data sample of each task.
+
+        Args:
+            sources: images of one size, paths or arrays (H, W, 3), BGR.
+            label: what the first of them is called in messages.
+
+        Raises:
+            BadImage: a task has failed.
+        """
+        answers: dict[str, list[BaseDataElement]] = {}
+        batches: dict[str, Any] = {}
+        persons = None
+        for unit in self.units:
+            with SharedPass() if len(unit) > 1 else nullcontext():
+                for task in unit:
+                    inferencer, by = self.inferencers[task], self._prepared_by[task]
+                    with blamed(label, task), inferencer.lock:
+                        if by not in batches:
+                            batches[by] = inferencer.prepare(sources, persons)
+                        # Models write into what they are given.
+                        answers[task] = inferencer.predict(copy.deepcopy(batches[by]))
+                    if task == self.person_task:
+                        persons = [inferencer.persons(sample) for sample in answers[task]]
+        return [dict(zip(answers, samples)) for samples in zip(*answers.values())]
+
+
+@contextmanager
+def blamed(label: str, task: str) -> Generator[None]:
+    """Says of which image and task an error inside the block is."""
+    try:
+        yield
+    except Exception as error:
+        reason = f'failed in task {task!r}: {type(error).__name__}: {first_line(error)}'
+        raise BadImage(label, reason) from error
+
+
+def _first_alike(inferencers: dict[str, TaskInferencer]) -> dict[str, str]:
+    """Task -> the first one that prepares images in the same way."""
+    found: dict[str, Any] = {}
+    first = {}
+    for task, inferencer in inferencers.items():
+        preparation = inferencer.preparation
+        first[task] = next((name for name in found if found[name] == preparation), task)
+        found.setdefault(first[task], preparation)
+    return first
+
+
+def _check_task(opened: Deposit, task: str) -> None:
+    opened.check_task(task)
+    scope = opened.tasks[task]['scope']
+    if scope not in INFERENCERS:
+        raise ValueError(
+            f'task {task!r} is of {scope!r}; inferencers are known of {sorted(INFERENCERS)}'
+        )
+    validation_dataset(task, opened.tasks[task], opened.trust)
+
+
+def _person_task(opened: Deposit, tasks: Sequence[str]) -> str | None:
+    """The detection task that finds the boxes of top-down poses, if there are such tasks."""
+    if not any(looks_into_boxes(task, opened.tasks[task]) for task in tasks):
+        return None
+    for task, info in opened.tasks.items():
+        if info['scope'] == 'mmdet':
+            if PERSON in (stored_metainfo(task, info).get('classes') or ()):
+                return task
+    return None

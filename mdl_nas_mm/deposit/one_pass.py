@@ -1,0 +1,170 @@
+"""Which tasks of a deposit can have one pass, as their weights and configs in the file say.
+
+No file says it of itself: it follows from what a task uses of which weights, and from how it
+prepares images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+
+from mdl_nas_mm.tasks.image_groups import check_names, image_groups
+from mdl_nas_mm.tasks.pipelines import build_transforms, merged_stages
+from mdl_nas_mm.tasks.units import Unit, Units, as_lists, difference_of_images
+from mdl_nas_mm.utils.data_paths import prepared_dataset
+
+from .configs import USED
+from .manifest import malformed
+from .regions import Region
+from .unpack import Deposit
+
+
+def same_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]:
+    """Tasks by the backbone that they have: the same architecture, weights and settings.
+
+    What they share can be in memory once. They have one pass where they are given the same images.
+
+    Args:
+        deposit: the file.
+        tasks: all without it.
+
+    Raises:
+        ValueError: the deposit has no such task, or was altered.
+    """
+    names = list(dict.fromkeys(deposit.tasks if tasks is None else tasks))
+    for task in names:
+        deposit.check_task(task)
+    return _together(names, partial(_have_one_backbone, deposit))
+
+
+def one_pass(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]:
+    """Tasks by the pass that they can share on one image: those of a backbone that also prepare
+    the image in the same way.
+
+    A task whose configs may not be used without ``trust`` has a pass of its own.
+
+    Args:
+        deposit: the file.
+        tasks: all without it.
+
+    Raises:
+        ValueError: see ``same_backbones``.
+    """
+    return [
+        unit
+        for alike in same_backbones(deposit, tasks)
+        for unit in _together(alike, partial(_see_one_image, deposit))
+    ]
+
+
+def stored_units(deposit: Deposit, tasks: Sequence[str] | None = None) -> Units:
+    """The tasks by the images that they were trained on together, and by who shares a pass.
+
+    Args:
+        deposit: the file.
+        tasks: all without it.
+
+    Raises:
+        ValueError: see ``same_backbones``.
+    """
+    names = list(deposit.tasks) if tasks is None else list(tasks)
+    of: dict[str, tuple[Unit, ...]] = {}
+    for batch in deposit.manifest['history']:
+        own = {t: deposit.tasks[t] for t in names if deposit.tasks[t]['region'] in batch['regions']}
+        with malformed(f'deposit {deposit.path}: manifest'):
+            check_names(own)
+        groups = image_groups(own)
+        for name, members in groups.items():
+            # Another training may have called other images so.
+            label = name if name not in of else f'{name}_{len(of)}'
+            of[label] = tuple(one_pass(deposit, members))
+        grouped = {task for members in groups.values() for task in members}
+        of |= {task: ((task,),) for task in own if task not in grouped}
+    return Units(of)
+
+
+def load_around_one(
+    deposit: Deposit, tasks: Sequence[str], device: str | torch.device = 'cpu'
+) -> dict[str, BaseModel]:
+    """Models of several tasks, as ``Deposit.load_task`` gives them, those of a backbone around one.
+
+    Args:
+        deposit: the file.
+        tasks: their names.
+        device: where the models go.
+
+    Raises:
+        ValueError: see ``Deposit.load_task``.
+    """
+    models: dict[str, BaseModel] = {}
+    for first, *others in same_backbones(deposit, tasks):
+        models[first] = deposit.load_task(first, device)
+        for task in others:
+            model = deposit.build_model(task, models[first].backbone)
+            models[task] = model.to(device).eval()
+    return {task: models[task] for task in tasks}
+
+
+def _together(tasks: Iterable[str], are_alike: Callable[[str, str], bool]) -> list[Unit]:
+    """Tasks by what they have in common with the first one of each unit."""
+    units: list[list[str]] = []
+    for task in tasks:
+        found = next((unit for unit in units if are_alike(unit[0], task)), None)
+        if found is None:
+            units.append([task])
+        else:
+            found.append(task)
+    return list(map(tuple, units))
+
+
+def _have_one_backbone(deposit: Deposit, first: str, second: str) -> bool:
+    if deposit.joint[first].root != deposit.joint[second].root:
+        return False
+    ours, theirs = (deposit.batch_of(task)['settings'] for task in (first, second))
+    return _plain(ours) == _plain(theirs) and _have_same_weights(
+        deposit.region(first), deposit.region(second)
+    )
+
+
+def _have_same_weights(first: Region, second: Region) -> bool:
+    """Whether two tasks use the same elements of the same weights, and none of their own."""
+    if first.own or second.own or first.uses != second.uses:
+        return False
+    return all(
+        [part.owners for part in parts] == [part.owners for part in second.weights[run]]
+        and all(map(np.array_equal, *(_chosen(region, run) for region in (first, second))))
+        for run, parts in first.weights.items()
+    )
+
+
+def _chosen(region: Region, run: Any) -> list[np.ndarray]:
+    return [part.chosen for part in region.weights[run]]
+
+
+def _see_one_image(deposit: Deposit, first: str, second: str) -> bool:
+    """Whether two tasks give the backbone the same of an image."""
+    infos, pipelines = {task: deposit.tasks[task] for task in (first, second)}, {}
+    try:
+        with malformed(f'deposit {deposit.path}'):
+            for task, info in infos.items():
+                for part in USED:
+                    deposit.check_part(task, part)
+                pipelines[task] = build_transforms(info['scope'], _pipeline(info))
+            merged_stages('of a deposit', pipelines)
+            return difference_of_images(*infos.values()) is None
+    except ValueError:
+        return False
+
+
+def _pipeline(info: Mapping[str, Any]) -> Sequence[Mapping]:
+    return prepared_dataset(info.get('val_dataloader') or {}).get('pipeline') or ()
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: as_lists(value) for key, value in settings.items()}

@@ -1,0 +1,186 @@
+"""From a budget and preferences to an architecture, in milliseconds."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mdl_nas_mm.search.columns import JointColumns
+from mdl_nas_mm.search.loss_predictor import LossPredictor
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import ResolvedConfig, drawn_spaces
+from mdl_nas_mm.tasks.input_size import validation_size
+from mdl_nas_mm.tasks.part_flops import weightless
+
+from .costs import MACS, JointCost, Size, multiply_adds, parameters, read_budget
+from .evolve import Evolution, InfeasibleBudget, evolve
+from .preferences import normalised
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a request has led to.
+
+    Attributes:
+        joint: the architectures of all tasks; their backbone is one.
+        row: the same as places; see ``JointColumns``.
+        cost, unit: what it costs.
+        losses: task -> its predicted loss.
+        preferences: task -> its preference in [0, 1].
+        lowered: what the preferences were multiplied by, so that decoders leave an encoder.
+        seconds: of the search.
+    """
+
+    joint: JointSpec
+    row: np.ndarray
+    cost: float
+    unit: str
+    losses: Mapping[str, float]
+    preferences: Mapping[str, float]
+    lowered: float
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """What a command line says of it."""
+        found = [f'{self.cost:,.6g} {self.unit}, found in {1000 * self.seconds:.1f} ms']
+        if self.lowered < 1:
+            found.append(
+                f'the decoders that were asked for leave no encoder: all preferences were lowered '
+                f'together, to {self.lowered:.0%}'
+            )
+        for task, loss in self.losses.items():
+            preference = self.preferences[task]
+            found.append(f'{task}: preference {preference:.2f}, predicted loss {loss:.4f}')
+        return found
+
+
+class Controller:
+    """Chooses architectures for budgets and preferences (Algorithm 2).
+
+    Args:
+        columns: what there is to choose from.
+        predictor: of the tasks' losses.
+        costs: unit -> what architectures cost in it; see ``read_budget``.
+        evolution: settings of the search.
+        alike: sets of related tasks, whose decoders get one width.
+
+    Raises:
+        ValueError: the predictor is of another space, or a set names an unknown task.
+    """
+
+    def __init__(
+        self,
+        columns: JointColumns,
+        predictor: LossPredictor,
+        costs: Mapping[str, JointCost],
+        evolution: Evolution | None = None,
+        alike: Sequence[Sequence[str]] = (),
+    ) -> None:
+        predictor.check(columns)
+        for related in alike:
+            unknown = sorted(set(related) - set(columns.spaces))
+            if unknown:
+                raise ValueError(f'related tasks: unknown task {unknown[0]!r}')
+        self.columns, self.predictor, self.costs = columns, predictor, costs
+        self.evolution, self.alike = evolution or Evolution(), alike
+
+    @classmethod
+    def of(
+        cls,
+        cfg: ResolvedConfig,
+        predictor: str | Path,
+        sizes: Mapping[str, Size] | None = None,
+        evolution: Evolution | None = None,
+        alike: Sequence[Sequence[str]] = (),
+    ) -> Controller:
+        """Of a joint config and the predictor that was learned for it.
+
+        Args:
+            cfg: a resolved joint config.
+            predictor: the file that ``tools/predictor.py`` wrote.
+            sizes: task -> (height, width) of images; by default what its validation gives.
+            evolution, alike: see ``Controller``.
+
+        Raises:
+            FileNotFoundError, ValueError: see ``LossPredictor.load`` and ``Controller``.
+        """
+        learned, model = LossPredictor.load(predictor), weightless(cfg.model).eval()
+        columns = JointColumns(drawn_spaces(cfg, model.backbone.space))
+        learned.check(columns)
+        found = {
+            task: (sizes or {}).get(task) or validation_size(cfg.val_dataloader[task], task)
+            for task in columns.spaces
+        }
+        known = (multiply_adds(model, columns, found), parameters(model, columns))
+        return cls(columns, learned, {cost.unit: cost for cost in known}, evolution, alike)
+
+    def configure(
+        self,
+        budget: str | float | None = None,
+        prefer: Mapping[str, float] | None = None,
+        cycles: int | None = None,
+    ) -> Configuration:
+        """The architecture for a budget and preferences.
+
+        Args:
+            budget: the most that it may cost, such as ``'10G'``, ``'5M params'`` or ``'25ms'``;
+                without it the largest fits.
+            prefer: task -> its preference in any scale, 0 where it is not named; without it all
+                are alike.
+            cycles: of the evolution, if others than its settings say.
+
+        Raises:
+            ValueError: the preferences or the budget mean nothing, or it is in a unit of which
+                nothing is known.
+            InfeasibleBudget: the smallest architecture costs more; names what it costs.
+        """
+        started, tasks = time.perf_counter(), list(self.columns.spaces)
+        unit, amount = self._read(budget)
+        wanted = normalised(dict.fromkeys(tasks, 1.0) if prefer is None else prefer, tasks)
+        settings = self.evolution if cycles is None else replace(self.evolution, cycles=cycles)
+        try:
+            found = evolve(
+                self.columns,
+                self.costs[unit],
+                self.losses,
+                amount,
+                wanted,
+                settings,
+                self.predictor.scales,
+                self.alike,
+            )
+        except InfeasibleBudget as error:
+            raise InfeasibleBudget(error.budget, error.least, unit) from None
+        return Configuration(
+            self.columns.joint(found.row),
+            found.row,
+            found.cost,
+            unit,
+            found.losses,
+            wanted,
+            found.lowered,
+            time.perf_counter() - started,
+        )
+
+    def limit(self, budget: str | float | None) -> float:
+        """The amount of a budget in its unit; infinity without one."""
+        return self._read(budget)[1]
+
+    def _read(self, budget: str | float | None) -> tuple[str, float]:
+        if budget is None:
+            return MACS, math.inf
+        unit, amount = read_budget(budget)
+        if unit not in self.costs:
+            raise ValueError(
+                f'budget {budget!r}: nothing is known of {unit}, but of {list(self.costs)}'
+            )
+        return unit, amount
+
+    def losses(self, rows: np.ndarray) -> np.ndarray:
+        """(n, tasks) predicted losses of (n, columns) places."""
+        return self.predictor(self.columns.encoded(rows))

@@ -1,0 +1,153 @@
+"""What an encoder and the decoders of all tasks cost together, of many architectures at once.
+
+The encoder counts once: it runs once for all tasks. Heads of one width are in it as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.search.columns import JointColumns
+from mdl_nas_mm.search.measures import parse_count, parse_milliseconds
+from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.tasks import MultiTaskModel
+from mdl_nas_mm.tasks.part_flops import counted
+
+from .tabled import TabledCost
+
+MACS, PARAMS, MILLISECONDS = 'multiply-adds', 'parameters', 'milliseconds'
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class JointCost:
+    """A sum of costs of some columns each.
+
+    Attributes:
+        unit: of the total.
+        parts: the numbers of columns, and what they cost.
+    """
+
+    unit: str
+    parts: Sequence[tuple[Sequence[int], TabledCost]]
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """(n,) costs of (n, columns) places."""
+        return sum((cost(rows[:, list(own)]) for own, cost in self.parts), np.zeros(len(rows)))
+
+    def __str__(self) -> str:
+        return self.unit
+
+
+def joint_cost(
+    unit: str,
+    columns: JointColumns,
+    encoder: Callable[[SubnetSpec], float],
+    decoder: Callable[[str, SubnetSpec], float],
+) -> JointCost:
+    """The cost of an encoder and all decoders.
+
+    Args:
+        unit: of the cost.
+        columns: of the rows.
+        encoder: architecture of the backbone -> what it costs.
+        decoder: task, its architecture -> what all that is its own costs.
+    """
+
+    def spec_of(task: str, numbers: Sequence[int], places: np.ndarray) -> SubnetSpec:
+        row = columns.choices - 1
+        row[list(numbers)] = places
+        return columns.spec(task, row)
+
+    lead, numbers = next(iter(columns.spaces)), list(range(columns.encoder))
+    of_encoder = TabledCost(
+        lambda places: encoder(spec_of(lead, numbers, places).root),
+        columns.choices[numbers].tolist(),
+    )
+    parts: list[tuple[Sequence[int], TabledCost]] = [(numbers, of_encoder)]
+    for task, own in columns.decoders.items():
+        of_task = partial(spec_of, task, own)
+        cost = TabledCost(
+            lambda places, task=task, of_task=of_task: decoder(task, of_task(places)),
+            columns.choices[list(own)].tolist(),
+        )
+        parts.append((list(own), cost))
+    return JointCost(unit, parts)
+
+
+def multiply_adds(
+    model: MultiTaskModel, columns: JointColumns, sizes: Mapping[str, Size]
+) -> JointCost:
+    """Multiply-adds of one image, of which all tasks are asked.
+
+    Args:
+        model: of any weights, or without memory for them.
+        columns: of the rows.
+        sizes: task -> (height, width) of its images; the encoder's are those of the first.
+    """
+    lead = next(iter(sizes))
+    features = {}
+    for task, size in sizes.items():
+        with torch.no_grad(), model.scope(task), activate(task, columns.spaces[task].largest()):
+            features[task] = model.backbone(torch.empty(1, 3, *size, device='meta'))
+
+    def decoder(task: str, spec: SubnetSpec) -> int:
+        upstream, found, total = model.tasks[task], features[task], 0
+        with torch.no_grad(), model.scope(task), activate(task, spec):
+            for name in ('neck', 'decode_head', 'head'):
+                module = getattr(upstream, name, None)
+                if module is not None:
+                    found, own = counted(module, found)
+                    total += own
+        return total
+
+    def encoder(root: SubnetSpec) -> int:
+        return model.backbone.flops(lead, root, sizes[lead])
+
+    return joint_cost(MACS, columns, encoder, decoder)
+
+
+def parameters(model: MultiTaskModel, columns: JointColumns) -> JointCost:
+    """Weights of an encoder and the decoders of all tasks.
+
+    Raises:
+        ValueError: the backbone has weights of single tasks.
+    """
+    if model.backbone.sharing.has_specific:
+        raise ValueError(
+            "backbone.sharing: an encoder that is controlled is shared by all tasks, 'AllShared'"
+        )
+    supernet, heads = model.supernet, model.head_sizes()
+
+    def encoder(root: SubnetSpec) -> int:
+        return sum(use.size for use in model.backbone.layout.uses(root))
+
+    def decoder(task: str, spec: SubnetSpec) -> int:
+        own = (supernet.parts[name].layout.uses(spec.part(name)) for name, _ in spec.parts)
+        return heads.get(task, 0) + sum(use.size for uses in own for use in uses)
+
+    return joint_cost(PARAMS, columns, encoder, decoder)
+
+
+def read_budget(budget: str | float) -> tuple[str, float]:
+    """Unit and amount of '10G' (multiply-adds), '5M params', or '25ms'.
+
+    Raises:
+        ValueError: it is in no such unit.
+    """
+    text = str(budget).strip()
+    if re.fullmatch(r'[0-9.]+m?s', text):
+        return MILLISECONDS, parse_milliseconds(text, 'budget')
+    number, _, unit = text.partition(' ')
+    units = {'': MACS, 'MACs': MACS, 'multiply-adds': MACS, 'params': PARAMS, PARAMS: PARAMS}
+    example = 'multiply-adds such as 10G, parameters such as "5M params", or a time such as 25ms'
+    if unit not in units:
+        raise ValueError(f'budget {text!r}: unknown unit {unit!r}, expected {example}')
+    return units[unit], float(parse_count(number, 'budget', example))

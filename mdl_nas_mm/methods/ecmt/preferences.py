@@ -1,0 +1,75 @@
+"""What a user says matters, and the widths of decoders that follow from it (Eq. 4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+
+import numpy as np
+
+
+def read_preferences(said: Iterable[str]) -> dict[str, float]:
+    """Task -> number, of words such as ``seg=1`` and ``depth=0.3``.
+
+    Raises:
+        ValueError: a word has another form.
+    """
+    found = {}
+    for word in said:
+        task, equals, value = word.partition('=')
+        try:
+            found[task] = float(value)
+        except ValueError:
+            equals = ''
+        if not (task and equals):
+            raise ValueError(f'preference {word!r}: expected TASK=NUMBER, such as seg=1')
+    return found
+
+
+def normalised(prefer: Mapping[str, float], tasks: Sequence[str]) -> dict[str, float]:
+    """Task -> its preference in [0, 1], by min-max; of alike ones each is 1.
+
+    Args:
+        prefer: task -> a number in any scale; a task that is not named has 0.
+        tasks: all tasks.
+
+    Raises:
+        ValueError: a task is unknown, a number is negative or not finite, or all are 0.
+    """
+    for task, value in prefer.items():
+        if task not in tasks:
+            raise ValueError(f'preferences: unknown task {task!r}, expected some of {list(tasks)}')
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or value < 0:
+            raise ValueError(
+                f'preferences: task {task!r} has {value!r}, expected a number of at least 0'
+            )
+    values = {task: float(prefer.get(task, 0)) for task in tasks}
+    least, most = min(values.values()), max(values.values())
+    if not most:
+        raise ValueError(
+            f'preferences: all are 0; give one of {list(tasks)} a number, or each the same'
+        )
+    if least == most:
+        return dict.fromkeys(tasks, 1.0)
+    return {task: (value - least) / (most - least) for task, value in values.items()}
+
+
+def decoder_places(
+    preference: float, choices: Sequence[Sequence[float]], lowered: float = 1.0
+) -> np.ndarray:
+    """Which choice each layer of a decoder gets: the nearest to Eq. 4, of two the larger.
+
+    Args:
+        preference: of its task, in [0, 1].
+        choices: of each of its layers, ascending.
+        lowered: multiplies the preference; 0 gives the smallest decoder.
+    """
+    places = []
+    for own in choices:
+        wanted = own[0] + (own[-1] - own[0]) * preference * lowered
+        # Widths such as 0.7 are no exact numbers.
+        distances = np.round(np.abs(np.array(own) - wanted), 9)
+        places.append(len(own) - 1 - int(np.argmin(distances[::-1])))
+    return np.array(places, np.int64)

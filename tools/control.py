@@ -1,0 +1,60 @@
+"""An architecture for a budget and preferences: python tools/control.py CONFIG --predictor FILE."""
+
+import argparse
+
+from mmengine.logging import MMLogger
+
+from mdl_nas_mm.engine.errors import one_line_errors
+from mdl_nas_mm.methods.ecmt import Controller, Evolution
+from mdl_nas_mm.methods.ecmt.preferences import read_preferences
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_sizes
+from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.files import write_json
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Choose the widths of the decoders by preferences, and of the encoder by a '
+        'search with predicted losses, within a budget. Nothing is trained or evaluated.'
+    )
+    add = parser.add_argument
+    add('config', help='path of a joint config')
+    add('--predictor', required=True, help='file that tools/predictor.py CONFIG has written')
+    add('--budget', help='the most that it may cost: 10G (multiply-adds), "5M params", 25ms')
+    add(
+        '--prefer',
+        nargs='+',
+        metavar='TASK=NUMBER',
+        help='how much tasks matter, in any scale; 0 where not named (default: all alike)',
+    )
+    add('--cycles', type=int, default=10, help='mutations of the search (10)')
+    add('--pool', type=int, default=50, help='encoders in its pool (50)')
+    add('--layers', type=int, default=1, help='layers that a mutation widens (1)')
+    add('--seed', type=int, default=0, help='of all that is random (0)')
+    add('--input-size', nargs='+', default=[], metavar='TASK=HxW', help='sizes of images')
+    add('--out', help='JSON file to write the architectures into, which joint_spec can be')
+    add_cfg_options(parser)
+    add_trust_checkpoint(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    MMLogger.get_instance('control', log_file=None, log_level='WARNING')
+    with one_line_errors():
+        cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
+        settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
+        sizes = parse_sizes(args.input_size)
+        controller = Controller.of(resolve_joint_config(cfg), args.predictor, sizes, settings)
+        prefer = None if args.prefer is None else read_preferences(args.prefer)
+        found = controller.configure(args.budget, prefer)
+        for line in found.lines():
+            print(line)
+        if args.out:
+            write_json(args.out, dict(joint_spec=found.joint.to_dict()))
+            print(args.out)
+
+
+if __name__ == '__main__':
+    main()

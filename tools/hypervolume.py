@@ -1,0 +1,70 @@
+"""How far preferences control a model: python tools/hypervolume.py CONFIG --checkpoint FILE ..."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+from mdl_nas_mm.methods.ecmt import Controller, Evolution
+from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
+from mdl_nas_mm.search.losses import LossEvaluator, data_of_losses
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_sizes
+from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.files import sha256_of, write_json
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Sample preferences from a Dirichlet distribution, choose an architecture for '
+        'each, measure the losses of all tasks on the validation images, and give the exact '
+        'hypervolume. Started again, it goes on where it was.'
+    )
+    add = parser.add_argument
+    add('config', help='path of a joint config')
+    add('--checkpoint', required=True, help='trained supernet')
+    add('--predictor', required=True, help='file that tools/predictor.py CONFIG has written')
+    add('--reference', nargs='+', type=float, required=True, help='worst loss of each task')
+    add('--budget', help='of each architecture: 10G (multiply-adds), "5M params"')
+    add('--count', type=int, default=20, help='preferences (20)')
+    add('--alpha', type=float, default=0.2, help='of the Dirichlet distribution (0.2)')
+    add('--cycles', type=int, default=10, help='mutations of each search (10)')
+    add('--seed', type=int, default=0, help='of preferences and searches (0)')
+    add('--input-size', nargs='+', default=[], metavar='TASK=HxW', help='sizes of images')
+    add('--work-dir', help='folder of results (default: work_dirs/<config>/hypervolume)')
+    add_cfg_options(parser)
+    add_trust_checkpoint(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    MMLogger.get_instance('hypervolume', log_file=None, log_level='WARNING')
+    with one_line_errors(AGAIN):
+        cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
+        cfg = resolve_joint_config(cfg)
+        folder = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/hypervolume')
+        trial = Trial(tuple(args.reference), args.budget, args.count, args.alpha, args.seed)
+        settings = Evolution(cycles=args.cycles, seed=args.seed)
+        sizes = parse_sizes(args.input_size)
+        controller = Controller.of(cfg, args.predictor, sizes, settings)
+        model = load_supernet(cfg, args.checkpoint)
+        found = controllability(
+            controller,
+            LossEvaluator(model, cfg, split='val'),
+            trial,
+            folder / 'points.jsonl',
+            data_of_losses(cfg, args.checkpoint, 'val') | dict(predictor=sha256_of(args.predictor)),
+            lambda done, of: print(f'losses: {done}/{of}', flush=True),
+        )
+        write_json(folder / 'report.json', found)
+        print(f'hypervolume {found["hypervolume"]:.6g} of {args.count} preferences')
+        print(f'of one width in all layers: {found["uniform_hypervolume"]:.6g}')
+        print(f'of the largest architecture: {found["largest_hypervolume"]:.6g}')
+        print(folder / 'report.json')
+
+
+if __name__ == '__main__':
+    main()
