@@ -66,7 +66,7 @@ _load = [dict(type='LoadImageFromFile'), dict(type='mdl_nas_mm.LoadSceneLabel')]
 _pack = dict(type='mdl_nas_mm.PackScene')
 _augment = [dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion')]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     persistent_workers=False,
     sampler=dict(type='InfiniteSampler', shuffle=True),
