@@ -35,6 +35,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='Also search at random, with as many evaluations.',
     )
+    add('--conflicts', help='conflicts.json of tools/conflicts.py, to show beside what is shared.')
     add_run_options(parser)
     args = parser.parse_args()
     if args.history and (args.config or args.checkpoint or not args.budget):
@@ -53,8 +54,10 @@ def main() -> None:
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.visualization import write_report
+    from mdl_nas_mm.visualization.conflicts import read_conflicts
 
     with one_line_errors(AGAIN):
+        conflicts = read_conflicts(args.conflicts) if args.conflicts else None
         if args.history:
             beside = Path(args.history).parent / f'budget_{args.budget}'
             work_dir = Path(args.work_dir or beside)
@@ -71,6 +74,8 @@ def main() -> None:
         if result is None:
             return
         report = json.loads((work_dir / 'report.json').read_text())
+        if conflicts is not None:
+            report['conflicts'] = conflicts
         unit = report.get('unit', 'parameters')
         print(f'S-Score {result.score:.2f}, {result.total:,} {unit}')
         for task, score in result.scores.items():

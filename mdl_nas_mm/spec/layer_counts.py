@@ -33,12 +33,17 @@ def layer_counts(ledger: Ledger, joint: JointSpec) -> dict[str, Any]:
     }
 
 
+def layer_of(name: str) -> str:
+    """What reports call the layer of a backbone's parameter."""
+    layer = _LAYER.match(name)
+    assert layer is not None
+    return layer[0]
+
+
 def _layers(ledger: Ledger, spec: SubnetSpec) -> list[dict[str, Any]]:
     uses: dict[str, list[ParamUse]] = {}
     for use in ledger.layout.uses(spec.root):
-        layer = _LAYER.match(use.name)
-        assert layer is not None
-        uses.setdefault(layer[0], []).append(use)
+        uses.setdefault(layer_of(use.name), []).append(use)
     return [_layer(ledger, name, parts) for name, parts in uses.items()]
 
 

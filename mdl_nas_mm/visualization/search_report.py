@@ -11,6 +11,7 @@ from mdl_nas_mm.spec import Owners
 from mdl_nas_mm.utils.files import written_whole
 
 from .chart import COLOURS, Chart
+from .conflicts import beside_names, beside_shares
 from .search_figures import plot_architectures, plot_front, plot_generations, plot_layers
 from .search_page import PAGE
 
@@ -26,8 +27,9 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
             (``joint_spec``, ``s_score``, ``total``, ``scores``), ``generations``, ``random``
             (None, or the generations of random search), ``front`` (``total``, ``s_score``,
             ``scores``; ascending totals), ``layers`` and ``counts`` (see ``layer_counts``),
-            ``evaluations``, ``saved_by_cache``, ``failed`` (``task``, ``spec``, ``reason``) and
-            ``seconds`` (None where that is not known).
+            ``evaluations``, ``saved_by_cache``, ``failed`` (``task``, ``spec``, ``reason``),
+            ``seconds`` (None where that is not known), and perhaps ``conflicts``, what
+            ``tools/conflicts.py`` has measured.
         folder: made if it is not there.
 
     Returns:
@@ -75,6 +77,7 @@ def _page(report: Mapping, generations: Chart, front: Chart) -> str:
         f'feed-forward network, each with the norm before it; what is outside of the blocks '
         f'and too small to be seen is in the tables below. {per_task}</p>',
         _task_cards(tasks, {task: plot_layers(report, [task]) for task in tasks}, 'layers'),
+        *_conflicts(report),
         '<h2>All numbers</h2>',
         *_details(report),
     ]
@@ -201,6 +204,23 @@ def _task_cards(tasks: Sequence[str], charts: Mapping[str, Chart], name: str) ->
         for i, task in enumerate(tasks)
     )
     return f'<div class="cards tasks">{"".join(cards)}</div>'
+
+
+def _conflicts(report: Mapping) -> Iterable[str]:
+    if 'conflicts' not in report:
+        return
+    rows, rho = beside_shares(report)
+    found = (
+        'there is none, since one of both is the same everywhere' if rho is None else f'{rho:+.2f}'
+    )
+    yield '<h2>Gradients of the tasks, and what is shared</h2>'
+    yield (
+        '<p class="quiet">Cosines of the tasks\' gradients of what they share, before the search, '
+        'beside the part of each layer that the search has made them share. Rank correlation '
+        f'(Spearman) over layers that may be shared in part: {found}. Above 0, less is '
+        'shared where gradients disagree.</p>'
+    )
+    yield f'<div class="card">{_table(beside_names(report), rows, texts=2)}</div>'
 
 
 def _details(report: Mapping) -> Iterable[str]:

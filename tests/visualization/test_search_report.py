@@ -7,8 +7,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import raises_naming
 from reports import SWIN, VIT, make_report
 
+from mdl_nas_mm.visualization.conflicts import beside_shares, read_conflicts
 from mdl_nas_mm.visualization.search_report import duration, short, write_report
 
 FILES = ['report.html', 'generations.png', 'front.png', 'architectures.png', 'layers.png']
@@ -162,3 +164,33 @@ def test_a_generation_without_a_mean_is_drawn(tmp_path):
     report['generations'][2]['mean'] = None
     write_report(report, tmp_path)
     assert '<td>-</td>' in (tmp_path / 'report.html').read_text()
+
+
+def test_conflicts_beside_what_is_shared(tmp_path):
+    """Cosines that fall with the shared part of a layer: the rank correlation is -1."""
+    report = make_report(('cls', 'det'), VIT)
+    shared = {}
+    for task in report['tasks']:
+        for layer in report['layers'][task]:
+            part = layer['shared'] / (layer['shared'] + layer['specific'])
+            shared.setdefault(layer['layer'], []).append((layer['role'], part))
+    layers = []
+    for name, found in shared.items():
+        mean = -sum(part for _, part in found) / len(found)
+        number = dict(mean=mean, std=0.125, count=3)
+        sizes = dict(cls=dict(mean=2.0, std=None, count=1))
+        layers.append(dict(layer=name, role=found[0][0], cosine={'cls, det': number}, size=sizes))
+    report['conflicts'] = dict(tasks=['cls', 'det'], steps=3, layers=layers, whole=layers[0])
+    rows, rho = beside_shares(report)
+    assert rho == pytest.approx(-1) and len(rows) == len(layers)
+    write_report(report, tmp_path)
+    text = Page((tmp_path / 'report.html').read_text(encoding='utf-8')).text
+    assert '-1.00' in text and 'shared by det' in text and '± 0.125' in text
+
+
+@pytest.mark.parametrize('content', ['[]', '{"tasks": ["a"]}', 'x'])
+def test_a_file_of_something_else(tmp_path, content):
+    path = tmp_path / 'other.json'
+    path.write_text(content)
+    with raises_naming(ValueError, 'other.json'):
+        read_conflicts(str(path))
