@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='Also search at random, with as many evaluations.',
     )
-    add('--conflicts', help='conflicts.json of tools/conflicts.py, to show beside what is shared.')
+    add('--conflicts', help='File of mdl-nas conflicts, to show beside what is shared.')
     add_run_options(parser)
     args = parser.parse_args()
     if args.history and (args.config or args.checkpoint or not args.budget):
