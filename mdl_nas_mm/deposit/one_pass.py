@@ -15,7 +15,7 @@ import torch
 from mmengine.model import BaseModel
 
 from mdl_nas_mm.tasks.image_groups import check_names, image_groups
-from mdl_nas_mm.tasks.pipelines import build_transforms, merged_stages
+from mdl_nas_mm.tasks.pipelines import Transform, build_transforms, merged_stages
 from mdl_nas_mm.tasks.units import Unit, Units, as_lists, difference_of_images
 from mdl_nas_mm.utils.data_paths import prepared_dataset
 
@@ -56,11 +56,11 @@ def one_pass(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]
     Raises:
         ValueError: see ``same_backbones``.
     """
-    return [
-        unit
-        for alike in same_backbones(deposit, tasks)
-        for unit in _together(alike, partial(_see_one_image, deposit))
-    ]
+    units: list[Unit] = []
+    for alike in same_backbones(deposit, tasks):
+        pipelines = {task: _pipeline(deposit, task) for task in alike} if len(alike) > 1 else {}
+        units += _together(alike, partial(_see_one_image, deposit, pipelines))
+    return units
 
 
 def stored_units(deposit: Deposit, tasks: Sequence[str] | None = None) -> Units:
@@ -147,23 +147,32 @@ def _chosen(region: Region, run: Any) -> list[np.ndarray]:
     return [part.chosen for part in region.weights[run]]
 
 
-def _see_one_image(deposit: Deposit, first: str, second: str) -> bool:
-    """Whether two tasks give the backbone the same of an image."""
-    infos, pipelines = {task: deposit.tasks[task] for task in (first, second)}, {}
+def _pipeline(deposit: Deposit, task: str) -> list[Transform] | None:
+    """What a task does to images, built; None where its configs may not be used."""
+    info = deposit.tasks[task]
     try:
         with malformed(f'deposit {deposit.path}'):
-            for task, info in infos.items():
-                for part in USED:
-                    deposit.check_part(task, part)
-                pipelines[task] = build_transforms(info['scope'], _pipeline(info))
-            merged_stages('of a deposit', pipelines)
-            return difference_of_images(*infos.values()) is None
+            for part in USED:
+                deposit.check_part(task, part)
+            dataset = prepared_dataset(info.get('val_dataloader') or {})
+            return build_transforms(info['scope'], dataset.get('pipeline') or ())
+    except ValueError:
+        return None
+
+
+def _see_one_image(
+    deposit: Deposit, pipelines: Mapping[str, list[Transform] | None], first: str, second: str
+) -> bool:
+    """Whether two tasks give the backbone the same of an image."""
+    built = {task: found for task in (first, second) if (found := pipelines[task]) is not None}
+    if len(built) < 2:
+        return False
+    try:
+        with malformed(f'deposit {deposit.path}'):
+            merged_stages('of a deposit', built)
+            return difference_of_images(deposit.tasks[first], deposit.tasks[second]) is None
     except ValueError:
         return False
-
-
-def _pipeline(info: Mapping[str, Any]) -> Sequence[Mapping]:
-    return prepared_dataset(info.get('val_dataloader') or {}).get('pipeline') or ()
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import torch
 from apis.rooms_deposits import IMAGES, TASKS, pack_rooms, room_images, rooms_config
+from deposit.hostile import altered, watched
 from helpers import call_tool, differences, plain, read_json, refusal_of_tool
 from mmcv.transforms import LoadImageFromFile
 from refusals import assert_names
 
 from mdl_nas_mm.apis import MultiTaskInferencer, SharedPass, evaluate_deposit, load_tasks
+from mdl_nas_mm.apis.deposits import contents
 from mdl_nas_mm.deposit import Deposit, load_around_one, one_pass, same_backbones, stored_units
 from mdl_nas_mm.families import ElasticSwin, ElasticViT
 
@@ -150,9 +152,8 @@ def test_tasks_of_two_libraries_share_a_pass_of_equal_images(root, tmp_path, ima
     found = inferencer(path)(images[:2])
     assert passed == [1, 1]
     for task in ('seg', 'cls'):
-        assert (
-            differences(plain(found[task]), plain(inferencer(path, [task])(images[:2])[task])) == []
-        )
+        alone = inferencer(path, [task])(images[:2])[task]
+        assert differences(plain(found[task]), plain(alone)) == []
 
 
 def classifier(root):
@@ -258,6 +259,27 @@ def test_the_tool_lists_and_tests_them(deposits, mixed, specific, monkeypatch, c
     assert sum(passed) == IMAGES
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(':')[0] for line in lines] == list(TASKS)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda info: info['model']['data_preprocessor'].update(type='os.system'),
+        lambda info: info['model']['decode_head'].update(type='subprocess.Popen'),
+        lambda info: info['val_dataloader']['dataset']['pipeline'].insert(
+            0, dict(type='os.system')
+        ),
+        lambda info: info['val_dataloader']['dataset'].update(pipeline=[3]),
+    ],
+)
+def test_a_task_that_is_refused_shares_nothing(deposits, tmp_path, change):
+    """A stranger's file is listed, the others share a pass, and nothing of it is run."""
+    path = altered(
+        deposits['ViT'], tmp_path / 'a.safetensors', lambda m: change(m['tasks']['depth'])
+    )
+    with watched() as seen:
+        assert 'one pass: seg, normals, edges\n' in contents(path)
+    assert not seen
 
 
 def test_predictions_are_arrays_and_files(deposits, images, tmp_path):

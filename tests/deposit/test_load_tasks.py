@@ -10,7 +10,7 @@ from growing import Supernet, images, infos
 from refusals import raises_naming
 from torch.nn.utils import parametrize
 
-from mdl_nas_mm.deposit import Deposit, load_tasks, pack, remove
+from mdl_nas_mm.deposit import Deposit, load_tasks, pack, remove, same_backbones
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import resolve_joint_config
 
@@ -65,6 +65,20 @@ def test_one_architecture_for_all_is_views_alone(data, tmp_path):
     weights = [dict(model.backbone.named_parameters()) for model in models.values()]
     for name, weight in weights[0].items():
         assert weight.data_ptr() == weights[1][name].data_ptr()
+
+
+def test_tasks_that_were_added_share_a_backbone_with_those_before(data, tmp_path):
+    supernet, path = Supernet(data, 'AllShared'), tmp_path / 'a.safetensors'
+    first, second = (supernet.draw(random.Random(seed), 'a')['a'] for seed in (0, 1))
+    assert first != second
+    supernet.pack(path, JointSpec(dict(a=first, b=second)))
+    supernet.add(path, JointSpec(dict(c=second)))
+    supernet.add(path, JointSpec(dict(d=first)))
+    assert same_backbones(Deposit(path)) == [('a', 'd'), ('b', 'c')]
+    assert same_backbones(Deposit(path), ['c', 'a', 'b']) == [('c', 'b'), ('a',)]
+    remove(path, 'a')
+    models = load_tasks(path)
+    assert models['b'].backbone is models['c'].backbone is not models['d'].backbone
 
 
 @torch.no_grad()
