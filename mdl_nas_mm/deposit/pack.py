@@ -15,6 +15,7 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.spec import Counts, JointSpec, Owners, check_joint
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.elastic_parts import plain_model
+from mdl_nas_mm.trust import check_config
 from mdl_nas_mm.version import __version__
 
 from .check import stored_counts
@@ -69,6 +70,8 @@ def pack(
     backbone = {key: value for key, value in backbone.items() if key not in ('init_cfg', 'arch')}
     if backbone.get('space') is None:
         backbone = dict(backbone, space=model.backbone.space.to_config())
+    given = {key: value for key, value in backbone.items() if key not in ('tasks', 'task')}
+    check_config('mdl_nas_mm', given, 'backbone', trust)
     manifest = dict(
         backbone=backbone,
         tasks={},

@@ -43,6 +43,7 @@ _BY_REASON = {
         mmseg.LoadDepthAnnotation.decode_backend
     """,
     'is no part of a task': 'mdl_nas_mm.MultiTaskModel',
+    'builds a backbone, which loads what it is told': 'mdl_nas_mm.UpstreamBackbone',
     'is of a training alone': """
         mdl_nas_mm.ChannelMeanLoss mdl_nas_mm.SoftTargetLoss mdl_nas_mm.NamedSamples
     """,
