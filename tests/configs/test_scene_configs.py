@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from helpers import ROOT, build_runner
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.datasets import CIFAR100
+from scenes.files import image, save
 from scenes.layouts import (
     write_cifar100,
     write_cityscapes,
@@ -100,7 +102,10 @@ def shrink(config):
 
 
 def small_joint(name):
-    cfg = Config.fromfile(FOLDER / f'{name}.py')
+    return small(Config.fromfile(FOLDER / f'{name}.py'), name)
+
+
+def small(cfg, name):
     cfg.backbone.space = SPACES.get(cfg.backbone.space, cfg.backbone.space)
     cfg = resolve_joint_config(cfg)
     for key in ('model', 'train_dataloader', 'val_dataloader', 'search_dataloader'):
@@ -146,6 +151,29 @@ def test_tasks_train_alone_with_upstreams_runner(name, tmp_path):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert any(key.startswith('val/') for key in runner.message_hub.log_scalars)
+
+
+def test_the_config_of_the_page(tmp_path):
+    """For somebody's own images, masks and depth maps: as it stands there, on small files."""
+    size, mine = (72, 96), Path('data', 'mine')
+    for n in range(2):
+        save(mine / 'images' / f'{n}.jpg', image(*size, seed=n))
+        save(
+            mine / 'masks' / f'{n}.png', np.arange(size[1], dtype=np.uint8)[None].repeat(72, 0) % 3
+        )
+        save(mine / 'depth' / f'{n}.png', np.full(size, 1500 + n, np.uint16))
+    for split in ('train', 'val'):
+        (mine / f'{split}.txt').write_text('0\n1\n')
+    page = (ROOT / 'docs' / 'scenes.md').read_text()
+    lines = page.partition('```python\n')[2].partition('```')[0]
+    assert len(lines.splitlines()) <= 15
+    (tmp_path / 'rooms.py').write_text(lines.replace('../scenes', str(FOLDER)))
+    cfg = small(Config.fromfile(tmp_path / 'rooms.py'), 'mine')
+    runner = build_runner(cfg, tmp_path / 'work')
+    runner.train()
+    history = runner.message_hub.log_scalars
+    assert {'val/seg/mIoU', 'val/depth/rmse', 'val/s_score'} <= set(history)
+    assert len(history['train/depth/loss'].data[0]) == 2
 
 
 def test_every_task_config_is_of_a_joint_one():
