@@ -20,7 +20,15 @@ _head = dict(
 )
 # Delta_T: scores of such models of one task, as reference=dict(mIoU=...).
 tasks = dict(
-    seg=dict(model=dict(decode_head=dict(**_head, num_classes=40))),
+    seg=dict(
+        model=dict(
+            decode_head=dict(
+                **_head,
+                num_classes=40,
+                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            )
+        )
+    ),
     depth=dict(model=dict(decode_head=_head)),
     normals=dict(model=dict(decode_head=_head)),
 )

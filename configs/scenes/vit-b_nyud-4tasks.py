@@ -21,7 +21,13 @@ _head = dict(
 _data = dict(batch_size=64)
 tasks = dict(
     seg=dict(
-        model=dict(decode_head=dict(**_head, num_classes=40)),
+        model=dict(
+            decode_head=dict(
+                **_head,
+                num_classes=40,
+                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            )
+        ),
         train_dataloader=_data,
         reference=dict(mIoU=50.48),
     ),

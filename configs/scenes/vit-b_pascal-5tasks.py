@@ -19,8 +19,26 @@ _head = dict(
     align_corners=False,
 )
 tasks = dict(
-    seg=dict(model=dict(decode_head=dict(**_head, num_classes=21)), reference=dict(mIoU=78.24)),
-    parts=dict(model=dict(decode_head=dict(**_head, num_classes=7)), reference=dict(mIoU=73.85)),
+    seg=dict(
+        model=dict(
+            decode_head=dict(
+                **_head,
+                num_classes=21,
+                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            )
+        ),
+        reference=dict(mIoU=78.24),
+    ),
+    parts=dict(
+        model=dict(
+            decode_head=dict(
+                **_head,
+                num_classes=7,
+                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            )
+        ),
+        reference=dict(mIoU=73.85),
+    ),
     saliency=dict(model=dict(decode_head=_head), reference=dict(maxF_pooled=0.8533)),
     normals=dict(model=dict(decode_head=_head), reference=dict(mean=13.32)),
     edges=dict(model=dict(decode_head=_head), reference=dict(odsF=0.799)),

@@ -195,7 +195,10 @@ def _torchjd_aggregator(type: str, **settings: Any) -> Callable[[Tensor], Tensor
         raise ValueError(f"{where}: needs torchjd: pip install 'mdl_nas_mm[balancing]'") from error
     found = getattr(aggregation, type, None)
     if not (isinstance(found, builtins.type) and issubclass(found, aggregation.Aggregator)):
-        raise ValueError(f'{where}: torchjd.aggregation has no {type!r}')
+        raise ValueError(
+            f'{where}: torchjd.aggregation has no {type!r}; its older versions have CAGrad and '
+            'NashMTL only beside cvxpy'
+        )
     if hasattr(found, 'reset'):
         raise ValueError(
             f'{where}: {type} remembers earlier steps, which a checkpoint would not have'

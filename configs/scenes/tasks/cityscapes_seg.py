@@ -2,7 +2,12 @@
 
 _base_ = ['../_base_/swin-t.py', '../_base_/cityscapes.py', '../_base_/cityscapes_schedule.py']
 
-model = dict(type='EncoderDecoder', decode_head=dict(num_classes=19))
+model = dict(
+    type='EncoderDecoder',
+    decode_head=dict(
+        num_classes=19, loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)
+    ),
+)
 train_dataloader = dict(dataset=dict(label='semseg'))
 val_dataloader = dict(dataset=dict(label='semseg'))
 test_dataloader = dict(dataset=dict(label='semseg'))

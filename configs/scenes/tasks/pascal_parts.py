@@ -2,7 +2,10 @@
 
 _base_ = ['../_base_/swin-t.py', '../_base_/pascal.py', '../_base_/poly_40k.py']
 
-model = dict(type='EncoderDecoder', decode_head=dict(num_classes=7))
+model = dict(
+    type='EncoderDecoder',
+    decode_head=dict(num_classes=7, loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+)
 train_dataloader = dict(dataset=dict(label='human_parts'))
 val_dataloader = dict(dataset=dict(label='human_parts'))
 test_dataloader = dict(dataset=dict(label='human_parts'))

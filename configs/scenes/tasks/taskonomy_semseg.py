@@ -4,7 +4,9 @@ _base_ = ['../_base_/taskonomy.py', '../_base_/taskonomy_schedule.py']
 
 model = dict(
     type='EncoderDecoder',
-    decode_head=dict(num_classes=17),
+    decode_head=dict(
+        num_classes=17, loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)
+    ),
 )
 train_dataloader = dict(dataset=dict(label='semseg'))
 val_dataloader = dict(dataset=dict(label='semseg'))
