@@ -71,14 +71,14 @@ def compare(cfg: Config, rounds: int) -> dict[str, dict[str, float]]:
         pack(path, model, joint, cfg.model.backbone, task_infos(cfg, {}))
         extracted = {task: Deposit(path).load_task(task) for task in cfg.tasks}
     for task, spec in joint.items():
-        step, evaluation = extracted[task].val_step, evaluator.evaluations[task]
+        step, evaluation = extracted[task].val_step, evaluator.evaluations[task].tasks[task]
 
         def alone(step=step, evaluation=evaluation) -> None:
             with quiet():
                 evaluate(step, evaluation)
 
         cases = dict(
-            search=partial(evaluator, task, spec),
+            search=partial(evaluator, {task: spec}),
             extracted=alone,
             copying=partial(model.subnet, task, spec),
         )

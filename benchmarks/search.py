@@ -38,11 +38,11 @@ def run(args: argparse.Namespace) -> list[dict]:
     history = History(Path(args.work_dir) / 'history.jsonl', header)
     spent, logger = [0.0], MMLogger.get_current_instance()
 
-    def evaluate(task, spec):
+    def evaluate(specs):
         start = time.perf_counter()
-        outcome = evaluator(task, spec)
+        outcomes = evaluator(specs)
         spent[0] += time.perf_counter() - start
-        return outcome
+        return outcomes
 
     results = []
     for seed in range(args.seeds):

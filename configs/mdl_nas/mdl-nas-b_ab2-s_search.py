@@ -11,4 +11,4 @@ Expected (Table 5): 82.9 top-1, 44.6 box AP, 49.8 mIoU, 53M in the shared backbo
 
 _base_ = ['mdl-nas-b_ab2_joint-1x.py']
 
-search_cfg = dict(budget='55M', with_heads=False, evolution=dict(same_for_all_tasks=True))
+search_cfg = dict(budget='55M', with_heads=False, tied='all')

@@ -11,4 +11,4 @@ Expected (Table 6): 83.0 top-1, 46.9 box AP, 49.9 mIoU, 117M in all backbones.
 
 _base_ = ['mdl-nas-b_ab3-mask_joint-1x.py']
 
-search_cfg = dict(budget='117M', with_heads=False, evolution=dict(same_for_all_tasks=True))
+search_cfg = dict(budget='117M', with_heads=False, tied='all')

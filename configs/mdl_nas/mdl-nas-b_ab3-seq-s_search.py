@@ -11,4 +11,4 @@ Expected (Table 6): 83.0 top-1, 46.5 box AP, 49.7 mIoU, 100M in all backbones.
 
 _base_ = ['mdl-nas-b_ab3-seq_joint-1x.py']
 
-search_cfg = dict(budget='100M', with_heads=False, evolution=dict(same_for_all_tasks=True))
+search_cfg = dict(budget='100M', with_heads=False, tied='all')

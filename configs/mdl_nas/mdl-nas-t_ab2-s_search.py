@@ -11,4 +11,4 @@ Expected (Table 5): 81.6 top-1, 41.0 box AP, 47.8 mIoU, 27M in the shared backbo
 
 _base_ = ['mdl-nas-t_ab2_joint-1x.py']
 
-search_cfg = dict(budget='28M', with_heads=False, evolution=dict(same_for_all_tasks=True))
+search_cfg = dict(budget='28M', with_heads=False, tied='all')

@@ -11,4 +11,4 @@ Expected (Table 6): 82.0 top-1, 43.7 box AP, 47.2 mIoU, 45M in all backbones.
 
 _base_ = ['mdl-nas-t_ab3-mask_joint-1x.py']
 
-search_cfg = dict(budget='45M', with_heads=False, evolution=dict(same_for_all_tasks=True))
+search_cfg = dict(budget='45M', with_heads=False, tied='all')

@@ -11,4 +11,4 @@ Expected (Table 6): 82.2 top-1, 44.3 box AP, 46.6 mIoU, 53M in all backbones.
 
 _base_ = ['mdl-nas-t_ab3-seq_joint-1x.py']
 
-search_cfg = dict(budget='53M', with_heads=False, evolution=dict(same_for_all_tasks=True))
+search_cfg = dict(budget='53M', with_heads=False, tied='all')

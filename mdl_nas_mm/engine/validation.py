@@ -167,7 +167,7 @@ class MultiTaskValLoop(BaseLoop):
             raise
         if self.ranks.any_of(task, request.asked):
             raise Stopped
-        return evaluation.measure()
+        return evaluation.measure(predict)
 
     def _put_weights_back(self) -> None:
         """Undoes what was done to the model for a validation that does not end."""

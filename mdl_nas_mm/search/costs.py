@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from mdl_nas_mm.elastic.backbone import of_task
 from mdl_nas_mm.registry import SEARCH_COSTS
 from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks.part_flops import PartFlops
+from mdl_nas_mm.tasks.units import Unit
 
 from .budget import floor_spec, smallest_sizes
 from .exact.choices import Costs
@@ -95,6 +96,8 @@ class ParameterCost:
 class SumOfTasks:
     """A cost that each task pays for itself, whatever the others have.
 
+    Of tasks that share a pass through the backbone, the first pays it.
+
     Args:
         measures: task -> what one of its architectures costs, a whole number.
         whole: the space in which that can be told.
@@ -128,10 +131,13 @@ class SumOfTasks:
 class FlopsCost(SumOfTasks):
     """The sum of the tasks' multiply-adds on one image each, in backbones and elastic parts.
 
+    Tasks that share a pass have the backbone's once.
+
     Args:
         backbone: counts its own.
         part_flops: counts those of elastic parts.
         images: task -> config of the loader of images that candidates are scored on.
+        units: tasks that share a pass.
         input_size: (height, width), or task -> (height, width); by default that of the images.
     """
 
@@ -142,12 +148,15 @@ class FlopsCost(SumOfTasks):
         backbone: ElasticBackbone,
         part_flops: PartFlops,
         images: Mapping[str, Mapping],
+        units: Sequence[Unit] = (),
         input_size: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        measures = {}
+        measures, followers = {}, _followers(units)
         for task, loader in images.items():
             size = of_task(input_size, task, 'input_size')
-            measures[task] = flops_of(backbone, part_flops, task, loader, size).cost
+            _check_size(task, followers.get(task), size, input_size)
+            has_pass = task not in followers
+            measures[task] = flops_of(backbone, part_flops, task, loader, size, has_pass).cost
         super().__init__(measures, backbone.space)
 
     @staticmethod
@@ -159,12 +168,15 @@ class FlopsCost(SumOfTasks):
 class LatencyCost(SumOfTasks):
     """The sum of the backbones' latencies on one machine, each of one batch of its task.
 
-    The time of necks and heads is not in it, elastic ones included.
+    The time of necks and heads is not in it, elastic ones included. Tasks that share a pass have
+    it once.
 
     Args:
         backbone: whose architectures are measured.
         spaces: task -> the choices that its table has to have.
-        tables: task -> file that ``mdl-nas latency`` wrote.
+        tables: task -> file that ``mdl-nas latency`` wrote; of tasks that share a pass, that of
+            the first.
+        units: tasks that share a pass.
         input_size: as for ``FlopsCost``; by default that of each table.
     """
 
@@ -175,16 +187,23 @@ class LatencyCost(SumOfTasks):
         backbone: ElasticBackbone,
         spaces: Mapping[str, SearchSpace],
         tables: Mapping[str, str],
+        units: Sequence[Unit] = (),
         input_size: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        if set(tables) != set(spaces):
+        followers = _followers(units)
+        expected = set(spaces) - set(followers)
+        if set(tables) != expected:
+            alone = 'each pass' if units else 'each task'
             raise ValueError(
                 f'search_cfg.cost: LatencyCost has tables of {sorted(tables)}, expected one of '
-                f'each task, {sorted(spaces)}'
+                f'{alone}, {sorted(expected)}'
             )
-        measures = {}
+        measures: dict[str, Callable[[SubnetSpec], float]] = dict.fromkeys(followers, lambda _: 0)
         for task, space in spaces.items():
             size = of_task(input_size, task, 'input_size')
+            _check_size(task, followers.get(task), size, input_size)
+            if task in followers:
+                continue
             measured = latency_of(backbone, task, tables[task], size, space).cost
             measures[task] = partial(_microseconds, measured)
         super().__init__(measures, backbone.space)
@@ -192,6 +211,19 @@ class LatencyCost(SumOfTasks):
     @staticmethod
     def parse_budget(budget: int | float | str) -> int:
         return round(1000 * parse_milliseconds(budget, 'budget'))
+
+
+def _followers(units: Sequence[Unit]) -> dict[str, str]:
+    """Task -> the first of those that it shares a pass with, which pays it."""
+    return {task: unit[0] for unit in units for task in unit[1:]}
+
+
+def _check_size(task: str, first: str | None, size: Any, sizes: Any) -> None:
+    """Raises ValueError where tasks that share a pass are given different sizes of images."""
+    if first is not None and size != of_task(sizes, first, 'input_size'):
+        raise ValueError(
+            f'search_cfg.cost: input_size of {first!r} and {task!r}, which share a pass, differ'
+        )
 
 
 def _microseconds(milliseconds: Callable[[SubnetSpec], float], spec: SubnetSpec) -> int:

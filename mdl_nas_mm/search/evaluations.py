@@ -8,7 +8,8 @@ from pathlib import Path
 import torch.distributed as dist
 
 from mdl_nas_mm.engine.groups import TaskGroups
-from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.spec import JointSpec, SubnetSpec
+from mdl_nas_mm.tasks.units import Unit
 
 from .history import History, Outcome
 from .progress import Progress
@@ -19,15 +20,17 @@ class Evaluations:
     """Scores pairs, each once and on disk before it is used; a search's score.
 
     The first rank calls it, the others ``serve`` until it says ``finish``. They split the pairs of
-    a task over its ranks, so that all tasks are scored at the same time.
+    a task over its ranks, so that all tasks are scored at the same time. Tasks that share a pass
+    are scored together.
 
     Args:
-        evaluate: scores one pair on this process.
+        evaluate: scores architectures on this process, of one task or of tasks that share a pass.
         history: the file of all evaluations; None on other ranks than the first.
         parts: files of what single ranks have evaluated, so that no evaluation is lost with a
             rank; the last one is this rank's own, where there are several.
         ranks: None for a single process.
         progress: where it is to be shown.
+        units: the tasks that share a pass.
 
     Attributes:
         used: what this search has asked for, in its order.
@@ -35,12 +38,14 @@ class Evaluations:
 
     def __init__(
         self,
-        evaluate: Callable[[str, SubnetSpec], Outcome],
+        evaluate: Callable[[JointSpec], Mapping[str, Outcome]],
         history: History | None,
         parts: Sequence[History] = (),
         ranks: TaskGroups | None = None,
         progress: Progress | None = None,
+        units: Sequence[Unit] = (),
     ) -> None:
+        self.units = {task: unit for unit in units for task in unit}
         self.evaluate, self._history, self.parts = evaluate, history, parts
         self.ranks = None if ranks is None or ranks.alone else ranks
         self.progress = progress
@@ -63,11 +68,13 @@ class Evaluations:
         if self.progress:
             self.progress.asked(len(pairs))
         known = self.history.evaluations
-        new = [pair for pair in pairs if pair not in known]
+        new = [joint for joint in self._together(pairs) if not known.keys() >= set(joint.items())]
         outcomes = self._split(new) if self.ranks else map(self._one, new)
         assert outcomes is not None
-        for pair, outcome in zip(new, outcomes):
-            self.history.add(*pair, outcome)
+        for found in outcomes:
+            for pair, outcome in found.items():
+                if pair not in known:
+                    self.history.add(*pair, outcome)
         self.used.update(dict.fromkeys(pairs))
         return [known[pair].score for pair in pairs]
 
@@ -93,35 +100,60 @@ class Evaluations:
         for part in self.parts:
             part.path.unlink()
 
-    def _one(self, pair: Pair) -> Outcome:
-        if pair in self.earlier:
-            return self.earlier[pair]
-        outcome = self.evaluate(*pair)
-        if self.progress:
-            self.progress.evaluated()
-        return outcome
+    def _together(self, pairs: Sequence[Pair]) -> list[JointSpec]:
+        """The pairs as what is scored at once: those of a unit with one backbone, one a task.
 
-    def _split(self, pairs: Sequence[Pair] | None) -> list[Outcome] | None:
-        """On every rank: what came of the first rank's pairs, None where it has none."""
+        What was scored before is among them: a batch of all tasks may differ in its rounding from
+        that of one, and a search that goes on has to end in the same.
+        """
+        found: list[dict[str, SubnetSpec]] = []
+        of_pass: dict[tuple, list[dict[str, SubnetSpec]]] = {}
+        for task, spec in pairs:
+            unit = self.units.get(task)
+            alike = of_pass.setdefault((unit, spec.root), []) if unit else []
+            joint = next((joint for joint in alike if task not in joint), None)
+            if joint is None:
+                joint = {}
+                alike.append(joint)
+                found.append(joint)
+            joint[task] = spec
+        return [JointSpec(joint) for joint in found]
+
+    def _one(self, joint: JointSpec) -> dict[Pair, Outcome]:
+        """What came of the pairs of one joint spec."""
+        if self.earlier.keys() >= set(joint.items()):
+            return {pair: self.earlier[pair] for pair in joint.items()}
+        outcomes = self.evaluate(joint)
+        if self.progress:
+            self.progress.evaluated(len(joint))
+        return {(task, spec): outcomes[task] for task, spec in joint.items()}
+
+    def _split(self, joints: Sequence[JointSpec] | None) -> list[dict[Pair, Outcome]] | None:
+        """On every rank: what came of the first rank's joint specs, None where it has none."""
         ranks = self.ranks
         assert ranks is not None
-        pairs = ranks.all_gather(pairs)[0]
-        if pairs is None:
+        joints = ranks.all_gather(joints)[0]
+        if joints is None:
             return None
-        found, new = dict(self.earlier), [pair for pair in pairs if pair not in self.earlier]
+        found = dict(self.earlier)
+        new = [joint for joint in joints if not found.keys() >= set(joint.items())]
         for outcomes in ranks.all_gather(self._own(new, ranks)):
             found.update(outcomes)
-        return [found[pair] for pair in pairs]
+        return [{pair: found[pair] for pair in joint.items()} for joint in joints]
 
-    def _own(self, pairs: Sequence[Pair], ranks: TaskGroups) -> dict[Pair, Outcome]:
-        """Evaluates this rank's part of the pairs."""
-        own = {}
-        for task in ranks.tasks:
-            sharers = ranks.assignment.ranks[task]
-            of_task = [pair for pair in pairs if pair[0] == task]
-            for pair in of_task[sharers.index(ranks.rank) :: len(sharers)]:
-                own[pair] = self._one(pair)
-                self.parts[-1].add(*pair, own[pair])
+    def _own(self, joints: Sequence[JointSpec], ranks: TaskGroups) -> dict[Pair, Outcome]:
+        """Evaluates this rank's part of the joint specs."""
+        own, part = {}, self.parts[-1]
+        for unit in dict.fromkeys(self.units.get(task, (task,)) for task in ranks.tasks):
+            # Tasks of a unit have the same ranks.
+            sharers = ranks.assignment.ranks[unit[0]]
+            of_unit = [joint for joint in joints if not set(unit).isdisjoint(joint)]
+            for joint in of_unit[sharers.index(ranks.rank) :: len(sharers)]:
+                outcomes = self._one(joint)
+                for pair, outcome in outcomes.items():
+                    if pair not in part.evaluations:
+                        part.add(*pair, outcome)
+                own.update(outcomes)
         return own
 
 

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 import torch.distributed as dist
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.model import revert_sync_batchnorm
 
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import (
     Evaluation,
+    JointEvaluation,
     MultiTaskModel,
     ResolvedConfig,
-    evaluate,
     recalibrations,
+    units_of,
 )
+from mdl_nas_mm.tasks.units import Unit
 from mdl_nas_mm.utils.quiet import quiet
 
 from .history import Outcome
 
 
 class SupernetEvaluator:
-    """Evaluates (task, architecture) pairs, building each task's loader and evaluator once.
+    """Evaluates architectures, building each loader and evaluator once.
 
-    Each evaluation is that of a single process over the whole split, whatever others do.
+    Each evaluation is that of a single process over the whole split, whatever others do. Tasks that
+    share a pass have one load of the images, and one pass through the backbone.
 
     Args:
         model: of the tasks to evaluate.
@@ -33,6 +39,9 @@ class SupernetEvaluator:
             which images, ``recalibrate_images`` from how many training images the
             batch norms of heads are estimated for each architecture (default 0: as trained).
         solo: process group of this process alone, where there are more.
+
+    Attributes:
+        evaluations: task -> what it is evaluated with, alone or with those that share its pass.
     """
 
     def __init__(
@@ -41,55 +50,70 @@ class SupernetEvaluator:
         # Each process is at another subnet: there is nothing to synchronise.
         self.model, self.cfg, self.solo = revert_sync_batchnorm(model.eval()), cfg, solo
         self.model.use_parts()
-        self.evaluations: dict[str, Evaluation] = {}
+        self.evaluations: dict[str, JointEvaluation] = {}
+        shared = {task: unit for unit in units_of(cfg).shared for task in unit}
+        units = dict.fromkeys(shared.get(task, (task,)) for task in model.tasks)
         with quiet():
-            for task in model.tasks:
-                self._build(task, cfg.search_dataloader[task]['batch_size'])
-            found = recalibrations(cfg, self.model, solo)
-            self.norms = {task: norms for (task,), norms in found.items()}
+            for unit in units:
+                self._build(unit, cfg.search_dataloader[unit[0]]['batch_size'])
+            self.norms = recalibrations(cfg, self.model, solo, units)
 
-    def __call__(self, task: str, spec: SubnetSpec) -> Outcome:
-        """What came of an evaluation: what the search maximises and all metrics, or why not.
+    def __call__(self, specs: Mapping[str, SubnetSpec]) -> dict[str, Outcome]:
+        """Task -> what came of it: what the search maximises and all metrics, or why not.
 
         A batch that does not fit into the GPU's memory is halved, from then on.
+
+        Args:
+            specs: task -> architecture, of one task, or of several that share a pass, which have
+                one backbone.
         """
+        evaluation = self.evaluations[next(iter(specs))]
         with quiet():
             try:
-                outcome = self._evaluate(task, spec)
-                if outcome.failure is not None:
-                    text = f'search: an evaluation of task {task!r} failed: {outcome.failure}'
-                    print_log(text, 'current', logging.WARNING)
-                return outcome
+                outcomes = self._evaluate(specs, evaluation)
+                for task, outcome in outcomes.items():
+                    if outcome.failure is not None:
+                        text = f'search: an evaluation of task {task!r} failed: {outcome.failure}'
+                        print_log(text, 'current', logging.WARNING)
+                return outcomes
             except torch.cuda.OutOfMemoryError:
-                size = self.evaluations[task].loader.batch_size
+                size = evaluation.loader.batch_size
                 assert size is not None
                 size //= 2
                 if not size:
                     raise
                 torch.cuda.empty_cache()
-                self._build(task, size)
-        print_log(f'search: task {task!r} goes on with batches of {size} images', 'current')
-        return self(task, spec)
+                self._build(tuple(evaluation.tasks), size)
+        tasks = ', '.join(map(repr, evaluation.tasks))
+        print_log(f'search: {tasks} go on with batches of {size} images', 'current')
+        return self(specs)
 
-    def _build(self, task: str, batch_size: int) -> None:
-        known = self.cfg.tasks[task]
-        assert known.search is not None
+    def _build(self, unit: Unit, batch_size: int) -> None:
         # Starting workers for each subnet would take longer than evaluating it.
         settings = dict(batch_size=batch_size, persistent_workers=True)
-        self.evaluations[task] = known.evaluation(known.search, self.solo, **settings)
+        splits = {}
+        for task in unit:
+            split = self.cfg.tasks[task].search
+            assert split is not None
+            splits[task] = replace(split, dataloader={**split.dataloader, **settings})
+        name = self.cfg.tasks[unit[0]].images or unit[0]
+        built = JointEvaluation.build(name, [unit], self.cfg.tasks, splits, self.solo)
+        self.evaluations.update(dict.fromkeys(unit, built))
 
-    def _evaluate(self, task: str, spec: SubnetSpec) -> Outcome:
-        subnet = self.model.subnet(task, spec)
-        if self.norms:
-            with self.norms[task].applied({task: subnet}):
-                return self._score(task, subnet)
-        return self._score(task, subnet)
+    def _evaluate(
+        self, specs: Mapping[str, SubnetSpec], evaluation: JointEvaluation
+    ) -> dict[str, Outcome]:
+        subnets = self.model.subnets(specs)
+        norms = self.norms.get(tuple(evaluation.tasks))
+        with nullcontext() if norms is None else norms.applied(subnets):
+            predict = {task: subnet.val_step for task, subnet in subnets.items()}
+            metrics = evaluation.evaluate(predict)
+        return {task: _outcome(evaluation.tasks[task], own) for task, own in metrics.items()}
 
-    def _score(self, task: str, subnet: BaseModel) -> Outcome:
-        evaluation = self.evaluations[task]
-        metrics = evaluate(subnet.val_step, evaluation)
-        try:
-            scoring = evaluation.scoring
-            return Outcome.of(scoring.gain(scoring.score(metrics)), metrics)
-        except ValueError as error:
-            return Outcome(None, {}, str(error))
+
+def _outcome(evaluation: Evaluation, metrics: Mapping[str, float]) -> Outcome:
+    scoring = evaluation.scoring
+    try:
+        return Outcome.of(scoring.gain(scoring.score(metrics)), metrics)
+    except ValueError as error:
+        return Outcome(None, {}, str(error))

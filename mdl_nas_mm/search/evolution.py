@@ -25,6 +25,7 @@ from .proposals import Proposer
 from .scored import Pair, Score, ScoredJoint, scored_joints
 from .selections import Selection
 from .settings import EvolutionSettings
+from .ties import Ties
 
 Allow = Callable[[str, SubnetSpec], bool]
 
@@ -83,6 +84,7 @@ def search(
     rng: random.Random,
     allow: Allow | None = None,
     on_generation: Callable[[dict], None] | None = None,
+    ties: Ties | None = None,
 ) -> SearchResult:
     """Finds the joint spec of the highest S-Score that fits the budget (Eq. 10, 11).
 
@@ -98,6 +100,7 @@ def search(
         rng: of everything that is random in it.
         allow: whether a task may have an architecture; the smallest ones have to be allowed.
         on_generation: called with each generation's entry of the log.
+        ties: what tasks have in common; by default each has its own architecture.
 
     Returns:
         The best joint spec of scored architectures; among equal scores the cheapest, then the
@@ -112,7 +115,7 @@ def search(
     if not tasks or set(tasks) != set(weights):
         raise ValueError(f'search: weights of {sorted(weights)}, the tasks are {sorted(tasks)}')
     check_budget(budget, spaces, cost)
-    proposer = new_proposer(spaces, cost, budget, settings, rng, allow)
+    proposer = new_proposer(spaces, cost, budget, settings, rng, allow, ties)
     known: dict[Pair, float | None] = {}
     candidates: list[ScoredJoint] = []
     best: ScoredJoint | None = None
@@ -152,17 +155,18 @@ def new_proposer(
     settings: EvolutionSettings,
     rng: random.Random,
     allow: Allow | None = None,
+    ties: Ties | None = None,
 ) -> Proposer:
     """What proposes joint specs that fit; the arguments are those of ``search``."""
-    if settings.same_for_all_tasks and len(set(spaces.values())) > 1:
-        raise ValueError('search: same_for_all_tasks, but the tasks have different spaces')
+    ties = ties or Ties(tuple(spaces))
+    ties.check(spaces)
     total = lru_cache(1024)(lambda joint: int(cost.totals([joint])[0]))
 
     def fits(joint: JointSpec) -> bool:
         allowed = allow is None or all(allow(task, spec) for task, spec in joint.items())
         return allowed and total(joint) <= budget
 
-    return Proposer(spaces, fits, cost.floors(spaces), rng, settings)
+    return Proposer(spaces, fits, cost.floors(spaces), rng, settings, ties)
 
 
 def leaders(candidates: Sequence[ScoredJoint], best: ScoredJoint | None) -> list[JointSpec]:

@@ -40,6 +40,7 @@ def flops_of(
     task: str,
     images: Mapping,
     size: tuple[int, int] | None = None,
+    has_pass: bool = True,
 ) -> Measure:
     """Multiply-adds of a task's backbone and its elastic parts on one image.
 
@@ -49,11 +50,13 @@ def flops_of(
         task: whose images and settings of the backbone.
         images: config of the loader of its images.
         size: (height, width); by default that of the images.
+        has_pass: whether the backbone's are counted; else another task's are that it shares.
     """
     size = tuple(size or validation_size(images, task))
 
     def count(spec: SubnetSpec) -> int:
-        return backbone.flops(task, spec, size) + part_flops(task, spec, size)
+        own = backbone.flops(task, spec, size) if has_pass else 0
+        return own + part_flops(task, spec, size)
 
     cost = lru_cache(None)(count)
     return Measure(cost, f'multiply-adds at {size[0]} x {size[1]}')

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mdl_nas_mm.tasks import ResolvedConfig, units_of
+from mdl_nas_mm.tasks.units import Unit
 
 from .costs import ParameterCost
 from .registered import PARTS, check, registered_class
 from .settings import EvolutionSettings
+from .ties import Ties
 
 _KEYS = (
     'budget',
@@ -19,6 +21,7 @@ _KEYS = (
     'evolution',
     'constraints',
     'random_baseline',
+    'tied',
     *PARTS,
 )
 
@@ -33,6 +36,8 @@ class SearchPlan:
         metrics: task -> the metric that is its score.
         weights: task -> how much its score counts in the S-Score (lambda_k).
         random_baseline: whether a random search with as many evaluations is run as well.
+        tied: what tasks have in common, see ``Ties``; the backbone, where they share a pass.
+        units: tasks that share a pass on the same images, where they are several.
         cost, score, selection: configs of registered classes; None for parameters, evaluations
             of the supernet, and the exact selection.
     """
@@ -44,6 +49,8 @@ class SearchPlan:
     random_baseline: bool
     metrics: dict[str, str]
     weights: dict[str, float]
+    tied: tuple[tuple[str, ...], ...] = ()
+    units: tuple[Unit, ...] = ()
     cost: dict | None = None
     score: dict | None = None
     selection: dict | None = None
@@ -53,8 +60,7 @@ class SearchPlan:
         """Reads ``search_cfg`` of a resolved joint config.
 
         Raises:
-            ValueError: the budget is missing, a key or a value is not valid, or some of the tasks
-                share a pass.
+            ValueError: the budget is missing, or a key or a value is not valid.
         """
         given = cfg.get('search_cfg') or {}
         for key in given:
@@ -73,14 +79,18 @@ class SearchPlan:
         parts = {part: given[part] for part in PARTS if given.get(part) is not None}
         for part, config in parts.items():
             check(part, config)
+        tasks, units = tuple(cfg.tasks), tuple(units_of(cfg).shared)
+        tied = Ties.of(tasks, (*_tied(given.get('tied', ()), tasks), *units)).sets
         return cls(
             budget=parse_budget(given['budget'], parts.get('cost')),
             with_heads=given.get('with_heads', True),
             seed=given.get('seed', 0),
-            evolution=_evolution(cfg, given.get('evolution', {})),
+            evolution=EvolutionSettings(**given.get('evolution', {})),
             random_baseline=given.get('random_baseline', False),
             metrics={task: info.score.metric for task, info in cfg.tasks.items()},
             weights={task: float(info.score_weight) for task, info in cfg.tasks.items()},
+            tied=tied,
+            units=units,
             **{part: config.to_dict() for part, config in parts.items()},
         )
 
@@ -88,30 +98,33 @@ class SearchPlan:
     def from_dict(cls, data: Mapping) -> SearchPlan:
         """The inverse of ``to_dict``."""
         given: dict[str, Any] = {**data, 'evolution': EvolutionSettings(**data['evolution'])}
+        for key in ('tied', 'units'):
+            given[key] = tuple(map(tuple, data.get(key, ())))
         return cls(**given)
+
+    @property
+    def ties(self) -> Ties:
+        """What tasks have in common."""
+        return Ties(tuple(self.metrics), self.tied)
 
     def to_dict(self) -> dict:
         """As JSON knows it."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def _evolution(cfg: ResolvedConfig, given: Mapping[str, Any]) -> EvolutionSettings:
-    """Its settings; tasks that share a pass on the same images have one architecture.
-
-    Raises:
-        ValueError: a setting is not valid, or some tasks share a pass and others do not.
-    """
-    settings = EvolutionSettings(**given)
-    for unit in units_of(cfg).shared:
-        others = [task for task in cfg.tasks if task not in unit]
-        if others:
+def _tied(given: Any, tasks: Sequence[str]) -> list[Sequence[str]]:
+    """The sets of places that ``search_cfg.tied`` names."""
+    if given == 'all':
+        return [tasks]
+    sets = given if isinstance(given, (list, tuple)) else [None]
+    for places in sets:
+        named = isinstance(places, (list, tuple)) and len(places) > 1
+        if not named or not all(isinstance(place, str) for place in places):
             raise ValueError(
-                f'search_cfg: tasks {", ".join(map(repr, unit))} share a pass on the same images, '
-                f'and {others[0]!r} does not; a search is of tasks that all share a pass, or of '
-                f'none: remove tasks.{unit[0]}.images and the like, or search them by themselves'
+                f"search_cfg.tied: {given!r}, expected 'all' or sets of tasks such as "
+                '[("seg", "depth")]'
             )
-        settings = replace(settings, same_for_all_tasks=True)
-    return settings
+    return list(sets)
 
 
 def parse_budget(budget: int | float | str, cost: Mapping | None = None) -> int:

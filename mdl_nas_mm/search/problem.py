@@ -58,6 +58,7 @@ class SearchProblem:
         plan, ledger = SearchPlan.from_config(cfg), supernet.ledger(heads)
         backbone, part_flops = supernet.backbone, PartFlops(partial(weightless, cfg.model))
         spaces = drawn_spaces(cfg, backbone.space)
+        plan.ties.check(spaces)
         cost = make_cost(plan, backbone, part_flops, ledger, spaces, cfg.search_dataloader)
         limits = Constraints.from_config(cfg, backbone, part_flops, spaces)
         return cls(plan, spaces, ledger, cost, make_selection(plan, cost), limits)
@@ -85,14 +86,15 @@ class SearchProblem:
             random.Random(seed),
             self.limits.allow,
             on_generation,
+            self.plan.ties,
         )
 
     def sample(self, count: int, seed: int) -> list[JointSpec]:
         """Random joint specs that fit the budget and the limits; fewer where there are no more."""
         settings = replace(self.plan.evolution, population=count, crossovers=0, mutations=0)
         rng, budget = random.Random(seed), self.plan.budget
-        allow = self.limits.allow
-        return new_proposer(self.spaces, self.cost, budget, settings, rng, allow).generation([])
+        given = (settings, rng, self.limits.allow, self.plan.ties)
+        return new_proposer(self.spaces, self.cost, budget, *given).generation([])
 
     def excluded(self, pairs: Iterable[Pair]) -> list[Pair]:
         """Those of the pairs that this search may not choose."""
@@ -124,11 +126,10 @@ def make_cost(
     """
     config = plan.cost or dict(type='ParameterCost', with_heads=plan.with_heads)
     there = dict(backbone=backbone, part_flops=part_flops, ledger=ledger)
-    return build('cost', config, **there, spaces=spaces, images=images)
+    return build('cost', config, **there, spaces=spaces, images=images, units=plan.units)
 
 
 def make_selection(plan: SearchPlan, cost: Cost) -> Selection:
     """The selection that a plan names."""
-    config, same = plan.selection or dict(type='ExactSelection'), plan.evolution.same_for_all_tasks
-    there = dict(cost=cost, weights=plan.weights, same_for_all_tasks=same)
-    return build('selection', config, **there)
+    config = plan.selection or dict(type='ExactSelection')
+    return build('selection', config, cost=cost, weights=plan.weights, ties=plan.ties)

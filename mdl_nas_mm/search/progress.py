@@ -34,9 +34,9 @@ class Progress:
         """Takes note of how many evaluations a generation asks for."""
         self.expected, self.done = max(evaluations, 1), 0
 
-    def evaluated(self) -> None:
-        """Takes note of an evaluation of this process."""
-        self.done += self.parts
+    def evaluated(self, count: int) -> None:
+        """Takes note of evaluations of this process."""
+        self.done += count * self.parts
         now = time.monotonic()
         if now - self.reported > _SECONDS_BETWEEN_LINES:
             self.reported = now

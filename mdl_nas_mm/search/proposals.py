@@ -11,6 +11,7 @@ from typing import Any
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 
 from .settings import EvolutionSettings
+from .ties import Ties
 
 # Samples for one new candidate before it is repaired, and repairs before it is given up.
 _TRIES = 10
@@ -24,7 +25,8 @@ class Proposer:
         fits: whether a joint spec is within the budget and other constraints.
         floors: task -> what repairs pull towards; cut to the smallest depth they fit for sure.
         rng: of all samples, mutations and crossovers.
-        settings: how many of which kind, how much they differ, and whether all tasks are alike.
+        settings: how many of which kind, and how much they differ.
+        ties: what tasks have in common.
     """
 
     def __init__(
@@ -34,15 +36,15 @@ class Proposer:
         floors: Mapping[str, SubnetSpec],
         rng: random.Random,
         settings: EvolutionSettings,
+        ties: Ties,
     ) -> None:
         self.spaces = spaces
-        self.tasks = tuple(spaces)
         self.fits = fits
         self.floors = floors
         self.rng = rng
         self.settings = settings
-        # The tasks that an architecture is made for; where all are alike, the first stands for all.
-        self.leading = self.tasks[:1] if settings.same_for_all_tasks else self.tasks
+        self.ties = ties
+        self.leading = ties.leading(spaces)
         self.seen: set[JointSpec] = set()
 
     def generation(self, parents: list[JointSpec]) -> list[JointSpec]:
@@ -71,8 +73,7 @@ class Proposer:
         return joints + self._draw(sample, settings.population - len(joints))
 
     def _per_task(self, make: Callable[[str], SubnetSpec]) -> JointSpec:
-        made = {task: make(task) for task in self.leading}
-        return JointSpec({task: made.get(task, made[self.leading[0]]) for task in self.tasks})
+        return self.ties.joint({task: make(task) for task in self.leading})
 
     def _draw(self, make: Callable[[], JointSpec], count: int) -> list[JointSpec]:
         """Up to ``count`` new joint specs; fewer where ``make`` has nothing new left."""
@@ -101,6 +102,8 @@ class Proposer:
         pieces = []
         for task in self.leading:
             for i, (stage, space) in enumerate(zip(joint[task].stages, self.spaces[task].stages)):
+                if not self.ties.leads(task, self.spaces[task], i):
+                    continue
                 pieces += [(task, i, name) for name in space.named]
                 # Blocks that have to be alike are one piece.
                 pieces += [(task, i, j) for j in range(1 if space.per_stage else len(stage.blocks))]

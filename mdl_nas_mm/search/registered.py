@@ -11,9 +11,9 @@ from mdl_nas_mm.registry import SCOPE, SEARCH_COSTS, SEARCH_SCORES, SEARCH_SELEC
 _REGISTRIES = dict(cost=SEARCH_COSTS, score=SEARCH_SCORES, selection=SEARCH_SELECTIONS)
 # What there is to build them from: a constructor is given what it names of these.
 _THERE = dict(
-    cost=('ledger', 'backbone', 'part_flops', 'spaces', 'images'),
+    cost=('ledger', 'backbone', 'part_flops', 'spaces', 'images', 'units'),
     score=('evaluate', 'sample', 'spaces', 'model', 'cfg', 'folder'),
-    selection=('cost', 'weights', 'same_for_all_tasks'),
+    selection=('cost', 'weights', 'ties'),
 )
 PARTS = tuple(_REGISTRIES)
 

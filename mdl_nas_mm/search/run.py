@@ -132,7 +132,8 @@ class SearchRun:
             solo = new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
         evaluator = SupernetEvaluator(model, cfg, solo)
         parts = open_parts(folder, header, ranks)
-        self.evaluations = Evaluations(evaluator, history, parts, ranks, self._progress)
+        given = (parts, ranks, self._progress, self.plan.units)
+        self.evaluations = Evaluations(evaluator, history, *given)
 
     @property
     def progress(self) -> Progress:
@@ -224,9 +225,9 @@ def check_search(cfg: ResolvedConfig) -> None:
             mask policy the smallest total depends on learned scores, so that the budget is checked
             later.
     """
-    SearchPlan.from_config(cfg)
-    model = weightless(cfg.model)
+    plan, model = SearchPlan.from_config(cfg), weightless(cfg.model)
     spaces = drawn_spaces(cfg, model.backbone.space)
+    plan.ties.check(spaces)
     Constraints.from_config(cfg, model.backbone, PartFlops(lambda: model), spaces)
     if not model.has_scores:
         SearchProblem.from_config(cfg, model.supernet, model.head_sizes()).check()

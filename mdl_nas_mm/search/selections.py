@@ -10,6 +10,7 @@ from mdl_nas_mm.registry import SEARCH_SELECTIONS
 from .costs import SplitCost
 from .exact import pareto_front, select
 from .scored import Scored, ScoredJoint
+from .ties import Ties
 
 
 class Selection(Protocol):
@@ -44,29 +45,29 @@ class ExactSelection:
     Args:
         cost: one that can be split.
         weights: task -> lambda_k, how much its score counts.
-        same_for_all_tasks: whether all tasks have to take the same architecture.
+        ties: what tasks have in common; by default each has its own architecture.
 
     Raises:
         ValueError: the cost cannot be split.
     """
 
     def __init__(
-        self, cost: SplitCost, weights: Mapping[str, float], same_for_all_tasks: bool = False
+        self, cost: SplitCost, weights: Mapping[str, float], ties: Ties | None = None
     ) -> None:
         if not hasattr(cost, 'split'):
             raise ValueError(
                 f'search_cfg.selection: ExactSelection adds up parts of a cost, and '
                 f'{type(cost).__name__} has no split; name BestCandidate'
             )
-        self.cost, self.weights, self.same_for_all_tasks = cost, weights, same_for_all_tasks
+        self.cost, self.weights, self.ties = cost, weights, ties
 
     def best(
         self, scored: Scored, candidates: Sequence[ScoredJoint], budget: int
     ) -> ScoredJoint | None:
-        return select(scored, self.cost, budget, self.weights, self.same_for_all_tasks)
+        return select(scored, self.cost, budget, self.weights, self.ties)
 
     def front(self, scored: Scored, candidates: Sequence[ScoredJoint]) -> list[ScoredJoint]:
-        return pareto_front(scored, self.cost, self.weights, self.same_for_all_tasks)
+        return pareto_front(scored, self.cost, self.weights, self.ties)
 
 
 @SEARCH_SELECTIONS.register_module()

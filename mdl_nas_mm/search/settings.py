@@ -18,8 +18,6 @@ class EvolutionSettings:
             leave of the population is sampled at random.
         block_prob: probability that a mutation samples a block anew (P_m).
         stage_prob: probability that a mutation samples a stage's depth, or its width, anew.
-        same_for_all_tasks: whether all tasks get one architecture with the same share ratios
-            (the ablations' "(S)") in place of one each.
         max_evaluations: (task, architecture) pairs after which it ends; None for no such limit.
     """
 
@@ -30,7 +28,6 @@ class EvolutionSettings:
     mutations: int = 25
     block_prob: float = 0.1
     stage_prob: float = 0.4
-    same_for_all_tasks: bool = False
     max_evaluations: int | None = None
 
     def __post_init__(self) -> None:

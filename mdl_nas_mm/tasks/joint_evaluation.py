@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count
@@ -85,7 +85,7 @@ class JointEvaluation:
     ) -> dict[str, dict[str, float]]:
         """The upstream metrics of each task; see ``mdl_nas_mm.tasks.evaluate``."""
         self.process(predict, on_batch)
-        return self.measure()
+        return self.measure(predict)
 
     @torch.no_grad()
     def process(
@@ -96,7 +96,8 @@ class JointEvaluation:
         """The first part: gives the evaluators all predictions of this process.
 
         Args:
-            predict: task -> its model's ``val_step``; those of a unit have one backbone.
+            predict: task -> its model's ``val_step``, of all tasks or of some; those of a unit have
+                one backbone.
             on_batch: called with the number, the task's batch and its predictions, for each task
                 that has a label of any image of a batch.
         """
@@ -107,12 +108,12 @@ class JointEvaluation:
         for index, batch in enumerate(self._batches()):
             for unit in self.units:
                 with SharedPass() if len(unit) > 1 else nullcontext():
-                    for task in unit:
+                    for task in (task for task in unit if task in predict):
                         self._take(task, predict[task], index, batch.batches[task], on_batch)
 
-    def measure(self) -> dict[str, dict[str, float]]:
-        """The second part: the metrics over the predictions of all processes."""
-        return {task: measure(own) for task, own in self.tasks.items()}
+    def measure(self, tasks: Iterable[str]) -> dict[str, dict[str, float]]:
+        """The second part: the metrics over the predictions of all processes, for some tasks."""
+        return {task: measure(self.tasks[task]) for task in tasks}
 
     def _take(
         self,

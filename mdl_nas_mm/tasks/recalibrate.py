@@ -92,7 +92,7 @@ class BatchNormRecalibration:
         """Replaces the running statistics by those of one architecture.
 
         Args:
-            subnets: the unit's tasks -> their models; see ``MultiTaskModel.subnets``.
+            subnets: the unit's tasks, or some, -> their models; see ``MultiTaskModel.subnets``.
         """
         norms = norms_of(*subnets.values())
         # Each process has all of the images itself.
@@ -121,6 +121,8 @@ class BatchNormRecalibration:
         for batch in self.batches:
             with SharedPass() if len(self.unit) > 1 else nullcontext():
                 for task, own in batch.items():
+                    if task not in subnets:
+                        continue
                     with (
                         seeded(self.seed),
                         task_scope(self.scopes[task], self.solo),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch.distributed as dist
@@ -95,21 +95,17 @@ class Task:
         score, metrics = self.scoring(self.val), self.val.evaluator
         return Reference.read(self.name, self.scope, self.reference, score, metrics)
 
-    def evaluation(
-        self, split: Split, group: dist.ProcessGroup | None = None, **loader: Any
-    ) -> Evaluation:
+    def evaluation(self, split: Split, group: dist.ProcessGroup | None = None) -> Evaluation:
         """Builds what the task is evaluated with, once for many models.
 
         Args:
             split: its loader and evaluator.
             group: the ranks that evaluate together, each with its part of the images.
-            loader: settings of the loader to change, such as ``batch_size``.
 
         Raises:
             ValueError: the split has no images, its classes are not those of the model, or no
                 metric that the score can be.
         """
-        split = replace(split, dataloader={**split.dataloader, **loader})
         scoring = self.scoring(split)
         built = build_eval_loader(self.name, self.scope, split.dataloader, group)
         check_classes(self.name, self.model, built.dataset)

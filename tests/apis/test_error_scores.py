@@ -44,7 +44,7 @@ def test_an_error_from_the_search_to_the_deposit(data, tmp_path, metric):
     cfg = resolve_joint_config(cfg)
     model = build_model(cfg).eval()
     joint = random_joint(model, random.Random(0))
-    outcome = SupernetEvaluator(model, cfg)('cls', joint['cls'])
+    outcome = SupernetEvaluator(model, cfg)({'cls': joint['cls']})['cls']
     assert outcome.metrics['mine/wrong'] > 0
     assert outcome.score == -100 * outcome.metrics['mine/wrong']
     scores = score_subnets(cfg, {t: model.subnet(t, spec) for t, spec in joint.items()})

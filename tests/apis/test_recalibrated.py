@@ -24,7 +24,7 @@ def test_the_deposit_has_the_statistics_of_the_chosen_subnet(data, tmp_path):
     model = load_supernet(cfg, supernet)
     trained, evaluator = means(model.tasks['seg']), SupernetEvaluator(model, cfg)
     spec = model.backbone.space.smallest()
-    with evaluator.norms['seg'].applied({'seg': model.subnet('seg', spec)}):
+    with evaluator.norms['seg',].applied({'seg': model.subnet('seg', spec)}):
         scored = means(model.tasks['seg'])
     path = tmp_path / 'deposit.safetensors'
     save_deposit(cfg, supernet, JointSpec(dict.fromkeys(TASKS, spec)), path)

@@ -20,15 +20,15 @@ FILES = ('history.jsonl', 'joint_spec.json', 'front.json')
 def search(cfg, supernet, folder, distributed=True, die_at=None):
     """Searches in this process; may be killed in one of its evaluations."""
     if die_at is not None and os.environ['RANK'] == '1':
-        evaluate, calls = SupernetEvaluator._score, []
+        evaluate, calls = SupernetEvaluator._evaluate, []
 
-        def killing(self, task, spec):
-            calls.append(task)
+        def killing(self, specs, evaluation):
+            calls.append(specs)
             if len(calls) == die_at:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return evaluate(self, task, spec)
+            return evaluate(self, specs, evaluation)
 
-        SupernetEvaluator._score = killing
+        SupernetEvaluator._evaluate = killing
     launcher = 'pytorch' if distributed else 'none'
     run_search(resolve_joint_config(copy.deepcopy(cfg)), supernet, folder, launcher)
 

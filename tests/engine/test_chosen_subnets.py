@@ -128,7 +128,7 @@ def test_a_search_stays_in_the_subspace(cfg, part, tmp_path):
     cfg.val_cfg = None
     cfg.train_cfg.max_iters = 1
     evolution = dict(population=4, generations=2, parents=2, crossovers=1, mutations=1)
-    cfg.search_cfg = dict(budget='1G', evolution=dict(evolution, same_for_all_tasks=True))
+    cfg.search_cfg = dict(budget='1G', evolution=evolution, tied='all')
     build_runner(cfg, tmp_path).train()
     result = run_search(resolve_joint_config(cfg), tmp_path / 'iter_1.pth', tmp_path)
     for specs in result.scored.values():

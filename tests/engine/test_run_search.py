@@ -132,11 +132,11 @@ def counted(patch, stop=None):
     """Evaluations from now on; raises instead of giving number ``stop``."""
     done, evaluate = [], run_module.SupernetEvaluator.__call__
 
-    def counting(self, task, spec):
+    def counting(self, specs):
         if len(done) == stop:
             raise Stop
-        done.append((task, spec))
-        return evaluate(self, task, spec)
+        done.append(specs)
+        return evaluate(self, specs)
 
     patch.setattr(run_module.SupernetEvaluator, '__call__', counting)
     return done
@@ -424,7 +424,7 @@ def test_a_batch_that_is_too_large_for_the_gpu_is_halved(data, cfg, supernet, mo
     model = load_supernet(cfg, supernet)
     evaluator = run_module.SupernetEvaluator(model, cfg)
     spec, seen = model.backbone.space.smallest(), []
-    expected = evaluator('cls', spec)
+    expected = evaluator({'cls': spec})
     kind = type(model.tasks['cls'])
     step = kind.val_step
 
@@ -435,9 +435,9 @@ def test_a_batch_that_is_too_large_for_the_gpu_is_halved(data, cfg, supernet, mo
         return step(self, batch)
 
     monkeypatch.setattr(kind, 'val_step', limited)
-    assert evaluator('cls', spec) == expected
+    assert evaluator({'cls': spec}) == expected
     assert max(seen) > 2 and seen[-1] <= 2
-    assert evaluator('cls', spec) == expected
+    assert evaluator({'cls': spec}) == expected
 
 
 def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, tmp_path):
@@ -450,28 +450,28 @@ def test_batch_norms_are_estimated_for_the_subnet_and_put_back(data, supernet, t
     model.init_weights()
     evaluator = run_module.SupernetEvaluator(model.eval(), cfg)
     norms = [m for m in model.tasks['seg'].modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    assert norms and evaluator.norms['seg'].batches and not evaluator.norms['cls'].batches
+    assert norms and evaluator.norms['seg',].batches and not evaluator.norms['cls',].batches
     before = [norm.running_mean.clone() for norm in norms]
     small, large = model.backbone.space.smallest(), model.backbone.space.largest()
     means = []
     for spec in (small, large, small):
-        with evaluator.norms['seg'].applied({'seg': model.subnet('seg', spec)}):
+        with evaluator.norms['seg',].applied({'seg': model.subnet('seg', spec)}):
             means.append(norms[0].running_mean.clone())
     assert torch.equal(means[0], means[2]) and not torch.equal(means[0], means[1])
-    evaluator('seg', small)
+    evaluator({'seg': small})
     # What upstream draws at random in a training pass does not depend on what was drawn before.
     head = model.tasks['seg'].decode_head
     noise = head.register_forward_pre_hook(lambda _, maps: [[m + torch.rand(1) for m in maps[0]]])
     means = []
     for seed in range(2):
         torch.manual_seed(seed)
-        with evaluator.norms['seg'].applied({'seg': model.subnet('seg', small)}):
+        with evaluator.norms['seg',].applied({'seg': model.subnet('seg', small)}):
             means.append(norms[0].running_mean.clone())
     assert torch.equal(*means)
     noise.remove()
     head.forward = fail
     with pytest.raises(Stop):
-        evaluator('seg', small)
+        evaluator({'seg': small})
     for norm, mean in zip(norms, before):
         assert torch.equal(norm.running_mean, mean)
         assert norm.momentum == 0.1 and not norm.training
@@ -498,7 +498,7 @@ def test_synchronised_batch_norms_are_plain_ones_in_a_search(data):
     assert any(isinstance(m, torch.nn.SyncBatchNorm) for m in model.modules())
     evaluator = run_module.SupernetEvaluator(model, cfg)
     assert not any(isinstance(m, torch.nn.SyncBatchNorm) for m in evaluator.model.modules())
-    assert evaluator('seg', model.backbone.space.smallest()).failure is None
+    assert evaluator({'seg': model.backbone.space.smallest()})['seg'].failure is None
 
 
 @pytest.mark.parametrize('limit', ['flops', 'latency'])

@@ -7,6 +7,7 @@ from roles import ROLES
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import ViTLayout, ViTShape
 from mdl_nas_mm.search import ExactSelection, ParameterCost, evolution, search, smallest_total
+from mdl_nas_mm.search.ties import Ties
 from mdl_nas_mm.sharing import Sharing
 from mdl_nas_mm.spec import Ledger, SearchSpace
 
@@ -44,13 +45,26 @@ def space() -> SearchSpace:
     )
 
 
-def find(space, tasks, ledger, score, budget, settings, rng, weights=None, with_heads=True, **more):
+def find(
+    space,
+    tasks,
+    ledger,
+    score,
+    budget,
+    settings,
+    rng,
+    weights=None,
+    with_heads=True,
+    tied=(),
+    **more,
+):
     """A search in one space, with the cost and the selection that a config has by default."""
+    ties = Ties.of(tasks, tied)
     cost = ParameterCost(ledger, with_heads)
     weights = {task: (weights or {}).get(task, 1.0) for task in tasks}
-    selection = ExactSelection(cost, weights, settings.same_for_all_tasks)
+    selection = ExactSelection(cost, weights, ties)
     spaces = dict.fromkeys(tasks, space)
-    return search(spaces, cost, score, selection, budget, settings, rng, **more)
+    return search(spaces, cost, score, selection, budget, settings, rng, ties=ties, **more)
 
 
 def smallest_of(space, ledger, tasks, with_heads=True):

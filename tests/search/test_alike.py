@@ -30,8 +30,8 @@ def alike() -> SearchSpace:
     )
 
 
-def run(*args, **settings):
-    return find(*args, EvolutionSettings(**SMALL, **settings), random.Random(0))
+def run(*args, tied=()):
+    return find(*args, EvolutionSettings(**SMALL), random.Random(0), tied=tied)
 
 
 @pytest.mark.parametrize('sharing', SHARINGS)
@@ -41,7 +41,7 @@ def test_one_architecture_for_all_tasks(space, make_ledger, proposed, slack, sha
     ledger = make_ledger(space, sharing)
     budget = smallest_of(space, ledger, TASKS)[1] + slack
     args = (space, TASKS, ledger, each(lambda _, spec: ledger.params(spec) / 10), budget)
-    result = run(*args, same_for_all_tasks=True)
+    result = run(*args, tied=[TASKS])
     joints = list(proposed)
     assert result.best in joints and len(joints) == len(set(joints))
     for joint in joints:
@@ -63,9 +63,9 @@ def test_one_architecture_weighs_all_tasks(space, make_ledger):
         return {'cls': {0: 4, 0.5: 3, 1: 0}, 'det': {0: 0, 0.5: 3, 1: 4}}[task][ratio]
 
     for same, expected in ((True, (6, {0.5})), (False, (8, {0, 1}))):
-        settings = EvolutionSettings(**SMALL, same_for_all_tasks=same)
-        args = (each(evaluate), 10**9, settings, random.Random(0))
-        result = find(space, ('cls', 'det'), ledger, *args)
+        args = (each(evaluate), 10**9, EvolutionSettings(**SMALL), random.Random(0))
+        tied = [('cls', 'det')] if same else []
+        result = find(space, ('cls', 'det'), ledger, *args, tied=tied)
         ratios = {spec.stages[0].blocks[0].attn_share_ratio for spec in result.best.values()}
         assert (result.score, ratios) == expected
 

@@ -18,6 +18,7 @@ from mdl_nas_mm.search import (
 )
 from mdl_nas_mm.search.costs import SumOfTasks
 from mdl_nas_mm.search.registered import build, check
+from mdl_nas_mm.search.ties import Ties
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 
 TASKS = ('cls', 'det')
@@ -106,9 +107,8 @@ def test_tasks_with_spaces_of_their_own(space, make_ledger, proposed):
     for joint in proposed:
         spaces['cls'].check(joint['cls'])
         spaces['det'].check(joint['det'])
-    alike = EvolutionSettings(same_for_all_tasks=True)
-    with raises_naming(ValueError, 'same_for_all_tasks'):
-        search(spaces, cost, *args, alike, random.Random(0))
+    with raises_naming(ValueError, 'search_cfg.tied', "'cls'", "'det'"):
+        search(spaces, cost, *args, SMALL, random.Random(0), ties=Ties(TASKS, (TASKS,)))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_evaluations_are_counted_for_all_processes(clock, lines):
     counted.asked(12)
     for _ in range(4):
         clock[0] += 6
-        counted.evaluated()
+        counted.evaluated(1)
     assert lines == [
         'Search [1/2]  evaluations: 6/12  eta: 0:00:36',
         'Search [1/2]  evaluations: 12/12  eta: 0:00:24',

@@ -29,11 +29,6 @@ class Costs:
     sizes: np.ndarray
     constant: int = 0
 
-    def alike(self) -> Costs:
-        """What one choice for all tasks costs; every task has the same ones in the same order."""
-        shares = np.maximum.reduce(self.shares)
-        return replace(self, own=[sum(self.own)], shares=[shares])
-
 
 @dataclass(frozen=True)
 class Choices:

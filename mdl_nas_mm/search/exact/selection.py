@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,9 +19,11 @@ import numpy as np
 from mdl_nas_mm.spec import JointSpec
 
 from ..scored import Scored, ScoredJoint
+from ..ties import Ties
 from .branch_and_bound import Tree
 from .choices import Choices
 from .records import Best, Front, Point
+from .tied_choices import tied_choices
 
 if TYPE_CHECKING:
     from ..costs import SplitCost
@@ -38,19 +39,19 @@ def select(
     cost: SplitCost,
     budget: int,
     weights: Mapping[str, float],
-    same_for_all_tasks: bool = False,
+    ties: Ties | None = None,
 ) -> ScoredJoint | None:
     """The joint spec of the highest S-Score among scored architectures whose total fits.
 
-    Ties go to the smaller total, then to what comes first in ``scored``, the first task first.
+    Equal scores go to the smaller total, then to what comes first in ``scored``: of the first task,
+    and of those with which it has anything in common, then of the next.
 
     Args:
         scored: task -> architecture -> score.
         cost: of joint specs, of which the totals are.
         budget: the most that the total may be (Eq. 11).
         weights: task -> lambda_k.
-        same_for_all_tasks: whether all tasks have to take one and the same architecture, of
-            those that were scored for all of them.
+        ties: what the tasks' architectures have in common; by default nothing.
 
     Returns:
         The best joint spec, or None if none fits.
@@ -58,7 +59,7 @@ def select(
     Raises:
         ValueError: there is no task, or a score or weight is not finite.
     """
-    problem = _Problem(scored, cost, weights, same_for_all_tasks)
+    problem = _Problem(scored, cost, weights, ties)
     if not problem.solvable:
         return None
     point = problem.best(budget - problem.constant)
@@ -69,7 +70,7 @@ def pareto_front(
     scored: Scored,
     cost: SplitCost,
     weights: Mapping[str, float],
-    same_for_all_tasks: bool = False,
+    ties: Ties | None = None,
     max_points: int | None = None,
     windows: int | None = None,
 ) -> list[ScoredJoint]:
@@ -81,7 +82,7 @@ def pareto_front(
     one of the front, and only points between them are missing.
 
     Args:
-        scored, cost, weights, same_for_all_tasks: as for ``select``, which gives the same joint
+        scored, cost, weights, ties: as for ``select``, which gives the same joint
             spec for a budget of a point's total.
         max_points: the most points to find; None for all.
         windows: into how many ranges of the total the search for all points is divided, which
@@ -96,7 +97,7 @@ def pareto_front(
     """
     if max_points is not None and max_points < 1:
         raise ValueError(f'selection: max_points is {max_points}, expected at least 1')
-    problem = _Problem(scored, cost, weights, same_for_all_tasks)
+    problem = _Problem(scored, cost, weights, ties)
     if not problem.solvable:
         return []
     return [problem.scored_joint(point) for point in problem.front(max_points, windows)]
@@ -110,36 +111,37 @@ class _Problem:
         scored: Scored,
         cost: SplitCost,
         weights: Mapping[str, float],
-        same_for_all_tasks: bool,
+        ties: Ties | None,
     ) -> None:
         _check(scored, weights)
         self.scored, self.weights = scored, weights
         self.specs = {task: list(specs) for task, specs in scored.items()}
-        if same_for_all_tasks:
-            first, *others = scored.values()
-            common = [spec for spec in first if all(spec in specs for specs in others)]
-            self.specs = dict.fromkeys(scored, common)
+        ties = ties or Ties(tuple(scored))
+        self.groups = ties.groups
         self.solvable = all(self.specs.values())
         if not self.solvable:
             return
         steps = _steps([[weights[t] * scored[t][s] for s in self.specs[t]] for t in scored])
-        self.alike = same_for_all_tasks or len(scored) == 1
         costs = cost.split(self.specs)
         self.constant = costs.constant
-        if self.alike:
-            costs, steps = costs.alike(), [reduce(np.add, steps)]
         choices = Choices(steps, costs.own, costs.shares, costs.sizes)
+        choices, numbers = tied_choices(choices, self.specs, ties)
+        self.solvable = all(map(len, numbers))
+        if not self.solvable:
+            return
         # Which of the given ones are left, in their order, so that it still decides ties.
-        self.kept = choices.undominated()
-        self.choices = choices.keep(self.kept)
+        kept = choices.undominated()
+        self.choices = choices.keep(kept)
+        self.numbers = [of_group[k] for of_group, k in zip(numbers, kept)]
+        self.single = len(self.groups) == 1
         self.known: list[Point] = []
 
     def scored_joint(self, point: Point) -> ScoredJoint:
         """The joint spec of a point."""
-        numbers = [int(kept[i]) for kept, i in zip(self.kept, point.joint)]
-        if self.alike:
-            numbers *= len(self.scored)
-        joint = JointSpec({t: self.specs[t][i] for t, i in zip(self.scored, numbers, strict=True)})
+        found = {}
+        for group, numbers, i in zip(self.groups, self.numbers, point.joint, strict=True):
+            found.update({task: self.specs[task][n] for task, n in zip(group, numbers[i])})
+        joint = JointSpec({task: found[task] for task in self.scored})
         scores = {task: self.scored[task][spec] for task, spec in joint.items()}
         score = sum(self.weights[task] * scores[task] for task in joint)
         return ScoredJoint(joint, float(score), int(point.total) + self.constant, scores)
@@ -147,9 +149,9 @@ class _Problem:
     def best(self, budget: float) -> Point | None:
         """The best point within a budget for backbones."""
         record = Best(min(budget, self.choices.ceiling()))
-        for point in self._singles() if self.alike else self.known:
+        for point in self._singles() if self.single else self.known:
             record.offer(point)
-        if self.alike:
+        if self.single:
             return record.point
         tree = Tree(self.choices, record)
         root = tree.root(record.budget)
@@ -164,7 +166,7 @@ class _Problem:
 
     def smallest(self) -> Point:
         """A point of the smallest total."""
-        if self.alike:
+        if self.single:
             return min(self._singles(), key=lambda point: point.total)
         choices = self.choices.without_scores()
         record = Best(choices.ceiling())
@@ -179,7 +181,7 @@ class _Problem:
         """The whole front, or the best points at so many budgets, ascending."""
         if max_points is not None:
             return self._spread(max_points)
-        if self.alike:
+        if self.single:
             return Front(self._singles(), -np.inf, np.inf).points
         if windows is None:
             combinations = math.prod(len(scores) for scores in self.choices.scores)
@@ -208,7 +210,7 @@ class _Problem:
         return points[::-1]
 
     def _singles(self) -> list[Point]:
-        """Every point, where one choice is made for all tasks."""
+        """Every point, where there is one choice to be made."""
         return [self.choices.point([i]) for i in range(len(self.choices.own[0]))]
 
 

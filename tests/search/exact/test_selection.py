@@ -18,6 +18,7 @@ from mdl_nas_mm.search import ParameterCost
 from mdl_nas_mm.search.costs import SumOfTasks
 from mdl_nas_mm.search.exact import pareto_front, select
 from mdl_nas_mm.search.exact import selection as selection_module
+from mdl_nas_mm.search.ties import Ties
 from mdl_nas_mm.sharing import Sharing
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace
 
@@ -142,13 +143,19 @@ def point(selection):
     return selection and (selection.joint, round(selection.score, 8), selection.total)
 
 
+def all_tied(scored):
+    """One architecture for all tasks."""
+    return Ties(tuple(scored), (tuple(scored),) if len(scored) > 1 else ())
+
+
 def check(scored, cost, weights, same=False):
     """Compares selections at many budgets, and the whole front, with trying everything."""
+    ties = all_tied(scored) if same else None
     expected = Everything(scored, cost, weights, same)
     assert expected.joints
     for budget in expected.budgets():
-        assert point(select(scored, cost, budget, weights, same)) == expected.best(budget)
-    front = pareto_front(scored, cost, weights, same)
+        assert point(select(scored, cost, budget, weights, ties)) == expected.best(budget)
+    front = pareto_front(scored, cost, weights, ties)
     assert [point(selection) for selection in front] == expected.front()
     for selection in front:
         counts = cost.ledger.count(selection.joint)
@@ -182,7 +189,9 @@ def test_same_architecture_for_all_tasks(sharing, tasks):
     cost = build(LAYOUTS['Swin'](), sharing)
     scored = draw(cost.ledger.layout.space, tasks, 25, seed=4, common=15)
     check(scored, cost, WEIGHTS, same=True)
-    front, some = (pareto_front(scored, cost, WEIGHTS, True, points) for points in (None, 3))
+    front, some = (
+        pareto_front(scored, cost, WEIGHTS, all_tied(scored), points) for points in (None, 3)
+    )
     assert len(some) <= 3 and all(selection in front for selection in some)
     assert (some[0], some[-1]) == (front[0], front[-1])
 
@@ -215,9 +224,10 @@ def test_a_cost_that_each_task_pays_for_itself(tasks):
     for same in (False, True):
         scored = draw(space, tasks, 9, seed=13, coarse=True, common=6)
         expected = Everything(scored, cost, WEIGHTS, same)
+        ties = all_tied(scored) if same else None
         for budget in expected.budgets():
-            assert point(select(scored, cost, budget, WEIGHTS, same)) == expected.best(budget)
-        front = pareto_front(scored, cost, WEIGHTS, same)
+            assert point(select(scored, cost, budget, WEIGHTS, ties)) == expected.best(budget)
+        front = pareto_front(scored, cost, WEIGHTS, ties)
         assert [point(joint) for joint in front] == expected.front()
 
 
@@ -301,7 +311,7 @@ def test_nothing_to_choose_from():
         assert select(empty, cost, 10**12, WEIGHTS) is None
         assert pareto_front(empty, cost, WEIGHTS) == []
     # No architecture is scored for both tasks.
-    assert select(scored, cost, 10**12, WEIGHTS, same_for_all_tasks=True) is None
+    assert select(scored, cost, 10**12, WEIGHTS, all_tied(scored)) is None
 
 
 def test_refuses_what_cannot_be_compared():
