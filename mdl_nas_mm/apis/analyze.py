@@ -15,9 +15,10 @@ from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, Ledger, Owners, SubnetSpec, check_joint
 from mdl_nas_mm.spec.owners import SCORE, part_entry, scores_in
-from mdl_nas_mm.tasks import MultiTaskModel, given_spec, task_scope, validation_size
+from mdl_nas_mm.tasks import MultiTaskModel, given_spec, task_scope, units_of, validation_size
 from mdl_nas_mm.tasks.elastic_parts import part_name
 from mdl_nas_mm.tasks.part_flops import counted
+from mdl_nas_mm.tasks.units import Unit
 
 Size = tuple[int, int]
 
@@ -46,7 +47,9 @@ def analyze(
         ``tasks.<task>`` with ``input_size``, ``backbone_params``, ``neck_params``,
         ``head_params`` (all that is not backbone, the neck included), ``backbone_flops``,
         ``backbone_flops_without_attention``, ``neck_flops``, ``head_flops`` (without the neck),
-        ``flops`` and ``flops_without_attention`` (of the whole model); ``shared``,
+        ``flops`` and ``flops_without_attention`` (of the whole model); ``passes``, a list of
+        ``tasks`` that share a pass with its ``backbone_flops`` and their ``flops``, that pass
+        counted once; ``flops`` of all tasks so; ``shared``,
         ``specific.<task>``, ``backbone_total``, ``backbone_separate``, ``total``, ``separate``.
 
     Raises:
@@ -81,10 +84,32 @@ def analyze(
             head_params=counts.head_of(name),
             **_task_flops(model, name, joint, size),
         )
+    passes = [_pass(tasks, unit) for unit in units_of(cfg).shared if _is_one(tasks, joint, unit)]
     return dict(
         tasks=tasks,
+        passes=passes,
+        flops=_flops_of_all(tasks, passes),
         **counts.with_totals(),
     )
+
+
+def _is_one(tasks: Mapping[str, dict], joint: JointSpec, unit: Unit) -> bool:
+    """Whether what is counted of tasks that may share a pass is of one pass."""
+    found = {(joint[task].root, *tasks[task]['input_size']) for task in unit}
+    return len(found) == 1
+
+
+def _pass(tasks: Mapping[str, dict], unit: Unit) -> dict[str, Any]:
+    """What tasks that share a pass take to run."""
+    backbone = tasks[unit[0]]['backbone_flops']
+    heads = sum(tasks[task]['neck_flops'] + tasks[task]['head_flops'] for task in unit)
+    return dict(tasks=list(unit), backbone_flops=backbone, flops=backbone + heads)
+
+
+def _flops_of_all(tasks: Mapping[str, dict], passes: Sequence[dict]) -> int:
+    together = {task for each in passes for task in each['tasks']}
+    alone = sum(task['flops'] for name, task in tasks.items() if name not in together)
+    return alone + sum(each['flops'] for each in passes)
 
 
 def initial_scores(backbone: ElasticBackbone, seed: int = 0) -> dict[str, np.ndarray]:

@@ -113,18 +113,9 @@ def compare(
         tasks=tasks,
         delta_t=delta_t([change] for change in changes),
         params=dict(one=counted['total'], each=counted['separate']),
-        flops=dict(one=each - _saved(counted, spec), each=each),
+        flops=dict(one=counted['flops'], each=each),
         ms=_image_times(opened, sample),
     )
-
-
-def _saved(counted: dict[str, Any], spec: Any) -> int:
-    """Multiply-adds of the backbones that are run once for several tasks."""
-    firsts: dict[Any, str] = {}
-    for task in spec:
-        firsts.setdefault(spec[task], task)
-    again = (task for task in spec if task not in firsts.values())
-    return sum(counted['tasks'][task]['backbone_flops'] for task in again)
 
 
 def _validation_sample(opened: Deposit) -> dict[str, Any]:

@@ -100,6 +100,7 @@ def write_results(
         weights=plan.weights,
         budget=plan.budget,
         with_heads=plan.with_heads,
+        units=plan.units,
         chosen=choice,
         generations=log,
         front=points,

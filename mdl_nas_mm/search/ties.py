@@ -37,8 +37,7 @@ class Ties:
         for new in given:
             common = [known for known in sets if not set(known).isdisjoint(new)]
             places = dict.fromkeys((*(place for known in common for place in known), *new))
-            order = {place: i for i, place in enumerate((*tasks, *places))}
-            merged = sorted(places, key=lambda place: order[place])
+            merged = [place for place in dict.fromkeys((*tasks, *places)) if place in places]
             sets = [known for known in sets if known not in common] + [merged]
         return cls(tasks, tuple(map(tuple, sets)))
 

@@ -32,6 +32,10 @@ def analysis_tables(report: dict) -> list[Table]:
         size = 'x'.join(str(side) for side in task['input_size'])
         values = [f'{task[key] / 1e9:.2f} G' for key in (*keys, 'flops')]
         flops.add_row(name, size, *values)
+    for each in report['passes']:
+        values = (each['backbone_flops'], None, None, None, each['flops'])
+        shown = ('' if value is None else f'{value / 1e9:.2f} G' for value in values)
+        flops.add_row(f'{" and ".join(each["tasks"])} in one pass', '', *shown)
     sums = Table(title='all tasks')
     sums.add_column('')
     sums.add_column('backbones', justify='right')

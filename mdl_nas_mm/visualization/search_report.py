@@ -23,7 +23,8 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
         report: what a search leaves as ``report.json``: ``tasks``, ``metrics``, ``weights``,
             ``budget``, ``with_heads``, ``unit`` (of budget and totals, where they are no
             parameters), ``score`` (what said the scores of generations, where it were no
-            evaluations), ``constraints`` (lines to read), ``chosen``
+            evaluations), ``constraints`` (lines to read), ``units`` (lists of tasks that share a
+            pass), ``chosen``
             (``joint_spec``, ``s_score``, ``total``, ``scores``), ``generations``, ``random``
             (None, or the generations of random search), ``front`` (``total``, ``s_score``,
             ``scores``; ascending totals), ``layers`` and ``counts`` (see ``layer_counts``),
@@ -93,6 +94,12 @@ def _conditions(report: Mapping) -> list[str]:
     lines = ["S-Score: the sum of the tasks' scores, each times its weight; errors are negative."]
     if 'score' in report:
         lines.append(_estimated(report['score']))
+    for unit in report['units']:
+        others = ', '.join(unit[:-1])
+        lines.append(
+            f'{others} and {unit[-1]} share a pass through the backbone: they have one '
+            'architecture of it, and its operations and time count once.'
+        )
     return lines + [f'Constraint: {line}' for line in report['constraints']]
 
 

@@ -7,7 +7,8 @@ import signal
 import pytest
 from distributed.processes import Processes, run_processes
 from distributed.trainings import trained, training
-from helpers import read_json
+from engine.test_image_group_search import make_config
+from helpers import build_runner, read_json
 
 from mdl_nas_mm.search import run_search
 from mdl_nas_mm.search.evaluator import SupernetEvaluator
@@ -41,6 +42,29 @@ def supernet(data, tmp_path):
     evolution = dict(population=4, generations=3, parents=2, crossovers=1, mutations=2)
     cfg.search_cfg = dict(budget='1G', evolution=evolution)
     return cfg, tmp_path / 'supernet' / 'iter_1.pth'
+
+
+@pytest.fixture
+def group(data, tmp_path):
+    """Two tasks that share a pass, and one beside them."""
+    cfg = make_config(data, tmp_path / 'data')
+    build_runner(cfg, tmp_path / 'supernet').train()
+    evolution = dict(population=4, generations=2, parents=2, crossovers=1, mutations=2)
+    cfg.search_cfg = dict(budget='1G', evolution=evolution)
+    return cfg, tmp_path / 'supernet' / 'iter_1.pth'
+
+
+def test_tasks_that_share_a_pass_are_split_together(group, tmp_path):
+    """Over two processes, and over three, of which two have the images and one dies."""
+    run_processes(1, search, *group, tmp_path / 'one', False, folder=tmp_path / 'logs_1')
+    content = {name: (tmp_path / 'one' / name).read_bytes() for name in FILES}
+    run_processes(2, search, *group, tmp_path / 'two', folder=tmp_path / 'logs_2')
+    assert {name: (tmp_path / 'two' / name).read_bytes() for name in FILES} == content
+    folder = tmp_path / 'killed'
+    killed = Processes(3, search, *group, folder, True, 2, folder=tmp_path / 'logs_killed')
+    assert killed.wait()[1] == -signal.SIGKILL
+    run_processes(3, search, *group, folder, folder=tmp_path / 'logs_again')
+    assert {name: (folder / name).read_bytes() for name in FILES} == content
 
 
 def test_any_number_of_processes_finds_the_same(supernet, tmp_path):

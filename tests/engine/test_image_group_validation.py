@@ -7,11 +7,8 @@ from distributed.test_validation_in_groups import validated
 from engine.test_image_group_training import group_config
 from helpers import build_runner
 from image_group import CountedLoad
-from refusals import raises_naming
 
 from mdl_nas_mm.families.vit import ElasticViT
-from mdl_nas_mm.search.plan import SearchPlan
-from mdl_nas_mm.tasks import resolve_joint_config
 
 ROOMS = ('seg', 'parts')
 
@@ -90,19 +87,3 @@ def test_any_number_of_processes_gives_the_same_metrics(cfg, tmp_path):
     for world_size in (2, 3):
         for metrics, _ in validated(world_size, cfg, tmp_path / str(world_size)):
             assert metrics == pytest.approx(expected, abs=1e-6, nan_ok=True), world_size
-
-
-def searched(cfg, tasks):
-    cfg = copy.deepcopy(cfg)
-    cfg.tasks = {task: cfg.tasks[task] for task in tasks}
-    cfg.groups, cfg.search_cfg = None, dict(budget='1M')
-    return SearchPlan.from_config(resolve_joint_config(cfg))
-
-
-def test_a_search_of_tasks_that_share_a_pass_is_of_one_architecture(cfg):
-    assert searched(cfg, ROOMS).evolution.same_for_all_tasks
-    assert not searched(apart(cfg), ROOMS).evolution.same_for_all_tasks
-    with raises_naming(ValueError, 'search_cfg', "'seg', 'parts'", "'cls'", 'tasks.seg.images'):
-        searched(cfg, ('cls', *ROOMS))
-    cfg.backbone.sharing = 'Sequential'
-    assert not searched(cfg, ('cls', *ROOMS)).evolution.same_for_all_tasks
