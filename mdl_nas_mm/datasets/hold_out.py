@@ -1,43 +1,28 @@
-"""Sets images of a training set aside, for a search to score on.
-
-The two parts are ordinary annotation files, which upstream's data sets read by ``ann_file``: COCO
-JSON (instances and keypoints) for mmdet and mmpose, lines of ``path label`` for mmpretrain, names
-of images for mmseg. Nothing is random: images are taken at even distances.
-"""
+"""Sets images of a joint config's training sets aside, for a search to score on."""
 
 from __future__ import annotations
 
 import copy
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS
 
-from mdl_nas_mm.tasks import resolve_joint_config, task_scope
+from mdl_nas_mm.tasks import ResolvedConfig, resolve_joint_config
 from mdl_nas_mm.tasks.data_files import check_data
+from mdl_nas_mm.tasks.image_groups import image_groups
 from mdl_nas_mm.utils.data_paths import innermost_dataset
 from mdl_nas_mm.utils.files import written_whole
-from mdl_nas_mm.utils.one_line import in_one_line
 
-COUNTS = 'held_out_images'
-
-
-class Parts(NamedTuple):
-    """Both parts of a training set, as contents of annotation files.
-
-    Attributes:
-        search: What is set aside.
-        rest: All else, to train on.
-        images: How many images each of the two has.
-    """
-
-    search: str
-    rest: str
-    images: tuple[int, int]
+from .training_sets import (
+    COUNTS,
+    Parts,
+    annotation_file,
+    divide,
+    divide_together,
+    read_training_set,
+)
 
 
 class HeldOut(NamedTuple):
@@ -58,8 +43,9 @@ class HeldOut(NamedTuple):
 def hold_out(cfg: Config) -> Iterator[HeldOut]:
     """Divides the training sets of a joint config, and writes the files that it names.
 
-    ``held_out_images`` of the config says how many images of which tasks are set aside. The two
-    files are what it gives each of them as ``ann_file`` of ``search_dataloader.dataset`` and of
+    ``held_out_images`` of the config says how many images of which tasks are set aside; those that
+    tasks have in common are divided once, by the name of their images. The two files are what the
+    config gives each task as ``ann_file`` of ``search_dataloader.dataset`` and of
     ``train_dataloader.dataset``. What is divided is the training set without the latter: that of
     the config that the task names. The same data give the same files.
 
@@ -75,172 +61,61 @@ def hold_out(cfg: Config) -> Iterator[HeldOut]:
         FileExistsError: A file is there with other content.
         FileNotFoundError: A training set is not there.
     """
-    counts = {t: n for t, n in (cfg.get(COUNTS) or {}).items() if t in cfg.tasks}
-    if not counts:
-        raise ValueError(f'the config has no {COUNTS} (task -> images to set aside) of its tasks')
+    groups = _groups(cfg)
+    tasks = [task for members in groups.values() for task in members]
     whole = copy.deepcopy(cfg)
-    for task in counts:
+    for task in tasks:
         for loader in ('search_dataloader', 'train_dataloader'):
             dataset = innermost_dataset(whole.tasks[task].get(loader) or dict(dataset={}))
             if not dataset.pop('ann_file', None):
                 raise ValueError(f'task {task!r}: {loader}.dataset.ann_file, to write, is missing')
     whole = resolve_joint_config(whole, check_files=False)
     named = resolve_joint_config(cfg, check_files=False)
-    for task, count in counts.items():
-        search, rest = (
-            _annotation_file(innermost_dataset(named[loader][task]))
-            for loader in ('search_dataloader', 'train_dataloader')
-        )
-        dataset = whole.train_dataloader[task].dataset
+    for name, members in groups.items():
+        for task, parts in _divided(whole, name, members, cfg[COUNTS][name]).items():
+            search, rest = (
+                annotation_file(innermost_dataset(named[loader][task]))
+                for loader in ('search_dataloader', 'train_dataloader')
+            )
+            yield HeldOut(task, search, rest, parts.images, _write(search, rest, parts))
+
+
+def _groups(cfg: Config) -> dict[str, Sequence[str]]:
+    """What is divided: a task by its name, or images by theirs -> the tasks that have them."""
+    together = image_groups(cfg.tasks)
+    images_of = {task: name for name, members in together.items() for task in members}
+    found: dict[str, Sequence[str]] = {}
+    for name in cfg.get(COUNTS) or {}:
+        if name in images_of:
+            raise ValueError(
+                f'{COUNTS}.{name}: task {name!r} has its images in common with others, which are '
+                f'divided once; write {images_of[name]}=... for all of them'
+            )
+        if name in cfg.tasks or name in together:
+            found[name] = together.get(name, (name,))
+    if not found:
+        raise ValueError(f'the config has no {COUNTS} (task -> images to set aside) of its tasks')
+    return found
+
+
+def _divided(
+    whole: ResolvedConfig, name: str, tasks: Sequence[str], count: int
+) -> Mapping[str, Parts]:
+    """Task -> the parts of its training set, of a task or of those with the same images."""
+    datasets = {task: whole.train_dataloader[task].dataset for task in tasks}
+    scopes, sets = {task: whole.tasks[task].scope for task in tasks}, {}
+    for task, dataset in datasets.items():
         check_data(dataset, f'task {task!r}, training set')
         try:
-            parts = divide(dataset, whole.tasks[task].scope, count)
+            if len(tasks) == 1:
+                return {task: divide(dataset, scopes[task], count)}
+            sets[task] = read_training_set(dataset, scopes[task])
         except ValueError as error:
             raise ValueError(f'task {task!r}: {error}') from None
-        yield HeldOut(task, search, rest, parts.images, _write(search, rest, parts))
-
-
-def divide(dataset: Mapping, scope: str, count: int) -> Parts:
-    """Divides a training set.
-
-    Args:
-        dataset: Config of the data set.
-        scope: Library that it is of.
-        count: Images to set aside.
-
-    Raises:
-        ValueError: The data set does not read files of the known formats, or is too small.
-        FileNotFoundError: Its annotations or images are not there.
-    """
-    dataset = innermost_dataset(dict(dataset=dataset))
-    if 'datasets' in dataset:
-        raise ValueError(f'a {dataset["type"]} is made of several data sets; divide those')
-    readers = dict(mmpretrain=_divide_labels, mmseg=_divide_names)
-    if scope in readers:
-        with task_scope(scope):
-            # The images themselves are not read.
-            built = DATASETS.build(dict(dataset, pipeline=[], lazy_init=True))
-        return readers[scope](built, count)
-    path = _annotation_file(dataset)
-    if path.suffix != '.json':
-        raise ValueError(f'{dataset["type"]}: its ann_file {str(path)!r} is not COCO JSON')
     try:
-        # Some editors begin a file with a mark of its byte order.
-        content = json.loads(path.read_text(encoding='utf-8-sig'))
-        return divide_coco(content, count)
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path} is not COCO JSON ({in_one_line(error)})') from None
-
-
-def divide_coco(content: Mapping, count: int) -> Parts:
-    """Divides the images of COCO's format, in the order of their ids, with their annotations.
-
-    Annotation files of the same images so have the same ones set aside.
-
-    Raises:
-        ValueError: There are not more than ``count`` images.
-    """
-    # Numbers by their size; ids may be names, of all or of some images.
-    ids = [image['id'] for image in content['images']]
-    ids.sort(key=lambda name: (isinstance(name, str), name))
-    if len(set(ids)) < len(ids):
-        raise ValueError(f'{len(ids) - len(set(ids))} images have an id that another one has')
-    _check_count(count, len(ids))
-    chosen = {ids[i] for i in evenly_spaced(len(ids), count)}
-
-    def text(inside: bool) -> str:
-        part = {
-            **content,
-            'images': [x for x in content['images'] if (x['id'] in chosen) == inside],
-        }
-        # Lists of images alone have none.
-        if 'annotations' in content:
-            notes = content['annotations']
-            part['annotations'] = [x for x in notes if (x['image_id'] in chosen) == inside]
-        return json.dumps(part) + '\n'
-
-    return Parts(text(inside=True), text(inside=False), (count, len(ids) - count))
-
-
-def evenly_spaced(total: int, count: int) -> list[int]:
-    """``count`` positions below ``total``, ascending."""
-    return [(2 * i + 1) * total // (2 * count) for i in range(count)]
-
-
-def balanced(labels: Sequence[int], count: int) -> list[int]:
-    """Positions of as many images of each class, or one more of some; in each evenly spaced.
-
-    Raises:
-        ValueError: A class would have nothing left.
-    """
-    classes: dict[int, list[int]] = {}
-    for position, label in enumerate(labels):
-        classes.setdefault(label, []).append(position)
-    each, more = divmod(count, len(classes))
-    with_more, chosen = set(evenly_spaced(len(classes), more)), []
-    for i, (label, positions) in enumerate(sorted(classes.items())):
-        wanted = each + (i in with_more)
-        if wanted >= len(positions):
-            raise ValueError(
-                f'{COUNTS} is {count}, {wanted} of class {label}, which has just '
-                f'{len(positions)} images; set fewer aside'
-            )
-        chosen += [positions[j] for j in evenly_spaced(len(positions), wanted)]
-    return sorted(chosen)
-
-
-def _check_count(count: int, total: int) -> None:
-    """Raises ValueError unless both parts get something."""
-    if not 0 < count < total:
-        raise ValueError(f'{COUNTS} is {count}, expected 1 to {total - 1} of {total} images')
-
-
-def _divide_labels(dataset, count: int) -> Parts:
-    """Of mmpretrain's data sets of folders or of a file with labels."""
-    from mmpretrain.datasets import CustomDataset
-
-    _check_reads_lists(dataset, CustomDataset)
-    samples = dataset.load_data_list()
-    _check_count(count, len(samples))
-    labels = [sample['gt_label'] for sample in samples]
-    prefix = dataset.img_prefix or '.'
-    paths = (os.path.relpath(sample['img_path'], prefix) for sample in samples)
-    lines = [f'{path} {label}' for path, label in zip(paths, labels)]
-    return _divide_lines(lines, balanced(labels, count))
-
-
-def _divide_names(dataset, count: int) -> Parts:
-    """Of mmseg's data sets of folders or of a file with names."""
-    from mmseg.datasets import BaseSegDataset
-
-    _check_reads_lists(dataset, BaseSegDataset)
-    prefix, suffix = dataset.data_prefix['img_path'], dataset.img_suffix
-    paths = [os.path.relpath(sample['img_path'], prefix) for sample in dataset.load_data_list()]
-    _check_count(count, len(paths))
-    names = [path[: -len(suffix)] for path in paths]
-    return _divide_lines(names, evenly_spaced(len(names), count))
-
-
-def _check_reads_lists(dataset, base: type) -> None:
-    """Raises ValueError for a data set that has a way of its own to find its images."""
-    if getattr(type(dataset), 'load_data_list', None) is not base.load_data_list:
-        raise ValueError(
-            f'a {type(dataset).__name__} does not read a list of images by ann_file, as '
-            f'{base.__name__} does; what is set aside has to be written by hand'
-        )
-
-
-def _divide_lines(lines: Sequence[str], positions: Sequence[int]) -> Parts:
-    chosen = set(positions)
-    parts = [[x for i, x in enumerate(lines) if (i in chosen) == part] for part in (True, False)]
-    search, rest = ('\n'.join(part) + '\n' for part in parts)
-    return Parts(search, rest, (len(parts[0]), len(parts[1])))
-
-
-def _annotation_file(dataset: Mapping) -> Path:
-    if not dataset.get('ann_file'):
-        raise ValueError(f'{dataset["type"]} has no ann_file')
-    return Path(dataset.get('data_root') or '', dataset['ann_file'])
+        return divide_together(sets, count)
+    except ValueError as error:
+        raise ValueError(f'images {name!r}: {error}') from None
 
 
 def _write(search: Path, rest: Path, parts: Parts) -> bool:

@@ -17,7 +17,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from refusals import assert_names, raises_naming
 
-from mdl_nas_mm.datasets.hold_out import balanced, divide, divide_coco, evenly_spaced, hold_out
+from mdl_nas_mm.datasets.hold_out import hold_out
+from mdl_nas_mm.datasets.training_sets import balanced, divide, divide_coco, evenly_spaced
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 
 # Digits have no class twice as often as another, so that ten of them are one of each.

@@ -50,6 +50,8 @@ class SceneDataset(BaseSegDataset):
 
     # label -> classes and palette.
     LABEL_METAINFO: Mapping[str, Mapping[str, Sequence]] = {}
+    # Where the images lie below ``data_root``, if ``ann_file`` lists their names without endings.
+    image_folder: str | None = None
 
     def __init__(
         self,
@@ -76,6 +78,20 @@ class SceneDataset(BaseSegDataset):
     @abstractmethod
     def scenes(self) -> Iterator[Scene]:
         """All images, with the sources of ``self.labels``."""
+
+    def name_of(self, image: str) -> str:
+        """How ``ann_file`` lists an image.
+
+        Args:
+            image: its file.
+
+        Raises:
+            ValueError: it lists no images.
+        """
+        if self.image_folder is None:
+            raise ValueError(f'{named(self)} does not read a list of images by ann_file')
+        folder = os.path.join(self.data_root or '', self.image_folder)
+        return os.path.splitext(os.path.relpath(image, folder))[0]
 
     def label_classes(self, label: str) -> Mapping[str, Sequence]:
         """``classes`` and, where known, ``palette`` of a segmentation."""

@@ -53,7 +53,11 @@ class CityscapesScenes(SceneDataset):
 
     def __init__(self, label: str | None = None, split: str = 'train', **kwargs: Any) -> None:
         self.split = split
+        self.image_folder = os.path.join('leftImg8bit', split)
         super().__init__(label=label, **kwargs)
+
+    def name_of(self, image: str) -> str:
+        return f'{super().name_of(image)}.png'.removesuffix(_IMAGE)
 
     def known_labels(self) -> Sequence[str]:
         return tuple(_SOURCES)

@@ -85,7 +85,7 @@ class SceneFolders(SceneDataset):
     ) -> None:
         told = (semseg, human_parts, depth, normals, edges, saliency, regression)
         self.told = {name: dict(each) for name, each in zip(_LABELS, told) if each is not None}
-        self.images = images
+        self.image_folder = images
         if not self.told:
             raise ValueError(f"{named(self)}: no label is told, such as depth=dict(folder='depth')")
         for name, each in self.told.items():
@@ -104,7 +104,7 @@ class SceneFolders(SceneDataset):
         }
 
     def scenes(self) -> Iterator[Scene]:
-        listing, folder = Listing(), os.path.join(self.data_root or '', self.images)
+        listing, folder = Listing(), os.path.join(self.data_root or '', self.image_folder)
         if not os.path.isdir(folder):
             raise FileNotFoundError(f'{named(self)}: there is no folder {folder!r}')
         for image in self._image_paths(folder, listing):

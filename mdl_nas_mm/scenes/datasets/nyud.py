@@ -80,6 +80,8 @@ class NYUDScenes(SceneDataset):
         **kwargs: of ``SceneDataset``: ``data_root``, ``pipeline`` and so on.
     """
 
+    image_folder = 'images'
+
     def __init__(
         self,
         label: str | None = None,

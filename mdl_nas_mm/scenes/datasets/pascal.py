@@ -62,6 +62,7 @@ class PASCALContextScenes(SceneDataset):
         semseg={key: PascalVOCDataset.METAINFO[key] for key in ('classes', 'palette')},
         human_parts=dict(classes=_PARTS),
     )
+    image_folder = 'JPEGImages'
 
     def __init__(self, label: str | None = None, ann_file: str = '', **kwargs: Any) -> None:
         if not ann_file:
