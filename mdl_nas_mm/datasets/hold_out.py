@@ -82,7 +82,8 @@ def hold_out(cfg: Config) -> Iterator[HeldOut]:
 
 def _groups(cfg: Config) -> dict[str, Sequence[str]]:
     """What is divided: a task by its name, or images by theirs -> the tasks that have them."""
-    together = image_groups(cfg.tasks)
+    tasks = cfg.get('tasks') or {}
+    together = image_groups(tasks)
     images_of = {task: name for name, members in together.items() for task in members}
     found: dict[str, Sequence[str]] = {}
     for name in cfg.get(COUNTS) or {}:
@@ -91,7 +92,7 @@ def _groups(cfg: Config) -> dict[str, Sequence[str]]:
                 f'{COUNTS}.{name}: task {name!r} has its images in common with others, which are '
                 f'divided once; write {images_of[name]}=... for all of them'
             )
-        if name in cfg.tasks or name in together:
+        if name in tasks or name in together:
             found[name] = together.get(name, (name,))
     if not found:
         raise ValueError(f'the config has no {COUNTS} (task -> images to set aside) of its tasks')

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from helpers import call_tool, quick_mmengine, write_config  # noqa: F401
+from helpers import call_tool, quick_mmengine  # noqa: F401
 from image_group import SCOPES, dataset, write_images, write_list
 from image_group import joint_config as group_config
 from mmengine.registry import DATASETS
@@ -60,11 +60,12 @@ def test_no_image_is_in_both_parts_of_any_two_tasks(root, tmp_path):
 def test_the_tool_divides_a_group_by_the_name_of_its_images(root, tmp_path, monkeypatch, capsys):
     cfg = group_config(root)
     for task in cfg.tasks:
-        for loader, name in (('train_dataloader', 'rest'), ('search_dataloader', 'search')):
-            settings = cfg.tasks[task].setdefault(loader, dict(dataset=dict()))
-            settings['dataset']['ann_file'] = str(tmp_path / f'{task}_{name}.txt')
+        search, rest = (str(tmp_path / f'{task}_{name}.txt') for name in ('search', 'rest'))
+        cfg.tasks[task].search_dataloader = dict(dataset=dict(ann_file=search))
+        cfg.tasks[task].train_dataloader.dataset.ann_file = rest
     cfg.held_out_images = dict(scene=2, alone=4)
-    call_tool(monkeypatch, 'hold_out', write_config(cfg, tmp_path / 'joint.py'))
+    cfg.dump(tmp_path / 'joint.py')
+    call_tool(monkeypatch, 'hold_out', tmp_path / 'joint.py')
     said = capsys.readouterr().out
     for task, count in dict(seg=2, parts=2, alone=4).items():
         search = tmp_path / f'{task}_search.txt'
