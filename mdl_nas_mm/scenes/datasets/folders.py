@@ -104,7 +104,7 @@ class SceneFolders(SceneDataset):
         }
 
     def scenes(self) -> Iterator[Scene]:
-        listing, folder = Listing(), os.path.join(self.data_root or '', self.image_folder)
+        listing, folder = Listing(), os.path.join(self.data_root or '', self.image_folder or '')
         if not os.path.isdir(folder):
             raise FileNotFoundError(f'{named(self)}: there is no folder {folder!r}')
         for image in self._image_paths(folder, listing):
