@@ -154,6 +154,12 @@ def test_sizes_of_analyze(monkeypatch, size, says):
         ('predictor', ['absent.py', '--checkpoint', 'absent.pth']),
         ('predictor', [CONFIG, '--checkpoint', 'absent.pth']),
         ('control', [CONFIG, '--predictor', 'absent']),
+        ('control', ['absent']),
+        ('control', ['binary']),
+        (
+            'pack_control',
+            [CONFIG, '--checkpoint', 'c', '--predictor', 'absent', '--out', 'o'],
+        ),
         ('control', ['absent.py', '--predictor', 'binary']),
         ('control', [CONFIG, '--predictor', 'binary', '--cycles', '-1']),
         ('hypervolume', [CONFIG, '--checkpoint', 'c', '--predictor', 'absent', '--reference', '1']),

@@ -1,4 +1,4 @@
-"""An architecture for a budget and preferences: python tools/control.py CONFIG --predictor FILE."""
+"""An architecture for a budget and preferences: python tools/control.py FILE --budget 10G."""
 
 import argparse
 
@@ -6,9 +6,16 @@ from mmengine.logging import MMLogger
 
 from mdl_nas_mm.engine.errors import one_line_errors
 from mdl_nas_mm.methods.ecmt import Controller, Evolution
+from mdl_nas_mm.methods.ecmt.file import load_controlled
 from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_sizes
+from mdl_nas_mm.utils.command_line import (
+    add_cfg_options,
+    add_trust_checkpoint,
+    add_trusted_classes,
+    parse_sizes,
+    trusted_classes,
+)
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.files import write_json
 
@@ -19,8 +26,8 @@ def parse_args() -> argparse.Namespace:
         'search with predicted losses, within a budget. Nothing is trained or evaluated.'
     )
     add = parser.add_argument
-    add('config', help='path of a joint config')
-    add('--predictor', required=True, help='file that tools/predictor.py CONFIG has written')
+    add('source', help='a file that tools/pack_control.py has written, or path of a joint config')
+    add('--predictor', help='of a config: the file that tools/predictor.py CONFIG has written')
     add('--budget', help='the most that it may cost: 10G (multiply-adds), "5M params", 25ms')
     add(
         '--prefer',
@@ -36,17 +43,26 @@ def parse_args() -> argparse.Namespace:
     add('--out', help='JSON file to write the architectures into, which joint_spec can be')
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
+    add_trusted_classes(parser)
     return parser.parse_args()
+
+
+def controller_of(args: argparse.Namespace) -> Controller:
+    """That of the file or of the config."""
+    settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
+    if args.predictor is None:
+        found = load_controlled(args.source, trusted_classes(args)).controller
+        return Controller(found.columns, found.predictor, found.costs, settings, found.alike)
+    cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
+    sizes = parse_sizes(args.input_size)
+    return Controller.of(resolve_joint_config(cfg), args.predictor, sizes, settings)
 
 
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('control', log_file=None, log_level='WARNING')
     with one_line_errors():
-        cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
-        settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
-        sizes = parse_sizes(args.input_size)
-        controller = Controller.of(resolve_joint_config(cfg), args.predictor, sizes, settings)
+        controller = controller_of(args)
         prefer = None if args.prefer is None else read_preferences(args.prefer)
         found = controller.configure(args.budget, prefer)
         for line in found.lines():

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -94,7 +95,7 @@ class BatchNormRecalibration:
         Args:
             subnets: the unit's tasks, or some, -> their models; see ``MultiTaskModel.subnets``.
         """
-        norms = norms_of(*subnets.values())
+        norms = _norms(subnets)
         # Each process has all of the images itself.
         synchronised = [norm for norm in norms if isinstance(norm, nn.SyncBatchNorm)]
         momenta = [norm.momentum for norm in norms]
@@ -134,7 +135,7 @@ class BatchNormRecalibration:
     @contextmanager
     def applied(self, subnets: Mapping[str, nn.Module]) -> Generator[None]:
         """Has the statistics of one architecture inside the block, and those of before after it."""
-        norms = norms_of(*subnets.values())
+        norms = _norms(subnets)
         before = [_statistics(norm) for norm in norms]
         try:
             self.apply(subnets)
@@ -181,6 +182,11 @@ def norms_of(*models: nn.Module) -> list[BatchNorm]:
         if isinstance(module, BatchNorm) and module.track_running_stats
     }
     return list(found)
+
+
+def _norms(subnets: Mapping[str, Any]) -> list[BatchNorm]:
+    """Those of subnets, whose backbone is held beside them."""
+    return norms_of(*subnets.values(), *(subnet.backbone for subnet in subnets.values()))
 
 
 def _statistics(norm: nn.Module) -> dict[str, torch.Tensor]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor
-from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import ResolvedConfig, drawn_spaces
+from mdl_nas_mm.spec import JointSpec, SearchSpace
+from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, drawn_spaces
 from mdl_nas_mm.tasks.input_size import validation_size
 from mdl_nas_mm.tasks.part_flops import weightless
 
@@ -90,6 +90,30 @@ class Controller:
         self.evolution, self.alike = evolution or Evolution(), alike
 
     @classmethod
+    def of_model(
+        cls,
+        model: MultiTaskModel,
+        predictor: LossPredictor,
+        sizes: Mapping[str, Size],
+        evolution: Evolution | None = None,
+        alike: Sequence[Sequence[str]] = (),
+        spaces: Mapping[str, SearchSpace] | None = None,
+    ) -> Controller:
+        """Of a joint model without memory for its weights.
+
+        Args:
+            model: see ``weightless``.
+            predictor: of its tasks.
+            sizes: task -> (height, width) of images.
+            evolution, alike: see ``Controller``.
+            spaces: task -> what there is to choose from; by default all.
+        """
+        columns = JointColumns(spaces or model.spaces)
+        predictor.check(columns)
+        known = (multiply_adds(model, columns, sizes), parameters(model, columns))
+        return cls(columns, predictor, {cost.unit: cost for cost in known}, evolution, alike)
+
+    @classmethod
     def of(
         cls,
         cfg: ResolvedConfig,
@@ -110,14 +134,12 @@ class Controller:
             FileNotFoundError, ValueError: see ``LossPredictor.load`` and ``Controller``.
         """
         learned, model = LossPredictor.load(predictor), weightless(cfg.model).eval()
-        columns = JointColumns(drawn_spaces(cfg, model.backbone.space))
-        learned.check(columns)
+        spaces = drawn_spaces(cfg, model.backbone.space)
         found = {
             task: (sizes or {}).get(task) or validation_size(cfg.val_dataloader[task], task)
-            for task in columns.spaces
+            for task in spaces
         }
-        known = (multiply_adds(model, columns, found), parameters(model, columns))
-        return cls(columns, learned, {cost.unit: cost for cost in known}, evolution, alike)
+        return cls.of_model(model, learned, found, evolution, alike, spaces)
 
     def configure(
         self,
@@ -170,6 +192,10 @@ class Controller:
     def limit(self, budget: str | float | None) -> float:
         """The amount of a budget in its unit; infinity without one."""
         return self._read(budget)[1]
+
+    def cost_of(self, budget: str | float | None) -> JointCost:
+        """What architectures cost in the unit of a budget."""
+        return self.costs[self._read(budget)[0]]
 
     def _read(self, budget: str | float | None) -> tuple[str, float]:
         if budget is None:
