@@ -28,6 +28,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
 SINGLE = sorted(path.stem for path in (FOLDER / 'tasks').glob('*.py'))
 # One of each data set, and each backbone, by default.
 QUICK = (
+    'ecmt-r34_nyud-3tasks',
     'r18_cifar100-20tasks',
     'r50_mtan-cityscapes-2tasks',
     'swin-t_cityscapes-2tasks',
@@ -116,6 +117,8 @@ def small(cfg, name):
             task.model.head.in_channels = 64
     cfg.train_cfg.update(max_iters=2, val_interval=2)
     cfg.param_scheduler = None
+    if 'recalibrate_images' in cfg:
+        cfg.recalibrate_images = 2
     cfg.default_hooks.logger.interval = 1
     cfg.default_hooks.checkpoint = None
     return cfg

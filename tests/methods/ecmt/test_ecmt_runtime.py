@@ -30,7 +30,6 @@ TASKS = ('seg', 'parts', 'alone')
 SIZES = dict.fromkeys(TASKS, (16, 16))
 TRUST = (f'{ElasticHead.__module__}.ElasticHead',)
 RESNET = dict(
-    _delete_=True,
     type='ElasticResNet',
     depth=18,
     base_channels=3,
@@ -64,6 +63,7 @@ def supernet(tmp_path_factory):
     cfg.tasks.alone.model.decode_head.norm_cfg = dict(type='BN')
     cfg.recalibrate_images = 4
     cfg.train_cfg.step = dict(type='ECMTStep')
+    cfg.dump(folder / 'joint.py')
     cfg = resolve_joint_config(cfg)
     with task_scope('mdl_nas_mm'), seeded(0):
         model = MODELS.build(cfg.model)
@@ -251,11 +251,9 @@ def test_a_backbone_of_several_tasks_is_estimated_once(supernet):
 
 
 def test_the_command_lines(supernet, tmp_path, monkeypatch, capsys):
-    cfg, checkpoint, predictor = supernet
-    config, learned, out = (
-        tmp_path / name for name in ('joint.py', 'p.safetensors', 'c.safetensors')
-    )
-    cfg.dump(config)
+    _, checkpoint, predictor = supernet
+    config, learned = checkpoint.with_name('joint.py'), tmp_path / 'predictor.safetensors'
+    out = tmp_path / 'controlled.safetensors'
     predictor.save(learned)
     sizes = ['--input-size', *(f'{task}=16' for task in TASKS)]
     given = [config, '--checkpoint', checkpoint, '--predictor', learned, '--out', out, *sizes]
