@@ -1,0 +1,310 @@
+"""What sharing a part of every layer gains, on the bundled data: Tables 4 to 6 of the paper.
+
+    python benchmarks/claims.py [--domain rooms] [--seeds 3] [--write docs/claims.md]
+
+Each row is trained for the same steps, with the same images of each task, from the same
+pre-trained weights, and scored on images that neither its training nor its search has seen. What a
+search finds is scored with the supernet's weights, as the paper does. Every training of every seed
+is a file in the work directory, so that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import torch
+from mmengine.config import Config
+
+from mdl_nas_mm.apis.conflicts import conflicts_of, start_from
+from mdl_nas_mm.apis.pipeline import train_stage, trained_checkpoint
+from mdl_nas_mm.apis.tasks import save_deposit
+from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.elastic.arch_source import read_joint_spec
+from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.search import run_search
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import drawn_spaces, fixed_spec, resolve_joint_config
+from mdl_nas_mm.utils.files import write_json
+from mdl_nas_mm.utils.quiet import quiet
+
+ROOT = Path(__file__).resolve().parents[1]
+DOMAINS = dict(
+    demo=('configs/demo/demo_joint.py', 'configs/demo/demo_pretrain.py'),
+    rooms=('configs/demo/demo_rooms.py', None),
+)
+# Of all architectures, the largest one.
+SIZES = dict(embed_dim=96, depth=5, num_heads=3, mlp_ratio=3)
+RATIOS = (0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        sharing: of the backbone.
+        ratios: share ratios of the space.
+        sizes: whether sizes have a choice; else they are the largest.
+        search: ``same_for_all_tasks`` of the search, or None for the largest architecture.
+        at_random: the row whose search is compared with a random one of as many evaluations.
+        start: whether the share ratios are proposed from conflicts in the all-shared model.
+        alone: whether each task is trained by itself.
+    """
+
+    sharing: str | Mapping[str, str]
+    ratios: tuple[float, ...] = (1.0,)
+    sizes: bool = False
+    search: bool | None = None
+    at_random: str = ''
+    start: bool = False
+    alone: bool = False
+
+    @property
+    def training(self) -> str:
+        """What tells its training from those of other rows."""
+        parts = (self.sharing, self.ratios, self.sizes, self.start, self.alone)
+        return json.dumps(parts, sort_keys=True)
+
+
+def own(role: str) -> dict[str, str]:
+    return {role: 'AllSpecific'}
+
+
+ROWS = {
+    'separate': Row('AllShared', alone=True),
+    'all shared': Row('AllShared'),
+    'specific norms': Row(own('norm')),
+    'specific attention': Row(own('attn')),
+    'specific feed-forward': Row(own('ffn')),
+    'all specific': Row('AllSpecific'),
+    'sizes (AB2, S)': Row('AllShared', sizes=True, search=True),
+    'sizes (AB2, D)': Row('AllShared', sizes=True, search=False),
+    'mask ratios (AB3, S)': Row('Mask', RATIOS, search=True),
+    'mask ratios (AB3, D)': Row('Mask', RATIOS, search=False),
+    'sequential ratios (AB3, S)': Row('Sequential', RATIOS, search=True),
+    'sequential ratios (AB3, D)': Row('Sequential', RATIOS, search=False),
+    'both, mask': Row('Mask', RATIOS, sizes=True, search=False),
+    'both, sequential': Row('Sequential', RATIOS, sizes=True, search=False),
+    'both, sequential, at random': Row('Sequential', RATIOS, True, False, 'both, sequential'),
+    'ratios 0 or 1 (AB4)': Row('Sequential', (0.0, 1.0), sizes=True, search=False),
+    'ratios from conflicts': Row('Sequential', RATIOS, start=True),
+}
+
+
+def config_of(args: argparse.Namespace, row: Row, seed: int, *tasks: str) -> Config:
+    """The joint config of a row's training."""
+    cfg = Config.fromfile(str(ROOT / DOMAINS[args.domain][0]))
+    cfg.load_from, cfg.randomness = None, dict(seed=seed)
+    cfg.tasks = {name: task for name, task in cfg.tasks.items() if not tasks or name in tasks}
+    for task in cfg.tasks.values():
+        # Images in common would tie the architectures of some rows, and not those of others.
+        task.pop('images', None)
+    cfg.backbone.sharing = row.sharing
+    cfg.backbone.space.update(share_ratio=row.ratios, per_stage=False)
+    if not row.sizes:
+        cfg.subspace = dict(SIZES, share_ratio=row.ratios)
+    if args.steps:
+        set_steps(cfg, args.steps)
+    return cfg
+
+
+def set_steps(cfg: Config, steps: int) -> None:
+    """Another length of training, its schedule included."""
+    warm = max(1, steps // 10)
+    cfg.train_cfg.update(max_iters=steps, val_interval=steps)
+    first, second = cfg.param_scheduler
+    first.end = second.begin = warm
+    second.T_max = max(1, steps - warm)
+
+
+class Runs:
+    """The trainings of one domain, each in a folder of its own.
+
+    Args:
+        args: of the command line.
+        total: how many rows there are, of all seeds.
+    """
+
+    def __init__(self, args: argparse.Namespace, total: int) -> None:
+        self.args, self.total, self.done, self.spent = args, total, 0, []
+        self.folder = Path(args.work_dir).resolve() / args.domain
+
+    def row(self, name: str, seed: int) -> dict[str, Any]:
+        """Scores and parameters of a row, measured unless they are on disk."""
+        path = self.folder / f'seed{seed}' / f'{name}.json'
+        self.done += 1
+        if path.is_file():
+            return json.loads(path.read_text())
+        left = ''
+        if self.spent:
+            rest = statistics.fmean(self.spent) * (self.total - self.done + 1)
+            left = f', about {rest / 60:.0f} min left'
+        print(f'[{self.done}/{self.total}] {name}, seed {seed}{left}', flush=True)
+        started = time.monotonic()
+        found = self._measured(name, seed)
+        self.spent.append(time.monotonic() - started)
+        write_json(path, dict(found, seconds=round(self.spent[-1], 1)))
+        return found
+
+    def _measured(self, name: str, seed: int) -> dict[str, Any]:
+        row = ROWS[name]
+        cfg = config_of(self.args, row, seed)
+        if not row.alone:
+            return self._one(row, cfg, seed, name)
+        apart = [
+            self._one(row, config_of(self.args, row, seed, task), seed, f'{name} {task}')
+            for task in cfg.tasks
+        ]
+        scores = {task: score for each in apart for task, score in each['scores'].items()}
+        sums = {key: sum(each[key] for each in apart) for key in ('s_score', 'backbone', 'total')}
+        return dict(scores=scores, **sums)
+
+    def _one(self, row: Row, cfg: Config, seed: int, name: str) -> dict[str, Any]:
+        folder = self.folder / f'seed{seed}'
+        if row.start:
+            cfg.joint_spec = str(self._proposed(seed))
+            cfg.pop('subspace', None)
+            cfg.train_cfg.pop('sampler', None)
+            cfg.pop('search_cfg', None)
+        training = self._trained(row, cfg, seed, name if row.alone else '')
+        cfg = resolve_joint_config(cfg)
+        supernet = trained_checkpoint(training)
+        joint = fixed_spec(cfg)
+        if row.search is not None:
+            joint = self._searched(row, cfg, supernet, folder / 'searches' / name)
+        assert joint is not None
+        path = folder / f'{name}.safetensors'
+        with quiet():
+            counts = save_deposit(cfg, supernet, joint, path, scored=True)
+        scores = {task: info['scored'] for task, info in Deposit(path).tasks.items()}
+        path.unlink()
+        s_score = 0.0
+        for task, info in cfg.tasks.items():
+            assert info.val is not None
+            s_score += info.score_weight * info.scoring(info.val).gain(scores[task])
+        return dict(
+            scores=scores, s_score=s_score, backbone=counts.backbone_total, total=counts.total
+        )
+
+    def _trained(self, row: Row, cfg: Config, seed: int, suffix: str) -> Path:
+        """The folder of a training, which rows with the same one share."""
+        key = f'{row.training}{suffix}'
+        name = ''.join(c if c.isalnum() else '_' for c in key).strip('_')
+        folder = self.folder / f'seed{seed}' / 'trainings' / name
+        if (folder / 'done').is_file():
+            return folder
+        cfg.load_from = self._pretrained(seed)
+        with quiet():
+            train_stage(cfg, folder)
+        (folder / 'done').touch()
+        return folder
+
+    def _pretrained(self, seed: int) -> str | None:
+        config = DOMAINS[self.args.domain][1]
+        if config is None:
+            return None
+        folder = self.folder / f'seed{seed}' / 'pretrain'
+        if not (folder / 'done').is_file():
+            cfg = Config.fromfile(str(ROOT / config))
+            cfg.randomness = dict(seed=seed)
+            if self.args.steps:
+                set_steps(cfg, self.args.steps)
+            with quiet():
+                train_stage(cfg, folder)
+            (folder / 'done').touch()
+        return str(trained_checkpoint(folder))
+
+    def _searched(self, row: Row, cfg: Config, supernet: Path, folder: Path) -> JointSpec:
+        """The best joint spec below the middle of what the backbones may take."""
+        model = load_supernet(cfg, supernet)
+        spaces, ledger = drawn_spaces(cfg, model.backbone.space), model.backbone.ledger()
+        ends = [
+            ledger.count(JointSpec({t: find(s, end) for t, s in spaces.items()})).backbone_total
+            for find in (lambda s, end: s.smallest(end), lambda s, end: s.largest(end))
+            for end in (0, -1)
+        ]
+        evolution = dict(cfg.search_cfg.evolution, same_for_all_tasks=row.search)
+        if row.at_random:
+            report = folder.parent / row.at_random / 'report.json'
+            if not report.is_file():
+                raise ValueError(f'--rows: {row.at_random!r} has to come before its random search')
+            most = json.loads(report.read_text())['evaluations']
+            evolution.update(crossovers=0, mutations=0, generations=10**6, max_evaluations=most)
+        budget = (min(ends) + max(ends)) // 2
+        cfg.search_cfg = dict(budget=budget, with_heads=False, evolution=evolution)
+        with quiet():
+            run_search(cfg, supernet, folder)
+        return read_joint_spec(folder / 'joint_spec.json', family_of(cfg.model.backbone).dimensions)
+
+    def _proposed(self, seed: int) -> Path:
+        """Share ratios from the conflicts of the model that shares all, which has no ratios."""
+        path = self.folder / f'seed{seed}' / 'proposed.json'
+        if not path.is_file():
+            cfg = config_of(self.args, ROWS['all shared'], seed)
+            training = self._trained(ROWS['all shared'], copy.deepcopy(cfg), seed, '')
+            cfg.work_dir = str(path.parent / 'conflicts')
+            with quiet():
+                conflicts = conflicts_of(cfg, trained_checkpoint(training))
+            proposed = start_from(config_of(self.args, Row('Sequential', RATIOS), seed), conflicts)
+            assert proposed is not None
+            write_json(path, proposed.to_dict())
+        return path
+
+
+def table(rows: Mapping[str, list[dict]]) -> str:
+    """The rows as markdown: mean and deviation over seeds."""
+    tasks = list(next(iter(rows.values()))[0]['scores'])
+    lines = ['| | ' + ' | '.join((*tasks, 'S-Score', 'backbones (M)', 'with heads (M)')) + ' |']
+    lines.append('|---' * (len(tasks) + 4) + '|')
+    for name, found in rows.items():
+        columns = [[each['scores'][task] for each in found] for task in tasks]
+        columns.append([each['s_score'] for each in found])
+        columns += [[each[key] / 1e6 for each in found] for key in ('backbone', 'total')]
+        lines.append(f'| {name} | ' + ' | '.join(map(shown, columns)) + ' |')
+    return '\n'.join(lines)
+
+
+def shown(values: list[float]) -> str:
+    """Mean and deviation of a sample."""
+    deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
+    return f'{statistics.fmean(values):.2f}{deviation}'
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--domain', choices=DOMAINS, default='demo')
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--steps', type=int, help="of each training (the config's)")
+    parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS))
+    parser.add_argument('--work-dir', default='work_dirs/claims')
+    parser.add_argument('--write', help='markdown file for the table')
+    args = parser.parse_args()
+    args.work_dir = str(Path(args.work_dir).resolve())
+    write = Path(args.write).resolve() if args.write else None
+    os.chdir(ROOT)
+    torch.set_num_threads(1)
+    runs = Runs(args, len(args.rows) * args.seeds)
+    rows: dict[str, list[dict]] = {name: [] for name in args.rows}
+    for seed in range(args.seeds):
+        for name in args.rows:
+            rows[name].append(runs.row(name, seed))
+    text = table(rows)
+    print(text)
+    if write:
+        write.write_text(f'# {args.domain}\n\n{text}\n')
+
+
+if __name__ == '__main__':
+    main()
