@@ -75,13 +75,25 @@ def save_deposit(
     """
     model = load_supernet(cfg, checkpoint)
     check_joint(joint, model.spaces)
-    subnets = {task: model.subnet(task, spec) for task, spec in joint.items()}
-    for unit, norms in recalibrations(cfg, model).items():
+    units = list(_units_with_one_backbone(cfg, joint))
+    subnets: dict[str, nn.Module] = {}
+    for unit in units:
+        subnets |= model.subnets({task: joint[task] for task in unit})
+    for unit, norms in recalibrations(cfg, model, units=units).items():
         norms.apply({task: subnets[task] for task in unit})
     scores = score_subnets(cfg, subnets) if scored else {}
     provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
     infos = task_infos(cfg, scores)
     return pack(path, model, joint, cfg.model.backbone, infos, provenance, trust, subnets)
+
+
+def _units_with_one_backbone(cfg: ResolvedConfig, joint: JointSpec) -> Iterator[tuple[str, ...]]:
+    """Tasks that share a pass and, in the joint spec, an architecture of the backbone."""
+    for unit in (unit for units in units_of(cfg).of.values() for unit in units):
+        if len({joint[task].root for task in unit}) == 1:
+            yield unit
+        else:
+            yield from ((task,) for task in unit)
 
 
 def task_infos(cfg: ResolvedConfig, scores: Mapping[str, float]) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic import ElasticBackbone, ElasticPart
 from mdl_nas_mm.elastic.family import Family, NoStockClassError
 from mdl_nas_mm.elastic.key_styles import find_style
 from mdl_nas_mm.spec import SubnetSpec
@@ -116,6 +116,9 @@ def _stock_model(deposit: Deposit, task: str, deposited: BaseModel) -> tuple[dic
     scope, config = deposit.tasks[task]['scope'], deposit.tasks[task]['model']
     backbone: ElasticBackbone = deposited.backbone
     config = backbone.family.stock_model(backbone, scope, config)
+    for name, part in deposited.named_children():
+        if isinstance(part, ElasticPart) and part is not backbone:
+            config[name] = part.family.stock_part(part, scope, config[name])
     widths = backbone.map_widths()
     try:
         config = narrow_config(config, widths)

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable
 
 from mdl_nas_mm.spec import Owners
 
+# Running statistics of a backbone's batch norms are each task's own.
+BACKBONE = 'backbone.'
 _HEAD = 'head/'
 _ROWS = 'rows/'
 

@@ -20,6 +20,7 @@ from mdl_nas_mm.tasks.units import Unit, Units, as_lists, difference_of_images
 from mdl_nas_mm.utils.data_paths import prepared_dataset
 
 from .configs import USED
+from .heads import BACKBONE
 from .manifest import malformed
 from .regions import Region
 from .unpack import Deposit
@@ -127,9 +128,17 @@ def _have_one_backbone(deposit: Deposit, first: str, second: str) -> bool:
     if deposit.joint[first].root != deposit.joint[second].root:
         return False
     ours, theirs = (deposit.batch_of(task)['settings'] for task in (first, second))
-    return _plain(ours) == _plain(theirs) and _have_same_weights(
-        deposit.region(first), deposit.region(second)
+    return (
+        _plain(ours) == _plain(theirs)
+        and _statistics(deposit, first) == _statistics(deposit, second)
+        and _have_same_weights(deposit.region(first), deposit.region(second))
     )
+
+
+def _statistics(deposit: Deposit, task: str) -> dict[str, str]:
+    """Key -> hash of the running statistics of a task's backbone."""
+    hashes, names = deposit.manifest['hashes'], deposit.head_names(task)
+    return {key: hashes.get(name) for key, (name, *_) in names.items() if key.startswith(BACKBONE)}
 
 
 def _have_same_weights(first: Region, second: Region) -> bool:

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.plain import statistics_of
 from mdl_nas_mm.spec import Counts, JointSpec, Owners, check_joint
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.elastic_parts import plain_model
@@ -226,10 +228,14 @@ def _with_tasks(
     """Puts new tasks into a manifest, and gives their tensors."""
     whole, chosen = model.supernet.ledger(model.head_sizes()), joint
     # Of elastic parts just one architecture is stored, as a head that has no other.
-    heads = {
-        task: subnets.get(task) or model.subnet(task, spec) if spec.parts else model.tasks[task]
+    has_norms = bool(statistics_of(model.backbone))
+    plain: dict[str, Any] = {
+        task: subnets.get(task) or model.subnet(task, spec)
         for task, spec in joint.items()
+        if spec.parts or has_norms
     }
+    heads = {task: plain[task] if spec.parts else model.tasks[task] for task, spec in joint.items()}
+    statistics = {t: statistics_of(each.backbone) for t, each in plain.items() if has_norms}
     tasks = {
         task: dict(info, model=plain_model(info['model'], task, model.supernet.parts, chosen[task]))
         for task, info in tasks.items()
@@ -247,6 +253,7 @@ def _with_tasks(
         labels,
         new_bits,
         [*heads.items(), *model.parts.items()],
+        statistics,
         structure,
         weights,
         deposit,

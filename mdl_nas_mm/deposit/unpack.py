@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import family_of, sharing_of
-from mdl_nas_mm.elastic.plain import plain_config, set_parameter
+from mdl_nas_mm.elastic.plain import plain_config, set_parameter, statistics_of
 from mdl_nas_mm.spec import Counts
 from mdl_nas_mm.spec.footprint import Footprint
 from mdl_nas_mm.spec.layout import Run
@@ -29,7 +29,7 @@ from .budget import Budget
 from .check import check_contents
 from .configs import TESTED, check_part
 from .head_rows import joined, joined_shape
-from .heads import head_keys
+from .heads import BACKBONE, head_keys
 from .kinds import Contents, OwnKind, Piece, kinds_of, read_masks, segments_among
 from .manifest import decode, malformed
 from .rectangles import as_integers, from_integers
@@ -290,7 +290,14 @@ class Deposit:
         with malformed(where), process_wide(), SizeLimit(stored, len(names), where):
             model = build_task_model(ConfigDict(copy.deepcopy(info)), nn.Identity())
         own = model.state_dict()
-        wrong = [key for key in own if not key.startswith('backbone.') and key not in names]
+        if isinstance(backbone, ElasticBackbone):
+            norms = {BACKBONE + key: value for key, value in statistics_of(backbone).items()}
+            own |= norms
+            wrong = [key for key in norms if key not in names]
+        else:
+            norms, wrong = {}, []
+            shapes = {k: shape for k, shape in shapes.items() if not k.startswith(BACKBONE)}
+        wrong += [key for key in own if not key.startswith(BACKBONE) and key not in names]
         wrong += [key for key, shape in shapes.items() if key not in own or own[key].shape != shape]
         if wrong:
             raise ValueError(f'deposit {self.path}: {wrong[0]!r} of task {task!r} does not fit')
@@ -299,6 +306,8 @@ class Deposit:
             state = {key: joined([read(name) for name in each]) for key, each in names.items()}
         requires_grad = {name: p.requires_grad for name, p in model.named_parameters()}
         model.load_state_dict(state, strict=False, assign=True)
+        own_norms = {key.removeprefix(BACKBONE): state[key] for key in norms}
+        backbone.load_state_dict(own_norms, strict=False, assign=True)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(requires_grad[name])
         with process_wide():

@@ -80,6 +80,10 @@ def _no_stock_model(backbone: Any, library: str, model: Mapping) -> dict[str, An
     raise NoStockClassError(f'{type(backbone).__name__} names no class of {library} that it equals')
 
 
+def _no_stock_part(part: Any, library: str, config: Mapping) -> dict[str, Any]:
+    raise NoStockClassError(f'{type(part).__name__} names no class of {library} that it equals')
+
+
 @dataclass(frozen=True, kw_only=True)
 class PartFamily:
     """What a family of elastic modules tells of itself; ``ElasticPart.family``.
@@ -92,6 +96,8 @@ class PartFamily:
             as they may follow from the whole space.
         completed: (a space's config, the module's arguments) -> the whole config, where choices
             follow from other arguments.
+        stock_part: (a part of one architecture beside the backbone, library, its config) -> the
+            config of upstream's own class, or ``NoStockClassError``.
     """
 
     name: str
@@ -99,6 +105,7 @@ class PartFamily:
     spaces: Mapping[str, Mapping | Sequence[Mapping]] = field(default_factory=dict)
     derived_settings: Callable[[Any], dict[str, Any]] = lambda shape: {}
     completed: Callable[[Any, Mapping[str, Any]], Any] = lambda config, settings: config
+    stock_part: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock_part
 
     def space(
         self,

@@ -138,6 +138,12 @@ def _weights_of(supernet: ElasticPart, task: str | None, spec: SubnetSpec) -> di
     return weights
 
 
+def statistics_of(module: nn.Module) -> dict[str, Tensor]:
+    """State-dict key -> running statistics of the batch norms, where there are any."""
+    parameters = {name for name, _ in module.named_parameters()}
+    return {key: value for key, value in module.state_dict().items() if key not in parameters}
+
+
 def set_parameter(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
     """Puts a parameter in the place of another."""
     *path, leaf = name.split('.')

@@ -1,8 +1,18 @@
-"""Families of backbones: one folder each, with everything that only it knows."""
+"""Families of elastic networks: one folder each, with everything that only it knows."""
 
-from .resnet import ElasticResNet
+from . import heads
+from .mobilenet_v2 import ElasticMobileNetV2
+from .resnet import ElasticResNet, ElasticResNet9
 from .swin import ElasticSwin
 from .upstream import UpstreamBackbone
 from .vit import ElasticViT
 
-__all__ = ['ElasticResNet', 'ElasticSwin', 'ElasticViT', 'UpstreamBackbone']
+__all__ = [
+    'ElasticMobileNetV2',
+    'ElasticResNet',
+    'ElasticResNet9',
+    'ElasticSwin',
+    'ElasticViT',
+    'UpstreamBackbone',
+    'heads',
+]

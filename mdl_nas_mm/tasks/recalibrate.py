@@ -174,10 +174,13 @@ def recalibrations(
 
 
 def norms_of(*models: nn.Module) -> list[BatchNorm]:
-    """The batch norms with running statistics of some models, each once."""
+    """The batch norms with running statistics of some models, their backbones' too, each once."""
+    # A task's model does not own its backbone.
+    backbones = [getattr(model, 'backbone', None) for model in models]
     found = {
         module: None
-        for model in models
+        for model in (*models, *backbones)
+        if isinstance(model, nn.Module)
         for module in model.modules()
         if isinstance(module, BatchNorm) and module.track_running_stats
     }

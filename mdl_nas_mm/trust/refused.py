@@ -15,7 +15,8 @@ _BY_REASON = {
         mmdet.AppearanceFreeLink mmpose.DWPoseDistiller mmpretrain.CLIPGenerator mmpretrain.VQKD
         mmpretrain.ImageToImageRetriever mmseg.SideAdapterCLIPHead mmseg.CLIPTextEncoder
         mdl_nas_mm.ElasticViT.init_cfg mdl_nas_mm.ElasticSwin.init_cfg
-        mdl_nas_mm.ElasticResNet.init_cfg
+        mdl_nas_mm.ElasticResNet.init_cfg mdl_nas_mm.ElasticResNet9.init_cfg
+        mdl_nas_mm.ElasticMobileNetV2.init_cfg
     """,
     'fetches what it is told to': """
         mmdet.BertModel mmdet.GLIP mmdet.GroundingDINO mmdet.ATSSVLFusionHead
@@ -49,6 +50,11 @@ _BY_REASON = {
     """,
     'may be a file': """
         mdl_nas_mm.ElasticViT.arch mdl_nas_mm.ElasticSwin.arch mdl_nas_mm.ElasticResNet.arch
+        mdl_nas_mm.ElasticResNet9.arch mdl_nas_mm.ElasticMobileNetV2.arch
+    """,
+    'is of a class alone': """
+        mdl_nas_mm.ElasticASPPHead.settings mdl_nas_mm.ElasticFCNHead.settings
+        mdl_nas_mm.ElasticLinearClsHead.settings
     """,
 }
 REFUSED = {name: reason for reason, names in _BY_REASON.items() for name in names.split()}

@@ -208,9 +208,9 @@ _READ = """
     pretrained checkpoint from_file weights teacher_ckpt teacher_config prototype tokenizer
     tokenizer_path download language_model ckpt
 """.split()
-_SPACES = ('mdl_nas_mm.ElasticViT.space', 'mdl_nas_mm.ElasticSwin.space')
+_HEADS = ('ElasticASPPHead', 'ElasticFCNHead', 'ElasticLinearClsHead')
+_ELASTIC = ('ElasticViT', 'ElasticSwin', 'ElasticResNet', 'ElasticResNet9', 'ElasticMobileNetV2')
 _LABELS = 'semseg human_parts depth normals edges saliency regression'.split()
-_SHARINGS = ('mdl_nas_mm.ElasticViT.sharing', 'mdl_nas_mm.ElasticSwin.sharing')
 _FPG_PATHS = """
     same_up_trans same_down_trans across_lateral_trans across_down_trans across_up_trans
     across_skip_trans output_trans
@@ -227,7 +227,13 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys((*_WRITTEN, *_READ), nothing),
     **dict.fromkeys(('img_suffix', 'seg_map_suffix', 'depth_map_suffix', 'extensions'), ending),
     **dict.fromkeys(('backend_args', 'file_client_args'), local_backend),
-    **dict.fromkeys((*_SPACES, *_SHARINGS), plain),
+    **{
+        f'mdl_nas_mm.{name}.{key}': plain
+        for name in (*_ELASTIC, *_HEADS)
+        for key in ('space', 'sharing')
+    },
+    # A path would be read.
+    **{f'mdl_nas_mm.{name}.arch': nothing for name in _HEADS},
     'mdl_nas_mm.SceneFolders.images': folder,
     **dict.fromkeys((f'mdl_nas_mm.SceneFolders.{name}' for name in _LABELS), label_files),
 }

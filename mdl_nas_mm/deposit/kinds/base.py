@@ -72,6 +72,7 @@ class NewTasks:
         labels: task -> the label of its region.
         bits: label -> under the mask policy, which channels are shared.
         heads: owners and what they have outside the backbone; the same ones may come twice.
+        statistics: task -> running statistics of its backbone's batch norms, by state-dict key.
         deposit: the file that they are added to; None for a new one.
     """
 
@@ -80,6 +81,7 @@ class NewTasks:
     labels: Mapping[str, str]
     bits: Mapping[str, np.ndarray]
     heads: Sequence[tuple[str, nn.Module]]
+    statistics: Mapping[str, Mapping[str, Tensor]]
     structure: Structure
     weights: Weights
     deposit: Deposit | None

@@ -1,11 +1,11 @@
-"""Parameters and buffers outside the backbone: ``head/<owners>/<key>``."""
+"""Parameters and buffers outside the backbone, and buffers of it: ``head/<owners>/<key>``."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from ..head_rows import cut_in_two
-from ..heads import head_name, is_head, owners_in, renamed
+from ..heads import BACKBONE, head_name, is_head, owners_in, renamed
 from .base import Contents, NewTasks, Removal, Stored, StoredKind
 
 
@@ -24,6 +24,9 @@ class StateDicts(StoredKind):
             for label, part in new.heads
             for key, value in part.state_dict().items()
         }
+        for task, statistics in new.statistics.items():
+            for key, value in statistics.items():
+                found[head_name(task, f'{BACKBONE}{key}')] = value.detach().cpu().clone()
         for each in new.model.held_parts:
             for path, rows in each.rows.items():
                 cut_in_two(found, each.part.owners, each.path_of(path), rows)

@@ -2,6 +2,14 @@
 
 from .family import RESNET
 from .model import ElasticResNet
+from .resnet9 import RESNET9, ElasticResNet9, ResNet9Shape
 from .shape import ResNetShape
 
-__all__ = ['RESNET', 'ElasticResNet', 'ResNetShape']
+__all__ = [
+    'RESNET',
+    'RESNET9',
+    'ElasticResNet',
+    'ElasticResNet9',
+    'ResNet9Shape',
+    'ResNetShape',
+]

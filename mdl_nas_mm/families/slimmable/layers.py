@@ -59,6 +59,28 @@ class SlimBatchNorm2d(nn.BatchNorm2d):
         return F.batch_norm(input, mean, var, *affine, is_batch, factor or 0.0, self.eps)
 
 
+class ConvNorm(nn.Module):
+    """A convolution and its batch norm, under the names that they have in mmcv's ``ConvModule``."""
+
+    def __init__(self, layer: Layer, counts: Mapping[str, int], norm_cfg: Mapping) -> None:
+        super().__init__()
+        self.conv = make_conv(layer, counts)
+        self.bn = make_norm(layer, counts, norm_cfg)
+
+    def forward(self, x: Tensor, channels: int) -> Tensor:
+        """Maps (B, C, H, W) to (B, channels, h, w)."""
+        return self.bn(self.conv(x, channels))
+
+
+class SlimLinear(nn.Linear):
+    """A linear map of the leading channels of its input."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Maps (..., C) to (..., all outputs)."""
+        weight = leading(self.weight, self.out_features, input.shape[-1])
+        return F.linear(input, weight, self.bias)
+
+
 def leading(weight: Tensor, rows: int, columns: int | None = None, first: int = 0) -> Tensor:
     """The first rows of a weight (rows[, columns, ...]), of each some columns, as one view.
 

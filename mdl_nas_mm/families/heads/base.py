@@ -1,0 +1,126 @@
+"""What slimmable heads have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from mdl_nas_mm.elastic import ElasticPart
+from mdl_nas_mm.elastic.active import active
+from mdl_nas_mm.elastic.family import NoStockClassError, PartFamily
+from mdl_nas_mm.spec import SubnetSpec
+
+from ..slimmable.dimensions import SLIMMABLE, completed
+from ..slimmable.layers import check_norm, make_conv, make_norm
+from ..slimmable.layout import SlimLayout
+from ..slimmable.spaces import SPACES
+
+INPUTS, CLASSES = 'inputs', 'classes'
+
+
+def head_family(name: str, shape: Any) -> PartFamily:
+    """The family of heads with the layers of a shape."""
+
+    def completed_by_shape(config: Any, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+        own = shape.of(settings)
+        return completed(config, own.widths(), own.multiple)
+
+    return PartFamily(
+        name=name,
+        dimensions=SLIMMABLE,
+        spaces=SPACES,
+        completed=completed_by_shape,
+        stock_part=_stock_part,
+    )
+
+
+class SlimHead(ElasticPart):
+    """A head of upstream's, ``class ElasticHead(SlimHead, UpstreamHead)``, with its arguments.
+
+    Attributes:
+        shape_class: what is fixed; ``of`` reads it from the arguments.
+        upstream: name and library of the class that it is with equal ratios.
+        channels_key: upstream's argument for the channels of all layers; None where it has none.
+    """
+
+    shape_class: ClassVar[Any]
+    upstream: ClassVar[tuple[str, str]]
+    channels_key: ClassVar[str | None] = None
+
+    def __init__(self, multiple: int = 1, **kwargs: Any) -> None:
+        settings = dict(kwargs, multiple=multiple)
+        shape = self.shape_class.of(settings)
+        super().__init__(settings=settings, **kwargs)
+        self.layout = self.slim = SlimLayout(self.space, shape)
+
+    def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
+        """See ``ElasticPart``; inputs are as wide for all architectures."""
+        return {}
+
+    def active_counts(self) -> dict[str, int]:
+        """Width -> channels of the active architecture."""
+        return self.slim.counts(self.chosen(active()).spec)
+
+
+class SlimDecodeHead(SlimHead):
+    """A decode head of mmseg's, made of ``ConvModule``."""
+
+    channels_key = 'channels'
+
+    def __init__(
+        self,
+        multiple: int = 1,
+        init_cfg: Mapping | None = dict(type='Normal', std=0.01, override=dict(name='conv_seg')),  # noqa: B006
+        **kwargs: Any,
+    ) -> None:
+        norm_cfg = kwargs.get('norm_cfg') or {}
+        if norm_cfg:
+            check_norm(norm_cfg)
+        super().__init__(multiple, init_cfg=init_cfg, **kwargs)
+        counts = self.slim.largest
+        for layer in self.shape.layers():
+            _put(self, layer.name, make_conv(layer, counts))
+            if layer.norm:
+                _put(self, layer.norm, make_norm(layer, counts, norm_cfg))
+
+
+def _put(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Puts a module in the place of another."""
+    path, _, leaf = name.rpartition('.')
+    setattr(root.get_submodule(path), leaf, module)
+
+
+def run(module: nn.Module, x: Tensor, channels: int, runs: Any = None) -> Tensor:
+    """What a ``ConvModule`` makes of a map (B, C, H, W), with so many channels of its output.
+
+    Args:
+        module: whose layers are slimmable.
+        x: the map.
+        channels: of the output.
+        runs: see ``SlimConv2d``.
+    """
+    assert isinstance(module, ConvModule)
+    x = module.conv(x, channels, runs)
+    if module.with_norm:
+        x = module.norm(x)
+    return module.activate(x) if module.with_activation else x
+
+
+def _stock_part(part: Any, scope: str, config: Mapping) -> dict[str, Any]:
+    """The config of upstream's own head, where all of its layers have the same channels."""
+    name, library = part.upstream
+    counts = part.slim.counts(part.arch)
+    channels = {counts[width] for width in part.shape.widths()}
+    if len(channels) > 1:
+        raise NoStockClassError(f'{name} has one width, this one has {sorted(channels)}')
+    (width,) = channels
+    own = ('type', 'space', 'arch', 'sharing', 'tasks', 'task', 'part', 'multiple')
+    found = {key: value for key, value in config.items() if key not in own}
+    if part.channels_key is not None:
+        found[part.channels_key] = width
+    elif any(counts[each] != part.slim.whole(each) for each in part.shape.widths()):
+        raise NoStockClassError(f'{name} takes all of its {part.in_channels} inputs, not {width}')
+    return dict(found, type=name if scope == library else f'{library}.{name}')
