@@ -278,6 +278,8 @@ def joint_config(data: Path, sharing='Sequential', changes: dict | None = None) 
         max_iters=6,
         val_interval=1000,
         sampler=dict(type='SandwichSampler', num_random=0),
+        # It changes nothing, and takes as long as a step; see test_dry_run.py.
+        dry_run=False,
     )
     cfg.val_cfg = dict(type='MultiTaskValLoop')
     cfg.optim_wrapper = dict(

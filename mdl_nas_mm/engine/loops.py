@@ -18,6 +18,7 @@ from mdl_nas_mm.tasks import (
     units_of,
 )
 
+from .dry_run import dry_run
 from .groups import TaskGroups
 from .joint_loader import JointLoader
 from .labels import count_labels, synchronised, without_sync
@@ -52,6 +53,8 @@ class MultiTaskTrainLoop(BaseLoop):
         step: how its batches become gradients, of ``STEPS``; by default as in MDL-NAS.
         stop_timeout: seconds that a process has after SIGTERM to agree with the others, to save
             and to stop; then it ends without.
+        dry_run: whether one process, before its first step, passes a batch of every task through a
+            copy of the model; see ``mdl_nas_mm.engine.dry_run``.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class MultiTaskTrainLoop(BaseLoop):
         sampler: Mapping[str, Any] | None = None,
         step: Mapping[str, Any] | None = None,
         stop_timeout: float = 120.0,
+        dry_run: bool = True,
     ) -> None:
         # Its loaders are made below.
         super().__init__(runner, None)
@@ -81,7 +85,7 @@ class MultiTaskTrainLoop(BaseLoop):
         self._sampler = sampler
         # Set by mmengine's EarlyStoppingHook.
         self.stop_training = False
-        self.stop_timeout = stop_timeout
+        self.stop_timeout, self._runs_dry = stop_timeout, dry_run
         self.ranks: TaskGroups = runner.ranks
         self.configs = {task: dataloader[task] for task in self.ranks.tasks}
         self.units = units_of(runner.cfg)
@@ -167,6 +171,8 @@ class MultiTaskTrainLoop(BaseLoop):
 
     def run(self):
         """Trains to the end."""
+        if self._runs_dry and self.ranks.alone:
+            dry_run(self.runner)
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         request = StopRequest(self.stop_timeout)

@@ -103,6 +103,11 @@ def check_settings(cfg: Config) -> list[str]:
     if cfg.get('optim_wrapper') is not None:
         check_recipe(cfg.optim_wrapper)
     _check_schedules(cfg.get('param_scheduler'), cfg.tasks)
+    if 'val_interval' in (cfg.get('train_cfg') or {}) and cfg.get('val_cfg') is None:
+        warnings.append(
+            'train_cfg.val_interval is not used: nothing is validated without '
+            "val_cfg = dict(type='MultiTaskValLoop')"
+        )
     if cfg.get('train_cfg') is not None:
         own = (cfg.train_cfg.get('step') or {}).get('param_scheduler')
         _check_schedules(own, cfg.tasks, 'train_cfg.step.param_scheduler')

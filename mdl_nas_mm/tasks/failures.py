@@ -30,6 +30,12 @@ _MEANINGS = (
     ),
     (r'to have 3 channels, but got', 'the backbone takes images of three channels'),
     (
+        r'to have \d+ channels, but got|mat1 and mat2 shapes cannot be mult|Given normalized_shape',
+        'its neck or head is made for other channels than those that it gets: set its in_channels; '
+        'of a ViT, whose maps all have one size, a head for a pyramid needs the neck '
+        'Feature2Pyramid',
+    ),
+    (
         r'[Tt]arget -?\d+ is out of bounds|device-side assert',
         "labels may lie beyond the head's num_classes",
     ),

@@ -63,6 +63,7 @@ _NOTHING = """
     mmengine.DumpResults mmpretrain.ConfusionMatrix mmpretrain.NocapsSave mmpretrain.ReportVQA
 """.split()
 
+_COCO = 'mAP mAP_50 mAP_75 mAP_s mAP_m mAP_l AR@* AR_?@*'.split()
 _LABELS = {'support*': COUNT, '*': PERCENT}
 
 # Library and class -> patterns of its metrics' names, without a prefix, -> what they are. The
@@ -89,8 +90,10 @@ KINDS: dict[str, dict[str, Kind]] = {
         **dict.fromkeys(('F1*', 'Precision*', 'Recall*'), FRACTION),
         '*': COUNT,
     },
+    # In full: where nothing is detected yet, no evaluation shows that a name is misspelt.
     'mmdet.CocoMetric': dict.fromkeys(
-        ('bbox_mAP*', 'bbox_AR*', 'segm_mAP*', 'segm_AR*', 'AR*', '*_precision'), FRACTION
+        (*(f'{kind}_{name}' for kind in ('bbox', 'segm') for name in _COCO), 'AR*', '*_precision'),
+        FRACTION,
     ),
     'mmdet.CocoOccludedSeparatedMetric': {'*_recall': PERCENT, '*': FRACTION},
     'mmdet.CrowdHumanMetric': {'mMR': MISSED, '*': FRACTION},
@@ -175,8 +178,8 @@ def find_metric(scope: str, name: str, evaluator: Any) -> Found | None:
         evaluator: config of one metric, or of several.
     """
     candidates = []
-    for owners, lead in _metrics(scope, evaluator, ''):
-        if not name.startswith(lead):
+    for owners, lead, config in _metrics(scope, evaluator, ''):
+        if not name.startswith(lead) or _is_left_out(owners, name.removeprefix(lead), config):
             continue
         known = _known(owners)
         kind = _first(KINDS[known], name.removeprefix(lead)) if known else None
@@ -191,9 +194,10 @@ def find_metric(scope: str, name: str, evaluator: Any) -> Found | None:
 def names_given(scope: str, evaluator: Any) -> list[str]:
     """Patterns of the names that an evaluator's config gives."""
     names = []
-    for owners, lead in _metrics(scope, evaluator, ''):
+    for owners, lead, config in _metrics(scope, evaluator, ''):
         known = _known(owners)
-        names += [lead + pattern for pattern in (KINDS[known] if known else ('*',))]
+        patterns = KINDS[known] if known else ('*',)
+        names += [lead + each for each in patterns if not _is_left_out(owners, each, config)]
     return list(dict.fromkeys(names))
 
 
@@ -208,8 +212,16 @@ def _known(owners: Sequence[str]) -> str | None:
     return next((owner for owner in owners if owner in KINDS), None)
 
 
-def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[list[str], str]]:
-    """(class and its bases, what its names begin with) of every metric, also of those in others."""
+def _is_left_out(owners: Sequence[str], name: str, config: Mapping) -> bool:
+    """Whether it is a name of boxes or masks, and the metric is configured for the other alone."""
+    given, kind = config.get('metric'), name.partition('_')[0]
+    is_either = _DETECTIONS in owners and kind in ('bbox', 'segm')
+    return is_either and given is not None and kind not in given
+
+
+def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[list[str], str, Mapping]]:
+    """(class and its bases, what its names begin with, its config) of every metric, also of those
+    in others."""
     if isinstance(config, Sequence) and not isinstance(config, str):
         for each in config:
             yield from _metrics(scope, each, lead)
@@ -218,7 +230,7 @@ def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[list[str], st
         return
     cls = registered(config['type'], METRICS, scope)
     if not isinstance(cls, type):
-        yield [str(config['type'])], lead
+        yield [str(config['type'])], lead, config
     elif _full_name(cls) == 'mmpose.KeypointPartitionMetric':
         for part in config['partitions']:
             yield from _metrics(scope, config['metric'], f'{lead}{part}/')
@@ -228,7 +240,7 @@ def _metrics(scope: str, config: Any, lead: str) -> Iterator[tuple[list[str], st
     else:
         prefix = config.get('prefix') or getattr(cls, 'default_prefix', None)
         owners = [_full_name(base) for base in cls.__mro__]
-        yield owners, f'{lead}{prefix}/' if prefix else lead
+        yield owners, f'{lead}{prefix}/' if prefix else lead, config
 
 
 def _full_name(cls: type) -> str:

@@ -23,6 +23,7 @@ from mdl_nas_mm.utils.private import hold_beside, with_child
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 from .elastic_parts import part_name, part_spaces, plain_model
+from .failures import in_task
 from .held_parts import HeldPart, put_submodule
 from .scope import task_scope
 from .shared_parts import SharedPart
@@ -83,7 +84,7 @@ class MultiTaskModel(BaseModel):
             self.backbone: ElasticBackbone = MODELS.build(dict(backbone))
         self.tasks = ModuleDict()
         for name, task in tasks.items():
-            with self._seeded(name), self.scope(name):
+            with self._seeded(name), self.scope(name), in_task(name, 'model'):
                 self.tasks[name] = build_task_model(task, self.backbone)
         self.parts = ModuleDict()
         self.held_parts: list[HeldPart] = []

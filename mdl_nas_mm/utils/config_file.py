@@ -62,6 +62,11 @@ def read_training(
     """
     cfg = read_config(path, options, trust_checkpoint)
     if 'runner_type' not in cfg and 'model' not in cfg:
+        if 'tasks' in cfg:
+            raise ValueError(
+                f"config {path} has tasks and no 'runner_type'; what every joint config stands on "
+                "is missing: write _base_ = ['mdl_nas_mm::_base_/joint_runtime.py']"
+            )
         raise ValueError(f"config {path} has neither 'runner_type', as a joint one, nor a 'model'")
     return cfg
 

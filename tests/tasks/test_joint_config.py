@@ -228,7 +228,7 @@ def test_without_validation_nothing_of_it_is_left(data):
         (
             {'tasks.det.score': 'coco/bbox_mpa'},
             ValueError,
-            ("'det'", "'coco/bbox_mpa'", 'coco/bbox_mAP*'),
+            ("'det'", "'coco/bbox_mpa'", 'coco/bbox_mAP_50'),
         ),
         ({'tasks.seg.score': 'seg/mIoU'}, ValueError, ("'seg'", "'seg/mIoU'", ' mIoU')),
         ({'tasks.cls.val_evaluator': None}, ValueError, ("'cls'", "'val_evaluator'")),

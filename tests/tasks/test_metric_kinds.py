@@ -254,8 +254,8 @@ def test_what_is_known_is_not_said_otherwise(score, named):
 @pytest.mark.parametrize(
     ('scope', 'evaluator', 'key', 'meant'),
     [
-        ('mmdet', dict(type='CocoMetric'), 'bbox_mAP', 'coco/bbox_mAP*'),
-        ('mmdet', dict(type='CocoMetric'), 'coco/bbox_mpa', 'coco/bbox_mAP*'),
+        ('mmdet', dict(type='CocoMetric'), 'bbox_mAP', 'coco/bbox_mAP_50'),
+        ('mmdet', dict(type='CocoMetric'), 'coco/bbox_mpa', 'coco/bbox_mAP_50'),
         ('mmpretrain', dict(type='Accuracy'), 'acuracy/top1', 'accuracy/top*'),
         ('mmseg', [dict(type='IoUMetric')], 'MIoU', 'mIoU'),
         ('mmseg', dict(type='DumpResults'), 'mIoU', 'none'),

@@ -1,0 +1,138 @@
+"""One batch of training and one of validation of each task, before the first step.
+
+What does not fit is known then, and not after hours: channels of a neck or a head, labels, a
+transform, a metric that an evaluator does not give. All of it runs on copies, with random numbers
+of its own, so that the training is the same to the bit with it and without.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmengine.evaluator import Evaluator
+from torch.utils.data import DataLoader
+
+from mdl_nas_mm.tasks import (
+    Evaluation,
+    JointEvaluation,
+    MultiTaskModel,
+    NoScore,
+    fixed_spec,
+    task_scope,
+)
+from mdl_nas_mm.tasks.evaluate import measure
+from mdl_nas_mm.tasks.failures import in_task
+from mdl_nas_mm.utils.quiet import quiet
+from mdl_nas_mm.utils.randomness import derive_seed, seeded
+
+from .labels import count_labels
+from .passes import Passes
+from .unit_batch import UnitBatch
+
+if TYPE_CHECKING:
+    from .runner import MultiTaskRunner
+
+
+def dry_run(runner: MultiTaskRunner) -> None:
+    """Passes the beginning of each task's data through a copy of the model.
+
+    Args:
+        runner: of one process, with its loops built and its weights loaded.
+
+    Raises:
+        TaskError, ValueError, FloatingPointError: something fails; names the task.
+    """
+    start = time.monotonic()
+    with seeded(derive_seed(runner.seed, 'dry run')):
+        model = copy.deepcopy(runner.model)
+        _train(runner, model.train())
+        if runner.val_loop is not None:
+            # Upstream's metrics print tables, here of a single batch.
+            with quiet():
+                _validate(runner, model.eval())
+    took = time.monotonic() - start
+    runner.logger.info(f'dry run: a batch of every task has passed, {took:.1f} s')
+
+
+@torch.no_grad()
+def _train(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
+    """The losses of the largest architectures."""
+    loop = runner.train_loop
+    given_specs = fixed_spec(runner.cfg) or {}
+    for name, loader in loop.dataloader.loaders.items():
+        units = loop.units.of[name]
+        size = loop.configs[units[0][0]]['batch_size']
+        where = f'iteration {loop.iter}'
+        with in_task(name, where):
+            # Images in their own order, each with the augmentation of its place.
+            places = [(i % len(loader.dataset), i) for i in range(size)]
+            batch = next(_batches(loader, places))
+        given = {name: [batch]}
+        passes = Passes(model, runner.optim_wrapper, given, loop.plan, loop.iter)
+        for unit in units:
+            part = loop.plan.parts[unit[0]][0]
+            unit_batch = UnitBatch.of(unit, part, batch, count_labels(given))
+            if not unit_batch.tasks:
+                continue
+            with passes.prepared(unit_batch) as data:
+                for task in unit_batch.tasks:
+                    spec = given_specs.get(task) or loop.spaces[task].largest()
+                    passes.forward(task, spec, data[task])
+
+
+def _validate(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
+    """Predictions of the architectures that are validated, and the names of their metrics."""
+    loop = runner.val_loop
+    for evaluation in loop.evaluations.values():
+        first = _of_first_batch(evaluation, runner.cfg.val_evaluator)
+        predict: dict[str, Any] = {}
+        for unit in evaluation.units:
+            subnets = model.subnets({task: loop.joint_spec[task] for task in unit})
+            predict.update({task: subnet.val_step for task, subnet in subnets.items()})
+        first.process(predict)
+        for own in first.tasks.values():
+            _check_score(own)
+
+
+def _of_first_batch(evaluation: JointEvaluation, evaluators: Mapping[str, Any]) -> JointEvaluation:
+    """The same evaluation of the first batch alone, with evaluators of its own."""
+    loader: Any = evaluation.loader
+    size = getattr(loader.batch_sampler, 'batch_size', None) or 1
+    places = range(min(size, len(loader.dataset)))
+    loader = _batches(loader, places)
+    tasks = {}
+    for task, own in evaluation.tasks.items():
+        with task_scope(own.scope):
+            evaluator = Evaluator(copy.deepcopy(evaluators[task]))
+        evaluator.dataset_meta = own.evaluator.dataset_meta
+        tasks[task] = replace(own, loader=loader, evaluator=evaluator, size=len(places))
+    return replace(evaluation, loader=loader, tasks=tasks)
+
+
+def _check_score(own: Evaluation) -> None:
+    """Raises ValueError where the evaluator gives other metrics than the score's.
+
+    A detector gives none where it has found nothing, as at the beginning; the names of those are
+    known without it (``mdl_nas_mm.tasks.metric_kinds``).
+    """
+    if own.scoring.metric.detections:
+        return
+    metrics: dict[str, float] = {}
+    # Some metrics can do nothing with a part of their data.
+    with suppress(Exception):
+        metrics = measure(own)
+    if metrics:
+        with suppress(NoScore):
+            own.scoring.score(metrics)
+
+
+def _batches(loader: DataLoader, places: Sequence[Any]) -> Any:
+    """One batch, of these samples of a copy of the data set: some transforms have a memory."""
+    dataset, collate = copy.deepcopy(loader.dataset), loader.collate_fn
+    yield collate([dataset[place] for place in places])

@@ -1,0 +1,143 @@
+"""A batch of every task before the first step: it finds what does not fit, and changes nothing."""
+
+import copy
+
+import mmcv
+import pytest
+import torch
+from helpers import build_runner, differences, joint_config, only, refusal_of_tool, write_config
+from refusals import assert_names, raises_naming
+
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks.failures import TaskError
+
+DRY = {'train_cfg.dry_run': True}
+
+
+def trained(cfg, folder, resume=None):
+    """What a checkpoint holds of the end of a training."""
+    cfg = copy.deepcopy(cfg)
+    if resume is not None:
+        cfg.load_from, cfg.resume = str(resume), True
+    runner = build_runner(cfg, folder)
+    runner.train()
+    return torch.load(folder / 'iter_2.pth', weights_only=False)
+
+
+@pytest.fixture(scope='module')
+def without(data, tmp_path_factory):
+    """The folder, and the end, of a training without it."""
+    folder = tmp_path_factory.mktemp('without')
+    return folder, trained(with_dropout(data, {}), folder)
+
+
+def with_dropout(data, changes):
+    """Two steps, validated after the first, with random numbers in heads and transforms."""
+    changes = changes | {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 1}
+    cfg = joint_config(data, changes=changes)
+    cfg.tasks.seg.model.decode_head.dropout_ratio = 0.5
+    return cfg
+
+
+def test_the_training_is_the_same_to_the_bit(data, without, tmp_path):
+    dry = trained(with_dropout(data, DRY), tmp_path)
+    _, plain = without
+    assert not differences(dry['state_dict'], plain['state_dict'])
+    assert not differences(dry['optimizer'], plain['optimizer'])
+    assert dry['message_hub']['log_scalars'].keys() == plain['message_hub']['log_scalars'].keys()
+
+
+def test_a_resumed_training_is_the_same_to_the_bit(data, without, tmp_path):
+    folder, plain = without
+    resumed = trained(with_dropout(data, DRY), tmp_path, folder / 'iter_1.pth')
+    assert not differences(resumed['state_dict'], plain['state_dict'])
+    assert not differences(resumed['optimizer'], plain['optimizer'])
+
+
+def test_it_leaves_no_sample_in_an_evaluator_and_no_mode(data, tmp_path):
+    from mdl_nas_mm.engine.dry_run import dry_run
+
+    runner = build_runner(joint_config(data), tmp_path)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner._val_loop = runner.build_val_loop(runner._val_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    before = copy.deepcopy(runner.model.state_dict())
+    random = torch.get_rng_state()
+    dry_run(runner)
+    assert not differences(before, runner.model.state_dict()) and runner.model.training
+    assert torch.equal(random, torch.get_rng_state())
+    for evaluation in runner.val_loop.evaluations.values():
+        for own in evaluation.tasks.values():
+            assert all(not metric.results for metric in own.evaluator.metrics)
+
+
+def refused(data, folder, changes, *names, task=None):
+    """The error of a training that ends before its first step."""
+    cfg = joint_config(data, changes=DRY | changes)
+    runner = build_runner(only(cfg, task) if task else cfg, folder)
+    with raises_naming(ValueError, *names) as error:
+        runner.train()
+    assert runner.iter == 0 and not list(folder.glob('*.pth'))
+    return error
+
+
+def test_channels_that_do_not_fit(data, tmp_path):
+    changes = {'tasks.seg.model.decode_head.in_channels': [7, 7]}
+    error = refused(data, tmp_path, changes, "task 'seg'", 'in_channels', 'Feature2Pyramid')
+    assert error.errisinstance(TaskError) and error.value.is_clear
+
+
+def test_head_that_cannot_be_built_is_named(data, tmp_path):
+    changes = {'tasks.seg.model.decode_head.in_channels': 7}
+    with raises_naming(TaskError, "task 'seg'", 'model'):
+        build_runner(joint_config(data, changes=changes), tmp_path)
+
+
+def test_metric_that_the_evaluator_does_not_give(data, tmp_path):
+    """Its top-3 accuracy, where just top-1 is configured."""
+    changes = {'tasks.cls.score': 'accuracy/top3'}
+    refused(data, tmp_path, changes, "task 'cls'", "'accuracy/top3'", 'accuracy/top1', task='cls')
+
+
+def test_unreadable_image_of_the_validation(data, tmp_path, monkeypatch):
+    read, seen = mmcv.imfrombytes, []
+
+    def unreadable(content, *args, **kwargs):
+        seen.append(1)
+        if len(seen) > 2:
+            raise ValueError('cannot be read')
+        return read(content, *args, **kwargs)
+
+    monkeypatch.setattr(mmcv, 'imfrombytes', unreadable)
+    refused(data, tmp_path, {}, "task 'cls'", 'evaluation', 'cannot be read', task='cls')
+
+
+@pytest.mark.parametrize('score', ['coco/bbox_mAPP', 'coco/bbox_map', 'coco/mAP'])
+def test_misspelt_precision_is_refused_though_nothing_is_detected_yet(data, score):
+    with raises_naming(ValueError, "'det'", repr(score), 'coco/bbox_mAP'):
+        resolve_joint_config(joint_config(data, changes={'tasks.det.score': score}))
+
+
+def test_precision_of_masks_where_boxes_alone_are_measured(data):
+    changes = {'tasks.det.score': 'coco/segm_mAP', 'tasks.det.val_evaluator.metric': 'bbox'}
+    changes['tasks.det.search_evaluator.metric'] = 'bbox'
+    with raises_naming(ValueError, "'det'", "'coco/segm_mAP'", 'coco/bbox_mAP') as error:
+        resolve_joint_config(joint_config(data, changes=changes))
+    assert 'coco/segm_mAP_50' not in str(error.value)
+
+
+def test_validation_that_is_not_configured_is_said(data, tmp_path):
+    from mdl_nas_mm.engine.settings import check_settings
+
+    cfg = joint_config(data)
+    cfg.pop('val_cfg')
+    (line,) = [line for line in check_settings(resolve_joint_config(cfg)) if 'val_' in line]
+    assert 'val_interval' in line and 'val_cfg' in line
+
+
+def test_missing_runtime_base_is_named(data, tmp_path, monkeypatch):
+    cfg = joint_config(data)
+    cfg.pop('runner_type')
+    path = write_config(cfg, tmp_path / 'joint.py')
+    line = refusal_of_tool(monkeypatch, 'train', path)
+    assert_names(line, str(path), 'mdl_nas_mm::_base_/joint_runtime.py')
