@@ -92,7 +92,7 @@ def test_installed_package_outside_of_its_source(wheel_folder, tmp_path):
     assert usage.startswith('usage: mdl-nas deposit ')
 
 
-LIGHT = [[name, '--help'] for name in commands() if not name.startswith(('demo', 'predictor'))]
+LIGHT = [[name, '--help'] for name in commands() if not name.startswith('demo')]
 LIGHT += [['deposit', 'pack', '--help'], ['search'], ['train', 'a.py', '--cfg-options', 'b']]
 
 

@@ -1,27 +1,23 @@
 """An architecture for a budget and preferences: python tools/control.py FILE --budget 10G."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from mmengine.logging import MMLogger
-
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.methods.ecmt import Controller, Evolution
-from mdl_nas_mm.methods.ecmt.file import load_controlled
-from mdl_nas_mm.methods.ecmt.preferences import read_preferences
-from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.command_line import (
+    Parser,
     add_cfg_options,
     add_trust_checkpoint,
     add_trusted_classes,
     parse_sizes,
     trusted_classes,
 )
-from mdl_nas_mm.utils.config_file import read_config
-from mdl_nas_mm.utils.files import write_json
+
+if TYPE_CHECKING:
+    from mdl_nas_mm.methods.ecmt import Controller
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Choose the widths of the decoders by preferences, and of the encoder by a '
         'search with predicted losses, within a budget. Nothing is trained or evaluated.'
     )
@@ -47,8 +43,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def controller_of(args: argparse.Namespace) -> Controller:
+def controller_of(args: argparse.Namespace) -> 'Controller':
     """That of the file or of the config."""
+    from mdl_nas_mm.methods.ecmt import Controller, Evolution
+    from mdl_nas_mm.methods.ecmt.file import load_controlled
+    from mdl_nas_mm.tasks import resolve_joint_config
+    from mdl_nas_mm.utils.config_file import read_config
+
     settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
     if args.predictor is None:
         found = load_controlled(args.source, trusted_classes(args)).controller
@@ -60,6 +61,12 @@ def controller_of(args: argparse.Namespace) -> Controller:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.methods.ecmt.preferences import read_preferences
+    from mdl_nas_mm.utils.files import write_json
+
     MMLogger.get_instance('control', log_file=None, log_level='WARNING')
     with one_line_errors():
         controller = controller_of(args)

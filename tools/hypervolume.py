@@ -3,21 +3,11 @@
 import argparse
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
-from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
-from mdl_nas_mm.methods.ecmt import Controller, Evolution
-from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
-from mdl_nas_mm.search.losses import LossEvaluator, data_of_losses
-from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_sizes
-from mdl_nas_mm.utils.config_file import read_config
-from mdl_nas_mm.utils.files import sha256_of, write_json
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, parse_sizes
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Sample preferences from a Dirichlet distribution, choose an architecture for '
         'each, measure the losses of all tasks on the validation images, and give the exact '
         'hypervolume. Started again, it goes on where it was.'
@@ -41,6 +31,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from mdl_nas_mm.engine.checkpoint import load_supernet
+    from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+    from mdl_nas_mm.methods.ecmt import Controller, Evolution
+    from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
+    from mdl_nas_mm.search.losses import LossEvaluator, data_of_losses
+    from mdl_nas_mm.tasks import resolve_joint_config
+    from mdl_nas_mm.utils.config_file import read_config
+    from mdl_nas_mm.utils.files import sha256_of, write_json
+
     MMLogger.get_instance('hypervolume', log_file=None, log_level='WARNING')
     with one_line_errors(AGAIN):
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)

@@ -3,20 +3,11 @@
 import argparse
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
-from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
-from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings, said_of
-from mdl_nas_mm.search.loss_samples import measure_losses
-from mdl_nas_mm.search.predictor_score import log_held_out
-from mdl_nas_mm.search.results import learn_from_history
-from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.utils.command_line import add_run_options
-from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.command_line import Parser, add_run_options
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Train a predictor, and say how well it does on architectures that it has not '
         'seen: of scores, on the evaluations of a search; or of the losses of all tasks, on random '
         'architectures, which are measured first. Started again, that goes on where it was.'
@@ -37,6 +28,11 @@ def parse_args() -> argparse.Namespace:
 
 def losses(args: argparse.Namespace) -> Path | None:
     """Measures and learns; None on other ranks than the first."""
+    from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings, said_of
+    from mdl_nas_mm.search.loss_samples import measure_losses
+    from mdl_nas_mm.tasks import resolve_joint_config
+    from mdl_nas_mm.utils.config_file import read_config
+
     cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
     folder = Path(args.work_dir or f'work_dirs/{Path(args.source).stem}/predictor')
     given = (args.samples, args.seed, args.launcher)
@@ -53,6 +49,12 @@ def losses(args: argparse.Namespace) -> Path | None:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+    from mdl_nas_mm.search.predictor_score import log_held_out
+    from mdl_nas_mm.search.results import learn_from_history
+
     MMLogger.get_instance('predictor', log_file=None)
     with one_line_errors(AGAIN):
         path = args.out

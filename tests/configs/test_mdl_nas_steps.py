@@ -47,6 +47,8 @@ def resolve(name, layout):
     shrink_images(cfg, layout)
     cfg.load_from = cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.default_hooks.checkpoint = None
+    # Its passes would be counted.
+    cfg.train_cfg.dry_run = False
     return cfg
 
 
