@@ -2,21 +2,11 @@
 
 import argparse
 
-from mmengine.logging import MMLogger
-
-from mdl_nas_mm.engine.errors import one_line_errors
-from mdl_nas_mm.methods.ecmt import Controller, Evolution
-from mdl_nas_mm.methods.ecmt.file import save_controlled
-from mdl_nas_mm.methods.ecmt.preferences import read_preferences
-from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
-from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.tasks.input_size import validation_size
-from mdl_nas_mm.utils.command_line import add_cfg_options, add_trust_checkpoint, parse_sizes
-from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, parse_sizes
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description='Write a trained model, its predictor, calibrated architectures for a grid of '
         'budgets and preferences, and images to calibrate others with, into one file.'
     )
@@ -44,6 +34,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.methods.ecmt import Controller, Evolution
+    from mdl_nas_mm.methods.ecmt.file import save_controlled
+    from mdl_nas_mm.methods.ecmt.preferences import read_preferences
+    from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
+    from mdl_nas_mm.tasks import resolve_joint_config
+    from mdl_nas_mm.tasks.input_size import validation_size
+    from mdl_nas_mm.utils.config_file import read_config
+
     MMLogger.get_instance('control', log_file=None, log_level='WARNING')
     with one_line_errors():
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
