@@ -2,7 +2,7 @@
 
     python benchmarks/slimmable.py [--threads N ...] [--write benchmarks/results/NAME.json]
 
-Training steps (forward and backward) and forwards at 128 x 128, four images. The plain model is
+Training steps (forward and backward) and forwards at 224 x 224, four images. The plain model is
 the same class built for the one architecture: none of its weights is sliced.
 """
 
@@ -21,7 +21,7 @@ CASES = {
     'ResNet-34': (ElasticResNet, dict(depth=34, out_indices=(3,)), 'ecmt-nyud'),
     'MobileNetV2': (ElasticMobileNetV2, {}, 'ecmt-pascal'),
 }
-BATCH, SIDE = 4, 128
+BATCH, SIDE = 4, 224
 
 
 def build(name: str) -> tuple[nn.Module, nn.Module]:
