@@ -24,6 +24,7 @@ from mmseg.structures import SegDataSample
 
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.assignment import assign_ranks
+from mdl_nas_mm.engine.balancing import Balancer
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.plan import StepPlan
 from mdl_nas_mm.engine.step import train_step
@@ -93,7 +94,9 @@ def batches(count: int = BATCH) -> dict[str, dict]:
     }
 
 
-def stepper(model, as_group: bool, update: bool = True) -> Callable[[], None]:
+def stepper(
+    model, as_group: bool, update: bool = True, balance: Balancer | None = None
+) -> Callable[[], None]:
     """A function that makes one step; the learning rate is 0, so that all have the same weights."""
     wrapper = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=0.0))
     if not update:
@@ -109,7 +112,7 @@ def stepper(model, as_group: bool, update: bool = True) -> Callable[[], None]:
         if as_group:
             own = {task: batch for task, (batch,) in given.items()}
             given = {'images': [GroupBatch(BATCH, own, dict.fromkeys(TASKS, range(BATCH)))]}
-        train_step(step, Passes(model, wrapper, given, plan, 0), specs)
+        train_step(step, Passes(model, wrapper, given, plan, 0, balance=balance), specs)
 
     return run
 
