@@ -20,6 +20,7 @@ from shared_images import (
 )
 
 from mdl_nas_mm.engine.assignment import assign_ranks
+from mdl_nas_mm.engine.balancing import GradientAggregation
 from mdl_nas_mm.engine.grad_sync import GradientReducer
 from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.engine.labels import Labelled, count_labels
@@ -32,7 +33,7 @@ STEPS = 5
 UNITS = dict(AllShared=(TASKS,), Sequential=tuple((task,) for task in TASKS))
 
 
-def train(world_size, backbone, sharing, batches, path):
+def train(world_size, backbone, sharing, batches, path, aggregator=None):
     """Five steps of one of the processes; the first one writes what it has."""
     timeout = timedelta(seconds=60)
     start_processes('pytorch', timeout)
@@ -47,11 +48,12 @@ def train(world_size, backbone, sharing, batches, path):
     sizes, gather, logs = dict.fromkeys(TASKS, IMAGES), LossGatherer(ranks, TASKS), []
     given = (assignment, ranks.rank, sizes, WEIGHTS, 0, {GROUP: UNITS[sharing]})
     plan, optimizer = StepPlan.make(*given), optimizer_of(model)
+    balance = aggregator and GradientAggregation(TASKS, dict(type=aggregator))
     for step in range(STEPS):
         own = [group_batch(step, p.batch, True, p.part, p.parts) for p in plan.parts[TASKS[0]]]
         given = {GROUP: own}
         counted = dict(labelled=count_labels(given, ranks), reducer=reducer)
-        passes = one_pass(model, optimizer, step, plan, given, **counted)
+        passes = one_pass(model, optimizer, step, plan, given, balance=balance, **counted)
         logs.append({name: float(value) for name, value in gather(passes.losses).items()})
     if ranks.rank == 0:
         torch.save((model.state_dict(), logs), path)
@@ -78,6 +80,33 @@ def test_one_two_and_three_processes(backbone, sharing, batches, tmp_path):
             own = {t: logs[step].get(f'{t}/loss') for t in TASKS}
             assert {t: v for t, v in own.items() if v is not None} == pytest.approx(losses, 1e-5)
             assert logs[step]['loss'] == pytest.approx(sum(losses.values()), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'sharing', 'batches', 'aggregator'),
+    [
+        ('ViT', 'AllShared', 1, 'PCGrad'),
+        ('Swin', 'AllShared', 2, 'UPGrad'),
+        ('ViT', 'Sequential', 2, 'UPGrad'),
+    ],
+)
+def test_aggregated_gradients(backbone, sharing, batches, aggregator, tmp_path):
+    """Also where a process has no label of a task, and with an order of the tasks that is drawn."""
+    pytest.importorskip('torchjd.aggregation')
+    ends = []
+    for world_size in (1, 2, 3):
+        path = tmp_path / f'{world_size}.pth'
+        args = (world_size, backbone, sharing, batches, path, aggregator)
+        run_processes(world_size, train, *args, folder=tmp_path / str(world_size))
+        ends.append(torch.load(path, weights_only=False))
+    (state, logs), *others = ends
+    norms = {f'{task}/grad_norm' for task in TASKS}
+    assert norms <= logs[0].keys() and norms & logs[3].keys() == norms - {'edges/grad_norm'}
+    for other, of_steps in others:
+        for key, value in state.items():
+            torch.testing.assert_close(other[key], value, rtol=1e-6, atol=1e-9)
+        for expected, found in zip(logs, of_steps, strict=True):
+            assert found == pytest.approx(expected, 1e-5)
 
 
 def count():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from distributed.trainings import largest_difference, trained
 from helpers import build_runner, differences, joint_config
+from mmengine.optim import OptimWrapper
 from refusals import raises_naming
 from shared_images import (
     GROUP,
@@ -23,6 +24,7 @@ from shared_images import (
     specs_of,
 )
 
+from mdl_nas_mm.engine.amp import CPUAmpOptimWrapper
 from mdl_nas_mm.engine.balancing import GradientAggregation
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 
@@ -86,6 +88,29 @@ def test_it_is_torchjd_applied_to_each_task_by_itself(name, sharing, units, step
             torch.testing.assert_close(found[key], own, rtol=1e-6, atol=1e-9)
     norms = {k: float(v) for k, v in passes.losses.items() if k.endswith('/grad_norm')}
     assert norms == pytest.approx({f'{t}/grad_norm': float(g.norm()) for t, g in flat.items()})
+
+
+@pytest.mark.parametrize(
+    ('sharing', 'units'), [('AllShared', TOGETHER), ('Sequential', ALONE)], ids=['one', 'each']
+)
+def test_in_mixed_precision(sharing, units):
+    """With the backbone in bfloat16 it is as in float32, to the precision of bfloat16."""
+    found = {}
+    for wrapper in (OptimWrapper, CPUAmpOptimWrapper):
+        model = build(model_config('ViT', sharing)).float()
+        optimizer = optimizer_of(model)
+        balance = GradientAggregation(TASKS, dict(type='UPGrad'))
+        shared = [p for name, p in model.named_parameters() if is_shared(name)]
+        optimizer.register_step_pre_hook(
+            lambda *_, to=wrapper, of=shared: found.update(
+                {to: torch.cat([p.grad.flatten() for p in of if p.grad is not None])}
+            )
+        )
+        batches = {GROUP: [group_batch(0, 0, missing=True)]}
+        one_pass(model, optimizer, 0, plan_of(units), batches, wrapper=wrapper, balance=balance)
+    full, mixed = found.values()
+    assert mixed.dtype is torch.float32 and mixed.shape == full.shape
+    assert 1e-4 < float((mixed - full).norm() / full.norm()) < 0.05
 
 
 def training(data, aggregator, changes=None):
