@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from shared_images import own_batch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mdl_nas_mm.apis import load_task, save_deposit
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.methods.ecmt.controller import Controller
@@ -23,7 +24,8 @@ from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
-from mdl_nas_mm.tasks import recalibrations, resolve_joint_config, task_scope
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import recalibrations, resolve_joint_config, task_scope, units_of
 from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.utils.randomness import seeded
 
@@ -250,6 +252,27 @@ def test_a_backbone_of_several_tasks_is_estimated_once(supernet):
     for name, value in other.state_dict().items():
         if 'running' in name:
             torch.testing.assert_close(value, backbone.state_dict()[name], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_deposit_has_the_statistics_of_the_tasks_that_share_a_pass(supernet, tmp_path):
+    """Those of its images for both, and not for each those of its own labelled images."""
+    cfg, path, _ = supernet
+    model, file = load_supernet(cfg, path), tmp_path / 'deposit.safetensors'
+    spec = model.backbone.space.smallest()
+    joint = JointSpec({task: model.spaces[task].completed(spec) for task in TASKS})
+    save_deposit(cfg, path, joint, file, trust=TRUST)
+    (shared,), found = units_of(cfg).shared, {}
+    assert set(shared) == {'seg', 'parts'}
+    for unit in (shared, ('seg',), ('parts',)):
+        subnets = model.subnets({task: joint[task] for task in unit})
+        recalibrations(cfg, model, units=[unit])[unit].apply(subnets)
+        found[unit] = subnets[unit[0]].backbone.bn1.running_mean.clone()
+    expected, *alone = found.values()
+    for task in ('seg', 'parts'):
+        deposited = load_task(file, task, trust=TRUST).backbone.bn1.running_mean
+        torch.testing.assert_close(deposited, expected)
+    assert not any(torch.allclose(own, expected) for own in alone)
 
 
 def test_the_command_lines(supernet, tmp_path, monkeypatch, capsys):
