@@ -24,6 +24,7 @@ from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import read_header
 
 from .columns import JointColumns
+from .layers_training import LayersTraining
 
 _WIDTHS = (100, 100, 50)
 _FEWEST = 20
@@ -111,8 +112,7 @@ class LossPredictor:
         mean, scale = losses[seen].mean(0), losses[seen].std(0)
         scale = np.where(scale > 0, scale, 1.0)
         targets = ((losses - mean) / scale).astype(np.float32)
-        network = _trained(encoded[seen], targets[seen], settings, on_epoch)
-        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+        weights = _trained(encoded[seen], targets[seen], settings, on_epoch)
         weights |= dict(mean=torch.from_numpy(mean), scale=torch.from_numpy(scale))
         about = dict(tasks=list(columns.spaces), columns=signature(columns))
         found = cls(about, weights)
@@ -202,22 +202,28 @@ def _trained(
     targets: np.ndarray,
     settings: PredictorSettings,
     on_epoch: Callable[[int], None] | None,
-) -> nn.Sequential:
-    """A network that has learned targets (n, tasks) by their absolute differences."""
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+) -> dict[str, Tensor]:
+    """Weights of a network that has learned targets (n, tasks) by their absolute differences."""
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = _network(rows.shape[1], targets.shape[1])
-        optimizer = torch.optim.Adam(network.parameters(), lr=settings.rate)
-        inputs, outputs = torch.from_numpy(rows), torch.from_numpy(targets)
+        linear = [layer for layer in network if isinstance(layer, nn.Linear)]
+        start = [(own.weight.detach().numpy(), own.bias.detach().numpy()) for own in linear]
+        training = LayersTraining(start, settings.rate)
         for epoch in range(settings.epochs):
-            for batch in torch.randperm(len(inputs)).split(settings.batch_size):
-                loss = nn.functional.l1_loss(network(inputs[batch]), outputs[batch])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+            order = torch.randperm(len(rows)).numpy()
+            training.epoch(rows, targets, _batches(order, settings.batch_size))
             if on_epoch:
                 on_epoch(epoch + 1)
-    return network
+    weights = {}
+    for number, (weight, bias) in enumerate(training.layers):
+        weights[f'{2 * number}.weight'] = torch.from_numpy(weight.copy())
+        weights[f'{2 * number}.bias'] = torch.from_numpy(bias.copy())
+    return weights
+
+
+def _batches(order: np.ndarray, size: int) -> list[np.ndarray]:
+    return np.split(order, range(size, len(order), size))
 
 
 def _agreement(measured: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
