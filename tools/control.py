@@ -25,15 +25,12 @@ def parse_args() -> argparse.Namespace:
     add('source', help='a file that tools/pack_control.py has written, or path of a joint config')
     add('--predictor', help='of a config: the file that tools/predictor.py CONFIG has written')
     add('--budget', help='the most that it may cost: 10G (multiply-adds), "5M params", 25ms')
-    add(
-        '--prefer',
-        nargs='+',
-        metavar='TASK=NUMBER',
-        help='how much tasks matter, in any scale; 0 where not named (default: all alike)',
-    )
+    add('--prefer', nargs='+', metavar='TASK=NUMBER', help='how much tasks matter, in any scale')
+    add('--latency', help='for milliseconds: the table that tools/latency.py has written here')
     add('--cycles', type=int, default=10, help='mutations of the search (10)')
     add('--pool', type=int, default=50, help='encoders in its pool (50)')
     add('--layers', type=int, default=1, help='layers that a mutation widens (1)')
+    add('--alike', nargs='+', metavar='TASK,TASK', help='related tasks, whose decoders are alike')
     add('--seed', type=int, default=0, help='of all that is random (0)')
     add('--input-size', nargs='+', default=[], metavar='TASK=HxW', help='sizes of images')
     add('--out', help='JSON file to write the architectures into, which joint_spec can be')
@@ -51,12 +48,14 @@ def controller_of(args: argparse.Namespace) -> 'Controller':
     from mdl_nas_mm.utils.config_file import read_config
 
     settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
+    alike = [words.split(',') for words in args.alike or []]
     if args.predictor is None:
-        found = load_controlled(args.source, trusted_classes(args)).controller
-        return Controller(found.columns, found.predictor, found.costs, settings, found.alike)
+        found = load_controlled(args.source, trusted_classes(args), args.latency).controller
+        related = alike or found.alike
+        return Controller(found.columns, found.predictor, found.costs, settings, related)
     cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
-    sizes = parse_sizes(args.input_size)
-    return Controller.of(resolve_joint_config(cfg), args.predictor, sizes, settings)
+    cfg, sizes = resolve_joint_config(cfg), parse_sizes(args.input_size)
+    return Controller.of(cfg, args.predictor, sizes, settings, alike, args.latency)
 
 
 def main() -> None:

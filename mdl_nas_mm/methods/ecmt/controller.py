@@ -17,7 +17,16 @@ from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, drawn_spaces
 from mdl_nas_mm.tasks.input_size import validation_size
 from mdl_nas_mm.tasks.part_flops import weightless
 
-from .costs import MACS, JointCost, Size, multiply_adds, parameters, read_budget
+from .costs import (
+    MACS,
+    MILLISECONDS,
+    JointCost,
+    Size,
+    milliseconds,
+    multiply_adds,
+    parameters,
+    read_budget,
+)
 from .evolve import Evolution, InfeasibleBudget, evolve
 from .preferences import normalised
 
@@ -48,6 +57,10 @@ class Configuration:
     def lines(self) -> list[str]:
         """What a command line says of it."""
         found = [f'{self.cost:,.6g} {self.unit}, found in {1000 * self.seconds:.1f} ms']
+        if self.unit == MILLISECONDS:
+            found.append(
+                'these are of the encoder: the time of necks and heads is not in its table'
+            )
         if self.lowered < 1:
             found.append(
                 f'the decoders that were asked for leave no encoder: all preferences were lowered '
@@ -98,6 +111,7 @@ class Controller:
         evolution: Evolution | None = None,
         alike: Sequence[Sequence[str]] = (),
         spaces: Mapping[str, SearchSpace] | None = None,
+        latency: str | Path | None = None,
     ) -> Controller:
         """Of a joint model without memory for its weights.
 
@@ -107,10 +121,14 @@ class Controller:
             sizes: task -> (height, width) of images.
             evolution, alike: see ``Controller``.
             spaces: task -> what there is to choose from; by default all.
+            latency: a table that ``mdl-nas latency`` wrote for the first task, for budgets in
+                milliseconds.
         """
         columns = JointColumns(spaces or model.spaces)
         predictor.check(columns)
-        known = (multiply_adds(model, columns, sizes), parameters(model, columns))
+        known = [multiply_adds(model, columns, sizes), parameters(model, columns)]
+        if latency is not None:
+            known.append(milliseconds(model, columns, sizes, latency))
         return cls(columns, predictor, {cost.unit: cost for cost in known}, evolution, alike)
 
     @classmethod
@@ -121,6 +139,7 @@ class Controller:
         sizes: Mapping[str, Size] | None = None,
         evolution: Evolution | None = None,
         alike: Sequence[Sequence[str]] = (),
+        latency: str | Path | None = None,
     ) -> Controller:
         """Of a joint config and the predictor that was learned for it.
 
@@ -129,9 +148,11 @@ class Controller:
             predictor: the file that ``tools/predictor.py`` wrote.
             sizes: task -> (height, width) of images; by default what its validation gives.
             evolution, alike: see ``Controller``.
+            latency: see ``of_model``.
 
         Raises:
-            FileNotFoundError, ValueError: see ``LossPredictor.load`` and ``Controller``.
+            FileNotFoundError, ValueError: see ``LossPredictor.load``, ``Controller`` and
+                ``milliseconds``.
         """
         learned, model = LossPredictor.load(predictor), weightless(cfg.model).eval()
         spaces = drawn_spaces(cfg, model.backbone.space)
@@ -139,7 +160,7 @@ class Controller:
             task: (sizes or {}).get(task) or validation_size(cfg.val_dataloader[task], task)
             for task in spaces
         }
-        return cls.of_model(model, learned, found, evolution, alike, spaces)
+        return cls.of_model(model, learned, found, evolution, alike, spaces, latency)
 
     def configure(
         self,
@@ -202,8 +223,9 @@ class Controller:
             return MACS, math.inf
         unit, amount = read_budget(budget)
         if unit not in self.costs:
+            hint = '; give the latency table of this machine' if unit == MILLISECONDS else ''
             raise ValueError(
-                f'budget {budget!r}: nothing is known of {unit}, but of {list(self.costs)}'
+                f'budget {budget!r}: nothing is known of {unit}, but of {list(self.costs)}{hint}'
             )
         return unit, amount
 

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.search.columns import JointColumns
-from mdl_nas_mm.search.measures import parse_count, parse_milliseconds
+from mdl_nas_mm.search.measures import latency_of, parse_count, parse_milliseconds
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.part_flops import counted
@@ -50,7 +51,7 @@ def joint_cost(
     unit: str,
     columns: JointColumns,
     encoder: Callable[[SubnetSpec], float],
-    decoder: Callable[[str, SubnetSpec], float],
+    decoder: Callable[[str, SubnetSpec], float] | None = None,
 ) -> JointCost:
     """The cost of an encoder and all decoders.
 
@@ -58,7 +59,7 @@ def joint_cost(
         unit: of the cost.
         columns: of the rows.
         encoder: architecture of the backbone -> what it costs.
-        decoder: task, its architecture -> what all that is its own costs.
+        decoder: task, its architecture -> what all that is its own costs; None if it is not known.
     """
 
     def spec_of(task: str, numbers: Sequence[int], places: np.ndarray) -> SubnetSpec:
@@ -72,6 +73,8 @@ def joint_cost(
         columns.choices[numbers].tolist(),
     )
     parts: list[tuple[Sequence[int], TabledCost]] = [(numbers, of_encoder)]
+    if decoder is None:
+        return JointCost(unit, parts)
     for task, own in columns.decoders.items():
         of_task = partial(spec_of, task, own)
         cost = TabledCost(
@@ -134,6 +137,26 @@ def parameters(model: MultiTaskModel, columns: JointColumns) -> JointCost:
         return heads.get(task, 0) + sum(use.size for uses in own for use in uses)
 
     return joint_cost(PARAMS, columns, encoder, decoder)
+
+
+def milliseconds(
+    model: MultiTaskModel, columns: JointColumns, sizes: Mapping[str, Size], table: str | Path
+) -> JointCost:
+    """Milliseconds of the encoder on one machine; what heads take is not in them.
+
+    Args:
+        model: without memory for its weights, or with.
+        columns: of the rows.
+        sizes: task -> (height, width) of its images; the encoder's are those of the first.
+        table: a file that ``mdl-nas latency`` wrote for the first task.
+
+    Raises:
+        FileNotFoundError: there is no such table.
+        ValueError: it is of another space, size or setting of the encoder.
+    """
+    lead, space = next(iter(columns.spaces.items()))
+    measured = latency_of(model.backbone, lead, str(table), sizes[lead], space.root)
+    return joint_cost(MILLISECONDS, columns, measured.cost)
 
 
 def read_budget(budget: str | float) -> tuple[str, float]:

@@ -75,12 +75,16 @@ def save_controlled(
         save_file(kept, temporary, {_KEY: json.dumps(about)})
 
 
-def load_controlled(path: str | Path, trust: Collection[str] = ()) -> ControlledModel:
+def load_controlled(
+    path: str | Path, trust: Collection[str] = (), latency: str | Path | None = None
+) -> ControlledModel:
     """Reads what ``save_controlled`` wrote.
 
     Args:
         path: the file.
         trust: classes that it may name beside those that are known, as ``module.Class``.
+        latency: a table that ``mdl-nas latency`` wrote on the machine where it runs, for budgets
+            in milliseconds.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -99,7 +103,12 @@ def load_controlled(path: str | Path, trust: Collection[str] = ()) -> Controlled
         config = ConfigDict(dict(type='MultiTaskModel', **from_json(about['model'])))
         settings = Evolution(**about['evolution'])
         controller = Controller.of_model(
-            weightless(config).eval(), predictor, sizes, settings, about['alike']
+            weightless(config).eval(),
+            predictor,
+            sizes,
+            settings,
+            about['alike'],
+            latency=latency,
         )
         found = _under('images.', tensors)
         images = {task: found[str(number)] for task, number in about['images'].items()}

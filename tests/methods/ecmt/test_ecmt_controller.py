@@ -118,7 +118,7 @@ def test_budgets_are_read():
 
 
 def test_requests_that_cannot_be_met(files, controller):
-    with raises_naming(ValueError, '25ms', 'milliseconds', MACS):
+    with raises_naming(ValueError, '25ms', 'milliseconds', MACS, 'latency table'):
         controller.configure('25ms')
     with raises_naming(ValueError, 'preferences', "'nope'"):
         controller.configure('10G', dict(nope=1))
@@ -144,9 +144,28 @@ def test_the_command_line(files, tmp_path, monkeypatch, capsys):
         (['--prefer', 'seg=0'], ['preferences']),
         (['--prefer', 'seg'], ["'seg'", 'TASK=NUMBER']),
         (['--budget', '3 apples'], ['apples']),
+        (['--latency', str(tmp_path / 'none.json')], ['none.json']),
+        (['--alike', 'seg,nope'], ['related tasks', "'nope'"]),
     ):
         said = refusal_of_tool(monkeypatch, *arguments, *extra)
         assert all(name in said for name in names), said
+
+
+def test_the_command_line_knows_milliseconds_and_related_tasks(
+    files, tmp_path, monkeypatch, capsys
+):
+    path, _, predictor = files
+    table, out = tmp_path / 'latency.json', tmp_path / 'found.json'
+    small = ['--input-size', '16', '--runs', '1', '--warmup', '0', '--random-specs', '1']
+    call_tool(monkeypatch, 'latency', path, '--task', 'seg', '--out', table, *small)
+    sizes = [f'{task}=16' for task in SIZE]
+    arguments = ['control', path, '--predictor', predictor, '--input-size', *sizes]
+    arguments += ['--latency', table, '--prefer', 'seg=1', '--out', out]
+    call_tool(monkeypatch, *arguments, '--budget', '9s', '--alike', 'seg,parts')
+    assert 'milliseconds' in capsys.readouterr().out
+    joint = json.loads(out.read_text())['joint_spec']
+    decoders = [joint[task]['parts'][f'{task}.decode_head'] for task in ('seg', 'parts')]
+    assert decoders[0] == decoders[1]
 
 
 def test_more_cycles_find_no_worse(controller):

@@ -15,6 +15,7 @@ from shared_images import own_batch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mdl_nas_mm.apis import load_task, save_deposit
+from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.methods.ecmt.controller import Controller
@@ -223,6 +224,24 @@ def test_files_that_are_not_what_they_should_be(supernet, controlled, tmp_path):
     path.write_bytes(b'nothing')
     with raises_naming(ValueError, str(path)):
         load_controlled(path)
+
+
+def test_a_file_takes_the_latency_table_of_the_machine(controlled, supernet, tmp_path):
+    path, table = tmp_path / 'controlled.safetensors', tmp_path / 'latency.json'
+    controlled.add_to_front([None], [dict(seg=1)])
+    save_controlled(path, supernet[0].model, controlled, SIZES)
+    backbone = controlled.model.backbone
+    timing = Timing.of(backbone, 'seg', SIZES['seg'])
+    parts = dict.fromkeys(timing.timed.all_parts(backbone.space), 2.0)
+    LatencyTable(timing, parts).save(table)
+    with raises_naming(ValueError, '50ms', 'latency table'):
+        load_controlled(path, TRUST).request('50ms', dict(seg=1))
+    loaded = load_controlled(path, TRUST, table)
+    root = loaded.request('50ms', dict(seg=1)).found.joint['seg'].root
+    # A stem and eight blocks of two milliseconds each.
+    assert LatencyTable.load(table).predict(root) == 18
+    with raises_naming(ValueError, '10ms'):
+        loaded.request('10ms', dict(seg=1))
 
 
 def test_without_images_nothing_is_calibrated(controlled):
