@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,8 +54,9 @@ def test_losses_are_those_of_each_tasks_own_images(supernet):
             subnets = model.subnets({name: spec for name in unit})
             losses = []
             with evaluate.norms[unit].applied(subnets), task_scope('mmseg'):
-                loader = cfg.tasks[task].evaluation(cfg.tasks[task].search, batch_size=1).loader
-                for batch in loader:
+                own = cfg.tasks[task]
+                split = replace(own.search, dataloader=dict(own.search.dataloader, batch_size=1))
+                for batch in own.evaluation(split).loader:
                     data = subnets[task].data_preprocessor(batch, True)
                     total, _ = subnets[task].parse_losses(subnets[task](**data, mode='loss'))
                     losses.append(float(total))
