@@ -1,6 +1,7 @@
 """Makes what lies under tests/ importable as ``from numerics.plain_vit import ...``.
 
-pytest puts the folder of this file on the path; what else is here is the wheel of the package.
+pytest puts the folder of this file on the path; what else is here is the wheel of the package, and
+what keeps a runner of one test from changing the default scope of others.
 """
 
 import shutil
@@ -10,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from mmengine.registry import DefaultScope
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md', 'model-index.yml')
@@ -38,3 +40,16 @@ def wheel_folder(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp('installed')
     wheel.extractall(folder)
     return folder
+
+
+def _scopes_are_put_back():
+    """mmengine's runners, and its inferencers, set the default scope for the whole process."""
+    scopes = DefaultScope._instance_dict
+    before = dict(scopes)
+    yield
+    scopes.clear()
+    scopes.update(before)
+
+
+_of_modules = pytest.fixture(autouse=True, scope='module')(_scopes_are_put_back)
+_of_tests = pytest.fixture(autouse=True)(_scopes_are_put_back)

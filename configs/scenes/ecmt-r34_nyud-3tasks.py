@@ -63,7 +63,16 @@ _data = dict(
     )
 )
 tasks = dict(
-    seg=dict(model=dict(decode_head=dict(**_head, num_classes=40)), train_dataloader=_data),
+    seg=dict(
+        model=dict(
+            decode_head=dict(
+                **_head,
+                num_classes=40,
+                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            )
+        ),
+        train_dataloader=_data,
+    ),
     depth=dict(model=dict(decode_head=_head), train_dataloader=_data),
     normals=dict(model=dict(decode_head=_head), train_dataloader=_data),
 )

@@ -30,7 +30,7 @@ from mdl_nas_mm.tasks.units import Unit
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
-from mdl_nas_mm.utils.private import leaves
+from mdl_nas_mm.utils.private import leaves, without_mixing
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.randomness import seeded
 
@@ -113,9 +113,8 @@ class LossEvaluator:
 
     def _loss(self, task: str, subnet: Any, batch: dict) -> float:
         """The mean loss of a batch. Upstream's preprocessors change what they are given."""
-        prepare = copy.copy(subnet.data_preprocessor)
         # Mixed images are of a training alone.
-        prepare.batch_augments = None
+        prepare = without_mixing(subnet.data_preprocessor)
         scope = task_scope(self.model.scopes[task], self.solo)
         with scope, in_task(task, 'losses', batch, subnet), seeded(0):
             # As in a training, where images and labels are padded alike.

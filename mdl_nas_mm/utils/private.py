@@ -256,6 +256,24 @@ def detect_with(inferencer: Any, detector: Callable | None) -> None:
 # --- mmseg
 
 
+class FeaturesOfHead:
+    """Other features for upstream's decode head: ``class Head(FeaturesOfHead, ASPPHead)``."""
+
+    def features_of(self, inputs: Sequence[Tensor]) -> Tensor:
+        """What the classifying layer is given, of the backbone's maps."""
+        raise NotImplementedError
+
+    def _forward_feature(self, inputs: Sequence[Tensor]) -> Tensor:
+        return self.features_of(inputs)
+
+
+def without_mixing(preprocessor: Any) -> Any:
+    """A copy of mmpretrain's data preprocessor, or of another, that mixes no images."""
+    found = copy.copy(preprocessor)
+    found.batch_augments = None
+    return found
+
+
 def decoded_maps(head: Any, features: Sequence[Tensor]) -> Any:
     """What a decode head looks at: the map of its ``in_index``, or as ``input_transform`` says."""
     return head._transform_inputs(features)

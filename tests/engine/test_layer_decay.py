@@ -77,7 +77,7 @@ def test_the_rates_are_those_of_upstreams_backbone(data, kind, sharing):
     else:
         cfg.backbone.class_token = True
         cfg.backbone.absolute_position = True
-        cfg.backbone.max_relative_position = None
+        cfg.backbone.max_relative_position = 0
     model = build_model(cfg)
     ours = settings_of(model)
     assert len(ours) == len(list(model.parameters()))

@@ -270,7 +270,7 @@ class Narrow(SharingKind):
 
 @SHARING_POLICIES.register_module(force=True)
 @dataclass(frozen=True)
-class EveryOther(SharingKind):
+class Halved(SharingKind):
     """A kind that says no more than which channels are shared."""
 
     def shared_channels(self, share_ratio, channels, groups, scores):
@@ -284,7 +284,7 @@ def test_a_kind_of_ones_own(layer):
     held, own = copy.deepcopy(layer), copy.deepcopy(layer)
     with torch.no_grad():
         held.weight.copy_(torch.rand_like(held.weight))
-    rows = SharedRows(held, ('weight', 'bias'), EveryOther(), 0.5)
+    rows = SharedRows(held, ('weight', 'bias'), Halved(), 0.5)
     dim = int(isinstance(layer, nn.ConvTranspose2d))
     rows.attach(layer)
     rows.attach(layer)

@@ -18,6 +18,8 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import LinearLR, OptimWrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader, Runner
+from mmpretrain.models import ClsDataPreprocessor
+from mmseg.models import FCNHead
 from torch import nn
 
 from mdl_nas_mm.utils import private
@@ -291,3 +293,20 @@ def test_a_decode_head_looks_at_its_maps():
     with DefaultScope.overwrite_default_scope('mmseg'):
         head = heads.FCNHead(in_channels=3, in_index=1, channels=2, num_classes=2)
     assert private.decoded_maps(head, maps) is maps[1]
+
+
+def test_a_decode_head_classifies_what_it_has_made_of_the_maps():
+    class Head(private.FeaturesOfHead, FCNHead):
+        def features_of(self, inputs):
+            return inputs[0]
+
+    head = Head(num_convs=0, in_channels=2, channels=2, num_classes=3, concat_input=False)
+    maps = torch.randn(1, 2, 4, 4)
+    torch.testing.assert_close(head([maps]), head.cls_seg(maps))
+
+
+def test_a_preprocessor_that_mixes_no_images():
+    mixing = ClsDataPreprocessor(batch_augments=dict(augments=[dict(type='Mixup', alpha=0.8)], probs=[1.0]))
+    assert mixing.batch_augments is not None
+    assert private.without_mixing(mixing).batch_augments is None
+    assert mixing.batch_augments is not None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mdl_nas_mm.elastic.backbone import check_sizes
 from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.utils.private import decoded_maps
 
 from ..slimmable.layout import Layer
 from .base import CLASSES, INPUTS, SlimDecodeHead, head_family, run
@@ -101,9 +102,10 @@ class ElasticASPPHead(SlimDecodeHead, ASPPHead):
     shape_class = ASPPShape
     upstream = ('ASPPHead', 'mmseg')
 
-    def _forward_feature(self, inputs: Sequence[Tensor]) -> Tensor:
+    def features_of(self, inputs: Sequence[Tensor]) -> Tensor:
+        """See ``FeaturesOfHead``."""
         counts, largest = self.active_counts(), self.slim.largest
-        x = self._transform_inputs(inputs)
+        x = decoded_maps(self, inputs)
         pooled = run(self.image_pool[1], self.image_pool[0](x), counts['image_pool'])
         size = x.shape[2:]
         maps = [resize(pooled, size=size, mode='bilinear', align_corners=self.align_corners)]

@@ -12,6 +12,7 @@ from mdl_nas_mm.elastic import ElasticPart
 from mdl_nas_mm.elastic.active import active
 from mdl_nas_mm.elastic.family import NoStockClassError, PartFamily
 from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.utils.private import FeaturesOfHead
 
 from ..slimmable.dimensions import SLIMMABLE, completed
 from ..slimmable.layers import check_norm, make_conv, make_norm
@@ -65,7 +66,7 @@ class SlimHead(ElasticPart):
         return self.slim.counts(self.chosen(active()).spec)
 
 
-class SlimDecodeHead(SlimHead):
+class SlimDecodeHead(FeaturesOfHead, SlimHead):
     """A decode head of mmseg's, made of ``ConvModule``."""
 
     channels_key = 'channels'

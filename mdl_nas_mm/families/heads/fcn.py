@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mdl_nas_mm.elastic.backbone import check_sizes
 from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.utils.private import decoded_maps
 
 from ..slimmable.layout import Layer
 from .base import CLASSES, INPUTS, SlimDecodeHead, head_family, run
@@ -99,8 +100,9 @@ class ElasticFCNHead(SlimDecodeHead, FCNHead):
     shape_class = FCNShape
     upstream = ('FCNHead', 'mmseg')
 
-    def _forward_feature(self, inputs: Sequence[Tensor]) -> Tensor:
-        counts, x = self.active_counts(), self._transform_inputs(inputs)
+    def features_of(self, inputs: Sequence[Tensor]) -> Tensor:
+        """See ``FeaturesOfHead``."""
+        counts, x = self.active_counts(), decoded_maps(self, inputs)
         y = x
         for name, module in zip(self.shape.convs, self.convs):
             y = run(module, y, counts[name])

@@ -73,7 +73,7 @@ class ControlledModel:
             )
         for member in self.front:
             self._check(member)
-        self.active: Member | None = None
+        self.member: Member | None = None
 
     @classmethod
     def of(
@@ -165,7 +165,7 @@ class ControlledModel:
         for name, values in member.statistics.items():
             path, _, buffer = name.rpartition('.')
             getattr(self._norms[path], buffer)[: len(values)].copy_(values)
-        self.active = member
+        self.member = member
 
     def predict(self, task: str, data: Mapping[str, Any]) -> list:
         """What a task's model predicts with the active architecture.
@@ -176,9 +176,9 @@ class ControlledModel:
             task: its name.
             data: as upstream's ``test_step`` takes it.
         """
-        if self.active is None:
+        if self.member is None:
             raise ValueError('no architecture is active: request one first')
-        with self.model.scope(task), activate(task, self.active.found.joint[task]):
+        with self.model.scope(task), activate(task, self.member.found.joint[task]):
             return self.model.tasks[task].test_step(data)
 
     def _check(self, member: Member) -> None:

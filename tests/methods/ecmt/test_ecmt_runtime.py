@@ -114,7 +114,7 @@ def test_an_architecture_is_the_plain_model_of_its_slices_calibrated_alike(super
     """Against plain copies of its slices around one backbone, whose norms saw the same images."""
     cfg, path, _ = supernet
     member, seconds = controlled.search(middle(controlled), dict(seg=1, parts=0.5))
-    assert seconds > 0 and controlled.active is member
+    assert seconds > 0 and controlled.member is member
     plain = load_supernet(cfg, path).subnets(member.found.joint)
     modules = {module for model in plain.values() for module in model.modules()}
     modules |= set(plain['seg'].backbone.modules())
@@ -161,7 +161,7 @@ def test_a_request_takes_the_nearest_that_fits(controlled):
     assert len(controlled.front) == 6
     chosen = controlled.request(budget, dict(parts=3))
     assert chosen.found.preferences == dict(seg=0, parts=1, alone=0)
-    assert chosen.found.cost <= float(budget) and controlled.active is chosen
+    assert chosen.found.cost <= float(budget) and controlled.member is chosen
     assert controlled.request(None, alike).found.preferences == dict.fromkeys(TASKS, 1.0)
     with raises_naming(ValueError, "'1000'", '6'):
         controlled.request('1000')
