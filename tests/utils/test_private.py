@@ -300,13 +300,15 @@ def test_a_decode_head_classifies_what_it_has_made_of_the_maps():
         def features_of(self, inputs):
             return inputs[0]
 
-    head = Head(num_convs=0, in_channels=2, channels=2, num_classes=3, concat_input=False)
+    head = Head(num_convs=0, in_channels=2, channels=2, num_classes=3, concat_input=False).eval()
     maps = torch.randn(1, 2, 4, 4)
     torch.testing.assert_close(head([maps]), head.cls_seg(maps))
 
 
 def test_a_preprocessor_that_mixes_no_images():
-    mixing = ClsDataPreprocessor(batch_augments=dict(augments=[dict(type='Mixup', alpha=0.8)], probs=[1.0]))
+    mixing = ClsDataPreprocessor(
+        batch_augments=dict(augments=[dict(type='Mixup', alpha=0.8)], probs=[1.0])
+    )
     assert mixing.batch_augments is not None
     assert private.without_mixing(mixing).batch_augments is None
     assert mixing.batch_augments is not None
