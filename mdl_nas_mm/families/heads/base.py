@@ -14,7 +14,8 @@ from mdl_nas_mm.elastic.family import NoStockClassError, PartFamily
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.utils.private import FeaturesOfHead
 
-from ..slimmable.dimensions import SLIMMABLE, completed
+from ..slimmable.dimensions import SLIMMABLE
+from ..slimmable.family import completed_by
 from ..slimmable.layers import check_norm, make_conv, make_norm
 from ..slimmable.layout import SlimLayout
 from ..slimmable.spaces import SPACES
@@ -24,16 +25,11 @@ INPUTS, CLASSES = 'inputs', 'classes'
 
 def head_family(name: str, shape: Any) -> PartFamily:
     """The family of heads with the layers of a shape."""
-
-    def completed_by_shape(config: Any, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-        own = shape.of(settings)
-        return completed(config, own.widths(), own.multiple)
-
     return PartFamily(
         name=name,
         dimensions=SLIMMABLE,
         spaces=SPACES,
-        completed=completed_by_shape,
+        completed=completed_by(shape),
         stock_part=_stock_part,
     )
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from mdl_nas_mm.elastic.family import Family, TaskSetting, register_family
+from mdl_nas_mm.elastic.family import register_family
 from mdl_nas_mm.elastic.key_styles import KeyStyle
-from mdl_nas_mm.spec import SubnetSpec
 
-from ..slimmable.dimensions import SLIMMABLE, completed
-from ..slimmable.spaces import SPACES
-from ..slimmable.timed_parts import SlimParts
+from ..slimmable.family import slim_family
 from .shape import MobileNetV2Shape
 from .stock import stock_model
 
@@ -50,31 +44,6 @@ STYLES = (
     ),
 )
 
-
-def _completed(config: Any, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    shape = MobileNetV2Shape.of(settings)
-    return completed(config, shape.widths(), shape.multiple)
-
-
-def _timed_parts(settings: Mapping[str, Any], shape: Mapping[str, Any]) -> SlimParts:
-    own = MobileNetV2Shape.of(shape)
-    return SlimParts(own, tuple(own.block_names()))
-
-
-def _block_names(spec: SubnetSpec, shape: MobileNetV2Shape) -> list[str]:
-    return shape.block_names()
-
-
 MOBILENET_V2 = register_family(
-    Family(
-        name='MobileNetV2',
-        dimensions=SLIMMABLE,
-        spaces=SPACES,
-        completed=_completed,
-        task_settings=dict(out_indices=TaskSetting(is_output=True)),
-        block_names=_block_names,
-        styles=STYLES,
-        stock_model=stock_model,
-        timed_parts=_timed_parts,
-    )
+    slim_family('MobileNetV2', MobileNetV2Shape, STYLES, stock_model=stock_model)
 )

@@ -14,17 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic.backbone import check_sizes
-from mdl_nas_mm.elastic.family import Family, TaskSetting, register_family
+from mdl_nas_mm.elastic.family import register_family
 from mdl_nas_mm.elastic.key_styles import KeyStyle
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import SubnetSpec
 
 from ..slimmable.backbone import SlimBackbone
-from ..slimmable.dimensions import SLIMMABLE, completed
+from ..slimmable.family import slim_family
 from ..slimmable.layers import ConvNorm
 from ..slimmable.layout import Layer
-from ..slimmable.spaces import SPACES
-from ..slimmable.timed_parts import SlimParts
 
 STAGES = ('conv1', 'layer1', 'layer2', 'layer3')
 # The convolutions of a residual block behind the first and the third stage's own.
@@ -76,35 +73,20 @@ class ResNet9Shape:
                 found += [_layer(first, first, name, 1 << i), _layer(second, name, first, 1 << i)]
         return tuple(found)
 
+    def block_names(self) -> list[str]:
+        """Names of the blocks' modules, each a convolution with its norm."""
+        return [layer.name.removesuffix('.conv') for layer in self.layers()]
+
 
 def _layer(name: str, writes: str, reads: str, scale: int) -> Layer:
     return Layer(f'{name}.conv', f'{name}.bn', writes, (reads,), kernel=3, scale=scale)
 
 
-def _completed(config: Any, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    shape = ResNet9Shape.of(settings)
-    return completed(config, shape.widths(), shape.multiple)
-
-
-def _block_names(spec: SubnetSpec, shape: ResNet9Shape) -> list[str]:
-    return [layer.name.removesuffix('.conv') for layer in shape.layers()]
-
-
-def _timed_parts(settings: Mapping[str, Any], shape: Mapping[str, Any]) -> SlimParts:
-    own = ResNet9Shape.of(shape)
-    return SlimParts(own, tuple(layer.name.removesuffix('.conv') for layer in own.layers()))
-
-
 RESNET9 = register_family(
-    Family(
-        name='ResNet-9',
-        dimensions=SLIMMABLE,
-        spaces=SPACES,
-        completed=_completed,
-        task_settings=dict(out_indices=TaskSetting(is_output=True)),
-        block_names=_block_names,
-        styles=(KeyStyle('ElasticResNet9', ('layer1_res.0.conv.weight', 'conv1.conv.weight')),),
-        timed_parts=_timed_parts,
+    slim_family(
+        'ResNet-9',
+        ResNet9Shape,
+        [KeyStyle('ElasticResNet9', ('layer1_res.0.conv.weight', 'conv1.conv.weight'))],
     )
 )
 
