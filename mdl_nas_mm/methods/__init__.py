@@ -1,5 +1,5 @@
 """Methods: each a folder with its step, its samplers, and a README. None imports another."""
 
-from . import ecmt, mdl_nas
+from . import computation_sharing, ecmt, mdl_nas
 
-__all__ = ['ecmt', 'mdl_nas']
+__all__ = ['computation_sharing', 'ecmt', 'mdl_nas']

@@ -1,0 +1,5 @@
+"""Sub-tasks as sparse differences from a base task (efficient computation sharing)."""
+
+from .differences import Difference, SparseWeight, difference_between, merge
+
+__all__ = ['Difference', 'SparseWeight', 'difference_between', 'merge']
