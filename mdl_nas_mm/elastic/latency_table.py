@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Timing:
         }
         return cls(backbone.family, shape, settings, tuple(input_size), **where)
 
-    @property
+    @cached_property
     def timed(self) -> TimedParts:
         """What architectures are made of."""
         return self.family.timed_parts(self.settings, self.shape)

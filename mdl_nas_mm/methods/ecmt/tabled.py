@@ -1,19 +1,27 @@
 """A cost of architectures as tables, so that many are counted in one array operation.
 
-Multiply-adds and parameters of a network of convolutions are sums of terms with at most two widths:
-inputs times outputs. So a cost is its value at the smallest architecture, what each choice adds to
-it, and what two choices add together, which is all found by asking for a few hundred of them.
+What a network takes is a sum of terms with few choices each: the inputs and outputs of a
+convolution, the widths that a block reads and writes. So a cost is its value at the largest
+architecture, what each other choice changes, and what two or more choices change together beside
+that. All of it is found once, by asking for some thousand architectures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import combinations, product
 
 import numpy as np
 
 _CHECKED = 32
 _TOLERANCE = 1e-6
+# A bottleneck reads and writes four widths; a transformer's block has a depth above its sizes.
+_ORDER = 4
+_MOST_ASKED = 30_000
+
+# Numbers of columns that cost something together.
+Group = tuple[int, ...]
 
 
 class TabledCost:
@@ -31,74 +39,99 @@ class TabledCost:
     def __init__(
         self, cost: Callable[[np.ndarray], float], choices: Sequence[int], seed: int = 0
     ) -> None:
-        self._cost, self._choices = cost, np.asarray(choices, np.int64)
-        self._known: dict[bytes, float] = {}
-        self.smallest = self._asked(np.zeros(len(self._choices), np.int64))
-        self._single = [self._line(number) for number in range(len(self._choices))]
-        pairs = [pair for pair in combinations(range(len(self._choices)), 2) if self._meet(*pair)]
-        self._first = np.array([a for a, _ in pairs], np.int64)
-        self._second = np.array([b for _, b in pairs], np.int64)
-        tables = [self._table(*pair) for pair in pairs]
-        self._double = np.concatenate([t.ravel() for t in tables]) if tables else np.zeros(0)
-        self._flat = np.concatenate(self._single) if self._single else np.zeros(0)
-        self._starts = np.cumsum([0, *map(len, self._single)])[:-1]
-        self._offsets = np.cumsum([0, *(table.size for table in tables)])[:-1]
-        self._strides = self._choices[self._second] if pairs else np.zeros(0, np.int64)
+        self._choices, self._ask = np.asarray(choices, np.int64), cost
+        self._largest = float(cost(self._choices - 1))
+        whole = _whole(self._tables())
+        self._flat = np.concatenate([np.zeros(1), *(table.ravel() for table in whole.values())])
+        sizes = [table.size for table in whole.values()]
+        self._offsets = np.cumsum([1, *sizes])[:-1]
+        width = max(map(len, whole), default=1)
+        # Groups of fewer columns are filled up with the first one, which is then not counted.
+        self._columns, self._strides = np.zeros((2, len(whole), width), np.int64)
+        for at, (group, table) in enumerate(whole.items()):
+            self._columns[at, : len(group)] = group
+            self._strides[at, : len(group)] = np.array(table.strides) // table.itemsize
         self.is_exact = self._compare(seed)
+        asked = lru_cache(2**14)(lambda key: float(cost(np.frombuffer(key, np.int64))))
+        self._asked: Callable[[bytes], float] = asked
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """(n,) costs of (n, columns) places."""
         if not self.is_exact:
-            return np.array([self._asked(row) for row in rows])
+            return np.array([self._asked(row.tobytes()) for row in rows])
         return self._summed(rows)
 
     def _summed(self, rows: np.ndarray) -> np.ndarray:
-        total = self.smallest + self._flat[self._starts + rows].sum(1)
-        if len(self._first):
-            at = self._offsets + rows[:, self._first] * self._strides + rows[:, self._second]
-            total += self._double[at].sum(1)
+        at = self._offsets + (rows[:, self._columns] * self._strides).sum(2)
+        return self._largest + self._flat[at].sum(1)
+
+    def _tables(self) -> dict[Group, np.ndarray]:
+        """Group -> (choices of each) what these change beside what fewer of them change.
+
+        Only of groups all of whose parts change something, the rest has nothing to say. It ends
+        early where there are too many; then the tables are not exact.
+        """
+        found: dict[Group, np.ndarray] = {}
+        asked, columns = 0, range(len(self._choices))
+        groups: list[Group] = [(number,) for number in columns]
+        for _ in range(_ORDER):
+            new: list[Group] = []
+            for group in groups:
+                lowest = (0,) * len(group)
+                if abs(self._beside(found, group, lowest)) <= 1e-9 * max(abs(self._largest), 1e-9):
+                    continue
+                sizes = [int(self._choices[number]) for number in group]
+                asked += int(np.prod(sizes))
+                if asked > _MOST_ASKED:
+                    return found
+                table = np.zeros(sizes)
+                # Where one of them is at its largest, fewer have said it all.
+                for places in product(*(range(size - 1) for size in sizes)):
+                    table[places] = self._beside(found, group, places)
+                found[group] = table
+                new.append(group)
+            groups = list(_larger(new))
+        return found
+
+    def _beside(self, found: dict[Group, np.ndarray], group: Group, places: Group) -> float:
+        """What some choices change together, with the largest of all other columns."""
+        row = self._choices - 1
+        row[list(group)] = places
+        total = float(self._ask(row)) - self._largest
+        for size in range(1, len(group)):
+            for part in combinations(range(len(group)), size):
+                table = found.get(tuple(group[i] for i in part))
+                if table is not None:
+                    total -= table[tuple(places[i] for i in part)]
         return total
-
-    def _asked(self, row: np.ndarray) -> float:
-        key = row.tobytes()
-        if key not in self._known:
-            self._known[key] = float(self._cost(row))
-        return self._known[key]
-
-    def _with(self, *places: tuple[int, int]) -> float:
-        """The smallest architecture with some other choices."""
-        row = np.zeros(len(self._choices), np.int64)
-        for number, place in places:
-            row[number] = place
-        return self._asked(row)
-
-    def _line(self, number: int) -> np.ndarray:
-        """What each choice of a column adds to the smallest."""
-        return np.array(
-            [self._with((number, p)) - self.smallest for p in range(self._choices[number])]
-        )
-
-    def _meet(self, a: int, b: int) -> bool:
-        """Whether two choices cost something together."""
-        ends = (a, self._choices[a] - 1), (b, self._choices[b] - 1)
-        apart = self.smallest + self._single[a][-1] + self._single[b][-1]
-        return abs(self._with(*ends) - apart) > 1e-9 * max(abs(apart), 1)
-
-    def _table(self, a: int, b: int) -> np.ndarray:
-        """(choices of a, choices of b): what these add beside what each adds."""
-        return np.array(
-            [
-                [
-                    self._with((a, x), (b, y)) - self.smallest - own - other
-                    for y, other in enumerate(self._single[b])
-                ]
-                for x, own in enumerate(self._single[a])
-            ]
-        )
 
     def _compare(self, seed: int) -> bool:
         """Whether random rows cost the same by both."""
         rng = np.random.default_rng(seed)
         rows = rng.integers(0, self._choices, (_CHECKED, len(self._choices)))
-        expected = np.array([self._cost(row) for row in rows])
+        expected = np.array([self._ask(row) for row in rows])
         return np.allclose(self._summed(rows), expected, rtol=_TOLERANCE, atol=0)
+
+
+def _larger(groups: Sequence[Group]) -> Iterator[Group]:
+    """The groups of one more column, all of whose parts are among these."""
+    known = set(groups)
+    for i, first in enumerate(groups):
+        for second in groups[i + 1 :]:
+            if first[:-1] == second[:-1]:
+                joined = (*first, second[-1])
+                if all(part in known for part in combinations(joined, len(first))):
+                    yield joined
+
+
+def _whole(tables: dict[Group, np.ndarray]) -> dict[Group, np.ndarray]:
+    """The same sum with fewer tables: what is said of a part is added to one that has it all."""
+    found: dict[Group, np.ndarray] = {}
+    for group, table in sorted(tables.items(), key=lambda item: -len(item[0])):
+        around = next((other for other in found if set(group) <= set(other)), None)
+        if around is None:
+            found[group] = table.copy()
+        else:
+            shape = [size if n in group else 1 for n, size in zip(around, found[around].shape)]
+            found[around] += table.reshape(shape)
+    return found

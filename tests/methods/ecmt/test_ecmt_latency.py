@@ -58,6 +58,7 @@ def test_an_encoder_takes_what_its_parts_take(config, tmp_path):
     model, columns = encoder_of(config)
     table = table_of(model, columns, tmp_path / 'table.json')
     cost = milliseconds(model, columns, SIZE, tmp_path / 'table.json')
+    assert all(tabled.is_exact for _, tabled in cost.parts)
     rows = columns.sample(20, np.random.default_rng(1))
     expected = [table.predict(columns.spec('seg', row).root) for row in rows]
     np.testing.assert_allclose(cost(rows), expected, rtol=1e-9)

@@ -86,18 +86,33 @@ def test_a_cost_as_tables_is_the_cost():
     assert tabled(rows) == pytest.approx([cost(row) for row in rows])
 
 
-def test_a_cost_of_three_widths_at_once_is_asked_for():
+@pytest.mark.parametrize('together', [3, 4])
+def test_a_cost_of_some_widths_at_once_is_tabled(together):
+    """As blocks have it that read, widen and write; beside widths that each count for itself."""
+    choices = [3, 4, 2, 5, 3, 2][: together + 2]
+    weights = np.random.default_rng(0).uniform(1, 2, choices[:together])
+
+    def cost(row):
+        return weights[tuple(row[:together])] + 3 * row[together] + row[1] * row[together + 1]
+
+    tabled = TabledCost(cost, choices)
+    rows = np.array(list(itertools.product(*map(range, choices))))
+    assert tabled.is_exact
+    np.testing.assert_allclose(tabled(rows), [cost(row) for row in rows], rtol=1e-12)
+
+
+def test_a_cost_of_five_widths_at_once_is_asked_for():
     asked = []
 
     def cost(row):
         asked.append(tuple(row))
-        return (row[0] + 1) * (row[1] + 1) * (row[2] + 1)
+        return np.prod(row + 1)
 
-    tabled = TabledCost(cost, [5, 5, 5])
+    tabled = TabledCost(cost, [3] * 5)
     assert not tabled.is_exact
-    rows = np.array([[4, 3, 2], [4, 3, 2]])
+    rows = np.array([[2, 1, 0, 2, 2], [2, 1, 0, 2, 2]])
     before = len(asked)
-    assert tabled(rows).tolist() == [60, 60]
+    assert tabled(rows).tolist() == [54, 54]
     assert len(asked) <= before + 1
 
 
