@@ -91,8 +91,7 @@ class MultiTaskTrainLoop(BaseLoop):
         self.units = units_of(runner.cfg)
         for note in self.units.notes:
             runner.logger.info(note)
-        grouped = [task for tasks in runner.cfg.image_groups.values() for task in tasks]
-        self.gather_losses = LossGatherer(self.ranks, grouped)
+        self.gather_losses = LossGatherer(self.ranks)
         self.synchronised = synchronised(runner.model, self.ranks)
         self.restore(0)
         self._check_norms()
@@ -230,7 +229,10 @@ class MultiTaskTrainLoop(BaseLoop):
             runner.message_hub.update_scalar('train/step_lr', rate)
         given = (runner.model, runner.optim_wrapper, batches, self.plan, index, runner.reducer)
         labelled = count_labels(batches, self.ranks, self.synchronised)
-        passes = Passes(*given, labelled, self.step.balance)
+        interval = self.step.grad_norm_interval
+        # In the steps whose end is logged, where both intervals are alike.
+        grad_norms = interval > 0 and (index + 1) % interval == 0
+        passes = Passes(*given, labelled, self.step.balance, grad_norms)
         specs = tied(self.units.shared, self.sampler.propose(index))
         outputs = train_step(self.step, passes, specs)
         outputs = self.gather_losses(outputs)

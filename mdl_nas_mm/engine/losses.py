@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -18,17 +18,16 @@ class LossGatherer:
 
     Args:
         ranks: which ranks have which tasks.
-        maybe_missing: tasks that may have no label in a step, and so no loss.
     """
 
-    def __init__(self, ranks: TaskGroups, maybe_missing: Sequence[str] = ()) -> None:
-        self.ranks, self.maybe_missing = ranks, maybe_missing
+    def __init__(self, ranks: TaskGroups) -> None:
+        self.ranks = ranks
         self.names: list[str] = []
 
     def __call__(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Every task's losses as ``<task>/<name>``, and their sum over the tasks as ``loss``.
 
-        A task without a label in the step has none.
+        What no rank has a part of is left out: a task without a label in the step has no loss.
         """
         if not self.ranks.alone:
             parts = self._summed(parts)
@@ -43,20 +42,15 @@ class LossGatherer:
         device = get_device() if some is None else some.device
         zero = torch.zeros((), device=device)
         while True:
-            new = zero + len(parts.keys() - set(self.names))
-            here = [zero + (f'{task}/loss' in parts) for task in self.maybe_missing]
-            own = [parts.get(name, zero).float() for name in self.names]
-            values = torch.stack([new, *own, *here])
+            new = len(parts.keys() - set(self.names))
+            here = torch.tensor([new, *(name in parts for name in self.names)], device=device)
+            own = [parts.get(name, zero).float().reshape(1) for name in self.names]
+            values = torch.cat([here.float(), *own])
             dist.all_reduce(values)
             if not values[0]:
                 break
-            # Nearly always the first step only: a task reports the same in every step.
+            # Nearly always the first step only: a task reports the same in most steps.
             names = [name for own in self.ranks.all_gather(list(parts)) for name in own]
             self.names = list(dict.fromkeys([*self.names, *names]))
-        count = len(self.names)
-        missing = {task for task, here in zip(self.maybe_missing, values[1 + count :]) if not here}
-        return {
-            name: value
-            for name, value in zip(self.names, values[1 : 1 + count])
-            if name.partition('/')[0] not in missing
-        }
+        here, sums = values[1:].split(len(self.names))
+        return {name: value for name, value, of in zip(self.names, sums, here) if of}

@@ -46,15 +46,22 @@ def build_step(config: Mapping[str, Any] | None, spaces: Spaces, seed: int) -> S
     Its parameters are drawn from a seed of their own, the same on every process.
 
     Raises:
-        ValueError: it has parameters and no optimizer, or an optimizer or schedules of nothing.
+        ValueError: it has parameters and no optimizer, an optimizer or schedules of nothing, or
+            no such interval.
     """
     config = dict(config or dict(type='JointStep'))
     schedules = config.pop('param_scheduler', None) or []
     balance = config.pop('balance', None)
+    interval = config.pop('grad_norm_interval', 0)
+    if not isinstance(interval, int) or interval < 0:
+        raise ValueError(
+            f'train_cfg.step.grad_norm_interval is {interval!r}, not a number of steps'
+        )
     with seeded(derive_seed(seed, 'step')):
         step: Step = STEPS.build({**config, 'spaces': spaces})
         if balance is not None:
             step.balance = build_balancer(balance, tuple(spaces))
+    step.grad_norm_interval = interval
     has_parameters = any(True for _ in step.parameters())
     if has_parameters != (step.optim_config is not None):
         missing = 'is missing, for its own parameters' if has_parameters else 'has no parameters'

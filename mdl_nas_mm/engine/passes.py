@@ -40,6 +40,7 @@ class Passes:
         reducer: adds the gradients of all ranks; None for a single process.
         labelled: what ``count_labels`` gives; by default that of a single process.
         balance: what tasks' losses count as; by default as they are.
+        grad_norms: log the norm of each task's gradient of what all tasks share.
 
     Attributes:
         losses: this rank's part of what is logged, as ``<task>/<name>``; see ``log``.
@@ -55,6 +56,7 @@ class Passes:
         reducer: GradientReducer | None = None,
         labelled: Mapping[str, Labelled] | None = None,
         balance: Balancer | None = None,
+        grad_norms: bool = False,
     ) -> None:
         self.model, self.optim_wrapper = model, optim_wrapper
         self.plan, self.iteration, self.reducer = plan, iteration, reducer
@@ -67,7 +69,7 @@ class Passes:
         self._features: SharedFeatures | None = None
         self._shared_passes = 0
         self._gradients: TaskGradients | None = None
-        if balance is not None and balance.takes_gradients:
+        if grad_norms or (balance is not None and balance.takes_gradients):
             self._gradients = TaskGradients(model.parameters_by_owners()[ALL], list(plan.shares))
         self.losses: dict[str, Tensor] = {}
 
@@ -190,19 +192,26 @@ class Passes:
 
     def finish(self) -> None:
         """Leaves with the gradients of all ranks."""
-        if self.balance is not None and self._gradients is not None:
-            self._aggregate(self.balance, self._gradients)
+        if self._gradients is not None:
+            self._aggregate(self._gradients)
         if self.reducer is not None and not self._exchanged:
             with self.reducer.last_backward():
                 pass
 
-    def _aggregate(self, balance: Balancer, gradients: TaskGradients) -> None:
-        """Puts what the balancer makes of the tasks' gradients in their place."""
+    def _aggregate(self, gradients: TaskGradients) -> None:
+        """Puts what the balancer makes of the tasks' gradients in their place, or their sum."""
+        aggregate = self._summed
+        if self.balance is not None and self.balance.takes_gradients:
+            aggregate = self.balance.aggregate
         scaler = getattr(self.optim_wrapper, 'loss_scaler', None)
         scale = 1.0 if scaler is None else scaler.get_scale()
         with seeded(derive_seed(self.plan.seed, self.iteration, 'balance')):
-            norms = gradients.combine(balance.aggregate, scale, self.reducer is not None)
+            norms = gradients.combine(aggregate, scale, self.reducer is not None)
         self.losses |= {f'{task}/grad_norm': norm for task, norm in norms.items()}
+
+    def _summed(self, gradients: Tensor) -> Tensor:
+        """What they are without aggregation: each task counts 1 / K, also where some have none."""
+        return gradients.sum(0) / len(self.plan.shares)
 
     def _exchanging(self) -> AbstractContextManager:
         """Around a backward pass: sends gradients in it, if it is the last one."""

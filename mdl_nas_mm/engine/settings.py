@@ -162,7 +162,7 @@ def _check_part(config: Mapping, registry: Registry, where: str) -> None:
     parameters = inspect.signature(named_in(config, registry, _SCOPE, where)).parameters
     made = {'spaces', 'seed', 'specs', 'tasks'}
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        beside = ['param_scheduler', 'balance'] if registry is STEPS else []
+        beside = ['param_scheduler', 'balance', 'grad_norm_interval'] if registry is STEPS else []
         _check_known(config, {*parameters, 'type', *beside} - made, where)
     for name, parameter in parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind not in _MANY

@@ -40,6 +40,8 @@ class Step(nn.Module):
     Attributes:
         balance: ``balance`` beside these, of ``BALANCERS``; its parameters and buffers are among
             the step's own.
+        grad_norm_interval: ``grad_norm_interval`` beside these. Every so many steps, the log shows
+            the norm of each task's gradient of what all tasks share; never where it is 0.
         keeps_statistics: whether batch norms keep running statistics of its passes. Where not,
             ``recalibrate_images`` has to say from how many they are estimated.
     """
@@ -55,6 +57,7 @@ class Step(nn.Module):
         super().__init__()
         self.spaces, self.freeze_rest, self.optim_config = spaces, freeze_rest, optim_wrapper
         self.balance: Balancer | None = None
+        self.grad_norm_interval = 0
         self.optim_wrapper: OptimWrapper | None = None
         self.schedules: list[ParamScheduler] = []
 

@@ -33,7 +33,7 @@ STEPS = 5
 UNITS = dict(AllShared=(TASKS,), Sequential=tuple((task,) for task in TASKS))
 
 
-def train(world_size, backbone, sharing, batches, path, aggregator=None):
+def train(world_size, backbone, sharing, batches, path, aggregator=None, grad_norms=False):
     """Five steps of one of the processes; the first one writes what it has."""
     timeout = timedelta(seconds=60)
     start_processes('pytorch', timeout)
@@ -45,15 +45,16 @@ def train(world_size, backbone, sharing, batches, path, aggregator=None):
     if world_size > 1:
         sets = [(own, ranks.group_of(o)) for o, own in model.parameters_by_owners().items()]
         reducer = GradientReducer(sets, bucket_bytes=2000)
-    sizes, gather, logs = dict.fromkeys(TASKS, IMAGES), LossGatherer(ranks, TASKS), []
+    sizes, gather, logs = dict.fromkeys(TASKS, IMAGES), LossGatherer(ranks), []
     given = (assignment, ranks.rank, sizes, WEIGHTS, 0, {GROUP: UNITS[sharing]})
     plan, optimizer = StepPlan.make(*given), optimizer_of(model)
     balance = aggregator and GradientAggregation(TASKS, dict(type=aggregator))
     for step in range(STEPS):
         own = [group_batch(step, p.batch, True, p.part, p.parts) for p in plan.parts[TASKS[0]]]
         given = {GROUP: own}
-        counted = dict(labelled=count_labels(given, ranks), reducer=reducer)
-        passes = one_pass(model, optimizer, step, plan, given, balance=balance, **counted)
+        more = dict(labelled=count_labels(given, ranks), reducer=reducer, balance=balance)
+        more['grad_norms'] = grad_norms and step % 2 == 1
+        passes = one_pass(model, optimizer, step, plan, given, **more)
         logs.append({name: float(value) for name, value in gather(passes.losses).items()})
     if ranks.rank == 0:
         torch.save((model.state_dict(), logs), path)
@@ -125,3 +126,20 @@ def count():
 
 def test_labels_are_counted_over_the_processes(tmp_path):
     run_processes(2, count, folder=tmp_path)
+
+
+def test_norms_of_gradients(tmp_path):
+    """They are those of a single process, in the steps that measure them, and change no weight."""
+    args, ends = ('ViT', 'AllShared', 2), []
+    for world_size, measured in ((1, False), (1, True), (3, True)):
+        path, folder = tmp_path / 'end.pth', tmp_path / f'{world_size}-{measured}'
+        run_processes(world_size, train, world_size, *args, path, None, measured, folder=folder)
+        ends.append(torch.load(path, weights_only=False))
+    (expected, _), (_, alone), _ = ends
+    names = {f'{task}/grad_norm' for task in TASKS}
+    assert [len(names & log.keys()) for log in alone] == [0, 3, 0, 2, 0]
+    for state, log in ends[1:]:
+        for key, value in expected.items():
+            torch.testing.assert_close(state[key], value, rtol=1e-6, atol=1e-9)
+        for found, of_step in zip(log, alone, strict=True):
+            assert found == pytest.approx(of_step, 1e-5)

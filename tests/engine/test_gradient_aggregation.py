@@ -23,10 +23,12 @@ from shared_images import (
     plan_of,
     specs_of,
 )
+from shared_images import largest_difference as difference_of_models
 
 from mdl_nas_mm.engine.amp import CPUAmpOptimWrapper
 from mdl_nas_mm.engine.balancing import GradientAggregation
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
+from mdl_nas_mm.engine.method import build_step
 
 aggregation = pytest.importorskip('torchjd.aggregation')
 TOGETHER, ALONE = (TASKS,), tuple((task,) for task in TASKS)
@@ -111,6 +113,41 @@ def test_in_mixed_precision(sharing, units):
     full, mixed = found.values()
     assert mixed.dtype is torch.float32 and mixed.shape == full.shape
     assert 1e-4 < float((mixed - full).norm() / full.norm()) < 0.05
+
+
+@pytest.mark.parametrize(
+    ('sharing', 'units'), [('AllShared', TOGETHER), ('Sequential', ALONE)], ids=['one', 'each']
+)
+@pytest.mark.parametrize('missing', [False, True], ids=['all', 'missing'])
+def test_norms_without_aggregation(sharing, units, missing):
+    """They are those of an aggregation, and the weights those of a step that measures nothing."""
+    ends, norms = [], {}
+    for name, more in (
+        ('plain', {}),
+        ('measured', dict(grad_norms=True)),
+        ('aggregated', dict(balance=GradientAggregation(TASKS, dict(type='Mean')))),
+    ):
+        model = build(model_config('ViT', sharing))
+        optimizer = optimizer_of(model)
+        batches = {GROUP: [group_batch(3, 0, missing=missing)]}
+        passes = one_pass(model, optimizer, 3, plan_of(units), batches, **more)
+        ends.append(model)
+        norms[name] = {k: float(v) for k, v in passes.losses.items() if 'grad_norm' in k}
+    assert difference_of_models(*ends[:2]) < 1e-12
+    assert not norms['plain'] and norms['measured'] == norms['aggregated']
+    assert len(norms['measured']) == (2 if missing else 3)
+
+
+def test_norms_are_logged_every_so_many_steps(data, tmp_path):
+    cfg = joint_config(data, changes={'train_cfg.max_iters': 4})
+    cfg.train_cfg.step, cfg.val_cfg = dict(type='JointStep', grad_norm_interval=2), None
+    runner = build_runner(cfg, tmp_path)
+    runner.train()
+    for task in ('cls', 'det', 'seg'):
+        found = runner.message_hub.get_scalar(f'train/{task}/grad_norm').data[0]
+        assert len(found) == 2 and min(found) > 0
+    with raises_naming(ValueError, 'train_cfg.step.grad_norm_interval', '-1'):
+        build_step(dict(type='JointStep', grad_norm_interval=-1), {}, 0)
 
 
 def training(data, aggregator, changes=None):
