@@ -57,8 +57,12 @@ def gradients_by_hand(model, step):
 @pytest.mark.parametrize(
     ('sharing', 'units'), [('AllShared', TOGETHER), ('Sequential', ALONE)], ids=['one', 'each']
 )
-@pytest.mark.parametrize('name', ['Mean', 'UPGrad'])
-def test_it_is_torchjd_applied_to_each_task_by_itself(name, sharing, units, step):
+@pytest.mark.parametrize(
+    ('name', 'settings'), [('Mean', {}), ('UPGrad', {}), ('CAGrad', dict(c=0.4))]
+)
+def test_it_is_torchjd_applied_to_each_task_by_itself(name, settings, sharing, units, step):
+    if name == 'CAGrad':
+        pytest.importorskip('cvxpy')
     model, found = build(model_config('ViT', sharing)), {}
     rows = gradients_by_hand(model, step)
     assert len(rows) == (2 if step == 3 else 3)
@@ -67,7 +71,7 @@ def test_it_is_torchjd_applied_to_each_task_by_itself(name, sharing, units, step
         lambda *_: found.update({n: p.grad for n, p in model.named_parameters()})
     )
     batches = {GROUP: [group_batch(step, 0, missing=True)]}
-    balance = GradientAggregation(TASKS, dict(type=name))
+    balance = GradientAggregation(TASKS, dict(type=name, **settings))
     passes = one_pass(model, optimizer, step, plan_of(units), batches, balance=balance)
     found = {n: None if g is None else g.clone() for n, g in found.items()}
     parameters = {n: p for n, p in model.named_parameters() if is_shared(n)}
@@ -75,7 +79,7 @@ def test_it_is_torchjd_applied_to_each_task_by_itself(name, sharing, units, step
     for task, own in rows.items():
         each = [torch.zeros_like(p) if own[n] is None else own[n] for n, p in parameters.items()]
         flat[task] = torch.cat([grad.flatten() for grad in each])
-    expected = getattr(aggregation, name)()(torch.stack(list(flat.values())))
+    expected = getattr(aggregation, name)(**settings)(torch.stack(list(flat.values())))
     parts = expected.split([p.numel() for p in parameters.values()])
     for (key, parameter), part in zip(parameters.items(), parts):
         reached = any(own[key] is not None for own in rows.values())
