@@ -8,6 +8,7 @@ from image_group import SCOPES, dataset, write_images, write_list
 from image_group import joint_config as group_config
 from mmengine.registry import DATASETS
 from refusals import raises_naming
+from scenes.layouts import write_mtan, write_taskonomy
 
 from mdl_nas_mm.datasets.hold_out import hold_out
 from mdl_nas_mm.datasets.training_sets import divide_together, read_training_set
@@ -106,3 +107,24 @@ def test_scenes_are_listed_by_their_names(root):
         whole.files[1],
         whole.files[4],
     ]
+
+
+def test_published_layouts_without_a_list_get_one(tmp_path):
+    """Arrays of MTAN have none, Taskonomy's official ones are of buildings."""
+    write_mtan(tmp_path / 'mtan')
+    write_taskonomy(tmp_path / 'taskonomy')
+    mtan = dict(type='mdl_nas_mm.MTANScenes', data_root=str(tmp_path / 'mtan'), label='depth')
+    views = dict(type='mdl_nas_mm.TaskonomyScenes', data_root=str(tmp_path / 'taskonomy'))
+    views |= dict(label='normals', ann_file='tiny.csv', allow_missing=True)
+    for number, config in enumerate((mtan, views)):
+        whole, found = files_of(config, 'mmseg'), {}
+        parts = divide_together({'a': read_training_set(config, 'mmseg')}, 1)['a']
+        for name, text in dict(search=parts.search, rest=parts.rest).items():
+            path = tmp_path / f'{name}_{number}.txt'
+            path.write_text(text)
+            found[name] = files_of(dict(config, ann_file=str(path)), 'mmseg')
+        assert len(found['search']) == 1 and len(whole) > 1
+        assert sorted(found['search'] + found['rest']) == sorted(whole)
+        path.write_text('nowhere/point_7_view_7\n')
+        with raises_naming(FileNotFoundError, config['type'].partition('.')[2], 'view_7'):
+            files_of(dict(config, ann_file=str(path), allow_missing=False), 'mmseg')

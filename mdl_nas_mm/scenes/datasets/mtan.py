@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mdl_nas_mm.registry import DATASETS
 
 from .base import SceneDataset
-from .listing import Listing, named
+from .listing import Listing, named, names_in
 from .scene import Scene
 
 _NYU = (
@@ -42,11 +42,12 @@ class MTANScenes(SceneDataset):
     Args:
         label: one of these.
         split: ``train`` or ``val``.
+        ann_file: a list of numbers, such as ``17``; all of the split if empty.
         **kwargs: of ``SceneDataset``: ``data_root``, ``pipeline`` and so on.
     """
 
     def __init__(self, label: str | None = None, split: str = 'train', **kwargs: Any) -> None:
-        self.split = split
+        self.split, self.image_folder = split, os.path.join(split, 'image')
         self.folder = os.path.join(kwargs.get('data_root') or '', split)
         if not os.path.isdir(os.path.join(self.folder, 'image')):
             raise FileNotFoundError(
@@ -62,7 +63,9 @@ class MTANScenes(SceneDataset):
         return dict(classes=_NYU if self.is_nyu else _CITYSCAPES) if label == 'semseg' else {}
 
     def scenes(self) -> Iterator[Scene]:
-        names = Listing().files(os.path.join(self.folder, 'image'))
+        names: Iterable[str] = Listing().files(os.path.join(self.folder, 'image'))
+        if self.ann_file:
+            names = (f'{name}.npy' for name in names_in(self.ann_file))
         for name in sorted(names, key=lambda name: (len(name), name)):
             labels = {label: self._source(label, name) for label in self.labels}
             yield Scene(os.path.join(self.folder, 'image', name), labels)

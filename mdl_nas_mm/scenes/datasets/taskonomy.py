@@ -12,13 +12,14 @@ from mmengine.logging import print_log
 from mdl_nas_mm.registry import DATASETS
 
 from .base import SceneDataset
-from .listing import Listing, named
+from .listing import Listing, named, names_in
 from .scene import Scene
 
 _OBJECTS = (
     *('background', 'bottle', 'chair', 'couch', 'potted plant', 'bed', 'dining table', 'toilet'),
     *('tv', 'microwave', 'oven', 'toaster', 'sink', 'refrigerator', 'book', 'clock', 'vase'),
 )
+_IMAGE = '_domain_rgb.png'
 _DEPTH = dict(encoding='depth', unit=1 / 512, invalid=65535)
 _HEAT = dict(encoding='values', scale=65535)
 _GREY = dict(encoding='values', scale=255, channels=1)
@@ -94,8 +95,9 @@ class TaskonomyScenes(SceneDataset):
 
     Args:
         label: one of these.
-        ann_file: a .csv with the columns ``id,train,val,test``, lines ending in CR, LF or both.
-        split: ``train``, ``val`` or ``test``.
+        ann_file: a .csv with the columns ``id,train,val,test``, lines ending in CR, LF or both; or
+            a list of views, such as ``allensville/point_0_view_2``.
+        split: ``train``, ``val`` or ``test``; of a .csv.
         masked: whether depth masks what comes from the mesh.
         kept_classes: of ``class_object`` or ``class_scene``, those that are kept; their
             probabilities are made to add up to 1. All if empty.
@@ -104,6 +106,7 @@ class TaskonomyScenes(SceneDataset):
     """
 
     LABEL_METAINFO = dict(semseg=dict(classes=_OBJECTS))
+    image_folder = 'rgb'
 
     def __init__(
         self,
@@ -125,16 +128,25 @@ class TaskonomyScenes(SceneDataset):
         return tuple(_SOURCES)
 
     def scenes(self) -> Iterator[Scene]:
-        root, listing = self.data_root or '', Listing()
+        root = self.data_root or ''
+        for building, view in self._views(root):
+            labels = {label: self._source(root, label, building, view) for label in self.labels}
+            yield Scene(os.path.join(root, 'rgb', building, f'{view}{_IMAGE}'), labels)
+
+    def name_of(self, image: str) -> str:
+        return super().name_of(image).removesuffix(os.path.splitext(_IMAGE)[0])
+
+    def _views(self, root: str) -> Iterator[tuple[str, str]]:
+        if os.path.splitext(self.ann_file)[1] != '.csv':
+            for name in names_in(self.ann_file):
+                building, _, view = name.rpartition('/')
+                yield building, view
+            return
+        listing = Listing()
         for building in self._buildings(root):
-            folder = os.path.join(root, 'rgb', building)
-            for name in sorted(listing.files(folder)):
-                view, is_image, _ = name.partition('_domain_rgb.png')
-                if is_image:
-                    labels = {
-                        label: self._source(root, label, building, view) for label in self.labels
-                    }
-                    yield Scene(os.path.join(folder, name), labels)
+            for name in sorted(listing.files(os.path.join(root, 'rgb', building))):
+                if name.endswith(_IMAGE):
+                    yield building, name.removesuffix(_IMAGE)
 
     def _buildings(self, root: str) -> list[str]:
         """Those of the split that have images."""
