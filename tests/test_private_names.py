@@ -26,6 +26,7 @@ OWN = {
     'part',
     'parts',
     'balance',
+    'grad_norm_interval',
     '__doc__',
     'cache_clear',
     'cache_info',
