@@ -196,7 +196,8 @@ def _neck_params(model: MultiTaskModel, task: str, spec: SubnetSpec) -> int:
     """Elements of a task's neck, whoever shares them; of an elastic one those in use."""
     name = part_name(task, 'neck')
     if name in model.supernet.members:
-        uses = model.supernet.parts[name].layout.uses(spec.part(name))
+        part = model.supernet.parts[name]
+        uses = part.layout.uses(part.placed(spec))
         return sum(use.size for use in uses)
     shared = (part for label, part in model.parts.items() if task in Owners.read(label))
     necks = (getattr(owner, 'neck', None) for owner in (model.tasks[task], *shared))

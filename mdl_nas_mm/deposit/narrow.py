@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mdl_nas_mm.tasks.elastic_parts import neck_of_maps
+
 # For each map of a backbone: the supernet's width and the subnet's.
 Widths = Sequence[tuple[int, int]]
 # Parts of a model that take the backbone's maps where no neck takes them.
@@ -41,10 +43,9 @@ def narrow_config(model: dict[str, Any], widths: Widths) -> dict[str, Any]:
 
 def _fed_by_backbone(model: dict) -> Iterator[dict]:
     """Configs with ``in_channels``: the first neck's or, where it has none, the heads'."""
-    neck = model.get('neck') or {}
-    first = neck[0] if isinstance(neck, (list, tuple)) else neck
-    if 'in_channels' in first:
-        yield first
+    neck = neck_of_maps(model)
+    if neck is not None:
+        yield neck
         return
     for name in HEADS:
         part = model.get(name)

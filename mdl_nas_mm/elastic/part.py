@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.model import BaseModule
 
 from mdl_nas_mm.sharing import Sharing, TaskParameters
-from mdl_nas_mm.spec import Layout, Ledger, Owners, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import Layout, Ledger, Owners, PartSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.owners import scores_in
 
 from .active import Active
@@ -47,6 +47,8 @@ class ElasticPart(BaseModule):
 
     Attributes:
         is_fixed: whether ``arch`` was given.
+        inputs_of: of a part that a backbone's maps go into: architecture of the backbone -> the
+            channels in use of each. A ``Supernet`` says it.
 
     Raises:
         ValueError: the space, the sharing, the task or the architecture is not valid.
@@ -70,6 +72,7 @@ class ElasticPart(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg, **others)
         self.is_fixed, self.part = arch is not None, part
+        self.inputs_of: Callable[[SubnetSpec], tuple[int, ...]] | None = None
         dimensions = self.family.dimensions
         given = None if arch is None else read_arch(arch, dimensions, task, part)
         if space is None and given is None:
@@ -98,8 +101,16 @@ class ElasticPart(BaseModule):
         """The task and architecture of this module: of what is ``active()``, or its ``arch``."""
         if found is None:
             return Active(self.task, self.arch)
-        spec = found.spec.root if self.part is None else found.spec.part(self.part)
+        spec = found.spec.root if self.part is None else self.placed(found.spec)
         return Active(found.task, spec)
+
+    def placed(self, spec: SubnetSpec) -> SubnetSpec:
+        """Its part of an architecture of a whole model; of a backbone's maps what is in use."""
+        assert self.part is not None
+        own = spec.part(self.part)
+        if self.inputs_of is None:
+            return own
+        return PartSpec(own.stages, inputs=self.inputs_of(spec.root))
 
     def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
         """Arguments for a module of this class that gives what one task's subnet gives here."""

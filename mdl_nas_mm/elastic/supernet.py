@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 
 from mdl_nas_mm.sharing import Sharing
 from mdl_nas_mm.sharing.composed import ComposedSharing
-from mdl_nas_mm.spec import Layout, Ledger, Owners
+from mdl_nas_mm.spec import Layout, Ledger, Owners, SubnetSpec
 from mdl_nas_mm.spec.composed import ComposedLayout, PartLayout
 
 from .backbone import ElasticBackbone
@@ -22,6 +23,11 @@ class Choosing(Protocol):
 
     layout: Layout
     sharing: Sharing
+    part: str | None
+    inputs_of: Callable[[SubnetSpec], tuple[int, ...]] | None
+
+    def placed(self, spec: SubnetSpec) -> SubnetSpec:
+        """Its part of an architecture of a whole model; see ``ElasticPart``."""
 
     def scores(self) -> dict[str, np.ndarray]:
         """State-dict prefix -> mask scores of the layers that have any."""
@@ -40,12 +46,14 @@ class Member:
     Attributes:
         prefix: what the names of its entries begin with in the joint model.
         tasks: the names of its owners.
+        is_fed: whether the backbone's maps go into it.
         is_here: whether this process has its weights.
     """
 
     prefix: str
     part: Choosing
     tasks: tuple[str, ...]
+    is_fed: bool = False
     is_here: bool = True
 
     @property
@@ -58,7 +66,8 @@ class Supernet:
     """A backbone and elastic parts beside it, as one.
 
     Entries of the backbone have the names that they have in it, those of parts the whole names of
-    the joint model.
+    the joint model. Parts are told their names, and where they learn how many channels they are
+    given.
 
     Args:
         backbone: whose space, layout and sharing those of the parts are put beside.
@@ -69,11 +78,20 @@ class Supernet:
         self.backbone, self.members = backbone, dict(members)
         self.layout: Layout = backbone.layout
         self.sharing: Sharing | ComposedSharing = backbone.sharing
+        for name, member in members.items():
+            member.part.part = name
+            if member.is_fed:
+                member.part.inputs_of = partial(backbone.active_channels, member.tasks[0])
         if members:
-            layouts = {n: PartLayout(m.prefix, m.part.layout) for n, m in members.items()}
+            layouts = {
+                name: PartLayout(member.prefix, member.part.layout, member.part.placed)
+                for name, member in members.items()
+            }
             self.layout = ComposedLayout(backbone.layout, layouts)
             policies = {name: member.part.sharing for name, member in members.items()}
             self.sharing = ComposedSharing(backbone.sharing, policies)
+            # A ratio of the few channels of a narrow backbone may be none; better said now.
+            self.layout.uses(self.layout.space.smallest())
 
     @property
     def parts(self) -> dict[str, Choosing]:

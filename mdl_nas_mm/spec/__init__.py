@@ -8,7 +8,7 @@ from .ledger import Counts, Ledger
 from .owners import Owners
 from .policy import SharingPolicy
 from .space import SearchSpace, check_joint
-from .spec import JointSpec, SubnetSpec, shared_count
+from .spec import JointSpec, PartSpec, SubnetSpec, shared_count
 
 __all__ = [
     'BatchLedger',
@@ -20,6 +20,7 @@ __all__ = [
     'Ledger',
     'Owners',
     'ParamUse',
+    'PartSpec',
     'SearchSpace',
     'SharingPolicy',
     'SubnetSpec',

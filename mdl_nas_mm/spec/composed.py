@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -20,10 +20,12 @@ class PartLayout:
 
     Attributes:
         prefix: what the names of its parameters begin with in a joint model.
+        placed: architecture of all -> that of the part; see ``ElasticPart.placed``.
     """
 
     prefix: str
     layout: Layout
+    placed: Callable[[SubnetSpec], SubnetSpec]
 
 
 class ComposedLayout:
@@ -53,8 +55,8 @@ class ComposedLayout:
         """Keys of what ``uses`` is made of."""
         keys = self.root.parts(spec.root)
         for name, _ in spec.parts:
-            layout = self.members[name].layout
-            keys += [(OF + name, *key) for key in layout.parts(spec.part(name))]
+            member = self.members[name]
+            keys += [(OF + name, *key) for key in member.layout.parts(member.placed(spec))]
         return keys
 
     def part_uses(self, part: tuple) -> tuple[ParamUse, ...]:

@@ -65,6 +65,17 @@ class SubnetSpec:
         return json.dumps(self.to_dict())
 
 
+@dataclass(frozen=True)
+class PartSpec(SubnetSpec):
+    """That of an elastic part in its place, which a narrow backbone gives less than it can take.
+
+    Attributes:
+        inputs: channels in use of each map that the backbone returns.
+    """
+
+    inputs: tuple[int, ...] = ()
+
+
 def split(stages: tuple, parts: tuple[tuple[str, int], ...]) -> dict[str | None, tuple]:
     """Part -> its stages, of those of all parts in a row; None for those of the backbone."""
     start = len(stages) - sum(count for _, count in parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mdl_nas_mm.elastic import ElasticPart
@@ -59,9 +59,26 @@ def members_of(tasks: Mapping[str, Mapping]) -> dict[str, Member]:
                 given = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
                 with task_scope(info['scope']), without_memory():
                     part = kind(**copy.deepcopy(given))
-                member = Member(task_entry(task, module), part, (task,), is_here=False)
+                is_fed = takes_maps(info['model'], module)
+                prefix = task_entry(task, module)
+                member = Member(prefix, part, (task,), is_fed, is_here=False)
                 found[part_name(task, module)] = member
     return found
+
+
+def neck_of_maps(model: Mapping) -> dict | None:
+    """The config of the neck that takes a backbone's maps, if any does.
+
+    A neck that says no ``in_channels``, such as a pooling, passes their channels on.
+    """
+    neck = model.get('neck') or {}
+    first = neck[0] if isinstance(neck, Sequence) else neck
+    return first if 'in_channels' in first else None
+
+
+def takes_maps(model: Mapping, module: str) -> bool:
+    """Whether the backbone's channels go into a neck or a head, by the config of its model."""
+    return module == 'neck' or neck_of_maps(model) is None
 
 
 def joint_dimensions(model: Mapping) -> Dimensions:
@@ -88,7 +105,8 @@ def plain_model(
     """
     found = dict(config)
     for name, _ in spec.parts:
-        part, own, module = parts[name], spec.part(name), name.removeprefix(f'{task}.')
+        part, module = parts[name], name.removeprefix(f'{task}.')
+        own = part.placed(spec)
         settings = part.settings_of(task, own)
         found[module] = plain_config(config[module], settings, own, part.family, part.shape)
     return found

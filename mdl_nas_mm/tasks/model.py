@@ -22,7 +22,7 @@ from mdl_nas_mm.spec.owners import ALL, BACKBONE, Entry, owners_of, read_name, t
 from mdl_nas_mm.utils.private import hold_beside, with_child
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
-from .elastic_parts import part_name, part_spaces, plain_model
+from .elastic_parts import part_name, part_spaces, plain_model, takes_maps
 from .failures import in_task
 from .held_parts import HeldPart, put_submodule
 from .scope import task_scope
@@ -95,7 +95,8 @@ class MultiTaskModel(BaseModel):
             }
         self._share_parts([SharedPart(name, **p) for name, p in (parts or {}).items()], others)
         self._task_configs = {name: dict(task) for name, task in tasks.items()}
-        self.supernet = Supernet(self.backbone, self._members(others))
+        configs = {**tasks, **(elsewhere or {})}
+        self.supernet = Supernet(self.backbone, self._members(others, configs))
         found = part_spaces(dict(backbone=backbone, tasks=tasks))
         self.spaces: dict[str, SearchSpace] = {
             task: self.backbone.space.with_parts(spaces) for task, spaces in found.items()
@@ -104,15 +105,19 @@ class MultiTaskModel(BaseModel):
             if not _is_trained(read_name(name), trained):
                 parameter.requires_grad = False
 
-    def _members(self, others: Mapping[str, nn.Module]) -> dict[str, Member]:
-        """The elastic parts of upstream models, which they are told the names of."""
+    def _members(
+        self, others: Mapping[str, nn.Module], configs: Mapping[str, Mapping]
+    ) -> dict[str, Member]:
+        """The elastic parts of upstream models."""
         found = {}
         for task, model in (*self.tasks.items(), *others.items()):
             for module, part in model.named_children():
                 if isinstance(part, ElasticPart):
-                    part.part = part_name(task, module)
-                    prefix = task_entry(task, module)
-                    found[part.part] = Member(prefix, part, (task,), task in self.tasks)
+                    is_fed = takes_maps(configs[task]['model'], module)
+                    member = Member(
+                        task_entry(task, module), part, (task,), is_fed, task in self.tasks
+                    )
+                    found[part_name(task, module)] = member
         return found
 
     def _share_parts(self, parts: Sequence[SharedPart], others: Mapping[str, nn.Module]) -> None:
@@ -238,7 +243,8 @@ class MultiTaskModel(BaseModel):
             for name, _ in spec.parts:
                 module = name.removeprefix(f'{task}.')
                 found = getattr(built, module)
-                fill_plain(found, getattr(model, module), task, spec.part(name))
+                own = self.supernet.parts[name].placed(spec)
+                fill_plain(found, getattr(model, module), task, own)
                 model = with_child(model, module, found)
         hold_beside(model, 'backbone', backbone)
         return model

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdl_nas_mm.elastic import activate
@@ -39,8 +39,7 @@ def weightless(model: Mapping) -> MultiTaskModel:
 class PartFlops:
     """Counts the multiply-adds of elastic necks and heads, by running them without memory.
 
-    Their inputs are as large for every architecture of the backbone, since features are padded to
-    one width; so they are run once for each of their own.
+    They are run once for each of their own architectures, and of the channels that they are given.
 
     Args:
         make: makes the joint model, of any weights; it is not called where there are no such parts.
@@ -48,7 +47,8 @@ class PartFlops:
 
     def __init__(self, make: Callable[[], MultiTaskModel]) -> None:
         self._make = make
-        self._count = lru_cache(None)(self._count)
+        self._known: dict[tuple, int] = {}
+        self._features = lru_cache(None)(self._features)
 
     def __call__(self, task: str, spec: SubnetSpec, size: tuple[int, int]) -> int:
         """Multiply-adds of all elastic parts of a task on one image.
@@ -60,10 +60,11 @@ class PartFlops:
         """
         if not spec.parts:
             return 0
-        own = spec.stages[len(spec.root.stages) :]
-        largest = self._model.spaces[task].largest()
-        stages = largest.root.stages + own
-        return self._count(task, SubnetSpec(stages, spec.parts), tuple(size))
+        parts = self._model.supernet.parts
+        key = tuple(parts[name].placed(spec) for name, _ in spec.parts), task, tuple(size)
+        if key not in self._known:
+            self._known[key] = self._count(task, spec, tuple(size))
+        return self._known[key]
 
     @cached_property
     def _model(self) -> MultiTaskModel:
@@ -73,7 +74,7 @@ class PartFlops:
         model, total = self._model.tasks[task], 0
         modules = [name.removeprefix(f'{task}.') for name, _ in spec.parts]
         with torch.no_grad(), self._model.scope(task), activate(task, spec):
-            features = self._model.backbone(torch.empty(1, 3, *size, device='meta'))
+            features = self._features(task, size)
             if getattr(model, 'neck', None) is not None:
                 features, flops = counted(model.neck, features)
                 total += flops if 'neck' in modules else 0
@@ -81,3 +82,8 @@ class PartFlops:
                 if name != 'neck':
                     total += counted(getattr(model, name), features)[1]
         return total
+
+    def _features(self, task: str, size: tuple[int, int]) -> tuple[Tensor, ...]:
+        """Maps of any architecture: they are padded to one width."""
+        with activate(task, self._model.spaces[task].largest()):
+            return self._model.backbone(torch.empty(1, 3, *size, device='meta'))

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from helpers import build_runner, data, joint_config, only, quick_mmengine  # noqa: F401
+from helpers import build_runner, data, quick_mmengine  # noqa: F401
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
+from slim_joint import CHANNELS, slim_config
 
 from mdl_nas_mm.apis import save_deposit
 from mdl_nas_mm.deposit import Deposit, extract, verify
@@ -15,43 +16,6 @@ from mdl_nas_mm.families.slimmable import widths, with_widths
 from mdl_nas_mm.search import run_search
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
-
-SPACE = dict(width_ratio=(0.5, 0.75, 1.0))
-CHANNELS = 64
-
-
-def slim_config(data, folder):  # noqa: F811
-    """Two tiny tasks, four steps, with batch norms that are estimated for each architecture."""
-    cfg = only(joint_config(data), 'cls', 'seg')
-    cfg.backbone = dict(
-        type='ElasticResNet', depth=18, space=SPACE, base_channels=8, stem_channels=8
-    )
-    cfg.tasks.cls.backbone = dict(out_indices=(3,))
-    cfg.tasks.seg.backbone = dict(out_indices=(2, 3))
-    cfg.tasks.cls.model.neck = dict(type='GlobalAveragePooling')
-    cfg.tasks.cls.model.head.in_channels = CHANNELS
-    cfg.tasks.cls.model.head.update(type='mdl_nas_mm.ElasticLinearClsHead', space=SPACE)
-    cfg.tasks.seg.model.decode_head = dict(
-        _delete_=True,
-        type='mdl_nas_mm.ElasticASPPHead',
-        space=SPACE,
-        in_channels=CHANNELS,
-        in_index=-1,
-        channels=8,
-        dilations=(1, 2),
-        num_classes=11,
-        norm_cfg=dict(type='BN'),
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss'),
-    )
-    cfg.recalibrate_images = 4
-    cfg.train_cfg.update(max_iters=2, sampler=dict(type='SandwichSampler', num_random=1))
-    cfg.search_cfg = dict(
-        budget='1G',
-        evolution=dict(population=2, generations=1, parents=1, crossovers=1, mutations=1),
-    )
-    cfg.work_dir = str(folder)
-    return cfg
 
 
 @pytest.fixture(scope='module')
@@ -79,6 +43,7 @@ def test_a_deposit_has_the_statistics_of_each_task(way):
     save_deposit(*supernet, joint, path)
     assert all(verify(path).values())
     model, opened, together = load_supernet(*supernet).eval(), Deposit(path), load_tasks(path)
+    supernet_counts = model.supernet.ledger(model.head_sizes()).count(joint)
     for task, spec in joint.items():
         loaded = opened.load_task(task)
         subnet = model.subnet(task, spec)
@@ -97,6 +62,12 @@ def test_a_deposit_has_the_statistics_of_each_task(way):
         load_checkpoint(extracted, cfg.load_from, 'cpu', strict=True, logger='silent')
         for one, other in zip(expected, extracted.extract_feat(images())):
             assert torch.equal(one, other)
+        # The decoders have no weights for channels that the encoder does not give.
+        heads = [each.head if task == 'cls' else each.decode_head for each in (loaded, extracted)]
+        for head in heads:
+            size = sum(parameter.numel() for parameter in head.parameters())
+            assert size == opened.counts.heads[task] == supernet_counts.heads[task]
+            torch.testing.assert_close(head(expected), heads[0](expected))
 
 
 @torch.no_grad()

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from mdl_nas_mm.elastic.backbone import check_sizes
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.utils.private import decoded_maps
 
 from ..slimmable.layout import Layer
-from .base import CLASSES, INPUTS, SlimDecodeHead, head_family, run
-from .inputs import channels_in, classes_of
+from .base import CLASSES, SlimDecodeHead, head_family
+from .inputs import Maps, classes_of
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,13 @@ class ASPPShape:
     """What is fixed in a slimmable ASPP head; the names are those of upstream's arguments.
 
     Attributes:
+        maps: that it looks at.
         classes: channels of the output.
         has_norm: whether there is a batch norm behind each convolution.
         multiple: to which channels are rounded.
     """
 
-    in_channels: int
+    maps: Maps
     channels: int
     classes: int
     dilations: tuple[int, ...] = (1, 6, 12, 18)
@@ -38,7 +38,7 @@ class ASPPShape:
     multiple: int = 1
 
     def __post_init__(self) -> None:
-        sizes = {k: getattr(self, k) for k in ('in_channels', 'channels', 'classes', 'multiple')}
+        sizes = {k: getattr(self, k) for k in ('channels', 'classes', 'multiple')}
         check_sizes(**sizes, dilations=self.dilations)
 
     @classmethod
@@ -48,7 +48,7 @@ class ASPPShape:
         if not isinstance(dilations, Sequence):
             raise ValueError(f'dilations is {dilations!r}, expected a list of numbers')
         return cls(
-            channels_in(settings),
+            Maps.of(settings),
             settings['channels'],
             classes_of(settings),
             tuple(dilations),
@@ -67,22 +67,25 @@ class ASPPShape:
 
     def fixed(self) -> Mapping[str, int]:
         """See ``SlimShape``."""
-        return {INPUTS: self.in_channels, CLASSES: self.classes}
+        return {**self.maps.fixed(), CLASSES: self.classes}
+
+    def given(self, inputs: Sequence[int]) -> Mapping[str, int]:
+        """See ``HeadShape``."""
+        return self.maps.given(inputs)
 
     def layers(self) -> tuple[Layer, ...]:
         """See ``SlimShape``."""
-        found = [self._layer('image_pool.1', 'image_pool')]
+        maps = self.maps.names
+        found = [self._layer('image_pool.1', 'image_pool', maps)]
         for i, dilation in enumerate(self.dilations):
             name = f'aspp_modules.{i}'
             kernel = 1 if dilation == 1 else 3
-            found.append(self._layer(name, name, kernel=kernel, dilation=dilation))
+            found.append(self._layer(name, name, maps, kernel=kernel, dilation=dilation))
         found.append(self._layer('bottleneck', 'bottleneck', tuple(self.branches), kernel=3))
         found.append(Layer('conv_seg', '', CLASSES, ('bottleneck',), bias=True))
         return tuple(found)
 
-    def _layer(
-        self, name: str, writes: str, reads: tuple[str, ...] = (INPUTS,), **kernel: Any
-    ) -> Layer:
+    def _layer(self, name: str, writes: str, reads: tuple[str, ...], **kernel: Any) -> Layer:
         norm = f'{name}.bn' if self.has_norm else ''
         return Layer(f'{name}.conv', norm, writes, reads, **kernel, bias=not norm)
 
@@ -104,15 +107,10 @@ class ElasticASPPHead(SlimDecodeHead, ASPPHead):
 
     def features_of(self, inputs: Sequence[Tensor]) -> Tensor:
         """See ``FeaturesOfHead``."""
-        counts, largest = self.active_counts(), self.slim.largest
-        x = decoded_maps(self, inputs)
-        pooled = run(self.image_pool[1], self.image_pool[0](x), counts['image_pool'])
+        counts = self.active_counts()
+        x = self.narrow_maps(inputs, counts)
+        pooled = self.run('image_pool.1', self.image_pool[0](x), counts)
         size = x.shape[2:]
         maps = [resize(pooled, size=size, mode='bilinear', align_corners=self.align_corners)]
-        for i, module in enumerate(self.aspp_modules):
-            maps.append(run(module, x, counts[f'aspp_modules.{i}']))
-        runs, first = [], 0
-        for name, each in zip(self.shape.branches, maps):
-            runs.append((first, each.shape[1]))
-            first += largest[name]
-        return run(self.bottleneck, torch.cat(maps, dim=1), counts['bottleneck'], runs)
+        maps += [self.run(name, x, counts) for name in self.shape.branches[1:]]
+        return self.run('bottleneck', torch.cat(maps, dim=1), counts)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
@@ -11,16 +11,23 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic import ElasticPart
 from mdl_nas_mm.elastic.active import active
 from mdl_nas_mm.elastic.family import NoStockClassError, PartFamily
-from mdl_nas_mm.spec import SubnetSpec
-from mdl_nas_mm.utils.private import FeaturesOfHead
+from mdl_nas_mm.spec import PartSpec, SubnetSpec
+from mdl_nas_mm.utils.private import FeaturesOfHead, decoded_maps
 
 from ..slimmable.dimensions import SLIMMABLE
 from ..slimmable.family import completed_by
 from ..slimmable.layers import check_norm, make_conv, make_norm
-from ..slimmable.layout import SlimLayout
+from ..slimmable.layout import SlimLayout, SlimShape
 from ..slimmable.spaces import SPACES
 
-INPUTS, CLASSES = 'inputs', 'classes'
+CLASSES = 'classes'
+
+
+class HeadShape(SlimShape, Protocol):
+    """What is fixed in all architectures of a slimmable head."""
+
+    def given(self, inputs: Sequence[int]) -> Mapping[str, int]:
+        """Name -> channels at ratio 1 of widths, where the backbone's maps have so many in use."""
 
 
 def head_family(name: str, shape: Any) -> PartFamily:
@@ -41,6 +48,7 @@ class SlimHead(ElasticPart):
         shape_class: what is fixed; ``of`` reads it from the arguments.
         upstream: name and library of the class that it is with equal ratios.
         channels_key: upstream's argument for the channels of all layers; None where it has none.
+        has_list: whether ``in_channels`` has one for each of several maps.
     """
 
     shape_class: ClassVar[Any]
@@ -51,11 +59,15 @@ class SlimHead(ElasticPart):
         settings = dict(kwargs, multiple=multiple)
         shape = self.shape_class.of(settings)
         super().__init__(settings=settings, **kwargs)
+        self.has_list = isinstance(kwargs['in_channels'], Sequence)
         self.layout = self.slim = SlimLayout(self.space, shape)
 
     def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
-        """See ``ElasticPart``; inputs are as wide for all architectures."""
-        return {}
+        """See ``ElasticPart``: it is as wide as what it is given."""
+        if not isinstance(spec, PartSpec):
+            return {}
+        given = list(self.shape.given(spec.inputs).values())
+        return dict(in_channels=given if self.has_list else given[0])
 
     def active_counts(self) -> dict[str, int]:
         """Width -> channels of the active architecture."""
@@ -83,27 +95,27 @@ class SlimDecodeHead(FeaturesOfHead, SlimHead):
             if layer.norm:
                 _put(self, layer.norm, make_norm(layer, counts, norm_cfg))
 
+    def narrow_maps(self, inputs: Sequence[Tensor], counts: Mapping[str, int]) -> Tensor:
+        """What it looks at (B, C, H, W): of the backbone's maps the channels in use."""
+        maps, narrow = self.shape.maps, list(inputs)
+        for name, i in zip(maps.names, maps.index):
+            narrow[i] = inputs[i][:, : counts[name]]
+        return decoded_maps(self, narrow)
+
+    def run(self, name: str, x: Tensor, counts: Mapping[str, int]) -> Tensor:
+        """What one of its modules, a ``ConvModule``, makes of a map (B, C, H, W)."""
+        module, layer = self.get_submodule(name), self.slim.layer(f'{name}.conv')
+        assert isinstance(module, ConvModule)
+        x = module.conv(x, counts[layer.writes], self.slim.runs(layer, counts))
+        if module.with_norm:
+            x = module.norm(x)
+        return module.activate(x) if module.with_activation else x
+
 
 def _put(root: nn.Module, name: str, module: nn.Module) -> None:
     """Puts a module in the place of another."""
     path, _, leaf = name.rpartition('.')
     setattr(root.get_submodule(path), leaf, module)
-
-
-def run(module: nn.Module, x: Tensor, channels: int, runs: Any = None) -> Tensor:
-    """What a ``ConvModule`` makes of a map (B, C, H, W), with so many channels of its output.
-
-    Args:
-        module: whose layers are slimmable.
-        x: the map.
-        channels: of the output.
-        runs: see ``SlimConv2d``.
-    """
-    assert isinstance(module, ConvModule)
-    x = module.conv(x, channels, runs)
-    if module.with_norm:
-        x = module.norm(x)
-    return module.activate(x) if module.with_activation else x
 
 
 def _stock_part(part: Any, scope: str, config: Mapping) -> dict[str, Any]:

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from mdl_nas_mm.elastic.backbone import check_sizes
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.utils.private import decoded_maps
 
 from ..slimmable.layout import Layer
-from .base import CLASSES, INPUTS, SlimDecodeHead, head_family, run
-from .inputs import channels_in, classes_of
+from .base import CLASSES, SlimDecodeHead, head_family
+from .inputs import Maps, classes_of
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,13 @@ class FCNShape:
     """What is fixed in a slimmable FCN head; the names are those of upstream's arguments.
 
     Attributes:
+        maps: that it looks at.
         classes: channels of the output.
         has_norm: whether there is a batch norm behind each convolution.
         multiple: to which channels are rounded.
     """
 
-    in_channels: int
+    maps: Maps
     channels: int
     classes: int
     num_convs: int = 2
@@ -40,15 +40,15 @@ class FCNShape:
     multiple: int = 1
 
     def __post_init__(self) -> None:
-        flags = ('concat_input', 'has_norm')
-        check_sizes(**{k: getattr(self, k) for k in self.__annotations__ if k not in flags})
+        others = ('maps', 'concat_input', 'has_norm')
+        check_sizes(**{k: getattr(self, k) for k in self.__annotations__ if k not in others})
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> FCNShape:
         """That of a head with these arguments."""
         own = ('num_convs', 'kernel_size', 'concat_input', 'dilation', 'multiple')
         return cls(
-            channels_in(settings),
+            Maps.of(settings),
             settings['channels'],
             classes_of(settings),
             has_norm=bool(settings.get('norm_cfg')),
@@ -66,18 +66,22 @@ class FCNShape:
 
     def fixed(self) -> Mapping[str, int]:
         """See ``SlimShape``."""
-        return {INPUTS: self.in_channels, CLASSES: self.classes}
+        return {**self.maps.fixed(), CLASSES: self.classes}
+
+    def given(self, inputs: Sequence[int]) -> Mapping[str, int]:
+        """See ``HeadShape``."""
+        return self.maps.given(inputs)
 
     def layers(self) -> tuple[Layer, ...]:
         """See ``SlimShape``."""
-        found, at = [], INPUTS
+        found, at = [], self.maps.names
         for name in self.convs:
-            found.append(self._layer(name, (at,), self.dilation))
-            at = name
+            found.append(self._layer(name, at, self.dilation))
+            at = (name,)
         if self.concat_input:
-            found.append(self._layer('conv_cat', (INPUTS, at), 1))
-            at = 'conv_cat'
-        return (*found, Layer('conv_seg', '', CLASSES, (at,), bias=True))
+            found.append(self._layer('conv_cat', (*self.maps.names, *at), 1))
+            at = ('conv_cat',)
+        return (*found, Layer('conv_seg', '', CLASSES, at, bias=True))
 
     def _layer(self, name: str, reads: tuple[str, ...], dilation: int) -> Layer:
         norm = f'{name}.bn' if self.has_norm else ''
@@ -102,12 +106,10 @@ class ElasticFCNHead(SlimDecodeHead, FCNHead):
 
     def features_of(self, inputs: Sequence[Tensor]) -> Tensor:
         """See ``FeaturesOfHead``."""
-        counts, x = self.active_counts(), decoded_maps(self, inputs)
-        y = x
-        for name, module in zip(self.shape.convs, self.convs):
-            y = run(module, y, counts[name])
+        counts = self.active_counts()
+        x = y = self.narrow_maps(inputs, counts)
+        for name in self.shape.convs:
+            y = self.run(name, y, counts)
         if self.concat_input:
-            width = x.shape[1]
-            runs = [(0, width), (width, y.shape[1])]
-            y = run(self.conv_cat, torch.cat([x, y], dim=1), counts['conv_cat'], runs)
+            y = self.run('conv_cat', torch.cat([x, y], dim=1), counts)
         return y

@@ -45,6 +45,10 @@ class LinearShape:
         """See ``SlimShape``."""
         return {CLASSES: self.num_classes}
 
+    def given(self, inputs: Sequence[int]) -> Mapping[str, int]:
+        """See ``HeadShape``: its ratio is of what the backbone has in use."""
+        return dict(features=inputs[-1])
+
     def layers(self) -> tuple[Layer, ...]:
         """See ``SlimShape``."""
         return (Layer('fc', '', CLASSES, ('features',), bias=True),)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
-from mdl_nas_mm.spec import ParamUse, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import ParamUse, PartSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layout import vector_uses
 
 from .dimensions import channels_of, widths
@@ -68,6 +68,7 @@ class SlimLayout:
         self.space, self.shape = space, shape
         self._whole, self._fixed = dict(shape.widths()), dict(shape.fixed())
         self._layers = tuple(shape.layers())
+        self._named = {layer.name: layer for layer in self._layers}
         self.counts = lru_cache(1024)(self.counts)
         self.part_uses = lru_cache(None)(self.part_uses)
         self.largest = self.counts(space.largest())
@@ -79,15 +80,37 @@ class SlimLayout:
     def counts(self, spec: SubnetSpec) -> dict[str, int]:
         """Width -> its channels in an architecture; not to be changed."""
         ratios, multiple = widths(spec), self.shape.multiple
+        given = self.shape.given(spec.inputs) if isinstance(spec, PartSpec) else {}
         counts = {
-            name: channels_of(ratio, channels, multiple)
+            name: channels_of(ratio, given.get(name, channels), multiple)
             for (name, channels), ratio in zip(self._whole.items(), ratios, strict=True)
         }
-        return counts | self._fixed
+        for name, channels in counts.items():
+            if not channels:
+                raise ValueError(
+                    f'{name}: its smallest width ratio leaves none of the {given[name]} channels '
+                    'that the backbone gives'
+                )
+        return counts | {name: given.get(name, count) for name, count in self._fixed.items()}
+
+    def layer(self, name: str) -> Layer:
+        """A layer by the name of its module."""
+        return self._named[name]
 
     def whole(self, name: str) -> int:
         """Channels of a width at ratio 1."""
         return self._whole[name] if name in self._whole else self._fixed[name]
+
+    def runs(self, layer: Layer, counts: Mapping[str, int]) -> list[tuple[int, int]]:
+        """Which columns of a layer's weight are in use, as (first, how many), in their order."""
+        found, first = [], 0
+        for name in layer.reads:
+            if found and sum(found[-1]) == first:
+                found[-1] = found[-1][0], found[-1][1] + counts[name]
+            else:
+                found.append((first, counts[name]))
+            first += self.largest[name]
+        return found
 
     def parts(self, spec: SubnetSpec) -> list[tuple]:
         """Keys of the layers of an architecture, for ``part_uses``."""

@@ -1,6 +1,7 @@
 """What an encoder and the decoders of all tasks cost together, of many architectures at once.
 
-The encoder counts once: it runs once for all tasks. Heads of one width are in it as well.
+The encoder counts once: it runs once for all tasks. Heads of one width are in it as well. What a
+slimmable decoder costs depends on how many channels the encoder gives it.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def joint_cost(
     columns: JointColumns,
     encoder: Callable[[SubnetSpec], float],
     decoder: Callable[[str, SubnetSpec], float] | None = None,
+    read: Mapping[str, Sequence[int]] | None = None,
 ) -> JointCost:
     """The cost of an encoder and all decoders.
 
@@ -60,6 +62,8 @@ def joint_cost(
         columns: of the rows.
         encoder: architecture of the backbone -> what it costs.
         decoder: task, its architecture -> what all that is its own costs; None if it is not known.
+        read: task -> the encoder's columns that this depends on, see ``columns_read``; by default
+            none.
     """
 
     def spec_of(task: str, numbers: Sequence[int], places: np.ndarray) -> SubnetSpec:
@@ -75,14 +79,33 @@ def joint_cost(
     parts: list[tuple[Sequence[int], TabledCost]] = [(numbers, of_encoder)]
     if decoder is None:
         return JointCost(unit, parts)
-    for task, own in columns.decoders.items():
+    for task, behind in columns.decoders.items():
+        own = [*(read or {}).get(task, ()), *behind]
         of_task = partial(spec_of, task, own)
         cost = TabledCost(
             lambda places, task=task, of_task=of_task: decoder(task, of_task(places)),
-            columns.choices[list(own)].tolist(),
+            columns.choices[own].tolist(),
         )
-        parts.append((list(own), cost))
+        parts.append((own, cost))
     return JointCost(unit, parts)
+
+
+def columns_read(model: MultiTaskModel, columns: JointColumns) -> dict[str, list[int]]:
+    """Task -> the encoder's columns that the channels depend on that its decoder is given."""
+    top, found = columns.choices - 1, {}
+    for task, space in columns.spaces.items():
+        own = [model.supernet.parts[name] for name in dict(space.parts)]
+
+        def given(row: np.ndarray, task: str = task, own: list = own) -> list[SubnetSpec]:
+            return [part.placed(columns.spec(task, row)) for part in own]
+
+        found[task], whole = [], given(top)
+        for number in range(columns.encoder):
+            row = top.copy()
+            row[number] = 0
+            if given(row) != whole:
+                found[task].append(number)
+    return found
 
 
 def multiply_adds(
@@ -114,7 +137,7 @@ def multiply_adds(
     def encoder(root: SubnetSpec) -> int:
         return model.backbone.flops(lead, root, sizes[lead])
 
-    return joint_cost(MACS, columns, encoder, decoder)
+    return joint_cost(MACS, columns, encoder, decoder, columns_read(model, columns))
 
 
 def parameters(model: MultiTaskModel, columns: JointColumns) -> JointCost:
@@ -133,10 +156,11 @@ def parameters(model: MultiTaskModel, columns: JointColumns) -> JointCost:
         return sum(use.size for use in model.backbone.layout.uses(root))
 
     def decoder(task: str, spec: SubnetSpec) -> int:
-        own = (supernet.parts[name].layout.uses(spec.part(name)) for name, _ in spec.parts)
-        return heads.get(task, 0) + sum(use.size for uses in own for use in uses)
+        own = (supernet.parts[name] for name, _ in spec.parts)
+        uses = (use for part in own for use in part.layout.uses(part.placed(spec)))
+        return heads.get(task, 0) + sum(use.size for use in uses)
 
-    return joint_cost(PARAMS, columns, encoder, decoder)
+    return joint_cost(PARAMS, columns, encoder, decoder, columns_read(model, columns))
 
 
 def milliseconds(
