@@ -48,7 +48,7 @@ class ElasticPart(BaseModule):
     Attributes:
         is_fixed: whether ``arch`` was given.
         inputs_of: of a part that a backbone's maps go into: architecture of the backbone -> the
-            channels in use of each. A ``Supernet`` says it.
+            channels in use of each.
 
     Raises:
         ValueError: the space, the sharing, the task or the architecture is not valid.
@@ -103,6 +103,17 @@ class ElasticPart(BaseModule):
             return Active(self.task, self.arch)
         spec = found.spec.root if self.part is None else self.placed(found.spec)
         return Active(found.task, spec)
+
+    def put_beside(
+        self, name: str, inputs_of: Callable[[SubnetSpec], tuple[int, ...]] | None = None
+    ) -> None:
+        """Tells it its place beside the backbone of a model.
+
+        Args:
+            name: see ``part``.
+            inputs_of: see the attribute.
+        """
+        self.part, self.inputs_of = name, inputs_of
 
     def placed(self, spec: SubnetSpec) -> SubnetSpec:
         """Its part of an architecture of a whole model; of a backbone's maps what is in use."""

@@ -23,8 +23,11 @@ class Choosing(Protocol):
 
     layout: Layout
     sharing: Sharing
-    part: str | None
-    inputs_of: Callable[[SubnetSpec], tuple[int, ...]] | None
+
+    def put_beside(
+        self, name: str, inputs_of: Callable[[SubnetSpec], tuple[int, ...]] | None
+    ) -> None:
+        """Tells it its place in a model; see ``ElasticPart``."""
 
     def placed(self, spec: SubnetSpec) -> SubnetSpec:
         """Its part of an architecture of a whole model; see ``ElasticPart``."""
@@ -79,9 +82,8 @@ class Supernet:
         self.layout: Layout = backbone.layout
         self.sharing: Sharing | ComposedSharing = backbone.sharing
         for name, member in members.items():
-            member.part.part = name
-            if member.is_fed:
-                member.part.inputs_of = partial(backbone.active_channels, member.tasks[0])
+            given = partial(backbone.active_channels, member.tasks[0])
+            member.part.put_beside(name, given if member.is_fed else None)
         if members:
             layouts = {
                 name: PartLayout(member.prefix, member.part.layout, member.part.placed)
