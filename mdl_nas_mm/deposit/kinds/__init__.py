@@ -13,6 +13,7 @@ from .masks import Masks, read_masks
 from .own_rows import OwnRows
 from .scores import Scores
 from .segments import SegmentsKind, segments_among
+from .sparse_difference import SparseDifference
 from .state_dicts import StateDicts
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     'OwnKind',
     'Piece',
     'Removal',
+    'SparseDifference',
     'StoredKind',
     'check_form',
     'find_kind',
@@ -30,7 +32,7 @@ __all__ = [
 ]
 
 # The manifest lists tensors in this order.
-for _kind in (Masks, SegmentsKind, OwnRows, StateDicts, HeadRows, Scores):
+for _kind in (Masks, SegmentsKind, OwnRows, SparseDifference, StateDicts, HeadRows, Scores):
     STORED_KINDS.register_module(module=_kind)
 
 

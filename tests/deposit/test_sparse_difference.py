@@ -1,8 +1,10 @@
-"""A kind of storage that somebody registers goes all the way, without a change of the package."""
+"""Tasks stored as what differs from another's weights; and a kind of storage that somebody adds."""
 
 import random
 import shutil
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from growing import Supernet, changed, check_answers
@@ -11,9 +13,10 @@ from hostile import altered
 from refusals import raises_naming
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from sparse_difference import SparseDifference
 
 from mdl_nas_mm.deposit import Deposit, add, extract, load_tasks, pack, remove, verify
+from mdl_nas_mm.deposit.kinds import SparseDifference
+from mdl_nas_mm.deposit.kinds.sparse_difference import _gaps_between, _places_of
 from mdl_nas_mm.deposit.manifest import encode
 from mdl_nas_mm.deposit.tensor_file import content_hash
 from mdl_nas_mm.registry import STORED_KINDS
@@ -23,11 +26,11 @@ from mdl_nas_mm.spec.owners import read_name, specific_name
 SHARINGS = ['AllSpecific', 'Sequential', 'Mask']
 
 
-@pytest.fixture(scope='module', autouse=True)
-def registered():
-    STORED_KINDS.register_module(module=SparseDifference)
-    yield
-    del STORED_KINDS.module_dict['SparseDifference']
+@dataclass(frozen=True)
+class OtherDifference(SparseDifference):
+    """One that somebody registers."""
+
+    prefix = 'other'
 
 
 def with_differences(data, sharing, tasks='be'):
@@ -35,8 +38,6 @@ def with_differences(data, sharing, tasks='be'):
     supernet, generator = Supernet(data, sharing), torch.Generator().manual_seed(0)
     for name in [name for name in supernet.state if '.specific.a.' in name]:
         base = supernet.state[name]
-        # In quarters, so that no sum is rounded.
-        base.copy_((base * 64).round() / 64)
         for task in tasks:
             other = specific_name(read_name(name).plain, task)
             places = torch.rand(base.shape, generator=generator) < 0.1
@@ -45,26 +46,26 @@ def with_differences(data, sharing, tasks='be'):
     return supernet
 
 
-def stored(cfg, base, *tasks):
+def stored(cfg, base, *tasks, kind='SparseDifference'):
     """What is kept of tasks, of which some are stored as a difference."""
     infos = infos_of(cfg)
     for task in tasks:
-        infos[task]['stored'] = dict(type='SparseDifference', base=base)
+        infos[task]['stored'] = dict(type=kind, base=base)
     return infos
 
 
-def packed(supernet, path):
+def packed(supernet, path, kind='SparseDifference'):
     """Three tasks, ``b`` as ``a`` and a difference."""
     spec = supernet.draw(random.Random(2), 'a')['a']
     joint = JointSpec(dict(a=spec, b=spec, c=supernet.draw(random.Random(3), 'c')['c']))
     cfg, model = supernet.part(*joint)
-    counts = pack(path, model, joint, cfg.model.backbone, stored(cfg, 'a', 'b'))
+    counts = pack(path, model, joint, cfg.model.backbone, stored(cfg, 'a', 'b', kind=kind))
     assert counts == Deposit(path).counts
     return joint
 
 
 @pytest.fixture(scope='module')
-def whole(data, registered, tmp_path_factory):
+def whole(data, tmp_path_factory):
     """A deposit that tests do not change."""
     path = tmp_path_factory.mktemp('whole') / 'a.safetensors'
     packed(with_differences(data, 'Sequential'), path)
@@ -120,19 +121,43 @@ def test_an_extracted_task_is_a_plain_one(data, tmp_path):
         assert torch.equal(weights[f'backbone.{name}'].reshape(weight.shape), weight)
 
 
-def test_who_has_not_registered_it_is_told(whole):
-    del STORED_KINDS.module_dict['SparseDifference']
+def test_a_kind_that_somebody_registers_goes_all_the_way(data, tmp_path):
+    """Without a change of the package; who has not registered it is told."""
+    supernet, path = with_differences(data, 'Sequential'), tmp_path / 'a.safetensors'
+    STORED_KINDS.register_module(module=OtherDifference)
     try:
-        with raises_naming(ValueError, "'b'", "'SparseDifference'"):
-            Deposit(whole)
+        joint = packed(supernet, path, 'OtherDifference')
+        check_answers(supernet, path, joint)
+        assert 'other/b/gaps' in load_file(path)
+        remove(path, 'b')
+        assert not any(name.startswith('other') for name in load_file(path))
+        packed(supernet, path, 'OtherDifference')
     finally:
-        STORED_KINDS.register_module(module=SparseDifference)
+        del STORED_KINDS.module_dict['OtherDifference']
+    with raises_naming(ValueError, "'b'", "'OtherDifference'"):
+        Deposit(path)
 
 
-def test_weights_that_are_no_difference_are_refused(data, tmp_path):
+def test_a_base_of_another_architecture_is_refused(data, tmp_path):
+    supernet = Supernet(data, 'AllSpecific')
+    a, b = (supernet.draw(random.Random(seed), task)[task] for seed, task in ((2, 'a'), (3, 'b')))
+    assert a != b
+    cfg, model = supernet.part('a', 'b')
+    path, joint = tmp_path / 'a.safetensors', JointSpec(dict(a=a, b=b))
     with raises_naming(ValueError, "'b'", "'a'"):
-        packed(Supernet(data, 'AllSpecific'), tmp_path / 'a.safetensors')
+        pack(path, model, joint, cfg.model.backbone, stored(cfg, 'a', 'b'))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('density', [0, 1e-3, 0.02, 0.5, 1])
+def test_places_are_encoded_in_about_a_byte_each(density):
+    rng = np.random.default_rng(0)
+    places = np.flatnonzero(rng.random(5000) < density)
+    gaps = _gaps_between(places)
+    assert gaps.dtype == np.uint8 and len(gaps) <= len(places) + 5000 // 255
+    assert _places_of(gaps).tolist() == places.tolist()
+    for edge in ([254], [255], [256], [509, 510], [0, 765]):
+        assert _places_of(_gaps_between(np.array(edge))).tolist() == edge
 
 
 @pytest.mark.parametrize(
@@ -161,24 +186,24 @@ def test_what_a_file_says_of_it_is_checked(whole, tmp_path, value, names):
 @pytest.mark.parametrize(
     'change',
     [
-        lambda indices, values: (indices + 10**6, values),
-        lambda indices, values: (indices - 10**6, values),
-        lambda indices, values: (indices.flip(0), values),
-        lambda indices, values: (indices[:-1], values),
-        lambda indices, values: (indices.int(), values),
-        lambda indices, values: (indices, values.double()),
-        lambda indices, values: (indices.repeat(50), values.repeat(50)),
-        lambda indices, values: (indices[None], values[None]),
+        lambda gaps, values: (gaps + 254, values),
+        lambda gaps, values: (gaps[:-1], values),
+        lambda gaps, values: (gaps.int(), values),
+        lambda gaps, values: (gaps, values.double()),
+        lambda gaps, values: (gaps, values[:-1]),
+        lambda gaps, values: (torch.full_like(gaps, 200), values),
+        lambda gaps, values: (gaps.repeat(50), values.repeat(50)),
+        lambda gaps, values: (gaps[None], values[None]),
     ],
 )
 def test_tensors_that_fit_nothing_are_refused(whole, tmp_path, change):
     """With all hashes right."""
     path = shutil.copy(whole, tmp_path / 'a.safetensors')
     tensors, manifest = load_file(path), Deposit(path).copy_manifest()
-    names = ['difference/b/indices', 'difference/b/values']
+    names = ['difference/b/gaps', 'difference/b/values']
     found = change(*(tensors[name] for name in names))
     tensors.update({name: t.contiguous() for name, t in zip(names, found)})
-    manifest['counts']['specific']['b'] = found[1].shape[0]
+    manifest['counts']['specific']['b'] = found[1].numel()
     manifest['hashes'].update({name: content_hash(tensors[name]) for name in names})
     save_file(tensors, path, encode(manifest))
     for read in (lambda: Deposit(path).load_task('b'), lambda: verify(path)):
