@@ -19,7 +19,7 @@ def _folders(*names: str) -> list[str]:
     return [f'{SCOPE}.{name}' for name in names]
 
 
-MODELS = _child(root.MODELS, 'families', 'tasks', 'engine', 'scenes')
+MODELS = _child(root.MODELS, 'families', 'tasks', 'engine', 'methods', 'scenes')
 DATASETS = _child(root.DATASETS, 'tasks', 'scenes')
 TRANSFORMS = _child(root.TRANSFORMS, 'scenes')
 METRICS = _child(root.METRICS, 'scenes')

@@ -76,6 +76,7 @@ class MultiTaskTrainLoop(BaseLoop):
         self.val_begin, self.val_interval = val_begin, val_interval
         self.spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
         self.step = build_step(step, self.spaces, runner.seed)
+        self.step.check(runner.model)
         if num_random is not None:
             if sampler is not None:
                 raise ValueError(
@@ -239,6 +240,6 @@ class MultiTaskTrainLoop(BaseLoop):
         self.sampler.observe(index, outputs)
         if self.step.balance is not None:
             self.step.balance.observe(outputs)
-            outputs |= self.step.balance.logged()
+        outputs |= self.step.logged(index)
         runner.call_hook('after_train_iter', batch_idx=index, data_batch=batches, outputs=outputs)
         self._iter += 1

@@ -70,6 +70,16 @@ class Step(nn.Module):
         """
         raise NotImplementedError
 
+    def check(self, model: MultiTaskModel) -> None:
+        """Raises ValueError for a model that it cannot train; before the first step."""
+
+    def updated(self, model: MultiTaskModel) -> None:
+        """Told that all is updated; may write what it has learned into buffers of the model."""
+
+    def logged(self, iteration: int) -> dict[str, Tensor]:
+        """What the log shows of it after a step, beside losses; the same on all processes."""
+        return {} if self.balance is None else self.balance.logged()
+
     def update_own(self, scaler: GradScaler | None = None) -> None:
         """Updates its own parameters, if there are any.
 
@@ -113,6 +123,7 @@ def train_step(
     # The model's own update ends with that of the scale.
     step.update_own(getattr(passes.optim_wrapper, 'loss_scaler', None))
     _update(passes.model, passes.optim_wrapper, specs if step.freeze_rest else None)
+    step.updated(passes.model)
     return passes.losses
 
 

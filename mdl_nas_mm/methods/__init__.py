@@ -1,5 +1,5 @@
 """Methods: each a folder with its step, its samplers, and a README. None imports another."""
 
-from . import computation_sharing, ecmt, mdl_nas
+from . import autotaskformer, computation_sharing, ecmt, mdl_nas
 
-__all__ = ['computation_sharing', 'ecmt', 'mdl_nas']
+__all__ = ['autotaskformer', 'computation_sharing', 'ecmt', 'mdl_nas']

@@ -14,6 +14,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mdl_nas_mm.methods.autotaskformer.heads import SkeletonHeads
 from mdl_nas_mm.registry import MODELS
 
 from .target import Target
@@ -28,8 +29,8 @@ class DenseEstimator(EncoderDecoder):
 
     Args:
         backbone: config of the backbone.
-        decode_head: config of a ``BaseDecodeHead`` that gives one map of logits. Its own losses are
-            not used.
+        decode_head: config of a ``BaseDecodeHead`` that gives one map of logits, or of such heads
+            in one, ``SkeletonHeads``. Their own losses are not used.
         target: config of a ``Target``.
         neck: config of a neck.
         auxiliary_head: config of another such head, or of several, for training alone.
@@ -123,6 +124,8 @@ class DenseEstimator(EncoderDecoder):
         return self.target.mirrored(prediction, direction) if direction else prediction
 
     def _losses(self, head: nn.Module, features: Any, label: Tensor) -> dict[str, Tensor]:
+        if isinstance(head, SkeletonHeads):
+            return head.weighed(lambda each: self._losses(each, features, label))
         return self.target.losses(self._logits(head, features, tuple(label.shape[2:])), label)
 
     def _logits(self, head: nn.Module, features: Any, size: tuple[int, ...]) -> Tensor:

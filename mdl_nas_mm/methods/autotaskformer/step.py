@@ -1,0 +1,197 @@
+"""The training step of AutoTaskFormer (Algorithm 1, Eq. 5), and uniform sampling beside it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mdl_nas_mm.engine.passes import Passes
+from mdl_nas_mm.engine.step import Step
+from mdl_nas_mm.engine.unit_batch import UnitBatch
+from mdl_nas_mm.families.swin_unet.skeletons import read_skeletons
+from mdl_nas_mm.registry import STEPS
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.tasks import MultiTaskModel
+from mdl_nas_mm.utils.randomness import derive_seed
+
+from .heads import VALUE, SkeletonHeads, weighing
+from .logits import SkeletonLogits, Temperature, gumbel
+
+Skeletons = str | Sequence[str]
+
+
+class SkeletonStep(Step):
+    """Every task's loss on skeletons of one pass, weighted; a subclass says by how much.
+
+    Tasks that share a pass run the backbone once for each subnet, through all cells that any
+    skeleton needs. Each has ``SkeletonHeads``. Logged are the losses of each task's last subnet,
+    of a sandwich the largest, as they are weighted.
+
+    Args:
+        spaces, freeze_rest, optim_wrapper: see ``Step``.
+        skeletons: see ``read_skeletons``; or task -> its own.
+    """
+
+    def __init__(
+        self,
+        spaces: Mapping[str, SearchSpace],
+        freeze_rest: bool = True,
+        optim_wrapper: Mapping[str, Any] | None = None,
+        skeletons: Skeletons | Mapping[str, Skeletons] = 'single-scale',
+    ) -> None:
+        super().__init__(spaces, freeze_rest, optim_wrapper)
+        given = skeletons if isinstance(skeletons, Mapping) else dict.fromkeys(spaces, skeletons)
+        for task in spaces:
+            if task not in given:
+                raise ValueError(f'train_cfg.step: skeletons: nothing for task {task!r}')
+        self.names = {
+            task: tuple(skeleton.name for skeleton in read_skeletons(given[task]))
+            for task in spaces
+        }
+
+    def weights(self, task: str, iteration: int, number: int, seed: int) -> dict[str, Tensor]:
+        """Skeleton -> what its loss counts in one pass; the same on every process.
+
+        Args:
+            task: whose.
+            iteration: the step.
+            number: of the pass among those of the step.
+            seed: of the training.
+        """
+        raise NotImplementedError
+
+    def check(self, model: MultiTaskModel) -> None:
+        """Raises ValueError for a task without a head for each of its skeletons."""
+        for task, upstream in model.tasks.items():
+            head = getattr(upstream, 'decode_head', None)
+            if not isinstance(head, SkeletonHeads):
+                raise ValueError(
+                    f'task {task!r}: {type(self).__name__} needs a head for each skeleton; make '
+                    "its decode_head one of type 'mdl_nas_mm.SkeletonHeads'"
+                )
+            for name in self.names[task]:
+                if name not in head.names:
+                    raise ValueError(
+                        f'task {task!r}: no head for skeleton {name!r}, its decode_head has '
+                        f'{", ".join(head.names)}'
+                    )
+            cells = model.backbone.output_cells(task)
+            if cells != head.cells:
+                raise ValueError(
+                    f'task {task!r}: the backbone gives the maps of {", ".join(cells)}, its '
+                    f'decode_head takes those of {", ".join(head.cells)}: give both the same '
+                    'skeletons'
+                )
+
+    def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
+        """Unit by unit, batch by batch, subnet by subnet, task by task."""
+        passes.announce(each for batch in passes.batches() for each in batch.subnets(specs))
+        for batch in passes.batches():
+            with passes.prepared(batch) as data:
+                self._train(passes, batch, data, batch.subnets(specs))
+
+    def _train(
+        self,
+        passes: Passes,
+        batch: UnitBatch,
+        data: Mapping[str, dict],
+        subnets: Sequence[Mapping[str, SubnetSpec]],
+    ) -> None:
+        values: dict[str, dict[str, Tensor]] = {}
+        for number, each in enumerate(subnets):
+            with passes.shared(each, data):
+                for task, spec in each.items():
+                    factor = passes.factor(task, batch) / len(subnets)
+                    given = (passes.iteration, number, passes.plan.seed)
+                    with weighing(self.weights(task, *given)):
+                        loss, values[task] = passes.forward(task, spec, data[task])
+                    passes.backward(task, loss, factor)
+        for task in batch.tasks:
+            kept = {key: x for key, x in values[task].items() if f'.{VALUE}' not in key}
+            passes.log(task, batch, kept)
+
+
+@STEPS.register_module()
+class AutoTaskFormerStep(SkeletonStep):
+    """The loss of every skeleton, weighted by a Gumbel softmax of learned logits (Eq. 4, 5).
+
+    Noise is drawn for each task and pass. The logits are the step's own parameters, with an
+    optimizer of their own: ``optim_wrapper``. The likeliest skeleton of a task answers for it in a
+    validation; when that changes it is said. The log has its number and the entropy of the
+    distribution as ``<task>/skeleton`` and ``<task>/skeleton_entropy``.
+
+    Args:
+        spaces, freeze_rest, optim_wrapper, skeletons: see ``SkeletonStep``.
+        temperature: arguments of ``Temperature``.
+        leave_out: a weight below which a skeleton is no longer computed, see ``SkeletonLogits``.
+    """
+
+    def __init__(
+        self,
+        spaces: Mapping[str, SearchSpace],
+        temperature: Mapping[str, Any],
+        freeze_rest: bool = True,
+        optim_wrapper: Mapping[str, Any] | None = None,
+        skeletons: Skeletons | Mapping[str, Skeletons] = 'single-scale',
+        leave_out: float | None = None,
+    ) -> None:
+        super().__init__(spaces, freeze_rest, optim_wrapper, skeletons)
+        self.temperature = Temperature(**temperature)
+        self.skeletons = nn.ModuleDict(
+            {task: SkeletonLogits(len(names), leave_out) for task, names in self.names.items()}
+        )
+
+    def weights(self, task: str, iteration: int, number: int, seed: int) -> dict[str, Tensor]:
+        """Of those that are not left out; differentiable in the logits."""
+        of_task, names = self.skeletons[task], self.names[task]
+        noise = gumbel(len(names), derive_seed(seed, iteration, task, 'skeletons', number))
+        weights = of_task(noise, self.temperature(iteration))
+        return {name: w for name, w, left in zip(names, weights, of_task.left.tolist()) if left}
+
+    def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
+        """See ``SkeletonStep``; in the end skeletons may be left out, the same on every process."""
+        super().run(passes, specs)
+        for task, group in specs.items():
+            of_task = self.skeletons[task]
+            for number in range(len(group)):
+                found = self.weights(task, passes.iteration, number, passes.plan.seed)
+                none = of_task.mean.new_zeros(())
+                weights = [found.get(name, none).detach() for name in self.names[task]]
+                of_task.observe(torch.stack(weights))
+
+    def updated(self, model: MultiTaskModel) -> None:
+        """Makes the likeliest skeletons those that answer."""
+        for task, upstream in model.tasks.items():
+            head, name = upstream.decode_head, self.names[task][self.skeletons[task].best]
+            new = head.names.index(name)
+            if new != int(head.chosen):
+                head.chosen.fill_(new)
+                print_log(f'task {task!r}: skeleton {name!r} is the likeliest now', 'current')
+
+    def logged(self, iteration: int) -> dict[str, Tensor]:
+        """The likeliest skeleton's number and the entropy of each task, and the temperature."""
+        found = super().logged(iteration)
+        found['skeleton_temperature'] = torch.tensor(self.temperature(iteration))
+        for task, of_task in self.skeletons.items():
+            found[f'{task}/skeleton'] = torch.tensor(float(of_task.best))
+            found[f'{task}/skeleton_entropy'] = of_task.entropy
+        return found
+
+
+@STEPS.register_module()
+class UniformSkeletonStep(SkeletonStep):
+    """One skeleton for each task and pass, all of them equally often: the baseline of Fig. 7.
+
+    Nothing is learned of skeletons. Which one a task prefers is decided afterwards, by a
+    validation of each: ``tools/skeletons.py --validate``.
+    """
+
+    def weights(self, task: str, iteration: int, number: int, seed: int) -> dict[str, Tensor]:
+        """That of a single skeleton."""
+        rng = random.Random(derive_seed(seed, iteration, task, 'skeletons', number))
+        return {rng.choice(self.names[task]): torch.ones(())}
