@@ -53,7 +53,7 @@ class SkeletonHeads(BaseModule):
         skeletons: see ``read_skeletons``; those that the backbone has for the task.
         chosen: the skeleton that answers; by default the first, until a training says another.
         init_cfg: see ``mmengine.model.BaseModule``.
-        kwargs: for all heads, such as ``num_classes``.
+        num_classes, out_channels, threshold: of all heads; see ``BaseDecodeHead``.
 
     Attributes:
         cells: those whose maps it is given, in this order.
@@ -73,9 +73,13 @@ class SkeletonHeads(BaseModule):
         skeletons: str | Sequence[str] = 'single-scale',
         chosen: str | None = None,
         init_cfg: Mapping | None = None,
-        **kwargs: Any,
+        num_classes: int | None = None,
+        out_channels: int | None = None,
+        threshold: float | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        said = dict(num_classes=num_classes, out_channels=out_channels, threshold=threshold)
+        common = {key: value for key, value in said.items() if value is not None}
         self.skeletons = read_skeletons(skeletons)
         self.names = tuple(skeleton.name for skeleton in self.skeletons)
         if len(in_channels) != 4:
@@ -86,7 +90,7 @@ class SkeletonHeads(BaseModule):
         self.cells = in_order({c for skeleton in self.skeletons for c in skeleton.outputs})
         configs = self._configs(head, heads or {})
         self.heads = ModuleList(
-            SEG_MODELS.build(head_of(configs[s.name] | kwargs, s, self.cells, in_channels))
+            SEG_MODELS.build(head_of(configs[s.name] | common, s, self.cells, in_channels))
             for s in self.skeletons
         )
         index = 0 if chosen is None else self._index(chosen, 'chosen')

@@ -30,6 +30,7 @@ from mdl_nas_mm.engine.step import train_step
 from mdl_nas_mm.methods.autotaskformer.heads import SkeletonHeads, weighing
 from mdl_nas_mm.methods.autotaskformer.logits import gumbel
 from mdl_nas_mm.methods.autotaskformer.step import AutoTaskFormerStep, UniformSkeletonStep
+from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.randomness import derive_seed
 
 ADAM = dict(optimizer=dict(type='Adam', lr=0.1))
@@ -225,6 +226,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(tmp_path):
         build_runner(cfg, tmp_path / 'rises').train()
 
 
+@task_scope('mmseg')
 def test_heads_that_are_missing_or_of_nothing():
     config = heads(segmentor(5)['decode_head'])
     config.pop('type')
