@@ -79,7 +79,7 @@ class SkeletonHeads(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         said = dict(num_classes=num_classes, out_channels=out_channels, threshold=threshold)
-        common = {key: value for key, value in said.items() if value is not None}
+        common = common_settings(said)
         self.skeletons = read_skeletons(skeletons)
         self.names = tuple(skeleton.name for skeleton in self.skeletons)
         if len(in_channels) != 4:
@@ -158,6 +158,12 @@ class SkeletonHeads(BaseModule):
             own = [loss.detach() for key, loss in losses.items() if 'loss' in key]
             values[VALUE + name] = torch.stack(own).sum()
         return found | values
+
+
+def common_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config of ``SkeletonHeads`` says of all heads."""
+    keys = ('num_classes', 'out_channels', 'threshold')
+    return {key: config[key] for key in keys if config.get(key) is not None}
 
 
 def head_of(

@@ -1,0 +1,63 @@
+"""Each task's skeleton out of a training: python tools/skeletons.py CONFIG --checkpoint FILE."""
+
+import argparse
+from pathlib import Path
+
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint
+
+
+def parse_args() -> argparse.Namespace:
+    parser = Parser(
+        description='Choose where each task leaves the backbone, and write the smallest supernet '
+        'of all tasks: config.py and supernet.pth, which a search takes, skeletons.json and a '
+        'picture.'
+    )
+    add = parser.add_argument
+    add('config', help='path of the joint config that was trained')
+    add('--checkpoint', required=True, help='that the training has written')
+    add('--validate', action='store_true', help='evaluate every skeleton, and take the best')
+    add('--out', help='folder to write into (default: skeletons, beside the checkpoint)')
+    add_cfg_options(parser)
+    add_trust_checkpoint(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
+    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.methods.autotaskformer.choice import (
+        SkeletonChoice,
+        chosen_checkpoint,
+        chosen_config,
+    )
+    from mdl_nas_mm.methods.autotaskformer.validate import best_validated
+    from mdl_nas_mm.tasks import resolve_joint_config
+    from mdl_nas_mm.utils.config_file import read_config
+    from mdl_nas_mm.utils.files import write_json
+    from mdl_nas_mm.utils.torch_file import write_torch_file
+    from mdl_nas_mm.visualization.skeletons import plot_skeletons
+
+    MMLogger.get_instance('skeletons', log_file=None, log_level='WARNING')
+    with one_line_errors():
+        cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
+        cfg = resolve_joint_config(cfg)
+        checkpoint = read_checkpoint(args.checkpoint, args.trust_checkpoint)
+        if args.validate:
+            choice = best_validated(cfg, load_supernet(cfg, args.checkpoint))
+        else:
+            choice = SkeletonChoice.read(cfg, args.checkpoint, checkpoint)
+        folder = Path(args.out or Path(args.checkpoint).parent / 'skeletons')
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / 'skeletons.json', choice.to_dict())
+        plot_skeletons(choice.skeletons, folder / 'skeletons.png')
+        chosen_config(cfg, choice).dump(folder / 'config.py')
+        content = chosen_checkpoint(cfg, choice, checkpoint)
+        write_torch_file(folder / 'supernet.pth', content)
+        print(*choice.lines(), '', folder / 'config.py', folder / 'supernet.pth', sep='\n')
+
+
+if __name__ == '__main__':
+    main()
