@@ -43,7 +43,7 @@ VISBACKENDS = _child(root.VISBACKENDS)
 
 # The search's own, which upstream knows nothing of: see the protocols of these names.
 SEARCH_COSTS = Registry('search cost', scope=SCOPE, locations=[f'{SCOPE}.search'])
-SEARCH_SCORES = Registry('search score', scope=SCOPE, locations=[f'{SCOPE}.search'])
+SEARCH_SCORES = Registry('search score', scope=SCOPE, locations=_folders('search', 'methods'))
 SEARCH_SELECTIONS = Registry('search selection', scope=SCOPE, locations=[f'{SCOPE}.search'])
 
 # How what tasks have is stored in a deposit; see ``mdl_nas_mm.deposit.kinds``.

@@ -40,7 +40,7 @@ from .problem import SearchProblem
 from .progress import Progress
 from .registered import build
 from .results import alone_in, failures, save_problem, write_results
-from .scored import scored_joints
+from .scored import Score, scored_joints
 
 _TIMEOUT = timedelta(minutes=10)
 
@@ -151,9 +151,9 @@ class SearchRun:
         history = self.evaluations.history
         save_problem(self.folder, self.problem, history.evaluations)
         try:
-            result, estimated = self._search()
+            result, estimated, final = self._search()
             evaluations = len(self.evaluations.used)
-            baseline = self._random_baseline(result, evaluations)
+            baseline = self._random_baseline(result, evaluations, final)
         except SearchFailed as error:
             if not history.failed():
                 raise
@@ -173,11 +173,13 @@ class SearchRun:
         write_results(self.folder, self.problem, result.chosen, front, result.log, more)
         return result
 
-    def _search(self) -> tuple[SearchResult, dict]:
-        """What the search finds, and what a report says of scores that are no evaluations."""
+    def _search(self) -> tuple[SearchResult, dict, Score]:
+        """What the search finds, what a report says of scores that are no evaluations, and the
+        score that the result has."""
         settings, seed, report = self.plan.evolution, self.plan.seed, self.progress.generation
         if self.plan.score is None:
-            return self.problem.search(self.evaluations, settings, seed, report), {}
+            result = self.problem.search(self.evaluations, settings, seed, report)
+            return result, {}, self.evaluations
         self.progress.begin('Samples', 1)
         score: EstimatedScore = build(
             'score',
@@ -191,10 +193,11 @@ class SearchRun:
         )
         self.progress.begin('Search', settings.generations)
         result = self.problem.search(score, settings, seed, report)
+        final: Score = score
         if score.finalists:
             self.progress.begin('Finalists', 1)
-            result = self._evaluated(result, score.finalists)
-        return result, dict(score=score.describe())
+            result, final = self._evaluated(result, score.finalists), self.evaluations
+        return result, dict(score=score.describe()), final
 
     def _evaluated(self, result: SearchResult, finalists: int) -> SearchResult:
         """The best of what was evaluated, after the best of a search by estimates were."""
@@ -207,14 +210,16 @@ class SearchRun:
             raise SearchFailed('search: every finalist has failed')
         return replace(result, chosen=chosen, scored=scored, candidates=candidates)
 
-    def _random_baseline(self, result: SearchResult, evaluations: int) -> list[dict] | None:
+    def _random_baseline(
+        self, result: SearchResult, evaluations: int, score: Score
+    ) -> list[dict] | None:
         """The log of a random search with as many evaluations, if there is to be one."""
         if not self.plan.random_baseline:
             return None
         self.progress.begin('Random search', len(result.log))
         at_random, seed = self.plan.evolution.at_random(evaluations), self.plan.seed + 1
         report = self.progress.generation
-        return self.problem.search(self.evaluations, at_random, seed, report).log
+        return self.problem.search(score, at_random, seed, report).log
 
 
 def check_search(cfg: ResolvedConfig) -> None:

@@ -71,7 +71,8 @@ class Reference:
         for name, said in config.items():
             rule = said.get('rule') if isinstance(said, Mapping) else None
             value = said.get('value') if isinstance(said, Mapping) else said
-            scoring = _scoring(task, scope, name, rule, score, evaluator)
+            where = f'task {task!r}, reference'
+            scoring = scoring_of(where, scope, name, rule, score, evaluator)
             found.append((scoring, _value(task, name, value)))
         return cls(tuple(found))
 
@@ -88,24 +89,37 @@ def _change(scoring: Scoring, value: float, metrics: Mapping[str, Any]) -> float
     return relative_change(found, scoring.factor * value, scoring.greater)
 
 
-def _scoring(
-    task: str, scope: str, name: str, rule: str | None, score: Scoring, evaluator: Any
+def scoring_of(
+    where: str, scope: str, name: str, rule: str | None, score: Scoring, evaluator: Any
 ) -> Scoring:
+    """How one of a task's metrics is read.
+
+    Args:
+        where: what errors begin with.
+        scope: the library of the task.
+        name: of the metric.
+        rule: which is better of it, ``'greater'`` or ``'less'``; None for what is known.
+        score: how the task's score is read.
+        evaluator: config of the task's metrics.
+
+    Raises:
+        ValueError: no metric has the name, or it is not known which is better of it.
+    """
     if name == score.key and rule is None:
         return score
     metric = find_metric(scope, name, evaluator)
     if metric is None:
         raise ValueError(
-            f'task {task!r}, reference: no metric of its evaluator gives {name!r}; there are '
+            f'{where}: no metric of its evaluator gives {name!r}; there are '
             f'{", ".join(names_given(scope, evaluator)) or "none"}'
         )
     greater = metric.kind.greater if rule is None else RULES.get(rule)
     if greater is None:
         raise ValueError(
-            f'task {task!r}, reference: say which is better of {name!r}: '
-            f"reference={{{name!r}: dict(value=..., rule='greater')}}, or 'less'"
+            f'{where}: say which is better of {name!r}: '
+            f"{{{name!r}: dict(..., rule='greater')}}, or 'less'"
         )
-    return Scoring.by_kind(task, Score(name, metric.kind.factor or 1.0, greater), metric)
+    return Scoring.by_kind(score.task, Score(name, metric.kind.factor or 1.0, greater), metric)
 
 
 def _value(task: str, name: str, value: Any) -> float:
