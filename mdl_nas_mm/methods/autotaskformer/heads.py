@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from mmengine.model import BaseModule, ModuleList
 from mmseg.registry import MODELS as SEG_MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mdl_nas_mm.families.swin_unet.skeletons import Skeleton, in_order, level_of, read_skeletons
 from mdl_nas_mm.registry import MODELS
@@ -121,7 +121,7 @@ class SkeletonHeads(BaseModule):
         return self.names.index(name)
 
     @property
-    def answering(self) -> nn.Module:
+    def answering(self) -> Any:
         """The head of the chosen skeleton."""
         return self.heads[int(self.chosen)]
 
@@ -139,7 +139,7 @@ class SkeletonHeads(BaseModule):
         """As ``BaseDecodeHead``, weighted over the skeletons."""
         return self.weighed(lambda head: head.loss(inputs, batch_data_samples, train_cfg))
 
-    def weighed(self, losses_of: Callable[[nn.Module], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    def weighed(self, losses_of: Callable[[Any], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """The losses of all heads by name, weighted, and that of each skeleton.
 
         Args:

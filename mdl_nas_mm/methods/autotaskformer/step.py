@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.logging import print_log
@@ -146,9 +146,12 @@ class AutoTaskFormerStep(SkeletonStep):
             {task: SkeletonLogits(len(names), leave_out) for task, names in self.names.items()}
         )
 
+    def _of(self, task: str) -> SkeletonLogits:
+        return cast(SkeletonLogits, self.skeletons[task])
+
     def weights(self, task: str, iteration: int, number: int, seed: int) -> dict[str, Tensor]:
         """Of those that are not left out; differentiable in the logits."""
-        of_task, names = self.skeletons[task], self.names[task]
+        of_task, names = self._of(task), self.names[task]
         noise = gumbel(len(names), derive_seed(seed, iteration, task, 'skeletons', number))
         weights = of_task(noise, self.temperature(iteration))
         return {name: w for name, w, left in zip(names, weights, of_task.left.tolist()) if left}
@@ -157,7 +160,7 @@ class AutoTaskFormerStep(SkeletonStep):
         """See ``SkeletonStep``; in the end skeletons may be left out, the same on every process."""
         super().run(passes, specs)
         for task, group in specs.items():
-            of_task = self.skeletons[task]
+            of_task = self._of(task)
             for number in range(len(group)):
                 found = self.weights(task, passes.iteration, number, passes.plan.seed)
                 none = of_task.mean.new_zeros(())
@@ -167,7 +170,7 @@ class AutoTaskFormerStep(SkeletonStep):
     def updated(self, model: MultiTaskModel) -> None:
         """Makes the likeliest skeletons those that answer."""
         for task, upstream in model.tasks.items():
-            head, name = upstream.decode_head, self.names[task][self.skeletons[task].best]
+            head, name = upstream.decode_head, self.names[task][self._of(task).best]
             new = head.names.index(name)
             if new != int(head.chosen):
                 head.chosen.fill_(new)
@@ -177,9 +180,9 @@ class AutoTaskFormerStep(SkeletonStep):
         """The likeliest skeleton's number and the entropy of each task, and the temperature."""
         found = super().logged(iteration)
         found['skeleton_temperature'] = torch.tensor(self.temperature(iteration))
-        for task, of_task in self.skeletons.items():
-            found[f'{task}/skeleton'] = torch.tensor(float(of_task.best))
-            found[f'{task}/skeleton_entropy'] = of_task.entropy
+        for task in self.names:
+            found[f'{task}/skeleton'] = torch.tensor(float(self._of(task).best))
+            found[f'{task}/skeleton_entropy'] = self._of(task).entropy
         return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig
 from mdl_nas_mm.tasks.evaluate import evaluate
@@ -25,7 +26,7 @@ def best_validated(cfg: ResolvedConfig, model: MultiTaskModel) -> SkeletonChoice
         evaluation, gains = info.evaluation(split), {}
         for number, skeleton in enumerate(skeletons):
             head.chosen.fill_(number)
-            subnet = model.subnet(task, model.spaces[task].largest())
+            subnet: Any = model.subnet(task, model.spaces[task].largest())
             metrics = evaluate(subnet.val_step, evaluation)
             gains[skeleton.name] = evaluation.scoring.gain(evaluation.scoring.score(metrics))
         finite = {name: gain for name, gain in gains.items() if math.isfinite(gain)}
