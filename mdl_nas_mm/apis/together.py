@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ from mdl_nas_mm.deposit import Deposit, load_around_one
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.tasks import (
-    ResolvedConfig,
     build_eval_loader,
     delta_t,
     given_spec,
@@ -31,21 +32,24 @@ from mdl_nas_mm.utils.strict_json import read_json
 from .analyze import analyze
 from .pipeline import Stages, train_stage, trained_checkpoint
 
+_METRICS = 'metrics.json'
+
 
 def train_alone(
-    joint: Config, joint_spec: str | Path, stages: Stages
+    joint: Config, joint_spec: str | Path, stages: Stages, processes: int = 2
 ) -> dict[str, dict[str, float]]:
     """Trains each task of a joint config by itself, as the config says it of all.
 
     Args:
         joint: the config, not resolved.
         joint_spec: the file with the architecture of each task.
-        stages: have the tasks' names.
+        stages: have one of the name ``alone``.
+        processes: trainings at a time, each in a process of its own.
 
     Returns:
         Task -> its metrics on the validation split.
     """
-    found = {}
+    configs = {}
     for task in joint.tasks:
         cfg = copy.deepcopy(joint)
         cfg.tasks = {task: cfg.tasks[task]}
@@ -53,15 +57,26 @@ def train_alone(
         cfg.joint_spec = str(joint_spec)
         cfg.pop('search_cfg', None)
         cfg.train_cfg.pop('sampler', None)
-        resolved = resolve_joint_config(cfg)
-        text = resolved.pretty_text
-        folder = stages.run(task, text, lambda f, cfg=resolved: _train_and_evaluate(cfg, f))
-        found[task] = read_json(folder / 'metrics.json', 'the metrics')
-    return found
+        configs[task] = cfg
+    text = '\n'.join(resolve_joint_config(cfg).pretty_text for cfg in configs.values())
+    folder = stages.run('alone', text, lambda f: _train_and_evaluate(configs, f, processes))
+    return {task: read_json(folder / task / _METRICS, 'the metrics') for task in configs}
 
 
-def _train_and_evaluate(cfg: ResolvedConfig, folder: Path) -> None:
-    """Trains a config of one task, and writes ``metrics.json``."""
+def _train_and_evaluate(configs: Mapping[str, Config], folder: Path, processes: int) -> None:
+    """Trains configs of one task each, and writes the metrics of each in a folder of its name."""
+    # Threads of the mm libraries' own do not survive a fork.
+    spawned = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(min(processes, len(configs)), spawned) as pool:
+        for done in [pool.submit(_one, cfg, folder / task) for task, cfg in configs.items()]:
+            done.result()
+
+
+def _one(joint: Config, folder: Path) -> None:
+    """Trains a config of one task, unless it was trained, and writes its metrics."""
+    if (folder / _METRICS).is_file():
+        return
+    cfg = resolve_joint_config(joint)
     train_stage(cfg, folder)
     model = load_supernet(cfg, trained_checkpoint(folder))
     ((name, task),) = cfg.tasks.items()
@@ -70,7 +85,7 @@ def _train_and_evaluate(cfg: ResolvedConfig, folder: Path) -> None:
     spec = given_spec(cfg)[name]
     with quiet():
         _, metrics = task.evaluate(model.subnet(name, spec), task.val)
-    write_json(folder / 'metrics.json', {key: float(value) for key, value in metrics.items()})
+    write_json(folder / _METRICS, {key: float(value) for key, value in metrics.items()})
 
 
 def compare(
