@@ -75,13 +75,13 @@ class ElasticSwinBlock(nn.Module):
     def forward(self, x: Tensor, task: str | None, block: BlockSpec, pad_small_map: bool) -> Tensor:
         """Maps (B, H, W, C) to (B, H, W, C)."""
         attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
-        shift = self._shift(min(x.shape[1:3]), pad_small_map)
+        shift = self.shift_on(min(x.shape[1:3]), pad_small_map)
         y = self.attn(self.norm1(x, task, attn), task, block.num_heads, attn, shift)
         x = x + self.drop_path(y)
         hidden = hidden_features(x.shape[-1], block.mlp_ratio)
         return x + self.drop_path(self.mlp(self.norm2(x, task, ffn), task, hidden, ffn))
 
-    def _shift(self, side: int, pad_small_map: bool) -> int:
+    def shift_on(self, side: int, pad_small_map: bool) -> int:
         """A map of a single window is not shifted, unless maps are padded."""
         window = self.attn.window_size
         if side < window and not pad_small_map:
@@ -283,12 +283,13 @@ class ElasticSwin(ElasticBackbone):
                 else:
                     x = block_module(*args)
             if s in wanted:
-                outputs[s] = self._output(x, s)
+                outputs[s] = self.output_of(x, s)
             if module.downsample is not None:
                 x = module.downsample(x, spec.stages[s + 1].embed_dim)
         return tuple(outputs[s] for s in wanted)
 
-    def _output(self, x: Tensor, stage: int) -> Tensor:
+    def output_of(self, x: Tensor, stage: int) -> Tensor:
+        """The output of a stage, (B, C, h, w), of its map (B, h, w, channels)."""
         x = getattr(self, f'norm{stage}')(x, None, 1.0)
         x = F.pad(x, (0, self.out_channels[stage] - x.shape[-1]))
         return x.permute(0, 3, 1, 2).contiguous()

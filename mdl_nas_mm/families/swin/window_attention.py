@@ -74,7 +74,7 @@ class ElasticWindowAttention(nn.Module):
         qkv = self.qkv(x, task, inner, share_ratio)
         qkv = qkv.view(*x.shape[:3], 3, num_heads, self.head_dim)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)
-        bias = self._bias(num_heads).to(q.dtype)
+        bias = self.bias_of(num_heads).to(q.dtype)
         if shift:
             bias = bias + shift_mask(padded, window, shift, x.device, q.dtype)
         x = attend(q, k, v, bias).transpose(2, 3).reshape(batch, -1, window * window, inner)
@@ -83,7 +83,7 @@ class ElasticWindowAttention(nn.Module):
             x = x.roll((shift, shift), dims=(1, 2))
         return x[:, :height, :width].contiguous()
 
-    def _bias(self, num_heads: int) -> Tensor:
+    def bias_of(self, num_heads: int) -> Tensor:
         """Bias of every pair of tokens of a window: (1, num_heads, N, N)."""
         by_head = self.relative_position_bias_table[:, :num_heads].T
         index = pair_index(self.window_size, by_head.device)

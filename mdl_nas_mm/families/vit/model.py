@@ -267,7 +267,7 @@ class ElasticViT(ElasticBackbone):
         (stage,) = spec.stages
         wanted = self.wanted_blocks(task, spec)
         window = of_task(self.window_size, task, 'window_size')
-        x, grid = self._embed(x, stage.embed_dim, class_token=not window)
+        x, grid = self.embed(x, stage.embed_dim, class_token=not window)
         whole, outputs = global_blocks(spec.depth), {}
         for i, (module, block) in enumerate(zip(self.blocks, stage.blocks)):
             args = (x, task, block, grid, 0 if i in whole else window)
@@ -277,7 +277,7 @@ class ElasticViT(ElasticBackbone):
                 x = module(*args)
             if i in wanted:
                 last = i == len(stage.blocks) - 1
-                outputs[i] = self._output(self.norm(x, None, 1.0) if last else x, task, grid)
+                outputs[i] = self.output_of(self.norm(x, None, 1.0) if last else x, task, grid)
         return tuple(outputs[i] for i in wanted)
 
     def wanted_blocks(self, task: str | None, spec: SubnetSpec) -> list[int]:
@@ -316,9 +316,8 @@ class ElasticViT(ElasticBackbone):
         (height, width), patch = self.shape.img_size, self.shape.patch_size
         return [(height, width), (height + patch + 1, width + 1)]
 
-    def _embed(
-        self, x: Tensor, embed_dim: int, class_token: bool
-    ) -> tuple[Tensor, tuple[int, int]]:
+    def embed(self, x: Tensor, embed_dim: int, class_token: bool) -> tuple[Tensor, tuple[int, int]]:
+        """Tokens (B, N, embed_dim) of images, with their positions, and the grid (h, w)."""
         x, grid = self.patch_embed(x, embed_dim)
         # Without the class token its position falls away too.
         dropped = int(self.shape.class_token)
@@ -338,7 +337,8 @@ class ElasticViT(ElasticBackbone):
         patches = F.interpolate(patches, grid, mode='bicubic', align_corners=False)
         return torch.cat((stored[:, :special], patches.flatten(2).transpose(1, 2)), dim=1)
 
-    def _output(self, x: Tensor, task: str | None, grid: tuple[int, int]) -> Tensor:
+    def output_of(self, x: Tensor, task: str | None, grid: tuple[int, int]) -> Tensor:
+        """What a task gets of the tokens (B, N, C) behind a block, the last one's normalised."""
         kind = of_task(self.out_type, task, 'out_type')
         x = F.pad(x, (0, self.out_channels - x.shape[-1]))
         if kind == 'cls_token':

@@ -39,3 +39,15 @@ def sub_task(base, seed=1, first=1, density=0.3, size=0.3):
         if i >= 4 * first:
             weight.data += drawn * kept * weight.std()
     return sub
+
+
+def moving_patch(count, batch=2, size=(32, 32), seed=0):
+    """Frames in which nothing but one patch changes, and wanders."""
+    generator = torch.Generator().manual_seed(seed)
+    frame = torch.rand(batch, 3, *size, generator=generator, dtype=torch.float64)
+    frames = []
+    for t in range(count):
+        frame, x = frame.clone(), 4 * t % (size[1] - 8)
+        frame[:, :, 8:16, x : x + 8] = torch.rand(batch, 3, 8, 8, generator=generator).double()
+        frames.append(frame)
+    return frames

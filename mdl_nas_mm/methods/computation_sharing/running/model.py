@@ -1,0 +1,185 @@
+"""A base task and its sub-tasks on images and videos: ``outputs, state = model(frame, state)``."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mdl_nas_mm.elastic.backbone import ElasticBackbone
+
+from .elements import ElementExecution
+from .execution import Execution
+from .gates import Gate, fit_gate
+from .parts import TaskSteps, check_alike, steps_of
+from .rows import RowExecution
+from .settings import SharingSettings
+from .state import Pairs, State
+from .stream import Passed, Stream
+
+Features = dict[str, tuple[Tensor, ...]]
+
+
+class SharedComputation(nn.Module):
+    """Backbones of one architecture whose tasks and frames take over what they have in common.
+
+    With thresholds of 0 its outputs are those of the separate backbones, up to rounding.
+
+    Args:
+        base: name of the base task.
+        backbones: task -> plain backbone with the task's own weights, as ``load_task`` gives it.
+            A sub-task may have tensors of the base.
+        settings: what is reused; by default both, exactly.
+
+    Attributes:
+        gates: task -> part -> which rows its difference of weights matters for; see
+            ``fit_gates``. Without one, a part whose weights differ is computed for all rows.
+
+    Raises:
+        ValueError: a sub-task is of another architecture or input size than its base.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        backbones: Mapping[str, ElasticBackbone],
+        settings: SharingSettings | None = None,
+    ) -> None:
+        super().__init__()
+        if base not in backbones:
+            raise ValueError(f'base {base!r} is not among the tasks {sorted(backbones)}')
+        for task, backbone in backbones.items():
+            check_alike(backbones[base], task, backbone)
+        self.base, self.settings = base, settings or SharingSettings()
+        self.tasks = (base, *(task for task in backbones if task != base))
+        self._backbones = nn.ModuleList(backbones[task] for task in self.tasks)
+        self.eval()
+        self.gates: dict[str, dict[str, Gate]] = {}
+        self._name = uuid.uuid4().hex
+        # Of the last size alone: a video has one.
+        self._steps: tuple[tuple[int, ...], dict[str, TaskSteps]] | None = None
+
+    @torch.no_grad()
+    def forward(
+        self,
+        images: Tensor,
+        state: State | None = None,
+        masks: Mapping[str, Mapping[str, Tensor]] | None = None,
+    ) -> tuple[Features, State]:
+        """Features of all tasks.
+
+        Args:
+            images: (B, C, H, W), of a video frame or any images.
+            state: what the frame before returned, which is used up; None for the first frame.
+            masks: task -> part -> rows (R,) to compute, in place of what thresholds say.
+
+        Returns:
+            Task -> the outputs of its backbone; and the state for the next frame.
+
+        Raises:
+            ValueError: the state is of another model, of images of another size, or used up.
+        """
+        self._check(images, state)
+        steps = self._steps_of(images)
+        settings, rows = self.settings, steps[self.base].rows.embed(images)
+        is_key = state is None or not settings.shares_frames or self._is_key(state, steps, rows)
+        before = {} if is_key or state is None else state.pairs
+        outputs, kept, work = {}, {}, []
+        passed: Passed | None = None
+        for task in self.tasks:
+            stream = self._stream(task, steps[task], passed, before.get(task), masks or {})
+            own = steps[task]
+            is_embedded_alike = not own.differs('patch_embed.', 'cls_token', 'pos_embed')
+            outputs[task] = stream.run(rows if is_embedded_alike else own.rows.embed(images))
+            kept[task] = stream.kept
+            work += stream.work
+            if task == self.base and settings.shares_tasks:
+                passed = stream.passed
+        if state is not None:
+            state.use_up()
+        age = 0 if is_key or state is None else state.age + 1
+        return outputs, State(self._name, tuple(images.shape), kept, age, tuple(work), is_key)
+
+    @torch.no_grad()
+    def fit_gates(self, images: Tensor) -> None:
+        """Learns which rows the differences of weights matter for, from the base's own inputs.
+
+        Args:
+            images: (B, C, H, W), preprocessed; some dozens say enough.
+        """
+        steps = self._steps_of(images)
+        base = steps[self.base]
+        execution = RowExecution({}, {}, self.settings.dense)
+        stream = Stream(self.base, base, execution, {}, exact=True)
+        stream.run(base.rows.embed(images))
+        theirs = {part.name: part for parts in base.parts.values() for part in parts}
+        for task in self.tasks[1:]:
+            self.gates[task] = {}
+            for part in (part for parts in steps[task].parts.values() for part in parts):
+                if part.differs:
+                    pair = stream.passed.pairs[part.name]
+                    changes = part(pair.inputs) - theirs[part.name](pair.inputs)
+                    self.gates[task][part.name] = fit_gate(pair.inputs, changes, pair.outputs)
+
+    def _is_key(self, state: State, steps: Mapping[str, TaskSteps], rows: Tensor) -> bool:
+        """Whether a frame is computed without the one before."""
+        settings = self.settings
+        if settings.key_every and state.age + 1 >= settings.key_every:
+            return True
+        stream = self._stream(self.base, steps[self.base], None, state.pairs[self.base], {})
+        return stream.changed(rows) > settings.moved
+
+    def _stream(
+        self,
+        task: str,
+        steps: TaskSteps,
+        base: Passed | None,
+        before: Pairs | None,
+        masks: Mapping[str, Mapping[str, Tensor]],
+    ) -> Stream:
+        settings, count = self.settings, len(steps.rows.steps)
+        thresholds = dict(
+            base=settings.of_blocks('threshold', task, count),
+            frame=settings.of_blocks('frame_threshold', task, count),
+        )
+        own = masks.get(task, {})
+        if settings.execution == 'rows':
+            execution: Execution = RowExecution(own, self.gates.get(task, {}), settings.dense)
+        else:
+            execution = ElementExecution(own)
+        exact = settings.attention == 'exact'
+        keeps = settings.shares_frames
+        return Stream(task, steps, execution, thresholds, exact, base, before, keeps)
+
+    def _steps_of(self, images: Tensor) -> dict[str, TaskSteps]:
+        batch, _, *size = shape = tuple(images.shape)
+        if self._steps is None or self._steps[0] != shape:
+            base = self._backbones[0]
+            found = {}
+            for task, backbone in zip(self.tasks, self._backbones):
+                of = None if task == self.base else base
+                found[task] = steps_of(backbone, of, batch, (size[0], size[1]))
+            self._steps = (shape, found)
+        return self._steps[1]
+
+    def _check(self, images: Tensor, state: State | None) -> None:
+        if state is None:
+            return
+        if state.model != self._name:
+            raise ValueError(
+                'state is of another model; begin a video with state=None, and give each frame '
+                'what the same model returned for the frame before'
+            )
+        if state.size != tuple(images.shape):
+            was, now = ('x'.join(map(str, size)) for size in (state.size, images.shape))
+            raise ValueError(
+                f'state is of images of {was} (batch, channels, height, width), the frame is '
+                f'{now}; begin anew with state=None where the size changes'
+            )
+        if state.is_spent:
+            raise ValueError(
+                'state was used up by a later frame, which wrote into it; keep state.copy() to go '
+                'on from it more than once'
+            )

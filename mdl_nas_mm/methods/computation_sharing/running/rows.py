@@ -1,0 +1,76 @@
+"""Rows that changed, gathered, computed by one dense product, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from .execution import Done, Execution, Source, whole
+from .gates import Gate
+from .parts import Part
+
+
+class RowExecution(Execution[Tensor | None]):
+    """A part is computed for some rows, with the task's own weights; all others take the source's.
+
+    A change is a mask of rows (R,), None for all.
+
+    Args:
+        masks: see ``Execution``.
+        gates: name of a part -> says of which rows the difference of the part's weights counts. A
+            part that differs and has none is computed for all rows.
+        dense: part of the rows from which on all are computed.
+    """
+
+    def __init__(
+        self, masks: Mapping[str, Tensor], gates: Mapping[str, Gate], dense: float
+    ) -> None:
+        super().__init__(masks)
+        self.gates = gates
+        self.dense = dense
+
+    def split(self, part: Part) -> list[Part]:
+        """The whole part at once: none of its layers joins rows."""
+        return [part]
+
+    def change(self, part: Part, inputs: Tensor, source: Source, threshold: float) -> Tensor | None:
+        """Rows whose difference has a root mean square above the threshold, and gated ones."""
+        if part.name in self.masks:
+            return self.masks[part.name]
+        pair = source.pairs[part.name]
+        gated = None
+        if source.is_base and part.differs:
+            if part.name not in self.gates or not threshold:
+                return None
+            gated = self.gates[part.name](pair.inputs) > threshold
+        if inputs is pair.inputs:
+            mask = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
+        else:
+            mask = (inputs - pair.inputs).square().mean(dim=1) > threshold**2
+        mask = mask if gated is None else mask | gated
+        return None if int(mask.sum()) > self.dense * len(mask) else mask
+
+    def cost(self, part: Part, change: Tensor | None, source: Source) -> float:
+        """The part of the rows that is computed."""
+        return 1.0 if change is None else int(change.sum()) / len(change)
+
+    def rows(self, part: Part, change: Tensor | None, source: Source) -> Tensor | None:
+        """See ``Execution``."""
+        return change
+
+    def update(self, part: Part, inputs: Tensor, change: Tensor | None, source: Source) -> Done:
+        """See ``Execution``."""
+        pair = source.pairs[part.name]
+        if change is None:
+            inputs = inputs.clone() if inputs is pair.inputs else inputs
+            return whole(part, inputs)
+        rows = change.nonzero()[:, 0]
+        if not len(rows):
+            return Done(pair, 0, 0, 0.0)
+        own = pair.copy() if source.is_base else pair
+        chosen = inputs.index_select(0, rows)
+        own.inputs.index_copy_(0, rows, chosen)
+        own.outputs.index_copy_(0, rows, part(chosen))
+        return Done(own, len(rows), len(rows) * part.products, len(rows) / len(inputs))

@@ -1,0 +1,89 @@
+"""How a base task and its sub-tasks are run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+REUSE = ('none', 'tasks', 'frames', 'both')
+EXECUTIONS = ('rows', 'elements')
+ATTENTION = ('exact', 'queries')
+Thresholds = float | Sequence[float] | Mapping[str, float | Sequence[float]]
+
+
+@dataclass(frozen=True)
+class SharingSettings:
+    """What is reused, and how exactly.
+
+    Attributes:
+        reuse: ``'tasks'``: sub-tasks take over what the base computed of the same images (Eq. 3
+            and 4); ``'frames'``: each task what it computed of the frame before (Eq. 5);
+            ``'both'``: layer by layer whichever costs less (Section 3.3); ``'none'``: every task
+            computes all by itself.
+        execution: ``'rows'`` computes the tokens that changed, gathered into dense products;
+            ``'elements'`` is the paper's, by single elements, which is counted but computed
+            densely.
+        threshold: differences up to it count as none: of an element its absolute value, of a row
+            its root mean square. For all, a list of one a block, or task -> either; 0 is exact.
+        frame_threshold: the same between frames; ``threshold`` by default.
+        attention: once a row has changed, ``'exact'`` brings all rows up to date that attend to
+            it, ``'queries'`` just the changed rows themselves, which then see all changed keys
+            and values, while the others keep what they attended to.
+        key_every: every how many frames one is computed without the frame before; 0 for never.
+        moved: part of the first block's rows that changed from which on a frame is such a one.
+        dense: part of the rows from which on all are computed, without gathering.
+    """
+
+    reuse: str = 'both'
+    execution: str = 'rows'
+    threshold: Thresholds = 0.0
+    frame_threshold: Thresholds | None = None
+    attention: str = 'exact'
+    key_every: int = 0
+    moved: float = 0.6
+    dense: float = 0.9
+
+    def __post_init__(self) -> None:
+        known = dict(reuse=REUSE, execution=EXECUTIONS, attention=ATTENTION)
+        for key, values in known.items():
+            if getattr(self, key) not in values:
+                raise ValueError(f'{key} is {getattr(self, key)!r}, expected one of {values}')
+        if self.key_every < 0:
+            raise ValueError(f'key_every is {self.key_every}, expected at least 0')
+        for key in ('moved', 'dense'):
+            if not 0 < getattr(self, key) <= 1:
+                raise ValueError(f'{key} is {getattr(self, key)}, expected in (0, 1]')
+
+    @property
+    def shares_tasks(self) -> bool:
+        """Whether sub-tasks take over what the base computed."""
+        return self.reuse in ('tasks', 'both')
+
+    @property
+    def shares_frames(self) -> bool:
+        """Whether a frame takes over what the frame before computed."""
+        return self.reuse in ('frames', 'both')
+
+    def of_blocks(self, key: str, task: str, blocks: int) -> list[float]:
+        """A task's thresholds of all blocks.
+
+        Args:
+            key: ``'threshold'`` or ``'frame_threshold'``.
+            task: its name.
+            blocks: how many there are.
+
+        Raises:
+            ValueError: there is none for the task, not one a block, or a negative one.
+        """
+        value = getattr(self, key)
+        value = self.threshold if value is None else value
+        if isinstance(value, Mapping):
+            if task not in value:
+                raise ValueError(f'{key}: none for task {task!r}, only for {sorted(value)}')
+            value = value[task]
+        values = list(value) if isinstance(value, Sequence) else [value] * blocks
+        if len(values) != blocks:
+            raise ValueError(f'{key} of task {task!r}: {len(values)} values for {blocks} blocks')
+        if min(values) < 0:
+            raise ValueError(f'{key} of task {task!r} is {min(values)}, expected at least 0')
+        return [float(each) for each in values]

@@ -1,0 +1,252 @@
+"""What is computed as a difference is what the separate models compute."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from refusals import raises_naming
+from sharing_models import moving_patch, sub_task, swin, vit
+
+from mdl_nas_mm.methods.computation_sharing import linear_layers
+from mdl_nas_mm.methods.computation_sharing.running import (
+    SharedComputation,
+    SharingSettings,
+    by_task,
+    totals,
+)
+
+BUILDERS = dict(
+    ViT=vit,
+    windows=lambda *args: vit(*args, window_size=3),
+    Swin=swin,
+)
+REUSE = ('none', 'tasks', 'frames', 'both')
+
+
+def three_tasks(build, dtype=torch.float64):
+    """A base, a sub-task that differs in all blocks, and one that does in later ones."""
+    base = build(dtype)
+    return dict(a=base, b=sub_task(base, 1, first=0), c=sub_task(base, 2, first=2))
+
+
+def shared(tasks, **settings):
+    return SharedComputation('a', tasks, SharingSettings(**settings))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@torch.no_grad()
+def greatest_error(model, tasks, frames, relative=False):
+    """Of all tasks and frames, against the separate models."""
+    state, worst = None, 0.0
+    for frame in frames:
+        outputs, state = model(frame, state)
+        for task, backbone in tasks.items():
+            for ours, theirs in zip(outputs[task], backbone(frame), strict=True):
+                error = (ours - theirs).abs().max()
+                worst = max(worst, float(error / theirs.abs().max() if relative else error))
+    return worst
+
+
+@pytest.mark.parametrize('execution', ['rows', 'elements'])
+@pytest.mark.parametrize('reuse', REUSE)
+@pytest.mark.parametrize('build', BUILDERS)
+def test_without_thresholds_it_equals_the_separate_models(build, reuse, execution):
+    frames = moving_patch(20 if reuse in ('frames', 'both') else 2)
+    tasks = three_tasks(BUILDERS[build])
+    model = shared(tasks, reuse=reuse, execution=execution)
+    assert greatest_error(model, tasks, frames) < 1e-9
+
+
+@pytest.mark.parametrize('execution', ['rows', 'elements'])
+@pytest.mark.parametrize('build', ['ViT', 'Swin'])
+def test_single_precision_stays_exact_over_a_video(build, execution):
+    tasks = three_tasks(BUILDERS[build], torch.float32)
+    model = shared(tasks, reuse='both', execution=execution)
+    frames = [frame.float() for frame in moving_patch(20)]
+    assert greatest_error(model, tasks, frames, relative=True) < 1e-4
+
+
+@pytest.mark.parametrize('changed', ['norm1.weight', 'attn.rel_pos_embed_k.embeddings_table_v'])
+def test_differences_beside_the_linear_layers_are_seen(changed):
+    base = vit()
+    sub = copy.deepcopy(base)
+    sub.blocks[1].get_parameter(changed).data += 0.1
+    tasks = dict(a=base, b=sub)
+    assert greatest_error(shared(tasks, reuse='both'), tasks, moving_patch(3)) < 1e-9
+
+
+def random_masks(model, images, generator):
+    """Task -> part -> rows."""
+    work = model(images)[1].work
+    masks = {}
+    for each in work:
+        if not each.is_attention and not each.part.endswith('.fc2'):
+            rows = each.whole // model_products(model, each.part)
+            drawn = torch.rand(rows, generator=generator) < 0.4
+            masks.setdefault(each.task, {})[each.part] = drawn
+    return masks
+
+
+def model_products(model, part):
+    layer = dict(model._backbones[0].named_modules())[part]
+    both = layer.weight.numel()
+    if part.endswith('.fc1'):
+        both *= 2
+    return both
+
+
+@pytest.mark.parametrize('attention', ['exact', 'queries'])
+@pytest.mark.parametrize('build', BUILDERS)
+def test_both_executions_are_equal_for_given_rows(build, attention):
+    tasks, frames = three_tasks(BUILDERS[build]), moving_patch(4)
+    rows = shared(tasks, reuse='none', attention=attention)
+    generator = torch.Generator().manual_seed(0)
+    masks = [random_masks(rows, frame, generator) for frame in frames]
+    for reuse in ('tasks', 'frames'):
+        settings = dict(reuse=reuse, attention=attention, moved=1.0)
+        by_rows = shared(tasks, execution='rows', **settings)
+        by_elements = shared(tasks, execution='elements', **settings)
+        states, differs = [None, None], False
+        for frame, mask in zip(frames, masks):
+            ours, states[0] = by_rows(frame, states[0], mask)
+            theirs, states[1] = by_elements(frame, states[1], mask)
+            exact = {task: backbone(frame) for task, backbone in tasks.items()}
+            for task, i in itertools.product(tasks, range(len(ours['a']))):
+                torch.testing.assert_close(ours[task][i], theirs[task][i], rtol=0, atol=1e-10)
+                differs |= not torch.allclose(ours[task][i], exact[task][i], atol=1e-3)
+        assert differs
+
+
+@pytest.mark.parametrize('execution', ['rows', 'elements'])
+@pytest.mark.parametrize('attention', ['exact', 'queries'])
+def test_error_grows_and_work_falls_with_the_threshold(execution, attention):
+    errors, executed = [], []
+    tasks, frames = three_tasks(vit), moving_patch(3)
+    for threshold in (0.0, 0.1, 1.0):
+        model = shared(
+            tasks,
+            reuse='both',
+            execution=execution,
+            attention=attention,
+            threshold=threshold,
+        )
+        model.fit_gates(torch.rand(8, 3, 32, 32, dtype=torch.float64))
+        state, error, work = None, 0.0, []
+        for frame in frames:
+            outputs, state = model(frame, state)
+            work += state.work
+            error += sum(
+                float((outputs[task][0] - backbone(frame)[0]).detach().abs().mean())
+                for task, backbone in tasks.items()
+            )
+        errors.append(error)
+        executed.append(totals(work).counted)
+    assert errors == sorted(errors) and errors[-1] > errors[0]
+    assert executed == sorted(executed, reverse=True) and executed[-1] < executed[0]
+
+
+def test_what_does_not_differ_costs_nothing():
+    tasks = dict(a=vit(), c=sub_task(vit(), first=2), same=vit())
+    _, state = shared(tasks, reuse='tasks')(moving_patch(1)[0])
+    assert by_task(state.work)['same'].executed == 0
+    free = {each.part for each in state.work if each.task == 'c' and not each.executed}
+    early = {f'blocks.{i}.{name}' for i in range(2) for name in ('attn.qkv', 'attn.proj')}
+    assert early < free and not any(part.startswith('blocks.2') for part in free)
+
+
+def test_a_gate_tells_rows_that_change_from_those_that_do_not():
+    """Tokens in whose first channel the weights differ, of images that have few of them."""
+    base = vit(class_token=False)
+    sub = copy.deepcopy(base)
+    qkv = linear_layers(sub)['blocks.1.attn.qkv']
+    qkv.weight.data[:, 0] += 2 * qkv.weight.std()
+    model = shared(dict(a=base, b=sub), reuse='tasks', threshold=0.05, attention='queries')
+    images = torch.rand(16, 3, 32, 32, dtype=torch.float64)
+    model.fit_gates(images)
+    gate, inputs = model.gates['b']['blocks.1.attn.qkv'], torch.randn(400, 16).double()
+    changes = (inputs @ (qkv.weight - linear_layers(base)['blocks.1.attn.qkv'].weight).T).detach()
+    assert set(model.gates['b']) == {'blocks.1.attn.qkv'}
+    assert gate(inputs).shape == changes.norm(dim=1).shape
+
+
+def test_a_key_frame_comes_in_time_and_when_much_has_moved():
+    tasks, frames = three_tasks(vit), moving_patch(6)
+    frames[4] = torch.rand_like(frames[4])
+    model = shared(tasks, reuse='both', key_every=3)
+    state, keys = None, []
+    for frame in frames:
+        _, state = model(frame, state)
+        keys.append(state.is_key)
+    assert keys == [True, False, False, True, True, True]
+
+
+def test_a_frame_writes_into_the_state_before_it_but_not_into_a_copy():
+    tasks, frames = three_tasks(vit), moving_patch(3)
+    model = shared(tasks, reuse='both')
+    _, first = model(frames[0])
+    kept = first.copy()
+    once, _ = model(frames[1], first)
+    with raises_naming(ValueError, 'state', 'copy'):
+        model(frames[2], first)
+    again, state = model(frames[1], kept)
+    assert all(torch.equal(*both) for task in tasks for both in zip(once[task], again[task]))
+    assert state.bytes == sum(
+        pair.inputs.nbytes + pair.outputs.nbytes
+        for own in state.pairs.values()
+        for pair in own.values()
+    )
+
+
+def test_a_state_of_another_model_or_size_is_refused():
+    tasks, frame = three_tasks(vit), moving_patch(1)[0]
+    model = shared(tasks)
+    with raises_naming(ValueError, 'state', 'model'):
+        model(frame, shared(tasks)(frame)[1])
+    with raises_naming(ValueError, 'state', '2x3x32x32', '2x3x40x32'):
+        model(torch.rand(2, 3, 40, 32, dtype=torch.float64), model(frame)[1])
+
+
+def test_a_base_of_another_architecture_or_size_is_refused():
+    with raises_naming(ValueError, "'b'", 'ElasticSwin', 'ElasticViT'):
+        shared(dict(a=vit(), b=swin()))
+    with raises_naming(ValueError, "'b'", '(1, 26, 16)', '(1, 17, 16)'):
+        shared(dict(a=vit(), b=vit(img_size=40)))
+    with raises_naming(ValueError, "'a'", "'b'"):
+        shared(dict(b=vit()))
+
+
+@pytest.mark.parametrize(
+    ('settings', 'named'),
+    [
+        (dict(reuse='all'), ('reuse', "'all'")),
+        (dict(execution='dense'), ('execution', "'dense'")),
+        (dict(attention='keys'), ('attention', "'keys'")),
+        (dict(key_every=-1), ('key_every', -1)),
+        (dict(moved=0), ('moved', 0)),
+        (dict(dense=1.5), ('dense', 1.5)),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, named):
+    with raises_naming(ValueError, *named):
+        SharingSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    ('threshold', 'named'),
+    [
+        (-0.1, ("'a'", -0.1)),
+        ([0.1, 0.1], ("'a'", 2, 3)),
+        (dict(a=0.1, b=0.1), ("'c'",)),
+    ],
+)
+def test_thresholds_that_do_not_fit_are_refused(threshold, named):
+    with raises_naming(ValueError, 'threshold', *named):
+        shared(three_tasks(vit), threshold=threshold)(moving_patch(1)[0])
