@@ -87,6 +87,10 @@ class ElasticBackbone(ElasticPart):
         """
         raise NotImplementedError
 
+    def depth_count(self) -> int:
+        """How many blocks follow on each other in the deepest architecture."""
+        return sum(stage.depth[-1] for stage in self.space.stages)
+
     def map_widths(self) -> list[tuple[int, int]]:
         """For each map that ``arch`` returns, its width and that without the zeros behind it."""
         raise NotImplementedError
@@ -106,7 +110,7 @@ class ElasticBackbone(ElasticPart):
             The layer and how many there are: one before the blocks, the blocks of the deepest
             architecture, one after them.
         """
-        count = sum(stage.depth[-1] for stage in self.space.stages) + 2
+        count = self.depth_count() + 2
         inside = param_name.startswith(prefix)
         depth = self.depth_of(param_name.removeprefix(prefix)) if inside else None
         return count - 1 if depth is None else depth, count

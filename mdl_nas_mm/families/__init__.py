@@ -4,6 +4,7 @@ from . import heads
 from .mobilenet_v2 import ElasticMobileNetV2
 from .resnet import ElasticResNet, ElasticResNet9
 from .swin import ElasticSwin
+from .swin_unet import ElasticSwinUNet
 from .upstream import UpstreamBackbone
 from .vit import ElasticViT
 
@@ -12,6 +13,7 @@ __all__ = [
     'ElasticResNet',
     'ElasticResNet9',
     'ElasticSwin',
+    'ElasticSwinUNet',
     'ElasticViT',
     'UpstreamBackbone',
     'heads',

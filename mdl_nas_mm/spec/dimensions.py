@@ -68,9 +68,14 @@ def share_ratio(label: str, default: str | None = None) -> Any:
     return field(metadata=dict(dimension=dict(label=label, is_ratio=True, default=default)))
 
 
-def blocks_of(block: type) -> Any:
-    """Declares the field ``blocks`` of a stage; they are of one class."""
-    return field(metadata=dict(block=block))
+def blocks_of(block: type, optional: bool = False) -> Any:
+    """Declares the field ``blocks`` of a stage; they are of one class.
+
+    Args:
+        block: the class.
+        optional: whether architectures may lack a stage, see ``absent_stage``.
+    """
+    return field(metadata=dict(block=block, optional=optional))
 
 
 @lru_cache(None)
@@ -78,6 +83,17 @@ def declared(kind: type) -> tuple[Dimension, ...]:
     """The dimensions of a class, in their order."""
     found = ((f.name, f.metadata.get('dimension')) for f in fields(kind))
     return tuple(Dimension(name, **given) for name, given in found if given is not None)
+
+
+@lru_cache(None)
+def absent_stage(kind: type) -> Any:
+    """What stands for a stage that an architecture does not have: no block, and sizes of 1.
+
+    None for a class whose blocks are not declared ``optional``.
+    """
+    if not any(f.metadata.get('optional') for f in fields(kind)):
+        return None
+    return kind(*[1] * len(declared(kind)), ())
 
 
 @dataclass(frozen=True)
@@ -128,7 +144,8 @@ class Dimensions:
 
         A stage is ``dict(depth=, ...)`` with the family's dimensions. One of a block may be one
         number for all blocks or a list with one number a block. ``share_ratio`` is meant for all
-        share ratios that are not given. Parts are read where they are known.
+        share ratios that are not given. ``dict(depth=0)`` is a stage that an architecture does not
+        have, where it may lack some. Parts are read where they are known.
 
         Raises:
             ValueError: a key is missing or unknown, a list is not as long as the stage is deep, a
@@ -165,6 +182,9 @@ class Dimensions:
         unknown = sorted(map(str, set(data) - known))
         if unknown:
             raise ValueError(f'{where}: unknown key {unknown[0]!r}, expected {sorted(known)}')
+        absent = absent_stage(self.stage)
+        if absent is not None and data.get('depth') == 0:
+            return absent
         for dimension in self.all:
             if not dimension.is_ratio and dimension.name not in data:
                 raise ValueError(f'{where}: {dimension.name!r} is missing')

@@ -37,7 +37,8 @@ class SearchSpace:
         choice is a tuple; a bare number is a single choice. A list of tuples gives each block
         its own choices. Share ratios by their own names in place of ``share_ratio`` are
         independent of each other. Without any, everything is shared. ``per_stage=True`` makes
-        all blocks of a stage alike.
+        all blocks of a stage alike. ``dict(depth=0)`` is a stage that no architecture has, where
+        they may lack some.
 
         Raises:
             ValueError: a key is unknown or missing, a choice is empty or not positive, or a share

@@ -10,7 +10,7 @@ from typing import Any
 
 from .block_space import BlockSpace
 from .choices import Choices, check_choice, check_part, parse_block_choices, parse_choices
-from .dimensions import Dimension, Dimensions, check_ratio, declared
+from .dimensions import Dimension, Dimensions, absent_stage, check_ratio, declared
 from .spec import MAX_BLOCKS
 
 
@@ -39,6 +39,10 @@ class StageSpace:
     @cached_property
     def _names(self) -> tuple[str, ...]:
         return tuple(dimension.name for dimension in declared(self.kind))
+
+    @cached_property
+    def _absent(self) -> Any:
+        return absent_stage(self.kind)
 
     def sample(self, rng: random.Random) -> Any:
         """A stage sampled uniformly."""
@@ -105,7 +109,12 @@ class StageSpace:
         return self.kind(*sizes, blocks)
 
     def check(self, stage: Any, where: str) -> None:
-        """Raises ValueError, naming ``where``, for a stage outside the choices."""
+        """Raises ValueError, naming ``where``, for a stage outside the choices.
+
+        A stage that an architecture may lack, and lacks, is never outside.
+        """
+        if not stage.blocks and stage == self._absent:
+            return
         # Names are put together for an error alone: every forward pass checks.
         for name, choices in zip(self._names, self.sizes):
             if getattr(stage, name) not in choices:
@@ -120,6 +129,8 @@ class StageSpace:
 
     def check_part_of(self, whole: StageSpace, where: str, called: str) -> None:
         """Raises ValueError, naming ``where``, for a choice that the whole does not have."""
+        if not self.blocks:
+            return
         if whole.per_stage and not self.per_stage:
             raise ValueError(f'{where}: per_stage=True is missing, which {called} has')
         allowed = whole.named
@@ -137,6 +148,8 @@ def stage_from_config(config: Mapping, index: int, dimensions: Dimensions) -> St
     where = f'search space, stage {index}'
     if not isinstance(config, Mapping):
         raise ValueError(f'{where}: expected a dict, not {type(config).__name__}')
+    if absent_stage(dimensions.stage) is not None and config.get('depth') in (0, (0,), [0]):
+        return StageSpace(dimensions.stage, ((1,),) * len(dimensions.of_stage), (0,), ())
     _check_keys(config, dimensions, where)
     depth = parse_choices(config['depth'], f'{where}, depth', whole=True)
     if depth[-1] > MAX_BLOCKS:
@@ -184,6 +197,8 @@ def _column(config: Mapping, dimension: Dimension, depth: int, where: str) -> li
 def stage_to_config(stage: StageSpace) -> dict:
     """The JSON-able form that ``stage_from_config`` reads."""
     config: dict[str, Any] = {name: list(choices) for name, choices in stage.named.items()}
+    if not stage.blocks:
+        return config
     tied = stage.blocks[0].tied()
     columns = [block.named for block in stage.blocks]
     for name in columns[0]:

@@ -16,7 +16,7 @@ _BY_REASON = {
         mmpretrain.ImageToImageRetriever mmseg.SideAdapterCLIPHead mmseg.CLIPTextEncoder
         mdl_nas_mm.ElasticViT.init_cfg mdl_nas_mm.ElasticSwin.init_cfg
         mdl_nas_mm.ElasticResNet.init_cfg mdl_nas_mm.ElasticResNet9.init_cfg
-        mdl_nas_mm.ElasticMobileNetV2.init_cfg
+        mdl_nas_mm.ElasticMobileNetV2.init_cfg mdl_nas_mm.ElasticSwinUNet.init_cfg
     """,
     'fetches what it is told to': """
         mmdet.BertModel mmdet.GLIP mmdet.GroundingDINO mmdet.ATSSVLFusionHead
@@ -51,6 +51,7 @@ _BY_REASON = {
     'may be a file': """
         mdl_nas_mm.ElasticViT.arch mdl_nas_mm.ElasticSwin.arch mdl_nas_mm.ElasticResNet.arch
         mdl_nas_mm.ElasticResNet9.arch mdl_nas_mm.ElasticMobileNetV2.arch
+        mdl_nas_mm.ElasticSwinUNet.arch
     """,
     'is of a class alone': """
         mdl_nas_mm.ElasticASPPHead.settings mdl_nas_mm.ElasticFCNHead.settings

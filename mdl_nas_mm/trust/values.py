@@ -209,7 +209,10 @@ _READ = """
     tokenizer_path download language_model ckpt
 """.split()
 _HEADS = ('ElasticASPPHead', 'ElasticFCNHead', 'ElasticLinearClsHead')
-_ELASTIC = ('ElasticViT', 'ElasticSwin', 'ElasticResNet', 'ElasticResNet9', 'ElasticMobileNetV2')
+_ELASTIC = (
+    *('ElasticViT', 'ElasticSwin', 'ElasticSwinUNet'),
+    *('ElasticResNet', 'ElasticResNet9', 'ElasticMobileNetV2'),
+)
 _LABELS = 'semseg human_parts depth normals edges saliency regression'.split()
 _FPG_PATHS = """
     same_up_trans same_down_trans across_lateral_trans across_down_trans across_up_trans

@@ -72,24 +72,13 @@ class SwinLayout:
         return uses
 
     def _block(self, stage: int, index: int, dim: int, block: BlockSpec) -> list[ParamUse]:
-        shape, width = self.shape, self.largest[stage].embed_dim
-        name, largest = f'stages.{stage}.blocks.{index}', self.largest[stage].blocks[index]
-        max_heads = largest.num_heads
-        inner, max_inner = block.num_heads * shape.head_dim, max_heads * shape.head_dim
-        hidden = hidden_features(dim, block.mlp_ratio)
-        max_hidden = hidden_features(width, largest.mlp_ratio)
-        offsets = (2 * shape.window_sizes[stage] - 1) ** 2
+        name, whole = f'stages.{stage}.blocks.{index}', self.largest[stage]
+        largest = whole.blocks[index]
         table = f'{name}.attn.relative_position_bias_table'
-        attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
-        uses = vector_uses(f'{name}.norm1', 'norm', dim, width, attn)
-        uses.append(ParamUse(table, 'stem', 1, offsets, max_heads, offsets, block.num_heads))
-        uses += linear_uses(
-            f'{name}.attn.qkv', 'attn', inner, max_inner, dim, width, attn, 3, shape.qkv_bias
-        )
-        uses += linear_uses(f'{name}.attn.proj', 'attn', dim, width, inner, max_inner, attn)
-        uses += vector_uses(f'{name}.norm2', 'norm', dim, width, ffn)
-        uses += linear_uses(f'{name}.mlp.fc1', 'ffn', hidden, max_hidden, dim, width, ffn)
-        return uses + linear_uses(f'{name}.mlp.fc2', 'ffn', dim, width, hidden, max_hidden, ffn)
+        offsets = (2 * self.shape.window_sizes[stage] - 1) ** 2
+        biases = ParamUse(table, 'stem', 1, offsets, largest.num_heads, offsets, block.num_heads)
+        sizes = (dim, block), (whole.embed_dim, largest)
+        return block_uses(name, *sizes, self.shape.head_dim, self.shape.qkv_bias, biases)
 
     def flops(
         self,
@@ -108,17 +97,61 @@ class SwinLayout:
         total = maps[0][0] * maps[0][1] * patch * spec.stages[0].embed_dim
         for s, (stage, (height, width)) in enumerate(zip(spec.stages, maps)):
             dim, window = stage.embed_dim, shape.window_sizes[s]
-            padded = -(-height // window) * -(-width // window) * window**2
             for block in stage.blocks:
-                inner = block.num_heads * shape.head_dim
-                total += padded * dim * 4 * inner
-                total += height * width * dim * 2 * hidden_features(dim, block.mlp_ratio)
-                if attention_products:
-                    total += 2 * padded * window**2 * inner
+                total += block_flops(
+                    (height, width), dim, block, shape.head_dim, window, attention_products
+                )
             if s + 1 < len(maps):
                 merged = maps[s + 1][0] * maps[s + 1][1] * 4 * dim
                 total += merged * spec.stages[s + 1].embed_dim
         return total
+
+
+def block_uses(
+    name: str,
+    used: tuple[int, BlockSpec],
+    largest: tuple[int, BlockSpec],
+    head_dim: int,
+    qkv_bias: bool,
+    biases: ParamUse,
+) -> list[ParamUse]:
+    """Every parameter of a block but the norms of its sums.
+
+    Args:
+        name: of its module.
+        used: width of the stage, and the block.
+        largest: the same of the largest architecture.
+        head_dim, qkv_bias: see ``SwinShape``.
+        biases: the use of its table of relative positions.
+    """
+    (dim, block), (width, most) = used, largest
+    inner, max_inner = (b.num_heads * head_dim for b in (block, most))
+    hidden, max_hidden = (hidden_features(d, b.mlp_ratio) for d, b in (used, largest))
+    attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
+    uses = vector_uses(f'{name}.norm1', 'norm', dim, width, attn)
+    uses.append(biases)
+    uses += linear_uses(f'{name}.attn.qkv', 'attn', inner, max_inner, dim, width, attn, 3, qkv_bias)
+    uses += linear_uses(f'{name}.attn.proj', 'attn', dim, width, inner, max_inner, attn)
+    uses += vector_uses(f'{name}.norm2', 'norm', dim, width, ffn)
+    uses += linear_uses(f'{name}.mlp.fc1', 'ffn', hidden, max_hidden, dim, width, ffn)
+    return uses + linear_uses(f'{name}.mlp.fc2', 'ffn', dim, width, hidden, max_hidden, ffn)
+
+
+def block_flops(
+    size: tuple[int, int],
+    dim: int,
+    block: BlockSpec,
+    head_dim: int,
+    window: int,
+    attention_products: bool,
+) -> int:
+    """Multiply-adds of a block on a map of ``size`` (height, width); see ``Layout.flops``."""
+    height, width = size
+    padded = -(-height // window) * -(-width // window) * window**2
+    inner = block.num_heads * head_dim
+    total = padded * dim * 4 * inner
+    total += height * width * dim * 2 * hidden_features(dim, block.mlp_ratio)
+    return total + (2 * padded * window**2 * inner if attention_products else 0)
 
 
 def block_names(spec: SubnetSpec, shape: SwinShape) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -32,15 +33,20 @@ _SHARED = AllShared()
 class ElasticSwinBlock(nn.Module):
     """Pre-norm block with attention in windows, shifted in every other block.
 
+    With ``post_norm`` the sums of both residual connections are normalised as well.
+
     Args:
         index: in its stage.
         embed_dim: widest embedding of the stage.
         largest: the block of the most heads and the largest MLP ratio.
-        shape: sizes that no architecture chooses.
+        head_dim: width of a head.
+        qkv_bias: whether q, k and v have a bias.
         window: side of the windows in tokens.
         sharing: role -> sharing policy.
         tasks: which own specific weights.
         drop_path: rate of stochastic depth.
+        post_norm: whether sums are normalised.
+        smaller_windows: see ``ElasticWindowAttention``.
     """
 
     def __init__(
@@ -48,48 +54,62 @@ class ElasticSwinBlock(nn.Module):
         index: int,
         embed_dim: int,
         largest: BlockSpec,
-        shape: SwinShape,
         *,
+        head_dim: int,
+        qkv_bias: bool,
         window: int,
         sharing: Sharing,
         tasks: Sequence[str],
         drop_path: float,
+        post_norm: bool = False,
+        smaller_windows: bool = False,
     ) -> None:
         super().__init__()
-        self.shift = window // 2 if index % 2 else 0
-        self.norm1 = ElasticLayerNorm(embed_dim, sharing['norm'], tasks, NORM_EPS)
+        self.is_shifted = index % 2 == 1
+        norm = partial(ElasticLayerNorm, embed_dim, sharing['norm'], tasks, NORM_EPS)
+        self.norm1 = norm()
         self.attn = ElasticWindowAttention(
             embed_dim,
             largest.num_heads,
-            shape.head_dim,
+            head_dim,
             window_size=window,
             policy=sharing['attn'],
             tasks=tasks,
-            qkv_bias=shape.qkv_bias,
+            qkv_bias=qkv_bias,
+            smaller_windows=smaller_windows,
         )
-        self.norm2 = ElasticLayerNorm(embed_dim, sharing['norm'], tasks, NORM_EPS)
+        self.norm2 = norm()
         hidden = hidden_features(embed_dim, largest.mlp_ratio)
         self.mlp = ElasticMLP(embed_dim, hidden, policy=sharing['ffn'], tasks=tasks)
         self.drop_path = DropPath(drop_path)
+        self.post_norm1 = norm() if post_norm else None
+        self.post_norm2 = norm() if post_norm else None
 
     def forward(self, x: Tensor, task: str | None, block: BlockSpec, pad_small_map: bool) -> Tensor:
         """Maps (B, H, W, C) to (B, H, W, C)."""
         attn, ffn = block.attn_share_ratio, block.ffn_share_ratio
-        shift = self.shift_on(min(x.shape[1:3]), pad_small_map)
-        y = self.attn(self.norm1(x, task, attn), task, block.num_heads, attn, shift)
+        window, shift = self.windows_on(block, min(x.shape[1:3]), pad_small_map)
+        y = self.attn(self.norm1(x, task, attn), task, block.num_heads, attn, window, shift)
         x = x + self.drop_path(y)
+        if self.post_norm1 is not None:
+            x = self.post_norm1(x, task, attn)
         hidden = hidden_features(x.shape[-1], block.mlp_ratio)
-        return x + self.drop_path(self.mlp(self.norm2(x, task, ffn), task, hidden, ffn))
+        x = x + self.drop_path(self.mlp(self.norm2(x, task, ffn), task, hidden, ffn))
+        return x if self.post_norm2 is None else self.post_norm2(x, task, ffn)
 
-    def shift_on(self, side: int, pad_small_map: bool) -> int:
-        """A map of a single window is not shifted, unless maps are padded."""
+    def windows_on(self, block: BlockSpec, side: int, pad_small_map: bool) -> tuple[int, int]:
+        """Side and shift of the windows of a map with this shorter side.
+
+        A map of a single window is not shifted, unless maps are padded.
+        """
         window = self.attn.window_size
         if side < window and not pad_small_map:
             raise ValueError(
                 f'a window of {window} x {window} is larger than the map, whose shorter side is '
                 f'{side}; set pad_small_map=True, or give larger images or smaller windows'
             )
-        return 0 if side == window and not pad_small_map else self.shift
+        alone = side == window and not pad_small_map
+        return window, window // 2 if self.is_shifted and not alone else 0
 
 
 class ElasticSwinStage(nn.Module):
@@ -188,7 +208,8 @@ class ElasticSwin(ElasticBackbone):
                     i,
                     widths[s],
                     block,
-                    shape,
+                    head_dim=shape.head_dim,
+                    qkv_bias=qkv_bias,
                     window=shape.window_sizes[s],
                     sharing=self.sharing,
                     tasks=self.tasks,

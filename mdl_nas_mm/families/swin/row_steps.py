@@ -48,9 +48,9 @@ def swin_row_steps(backbone: ElasticSwin, batch: int, size: tuple[int, int]) -> 
     for s, module in enumerate(backbone.stages):
         module = cast(ElasticSwinStage, module)
         for i, block in enumerate(module.blocks):
-            block, heads = cast(ElasticSwinBlock, block), stages[s].blocks[i].num_heads
-            shift = block.shift_on(min(maps[s]), padded)
-            attention = _attention(block.attn, heads, batch, maps[s], shift)
+            block, sizes = cast(ElasticSwinBlock, block), stages[s].blocks[i]
+            _, shift = block.windows_on(sizes, min(maps[s]), padded)
+            attention = _attention(block.attn, sizes.num_heads, batch, maps[s], shift)
             steps.append(BlockSteps.of(f'stages.{s}.blocks.{i}', block, attention))
         ends[s] = len(steps) - 1
         if module.downsample is not None:
@@ -84,7 +84,7 @@ def _attend(
     def attend(
         q: Tensor, k: Tensor, v: Tensor, numbers: Tensor | None, queries: Tensor | None
     ) -> Tensor:
-        bias = attn.bias_of(heads).to(q.dtype)
+        bias = attn.bias_of(heads, attn.window_size).to(q.dtype)
         if shift:
             of_windows = shift_mask(padded, attn.window_size, shift, q.device, q.dtype)
             bias = bias + of_windows

@@ -12,7 +12,7 @@ from mdl_nas_mm.elastic.layers import ElasticLinear
 from mdl_nas_mm.sharing import SharingKind
 
 from ..transformer.windows import cut, join, pad_to_windows
-from .window_tables import pair_index, shift_mask
+from .window_tables import pair_index, ring_index, shift_mask
 
 
 class ElasticWindowAttention(nn.Module):
@@ -22,10 +22,12 @@ class ElasticWindowAttention(nn.Module):
         embed_dim: widest embedding.
         num_heads: most heads.
         head_dim: width of a head.
-        window_size: side of a window in tokens.
+        window_size: side of a window in tokens, or of the largest.
         policy: how the tasks share the weights.
         tasks: which own specific weights.
         qkv_bias: whether q, k and v have a bias.
+        smaller_windows: whether windows may be smaller. The biases then lie in ``bias_by_ring``,
+            in the order of ``ring_order``, of which a smaller window uses the first.
     """
 
     def __init__(
@@ -38,19 +40,31 @@ class ElasticWindowAttention(nn.Module):
         policy: SharingKind,
         tasks: Sequence[str],
         qkv_bias: bool = True,
+        smaller_windows: bool = False,
     ) -> None:
         super().__init__()
         self.head_dim = head_dim
+        self.smaller_windows = smaller_windows
         self.window_size = window_size
         inner = num_heads * head_dim
         self.qkv = ElasticLinear(embed_dim, inner, policy, tasks, groups=3, bias=qkv_bias)
         self.proj = ElasticLinear(inner, embed_dim, policy, tasks)
         offsets = (2 * window_size - 1) ** 2
-        self.relative_position_bias_table = nn.Parameter(torch.zeros(offsets, num_heads))
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        table = nn.Parameter(torch.zeros(offsets, num_heads))
+        nn.init.trunc_normal_(table, std=0.02)
+        if smaller_windows:
+            self.bias_by_ring = table
+        else:
+            self.relative_position_bias_table = table
 
     def forward(
-        self, x: Tensor, task: str | None, num_heads: int, share_ratio: float, shift: int
+        self,
+        x: Tensor,
+        task: str | None,
+        num_heads: int,
+        share_ratio: float,
+        window: int,
+        shift: int,
     ) -> Tensor:
         """Maps (B, H, W, C) to (B, H, W, C).
 
@@ -62,10 +76,11 @@ class ElasticWindowAttention(nn.Module):
             task: whose weights to use.
             num_heads: how many heads, the first ones.
             share_ratio: part of the channels that is shared.
+            window: side of a window in tokens.
             shift: tokens by which the windows are displaced; 0 for none.
         """
         batch, height, width, channels = x.shape
-        inner, window = num_heads * self.head_dim, self.window_size
+        inner = num_heads * self.head_dim
         x = pad_to_windows(x, window)
         padded = (x.shape[1], x.shape[2])
         if shift:
@@ -74,7 +89,7 @@ class ElasticWindowAttention(nn.Module):
         qkv = self.qkv(x, task, inner, share_ratio)
         qkv = qkv.view(*x.shape[:3], 3, num_heads, self.head_dim)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)
-        bias = self.bias_of(num_heads).to(q.dtype)
+        bias = self.bias_of(num_heads, window).to(q.dtype)
         if shift:
             bias = bias + shift_mask(padded, window, shift, x.device, q.dtype)
         x = attend(q, k, v, bias).transpose(2, 3).reshape(batch, -1, window * window, inner)
@@ -83,10 +98,14 @@ class ElasticWindowAttention(nn.Module):
             x = x.roll((shift, shift), dims=(1, 2))
         return x[:, :height, :width].contiguous()
 
-    def bias_of(self, num_heads: int) -> Tensor:
+    def bias_of(self, num_heads: int, window: int) -> Tensor:
         """Bias of every pair of tokens of a window: (1, num_heads, N, N)."""
-        by_head = self.relative_position_bias_table[:, :num_heads].T
-        index = pair_index(self.window_size, by_head.device)
+        if self.smaller_windows:
+            table, index = self.bias_by_ring, ring_index(window, self.bias_by_ring.device)
+        else:
+            table = self.relative_position_bias_table
+            index = pair_index(window, table.device)
+        by_head = table[:, :num_heads].T
         return by_head.index_select(1, index.flatten()).view(1, num_heads, *index.shape)
 
 

@@ -21,6 +21,25 @@ def pair_index(window: int, device: torch.device) -> Tensor:
     return (rows + window - 1) * (2 * window - 1) + columns + window - 1
 
 
+@cached(64)
+def ring_order(window: int, device: torch.device) -> Tensor:
+    """Rows of the bias table by their distance from its middle, ((2 * window - 1)^2,).
+
+    Offsets of the same distance, the longer of down and across, are a ring. The table of a smaller
+    window is the first rings of a larger one's, so that it is the first rows in this order.
+    """
+    side = 2 * window - 1
+    places = torch.arange(side, device=device) - (window - 1)
+    rings = torch.maximum(places.abs()[:, None], places.abs()[None, :]).flatten()
+    return rings.argsort(stable=True)
+
+
+@cached(256)
+def ring_index(window: int, device: torch.device) -> Tensor:
+    """As ``pair_index``, into rows in the order of ``ring_order``."""
+    return ring_order(window, device).argsort()[pair_index(window, device)]
+
+
 # Few: detection sees images of ever new sizes, whose masks take megabytes each.
 @cached(32)
 def shift_mask(
