@@ -46,6 +46,10 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='Write predictions alone (default: drawings, too).',
     )
+    text = 'Take over what was computed for another task, the frame before, or both.'
+    add('--reuse', choices=('tasks', 'frames', 'both'), help=text)
+    text = 'With --reuse: differences that count as none; 0 is exact (default: %(default)s).'
+    add('--threshold', type=float, default=0.0, help=text)
     add_trusted_classes(parser)
     return parser.parse_args()
 
@@ -60,8 +64,8 @@ def main() -> None:
         print(f'left out: {path} {reason}', file=sys.stderr)
 
     with one_line_errors('what is written is whole'):
-        trust = trusted_classes(args)
-        inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, trust=trust)
+        how = dict(trust=trusted_classes(args), reuse=args.reuse, threshold=args.threshold)
+        inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **how)
         results = inferencer.stream(
             args.inputs,
             batch_size=args.batch_size,

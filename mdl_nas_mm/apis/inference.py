@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.structures import BaseDataElement
 from rich.console import Console
 from rich.progress import track
@@ -29,6 +30,7 @@ from .input_images import (
     read_images,
 )
 from .output_files import OutputFolder
+from .reuse import Saved, sharing_settings
 from .task_passes import TaskPasses, blamed
 
 # Task -> its answer to an image.
@@ -52,11 +54,17 @@ class MultiTaskInferencer:
         device: by default a GPU if there is one.
         show_progress: whether to show a progress bar.
         trust: see ``Deposit``.
+        reuse: what transformers of one architecture take over of what was computed already:
+            ``'tasks'`` of the first task on the same image, ``'frames'`` of the video's frame
+            before, ``'both'`` of whichever costs less, see docs/computation_sharing.md; None for
+            nothing.
+        threshold: between exact, 0, and fast: differences up to it, of features of about 1, count
+            as none.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the deposit has no such task, or was altered; or no inferencer of a task's
-            library is known.
+            library is known; or ``reuse`` or ``threshold`` mean nothing.
     """
 
     def __init__(
@@ -66,12 +74,20 @@ class MultiTaskInferencer:
         device: str | torch.device | None = None,
         show_progress: bool = True,
         trust: Collection[str] = (),
+        reuse: str | None = None,
+        threshold: float = 0.0,
     ) -> None:
+        sharing = None if reuse is None else sharing_settings(reuse, threshold)
         opened = Deposit(deposit, trust)
         self.tasks = tuple(opened.tasks if tasks is None else tasks)
         self.show_progress = show_progress
         device = usable_device(device or get_device())
-        self.passes = TaskPasses(opened, self.tasks, device, trust)
+        self.passes = TaskPasses(opened, self.tasks, device, trust, sharing)
+
+    @property
+    def saved(self) -> Saved | None:
+        """What ``reuse`` has saved so far; None without it."""
+        return None if self.passes.reuse is None else self.passes.reuse.saved()
 
     def __call__(
         self, inputs: Inputs, batch_size: int = 1, return_vis: bool = False, **settings: Any
@@ -166,15 +182,18 @@ class MultiTaskInferencer:
                 output.save(image, predictions, self._kinds(samples), drawings)
                 answers = samples if return_datasamples else predictions
                 yield {task: (answers[task], drawings.get(task)) for task in self.tasks}
+        if self.saved is not None:
+            MMLogger.get_current_instance().info(str(self.saved))
 
     def _samples(
         self, images: Iterator[InputImage], batch_size: int, report: Report
     ) -> Iterator[tuple[InputImage, Samples, Samples]]:
         """Every image with its data sample of every task, and those of its video's first frame."""
         video, first = None, {}
+        one_by_one = self.passes.reuse is not None
         while batch := list(itertools.islice(images, batch_size)):
             samples = {}
-            for group in _by_size(batch):
+            for group in _groups(batch, one_by_one):
                 samples.update(self._answers(group, report))
             for image in batch:
                 if image.name in samples:
@@ -198,7 +217,8 @@ class MultiTaskInferencer:
 
     def _predict(self, group: Sequence[InputImage]) -> dict[str, Samples]:
         """Image -> task -> data sample, of images of one size."""
-        samples = self.passes.predict([image.source for image in group], group[0].label)
+        video = group[0].video
+        samples = self.passes.predict([image.source for image in group], group[0].label, video)
         return {image.name: found for image, found in zip(group, samples)}
 
     def _kinds(self, samples: Samples) -> dict[str, str]:
@@ -232,9 +252,14 @@ class MultiTaskInferencer:
         return predictions, drawings
 
 
-def _by_size(batch: Sequence[InputImage]) -> list[list[InputImage]]:
-    """Upstream's classifiers and segmentors take batches of one size, detectors pad others."""
-    groups: dict[tuple[int, ...], list[InputImage]] = {}
+def _groups(batch: Sequence[InputImage], one_by_one: bool) -> list[list[InputImage]]:
+    """Images that make a batch of a model.
+
+    Upstream's classifiers and segmentors take batches of one size, detectors pad others. A frame
+    that takes over something of the one before comes after it.
+    """
+    groups: dict[tuple, list[InputImage]] = {}
     for image in batch:
-        groups.setdefault(image.pixels.shape, []).append(image)
+        own = (image.name,) if one_by_one and image.video is not None else ()
+        groups.setdefault((*image.pixels.shape, *own), []).append(image)
     return list(groups.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Hashable, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -14,10 +14,12 @@ from mmengine.structures import BaseDataElement
 from mdl_nas_mm.deposit import Deposit, load_around_one, same_backbones
 from mdl_nas_mm.deposit.configs import stored_metainfo
 from mdl_nas_mm.elastic.shared_pass import SharedPass
+from mdl_nas_mm.methods.computation_sharing.running import SharingSettings
 from mdl_nas_mm.utils.one_line import first_line
 
 from .dense_inferencer import Segmentor
 from .image_files import BadImage
+from .reuse import Reuse
 from .task_inferencers import (
     PERSON,
     Classifier,
@@ -42,8 +44,11 @@ class TaskPasses:
         tasks: their names.
         device: where the models are.
         trust: see ``Deposit``.
+        sharing: how tasks of one architecture, and frames, take over what others computed;
+            without it each backbone computes by itself.
 
     Attributes:
+        reuse: who shares computation; None without ``sharing``.
         inferencers: by task, also that of ``person_task``, in the order in which they run.
         units: tasks by the backbone that they share.
         person_task: finds the boxes that top-down poses are looked for in; None without one.
@@ -58,6 +63,7 @@ class TaskPasses:
         tasks: Sequence[str],
         device: torch.device,
         trust: Collection[str] = (),
+        sharing: SharingSettings | None = None,
     ) -> None:
         for task in tasks:
             _check_task(deposit, task)
@@ -72,19 +78,32 @@ class TaskPasses:
             kind = INFERENCERS[info['scope']]
             self.inferencers[task] = kind(task, info, models[task], device, trust)
         self._prepared_by = _first_alike(self.inferencers)
+        self.reuse = None
+        if sharing is not None:
+            backbones = {task: models[task].backbone for task in self.inferencers}
+            self.reuse = Reuse(backbones, self._prepared_by, sharing)
 
     def predict(
-        self, sources: Sequence[str | np.ndarray], label: str
+        self, sources: Sequence[str | np.ndarray], label: str, video: Hashable | None = None
     ) -> list[dict[str, BaseDataElement]]:
         """Image by image the data sample of each task.
 
         Args:
             sources: images of one size, paths or arrays (H, W, 3), BGR.
             label: what the first of them is called in messages.
+            video: of which they are the next frame; None for none.
 
         Raises:
             BadImage: a task has failed.
         """
+        if self.reuse is None:
+            return self._predict(sources, label)
+        with self.reuse.images(video):
+            return self._predict(sources, label)
+
+    def _predict(
+        self, sources: Sequence[str | np.ndarray], label: str
+    ) -> list[dict[str, BaseDataElement]]:
         answers: dict[str, list[BaseDataElement]] = {}
         batches: dict[str, Any] = {}
         persons = None
@@ -92,7 +111,8 @@ class TaskPasses:
             with SharedPass() if len(unit) > 1 else nullcontext():
                 for task in unit:
                     inferencer, by = self.inferencers[task], self._prepared_by[task]
-                    with blamed(label, task), inferencer.lock:
+                    reused = self.reuse.task(task) if self.reuse else nullcontext()
+                    with blamed(label, task), inferencer.lock, reused:
                         if by not in batches:
                             batches[by] = inferencer.prepare(sources, persons)
                         # Models write into what they are given.

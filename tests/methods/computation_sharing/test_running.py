@@ -162,19 +162,23 @@ def test_what_does_not_differ_costs_nothing():
     assert early < free and not any(part.startswith('blocks.2') for part in free)
 
 
+@torch.no_grad()
 def test_a_gate_tells_rows_that_change_from_those_that_do_not():
-    """Tokens in whose first channel the weights differ, of images that have few of them."""
-    base = vit(class_token=False)
+    """On images that it has not seen: which of the base's inputs the weights matter for."""
+    base = vit()
     sub = copy.deepcopy(base)
-    qkv = linear_layers(sub)['blocks.1.attn.qkv']
-    qkv.weight.data[:, 0] += 2 * qkv.weight.std()
-    model = shared(dict(a=base, b=sub), reuse='tasks', threshold=0.05, attention='queries')
-    images = torch.rand(16, 3, 32, 32, dtype=torch.float64)
-    model.fit_gates(images)
-    gate, inputs = model.gates['b']['blocks.1.attn.qkv'], torch.randn(400, 16).double()
-    changes = (inputs @ (qkv.weight - linear_layers(base)['blocks.1.attn.qkv'].weight).T).detach()
-    assert set(model.gates['b']) == {'blocks.1.attn.qkv'}
-    assert gate(inputs).shape == changes.norm(dim=1).shape
+    name = 'blocks.1.attn.qkv'
+    layer, theirs = (linear_layers(model)[name] for model in (sub, base))
+    layer.weight[:, 0] += 2 * layer.weight.std()
+    model = shared(dict(a=base, b=sub), reuse='both')
+    images = torch.randn(24, 3, 32, 32, dtype=torch.float64)
+    model.fit_gates(images[:16])
+    assert set(model.gates['b']) == {name}
+    inputs = model(images[16:])[1].pairs['a'][name].inputs
+    changes = (inputs @ (layer.weight - theirs.weight).T).square().mean(dim=1).sqrt()
+    found, half = model.gates['b'][name](inputs), len(inputs) // 2
+    chosen, others = changes[found.argsort(descending=True)].split((half, len(inputs) - half))
+    assert chosen.mean() > 1.2 * others.mean()
 
 
 def test_a_key_frame_comes_in_time_and_when_much_has_moved():

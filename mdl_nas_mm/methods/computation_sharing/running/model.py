@@ -102,6 +102,13 @@ class SharedComputation(nn.Module):
         age = 0 if is_key or state is None else state.age + 1
         return outputs, State(self._name, tuple(images.shape), kept, age, tuple(work), is_key)
 
+    @property
+    def needs_gates(self) -> bool:
+        """Whether ``fit_gates`` would spare rows, and was not called."""
+        settings = self.settings
+        uses = settings.shares_tasks and settings.execution == 'rows' and not settings.is_exact
+        return uses and len(self.tasks) > 1 and not self.gates
+
     @torch.no_grad()
     def fit_gates(self, images: Tensor) -> None:
         """Learns which rows the differences of weights matter for, from the base's own inputs.

@@ -142,6 +142,12 @@ def check_alike(base: ElasticBackbone, task: str, backbone: ElasticBackbone) -> 
                 f'task {task!r}: {name!r} is {tuple(ours.shape)}, of the base '
                 f"{tuple(theirs.shape)}; sub-tasks have the base's architecture and input size"
             )
+    for key in ('window_size', 'pad_small_map'):
+        ours, theirs = (getattr(each, key, None) for each in (backbone, base))
+        if ours != theirs:
+            raise ValueError(
+                f'task {task!r} has {key} {ours}, its base {theirs}; they are to agree'
+            )
     if backbone.shape != base.shape:
         raise ValueError(
             f'task {task!r} has {backbone.shape}, its base {base.shape}; give a sub-task that was '

@@ -64,6 +64,13 @@ class SharingSettings:
         """Whether a frame takes over what the frame before computed."""
         return self.reuse in ('frames', 'both')
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether all thresholds between tasks are 0."""
+        value = self.threshold
+        values = value.values() if isinstance(value, Mapping) else [value]
+        return not any(any(v) if isinstance(v, Sequence) else v for v in values)
+
     def of_blocks(self, key: str, task: str, blocks: int) -> list[float]:
         """A task's thresholds of all blocks.
 
