@@ -5,9 +5,12 @@ import math
 import pytest
 from numerics import plain_swin, plain_vit
 from numerics.counting import multiply_adds
+from numerics.plain_swin_unet import plain_tree_of
 from numerics.small_swin import PER_STAGE, build_swin
+from numerics.small_swin_unet import build_swin_unet
 from numerics.small_vit import SPACE, build_vit, draw_specs
 
+from mdl_nas_mm.families.swin_unet import restrict, union
 from mdl_nas_mm.families.vit.layout import global_blocks
 
 SIZES = [(20, 28), (17, 22), (25, 18), (7, 39), (2, 2)]
@@ -46,6 +49,18 @@ def test_swin(changes):
         size = SIZES[i % 5]
         check(swin, spec, size, counted_plain(plain_swin, swin, spec, size))
         check(swin, spec, size, counted_elastic(swin, spec, size))
+
+
+@pytest.mark.parametrize('skeletons', ['single-scale', ['d3.1', 'e1+d2.1'], ['d4.3']], ids=str)
+def test_swin_unet(skeletons):
+    """Only the cells that the skeletons need; windows of small maps are the maps."""
+    tree = build_swin_unet(skeletons=skeletons)
+    needed = union(tree.skeletons_of(None))
+    for i, spec in enumerate(draw_specs(tree, 2)):
+        size = SIZES[i % 5]
+        plain, _ = plain_tree_of(tree, restrict(spec, needed), None, dict(tree.named_parameters()))
+        check(tree, spec, size, multiply_adds(plain, size))
+        check(tree, spec, size, counted_elastic(tree, spec, size))
 
 
 @pytest.mark.parametrize('class_token', [True, False])
