@@ -127,6 +127,16 @@ class ElasticPart(BaseModule):
         """Arguments for a module of this class that gives what one task's subnet gives here."""
         raise NotImplementedError
 
+    def flops_on(self, inputs: Any) -> Callable[[SubnetSpec], int] | None:
+        """Architecture, as ``placed`` gives it, -> multiply-adds on inputs of one size.
+
+        None where it is not known in closed form; then it is run for each, without memory.
+
+        Args:
+            inputs: on the meta device, as for ``forward``.
+        """
+        return None
+
     def scores(self) -> dict[str, np.ndarray]:
         """State-dict prefix -> mask scores (groups * max_channels,) of the layers that have any."""
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
@@ -31,6 +31,9 @@ class Choosing(Protocol):
 
     def placed(self, spec: SubnetSpec) -> SubnetSpec:
         """Its part of an architecture of a whole model; see ``ElasticPart``."""
+
+    def flops_on(self, inputs: Any) -> Callable[[SubnetSpec], int] | None:
+        """Architecture -> multiply-adds on inputs of one size; see ``ElasticPart``."""
 
     def scores(self) -> dict[str, np.ndarray]:
         """State-dict prefix -> mask scores of the layers that have any."""

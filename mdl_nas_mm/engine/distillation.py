@@ -45,7 +45,7 @@ def capture(model: MultiTaskModel, task: str, spec: SubnetSpec) -> Generator[Cap
     captured = Captured()
 
     def keep_features(_: nn.Module, args: tuple, outputs: tuple[Tensor, ...]) -> None:
-        widths = model.backbone.active_channels(task, spec)
+        widths = model.backbone.active_channels(task, spec.root)
         captured.features = [x[:, :width] for x, width in zip(outputs, widths, strict=True)]
 
     def keep_logits(_: nn.Module, args: tuple) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdl_nas_mm.elastic import activate
@@ -15,6 +16,7 @@ from mdl_nas_mm.elastic.plain import without_memory
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
 
+from .elastic_parts import part_name
 from .model import MultiTaskModel
 from .scope import task_scope
 
@@ -36,10 +38,73 @@ def weightless(model: Mapping) -> MultiTaskModel:
         return MODELS.build(model)
 
 
-class PartFlops:
-    """Counts the multiply-adds of elastic necks and heads, by running them without memory.
+class TaskFlops:
+    """Counts the multiply-adds of what a task's model has behind the backbone, on one image.
 
-    They are run once for each of their own architectures, and of the channels that they are given.
+    Args:
+        model: the joint model, without memory for its weights.
+        task: its name.
+        size: of the image, (height, width).
+        modules: names of the modules that count, elastic ones and others.
+    """
+
+    def __init__(
+        self, model: MultiTaskModel, task: str, size: tuple[int, int], modules: Sequence[str]
+    ) -> None:
+        self._model, self._task, self._modules = model, task, modules
+        self._parts = {
+            name: model.supernet.parts[part_name(task, name)]
+            for name in modules
+            if part_name(task, name) in model.supernet.parts
+        }
+        self._fixed, self._closed = 0, {}
+        self._known: dict[tuple[SubnetSpec, ...], int] = {}
+        with self._active(model.spaces[task].largest()):
+            # Of any architecture: maps are padded to one width.
+            self._features = model.backbone(torch.empty(1, 3, *size, device='meta'))
+            for name, module, inputs in self._inputs():
+                if name not in self._parts:
+                    self._fixed += counted(module, inputs)[1]
+                elif 'neck' not in self._parts:
+                    self._closed[name] = self._parts[name].flops_on(inputs)
+
+    def __call__(self, spec: SubnetSpec) -> int:
+        """Multiply-adds of an architecture of the task."""
+        placed = {name: part.placed(spec) for name, part in self._parts.items()}
+        key = tuple(placed.values())
+        if key not in self._known:
+            closed = {name: count for name, count in self._closed.items() if count is not None}
+            total = self._fixed + sum(count(placed[name]) for name, count in closed.items())
+            if len(closed) < len(placed):
+                with self._active(spec):
+                    total += sum(
+                        counted(module, inputs)[1]
+                        for name, module, inputs in self._inputs()
+                        if name in placed and name not in closed
+                    )
+            self._known[key] = total
+        return self._known[key]
+
+    @contextmanager
+    def _active(self, spec: SubnetSpec) -> Generator[None]:
+        with torch.no_grad(), self._model.scope(self._task), activate(self._task, spec):
+            yield
+
+    def _inputs(self) -> Iterator[tuple[str, nn.Module, Any]]:
+        """The modules that count, and what goes into each."""
+        upstream, found = self._model.tasks[self._task], self._features
+        neck = getattr(upstream, 'neck', None)
+        if 'neck' in self._modules:
+            yield 'neck', upstream.neck, found
+        if neck is not None:
+            found = neck(found)
+        for name in self._modules:
+            if name != 'neck':
+                yield name, getattr(upstream, name), found
+
+
+class PartFlops:
+    """Counts the multiply-adds of elastic necks and heads.
 
     Args:
         make: makes the joint model, of any weights; it is not called where there are no such parts.
@@ -47,8 +112,7 @@ class PartFlops:
 
     def __init__(self, make: Callable[[], MultiTaskModel]) -> None:
         self._make = make
-        self._known: dict[tuple, int] = {}
-        self._features = lru_cache(None)(self._features)
+        self._of = lru_cache(None)(self._of)
 
     def __call__(self, task: str, spec: SubnetSpec, size: tuple[int, int]) -> int:
         """Multiply-adds of all elastic parts of a task on one image.
@@ -58,32 +122,12 @@ class PartFlops:
             spec: its architecture, with parts or without.
             size: of the image, (height, width).
         """
-        if not spec.parts:
-            return 0
-        parts = self._model.supernet.parts
-        key = tuple(parts[name].placed(spec) for name, _ in spec.parts), task, tuple(size)
-        if key not in self._known:
-            self._known[key] = self._count(task, spec, tuple(size))
-        return self._known[key]
+        modules = tuple(name.removeprefix(f'{task}.') for name, _ in spec.parts)
+        return self._of(task, modules, tuple(size))(spec) if modules else 0
+
+    def _of(self, task: str, modules: tuple[str, ...], size: tuple[int, int]) -> TaskFlops:
+        return TaskFlops(self._model, task, size, modules)
 
     @cached_property
     def _model(self) -> MultiTaskModel:
         return self._make().eval()
-
-    def _count(self, task: str, spec: SubnetSpec, size: tuple[int, int]) -> int:
-        model, total = self._model.tasks[task], 0
-        modules = [name.removeprefix(f'{task}.') for name, _ in spec.parts]
-        with torch.no_grad(), self._model.scope(task), activate(task, spec):
-            features = self._features(task, size)
-            if getattr(model, 'neck', None) is not None:
-                features, flops = counted(model.neck, features)
-                total += flops if 'neck' in modules else 0
-            for name in modules:
-                if name != 'neck':
-                    total += counted(getattr(model, name), features)[1]
-        return total
-
-    def _features(self, task: str, size: tuple[int, int]) -> tuple[Tensor, ...]:
-        """Maps of any architecture: they are padded to one width."""
-        with activate(task, self._model.spaces[task].largest()):
-            return self._model.backbone(torch.empty(1, 3, *size, device='meta'))

@@ -12,7 +12,7 @@ FOLDERS = ('demo', 'mdl_nas', 'multi_task', 'scenes', 'zoo')
 # These two need the deposit that the demo makes.
 ON_A_BASE = ('demo_pose', 'demo_sketch')
 # The files of CIFAR-100 are pickles, so that its data set has to be trusted.
-OF_PICKLES = ('r18_cifar100-20tasks',)
+OF_PICKLES = ('ecmt-r9_cifar100-20tasks', 'r18_cifar100-20tasks')
 PATHS = [
     path
     for folder in FOLDERS

@@ -20,6 +20,7 @@ from scenes.layouts import (
     write_taskonomy,
 )
 
+from mdl_nas_mm.datasets.hold_out import hold_out
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.tasks.units import units_of
 
@@ -28,7 +29,9 @@ NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
 SINGLE = sorted(path.stem for path in (FOLDER / 'tasks').glob('*.py'))
 # One of each data set, and each backbone, by default.
 QUICK = (
+    'ecmt-mbv2_pascal-5tasks',
     'ecmt-r34_nyud-3tasks',
+    'ecmt-r9_cifar100-20tasks',
     'r18_cifar100-20tasks',
     'r50_mtan-cityscapes-2tasks',
     'swin-t_cityscapes-2tasks',
@@ -108,10 +111,13 @@ def small_joint(name):
 
 def small(cfg, name):
     cfg.backbone.space = SPACES.get(cfg.backbone.space, cfg.backbone.space)
+    if 'held_out_images' in cfg:
+        cfg.held_out_images = dict.fromkeys(cfg.held_out_images, 1)
+        list(hold_out(cfg))
     cfg = resolve_joint_config(cfg)
     for key in ('model', 'train_dataloader', 'val_dataloader', 'search_dataloader'):
         shrink(cfg[key])
-    if 'cifar100' in name:
+    if name.startswith('r18'):
         cfg.model.backbone.module.update(base_channels=8, stem_channels=8)
         for task in cfg.model.tasks.values():
             task.model.head.in_channels = 64

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from mmcv.cnn import ConvModule
@@ -68,6 +69,23 @@ class SlimHead(ElasticPart):
             return {}
         given = list(self.shape.given(spec.inputs).values())
         return dict(in_channels=given if self.has_list else given[0])
+
+    def flops_on(self, inputs: Any) -> Callable[[SubnetSpec], int]:
+        """See ``ElasticPart``: maps inside are as large for all architectures."""
+        modules = [self.get_submodule(layer.name) for layer in self.shape.layers()]
+        pixels = dict.fromkeys(modules, 0)
+
+        def measure(module: nn.Module, _: tuple, output: Tensor) -> None:
+            pixels[module] = output.shape[2:].numel()
+
+        hooks = [module.register_forward_hook(measure) for module in modules]
+        head: Any = self
+        try:
+            head(inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return partial(self.slim.products, pixels=list(pixels.values()))
 
     def active_counts(self) -> dict[str, int]:
         """Width -> channels of the active architecture."""

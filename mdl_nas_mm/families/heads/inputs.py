@@ -56,6 +56,10 @@ class Maps:
 
 
 def classes_of(settings: Mapping[str, Any]) -> int:
-    """Channels of a decode head's output."""
+    """Channels of a decode head's output, or ValueError."""
     given = settings.get('out_channels')
+    if given is None and 'num_classes' not in settings:
+        raise ValueError(
+            "'num_classes' is missing; with a DenseEstimator it is the channels of its target"
+        )
     return settings['num_classes'] if given is None else given

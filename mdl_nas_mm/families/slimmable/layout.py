@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -150,9 +150,14 @@ class SlimLayout:
         settings: Mapping[str, Any] | None = None,
     ) -> int:
         """Multiply-adds of convolutions on one image of ``input_size`` (height, width)."""
-        total, layers = 0, self._layers
-        for layer, (_, channels, *inputs) in zip(layers, self.parts(spec)):
-            height, width = (-(-side // layer.scale) for side in input_size)
+        height, width = input_size
+        pixels = [-(-height // layer.scale) * -(-width // layer.scale) for layer in self._layers]
+        return self.products(spec, pixels)
+
+    def products(self, spec: SubnetSpec, pixels: Sequence[int]) -> int:
+        """Multiply-adds where the output of each layer has so many pixels, in their order."""
+        total = 0
+        for layer, area, (_, channels, *inputs) in zip(self._layers, pixels, self.parts(spec)):
             columns = 1 if layer.depthwise else sum(inputs)
-            total += height * width * channels * columns * layer.kernel**2
+            total += area * channels * columns * layer.kernel**2
         return total

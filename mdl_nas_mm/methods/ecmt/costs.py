@@ -13,14 +13,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.measures import latency_of, parse_count, parse_milliseconds
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel
-from mdl_nas_mm.tasks.part_flops import counted
+from mdl_nas_mm.tasks.part_flops import TaskFlops
 
 from .tabled import TabledCost
 
@@ -118,21 +116,14 @@ def multiply_adds(
         columns: of the rows.
         sizes: task -> (height, width) of its images; the encoder's are those of the first.
     """
-    lead = next(iter(sizes))
-    features = {}
+    lead, behind = next(iter(sizes)), {}
     for task, size in sizes.items():
-        with torch.no_grad(), model.scope(task), activate(task, columns.spaces[task].largest()):
-            features[task] = model.backbone(torch.empty(1, 3, *size, device='meta'))
+        upstream = model.tasks[task]
+        modules = [n for n in ('neck', 'decode_head', 'head') if getattr(upstream, n, None)]
+        behind[task] = TaskFlops(model, task, size, modules)
 
     def decoder(task: str, spec: SubnetSpec) -> int:
-        upstream, found, total = model.tasks[task], features[task], 0
-        with torch.no_grad(), model.scope(task), activate(task, spec):
-            for name in ('neck', 'decode_head', 'head'):
-                module = getattr(upstream, name, None)
-                if module is not None:
-                    found, own = counted(module, found)
-                    total += own
-        return total
+        return behind[task](spec)
 
     def encoder(root: SubnetSpec) -> int:
         return model.backbone.flops(lead, root, sizes[lead])

@@ -24,8 +24,8 @@ from .target import Target
 class DenseEstimator(EncoderDecoder):
     """mmseg's ``EncoderDecoder`` whose target says what its logits mean.
 
-    The target sets the head's ``num_classes``. Logits are resized to the label, or to the image as
-    it was loaded, before they become a prediction.
+    The target sets the head's ``num_classes``, which only elastic heads have to say. Logits are
+    resized to the label, or to the image as it was loaded, before they become a prediction.
 
     Args:
         backbone: config of the backbone.
@@ -161,7 +161,16 @@ class DenseEstimator(EncoderDecoder):
 
 
 def _answering(head: Mapping[str, Any], channels: int) -> dict[str, Any]:
-    """The config of a head with this many channels, whose hints for two classes mean nothing."""
+    """The config of a head with this many channels, whose hints for two classes mean nothing.
+
+    Raises:
+        ValueError: it says that it has others.
+    """
+    if head.get('num_classes', channels) != channels:
+        raise ValueError(
+            f'DenseEstimator: num_classes of {head.get("type")} is {head["num_classes"]}, the '
+            f'target has {channels} channels'
+        )
     return dict(threshold=0.5) | dict(head, num_classes=channels, out_channels=channels)
 
 
