@@ -49,7 +49,23 @@ BACKBONES = dict(
         pad_small_map=True,
         out_indices=(0, 1),
     ),
+    # Upstream's, as it is.
+    ResNet=dict(
+        type='UpstreamBackbone',
+        module=dict(
+            type='mmseg.ResNet',
+            depth=18,
+            base_channels=4,
+            stem_channels=4,
+            num_stages=2,
+            strides=(1, 2),
+            dilations=(1, 1),
+            out_indices=(0, 1),
+            norm_cfg=dict(type='GN', num_groups=2),
+        ),
+    ),
 )
+WIDTHS = dict(ViT=24, Swin=24, ResNet=8)
 
 
 def segmentor(classes: int, width: int = 24) -> dict:
@@ -84,7 +100,10 @@ def model_config(backbone: str, sharing, tasks: Sequence[str] = TASKS) -> dict:
     return dict(
         type='MultiTaskModel',
         backbone=dict(BACKBONES[backbone], sharing=sharing, tasks=tuple(tasks)),
-        tasks={t: dict(scope='mmseg', model=segmentor(CLASSES.get(t, 4))) for t in tasks},
+        tasks={
+            t: dict(scope='mmseg', model=segmentor(CLASSES.get(t, 4), WIDTHS[backbone]))
+            for t in tasks
+        },
     )
 
 

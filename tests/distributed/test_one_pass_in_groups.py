@@ -62,7 +62,12 @@ def train(world_size, backbone, sharing, batches, path, aggregator=None, grad_no
 
 @pytest.mark.parametrize(
     ('backbone', 'sharing', 'batches'),
-    [('ViT', 'AllShared', 1), ('Swin', 'AllShared', 2), ('ViT', 'Sequential', 2)],
+    [
+        ('ViT', 'AllShared', 1),
+        ('Swin', 'AllShared', 2),
+        ('ViT', 'Sequential', 2),
+        ('ResNet', 'AllShared', 2),
+    ],
 )
 def test_one_two_and_three_processes(backbone, sharing, batches, tmp_path):
     """With one batch it is cut into parts, with two a process has one, or a part of one."""
