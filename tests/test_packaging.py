@@ -15,6 +15,7 @@ from refusals import raises_naming
 
 from mdl_nas_mm import doctor
 from mdl_nas_mm.utils.pins import read_pins
+from mdl_nas_mm.version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ('requirements.txt', 'requirements-openmmlab.txt')
@@ -97,6 +98,12 @@ def test_wheel_says_that_it_is_typed(wheel):
 def test_wheel_has_every_module(wheel):
     modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / 'mdl_nas_mm').rglob('*.py')}
     assert {m for m in modules if '/.mim/' not in m} <= set(wheel.namelist())
+
+
+def test_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert citation['version'] == __version__
+    assert [each['year'] for each in citation['references']] == [2023] * 4
 
 
 def test_config_names_are_unique():

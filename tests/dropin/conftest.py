@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from helpers import ROOT, data, quick_mmengine  # noqa: F401
+from helpers import data, quick_mmengine  # noqa: F401
+from persons import write_persons
 from stock import write_deposit, write_json
 
 from mdl_nas_mm.families import ElasticSwin
@@ -20,12 +21,18 @@ def sources(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope='session')
+def persons(tmp_path_factory) -> Path:
+    """The folder of the drawn persons."""
+    return write_persons(tmp_path_factory.mktemp('persons'))
+
+
 @pytest.fixture
-def data_of(data):  # noqa: F811
+def data_of(data, persons):  # noqa: F811
     """Task -> the folder of its data."""
 
     def folder(task: str) -> Path:
-        return ROOT / 'tests' / 'data' / 'coco_mini' if task == 'pose' else data
+        return persons if task == 'pose' else data
 
     return folder
 
