@@ -115,7 +115,11 @@ def check(
         pixels = [image.pixels for image in read_images(open_inputs(images))] if images else []
         for task, difference in largest_differences(before, path, pixels, trust).items():
             changed += [task] if difference else []
-            yield f'{task}: largest difference to {before}: {difference:g}'
+            compared = f'{len(pixels)} images' if pixels else 'two images of noise'
+            yield (
+                f'{task}: largest difference to {before}: {difference:g}, of all that the model '
+                f'gives before decoding, on {compared}'
+            )
     if changed:
         raise ValueError(f'deposit {path}: {changed[0]!r} does not answer as before')
 
