@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -101,6 +102,10 @@ class SharedComputation(nn.Module):
             state.use_up()
         age = 0 if is_key or state is None else state.age + 1
         return outputs, State(self._name, tuple(images.shape), kept, age, tuple(work), is_key)
+
+    def backbone(self, task: str) -> ElasticBackbone:
+        """That of a task."""
+        return cast(ElasticBackbone, self._backbones[self.tasks.index(task)])
 
     @property
     def needs_gates(self) -> bool:

@@ -12,6 +12,12 @@ from .gates import Gate
 from .parts import Part
 
 
+def changed_rows(inputs: Tensor, known: Tensor, threshold: float) -> Tensor:
+    """Rows (R,) whose difference has a root mean square above a threshold."""
+    distance = torch.linalg.vector_norm(inputs - known, dim=1)
+    return distance > threshold * inputs.shape[1] ** 0.5
+
+
 class RowExecution(Execution[Tensor | None]):
     """A part is computed for some rows, with the task's own weights; all others take the source's.
 
@@ -48,7 +54,7 @@ class RowExecution(Execution[Tensor | None]):
         if inputs is pair.inputs:
             mask = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
         else:
-            mask = (inputs - pair.inputs).square().mean(dim=1) > threshold**2
+            mask = changed_rows(inputs, pair.inputs, threshold)
         mask = mask if gated is None else mask | gated
         return None if int(mask.sum()) > self.dense * len(mask) else mask
 

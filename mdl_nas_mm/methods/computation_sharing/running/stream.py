@@ -13,6 +13,7 @@ from mdl_nas_mm.families.transformer.row_steps import BlockSteps, MergingSteps, 
 
 from .execution import PLAIN, Execution, Source, whole
 from .parts import Part, TaskSteps
+from .rows import changed_rows
 from .state import Pairs
 from .work import Work
 
@@ -104,9 +105,8 @@ class Stream:
         step = self.steps.rows.steps[0]
         assert isinstance(step, BlockSteps)
         part, source = self.steps.parts[step.name][0], Source('frame', self.before)
-        inputs = step.norm1(rows)
-        difference = inputs - source.pairs[part.name].inputs
-        mask = difference.square().mean(dim=1) > self.thresholds['frame'][0] ** 2
+        known = source.pairs[part.name].inputs
+        mask = changed_rows(step.norm1(rows), known, self.thresholds['frame'][0])
         return int(mask.sum()) / len(mask)
 
     def _halves(self, step: BlockSteps | MergingSteps) -> list[_Half]:
