@@ -1,0 +1,134 @@
+"""What is said to be computed is what is computed, and what the paper counts."""
+
+import pytest
+import torch
+from sharing_models import moving_patch, sub_task, swin, vit
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mdl_nas_mm.families import ElasticViT
+from mdl_nas_mm.methods.computation_sharing.running import (
+    SharedComputation,
+    SharingSettings,
+    Work,
+    boundary,
+    by_task,
+    totals,
+)
+
+# Without relative positions: their small tables are not counted.
+BUILDERS = dict(
+    ViT=lambda: vit(max_relative_position=0),
+    windows=lambda: vit(max_relative_position=0, window_size=2),
+    Swin=swin,
+)
+
+
+class _Products(TorchDispatchMode):
+    """Multiply-adds of all matrix products and attentions, counted where torch executes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.__name__.partition('.')[0]
+        if name in ('mm', 'bmm'):
+            self.count += args[0].numel() * args[1].shape[-1]
+        elif name in ('addmm', 'baddbmm'):
+            self.count += args[1].numel() * args[2].shape[-1]
+        elif name.startswith('_scaled_dot_product'):
+            self.count += 2 * args[0].numel() * args[1].shape[-2]
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('attention', ['exact', 'queries'])
+@pytest.mark.parametrize('execution', ['rows', 'elements'])
+@pytest.mark.parametrize('build', BUILDERS)
+@torch.no_grad()
+def test_executed_is_a_literal_count(build, execution, attention):
+    base = BUILDERS[build]()
+    tasks = dict(a=base, b=sub_task(base, 1, first=1), c=sub_task(base, 2, first=2))
+    settings = SharingSettings('both', execution, threshold=0.3, attention=attention)
+    model, state = SharedComputation('a', tasks, settings), None
+    model.fit_gates(moving_patch(1)[0])
+    for frame in moving_patch(4):
+        with _Products() as products:
+            _, state = model(frame, state)
+        # Images become rows by a convolution; merging is a product and counted.
+        assert totals(state.work).executed == products.count
+
+
+@pytest.mark.parametrize('size', [(32, 32), (64, 48)])
+@pytest.mark.parametrize('build', BUILDERS)
+def test_whole_is_what_the_layout_counts(build, size):
+    """In closed form, and without padding of windows, which the layout counts as rows."""
+    backbone = BUILDERS[build]() if build != 'Swin' else swin(window_size=2)
+    model = SharedComputation('a', dict(a=backbone), SharingSettings('none'))
+    images = torch.rand(1, 3, *size, dtype=torch.float64)
+    counted = totals(model(images)[1].work).whole
+    embedding = backbone.patch_embed.proj
+    patches = backbone.shape.patches(size) if build != 'Swin' else backbone.shape.maps(size)[0]
+    counted += patches[0] * patches[1] * embedding.weight.numel()
+    assert counted == backbone.flops(None, backbone.arch, size)
+
+
+def work(source, **densities):
+    return Work('b', 'x', source, densities.get('w', 0.0), densities.get('a', 1.0), 1000, 0, 10)
+
+
+def test_the_paper_counts_differences_by_their_densities():
+    """Section 3.3: (S_w + S_a1) P D^2 from the base, S_a2 P D^2 from the frame before."""
+    assert work('base', w=0.1, a=0.25).counted == pytest.approx(350)
+    assert work('frame', w=0.1, a=0.25).counted == pytest.approx(250)
+    assert work('plain', w=0.1).counted == 1000
+
+
+@torch.no_grad()
+def test_densities_are_those_of_the_differences():
+    base = vit()
+    sub = sub_task(base, first=0, density=0.3)
+    model = SharedComputation('a', dict(a=base, b=sub), SharingSettings('tasks', 'elements'))
+    found = {each.part: each for each in model(moving_patch(1)[0])[1].work if each.task == 'b'}
+    first = found['blocks.0.attn.qkv']
+    weights = (each.get_parameter('blocks.0.attn.qkv.weight') for each in (base, sub))
+    different = torch.ne(*weights).double().mean()
+    assert first.weight_density == pytest.approx(float(different), abs=1e-12)
+    # Nothing has differed in front of it.
+    assert first.density == 0 and found['blocks.0.attn.proj'].density == 1
+    assert by_task(found.values())['b'].counted == pytest.approx(
+        sum(each.counted for each in found.values())
+    )
+
+
+def test_the_boundary_is_where_the_base_is_left():
+    def of(*sources):
+        return [Work('b', f'{i}', source, 0, 0, 1, 0, 0) for i, source in enumerate(sources)]
+
+    assert boundary(of('base', 'base', 'frame', 'frame'), 'b') == '2'
+    assert boundary(of('base', 'frame', 'base'), 'b') is None
+    assert boundary(of('frame', 'frame'), 'b') == '0'
+
+
+# Table 2: (side of the image in pixels, a sub-task's G of multiply-adds alone and shared).
+TABLE_2 = {'PASCAL-Context': (512, 120.53, 116.15, 43.76), 'NYUD-v2': (416, 75.20, 79.64, 37.22)}
+
+
+@pytest.mark.parametrize('name', TABLE_2)
+def test_multiply_adds_of_vit_b_leave_the_paper_a_head(name):
+    """Heads, whose widths it does not give, take the rest: 8 to 17 % of a task."""
+    side, base, sub, shared = TABLE_2[name]
+    with torch.device('meta'):
+        backbone = ElasticViT(
+            space=dict(embed_dim=768, depth=12, num_heads=12, mlp_ratio=4),
+            img_size=side,
+            max_relative_position=0,
+        )
+    whole = backbone.flops(None, backbone.arch, (side, side)) / 1e9
+    linear = backbone.flops(None, backbone.arch, (side, side), attention_products=False) / 1e9
+    tokens = (side // 16) ** 2 + 1
+    assert linear == pytest.approx((12 * 12 * tokens * 768**2 + (tokens - 1) * 768**2) / 1e9)
+    heads = [alone - whole for alone in (base, sub)]
+    assert all(0.07 < head / alone < 0.17 for head, alone in zip(heads, (base, sub)))
+    # What then is left to linear layers of a sub-task: the mean of S_w + S_a1.
+    density = (shared - heads[1] - (whole - linear)) / linear
+    assert 0.15 < density < 0.3
