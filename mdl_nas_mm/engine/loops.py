@@ -75,7 +75,8 @@ class MultiTaskTrainLoop(BaseLoop):
         self._max_iters = int(max_iters)
         self.val_begin, self.val_interval = val_begin, val_interval
         self.spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
-        self.step = build_step(step, self.spaces, runner.seed)
+        given = (runner.seed, runner.model, fixed_spec(runner.cfg))
+        self.step = build_step(step, self.spaces, *given)
         self.step.check(runner.model)
         if num_random is not None:
             if sampler is not None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mdl_nas_mm.registry import STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.spec import JointSpec, SearchSpace
+from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 from .balancing import build_balancer
@@ -40,10 +41,22 @@ def build_sampler(
     return SUBNET_SAMPLERS.build({**config, 'spaces': spaces, 'seed': seed})
 
 
-def build_step(config: Mapping[str, Any] | None, spaces: Spaces, seed: int) -> Step:
+def build_step(
+    config: Mapping[str, Any] | None,
+    spaces: Spaces,
+    seed: int,
+    model: MultiTaskModel,
+    joint_spec: JointSpec | None,
+) -> Step:
     """The step that a config names, with its own optimizer; without one that of MDL-NAS.
 
     Its parameters are drawn from a seed of their own, the same on every process.
+
+    Args:
+        config: ``train_cfg.step``.
+        spaces: task -> what its subnets are sampled from.
+        seed: of the training.
+        model, joint_spec: see ``Step.adapt``.
 
     Raises:
         ValueError: it has parameters and no optimizer, an optimizer or schedules of nothing, or
@@ -61,6 +74,7 @@ def build_step(config: Mapping[str, Any] | None, spaces: Spaces, seed: int) -> S
         step: Step = STEPS.build({**config, 'spaces': spaces})
         if balance is not None:
             step.balance = build_balancer(balance, tuple(spaces))
+        step.adapt(model, joint_spec)
     step.grad_norm_interval = interval
     has_parameters = any(True for _ in step.parameters())
     if has_parameters != (step.optim_config is not None):

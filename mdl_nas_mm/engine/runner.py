@@ -62,11 +62,13 @@ class MultiTaskRunner(OpenRunner):
     Attributes:
         ranks: which tasks this process has, and how it reaches the other processes.
         reducer: adds up the gradients of all processes; None where there is one.
+        step: that of the training loop, once there is one.
         trained_metainfo: task -> what its training set says of itself, once that is there.
     """
 
     ranks: TaskGroups
     reducer: GradientReducer | None = None
+    step: Step | None = None
     trained_metainfo: Mapping[str, Mapping] = {}
     _loads_strictly = False
 
@@ -152,6 +154,7 @@ class MultiTaskRunner(OpenRunner):
     def build_train_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
         """As mmengine; heads are compared with their data."""
         built = super().build_train_loop(loop)
+        self.step = built.step
         self.reducer = self._build_reducer(built.step)
         datasets = built.dataloader.datasets
         self.trained_metainfo = {t: getattr(data, 'metainfo', {}) for t, data in datasets.items()}
@@ -164,7 +167,8 @@ class MultiTaskRunner(OpenRunner):
             return None
         by_owners = self.model.parameters_by_owners()
         # Those of the step come late: buckets are sent from the last parameter to the first.
-        by_owners[ALL] = [*step.parameters(), *by_owners[ALL]]
+        own = () if step.derives_gradients else step.parameters()
+        by_owners[ALL] = [*own, *by_owners[ALL]]
         sets = [(found, self.ranks.group_of(owners)) for owners, found in by_owners.items()]
         return GradientReducer(sets, serial=dist.get_backend() == 'nccl')
 
@@ -195,6 +199,8 @@ class MultiTaskRunner(OpenRunner):
         with data_only(self._trusts):
             self.model.init_weights()
         sync_parameters(self.model, self.ranks)
+        if self.step is not None:
+            self.step.begin(self.model)
 
     def save_checkpoint(
         self,

@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.cuda.amp import GradScaler
 
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.utils.private import ParamScheduler
@@ -44,9 +44,12 @@ class Step(nn.Module):
             the norm of each task's gradient of what all tasks share; never where it is 0.
         keeps_statistics: whether batch norms keep running statistics of its passes. Where not,
             ``recalibrate_images`` has to say from how many they are estimated.
+        derives_gradients: whether ``update_own`` makes the gradients of its own parameters out of
+            the model's, which are those of all processes by then, so that none are exchanged.
     """
 
     keeps_statistics = True
+    derives_gradients = False
 
     def __init__(
         self,
@@ -60,6 +63,17 @@ class Step(nn.Module):
         self.grad_norm_interval = 0
         self.optim_wrapper: OptimWrapper | None = None
         self.schedules: list[ParamScheduler] = []
+
+    def adapt(self, model: MultiTaskModel, specs: JointSpec | None) -> None:
+        """Makes parameters and buffers whose sizes depend on the model; optimizers come later.
+
+        Args:
+            model: without its weights.
+            specs: the architectures that alone are trained; None where they are drawn.
+        """
+
+    def begin(self, model: MultiTaskModel) -> None:
+        """Is told that the model has its initial weights, before a checkpoint is loaded."""
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
         """Runs this process's passes of one step.
