@@ -32,6 +32,7 @@ def add_to_deposit(
     path: str | Path,
     scored: bool = False,
     trust: Collection[str] = (),
+    stored: Mapping[str, Mapping] | None = None,
 ) -> Counts:
     """Adds the tasks of a joint config, trained on top of a deposit, to it.
 
@@ -42,6 +43,8 @@ def add_to_deposit(
         path: the deposit.
         scored: whether to evaluate the tasks first, and to store their scores.
         trust: see ``mdl_nas_mm.deposit.pack``.
+        stored: task -> how is stored what it alone owns, such as
+            ``dict(type='SparseDifference', base='seg')``; by default as it is.
 
     Raises:
         FileNotFoundError, ValueError: see ``load_supernet`` and ``mdl_nas_mm.deposit.add``.
@@ -51,7 +54,10 @@ def add_to_deposit(
     subnets = {task: model.subnet(task, spec) for task, spec in joint.items()}
     scores = score_subnets(cfg, subnets) if scored else {}
     provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
-    return add(path, model, joint, task_infos(cfg, scores), provenance, trust, subnets)
+    infos = task_infos(cfg, scores)
+    for task, kind in (stored or {}).items():
+        infos[task]['stored'] = dict(kind)
+    return add(path, model, joint, infos, provenance, trust, subnets)
 
 
 def read_chosen(

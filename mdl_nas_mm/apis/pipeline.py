@@ -37,7 +37,8 @@ class Stages:
     Args:
         work_dir: each stage has a folder of its own name in it; ``stages.json`` says how far
             they are.
-        expected: stage -> seconds that it took elsewhere, to tell how long the rest may take.
+        expected: stage -> seconds that it took elsewhere, to tell how long the rest may take; all
+            0 where that is not known.
     """
 
     def __init__(self, work_dir: str | Path, expected: Mapping[str, float]) -> None:
@@ -92,6 +93,8 @@ class Stages:
 
     def _left(self, name: str) -> str:
         names = list(self.expected)
+        if not any(self.expected.values()):
+            return 'begins'
         done, left = names[: names.index(name)], names[names.index(name) :]
         took = sum(self.state[stage]['seconds'] for stage in done)
         planned = sum(self.expected[stage] for stage in done)

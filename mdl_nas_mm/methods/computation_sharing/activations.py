@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ OFFSETS = ('sum', 'one')
 
 
 @contextmanager
-def inputs_of(backbone: nn.Module) -> Iterator[dict[str, Tensor]]:
+def inputs_of(backbone: nn.Module) -> Generator[dict[str, Tensor]]:
     """Collects what every linear layer in the blocks is given inside the block.
 
     Yields:

@@ -15,6 +15,7 @@ from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.utils.randomness import derive_seed
 
 from .activations import ActivationPenalty, Frames, inputs_of
+from .differences import Difference, SparseWeight
 from .files import load_difference
 from .step import DifferenceStep, key_of
 
@@ -155,3 +156,26 @@ class FixedDifference(DifferenceStep):
 
     def _places(self, key: str) -> Tensor:
         return self.get_buffer(f'places/{key}')
+
+
+def trained_difference(start: Difference, state: Mapping[str, Tensor]) -> Difference:
+    """A difference with the values that a training has given it.
+
+    Args:
+        start: what the training began with.
+        state: that of the ``FixedDifference``, as a checkpoint has it under ``method.step``.
+
+    Raises:
+        ValueError: the training had other places.
+    """
+    weights = {}
+    for name, each in start.weights.items():
+        key = key_of(name)
+        places, values = (
+            state.get(f'places/{key}', each.indices[:0]),
+            state.get(f'values.{key}', each.values[:0]),
+        )
+        if not torch.equal(places, each.indices):
+            raise ValueError(f'the places of {name!r} are others than those of the training')
+        weights[name] = SparseWeight(each.shape, places, values)
+    return Difference(weights)

@@ -87,10 +87,11 @@ class GatedDifference(DifferenceStep):
         self._draw = (passes.plan.seed, passes.iteration)
         self.write(lambda name: self.base(name) + self._sampled(name))
 
-    def logged(self) -> dict[str, Tensor]:
-        """The expected density."""
+    def logged(self, iteration: int) -> dict[str, Tensor]:
+        """See ``Step``; the expected density as well."""
         with torch.no_grad():
-            return dict(density=self.expected_density())
+            density = {f'{self.task}/density': self.expected_density()}
+        return super().logged(iteration) | density
 
     def derive(self, scale: float) -> None:
         """See ``DifferenceStep``."""

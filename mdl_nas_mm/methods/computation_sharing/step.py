@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,7 +88,7 @@ class DifferenceStep(Step):
         return self._rows[name]
 
     @contextmanager
-    def as_base(self) -> Iterator[None]:
+    def as_base(self) -> Generator[None]:
         """Inside the block the task's backbone is the base's."""
         ours = {parameter: parameter.data for parameter in self._own}
         try:
@@ -118,7 +118,7 @@ class DifferenceStep(Step):
                     for task, spec in each.items():
                         loss, values = self.loss(passes, task, spec, data[task])
                         passes.backward(task, loss, passes.factor(task, batch))
-                        passes.log(task, batch, {**values, **self.logged()})
+                        passes.log(task, batch, values)
 
     def before(self, passes: Passes) -> None:
         """Writes the weights of this step's passes."""
@@ -129,10 +129,6 @@ class DifferenceStep(Step):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a prepared batch, and its parts by name."""
         return passes.forward(task, spec, data)
-
-    def logged(self) -> dict[str, Tensor]:
-        """What is logged beside the losses."""
-        return {}
 
     def update_own(self, scaler: GradScaler | None = None) -> None:
         """See ``Step``; makes the gradients first, and writes the weights afterwards."""

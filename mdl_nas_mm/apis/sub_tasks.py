@@ -1,0 +1,238 @@
+"""Sub-tasks of a base as sparse differences: their stages, and the deposit that has them all."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit.verify import largest_differences
+from mdl_nas_mm.engine.checkpoint import read_checkpoint
+from mdl_nas_mm.methods.computation_sharing import (
+    Difference,
+    fix_places,
+    load_difference,
+    save_difference,
+)
+from mdl_nas_mm.methods.computation_sharing.base import owns_its_blocks, write_base
+from mdl_nas_mm.methods.computation_sharing.fixed import trained_difference
+from mdl_nas_mm.methods.computation_sharing.places import check_density
+from mdl_nas_mm.tasks import ResolvedConfig, given_spec, resolve_joint_config
+from mdl_nas_mm.tasks.input_size import input_size
+from mdl_nas_mm.utils.files import sha256_of
+
+from .deposits import add_to_deposit
+from .pipeline import Stages, train_stage, trained_checkpoint
+
+STAGES = ('gates', 'places', 'activations')
+_FILE = 'difference.safetensors'
+_SETTINGS = ('density', 'by', 'tasks', *STAGES)
+
+
+def share_computation(
+    cfg: Config, work_dir: str | Path, tasks: Collection[str] = (), processes: int = 1
+) -> Path:
+    """Trains each new task of a config as a difference from its base, and adds them to the base.
+
+    Started again after an interruption, it goes on where it was. ``cfg.computation_sharing`` says
+
+    - ``gates``, ``places``, ``activations``: what is other in the config of a stage, above all
+      ``train_cfg``; of the last two ``train_cfg.step.difference`` is filled in. The last one may
+      be missing;
+    - ``density``: the part of all elements that stays after the first stage; without it those
+      whose gates are open; ``by``: see ``fix_places``;
+    - ``tasks``: task -> any of these, for this task alone.
+
+    Args:
+        cfg: a config of new tasks with a ``base``, a deposit.
+        work_dir: every stage has a folder in it, ``<task>/<stage>``; the result is
+            ``deposit.safetensors``.
+        tasks: those of the config to train; by default all.
+        processes: of a training.
+
+    Returns:
+        The deposit: the base's, and with it the tasks.
+
+    Raises:
+        FileNotFoundError, ValueError: a config is wrong; see ``resolve_joint_config``.
+        RuntimeError: a task of the base does not answer as before.
+    """
+    work_dir, names = Path(work_dir), list(tasks or cfg.tasks)
+    for name in names:
+        if name not in cfg.tasks:
+            raise ValueError(f'there is no task {name!r} in the config, only {sorted(cfg.tasks)}')
+    settings = {name: _settings(cfg, name) for name in names}
+    cfg = _with_base(cfg, work_dir)
+    # All of them before anything is trained, so that what is wrong later is said now.
+    stages = {name: dict(_stages(cfg, name, settings[name])) for name in names}
+    for name in names:
+        _check_size(stages[name]['gates'], name)
+    trained = {
+        name: _train(stages[name], settings[name], work_dir / name, processes) for name in names
+    }
+    deposit = _add_all(cfg, trained, work_dir)
+    return deposit
+
+
+def describe(deposit: str | Path, folder: str | Path) -> Iterator[str]:
+    """What the sub-tasks of a deposit hold, line by line.
+
+    Args:
+        deposit: the file.
+        folder: the ``work_dir`` of ``share_computation``.
+    """
+    opened = Deposit(deposit)
+    for task, info in opened.tasks.items():
+        kind = opened.own_kinds[task]
+        if not kind.bases:
+            continue
+        found = _last_difference(Path(folder) / task)
+        zero = len(found.zero_layers)
+        yield (
+            f'{task}: {100 * found.density:.2f} % of the weights of {kind.bases[0]} differ, '
+            f'{zero} of {len(found.weights)} layers not at all'
+        )
+        yield (
+            f'{task}: {found.elements:,} elements, {found.csr_bytes():,} bytes as compressed '
+            f'sparse rows, {opened.size_of(kind.key):,} in the deposit'
+        )
+        if 'scored' in info:
+            yield f'{task}: score {info["scored"]:.2f}'
+
+
+def _settings(cfg: Config, task: str) -> dict[str, Any]:
+    """What ``computation_sharing`` says of a task."""
+    common = dict(cfg.get('computation_sharing') or {})
+    own = dict((common.pop('tasks', None) or {}).get(task) or {})
+    found = Config(dict(stages=copy.deepcopy(common)))
+    found.merge_from_dict(dict(stages=own))
+    settings = dict(found.stages)
+    for key in settings:
+        if key not in _SETTINGS:
+            raise ValueError(f'computation_sharing: unknown key {key!r}, expected {_SETTINGS}')
+    for key in STAGES[:2]:
+        if settings.get(key) is None:
+            raise ValueError(f'computation_sharing: {key!r} is missing, what the stage has other')
+    if settings.get('density') is not None:
+        check_density(settings['density'], f'computation_sharing, task {task!r}')
+    return settings
+
+
+def _with_base(cfg: Config, work_dir: Path) -> Config:
+    """The config with a base whose task owns the weights of its blocks."""
+    cfg, path = copy.deepcopy(cfg), cfg.get('base')
+    cfg.pop('computation_sharing', None)
+    if path is None:
+        raise ValueError("'base' is missing: the deposit of the task that others start from")
+    deposit = Deposit(path, cfg.get('trust') or ())
+    deposit.check_task(cfg.get('inherit'))
+    if not owns_its_blocks(deposit, cfg.inherit):
+        cfg.base = str(work_dir / 'base' / f'{sha256_of(path)[:16]}.safetensors')
+        if not Path(cfg.base).is_file():
+            write_base(deposit, cfg.inherit, cfg.base)
+    return cfg
+
+
+def _stages(
+    cfg: Config, task: str, settings: Mapping[str, Any]
+) -> Iterator[tuple[str, ResolvedConfig]]:
+    """Stage -> its config."""
+    for stage in STAGES:
+        if settings.get(stage) is None:
+            continue
+        own = copy.deepcopy(cfg)
+        own.tasks = {task: own.tasks[task]}
+        own.merge_from_dict(dict(settings[stage]))
+        if stage != 'gates':
+            # The file is there when the stage begins.
+            own.train_cfg.step.difference = _FILE
+        yield stage, resolve_joint_config(own)
+
+
+def _check_size(cfg: ResolvedConfig, task: str) -> None:
+    """Raises ValueError where the sub-task is evaluated on images of another size than its base."""
+    info = Deposit(cfg.base, cfg.get('trust') or ()).tasks[cfg.inherit]
+    if 'val_dataloader' not in info or cfg.get('val_dataloader') is None:
+        return
+    base, own = input_size(info['val_dataloader']), input_size(cfg.val_dataloader[task])
+    if base and own and tuple(base) != tuple(own):
+        raise ValueError(
+            f'task {task!r}: images of {own[0]} x {own[1]}, its base {cfg.inherit!r} takes '
+            f'{base[0]} x {base[1]}; activations are shared between images of one size'
+        )
+
+
+def _train(
+    configs: Mapping[str, ResolvedConfig], settings: Mapping[str, Any], folder: Path, processes: int
+) -> tuple[ResolvedConfig, Path]:
+    """The config and the checkpoint of the last stage."""
+    stages = Stages(folder, dict.fromkeys(configs, 0.0))
+    done, before, cfg = Path(), Path(), None
+    for stage, cfg in configs.items():
+        text = cfg.pretty_text
+        if stage != 'gates':
+            cfg.load_from = str(trained_checkpoint(done))
+            cfg.train_cfg.step.difference = str(before)
+        if stage == 'places':
+            text += f'\n{settings.get("density")} {settings.get("by")}'
+
+        def run(into: Path, cfg: ResolvedConfig = cfg, stage: str = stage) -> None:
+            if stage == 'places':
+                state = read_checkpoint(cfg.load_from)['method']['step']
+                fixed = fix_places(state, settings.get('density'), settings.get('by') or 'gate')
+                save_difference(cfg.train_cfg.step.difference, fixed)
+            _run(cfg, into, processes)
+            if stage != 'gates':
+                state = read_checkpoint(trained_checkpoint(into))['method']['step']
+                start = load_difference(cfg.train_cfg.step.difference)
+                save_difference(into / _FILE, trained_difference(start, state))
+
+        done = stages.run(stage, text, run)
+        # What the first stage leaves is fixed when the second begins.
+        before = folder / 'places' / 'start.safetensors' if stage == 'gates' else done / _FILE
+    assert cfg is not None
+    return cfg, trained_checkpoint(done)
+
+
+def _run(cfg: ResolvedConfig, folder: Path, processes: int) -> None:
+    """One training, or the rest of it, in this process or in some."""
+    if processes == 1:
+        train_stage(cfg, folder)
+        return
+    path = folder / 'stage.py'
+    cfg.dump(str(path))
+    torchrun = [sys.executable, '-m', 'torch.distributed.run', f'--nproc-per-node={processes}']
+    command = ['-m', 'mdl_nas_mm', 'train', str(path), '--launcher', 'pytorch']
+    subprocess.run([*torchrun, *command, '--work-dir', str(folder), '--resume'], check=True)
+
+
+def _add_all(
+    cfg: Config, trained: Mapping[str, tuple[ResolvedConfig, Path]], work_dir: Path
+) -> Path:
+    """The base's deposit with all that were trained."""
+    new = work_dir / 'deposit.safetensors'
+    partial = new.with_suffix('.partial')
+    shutil.copyfile(cfg.base, partial)
+    for name, (own, checkpoint) in trained.items():
+        stored = {name: dict(type='SparseDifference', base=cfg.inherit)}
+        scored, trust = own.get('val_dataloader') is not None, cfg.get('trust') or ()
+        joint = given_spec(own)
+        add_to_deposit(own, checkpoint, joint, partial, scored, trust, stored)
+    for task, difference in largest_differences(cfg.base, partial).items():
+        if difference:
+            raise RuntimeError(f'{new}: the answers of {task!r} differ by {difference}')
+    partial.replace(new)
+    return new
+
+
+def _last_difference(folder: Path) -> Difference:
+    """Of the last stage that a task has."""
+    paths = [folder / stage / _FILE for stage in STAGES]
+    return load_difference([path for path in paths if path.is_file()][-1])

@@ -1,0 +1,171 @@
+"""One command from a base to a deposit with sub-tasks; a task taken out is a plain one."""
+
+import copy
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from helpers import call_tool, write_config
+from new_tasks import new_config
+from refusals import raises_naming
+from safetensors import safe_open
+from sub_tasks import OPTIMIZER, base_deposit
+
+from mdl_nas_mm.apis.sub_tasks import describe, share_computation
+from mdl_nas_mm.deposit import Deposit, extract, remove, verify
+from mdl_nas_mm.deposit.verify import largest_differences
+from mdl_nas_mm.methods.computation_sharing import linear_layers, load_difference, merge
+from mdl_nas_mm.methods.computation_sharing.base import write_base
+
+SHARING = dict(
+    density=0.3,
+    gates=dict(
+        train_cfg=dict(
+            max_iters=3,
+            step=dict(type='GatedDifference', lambda_w=1e-4, optim_wrapper=OPTIMIZER),
+        )
+    ),
+    places=dict(
+        train_cfg=dict(
+            max_iters=2, step=dict(type='FixedDifference', optim_wrapper=OPTIMIZER, _delete_=True)
+        )
+    ),
+    activations=dict(
+        train_cfg=dict(
+            max_iters=2,
+            step=dict(
+                type='FixedDifference',
+                optim_wrapper=OPTIMIZER,
+                activations=dict(coefficient=1e-4),
+                _delete_=True,
+            ),
+        )
+    ),
+    tasks=dict(other=dict(density=0.1, activations=None)),
+)
+
+
+def config(data, base, backbone='ViT'):
+    cfg = new_config(data, base, None, name='more', backbone=backbone)
+    cfg.tasks.other = copy.deepcopy(cfg.tasks.more)
+    cfg.default_hooks.checkpoint.interval = 1
+    cfg.computation_sharing = copy.deepcopy(SHARING)
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def base(data, tmp_path_factory, quick_mmengine):
+    return base_deposit(data, tmp_path_factory.mktemp('base'))
+
+
+@pytest.fixture(scope='module')
+def shared(data, base, tmp_path_factory):
+    """The folder of a whole run."""
+    folder = tmp_path_factory.mktemp('shared')
+    share_computation(config(data, base), folder)
+    return folder
+
+
+def test_a_deposit_has_base_differences_and_heads(base, shared):
+    path = shared / 'deposit.safetensors'
+    deposit = Deposit(path)
+    assert list(deposit.tasks) == ['cls', 'det', 'seg', 'more', 'other']
+    assert all(verify(path).values())
+    assert set(largest_differences(base, path).values()) == {0.0}
+    more, other = (
+        load_difference(shared / task / stage / 'difference.safetensors')
+        for task, stage in (('more', 'activations'), ('other', 'places'))
+    )
+    assert 0 < other.density <= 0.1 < more.density <= 0.3
+    assert not (shared / 'other' / 'activations').exists()
+    with safe_open(path, 'pt') as file:
+        assert 'specific/more' not in file.keys()
+        assert len(file.get_tensor('difference/more/values')) == deposit.counts.specific['more']
+    assert deposit.counts.specific['more'] <= more.elements
+    lines = list(describe(path, shared))
+    assert f'{more.csr_bytes():,}' in lines[1] and f'{more.elements:,}' in lines[1]
+    assert f'{deposit.size_of("difference/more"):,} in the deposit' in lines[1]
+
+
+def test_a_task_taken_out_is_the_plain_upstream_model(base, shared, tmp_path):
+    """Base and difference merged once; nothing of the method is left."""
+    path = shared / 'deposit.safetensors'
+    extract(path, 'more', tmp_path, stock=False)
+    weights = torch.load(tmp_path / 'more.pth', weights_only=False)['state_dict']
+    start = dict(Deposit(base).load_task('cls').backbone.state_dict())
+    difference = load_difference(shared / 'more' / 'activations' / 'difference.safetensors')
+    merged = merge(start, difference)
+    assert merged.keys() == {n.removeprefix('backbone.') for n in weights if 'backbone.' in n}
+    for name, weight in merged.items():
+        assert torch.equal(weights[f'backbone.{name}'], weight), name
+    names = {f'{name}.weight' for name in linear_layers(Deposit(path).load_task('more').backbone)}
+    assert set(difference.weights) == names
+
+
+def test_what_is_done_is_not_done_again(data, base, shared, capsys):
+    before = Deposit(shared / 'deposit.safetensors').manifest['hashes']
+    share_computation(config(data, base), shared, tasks=['more', 'other'])
+    assert capsys.readouterr().out.count('done before') == 5
+    assert Deposit(shared / 'deposit.safetensors').manifest['hashes'] == before
+
+
+def test_tasks_go_as_they_came(shared, tmp_path):
+    path = shutil.copy(shared / 'deposit.safetensors', tmp_path / 'a.safetensors')
+    with raises_naming(ValueError, "'cls'", "'more'"):
+        remove(path, 'cls')
+    remove(path, 'more')
+    assert list(Deposit(path).tasks) == ['cls', 'det', 'seg', 'other']
+    assert set(largest_differences(path, shared / 'deposit.safetensors').values()) == {0.0}
+
+
+@pytest.mark.parametrize(('sharing', 'backbone'), [('AllShared', 'ViT'), ('Sequential', 'Swin')])
+def test_any_task_of_a_deposit_becomes_a_base(data, tmp_path, sharing, backbone):
+    base = base_deposit(data, tmp_path / 'old', sharing, backbone)
+    path = tmp_path / 'new.safetensors'
+    counts = write_base(Deposit(base), 'seg', path)
+    images = [np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8)]
+    assert list(Deposit(path).tasks) == ['seg'] and counts.specific['seg'] > 0
+    assert largest_differences(path, base, images) == dict(seg=0.0)
+
+
+def test_a_base_that_shares_its_weights_is_written_anew(data, tmp_path):
+    base = base_deposit(data, tmp_path / 'old', 'AllShared')
+    cfg = config(data, base)
+    cfg.computation_sharing.activations = None
+    path = share_computation(cfg, tmp_path / 'work', ['more'])
+    assert list(Deposit(path).tasks) == ['cls', 'more']
+
+
+def test_the_command(data, base, tmp_path, capsys, monkeypatch):
+    cfg = config(data, base)
+    cfg.computation_sharing.activations = None
+    path = write_config(cfg, tmp_path / 'cfg.py')
+    call_tool(
+        monkeypatch, 'share_computation', path, '--task', 'more', '--work-dir', tmp_path / 'work'
+    )
+    out = capsys.readouterr().out
+    assert 'compressed sparse rows' in out
+    assert out.splitlines()[-1] == str(tmp_path / 'work' / 'deposit.safetensors')
+
+
+@pytest.mark.parametrize(
+    ('changes', 'named'),
+    [
+        ({'computation_sharing.density': 0}, ('density', 'more')),
+        ({'computation_sharing.density': 1.2}, ('density', '1.2')),
+        ({'computation_sharing.lambda': 1}, ('computation_sharing', "'lambda'")),
+        ({'computation_sharing.places': None}, ("'places'",)),
+        ({'base': None}, ("'base'",)),
+        ({'inherit': 'nobody'}, ("'nobody'",)),
+    ],
+    ids=str,
+)
+def test_mistakes_are_named_before_anything_is_trained(data, base, tmp_path, changes, named):
+    cfg = config(data, base)
+    cfg.merge_from_dict(changes)
+    with raises_naming(ValueError, *named):
+        share_computation(cfg, tmp_path)
+    with raises_naming(ValueError, "'nobody'", "'more'"):
+        share_computation(config(data, base), tmp_path, ['nobody'])
+    assert not list(tmp_path.glob('*/gates'))
