@@ -32,7 +32,7 @@ def usage() -> str:
     lines = ['usage: mdl-nas [--version] COMMAND [OPTIONS]', '']
     for name, script in commands().items():
         text = ast.get_docstring(ast.parse(script.read_text(encoding='utf-8'))) or ''
-        lines.append(f'  {name:<16}{text.splitlines()[0].partition(": python ")[0].rstrip(".")}')
+        lines.append(f'  {name:<18}{text.splitlines()[0].partition(": python ")[0].rstrip(".")}')
     return '\n'.join([*lines, '', 'mdl-nas COMMAND --help says what it takes'])
 
 

@@ -148,11 +148,11 @@ def _stages(
         if settings.get(stage) is None:
             continue
         own = copy.deepcopy(cfg)
-        own.tasks = {task: own.tasks[task]}
+        own['tasks'] = {task: own.tasks[task]}
         own.merge_from_dict(dict(settings[stage]))
         if stage != 'gates':
             # The file is there when the stage begins.
-            own.train_cfg.step.difference = _FILE
+            own['train_cfg']['step']['difference'] = _FILE
         yield stage, resolve_joint_config(own)
 
 
@@ -179,7 +179,7 @@ def _train(
         text = cfg.pretty_text
         if stage != 'gates':
             cfg.load_from = str(trained_checkpoint(done))
-            cfg.train_cfg.step.difference = str(before)
+            cfg['train_cfg']['step']['difference'] = str(before)
         if stage == 'places':
             text += f'\n{settings.get("density")} {settings.get("by")}'
 

@@ -90,14 +90,12 @@ class DifferenceStep(Step):
     @contextmanager
     def as_base(self) -> Generator[None]:
         """Inside the block the task's backbone is the base's."""
-        ours = {parameter: parameter.data for parameter in self._own}
+        ours = {parameter: parameter.detach() for parameter in self._own}
+        _exchange(self._base)
         try:
-            for parameter, value in self._base.items():
-                parameter.data = value
             yield
         finally:
-            for parameter, value in ours.items():
-                parameter.data = value
+            _exchange(ours)
 
     def write(self, merged: Callable[[str], Tensor]) -> None:
         """Gives the model the weights of the task.
@@ -153,6 +151,13 @@ class DifferenceStep(Step):
     def after(self) -> None:
         """Writes the weights that are evaluated and saved."""
         raise NotImplementedError
+
+
+@torch.no_grad()
+def _exchange(values: Mapping[nn.Parameter, Tensor]) -> None:
+    """Makes parameters share the memory of other tensors."""
+    for parameter, value in values.items():
+        parameter.set_(value)
 
 
 def _own(name: str) -> bool:

@@ -1,0 +1,23 @@
+"""ViT-B/16 whose blocks a task owns, from ImageNet-22K; the head of the paper.
+
+The weights are mmpretrain's, which were fine-tuned on ImageNet-1K after ImageNet-22K; the paper
+does not say which it takes.
+"""
+
+_base_ = ['../../_base_/joint_runtime.py']
+
+custom_imports = dict(imports=['mdl_nas_mm.scenes'], allow_failed_imports=False)
+
+weights = 'https://download.openmmlab.com/mmclassification/v0/vit/finetune/vit-base-p16_in21k-pre-3rdparty_ft-64xb64_in1k-384_20210928-98e8652b.pth'
+backbone = dict(
+    type='ElasticViT',
+    space='deit-b',
+    sharing=dict(attn='AllSpecific', ffn='AllSpecific'),
+    patch_size=16,
+    max_relative_position=0,
+    out_type='featmap',
+    out_indices=(-1,),
+    init_cfg=dict(type='Pretrained', checkpoint=weights),
+)
+val_cfg = dict(type='MultiTaskValLoop')
+default_hooks = dict(checkpoint=dict(interval=4000))

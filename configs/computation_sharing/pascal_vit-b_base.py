@@ -1,0 +1,39 @@
+r"""The base task on PASCAL-Context: segmentation, ViT-B.
+
+    python tools/train.py configs/computation_sharing/pascal_vit-b_base.py
+    python tools/deposit.py pack configs/computation_sharing/pascal_vit-b_base.py \
+        --checkpoint work_dirs/pascal_vit-b_base/iter_40000.pth \
+        --out work_dirs/pascal_vit-b_base.safetensors --scored
+
+Sub-tasks: pascal_vit-b_sub-tasks.py. The paper's numbers are there. Expected: not measured.
+"""
+
+_base_ = ['_base_/vit-b.py']
+
+backbone = dict(img_size=(512, 512))
+_head = dict(
+    _delete_=True,
+    type='mdl_nas_mm.ConvNeXtHead',
+    in_channels=768,
+    in_index=0,
+    channels=3072,
+    align_corners=False,
+)
+tasks = dict(
+    seg=dict(
+        config='../scenes/tasks/pascal_seg.py',
+        score='mIoU',
+        reference=dict(mIoU=78.24),
+        model=dict(
+            decode_head=dict(
+                **_head,
+                num_classes=21,
+                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            )
+        ),
+    ),
+)
+max_iters = 40000
+train_cfg = dict(type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=4000)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-5, weight_decay=1e-6))
+param_scheduler = [dict(type='PolyLR', by_epoch=False, end=max_iters, power=0.9, eta_min=0.0)]
