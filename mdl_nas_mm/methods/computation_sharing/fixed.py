@@ -120,9 +120,11 @@ class FixedDifference(DifferenceStep):
         """The inputs of the base's layers, with whatever is dropped in the task's own pass."""
         if self.activations is None:
             return {}
-        devices = [images.device] if images.is_cuda else []
-        with torch.no_grad(), torch.random.fork_rng(devices), self.as_base():
-            return self._inputs(passes, task, spec, images)
+        devices, model = [images.device] if images.is_cuda else [], passes.model
+        with inputs_of(model.backbone) as found, passes.optim_wrapper.optim_context(model):
+            with torch.random.fork_rng(devices):
+                self.run_base(model.backbone, task, spec, images)
+        return dict(found)
 
     def _frames(
         self,

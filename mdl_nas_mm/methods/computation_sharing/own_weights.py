@@ -21,10 +21,12 @@ class OwnWeight:
 
     Attributes:
         use: what the task's architecture uses of it.
-        parameter: of the joint model, at the largest choice.
+        name: of the parameter in the joint model's backbone.
+        parameter: that parameter, at the largest choice.
     """
 
     use: ParamUse
+    name: str
     parameter: nn.Parameter
 
     @property
@@ -71,7 +73,7 @@ def own_weights(model: MultiTaskModel, task: str, spec: SubnetSpec) -> dict[str,
                 f'task {task!r}: all tasks of the base share {use.name!r}; differences need a base '
                 'with weights of its own, which `mdl-nas share-computation --base` makes of any'
             )
-        found[use.name] = OwnWeight(use, parameters[own])
+        found[use.name] = OwnWeight(use, own, parameters[own])
     return found
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.cuda.amp import GradScaler
+from torch.func import functional_call
 
+from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import Step
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
@@ -47,7 +48,9 @@ class DifferenceStep(Step):
         super().__init__(spaces, False, optim_wrapper)
         self.norms_and_biases = norms_and_biases
         self.weights: dict[str, OwnWeight] = {}
-        self._base: dict[nn.Parameter, Tensor] = {}
+        # Of the backbone's parameters that the task owns, by their names, and those of its base.
+        self._own: dict[str, nn.Parameter] = {}
+        self._base: dict[str, Tensor] = {}
         self._rows: dict[str, Tensor] = {}
 
     def adapt(self, model: MultiTaskModel, specs: JointSpec | None) -> None:
@@ -64,8 +67,8 @@ class DifferenceStep(Step):
             )
         (self.task,) = self.spaces
         self.weights = own_weights(model, self.task, specs[self.task])
-        others = dict(model.backbone.named_parameters())
-        self._own = [p for n, p in others.items() if owners_of(n).among([self.task]) and _own(n)]
+        named = model.backbone.named_parameters()
+        self._own = {name: p for name, p in named if not owners_of(name).are_all}
         self.make()
 
     def make(self) -> None:
@@ -75,27 +78,23 @@ class DifferenceStep(Step):
     @torch.no_grad()
     def begin(self, model: MultiTaskModel) -> None:
         """Keeps the weights of the base, which the task's are at the start."""
-        self._base = {parameter: parameter.detach().clone() for parameter in self._own}
+        self._base = {name: parameter.detach().clone() for name, parameter in self._own.items()}
         self._rows = own_rows(model, self.weights)
 
     def base(self, name: str) -> Tensor:
         """The base's weight, (rows, columns)."""
         weight = self.weights[name]
-        return weight.of(self._base[weight.parameter])
+        return weight.of(self._base[weight.name])
 
     def rows(self, name: str) -> Tensor:
         """Boolean (rows,): which output channels may differ."""
         return self._rows[name]
 
-    @contextmanager
-    def as_base(self) -> Generator[None]:
-        """Inside the block the task's backbone is the base's."""
-        ours = {parameter: parameter.detach() for parameter in self._own}
-        _exchange(self._base)
-        try:
-            yield
-        finally:
-            _exchange(ours)
+    @torch.no_grad()
+    def run_base(self, backbone: nn.Module, task: str, spec: SubnetSpec, images: Tensor) -> None:
+        """Runs the backbone with the weights of the base, for whoever hooks its layers."""
+        with activate(task, spec):
+            functional_call(backbone, self._base, (images,))
 
     def write(self, merged: Callable[[str], Tensor]) -> None:
         """Gives the model the weights of the task.
@@ -133,9 +132,9 @@ class DifferenceStep(Step):
         with torch.enable_grad():
             self.derive(1.0 if scaler is None else scaler.get_scale())
         # What is written by the step is nothing that the model's optimizer may touch.
-        trained = {weight.parameter for weight in self.weights.values()}
-        for parameter in self._own:
-            if parameter in trained or not self.norms_and_biases:
+        written = {weight.name for weight in self.weights.values()}
+        for name, parameter in self._own.items():
+            if name in written or not self.norms_and_biases:
                 parameter.grad = None
         super().update_own(scaler)
         self.after()
@@ -151,14 +150,3 @@ class DifferenceStep(Step):
     def after(self) -> None:
         """Writes the weights that are evaluated and saved."""
         raise NotImplementedError
-
-
-@torch.no_grad()
-def _exchange(values: Mapping[nn.Parameter, Tensor]) -> None:
-    """Makes parameters share the memory of other tensors."""
-    for parameter, value in values.items():
-        parameter.set_(value)
-
-
-def _own(name: str) -> bool:
-    return not owners_of(name).are_all
