@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
 
-from mdl_nas_mm.deposit import Deposit, load_around_one, same_backbones
+from mdl_nas_mm.deposit import Deposit, agreeing_backbones, load_around_one
 from mdl_nas_mm.deposit.configs import stored_metainfo
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.methods.computation_sharing.running import SharingSettings
@@ -50,7 +50,7 @@ class TaskPasses:
     Attributes:
         reuse: who shares computation; None without ``sharing``.
         inferencers: by task, also that of ``person_task``, in the order in which they run.
-        units: tasks by the backbone that they share.
+        units: tasks by the backbone that they share, or have stages of in common.
         person_task: finds the boxes that top-down poses are looked for in; None without one.
 
     Raises:
@@ -70,7 +70,7 @@ class TaskPasses:
         self.person_task = _person_task(deposit, tasks)
         # Persons first, as poses are looked for in their boxes.
         names = list(dict.fromkeys((*filter(None, [self.person_task]), *tasks)))
-        self.units = same_backbones(deposit, names)
+        self.units = agreeing_backbones(deposit, names)
         models = load_around_one(deposit, names, device)
         self.inferencers: dict[str, TaskInferencer] = {}
         for task in (task for unit in self.units for task in unit):

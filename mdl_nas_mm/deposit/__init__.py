@@ -5,12 +5,19 @@ from .base import DepositBase
 from .extract import extract
 from .initialize import DepositedInit
 from .load_tasks import load_tasks
-from .one_pass import load_around_one, one_pass, same_backbones, stored_units
+from .one_pass import (
+    agreeing_backbones,
+    load_around_one,
+    one_pass,
+    same_backbones,
+    stored_units,
+)
 from .pack import add, pack, remove
 from .unpack import Deposit
 from .verify import largest_differences, verify
 
 __all__ = [
+    'agreeing_backbones',
     'Deposit',
     'DepositBase',
     'DepositSource',

@@ -13,7 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.model import BaseModel
+from torch import nn
 
+from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.elastic.plain import share_parameters
+from mdl_nas_mm.spec.spec import united
 from mdl_nas_mm.tasks.image_groups import check_names, image_groups
 from mdl_nas_mm.tasks.pipelines import Transform, build_transforms, merged_stages
 from mdl_nas_mm.tasks.units import Unit, Units, as_lists, difference_of_images
@@ -44,6 +48,24 @@ def same_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list
     return _together(names, partial(_have_one_backbone, deposit))
 
 
+def agreeing_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]:
+    """Tasks whose backbones are one, or have the same weights in all stages that both have.
+
+    They can have one pass of the same images, which runs each stage once.
+
+    Args:
+        deposit: the file.
+        tasks: all without it.
+
+    Raises:
+        ValueError: see ``same_backbones``.
+    """
+    names = list(dict.fromkeys(deposit.tasks if tasks is None else tasks))
+    for task in names:
+        deposit.check_task(task)
+    return _together(names, partial(_agree, deposit))
+
+
 def one_pass(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]:
     """Tasks by the pass that they can share on one image: those of a backbone that also prepare
     the image in the same way.
@@ -58,7 +80,7 @@ def one_pass(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]
         ValueError: see ``same_backbones``.
     """
     units: list[Unit] = []
-    for alike in same_backbones(deposit, tasks):
+    for alike in agreeing_backbones(deposit, tasks):
         pipelines = {task: _pipeline(deposit, task) for task in alike} if len(alike) > 1 else {}
         units += _together(alike, partial(_see_one_image, deposit, pipelines))
     return units
@@ -95,6 +117,8 @@ def load_around_one(
 ) -> dict[str, BaseModel]:
     """Models of several tasks, as ``Deposit.load_task`` gives them, those of a backbone around one.
 
+    Backbones that agree have the weights of the stages that several of them have in memory once.
+
     Args:
         deposit: the file.
         tasks: their names.
@@ -104,19 +128,22 @@ def load_around_one(
         ValueError: see ``Deposit.load_task``.
     """
     models: dict[str, BaseModel] = {}
-    for first, *others in same_backbones(deposit, tasks):
-        models[first] = deposit.load_task(first, device)
-        for task in others:
-            model = deposit.build_model(task, models[first].backbone)
-            models[task] = model.to(device).eval()
+    for unit in agreeing_backbones(deposit, tasks):
+        known: dict[str, nn.Parameter] = {}
+        for first, *others in same_backbones(deposit, unit):
+            models[first] = deposit.load_task(first, device)
+            share_parameters(models[first].backbone, known)
+            for task in others:
+                model = deposit.build_model(task, models[first].backbone)
+                models[task] = model.to(device).eval()
     return {task: models[task] for task in tasks}
 
 
 def _together(tasks: Iterable[str], are_alike: Callable[[str, str], bool]) -> list[Unit]:
-    """Tasks by what they have in common with the first one of each unit."""
+    """Tasks by what they have in common with all of a unit."""
     units: list[list[str]] = []
     for task in tasks:
-        found = next((unit for unit in units if are_alike(unit[0], task)), None)
+        found = next((unit for unit in units if all(are_alike(own, task) for own in unit)), None)
         if found is None:
             units.append([task])
         else:
@@ -125,11 +152,22 @@ def _together(tasks: Iterable[str], are_alike: Callable[[str, str], bool]) -> li
 
 
 def _have_one_backbone(deposit: Deposit, first: str, second: str) -> bool:
-    if deposit.joint[first].root != deposit.joint[second].root:
-        return False
     ours, theirs = (deposit.batch_of(task)['settings'] for task in (first, second))
+    same = deposit.joint[first].root == deposit.joint[second].root
+    return same and _plain(ours) == _plain(theirs) and _agree(deposit, first, second)
+
+
+def _agree(deposit: Deposit, first: str, second: str) -> bool:
+    if united(deposit.joint[task].root for task in (first, second)) is None:
+        return False
+    settings = family_of(deposit.manifest['backbone']).task_settings
+    selecting = {key for key, setting in settings.items() if setting.selects}
+    ours, theirs = (
+        {k: v for k, v in _plain(deposit.batch_of(task)['settings']).items() if k not in selecting}
+        for task in (first, second)
+    )
     return (
-        _plain(ours) == _plain(theirs)
+        ours == theirs
         and _statistics(deposit, first) == _statistics(deposit, second)
         and _have_same_weights(deposit.region(first), deposit.region(second))
     )
@@ -142,13 +180,15 @@ def _statistics(deposit: Deposit, task: str) -> dict[str, str]:
 
 
 def _have_same_weights(first: Region, second: Region) -> bool:
-    """Whether two tasks use the same elements of the same weights, and none of their own."""
-    if first.own or second.own or first.uses != second.uses:
+    """Whether two tasks use the same elements of what both use, and no weights of their own."""
+    if first.own or second.own:
         return False
     return all(
-        [part.owners for part in parts] == [part.owners for part in second.weights[run]]
+        first.uses[run] == second.uses[run]
+        and [part.owners for part in parts] == [part.owners for part in second.weights[run]]
         and all(map(np.array_equal, *(_chosen(region, run) for region in (first, second))))
         for run, parts in first.weights.items()
+        if run in second.weights
     )
 
 

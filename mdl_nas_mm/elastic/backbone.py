@@ -20,7 +20,7 @@ from .inherit import (
     is_pretrained,
 )
 from .part import ElasticPart
-from .shared_pass import shared_pass
+from .shared_pass import SharedPass, shared_pass
 
 
 class ElasticBackbone(ElasticPart):
@@ -66,7 +66,7 @@ class ElasticBackbone(ElasticPart):
         if shared is None:
             return self.forward_subnet(x, task, spec)
         key = self.pass_key(task, spec)
-        return shared.features(key, x, lambda images: self.forward_subnet(images, task, spec))
+        return shared.features(key, x, lambda x: self.forward_shared(x, task, spec, shared))
 
     def pass_key(self, task: str | None, spec: SubnetSpec) -> tuple:
         """What its features depend on beside images and weights, for ``SharedPass``."""
@@ -75,6 +75,16 @@ class ElasticBackbone(ElasticPart):
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """Features of images (B, C, H, W) by one architecture with one task's weights."""
         raise NotImplementedError
+
+    def forward_shared(
+        self, x: Tensor, task: str | None, spec: SubnetSpec, shared: SharedPass
+    ) -> tuple[Tensor, ...]:
+        """As ``forward_subnet``, in a pass with other tasks, which may know parts of it."""
+        return self.forward_subnet(x, task, spec)
+
+    def needed(self, task: str | None, spec: SubnetSpec) -> SubnetSpec:
+        """An architecture without the stages that a task does not use, where there are any."""
+        return spec
 
     def active_channels(self, task: str | None, spec: SubnetSpec) -> tuple[int, ...]:
         """Channels that each of a task's outputs has; those beyond are padding."""

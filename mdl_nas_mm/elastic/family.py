@@ -33,6 +33,8 @@ class TaskSetting:
             Without one, each task has to say it, or none.
         is_output: whether it says what the backbone returns; a new task then has what the task
             has that it starts from.
+        selects: whether it only chooses among features, so that tasks that differ in it can
+            share a pass; the backbone then has ``forward_shared``.
         of_largest: where what ``settings_of`` says means an architecture's own parts, what says
             the same of the largest: (value, architecture, largest) -> value.
         timed: its key in latency tables, where latency depends on it.
@@ -40,6 +42,7 @@ class TaskSetting:
 
     default: Any = REQUIRED
     is_output: bool = False
+    selects: bool = False
     of_largest: Callable[[Any, SubnetSpec, SubnetSpec], Any] | None = None
     timed: str | None = None
 

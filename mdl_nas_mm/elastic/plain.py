@@ -92,6 +92,18 @@ def plain_part(
     return plain
 
 
+def share_parameters(part: nn.Module, known: dict[str, nn.Parameter]) -> None:
+    """Makes a plain part use the parameters of others that have the same weights.
+
+    Args:
+        part: whose parameters are replaced by known ones of their names.
+        known: name -> parameter; those that it did not have are entered.
+    """
+    for name, parameter in list(part.named_parameters()):
+        if known.setdefault(name, parameter) is not parameter:
+            set_parameter(part, name, known[name])
+
+
 @torch.no_grad()
 def fill_plain(
     plain: ElasticPart, supernet: ElasticPart, task: str | None, spec: SubnetSpec

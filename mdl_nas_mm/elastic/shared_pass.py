@@ -59,9 +59,14 @@ class SharedPass:
     They are those of equal images by the same architecture with the same settings. Whoever enters
     it answers for the weights: tasks whose layers have weights of their own do not share a pass,
     see ``mdl_nas_mm.tasks.units``.
+
+    Args:
+        trains: whether features that need a gradient are kept as well. A backward pass frees what
+            led to them, so it may come only when all of them are computed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trains: bool = False) -> None:
+        self._trains = trains
         self._known: list[_Known] = []
         self._token: Token[SharedPass | None] | None = None
 
@@ -80,8 +85,8 @@ class SharedPass:
         """The known features of images, and what ``compute`` gives of the others.
 
         Where a task has no label of some images, the known ones are some of a batch, in its order.
-        Features that need a gradient are known only if they were ``put``: a backward pass frees
-        what led to them.
+        Features that need a gradient are known only if they were ``put``, or of a pass that
+        ``trains``.
 
         Args:
             key: ``ElasticBackbone.pass_key``, what the features depend on beside the images.
@@ -104,7 +109,7 @@ class SharedPass:
         self, key: tuple, images: Tensor, compute: Callable[[Tensor], tuple[Tensor, ...]]
     ) -> tuple[Tensor, ...]:
         features = compute(images)
-        if not any(feature.requires_grad for feature in features):
+        if self._trains or not any(feature.requires_grad for feature in features):
             self.put(key, images, features)
         return features
 

@@ -32,10 +32,11 @@ class SharedFeatures:
 
     Images that the tasks' preprocessors have padded to different sizes, as they may where labels
     are missing, are a pass for each size: what a task's features are does not depend on others.
+    Tasks that take different features of the backbone share what leads to them.
 
     Args:
         model: the multi-task model.
-        subnets: task -> its architecture; that of the backbone is the same for all.
+        subnets: task -> its architecture; those of the backbone are the same, or parts of one.
         data: task -> its prepared batch.
         places: task -> the places of its images among those of all.
     """
@@ -58,13 +59,23 @@ class SharedFeatures:
             sizes.setdefault(images.shape[1:], {})[task] = images
         for of_size in sizes.values():
             images, rows = _union(of_size, places)
-            task = next(iter(of_size))
-            outputs = model.features(task, subnets[task], images)
-            leaves = [x.detach().requires_grad_(x.requires_grad) for x in outputs]
-            self._outputs += outputs
-            self._leaves += leaves
-            for task, own in of_size.items():
-                self._found[task] = _OfTask(own, rows[task], leaves)
+            leaves: dict[Tensor, Tensor] = {}
+            # Tasks of one key have one run, others what it has in common with theirs.
+            runs: list[tuple[tuple, tuple[Tensor, ...]]] = []
+            with SharedPass(trains=True):
+                for task, own in of_size.items():
+                    key = self._backbone.pass_key(task, subnets[task].root)
+                    outputs = next((found for known, found in runs if known == key), None)
+                    if outputs is None:
+                        outputs = model.features(task, subnets[task], images)
+                        runs.append((key, outputs))
+                    for x in outputs:
+                        if x not in leaves:
+                            leaves[x] = x.detach().requires_grad_(x.requires_grad)
+                    features = [leaves[x] for x in outputs]
+                    self._found[task] = _OfTask(own, rows[task], features)
+            self._outputs += leaves.keys()
+            self._leaves += leaves.values()
 
     @contextmanager
     def of(self, task: str) -> Generator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -74,6 +74,23 @@ class PartSpec(SubnetSpec):
     """
 
     inputs: tuple[int, ...] = ()
+
+
+def united(specs: Iterable[SubnetSpec]) -> SubnetSpec | None:
+    """The architecture with every stage that any of some has; None where two have different ones.
+
+    A stage without blocks is one that an architecture does not have.
+    """
+    first, *others = specs
+    stages = list(first.stages)
+    for spec in others:
+        if len(spec.stages) != len(stages) or spec.parts != first.parts:
+            return None
+        for i, stage in enumerate(spec.stages):
+            if stage.blocks and stages[i].blocks and stage != stages[i]:
+                return None
+            stages[i] = stage if stage.blocks else stages[i]
+    return SubnetSpec(tuple(stages), first.parts)
 
 
 def split(stages: tuple, parts: tuple[tuple[str, int], ...]) -> dict[str | None, tuple]:

@@ -14,7 +14,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone, ElasticPart, activate
-from mdl_nas_mm.elastic.plain import fill_plain, plain_part, without_memory
+from mdl_nas_mm.elastic.plain import fill_plain, plain_part, share_parameters, without_memory
 from mdl_nas_mm.elastic.supernet import Member, Supernet
 from mdl_nas_mm.registry import MODELS, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import Owners, SearchSpace, SubnetSpec
@@ -226,13 +226,25 @@ class MultiTaskModel(BaseModel):
     def subnets(self, specs: Mapping[str, SubnetSpec]) -> dict[str, nn.Module]:
         """As ``subnet``, of tasks that share a pass: around one plain backbone.
 
+        Tasks that take different features have one each, with the weights in memory once.
+
         Args:
-            specs: task -> its architecture; that of the backbone is the same for all.
+            specs: task -> its architecture; those of the backbone are the same, or parts of one.
         """
-        lead, *others = specs
-        first: Any = self.subnet(lead, specs[lead])
-        around = {task: self._around(first.backbone, task, specs[task]) for task in others}
-        return {lead: first, **around}
+        known: dict[str, nn.Parameter] = {}
+        plains: list[tuple[tuple, nn.Module]] = []
+        found: dict[str, nn.Module] = {}
+        for task, spec in specs.items():
+            key = self.backbone.pass_key(task, spec.root)
+            plain = next((backbone for other, backbone in plains if other == key), None)
+            if plain is None:
+                model: Any = self.subnet(task, spec)
+                share_parameters(model.backbone, known)
+                plains.append((key, model.backbone))
+                found[task] = model
+            else:
+                found[task] = self._around(plain, task, spec)
+        return found
 
     def _around(self, backbone: nn.Module, task: str, spec: SubnetSpec) -> nn.Module:
         """A task's upstream model, with its elastic parts as plain ones, around a backbone."""

@@ -10,9 +10,11 @@ from typing import Any
 from mmengine.registry import MODELS as ROOT_MODELS
 
 from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.elastic.family import TaskSetting
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.sharing import Sharing
 from mdl_nas_mm.spec import JointSpec, SubnetSpec
+from mdl_nas_mm.spec.spec import united
 from mdl_nas_mm.utils.registries import registered
 
 from .resolved import ResolvedConfig
@@ -84,8 +86,9 @@ def tied(
 ) -> dict[str, list[SubnetSpec]]:
     """Subnets of which the tasks of a unit have the same backbone, that of its first task.
 
-    Each task keeps its own elastic parts. Where a task has more subnets than the first one, its
-    backbones are those of all; a task with fewer repeats its last parts.
+    Where each has some stages of one architecture, that is it. Each task keeps its own elastic
+    parts. Where a task has more subnets than the first one, its backbones are those of all; a task
+    with fewer repeats its last parts.
 
     Args:
         units: tasks that share a pass; others stay as they are.
@@ -94,6 +97,9 @@ def tied(
     specs = {task: list(group) for task, group in proposed.items()}
     for unit in units:
         roots = [spec.root for spec in max((specs[task] for task in unit), key=len)]
+        for i, root in enumerate(roots):
+            others = (specs[task][min(i, len(specs[task]) - 1)].root for task in unit)
+            roots[i] = united([root, *others]) or root
         for task in unit:
             own = specs[task]
             pairs = ((own[min(i, len(own) - 1)], root) for i, root in enumerate(roots))
@@ -105,7 +111,7 @@ def check_tied(units: Iterable[Unit], joint: JointSpec) -> None:
     """Raises ValueError where tasks that share a pass have different backbones."""
     for unit in units:
         for task in unit[1:]:
-            if joint[task].root != joint[unit[0]].root:
+            if united([joint[unit[0]].root, joint[task].root]) is None:
                 raise ValueError(
                     f'tasks {unit[0]!r} and {task!r} share a pass on the same images, but '
                     'joint_spec, or base, has different architectures of the backbone for them; '
@@ -140,11 +146,13 @@ def _difference(
     first: str,
     second: str,
     backbone: Mapping[str, Any],
-    settings: Iterable[str],
+    settings: Mapping[str, TaskSetting],
     models: Mapping[str, Mapping[str, Any]],
 ) -> str | None:
     """The first thing that keeps two tasks from sharing a pass."""
-    for key in settings:
+    for key, setting in settings.items():
+        if setting.selects:
+            continue
         values = [as_lists(of_task(backbone.get(key), task, key)) for task in (first, second)]
         if values[0] != values[1]:
             return f'backbone.{key}'

@@ -213,6 +213,10 @@ _ELASTIC = (
     *('ElasticViT', 'ElasticSwin', 'ElasticSwinUNet'),
     *('ElasticResNet', 'ElasticResNet9', 'ElasticMobileNetV2'),
 )
+_SKELETONS = (
+    'mdl_nas_mm.ElasticSwinUNet.skeletons',
+    *('mdl_nas_mm.SkeletonHeads.skeletons', 'mdl_nas_mm.SkeletonHeads.chosen'),
+)
 _LABELS = 'semseg human_parts depth normals edges saliency regression'.split()
 _FPG_PATHS = """
     same_up_trans same_down_trans across_lateral_trans across_down_trans across_up_trans
@@ -235,6 +239,8 @@ RULES: dict[str, Rule] = {
         for name in (*_ELASTIC, *_HEADS)
         for key in ('space', 'sharing')
     },
+    # Cells have a dot in their names.
+    **dict.fromkeys(_SKELETONS, plain),
     # A path would be read.
     **{f'mdl_nas_mm.{name}.arch': nothing for name in _HEADS},
     'mdl_nas_mm.SceneFolders.images': folder,

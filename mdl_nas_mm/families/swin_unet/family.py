@@ -34,7 +34,9 @@ SWIN_UNET = register_family(
         dimensions=CELL_TREE,
         spaces=SPACES,
         completed=completed,
-        task_settings=dict(skeletons=TaskSetting(default='single-scale', is_output=True)),
+        task_settings=dict(
+            skeletons=TaskSetting(default='single-scale', is_output=True, selects=True)
+        ),
         block_names=block_names,
         derived_settings=derived_settings,
         styles=STYLES,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.elastic.backbone import ElasticBackbone, check_sizes, of_task
 from mdl_nas_mm.elastic.layers import ElasticLayerNorm
+from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.sharing import AllShared
 from mdl_nas_mm.spec import SubnetSpec
@@ -22,7 +23,7 @@ from ..swin.shape import NORM_EPS
 from ..transformer.dimensions import derive_head_dim
 from ..transformer.patch_embed import ElasticPatchEmbed
 from .cell import ElasticDecoderCell, cell_blocks
-from .dimensions import CellSpec, cells_of
+from .dimensions import CellSpec, cells_of, restrict
 from .family import SWIN_UNET
 from .layout import SwinUNetLayout
 from .shape import SwinUNetShape, decoder_key, module_of, norm_of
@@ -203,41 +204,73 @@ class ElasticSwinUNet(ElasticBackbone):
 
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """Maps of images (B, C, H, W), one for each of ``output_cells``: (B, widest, h, w)."""
+        stages = self._stages(task, spec)
+        maps: dict[str, Tensor] = {}
+        for cell in stages:
+            before = predecessor(cell)
+            maps[cell] = self._run(cell, x, maps[before] if before else None, task, stages)
+        return tuple(self._output(maps[cell], cell) for cell in self.output_cells(task))
+
+    def forward_shared(
+        self, x: Tensor, task: str | None, spec: SubnetSpec, shared: SharedPass
+    ) -> tuple[Tensor, ...]:
+        """As ``forward_subnet``; of what other tasks have run, each cell is known."""
+        stages = self._stages(task, spec)
+
+        def key(cell: str) -> tuple:
+            path = tuple(stages[each] for each in with_predecessors([cell]))
+            return type(self), cell, path, self.out_channels
+
+        def run(cell: str, images: Tensor) -> Tensor:
+            def compute(images: Tensor) -> tuple[Tensor]:
+                before = predecessor(cell)
+                x = run(before, images) if before else None
+                return (self._run(cell, images, x, task, stages),)
+
+            return shared.features(key(cell), images, compute)[0]
+
+        def output(cell: str) -> Tensor:
+            normed = (*key(cell), norm_of(cell))
+            return shared.features(normed, x, lambda x: (self._output(run(cell, x), cell),))[0]
+
+        return tuple(output(cell) for cell in self.output_cells(task))
+
+    def needed(self, task: str | None, spec: SubnetSpec) -> SubnetSpec:
+        """An architecture with just the cells that the task's skeletons pass through."""
+        return restrict(spec, tuple(self._stages(task, spec)))
+
+    def _stages(self, task: str | None, spec: SubnetSpec) -> dict[str, CellSpec]:
+        """The cells that a task needs, in the order in which they are run, and their sizes."""
         self.space.check(spec)
-        wanted = self.output_cells(task)
-        needed, size = with_predecessors(wanted), (x.shape[2], x.shape[3])
         stages: dict[str, CellSpec] = dict(zip(CELLS, spec.stages))
+        needed = with_predecessors(self.output_cells(task))
         for cell in needed:
             if not stages[cell].blocks:
                 raise ValueError(
                     f'architecture: it has no cell {cell!r}, which skeletons of task {task!r} need'
                 )
-        maps: dict[str, Tensor] = {}
-        for cell in needed:
-            maps[cell] = self._run(cell, self._entered(cell, maps, x, stages, size), task, stages)
-        return tuple(self._output(maps[cell], cell) for cell in wanted)
-
-    def _entered(
-        self,
-        cell: str,
-        maps: Mapping[str, Tensor],
-        images: Tensor,
-        stages: Mapping[str, CellSpec],
-        size: tuple[int, int],
-    ) -> Tensor:
-        """What a cell's blocks are given, (B, H, W, C)."""
-        before, dim = predecessor(cell), stages[cell].embed_dim
-        if before is None:
-            x, grid = self.patch_embed(images, dim)
-            return x.unflatten(1, grid)
-        if cell.startswith('e'):
-            return self.get_submodule(f'{module_of(before)}.downsample')(maps[before], dim)
-        upsample = self.get_submodule(f'{module_of(cell)}.upsample')
-        return upsample(maps[before], dim, self.shape.map_of(cell, size))
+        return {cell: stages[cell] for cell in needed}
 
     def _run(
-        self, cell: str, x: Tensor, task: str | None, stages: Mapping[str, CellSpec]
+        self,
+        cell: str,
+        images: Tensor,
+        before: Tensor | None,
+        task: str | None,
+        stages: Mapping[str, CellSpec],
     ) -> Tensor:
+        """A cell's map (B, H, W, C), of the one before; of images for the first."""
+        x, source = before, predecessor(cell)
+        if x is None or source is None:
+            x, grid = self.patch_embed(images, stages[cell].embed_dim)
+            x = x.unflatten(1, grid)
+        elif cell.startswith('e'):
+            merging = self.get_submodule(f'{module_of(source)}.downsample')
+            x = merging(x, stages[cell].embed_dim)
+        else:
+            size = self.shape.map_of(cell, (images.shape[2], images.shape[3]))
+            upsample = self.get_submodule(f'{module_of(cell)}.upsample')
+            x = upsample(x, stages[cell].embed_dim, size)
         modules = cast(Iterable[nn.Module], self.get_submodule(f'{module_of(cell)}.blocks'))
         for module, block in zip(modules, stages[cell].blocks):
             args = (x, task, block, False)
