@@ -52,7 +52,8 @@ def main() -> None:
             state = read_checkpoint(args.checkpoint, args.trust_checkpoint)['state_dict']
             scores = backbone_scores(state) | part_scores(state)
             scores = {layer: score.numpy() for layer, score in scores.items()}
-        with quiet():
+        counting = Console(stderr=True).status(f'counting {len(cfg.tasks)} tasks')
+        with counting, quiet():
             report = analyze(cfg, input_sizes=parse_sizes(args.input_size), scores=scores)
         if args.json:
             print(json.dumps(report))

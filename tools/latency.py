@@ -54,7 +54,7 @@ def main() -> None:
     args = parse_args()
     from rich.progress import track
 
-    from mdl_nas_mm.apis.latency import LatencyMeter
+    from mdl_nas_mm.apis.latency import LatencyMeter, comparison_lines
     from mdl_nas_mm.engine.errors import one_line_errors
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
@@ -72,17 +72,14 @@ def main() -> None:
         result = meter.compare(
             table, args.random_specs, track=lambda specs: track(specs, 'random architectures')
         )
+        table = meter.compared(table, result)
+        table.save(args.out)
         height, width = meter.timing.input_size
         print(
             f'{args.out}: {len(table.milliseconds)} parts, {args.batch_size} x {height} x {width}'
         )
-        measured = result['measured']
-        print(f'random architectures: {min(measured):.2f} to {max(measured):.2f} ms')
-        print(f'error: median {result["median_error"]:.1f} %, worst {result["worst_error"]:.1f} %')
-        if result['pearson'] is not None and result['spearman'] is not None:
-            print(
-                f'correlation: Pearson {result["pearson"]:.3f}, Spearman {result["spearman"]:.3f}'
-            )
+        for line in comparison_lines(table, result):
+            print(line)
 
 
 if __name__ == '__main__':

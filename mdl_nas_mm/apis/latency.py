@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 import random
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,13 @@ class LatencyMeter:
             spearman=spearman(predicted, measured),
         )
 
+    def compared(self, table: LatencyTable, result: Mapping[str, Any]) -> LatencyTable:
+        """The table with what ``compare`` gave in it, for people and for whoever uses it."""
+        keys = ('median_error', 'worst_error', 'pearson', 'spearman')
+        comparison = {key: result[key] for key in keys}
+        comparison['architectures'] = len(result['measured'])
+        return replace(table, about={**table.about, 'comparison': comparison})
+
     def _whole(self, spec: SubnetSpec) -> float:
         """Median milliseconds of an architecture's forward pass."""
         times = []
@@ -171,6 +179,19 @@ class LatencyMeter:
                 yield model, images
         finally:
             torch.set_num_threads(threads)
+
+
+def comparison_lines(table: LatencyTable, result: Mapping[str, Any]) -> Iterator[str]:
+    """What ``LatencyMeter.compare`` found, as text, with a warning where a table is of no use."""
+    measured = result['measured']
+    yield f'random architectures: {min(measured):.2f} to {max(measured):.2f} ms'
+    yield f'error: median {result["median_error"]:.1f} %, worst {result["worst_error"]:.1f} %'
+    if result['pearson'] is not None and result['spearman'] is not None:
+        yield f'correlation: Pearson {result["pearson"]:.3f}, Spearman {result["spearman"]:.3f}'
+    try:
+        table.check_useful()
+    except ValueError as error:
+        yield f'warning: {error}; a search refuses it unless told, by poor_table=True'
 
 
 class _Clock:

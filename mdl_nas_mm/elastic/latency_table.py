@@ -18,6 +18,9 @@ from .backbone import ElasticBackbone, of_task
 from .family import Family, known_families
 from .timed_parts import LatencyPart, TimedParts
 
+# Rank correlations of predicted and measured latencies below this say that a table is of no use.
+USEFUL_CORRELATION = 0.5
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -83,7 +86,8 @@ class LatencyTable:
     Attributes:
         timing: what was measured.
         milliseconds: part -> median of its runs, for a whole batch.
-        about: where the numbers come from, for people: hardware, versions, runs.
+        about: where the numbers come from, for people: hardware, versions, runs; and how well they
+            predict, ``comparison``, where that was tried.
         name: what errors call it.
     """
 
@@ -99,6 +103,22 @@ class LatencyTable:
             ValueError: the table misses a part; names it.
         """
         return sum(self._of(part) for part in self.timing.timed.parts(spec))
+
+    @property
+    def correlation(self) -> float | None:
+        """Spearman's, of predicted and measured latencies of random architectures, where known."""
+        comparison = self.about.get('comparison')
+        value = comparison.get('spearman') if isinstance(comparison, Mapping) else None
+        return float(value) if isinstance(value, (int, float)) else None
+
+    def check_useful(self) -> None:
+        """Raises ValueError for a table whose predictions do not follow what was measured."""
+        if self.correlation is not None and self.correlation < USEFUL_CORRELATION:
+            raise ValueError(
+                f'{self.name}: what it predicts does not follow what was measured, their rank '
+                f'correlation is {self.correlation:.2f}; measure it again with mdl-nas latency, '
+                'with more --runs, while nothing else runs'
+            )
 
     def check(self, timing: Timing, space: SearchSpace) -> None:
         """Raises ValueError, naming the first difference, unless this is a table of ``timing``

@@ -12,7 +12,7 @@ from mdl_nas_mm.tasks.part_flops import PartFlops
 
 from .measures import Measure, flops_of, latency_of, parse_count, parse_milliseconds
 
-_KEYS = ('flops', 'input_size', 'latency', 'table')
+_KEYS = ('flops', 'input_size', 'latency', 'table', 'poor_table')
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Constraints:
         backbone and of elastic parts on one image, by default of the size that candidates are
         scored on; or
         ``dict(latency='40ms', table='latency.json')``, with a table that ``mdl-nas latency``
-        wrote; or both.
+        wrote, and ``poor_table=True`` to take one that predicts badly; or both.
 
         Raises:
             ValueError: an unknown task, key or unit, or a table that does not fit.
@@ -80,7 +80,9 @@ class Constraints:
                 limit = parse_count(settings['flops'], f'{where}.flops', example)
                 limits.append(Constraint(task, measure, limit))
             if 'latency' in settings:
-                measure = latency_of(backbone, task, settings['table'], size, spaces[task])
+                given_table = (settings['table'], size, spaces[task])
+                is_poor = settings.get('poor_table', False)
+                measure = latency_of(backbone, task, *given_table, is_poor)
                 limit = parse_milliseconds(settings['latency'], f'{where}.latency')
                 limits.append(Constraint(task, measure, limit))
         return cls(tuple(limits))

@@ -178,6 +178,7 @@ class LatencyCost(SumOfTasks):
             the first.
         units: tasks that share a pass.
         input_size: as for ``FlopsCost``; by default that of each table.
+        poor_tables: take also tables whose predictions do not follow what was measured.
     """
 
     unit = 'microseconds'
@@ -189,6 +190,7 @@ class LatencyCost(SumOfTasks):
         tables: Mapping[str, str],
         units: Sequence[Unit] = (),
         input_size: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
+        poor_tables: bool = False,
     ) -> None:
         followers = _followers(units)
         expected = set(spaces) - set(followers)
@@ -204,7 +206,7 @@ class LatencyCost(SumOfTasks):
             _check_size(task, followers.get(task), size, input_size)
             if task in followers:
                 continue
-            measured = latency_of(backbone, task, tables[task], size, space).cost
+            measured = latency_of(backbone, task, tables[task], size, space, poor_tables).cost
             measures[task] = partial(_microseconds, measured)
         super().__init__(measures, backbone.space)
 

@@ -68,6 +68,7 @@ def latency_of(
     file: str,
     size: tuple[int, int] | None,
     space: SearchSpace,
+    poor_table: bool = False,
 ) -> Measure:
     """Milliseconds of one batch through a task's backbone; says what of the task is not in it.
 
@@ -77,10 +78,11 @@ def latency_of(
         file: a table that ``mdl-nas latency`` wrote.
         size: (height, width), which the table has to be of; by default whatever it is of.
         space: whose choices it has to have.
+        poor_table: take it also where its predictions do not follow what was measured.
 
     Raises:
         FileNotFoundError: there is no such table.
-        ValueError: it does not fit.
+        ValueError: it does not fit, or is poor.
     """
     table = LatencyTable.load(file)
     measured = table.timing
@@ -94,6 +96,8 @@ def latency_of(
         threads=measured.threads,
     )
     table.check(timing, space.root)
+    if not poor_table:
+        table.check_useful()
     if space.parts:
         print_log(
             f'search: {file} is of the backbone; the time of {", ".join(dict(space.parts))} is not '

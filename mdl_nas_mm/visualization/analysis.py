@@ -5,6 +5,9 @@ from __future__ import annotations
 from rich.table import Table
 
 
+_UNITS = ((1e9, 'G'), (1e6, 'M'), (1e3, 'K'))
+
+
 def analysis_tables(report: dict) -> list[Table]:
     """The tables of a report of ``mdl_nas_mm.apis.analyze.analyze``."""
     params = Table(title='parameters')
@@ -20,6 +23,9 @@ def analysis_tables(report: dict) -> list[Table]:
         table.add_column('task')
         for name in names:
             table.add_column(name, justify='right')
+    most = max(task['flops'] for task in report['tasks'].values())
+    # One for the whole table, so that rows can be compared.
+    unit = next((unit for unit in _UNITS if most >= unit[0]), _UNITS[-1])
     for name, task in report['tasks'].items():
         numbers = (
             task['backbone_params'],
@@ -30,11 +36,11 @@ def analysis_tables(report: dict) -> list[Table]:
         params.add_row(name, *(f'{number:,}' for number in numbers))
         keys = ('backbone_flops', 'backbone_flops_without_attention', 'neck_flops', 'head_flops')
         size = 'x'.join(str(side) for side in task['input_size'])
-        values = [f'{task[key] / 1e9:.2f} G' for key in (*keys, 'flops')]
+        values = [_count(task[key], unit) for key in (*keys, 'flops')]
         flops.add_row(name, size, *values)
     for each in report['passes']:
         values = (each['backbone_flops'], None, None, None, each['flops'])
-        shown = ('' if value is None else f'{value / 1e9:.2f} G' for value in values)
+        shown = ('' if value is None else _count(value, unit) for value in values)
         flops.add_row(f'{" and ".join(each["tasks"])} in one pass', '', *shown)
     sums = Table(title='all tasks')
     sums.add_column('')
@@ -44,3 +50,8 @@ def analysis_tables(report: dict) -> list[Table]:
     sums.add_row('one file', f'{report["backbone_total"]:,}', f'{report["total"]:,}')
     sums.add_row('separate models', f'{report["backbone_separate"]:,}', f'{report["separate"]:,}')
     return [params, flops, sums]
+
+
+def _count(value: float, unit: tuple[float, str]) -> str:
+    size, name = unit
+    return f'{value / size:.2f} {name}'

@@ -158,6 +158,8 @@ def test_the_tool_prints_one_json_object_or_tables(monkeypatch, capsys, tmp_path
     assert chosen['total'] < report['total']
     text = run_tool(monkeypatch, capsys, CONFIG, *sizes)
     assert f'{report["total"]:,}' in text
+    # These models are small.
+    assert f'{report["tasks"]["det"]["flops"] / 1e6:.2f} M' in text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from helpers import ROOT, call_tool, read_json, refusal_of_tool
 from mmengine.config import Config
 from refusals import assert_names, raises_naming
 
-from mdl_nas_mm.apis.latency import LatencyMeter
+from mdl_nas_mm.apis.latency import LatencyMeter, comparison_lines
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.families.swin.model import ElasticSwinBlock
 from mdl_nas_mm.families.vit.model import ElasticBlock
@@ -122,6 +122,18 @@ def test_the_tool_writes_a_table_and_says_how_well_it_predicts(monkeypatch, caps
     about = read_json(out)['about']
     assert about['task'] == 'seg' and about['runs'] == 1 and about['hardware']
     assert table.predict(meter.space.largest()) > 0
+    comparison = about['comparison']
+    assert comparison['architectures'] == 2 and table.correlation == comparison['spearman']
+
+
+def test_a_table_that_does_not_predict_is_warned_of(meter):
+    numbers = dict(median_error=9.0, worst_error=20.0, pearson=-0.2, measured=[1.0, 2.0])
+    table = LatencyTable(meter.timing, {})
+    for correlation, is_poor in ((-0.35, True), (0.9, False), (None, False)):
+        result = numbers | dict(spearman=correlation)
+        lines = list(comparison_lines(meter.compared(table, result), result))
+        assert lines[-1].startswith('warning: ') == is_poor
+        assert ('-0.35' in lines[-1]) == is_poor
 
 
 @pytest.mark.parametrize(

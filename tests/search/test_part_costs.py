@@ -6,6 +6,7 @@ import pytest
 from elastic_head import CLASSES, PART, WIDTHS, sizes, with_elastic_head
 from helpers import TASKS, WIDTH, build_model, build_runner, data, quick_mmengine  # noqa: F401
 from mmengine.logging import MMLogger
+from refusals import raises_naming
 
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.search import check_search, choose_again, run_search
@@ -90,6 +91,16 @@ def test_a_latency_table_says_that_it_does_not_cover_the_head(
     problem_of(model, searched(data, '1s', cost=dict(type='LatencyCost', tables=tables)))
     said = [line for line in ''.join(capsys.readouterr()).splitlines() if PART in line]
     assert len(said) == 1 and 'seg.json' in said[0]
+    about = dict(comparison=dict(spearman=-0.35))
+    LatencyTable(timing, dict.fromkeys(parts, 1.0), about).save(tables[task])
+    cost = dict(type='LatencyCost', tables=tables)
+    limit = dict(latency='1s', table=tables[task])
+    with raises_naming(ValueError, tables[task], '-0.35'):
+        problem_of(model, searched(data, '1s', cost=cost))
+    with raises_naming(ValueError, tables[task], '-0.35'):
+        problem_of(model, searched(data, '1G', constraints={task: limit}))
+    problem_of(model, searched(data, '1s', cost=dict(cost, poor_tables=True)))
+    problem_of(model, searched(data, '1G', constraints={task: dict(limit, poor_table=True)}))
 
 
 def test_a_search_under_a_budget_of_multiply_adds(data, tmp_path):  # noqa: F811
