@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rich.table import Table
 
-
 _UNITS = ((1e9, 'G'), (1e6, 'M'), (1e3, 'K'))
 
 
