@@ -26,7 +26,8 @@ def parse_args() -> argparse.Namespace:
     add('--predictor', help='of a config: the file that tools/predictor.py CONFIG has written')
     add('--budget', help='the most that it may cost: 10G (multiply-adds), "5M params", 25ms')
     add('--prefer', nargs='+', metavar='TASK=NUMBER', help='how much tasks matter, in any scale')
-    add('--latency', help='for milliseconds: the table that tools/latency.py has written here')
+    text = 'for milliseconds: a table from mdl-nas latency, or words that name one in the file'
+    add('--latency', help=text)
     add('--cycles', type=int, default=10, help='mutations of the search (10)')
     add('--pool', type=int, default=50, help='encoders in its pool (50)')
     add('--layers', type=int, default=1, help='layers that a mutation widens (1)')

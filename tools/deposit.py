@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mdl_nas_mm.utils.command_line import (
     Parser,
+    add_request,
     add_trust_checkpoint,
     add_trusted_classes,
     trusted_classes,
@@ -17,8 +18,9 @@ def done(args: Namespace) -> Iterator[str]:
     # Large libraries are imported once the arguments are known to be right.
     from mmengine.device import get_device
 
-    from mdl_nas_mm.apis import deposits, save_deposit
+    from mdl_nas_mm.apis import deposits, extract_chosen, save_deposit
     from mdl_nas_mm.deposit import Deposit, extract, remove
+    from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 
     path, command, trust = args.deposit, args.command, trusted_classes(args)
     if command == 'list':
@@ -32,7 +34,13 @@ def done(args: Namespace) -> Iterator[str]:
         given = (args.data, args.before, args.images, get_device(), trust)
         yield from deposits.check(path or args.after, *given)
     elif command == 'extract':
-        yield extract(path, args.task, args.out, args.stock, trust)
+        asked = (args.budget, args.prefer, args.latency)
+        if asked == (None, None, None):
+            yield extract(path, args.task, args.out, args.stock, trust)
+            return
+        prefer = None if args.prefer is None else read_preferences(args.prefer)
+        given = (args.stock, trust, args.latency)
+        yield extract_chosen(path, args.task, args.out, args.budget, prefer, *given)
     elif command == 'remove':
         yield f'{path}: {remove(path, args.task, trust).total:,} parameters are left'
     elif command == 'test':
@@ -84,6 +92,7 @@ def parse_args() -> Namespace:
     out.add_argument('--out', required=True, help='The folder to write into.')
     text = 'Whether to write classes of upstream alone (default: where that is possible).'
     out.add_argument('--stock', action=BooleanOptionalAction, help=text)
+    add_request(out)
     for command in (pack, add, show, verify, out, less, test):
         add_trusted_classes(command)
     return parser.parse_args()

@@ -17,9 +17,12 @@ def parse_args() -> argparse.Namespace:
     add('--checkpoint', required=True, help='trained supernet')
     add('--predictor', required=True, help='file that tools/predictor.py CONFIG has written')
     add('--reference', nargs='+', type=float, required=True, help='worst loss of each task')
-    add('--budget', help='of each architecture: 10G (multiply-adds), "5M params"')
+    add('--budget', help='of each architecture: 10G (multiply-adds), "5M params", 25ms')
     add('--count', type=int, default=20, help='preferences (20)')
     add('--alpha', type=float, default=0.2, help='of the Dirichlet distribution (0.2)')
+    add('--latency', help='for milliseconds: a table from mdl-nas latency')
+    text = 'related tasks, whose decoders are alike'
+    add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
     add('--cycles', type=int, default=10, help='mutations of each search (10)')
     add('--seed', type=int, default=0, help='of preferences and searches (0)')
     add('--input-size', nargs='+', default=[], metavar='TASK=HxW', help='sizes of images')
@@ -50,7 +53,8 @@ def main() -> None:
         trial = Trial(tuple(args.reference), args.budget, args.count, args.alpha, args.seed)
         settings = Evolution(cycles=args.cycles, seed=args.seed)
         sizes = parse_sizes(args.input_size)
-        controller = Controller.of(cfg, args.predictor, sizes, settings)
+        alike = [words.split(',') for words in args.alike]
+        controller = Controller.of(cfg, args.predictor, sizes, settings, alike, args.latency)
         model = load_supernet(cfg, args.checkpoint)
         found = controllability(
             controller,

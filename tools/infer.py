@@ -3,7 +3,12 @@
 import argparse
 import sys
 
-from mdl_nas_mm.utils.command_line import Parser, add_trusted_classes, trusted_classes
+from mdl_nas_mm.utils.command_line import (
+    Parser,
+    add_request,
+    add_trusted_classes,
+    trusted_classes,
+)
 
 EPILOG = """\
 Of every image IMAGE, OUT then has
@@ -17,6 +22,7 @@ An image that cannot be used is named and left out; the exit status is 1 then.
 examples:
   python tools/infer.py deposit.safetensors street.jpg --out-dir out
   python tools/infer.py deposit.safetensors photos/ clip.mp4 --out-dir out --tasks det --device cuda
+  python tools/infer.py controlled.safetensors street.jpg --budget 10G --prefer seg=1
 """
 
 
@@ -50,6 +56,7 @@ def parse_args() -> argparse.Namespace:
     add('--reuse', choices=('tasks', 'frames', 'both'), help=text)
     text = 'With --reuse: differences that count as none; 0 is exact (default: %(default)s).'
     add('--threshold', type=float, default=0.0, help=text)
+    add_request(parser)
     add_trusted_classes(parser)
     return parser.parse_args()
 
@@ -58,14 +65,26 @@ def main() -> None:
     args, failed = parse_args(), []
     from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 
     def leave_out(path: str, reason: str) -> None:
         failed.append(path)
         print(f'left out: {path} {reason}', file=sys.stderr)
 
     with one_line_errors('what is written is whole'):
-        how = dict(trust=trusted_classes(args), reuse=args.reuse, threshold=args.threshold)
-        inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **how)
+        trust = trusted_classes(args)
+        prefer = None if args.prefer is None else read_preferences(args.prefer)
+        inferencer = MultiTaskInferencer(
+            args.deposit,
+            args.tasks,
+            args.device,
+            trust=trust,
+            reuse=args.reuse,
+            threshold=args.threshold,
+            budget=args.budget,
+            prefer=prefer,
+            latency=args.latency,
+        )
         results = inferencer.stream(
             args.inputs,
             batch_size=args.batch_size,

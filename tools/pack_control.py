@@ -2,20 +2,32 @@
 
 import argparse
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, parse_sizes
+from mdl_nas_mm.utils.command_line import (
+    Parser,
+    add_cfg_options,
+    add_trust_checkpoint,
+    add_trusted_classes,
+    parse_sizes,
+    trusted_classes,
+)
 
 
 def parse_args() -> argparse.Namespace:
     parser = Parser(
-        description='Write a trained model, its predictor, calibrated architectures for a grid of '
-        'budgets and preferences, and images to calibrate others with, into one file.'
+        description='Write a deposit of a trained model whose architecture is chosen when it is '
+        'used: with its predictor, calibrated architectures for a grid of budgets and '
+        'preferences, images to calibrate others with, and latency tables.'
     )
     add = parser.add_argument
     add('config', help='path of a joint config')
     add('--checkpoint', required=True, help='trained supernet')
     add('--predictor', required=True, help='file that tools/predictor.py CONFIG has written')
     add('--out', required=True, help='safetensors file to write')
-    add('--budgets', nargs='+', default=[], help='of the grid, such as 4G 6G "5M params"')
+    add('--budgets', nargs='+', default=[], help='of the grid, such as 4G 25ms "5M params"')
+    text = 'tables of machines where it runs, from mdl-nas latency; the first is for --budgets'
+    add('--latency', nargs='+', default=[], metavar='FILE', help=text)
+    text = 'related tasks, such as depth,normals, whose decoders get one width'
+    add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
     add(
         '--prefer',
         nargs='+',
@@ -29,6 +41,7 @@ def parse_args() -> argparse.Namespace:
     add('--input-size', nargs='+', default=[], metavar='TASK=HxW', help='sizes of images')
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
+    add_trusted_classes(parser)
     return parser.parse_args()
 
 
@@ -36,9 +49,10 @@ def main() -> None:
     args = parse_args()
     from mmengine.logging import MMLogger
 
+    from mdl_nas_mm.apis import save_controlled
+    from mdl_nas_mm.elastic.latency_table import LatencyTable
     from mdl_nas_mm.engine.errors import one_line_errors
     from mdl_nas_mm.methods.ecmt import Controller, Evolution
-    from mdl_nas_mm.methods.ecmt.file import save_controlled
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
     from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
     from mdl_nas_mm.tasks import resolve_joint_config
@@ -53,12 +67,16 @@ def main() -> None:
             if task not in sizes:
                 sizes[task] = validation_size(cfg.val_dataloader[task], task)
         settings = Evolution(cycles=args.cycles)
-        controller = Controller.of(cfg, args.predictor, sizes, settings)
+        tables = [LatencyTable.load(file) for file in args.latency]
+        alike = [words.split(',') for words in args.alike]
+        first = tables[0] if tables else None
+        controller = Controller.of(cfg, args.predictor, sizes, settings, alike, first)
         controlled = ControlledModel.of(cfg, args.checkpoint, controller, args.images)
         alone = [{task: 1.0} for task in cfg.tasks] + [dict.fromkeys(cfg.tasks, 1.0)]
         preferences = [read_preferences(words) for words in args.prefer or []] or alone
         controlled.add_to_front(args.budgets or [None], preferences)
-        save_controlled(args.out, cfg.model, controlled, sizes)
+        trust = trusted_classes(args)
+        save_controlled(cfg, args.checkpoint, controlled, args.out, sizes, tables, trust)
         for member in controlled.front:
             found = member.found
             print(f'{found.cost:,.6g} {found.unit}, preferences {dict(found.preferences)}')

@@ -3,6 +3,7 @@
 from mdl_nas_mm.deposit import load_tasks
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 
+from .controlled import extract_chosen, save_controlled
 from .deposits import add_to_deposit
 from .image_files import MAX_PIXELS
 from .inference import MultiTaskInferencer
@@ -14,7 +15,9 @@ __all__ = [
     'SharedPass',
     'add_to_deposit',
     'evaluate_deposit',
+    'extract_chosen',
     'load_task',
     'load_tasks',
+    'save_controlled',
     'save_deposit',
 ]

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mdl_nas_mm.deposit import Deposit, add, one_pass
 from mdl_nas_mm.deposit.verify import largest_differences, verify
 from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.methods.ecmt.file import known_of
 from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.config_file import read_config
@@ -174,12 +175,24 @@ def contents(path: str | Path, trust: Collection[str] = ()) -> str:
         [
             *lines,
             *(f'one pass: {", ".join(unit)}' for unit in one_pass(deposit) if len(unit) > 1),
+            *_control(deposit),
             f'shared, once: {_bytes(counts.shared * width)}; the file: '
             f'{_bytes(deposit.path.stat().st_size)}',
             f'{stored:,} parameters, {separate:,} as separate models '
             f'({100 * stored / max(separate, 1):.1f} %)',
         ]
     )
+
+
+def _control(deposit: Deposit) -> list[str]:
+    """What architectures can be chosen with."""
+    if not deposit.is_controlled:
+        return []
+    front, tables = known_of(deposit.control())
+    return [
+        f'controlled by budget and preferences: {front} calibrated architectures',
+        *(f'latencies: {label}' for label in tables),
+    ]
 
 
 def _score(info: Mapping[str, Any]) -> str:

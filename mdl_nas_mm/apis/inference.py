@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from rich.console import Console
 from rich.progress import track
 
 from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.methods.ecmt.controller import Configuration
+from mdl_nas_mm.methods.ecmt.file import load_controlled
+from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.utils.device import usable_device
 from mdl_nas_mm.utils.process_wide import process_wide
 
@@ -60,11 +63,14 @@ class MultiTaskInferencer:
             nothing.
         threshold: between exact, 0, and fast: differences up to it, of features of about 1, count
             as none.
+        budget, prefer: of a controlled deposit, see ``configure``; without them its largest
+            architecture answers.
+        latency: of a controlled deposit, see ``load_controlled``.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the deposit has no such task, or was altered; or no inferencer of a task's
-            library is known; or ``reuse`` or ``threshold`` mean nothing.
+            library is known; or ``reuse`` or ``threshold`` mean nothing; or see ``configure``.
     """
 
     def __init__(
@@ -76,13 +82,56 @@ class MultiTaskInferencer:
         trust: Collection[str] = (),
         reuse: str | None = None,
         threshold: float = 0.0,
+        budget: str | float | None = None,
+        prefer: Mapping[str, float] | None = None,
+        latency: str | Path | None = None,
     ) -> None:
         sharing = None if reuse is None else sharing_settings(reuse, threshold)
         opened = Deposit(deposit, trust)
         self.tasks = tuple(opened.tasks if tasks is None else tasks)
         self.show_progress = show_progress
-        device = usable_device(device or get_device())
-        self.passes = TaskPasses(opened, self.tasks, device, trust, sharing)
+        self._opened, self._latency = opened, latency
+        self._sharing = sharing
+        self._device = usable_device(device or get_device())
+        self.controlled: ControlledModel | None = None
+        if budget is None and prefer is None and latency is None:
+            self.passes = TaskPasses(opened, self.tasks, self._device, trust, sharing)
+        else:
+            self.configure(budget, prefer)
+
+    def configure(
+        self,
+        budget: str | float | None = None,
+        prefer: Mapping[str, float] | None = None,
+        search: bool = False,
+    ) -> Configuration:
+        """Changes the architecture of a controlled deposit, between two calls.
+
+        The first time its model is loaded, which takes seconds; then only statistics of batch norms
+        are written.
+
+        Args:
+            budget: the most that it may cost, such as ``'10G'``, ``'5M params'`` or ``'25ms'``.
+            prefer: task -> its preference in any scale, 0 where it is not named; without it all
+                are alike.
+            search: whether to search for one for just this request and to calibrate it, which takes
+                longer; else it is the best of those that are calibrated in the file.
+
+        Raises:
+            ValueError: the deposit is no controlled one, no calibrated architecture fits, something
+                is to be reused, or see ``Controller.configure``.
+        """
+        if self._sharing is not None:
+            raise ValueError('reuse: what was computed is not taken over by other architectures')
+        if self.controlled is None:
+            opened = self._opened
+            controlled = load_controlled(opened.path, opened.trust, self._latency)
+            given = (opened, self.tasks, self._device, opened.trust)
+            self.passes = TaskPasses(*given, controlled=controlled)
+            self.controlled = controlled
+        if search:
+            return self.controlled.search(budget, prefer)[0].found
+        return self.controlled.request(budget, prefer).found
 
     @property
     def saved(self) -> Saved | None:

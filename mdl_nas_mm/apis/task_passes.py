@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Generator, Hashable, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Generator, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 
 from mdl_nas_mm.deposit import Deposit, agreeing_backbones, load_around_one
 from mdl_nas_mm.deposit.configs import stored_metainfo
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.methods.computation_sharing.running import SharingSettings
+from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.utils.one_line import first_line
 
 from .dense_inferencer import Segmentor
@@ -46,6 +48,7 @@ class TaskPasses:
         trust: see ``Deposit``.
         sharing: how tasks of one architecture, and frames, take over what others computed;
             without it each backbone computes by itself.
+        controlled: the deposit's model, where its architecture is chosen; its active one answers.
 
     Attributes:
         reuse: who shares computation; None without ``sharing``.
@@ -64,6 +67,7 @@ class TaskPasses:
         device: torch.device,
         trust: Collection[str] = (),
         sharing: SharingSettings | None = None,
+        controlled: ControlledModel | None = None,
     ) -> None:
         for task in tasks:
             _check_task(deposit, task)
@@ -71,7 +75,13 @@ class TaskPasses:
         # Persons first, as poses are looked for in their boxes.
         names = list(dict.fromkeys((*filter(None, [self.person_task]), *tasks)))
         self.units = agreeing_backbones(deposit, names)
-        models = load_around_one(deposit, names, device)
+        self._controlled = controlled
+        models: Mapping[str, BaseModel]
+        if controlled is None:
+            models = load_around_one(deposit, names, device)
+        else:
+            # All tasks have one encoder, whatever its architecture.
+            models, self.units = dict(controlled.to(device).model.tasks.items()), [tuple(names)]
         self.inferencers: dict[str, TaskInferencer] = {}
         for task in (task for unit in self.units for task in unit):
             info = deposit.tasks[task]
@@ -112,7 +122,8 @@ class TaskPasses:
                 for task in unit:
                     inferencer, by = self.inferencers[task], self._prepared_by[task]
                     reused = self.reuse.task(task) if self.reuse else nullcontext()
-                    with blamed(label, task), inferencer.lock, reused:
+                    active = self._active(task)
+                    with blamed(label, task), inferencer.lock, reused, active:
                         if by not in batches:
                             batches[by] = inferencer.prepare(sources, persons)
                         # Models write into what they are given.
@@ -120,6 +131,10 @@ class TaskPasses:
                     if task == self.person_task:
                         persons = [inferencer.persons(sample) for sample in answers[task]]
         return [dict(zip(answers, samples)) for samples in zip(*answers.values())]
+
+    def _active(self, task: str) -> AbstractContextManager:
+        """Inside of the block, a task's model has the architecture that was chosen."""
+        return nullcontext() if self._controlled is None else self._controlled.active(task)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from .arch_source import DepositSource
 from .base import DepositBase
 from .extract import extract
 from .initialize import DepositedInit
+from .kinds import Control
 from .load_tasks import load_tasks
 from .one_pass import (
     agreeing_backbones,
@@ -17,12 +18,13 @@ from .unpack import Deposit
 from .verify import largest_differences, verify
 
 __all__ = [
-    'agreeing_backbones',
+    'Control',
     'Deposit',
     'DepositBase',
     'DepositSource',
     'DepositedInit',
     'add',
+    'agreeing_backbones',
     'extract',
     'largest_differences',
     'load_around_one',

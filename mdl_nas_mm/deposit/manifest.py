@@ -24,11 +24,13 @@ from .size_limit import check_images, check_numbers
 
 FORMAT = 'mdl_nas_mm deposit'
 # Of files in which tasks share nothing but the backbone, whole weights beside it, channels of them;
-# and in which some own weights of the backbone together, or say how their own are stored.
-VERSIONS = ('2', '3', '4', '5')
+# and in which some own weights of the backbone together, or say how their own are stored; and of
+# such whose architecture can be chosen when they are used.
+VERSIONS = ('2', '3', '4', '5', '6')
 MAX_TASKS = 1000
 MAX_NAME = 200
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
+_CONTROL = 'control'
 _LABEL = re.compile(r'(?!\d)\w+(\.\d+)?')
 
 
@@ -74,6 +76,8 @@ def decode(metadata: Mapping[str, str], path: str) -> dict:
 def version_of(manifest: Mapping) -> str:
     """Of its format, the first that has what is in the file."""
     counts, tasks = manifest['counts'], manifest['tasks']
+    if _CONTROL in manifest:
+        return VERSIONS[4]
     some_own = any(label not in tasks for label in counts['specific'])
     if some_own or any('stored' in info for info in tasks.values()):
         return VERSIONS[3]
@@ -97,7 +101,7 @@ def malformed(where: str) -> Generator[None]:
 
 def check_manifest(manifest: dict) -> None:
     """Raises ValueError unless everything has the kind of value that it should have."""
-    if not isinstance(manifest, dict) or set(manifest) != _KEYS:
+    if not isinstance(manifest, dict) or set(manifest) - {_CONTROL} != _KEYS:
         raise ValueError(f'expected the keys {sorted(_KEYS)}')
     hashes, tasks, history = manifest['hashes'], manifest['tasks'], manifest['history']
     _expect(hashes, dict, 'hashes')
@@ -105,6 +109,7 @@ def check_manifest(manifest: dict) -> None:
     _expect(history, list, 'history')
     _expect(manifest['provenance'], dict, 'provenance')
     _expect(manifest['backbone'], dict, 'backbone')
+    _expect(manifest.get(_CONTROL, {}), dict, _CONTROL)
     for name in ('tasks', 'history'):
         if len(manifest[name]) > MAX_TASKS:
             raise ValueError(f'{name}: more than {MAX_TASKS}')

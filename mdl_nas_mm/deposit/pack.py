@@ -24,7 +24,7 @@ from .check import stored_counts
 from .configs import needed
 from .head_rows import whole_without
 from .heads import without
-from .kinds import Contents, NewTasks, OwnKind, Removal, find_kind, kinds_of, read_masks
+from .kinds import Contents, Control, NewTasks, OwnKind, Removal, find_kind, kinds_of, read_masks
 from .old_parts import own_together
 from .regions import mask_bits
 from .structure import Structure
@@ -43,6 +43,7 @@ def pack(
     provenance: Mapping | None = None,
     trust: Collection[str] = (),
     subnets: Mapping[str, nn.Module] | None = None,
+    control: Control | None = None,
 ) -> Counts:
     """Stores the chosen subnet of every task in one file.
 
@@ -58,6 +59,7 @@ def pack(
             data sets and metrics, which only an evaluation needs, are named in the log.
         subnets: task -> what ``MultiTaskModel.subnet`` gave, where batch norms of elastic parts
             were estimated in it.
+        control: what other architectures are chosen with, where ``joint`` has the largest ones.
 
     Returns:
         The ledger's counts of what was stored.
@@ -84,6 +86,9 @@ def pack(
     )
     with locked(path, is_new=True):
         tensors = _with_tasks(manifest, {}, None, model, joint, tasks, trust, subnets or {})
+        if control is not None:
+            manifest['control'] = dict(control.about)
+            tensors |= control.named()
         _hash(manifest, tensors)
         write(path, manifest, tensors)
     return Counts(**manifest['counts'])
@@ -121,6 +126,7 @@ def add(
     """
     with locked(path):
         deposit = Deposit(path, trust)
+        _check_changeable(deposit)
         for task in model.tasks:
             if task in deposit.tasks:
                 raise ValueError(f'deposit {path} has a task {task!r} already')
@@ -160,6 +166,7 @@ def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
     with locked(path):
         deposit = Deposit(path, trust)
         deposit.check_task(task)
+        _check_changeable(deposit)
         if len(deposit.tasks) == 1:
             raise ValueError(f'deposit {path}: {task!r} is its only task; remove the file')
         for other, kind in deposit.own_kinds.items():
@@ -193,6 +200,15 @@ def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
         _count(manifest, Contents(structure, manifest['tasks'], tensors, deposit.dtype))
         write(path, manifest, tensors)
     return Counts(**counts)
+
+
+def _check_changeable(deposit: Deposit) -> None:
+    """Raises ValueError for tasks whose architectures are chosen together."""
+    if deposit.is_controlled:
+        raise ValueError(
+            f'deposit {deposit.path}: its tasks are controlled together, none is added or removed; '
+            'pack those that there shall be anew'
+        )
 
 
 def _forget(history: list[dict], tasks: Mapping[str, Mapping], kept: set[str]) -> None:

@@ -30,7 +30,17 @@ from .check import check_contents
 from .configs import TESTED, check_part
 from .head_rows import joined, joined_shape
 from .heads import BACKBONE, head_keys
-from .kinds import Contents, OwnKind, Piece, kinds_of, read_masks, segments_among
+from .kinds import (
+    Contents,
+    Control,
+    OwnKind,
+    Piece,
+    control_name,
+    control_names,
+    kinds_of,
+    read_masks,
+    segments_among,
+)
 from .manifest import decode, malformed
 from .rectangles import as_integers, from_integers
 from .regions import Region
@@ -139,6 +149,21 @@ class Deposit:
             for run, pieces in kind.pieces(task, self.contents, self.run_weights).items():
                 found[run] += pieces
         return found
+
+    @property
+    def is_controlled(self) -> bool:
+        """Whether it has what architectures are chosen with when it is used."""
+        return 'control' in self.manifest
+
+    def control(self) -> Control:
+        """What architectures are chosen with; or ValueError where it has none of that."""
+        if not self.is_controlled:
+            raise ValueError(
+                f'deposit {self.path}: it has one architecture a task, and nothing to choose '
+                'others by budget and preferences with; mdl-nas pack-control writes such a file'
+            )
+        names = control_names(self.manifest['hashes'])
+        return Control(self.manifest['control'], {n: self.read(control_name(n)) for n in names})
 
     @property
     def own_kinds(self) -> dict[str, OwnKind]:

@@ -135,14 +135,17 @@ class LatencyTable:
         for part in timing.timed.all_parts(space):
             self._of(part)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes the table as JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON-able form."""
         parts = [
             {k: v for k, v in asdict(part).items() if v is not None} | {'milliseconds': value}
             for part, value in self.milliseconds.items()
         ]
-        content = dict(timing=self.timing.to_dict(), about=self.about, parts=parts)
-        write_json(path, content)
+        return dict(timing=self.timing.to_dict(), about=self.about, parts=parts)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the table as JSON."""
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> LatencyTable:
@@ -157,13 +160,30 @@ class LatencyTable:
             raise FileNotFoundError(f'{name} is not there; mdl-nas latency measures one')
         try:
             content = read_json(path, name)
+        except ValueError as error:
+            raise ValueError(f'{name}: not a latency table ({error!r})') from None
+        return cls.from_dict(content, name)
+
+    @classmethod
+    def from_dict(cls, content: Any, name: str) -> LatencyTable:
+        """Reads ``to_dict``'s form.
+
+        Args:
+            content: that form.
+            name: what errors call it.
+
+        Raises:
+            ValueError: it is no latency table.
+        """
+        try:
             timing, values = Timing.from_dict(content['timing']), {}
             kind = timing.timed.kind
             for i, entry in enumerate(content['parts']):
-                value = entry.pop('milliseconds')
+                own = dict(entry)
+                value = own.pop('milliseconds')
                 if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
                     raise ValueError(f'part {i}: {value!r} are no milliseconds')
-                values[kind(**entry)] = float(value)
+                values[kind(**own)] = float(value)
             return cls(timing, values, content['about'], name)
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f'{name}: not a latency table ({error!r})') from None

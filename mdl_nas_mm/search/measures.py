@@ -86,16 +86,7 @@ def latency_of(
     """
     table = LatencyTable.load(file)
     measured = table.timing
-    size = tuple(size or measured.input_size)
-    timing = Timing.of(
-        backbone,
-        task,
-        size,
-        batch_size=measured.batch_size,
-        device=measured.device,
-        threads=measured.threads,
-    )
-    table.check(timing, space.root)
+    check_table(table, backbone, task, tuple(size or measured.input_size), space)
     if not poor_table:
         table.check_useful()
     if space.parts:
@@ -107,6 +98,25 @@ def latency_of(
         )
     unit = f'ms for {measured.batch_size} images on {measured.device}'
     return Measure(lru_cache(None)(lambda spec: table.predict(spec.root)), unit)
+
+
+def check_table(
+    table: LatencyTable,
+    backbone: ElasticBackbone,
+    task: str,
+    size: tuple[int, int],
+    space: SearchSpace,
+) -> None:
+    """Raises ValueError unless a table is of a task's backbone, of a size, and of all choices.
+
+    On which device, with how many threads and images at once it was measured is its own affair.
+
+    Args:
+        table: see ``latency_of``.
+        backbone, task, size, space: see ``latency_of``.
+    """
+    own = {key: getattr(table.timing, key) for key in ('batch_size', 'device', 'threads')}
+    table.check(Timing.of(backbone, task, size, **own), space.root)
 
 
 def parse_count(text: int | float | str, what: str, example: str) -> int:

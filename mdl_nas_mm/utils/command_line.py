@@ -98,6 +98,16 @@ def add_trusted_classes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--budget``, ``--prefer`` and ``--latency``, of a controlled deposit."""
+    text = 'Of a controlled deposit, the most that it may cost: 10G (multiply-adds), 25ms.'
+    parser.add_argument('--budget', help=text)
+    text = 'Of a controlled deposit, how much tasks matter, in any scale.'
+    parser.add_argument('--prefer', nargs='+', metavar='TASK=NUMBER', help=text)
+    text = 'For milliseconds: a table from mdl-nas latency, or words that name one in the deposit.'
+    parser.add_argument('--latency', help=text)
+
+
 def trusted_classes(args: argparse.Namespace) -> list[str]:
     """What ``--trust`` names, once that is imported which ``--import`` does.
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from mdl_nas_mm.registry import STORED_KINDS
 
 from .base import Contents, NewTasks, OwnKind, Piece, Removal, StoredKind, check_form
+from .control import Control, ControlKind, control_name, control_names
 from .head_rows import HeadRows
 from .masks import Masks, read_masks
 from .own_rows import OwnRows
@@ -18,6 +19,7 @@ from .state_dicts import StateDicts
 
 __all__ = [
     'Contents',
+    'Control',
     'NewTasks',
     'OwnKind',
     'Piece',
@@ -25,6 +27,8 @@ __all__ = [
     'SparseDifference',
     'StoredKind',
     'check_form',
+    'control_name',
+    'control_names',
     'find_kind',
     'kinds_of',
     'read_masks',
@@ -32,7 +36,8 @@ __all__ = [
 ]
 
 # The manifest lists tensors in this order.
-for _kind in (Masks, SegmentsKind, OwnRows, SparseDifference, StateDicts, HeadRows, Scores):
+_KINDS = (Masks, SegmentsKind, OwnRows, SparseDifference, StateDicts, HeadRows, Scores, ControlKind)
+for _kind in _KINDS:
     STORED_KINDS.register_module(module=_kind)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor
 from mdl_nas_mm.spec import JointSpec, SearchSpace
@@ -29,6 +30,7 @@ from .costs import (
 )
 from .evolve import Evolution, InfeasibleBudget, evolve
 from .preferences import normalised
+from .tables import chosen_table
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Controller:
         evolution: Evolution | None = None,
         alike: Sequence[Sequence[str]] = (),
         spaces: Mapping[str, SearchSpace] | None = None,
-        latency: str | Path | None = None,
+        latency: str | Path | LatencyTable | None = None,
     ) -> Controller:
         """Of a joint model without memory for its weights.
 
@@ -121,14 +123,15 @@ class Controller:
             sizes: task -> (height, width) of images.
             evolution, alike: see ``Controller``.
             spaces: task -> what there is to choose from; by default all.
-            latency: a table that ``mdl-nas latency`` wrote for the first task, for budgets in
-                milliseconds.
+            latency: what ``mdl-nas latency`` measured for the first task, or its file, for budgets
+                in milliseconds.
         """
         columns = JointColumns(spaces or model.spaces)
         predictor.check(columns)
         known = [multiply_adds(model, columns, sizes), parameters(model, columns)]
-        if latency is not None:
-            known.append(milliseconds(model, columns, sizes, latency))
+        table = chosen_table((), latency)
+        if table is not None:
+            known.append(milliseconds(model, columns, sizes, table))
         return cls(columns, predictor, {cost.unit: cost for cost in known}, evolution, alike)
 
     @classmethod
@@ -139,7 +142,7 @@ class Controller:
         sizes: Mapping[str, Size] | None = None,
         evolution: Evolution | None = None,
         alike: Sequence[Sequence[str]] = (),
-        latency: str | Path | None = None,
+        latency: str | Path | LatencyTable | None = None,
     ) -> Controller:
         """Of a joint config and the predictor that was learned for it.
 

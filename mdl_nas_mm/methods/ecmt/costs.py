@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
+from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.search.columns import JointColumns
-from mdl_nas_mm.search.measures import latency_of, parse_count, parse_milliseconds
+from mdl_nas_mm.search.measures import check_table, parse_count, parse_milliseconds
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.part_flops import TaskFlops
@@ -155,7 +155,7 @@ def parameters(model: MultiTaskModel, columns: JointColumns) -> JointCost:
 
 
 def milliseconds(
-    model: MultiTaskModel, columns: JointColumns, sizes: Mapping[str, Size], table: str | Path
+    model: MultiTaskModel, columns: JointColumns, sizes: Mapping[str, Size], table: LatencyTable
 ) -> JointCost:
     """Milliseconds of the encoder on one machine; what heads take is not in them.
 
@@ -163,15 +163,14 @@ def milliseconds(
         model: without memory for its weights, or with.
         columns: of the rows.
         sizes: task -> (height, width) of its images; the encoder's are those of the first.
-        table: a file that ``mdl-nas latency`` wrote for the first task.
+        table: what ``mdl-nas latency`` measured for the first task.
 
     Raises:
-        FileNotFoundError: there is no such table.
         ValueError: it is of another space, size or setting of the encoder.
     """
     lead, space = next(iter(columns.spaces.items()))
-    measured = latency_of(model.backbone, lead, str(table), sizes[lead], space.root)
-    return joint_cost(MILLISECONDS, columns, measured.cost)
+    check_table(table, model.backbone, lead, sizes[lead], space.root)
+    return joint_cost(MILLISECONDS, columns, table.predict)
 
 
 def read_budget(budget: str | float) -> tuple[str, float]:

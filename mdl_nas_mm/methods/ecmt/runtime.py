@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class Member:
     """
 
     found: Configuration
-    budget: str | None
+    budget: str | float | None
     statistics: Mapping[str, Tensor]
 
 
@@ -136,7 +137,7 @@ class ControlledModel:
 
     def search(
         self,
-        budget: str | None = None,
+        budget: str | float | None = None,
         prefer: Mapping[str, float] | None = None,
         cycles: int | None = None,
     ) -> tuple[Member, float]:
@@ -151,8 +152,41 @@ class ControlledModel:
         self.switch(member)
         return member, time.perf_counter() - started
 
+    def largest(self) -> Member:
+        """The largest architecture, calibrated."""
+        controller = self.controller
+        row, tasks = controller.columns.choices - 1, list(controller.columns.spaces)
+        cost, losses = controller.cost_of(None), controller.losses(row[None])[0]
+        found = Configuration(
+            controller.columns.joint(row),
+            row,
+            float(cost(row[None])[0]),
+            cost.unit,
+            dict(zip(tasks, losses.tolist())),
+            dict.fromkeys(tasks, 1.0),
+            1.0,
+            0.0,
+        )
+        return Member(found, None, self.calibrated(found))
+
+    def to(self, device: str | torch.device) -> ControlledModel:
+        """Moves the model and the images; it is this object that is given back."""
+        self.model.to(device)
+        self.images = {task: images.to(device) for task, images in self.images.items()}
+        return self
+
+    def active(self, task: str) -> AbstractContextManager:
+        """Inside of the block, the upstream model of a task has the active architecture.
+
+        Raises:
+            ValueError: none is active yet.
+        """
+        if self.member is None:
+            raise ValueError('no architecture is active: request one first')
+        return activate(task, self.member.found.joint[task])
+
     def add_to_front(
-        self, budgets: Sequence[str | None], preferences: Sequence[Mapping[str, float]]
+        self, budgets: Sequence[str | float | None], preferences: Sequence[Mapping[str, float]]
     ) -> None:
         """Searches for every budget with every preference, and keeps what is found, calibrated."""
         for budget in budgets:
@@ -176,9 +210,7 @@ class ControlledModel:
             task: its name.
             data: as upstream's ``test_step`` takes it.
         """
-        if self.member is None:
-            raise ValueError('no architecture is active: request one first')
-        with self.model.scope(task), activate(task, self.member.found.joint[task]):
+        with self.model.scope(task), self.active(task):
             return self.model.tasks[task].test_step(data)
 
     def _check(self, member: Member) -> None:

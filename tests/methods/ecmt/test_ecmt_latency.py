@@ -11,6 +11,7 @@ from slim_space import chain
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.methods.ecmt import Controller, InfeasibleBudget
 from mdl_nas_mm.methods.ecmt.costs import MILLISECONDS, milliseconds
+from mdl_nas_mm.methods.ecmt.tables import chosen_table
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
@@ -57,7 +58,7 @@ def table_of(model, columns, path, size=SIZE['seg'], missing=0):
 def test_an_encoder_takes_what_its_parts_take(config, tmp_path):
     model, columns = encoder_of(config)
     table = table_of(model, columns, tmp_path / 'table.json')
-    cost = milliseconds(model, columns, SIZE, tmp_path / 'table.json')
+    cost = milliseconds(model, columns, SIZE, table)
     assert all(tabled.is_exact for _, tabled in cost.parts)
     rows = columns.sample(20, np.random.default_rng(1))
     expected = [table.predict(columns.spec('seg', row).root) for row in rows]
@@ -70,7 +71,7 @@ def test_an_encoder_takes_what_its_parts_take(config, tmp_path):
 def test_a_budget_in_milliseconds_is_kept(tmp_path):
     model, columns = encoder_of(RESNET)
     table = table_of(model, columns, tmp_path / 'table.json')
-    cost = milliseconds(model, columns, SIZE, tmp_path / 'table.json')
+    cost = milliseconds(model, columns, SIZE, table)
     rows = columns.sample(40, np.random.default_rng(0))
     losses = 5 - np.stack([columns.encoded(rows)[:, columns.of_task(t)].mean(1) for t in SIZE], 1)
     predictor = LossPredictor.fit(columns, rows, losses, PredictorSettings(epochs=5))
@@ -89,15 +90,12 @@ def test_a_budget_in_milliseconds_is_kept(tmp_path):
 def test_tables_of_something_else_are_refused(tmp_path):
     model, columns = encoder_of(RESNET)
     path = tmp_path / 'table.json'
-    table_of(model, columns, path, size=(64, 32))
-    with raises_naming(ValueError, path, 'input_size', (64, 32), (32, 32)):
-        milliseconds(model, columns, SIZE, path)
-    table_of(model, columns, path, missing=1)
-    with raises_naming(ValueError, path, 'misses', 'stem'):
-        milliseconds(model, columns, SIZE, path)
-    other = encoder_of(VIT)
-    table_of(*other, path)
-    with raises_naming(ValueError, path, 'family'):
-        milliseconds(model, columns, SIZE, path)
+    for found, named in (
+        (table_of(model, columns, path, size=(64, 32)), ('input_size', (64, 32), (32, 32))),
+        (table_of(model, columns, path, missing=1), ('misses', 'stem')),
+        (table_of(*encoder_of(VIT), path), ('family',)),
+    ):
+        with raises_naming(ValueError, path, *named):
+            milliseconds(model, columns, SIZE, found)
     with raises_naming(FileNotFoundError, tmp_path / 'none.json'):
-        milliseconds(model, columns, SIZE, tmp_path / 'none.json')
+        chosen_table((), tmp_path / 'none.json')

@@ -1,112 +1,16 @@
-"""One model that changes its architecture: calibrated, switched, kept in a file."""
+"""One model that changes its architecture: calibrated, switched, asked."""
 
-import json
-
-import numpy as np
-import pytest
 import torch
-from elastic_head import CLASSES, SPACE, WIDTHS, ElasticHead  # noqa: F401
-from helpers import call_tool, refusal_of_tool
-from image_group import joint_config, write_images
-from mmengine.config import Config
+from controlled_tasks import TASKS, TRUST, images, logits, middle
 from refusals import raises_naming
-from safetensors.torch import load_file, save_file
-from shared_images import own_batch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mdl_nas_mm.apis import load_task, save_deposit
-from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.methods.ecmt.controller import Controller
-from mdl_nas_mm.methods.ecmt.costs import MACS
-from mdl_nas_mm.methods.ecmt.file import load_controlled, save_controlled
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
-from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.search.columns import JointColumns
-from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import recalibrations, resolve_joint_config, task_scope, units_of
-from mdl_nas_mm.tasks.part_flops import weightless
-from mdl_nas_mm.utils.randomness import seeded
-
-TASKS = ('seg', 'parts', 'alone')
-SIZES = dict.fromkeys(TASKS, (16, 16))
-TRUST = (f'{ElasticHead.__module__}.ElasticHead',)
-RESNET = dict(
-    type='ElasticResNet',
-    depth=18,
-    base_channels=3,
-    stem_channels=3,
-    strides=(1, 2, 1, 1),
-    out_indices=(3,),
-    space=dict(width_ratio=(0.4, 0.7, 1.0)),
-    sharing='AllShared',
-)
-
-
-@pytest.fixture(scope='module')
-def supernet(tmp_path_factory):
-    """A resolved config with a slimmable ResNet, a checkpoint, and a predictor."""
-    folder = tmp_path_factory.mktemp('runtime')
-    cfg = joint_config(write_images(folder / 'data'))
-    cfg.backbone = RESNET
-    for task in ('seg', 'parts'):
-        cfg.tasks[task].model.decode_head = dict(
-            _delete_=True,
-            type='mdl_nas_mm.ElasticHead',
-            space=dict(SPACE, depth=2),
-            in_channels=24,
-            in_index=-1,
-            channels=max(WIDTHS),
-            dropout_ratio=0.0,
-            num_classes=CLASSES,
-            align_corners=False,
-            loss_decode=dict(type='CrossEntropyLoss'),
-        )
-    cfg.tasks.alone.model.decode_head.norm_cfg = dict(type='BN')
-    cfg.recalibrate_images = 4
-    cfg.train_cfg.step = dict(type='ECMTStep')
-    cfg.dump(folder / 'joint.py')
-    cfg = resolve_joint_config(Config.fromfile(folder / 'joint.py'))
-    with task_scope('mdl_nas_mm'), seeded(0):
-        model = MODELS.build(cfg.model)
-        model.init_weights()
-        for name, value in model.backbone.state_dict().items():
-            if name.endswith('bn2.weight'):
-                value.uniform_(0.5, 1.5)
-    described = dict(
-        space=model.backbone.space.to_config(), sharing=model.backbone.sharing.to_config()
-    )
-    path = folder / 'supernet.pth'
-    torch.save(dict(state_dict=model.state_dict(), meta={}, backbone=described), path)
-    columns = JointColumns(model.spaces)
-    rows = columns.sample(60, np.random.default_rng(0))
-    encoded = columns.encoded(rows)
-    losses = np.stack([5 - encoded[:, columns.of_task(t)].sum(1) for t in cfg.tasks], 1)
-    predictor = LossPredictor.fit(columns, rows, losses, PredictorSettings(epochs=5))
-    return cfg, path, predictor
-
-
-@pytest.fixture
-def controlled(supernet):
-    cfg, path, predictor = supernet
-    controller = Controller.of_model(weightless(cfg.model).eval(), predictor, SIZES)
-    return ControlledModel.of(cfg, path, controller, images=4)
-
-
-def images(task):
-    return own_batch(task, 0, 0, (0, 1))
-
-
-def logits(model, task):
-    return [found.seg_logits.data for found in model.predict(task, images(task))]
-
-
-def middle(controlled):
-    cost, top = controlled.controller.costs[MACS], controlled.controller.columns.choices - 1
-    least, most = (float(cost(row[None])[0]) for row in (0 * top, top))
-    return str(int((least + most) / 2))
+from mdl_nas_mm.tasks import recalibrations, task_scope, units_of
 
 
 @torch.no_grad()
@@ -169,81 +73,6 @@ def test_a_request_takes_the_nearest_that_fits(controlled):
         controlled.request(None, dict(nope=1))
 
 
-@torch.no_grad()
-def test_all_of_it_is_in_one_file(supernet, controlled, tmp_path):
-    cfg, path = supernet[0], tmp_path / 'controlled.safetensors'
-    controlled.add_to_front([middle(controlled)], [dict(seg=1)])
-    save_controlled(path, cfg.model, controlled, SIZES)
-    loaded = load_controlled(path, TRUST)
-    member = loaded.request(None, dict(seg=1))
-    assert member.found.row.tolist() == controlled.front[0].found.row.tolist()
-    controlled.switch(controlled.front[0])
-    for task in TASKS:
-        for found, expected in zip(logits(loaded, task), logits(controlled, task), strict=True):
-            assert torch.equal(found, expected)
-    # What lies off the front is calibrated with the images of the file.
-    wanted = loaded.search(None, dict(parts=1))[0], controlled.search(None, dict(parts=1))[0]
-    assert wanted[0].statistics.keys() == wanted[1].statistics.keys()
-    for name, values in wanted[0].statistics.items():
-        torch.testing.assert_close(values, wanted[1].statistics[name])
-    # Tasks on the same images have them once.
-    names = load_file(path)
-    assert sum(name.startswith('images.') for name in names) < len(TASKS) + 1
-
-
-def test_files_that_are_not_what_they_should_be(supernet, controlled, tmp_path):
-    cfg, path = supernet[0], tmp_path / 'controlled.safetensors'
-    controlled.add_to_front([None], [dict(seg=1)])
-    save_controlled(path, cfg.model, controlled, SIZES)
-    with raises_naming(FileNotFoundError, 'absent'):
-        load_controlled(tmp_path / 'absent')
-    header = path.read_bytes()
-    about = json.loads(header[8 : 8 + int.from_bytes(header[:8], 'little')])['__metadata__']
-    tensors = load_file(path)
-
-    def rewritten(change, without=None):
-        content = json.loads(about['controlled_model'])
-        change(content)
-        kept = {name: value for name, value in tensors.items() if name != without}
-        save_file(kept, path, {'controlled_model': json.dumps(content)})
-        return path
-
-    def evil(content):
-        content['model']['tasks']['seg']['model']['type'] = 'os.system'
-
-    cases = (
-        (evil, None, 'os.system'),
-        (lambda c: c['front'][0]['row'].__setitem__(0, 99), None, 'space'),
-        (lambda c: c['predictor']['tasks'].reverse(), None, 'predictor'),
-        (lambda c: None, 'model.backbone.conv1.weight', 'conv1'),
-        (lambda c: c.pop('sizes'), None, 'sizes'),
-    )
-    for change, without, named in cases:
-        with raises_naming(ValueError, str(path), named):
-            load_controlled(rewritten(change, without), TRUST)
-    path.write_bytes(b'nothing')
-    with raises_naming(ValueError, str(path)):
-        load_controlled(path)
-
-
-def test_a_file_takes_the_latency_table_of_the_machine(controlled, supernet, tmp_path):
-    path, table = tmp_path / 'controlled.safetensors', tmp_path / 'latency.json'
-    controlled.add_to_front([None], [dict(seg=1)])
-    save_controlled(path, supernet[0].model, controlled, SIZES)
-    backbone = controlled.model.backbone
-    timing = Timing.of(backbone, 'seg', SIZES['seg'])
-    parts = dict.fromkeys(timing.timed.all_parts(backbone.space), 2.0)
-    LatencyTable(timing, parts).save(table)
-    with raises_naming(ValueError, '50ms', 'latency table'):
-        load_controlled(path, TRUST).request('50ms', dict(seg=1))
-    loaded = load_controlled(path, TRUST, table)
-    root = loaded.request('50ms', dict(seg=1)).found.joint['seg'].root
-    # A stem and eight blocks of two milliseconds each.
-    assert LatencyTable.load(table).predict(root) == 18
-    with raises_naming(ValueError, '10ms'):
-        loaded.request('10ms', dict(seg=1))
-
-
 def test_without_images_nothing_is_calibrated(controlled):
     with raises_naming(ValueError, 'task', 'calibrate'):
         ControlledModel(controlled.model, controlled.controller, {})
@@ -292,18 +121,3 @@ def test_a_deposit_has_the_statistics_of_the_tasks_that_share_a_pass(supernet, t
         deposited = load_task(file, task, trust=TRUST).backbone.bn1.running_mean
         torch.testing.assert_close(deposited, expected)
     assert not any(torch.allclose(own, expected) for own in alone)
-
-
-def test_the_command_lines(supernet, tmp_path, monkeypatch, capsys):
-    _, checkpoint, predictor = supernet
-    config, learned = checkpoint.with_name('joint.py'), tmp_path / 'predictor.safetensors'
-    out = tmp_path / 'controlled.safetensors'
-    predictor.save(learned)
-    sizes = ['--input-size', *(f'{task}=16' for task in TASKS)]
-    given = [config, '--checkpoint', checkpoint, '--predictor', learned, '--out', out, *sizes]
-    call_tool(monkeypatch, 'pack_control', *given, '--images', '4', '--budgets', '1G')
-    assert capsys.readouterr().out.count(MACS) == len(TASKS) + 1
-    named = ['--trust', *TRUST]
-    call_tool(monkeypatch, 'control', out, '--budget', '1G', '--prefer', 'seg=1', *named)
-    assert 'seg: preference 1.00' in capsys.readouterr().out
-    assert str(checkpoint) in refusal_of_tool(monkeypatch, 'control', checkpoint)
