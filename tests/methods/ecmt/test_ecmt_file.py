@@ -2,6 +2,8 @@
 
 import json
 
+import mmcv
+import numpy as np
 import pytest
 import torch
 from controlled_tasks import SIZES, TASKS, TRUST, images, logits, middle
@@ -21,6 +23,7 @@ from mdl_nas_mm.deposit import Deposit, remove, verify
 from mdl_nas_mm.deposit.export import load_model
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.families import ElasticResNet
 from mdl_nas_mm.methods.ecmt.costs import MACS
 from mdl_nas_mm.methods.ecmt.file import load_controlled
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
@@ -170,6 +173,53 @@ def test_an_architecture_is_taken_out_as_it_answers(written, tmp_path):
     assert elements == sum(use.size for use in uses)
 
 
+@torch.no_grad()
+def test_the_inferencer_changes_its_architecture_between_two_calls(written, monkeypatch):
+    controlled, path = written
+    forward, passes = ElasticResNet.forward_subnet, []
+
+    def counted(self, *args, **kwargs):
+        passes.append(1)
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(ElasticResNet, 'forward_subnet', counted)
+    picture = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+    given = dict(device='cpu', show_progress=False, trust=TRUST)
+    budget, prefer = middle(controlled), dict(seg=1)
+
+    def answers(inferencer):
+        found = inferencer(picture, return_datasamples=True)
+        return {t: found[t]['predictions'][0].seg_logits.data for t in TASKS}
+
+    whole = MultiTaskInferencer(path, **given)
+    largest = answers(whole)
+    inferencer = MultiTaskInferencer(path, budget=budget, prefer=prefer, **given)
+    passes.clear()
+    first = answers(inferencer)
+    assert len(passes) == 1
+    found = inferencer.configure(None, prefer)
+    assert found.row.tolist() == controlled.front[1].found.row.tolist()
+    second = answers(inferencer)
+    inferencer.configure(budget, prefer)
+    assert all(torch.equal(answers(inferencer)[task], first[task]) for task in TASKS)
+    assert not any(torch.equal(second[task], first[task]) for task in TASKS)
+    # As the model answers that the file was written of.
+    controlled.switch(controlled.front[0])
+    for task in TASKS:
+        batch = inferencer.passes.inferencers[task].prepare([picture])
+        (sample,) = controlled.predict(task, batch)
+        torch.testing.assert_close(first[task], sample.seg_logits.data)
+    found = inferencer.configure(budget, dict(parts=1), search=True)
+    assert found.preferences['parts'] == 1 and answers(inferencer)
+    with raises_naming(ValueError, "'1000'"):
+        inferencer.configure('1000')
+    # An inferencer without a request has the largest, and can be given one later.
+    whole.configure(budget, prefer)
+    changed = answers(whole)
+    assert all(torch.equal(changed[task], first[task]) for task in TASKS)
+    assert not torch.equal(largest['seg'], changed['seg'])
+
+
 def test_the_command_lines(supernet, tmp_path, monkeypatch, capsys):
     _, checkpoint, predictor = supernet
     config, learned = checkpoint.with_name('joint.py'), tmp_path / 'predictor.safetensors'
@@ -193,4 +243,11 @@ def test_the_command_lines(supernet, tmp_path, monkeypatch, capsys):
         monkeypatch, 'deposit', 'extract', out, '--task', 'seg', '--out', tmp_path / 'x', *asked
     )
     assert (tmp_path / 'x' / 'seg.pth').is_file()
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+    mmcv.imwrite(pixels, str(tmp_path / 'a.png'))
+    drawn = [out, tmp_path / 'a.png', '--out-dir', tmp_path / 'drawn', '--device', 'cpu']
+    call_tool(monkeypatch, 'infer', *drawn, *asked)
+    assert list((tmp_path / 'drawn' / 'vis' / 'seg').glob('a*'))
+    wrong = ['--budget', '1G', '--prefer', 'nope=1', *named]
+    assert 'nope' in refusal_of_tool(monkeypatch, 'infer', *drawn, *wrong)
     assert str(checkpoint) in refusal_of_tool(monkeypatch, 'control', checkpoint)
