@@ -122,8 +122,8 @@ class TaskPasses:
                 for task in unit:
                     inferencer, by = self.inferencers[task], self._prepared_by[task]
                     reused = self.reuse.task(task) if self.reuse else nullcontext()
-                    active = self._active(task)
-                    with blamed(label, task), inferencer.lock, reused, active:
+                    chosen = self._chosen(task)
+                    with blamed(label, task), inferencer.lock, reused, chosen:
                         if by not in batches:
                             batches[by] = inferencer.prepare(sources, persons)
                         # Models write into what they are given.
@@ -132,9 +132,9 @@ class TaskPasses:
                         persons = [inferencer.persons(sample) for sample in answers[task]]
         return [dict(zip(answers, samples)) for samples in zip(*answers.values())]
 
-    def _active(self, task: str) -> AbstractContextManager:
+    def _chosen(self, task: str) -> AbstractContextManager:
         """Inside of the block, a task's model has the architecture that was chosen."""
-        return nullcontext() if self._controlled is None else self._controlled.active(task)
+        return nullcontext() if self._controlled is None else self._controlled.answering(task)
 
 
 @contextmanager

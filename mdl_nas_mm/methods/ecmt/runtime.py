@@ -175,7 +175,7 @@ class ControlledModel:
         self.images = {task: images.to(device) for task, images in self.images.items()}
         return self
 
-    def active(self, task: str) -> AbstractContextManager:
+    def answering(self, task: str) -> AbstractContextManager:
         """Inside of the block, the upstream model of a task has the active architecture.
 
         Raises:
@@ -210,7 +210,7 @@ class ControlledModel:
             task: its name.
             data: as upstream's ``test_step`` takes it.
         """
-        with self.model.scope(task), self.active(task):
+        with self.model.scope(task), self.answering(task):
             return self.model.tasks[task].test_step(data)
 
     def _check(self, member: Member) -> None:
