@@ -166,10 +166,11 @@ def milliseconds(
         table: what ``mdl-nas latency`` measured for the first task.
 
     Raises:
-        ValueError: it is of another space, size or setting of the encoder.
+        ValueError: it is of another space, size or setting of the encoder, or predicts badly.
     """
     lead, space = next(iter(columns.spaces.items()))
     check_table(table, model.backbone, lead, sizes[lead], space.root)
+    table.check_useful()
     return joint_cost(MILLISECONDS, columns, table.predict)
 
 
