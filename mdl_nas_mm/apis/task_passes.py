@@ -90,7 +90,9 @@ class TaskPasses:
         self._prepared_by = _first_alike(self.inferencers)
         self.reuse = None
         if sharing is not None:
-            backbones = {task: models[task].backbone for task in self.inferencers}
+            # A base is in a deposit before its sub-tasks.
+            named = [task for task in deposit.tasks if task in self.inferencers]
+            backbones = {task: models[task].backbone for task in named}
             self.reuse = Reuse(backbones, self._prepared_by, sharing)
 
     def predict(

@@ -3,12 +3,14 @@
 from .answers import plot_answers
 from .architectures import plot_joint_spec
 from .dense import plot_dense_answers
+from .densities import plot_densities
 from .search_report import write_report
 from .summary import print_added, print_comparison, print_summary
 
 __all__ = [
     'plot_answers',
     'plot_dense_answers',
+    'plot_densities',
     'plot_joint_spec',
     'print_added',
     'print_comparison',

@@ -153,6 +153,16 @@ def test_error_grows_and_work_falls_with_the_threshold(execution, attention):
     assert executed == sorted(executed, reverse=True) and executed[-1] < executed[0]
 
 
+def test_thresholds_are_of_blocks():
+    """Of a Swin too, whose merging has that of the block before it."""
+    tasks, frame = three_tasks(swin), moving_patch(1)[0]
+    model = shared(tasks, reuse='tasks', execution='elements', threshold=[0, 0, 10.0, 10.0])
+    found = {each.part: each for each in model(frame)[1].work if each.task == 'b'}
+    late = [each for name, each in found.items() if name.startswith('stages.1.blocks')]
+    assert all(each.density == 0 for each in late if not each.is_attention)
+    assert found['stages.0.downsample.reduction'].density > 0
+
+
 def test_what_does_not_differ_costs_nothing():
     tasks = dict(a=vit(), c=sub_task(vit(), first=2), same=vit())
     _, state = shared(tasks, reuse='tasks')(moving_patch(1)[0])

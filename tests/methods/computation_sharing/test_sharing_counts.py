@@ -2,16 +2,20 @@
 
 import pytest
 import torch
+from refusals import raises_naming
 from sharing_models import moving_patch, sub_task, swin, vit
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mdl_nas_mm.families import ElasticViT
+from mdl_nas_mm.methods.computation_sharing import linear_layers
 from mdl_nas_mm.methods.computation_sharing.running import (
+    Density,
     SharedComputation,
     SharingSettings,
     Work,
     boundary,
     by_task,
+    measure_densities,
     totals,
 )
 
@@ -100,13 +104,32 @@ def test_densities_are_those_of_the_differences():
     )
 
 
-def test_the_boundary_is_where_the_base_is_left():
-    def of(*sources):
-        return [Work('b', f'{i}', source, 0, 0, 1, 0, 0) for i, source in enumerate(sources)]
+def test_the_boundary_is_where_the_sum_is_least():
+    def of(*pairs):
+        return [Density(f'{i}', 100, 0.1, a, b) for i, (a, b) in enumerate(pairs)]
 
-    assert boundary(of('base', 'base', 'frame', 'frame'), 'b') == '2'
-    assert boundary(of('base', 'frame', 'base'), 'b') is None
-    assert boundary(of('frame', 'frame'), 'b') == '0'
+    assert boundary(of((0.0, 0.5), (0.1, 0.5), (0.8, 0.3), (0.9, 0.3))) == 2
+    assert boundary(of((0.9, 0.3), (0.0, 0.1))) == 0
+    assert boundary(of((0.0, 0.5), (0.5, 0.4), (0.0, 0.9))) == 3
+
+
+def test_densities_of_a_video_are_measured_with_the_thresholds():
+    base = vit()
+    tasks, frames = dict(a=base, b=sub_task(base, first=1)), moving_patch(3)
+    exact, coarse = (
+        measure_densities(SharedComputation('a', tasks, SharingSettings(threshold=t)), frames)['b']
+        for t in (0.0, 0.3)
+    )
+    assert [each.layer for each in exact] == list(linear_layers(base))
+    assert all(each.weight == 0 and each.task == 0 for each in exact[:4])
+    assert all(each.weight > 0.2 for each in exact[4:])
+    # Of 16 patches and a class token one changes, or two.
+    assert 1 / 17 <= exact[0].frame <= 2 / 17 and exact[-1].frame == 1
+    for key in ('task', 'frame'):
+        pairs = [(getattr(a, key), getattr(b, key)) for a, b in zip(exact, coarse)]
+        assert all(b <= a for a, b in pairs) and any(b < a for a, b in pairs)
+    with raises_naming(ValueError, 1):
+        measure_densities(SharedComputation('a', tasks), frames[:1])
 
 
 # Table 2: (side of the image in pixels, a sub-task's G of multiply-adds alone and shared).

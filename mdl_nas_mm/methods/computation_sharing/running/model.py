@@ -151,7 +151,7 @@ class SharedComputation(nn.Module):
         before: Pairs | None,
         masks: Mapping[str, Mapping[str, Tensor]],
     ) -> Stream:
-        settings, count = self.settings, len(steps.rows.steps)
+        settings, count = self.settings, steps.blocks
         thresholds = dict(
             base=settings.of_blocks('threshold', task, count),
             frame=settings.of_blocks('frame_threshold', task, count),

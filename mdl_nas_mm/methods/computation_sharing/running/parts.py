@@ -27,7 +27,7 @@ class Part:
 
     Attributes:
         layers: one, or the two of a feed-forward network.
-        block: number of the block that they belong to.
+        block: number of the block that they belong to; of a merging, of the one before it.
         base_layers: those of the base task; empty where the weights are the base's own.
         weight_density: the part of the weights that differs from the base's, S_w.
     """
@@ -92,6 +92,11 @@ class TaskSteps:
     parts: Mapping[str, tuple[Part, ...]]
     other: frozenset[str]
 
+    @property
+    def blocks(self) -> int:
+        """How many there are."""
+        return sum(isinstance(step, BlockSteps) for step in self.rows.steps)
+
     def differs(self, *prefixes: str) -> bool:
         """Whether any parameter below these names differs, outside of the parts."""
         return any(name.startswith(prefixes) for name in self.other)
@@ -116,13 +121,14 @@ def steps_of(
         if theirs and ours is not theirs[name] and not torch.equal(ours, theirs[name])
     }
     others = None if base is None else _row_steps(base, batch, size).steps
-    parts, found = {}, set()
+    parts, found, block = {}, set(), -1
     for i, step in enumerate(rows.steps):
+        block += isinstance(step, BlockSteps)
         groups = _layers(step)
         base_groups = groups if others is None else _layers(others[i])
         made = []
         for layers, base_layers in zip(groups, base_groups):
-            made.append(Part.of(layers, i, base_layers))
+            made.append(Part.of(layers, block, base_layers))
             found.update(layer.name for layer in layers)
         parts[step.name] = tuple(made)
     inside = tuple(f'{name}.' for name in found) + tuple(f'{name}_bias.' for name in found)

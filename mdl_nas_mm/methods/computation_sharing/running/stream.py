@@ -54,7 +54,7 @@ class Stream:
         task: its name.
         steps: its steps.
         execution: how parts are brought up to date.
-        thresholds: source -> threshold of each step.
+        thresholds: source -> threshold of each block.
         exact: whether attention is exact, see ``SharingSettings``.
         base: what the base computed of this frame; None to take over nothing of it.
         before: what this task computed of the frame before, which is used up; empty to take over

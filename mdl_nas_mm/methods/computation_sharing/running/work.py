@@ -74,15 +74,3 @@ def by_task(work: Iterable[Work]) -> dict[str, Totals]:
     work = list(work)
     tasks = dict.fromkeys(each.task for each in work)
     return {task: totals(each for each in work if each.task == task) for task in tasks}
-
-
-def boundary(work: Iterable[Work], task: str) -> str | None:
-    """The first part behind which a task takes over nothing from the base (Section 3.3).
-
-    None if it does up to its end.
-    """
-    own = [each for each in work if each.task == task and not each.is_attention]
-    for i, each in enumerate(own):
-        if all(later.source != 'base' for later in own[i:]):
-            return each.part
-    return None
