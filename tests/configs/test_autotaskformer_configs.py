@@ -1,0 +1,113 @@
+"""AutoTaskFormer's configs on small files of the published layouts."""
+
+import math
+import re
+
+import pytest
+from configs.test_scene_configs import FOLDER as SCENES
+from configs.test_scene_configs import in_layouts, layouts, of, shrink  # noqa: F401
+from helpers import ROOT, build_runner
+from mmengine.config import Config
+
+from mdl_nas_mm.families.swin_unet import read_skeletons
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks.units import units_of
+
+FOLDER = ROOT / 'configs' / 'autotaskformer'
+NEW_TASKS = ('generalise_taskonomy-3tasks', 'transfer_nyud-3tasks')
+NAMES = sorted(path.stem for path in FOLDER.glob('*.py') if path.stem not in NEW_TASKS)
+QUICK = (
+    's_cityscapes-2tasks_multi-scale',
+    's_taskonomy-16tasks',
+    's_taskonomy-16tasks_multi-scale',
+)
+WIDTHS = (8, 16, 16, 16)
+SPACE = [
+    dict(embed_dim=(width // 2, width), depth=1, num_heads=1, mlp_ratio=1, window=(2, 3))
+    for width in WIDTHS
+]
+
+
+def narrow(config):
+    """Heads with few channels, on few channels."""
+    for key, value in list(config.items()):
+        if key == 'in_channels' and isinstance(value, (list, tuple)):
+            config[key] = WIDTHS
+        elif key == 'channels' and 'type' in config and config['type'].endswith('Head'):
+            config[key] = 4
+        elif isinstance(value, dict):
+            narrow(value)
+
+
+def small(name):
+    """Two steps of two images of 64 x 64 with a narrow tree of cells."""
+    cfg = Config.fromfile(FOLDER / f'{name}.py')
+    cfg.backbone.update(space=SPACE, head_dim=4)
+    cfg = resolve_joint_config(cfg)
+    for key in ('model', 'train_dataloader', 'val_dataloader', 'search_dataloader'):
+        shrink(cfg[key])
+    narrow(cfg.model.tasks)
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.param_scheduler, cfg.search_cfg = None, None
+    cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.checkpoint = None
+    return cfg
+
+
+@pytest.mark.parametrize('name', of(NAMES, QUICK))
+def test_two_steps_and_a_validation(name, tmp_path):
+    """All tasks learn on all skeletons of one pass, and have a score."""
+    cfg = small(name)
+    assert units_of(cfg).of.popitem()[1] == ((*cfg.tasks,),)
+    runner = build_runner(cfg, tmp_path)
+    count = len(read_skeletons(cfg.backbone.skeletons))
+    for task in runner.model.tasks.values():
+        assert len(task.decode_head.heads) == count
+    runner.train()
+    history = runner.message_hub.log_scalars
+    for task in cfg.tasks:
+        losses = history[f'train/{task}/loss'].data[0]
+        assert len(losses) == 2 and all(map(math.isfinite, losses)), task
+        assert f'val/{task}/{cfg.tasks[task].score.metric}' in history, task
+        if 'AutoTaskFormer' in cfg.train_cfg.step.type:
+            entropies = history[f'train/{task}/skeleton_entropy'].data[0]
+            assert entropies[0] == pytest.approx(math.log(count), abs=1e-3)
+    assert math.isfinite(history['val/s_score'].data[0][-1])
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_config_is_what_the_paper_says(name):
+    """Tasks, sizes of batches, losses and schedules, without data."""
+    cfg = resolve_joint_config(Config.fromfile(FOLDER / f'{name}.py'))
+    assert len(cfg.tasks) == int(re.search(r'(\d+)tasks', name)[1])
+    batch, epochs = (8, 200) if 'cityscapes' in name else (64, 30)
+    images = 2975 if 'cityscapes' in name else 260_000
+    assert {loader.batch_size for loader in cfg.train_dataloader.values()} == {batch}
+    assert cfg.train_cfg.max_iters == pytest.approx(epochs * images / batch, rel=1e-3)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', 5e-4, 0.05)
+    assert cfg.param_scheduler[-1].eta_min == 5e-6
+    step = cfg.train_cfg.step
+    if step.type == 'AutoTaskFormerStep':
+        assert step.temperature.steps == cfg.train_cfg.max_iters
+        assert step.skeletons == cfg.backbone.skeletons
+    for task in cfg.model.tasks.values():
+        if task.model.type == 'EncoderDecoder':
+            assert task.model.decode_head.head.loss_decode.avg_non_ignore
+
+
+def test_loss_weights_are_those_of_table_7():
+    ours = resolve_joint_config(Config.fromfile(FOLDER / 's_taskonomy-16tasks.py'))
+    theirs = resolve_joint_config(Config.fromfile(SCENES / 'swin-t_taskonomy-16tasks.py'))
+    assert set(ours.tasks) == set(theirs.tasks)
+    for name, task in ours.tasks.items():
+        assert task.loss_weight == theirs.tasks[name].loss_weight
+        assert task.reference == theirs.tasks[name].reference
+        assert task.score == theirs.tasks[name].score
+
+
+def test_the_table_names_all_of_them():
+    text = (FOLDER / 'README.md').read_text()
+    for name in (*NAMES, *NEW_TASKS):
+        assert f'`{name}.py`' in text
+        assert f'configs/autotaskformer/{name}.py' in (FOLDER / f'{name}.py').read_text()
