@@ -16,6 +16,8 @@ def parse_args() -> argparse.Namespace:
     add('config', help='path of the joint config that was trained')
     add('--checkpoint', required=True, help='that the training has written')
     add('--validate', action='store_true', help='evaluate every skeleton, and take the best')
+    add('--tasks', nargs='+', metavar='TASK', help='just these, and their cells (default: all)')
+    add('--joint-spec', help='architectures that a search has found, to be cut to these cells')
     add('--out', help='folder to write into (default: skeletons, beside the checkpoint)')
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
@@ -26,8 +28,10 @@ def main() -> None:
     args = parse_args()
     from mmengine.logging import MMLogger
 
+    from mdl_nas_mm.elastic.arch_source import read_joint_spec
     from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.families.swin_unet.dimensions import CELL_TREE
     from mdl_nas_mm.methods.autotaskformer.choice import (
         SkeletonChoice,
         chosen_checkpoint,
@@ -49,11 +53,15 @@ def main() -> None:
             choice = best_validated(cfg, load_supernet(cfg, args.checkpoint))
         else:
             choice = SkeletonChoice.read(cfg, args.checkpoint, checkpoint)
+        choice = choice.of(args.tasks)
         folder = Path(args.out or Path(args.checkpoint).parent / 'skeletons')
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / 'skeletons.json', choice.to_dict())
         plot_skeletons(choice.skeletons, folder / 'skeletons.png')
         chosen_config(cfg, choice).dump(folder / 'config.py')
+        if args.joint_spec:
+            joint = read_joint_spec(args.joint_spec, CELL_TREE, f'joint_spec {args.joint_spec!r}')
+            write_json(folder / 'joint_spec.json', choice.restricted(joint).to_dict())
         content = chosen_checkpoint(cfg, choice, checkpoint)
         write_torch_file(folder / 'supernet.pth', content)
         print(*choice.lines(), '', folder / 'config.py', folder / 'supernet.pth', sep='\n')

@@ -14,28 +14,22 @@ _names = (
     *('autoencoding', 'segment_unsup2d', 'segment_unsup25d'),
 )
 backbone = dict(skeletons='multi-scale')
-_widths = (128, 224, 416, 800)
-_heads = dict(
+_segformer = dict(
     _delete_=True,
-    type='mdl_nas_mm.SkeletonHeads',
-    in_channels=_widths,
-    skeletons='multi-scale',
-)
-_segformer = dict(type='SegformerHead', channels=256, norm_cfg=dict(type='BN'), align_corners=False)
-_pooled = dict(
-    type='mdl_nas_mm.PooledMLPHead',
-    channels=512,
-    input_transform='resize_concat',
+    type='SegformerHead',
+    channels=256,
+    norm_cfg=dict(type='BN'),
     align_corners=False,
 )
+_pooled = dict(input_transform='resize_concat')
 _semseg = dict(
     **_segformer, num_classes=17, loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)
 )
-_heads_of = dict(
-    class_object=_pooled, class_scene=_pooled, vanishing_points=_pooled, semseg=_semseg
-)
+_heads = dict(class_object=_pooled, class_scene=_pooled, vanishing_points=_pooled, semseg=_semseg)
 tasks = {
-    name: dict(model=dict(decode_head=dict(**_heads, head=_heads_of.get(name, _segformer))))
+    name: dict(
+        model=dict(decode_head=dict(skeletons='multi-scale', head=_heads.get(name, _segformer)))
+    )
     for name in _names
 }
 train_cfg = dict(step=dict(skeletons='multi-scale'))

@@ -6,7 +6,7 @@ Section 4.3 and Appendix B.3: new heads, 40 classes, crops of 224 x 224, 50 epoc
 batches of 8, AdamW 5e-4 to 5e-6 by cosine, losses count 1, 3 and 20. Published (Table 3), 35.3 M
 parameters: 33.2 mIoU, 64.4 pixel accuracy, a mean error of 10.0 degrees, 69.4, 88.3 and 93.7 within
 11.25, 22.5 and 30, depth of 88.0 MS-SSIM. That is of centre crops, this of whole images.
-`base` is what tools/deposit.py has packed of the searched tasks; all three leave where its `normals`
+`base` is what tools/deposit.py has packed of the searched tasks; all leave where its `normals`
 does. Expected: not measured.
 """
 

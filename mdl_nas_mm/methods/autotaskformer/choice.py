@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from typing import Any
 from mmengine.config import Config
 
 from mdl_nas_mm.engine.checkpoint import describe, describe_training
-from mdl_nas_mm.families.swin_unet.skeletons import Skeleton, read_skeletons, union
+from mdl_nas_mm.families.swin_unet.dimensions import restrict
+from mdl_nas_mm.families.swin_unet.skeletons import Skeleton, in_order, read_skeletons, union
 from mdl_nas_mm.registry import STEPS
+from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.owners import task_entry
 from mdl_nas_mm.tasks import ResolvedConfig, resolve_joint_config
 from mdl_nas_mm.tasks.part_flops import weightless
@@ -75,6 +77,29 @@ class SkeletonChoice:
         """The tasks whose skeletons pass through a cell."""
         return tuple(task for task, each in self.skeletons.items() if cell in each.cells)
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The cells whose maps any task is given."""
+        return in_order({cell for each in self.skeletons.values() for cell in each.outputs})
+
+    def of(self, tasks: Collection[str] | None) -> SkeletonChoice:
+        """Of some of the tasks alone; of all for None.
+
+        Raises:
+            ValueError: there is no such task.
+        """
+        if tasks is None:
+            return self
+        for task in tasks:
+            if task not in self.skeletons:
+                raise ValueError(f'there is no task {task!r}, only {", ".join(self.skeletons)}')
+        chosen = {task: each for task, each in self.skeletons.items() if task in tasks}
+        return SkeletonChoice(chosen, self.probabilities, self.scores)
+
+    def restricted(self, joint: JointSpec) -> JointSpec:
+        """Architectures of more tasks, as those of these tasks, with the cells of these alone."""
+        return JointSpec({task: restrict(joint[task], self.cells) for task in self.skeletons})
+
     def lines(self) -> list[str]:
         """As text: where each task leaves, and whose each cell is."""
         width = max(map(len, self.skeletons))
@@ -94,9 +119,15 @@ class SkeletonChoice:
         return dict(
             skeletons={task: skeleton.name for task, skeleton in self.skeletons.items()},
             cells={cell: list(self.tasks_of(cell)) for cell in self.cells},
-            probabilities={task: dict(own) for task, own in self.probabilities.items()},
-            scores={task: dict(own) for task, own in self.scores.items()},
+            probabilities=_of_tasks(self.probabilities, self.skeletons),
+            scores=_of_tasks(self.scores, self.skeletons),
         )
+
+
+def _of_tasks(
+    numbers: Mapping[str, Mapping[str, float]], tasks: Collection[str]
+) -> dict[str, dict[str, float]]:
+    return {task: dict(own) for task, own in numbers.items() if task in tasks}
 
 
 def skeletons_of(cfg: ResolvedConfig) -> dict[str, tuple[Skeleton, ...]]:
@@ -120,21 +151,26 @@ def skeletons_of(cfg: ResolvedConfig) -> dict[str, tuple[Skeleton, ...]]:
 def chosen_config(cfg: ResolvedConfig, choice: SkeletonChoice) -> Config:
     """A joint config of the chosen skeletons alone, each task with the head of its own.
 
-    Its backbone has just the cells of these, in all their sizes, for a search or a training.
+    Its backbone has just the cells of these, in all their sizes, for a search or a training. All
+    tasks are given the maps of all of these skeletons, so that those on the same images share a
+    pass, and each head looks at its own.
 
     Args:
         cfg: of the training in which the skeletons were chosen.
-        choice: what was chosen.
+        choice: what was chosen, for all of its tasks or some.
     """
     found = unresolved(cfg)
+    for task in list(found.tasks):
+        if task not in choice.skeletons:
+            found.tasks.pop(task)
     for task, skeleton in choice.skeletons.items():
         info, heads = found.tasks[task], found.tasks[task].model[_HEAD]
         config = (heads.get('heads') or {}).get(skeleton.name) or heads.head
         config = copy.deepcopy(dict(config)) | common_settings(heads)
-        given = (skeleton, skeleton.outputs, heads.in_channels)
-        info.model[_HEAD] = head_of(config, *given)
-        info.backbone['skeletons'] = [skeleton.name]
-    found.backbone.pop('skeletons', None)
+        info.model[_HEAD] = head_of(config, skeleton, choice.outputs, heads.in_channels)
+        info.backbone.pop('skeletons', None)
+    names = dict.fromkeys(skeleton.name for skeleton in choice.skeletons.values())
+    found.backbone['skeletons'] = list(names)
     step = (found.get('train_cfg') or {}).get('step') or {}
     kind = STEPS.get(step['type']) if 'type' in step else None
     if kind is not None and issubclass(kind, SkeletonStep):
