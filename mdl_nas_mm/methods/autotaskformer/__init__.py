@@ -2,6 +2,8 @@
 
 from importlib.util import find_spec
 
+from .relative import MeanRelativeScore  # noqa: F401
+
 # Heads of skeletons are mmseg's.
 if find_spec('mmseg') is not None:
     from .heads import SkeletonHeads  # noqa: F401

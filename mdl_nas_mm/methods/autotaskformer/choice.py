@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from mdl_nas_mm.engine.checkpoint import describe, describe_training
 from mdl_nas_mm.families.swin_unet.dimensions import restrict
-from mdl_nas_mm.families.swin_unet.skeletons import Skeleton, in_order, read_skeletons, union
+from mdl_nas_mm.families.swin_unet.skeletons import Skeleton, read_skeletons, union
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.owners import task_entry
@@ -76,11 +76,6 @@ class SkeletonChoice:
     def tasks_of(self, cell: str) -> tuple[str, ...]:
         """The tasks whose skeletons pass through a cell."""
         return tuple(task for task, each in self.skeletons.items() if cell in each.cells)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The cells whose maps any task is given."""
-        return in_order({cell for each in self.skeletons.values() for cell in each.outputs})
 
     def of(self, tasks: Collection[str] | None) -> SkeletonChoice:
         """Of some of the tasks alone; of all for None.
@@ -151,15 +146,13 @@ def skeletons_of(cfg: ResolvedConfig) -> dict[str, tuple[Skeleton, ...]]:
 def chosen_config(cfg: ResolvedConfig, choice: SkeletonChoice) -> Config:
     """A joint config of the chosen skeletons alone, each task with the head of its own.
 
-    Its backbone has just the cells of these, in all their sizes, for a search or a training. All
-    tasks are given the maps of all of these skeletons, so that those on the same images share a
-    pass, and each head looks at its own.
+    Its backbone has just the cells of these, in all their sizes, for a search or a training.
 
     Args:
         cfg: of the training in which the skeletons were chosen.
         choice: what was chosen, for all of its tasks or some.
     """
-    found = unresolved(cfg)
+    found = unresolved(Config(cfg.to_dict()))
     for task in list(found.tasks):
         if task not in choice.skeletons:
             found.tasks.pop(task)
@@ -167,10 +160,9 @@ def chosen_config(cfg: ResolvedConfig, choice: SkeletonChoice) -> Config:
         info, heads = found.tasks[task], found.tasks[task].model[_HEAD]
         config = (heads.get('heads') or {}).get(skeleton.name) or heads.head
         config = copy.deepcopy(dict(config)) | common_settings(heads)
-        info.model[_HEAD] = head_of(config, skeleton, choice.outputs, heads.in_channels)
-        info.backbone.pop('skeletons', None)
-    names = dict.fromkeys(skeleton.name for skeleton in choice.skeletons.values())
-    found.backbone['skeletons'] = list(names)
+        info.model[_HEAD] = head_of(config, skeleton, skeleton.outputs, heads.in_channels)
+        info.backbone['skeletons'] = [skeleton.name]
+    found.backbone.pop('skeletons', None)
     step = (found.get('train_cfg') or {}).get('step') or {}
     kind = STEPS.get(step['type']) if 'type' in step else None
     if kind is not None and issubclass(kind, SkeletonStep):
