@@ -2,8 +2,8 @@
 
 Of 8 x 8 patches of 4 x 4 pixels each has one of four colours, which is what the first task asks
 for: the first cell has it, and no map of 1/8 or less. One quarter of the image is a mark of one of
-two colours; the second task asks everywhere for its colour. Blocks are not shifted, so that a window
-of the first two cells sees a quarter of the image at most; the map at 1/32 is of all of it.
+two colours; the second task asks everywhere for its colour. Blocks are not shifted, so a window of
+the first two cells sees a quarter of the image at most; the map at 1/32 is of all of it.
 """
 
 import pytest
