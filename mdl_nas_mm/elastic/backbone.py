@@ -57,7 +57,8 @@ class ElasticBackbone(ElasticPart):
         reorder_by_importance(self, reordered)
 
     def _heir(self) -> Heir:
-        return Heir(self, self.family, self.shape, self.space.largest())
+        largest = self.space.largest()
+        return Heir(self, self.family, self.shape, largest, self.reorder_by_importance)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of the active architecture, or of ``arch`` where none is active."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ from mdl_nas_mm.utils.data_only import fetched
 from mdl_nas_mm.utils.torch_file import read_torch_file
 
 from .family import Family, known_families
-from .importance import reorder_by_importance
 from .key_styles import KeyStyle, find_style
 
 # Under which keys checkpoints hold the state dict; of two, the first is taken.
@@ -34,12 +33,14 @@ class Heir:
     Attributes:
         family, shape: its own.
         largest: the largest architecture of its space.
+        rank: puts the most important channels first.
     """
 
     module: nn.Module
     family: Family
     shape: Any
     largest: SubnetSpec
+    rank: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def inherit_weights(
     style, before = _style_of(state, heir)
     source = {style.rename(key[len(before) :]): key for key in state if key.startswith(before)}
     targets = _targets(heir.module)
-    reordered = heir.family.reorderings(heir.largest, heir.shape) if reorder else []
+    if reorder:
+        # Refuses what has no order, before anything is changed.
+        heir.family.reorderings(heir.largest, heir.shape)
     found: set[str] = set()
     fitted, names = {}, dict(taken=[], resized=[], cut=[], kept=[])
     for key, (target, *_) in targets.items():
@@ -128,7 +131,7 @@ def inherit_weights(
             for parameter in targets[key]:
                 parameter.copy_(value)
     if reorder:
-        reorder_by_importance(heir.module, reordered)
+        heir.rank()
     left_out = {
         key: original
         for key, original in source.items()

@@ -10,6 +10,7 @@ from mdl_nas_mm.tasks import ResolvedConfig, units_of
 from mdl_nas_mm.tasks.units import Unit
 
 from .costs import ParameterCost
+from .preferences import check_preferences
 from .registered import PARTS, check, registered_class
 from .settings import EvolutionSettings
 from .ties import Ties
@@ -22,6 +23,7 @@ _KEYS = (
     'constraints',
     'random_baseline',
     'tied',
+    'prefer',
     *PARTS,
 )
 
@@ -34,7 +36,8 @@ class SearchPlan:
         budget: the most that all tasks together may cost, in the unit of the cost.
         with_heads: whether parameters are counted with what lies outside the backbones.
         metrics: task -> the metric that is its score.
-        weights: task -> how much its score counts in the S-Score (lambda_k).
+        weights: task -> how much its score counts in the S-Score (lambda_k), its preference
+            included.
         random_baseline: whether a random search with as many evaluations is run as well.
         tied: what tasks have in common, see ``Ties``; the backbone, where they share a pass.
         units: tasks that share a pass on the same images, where they are several.
@@ -79,6 +82,8 @@ class SearchPlan:
         parts = {part: given[part] for part in PARTS if given.get(part) is not None}
         for part, config in parts.items():
             check(part, config)
+        prefer = given.get('prefer', dict.fromkeys(cfg.tasks, 1.0))
+        check_preferences(prefer, tuple(cfg.tasks), 'search_cfg.prefer')
         tasks, units = tuple(cfg.tasks), tuple(units_of(cfg).shared)
         tied = Ties.of(tasks, (*_tied(given.get('tied', ()), tasks), *units)).sets
         return cls(
@@ -88,7 +93,10 @@ class SearchPlan:
             evolution=EvolutionSettings(**given.get('evolution', {})),
             random_baseline=given.get('random_baseline', False),
             metrics={task: info.score.metric for task, info in cfg.tasks.items()},
-            weights={task: float(info.score_weight) for task, info in cfg.tasks.items()},
+            weights={
+                task: float(info.score_weight) * prefer.get(task, 0)
+                for task, info in cfg.tasks.items()
+            },
             tied=tied,
             units=units,
             **{part: config.to_dict() for part, config in parts.items()},

@@ -34,6 +34,7 @@ from mdl_nas_mm.search import (
 )
 from mdl_nas_mm.search import hook as hook_module
 from mdl_nas_mm.search import run as run_module
+from mdl_nas_mm.search.plan import SearchPlan
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 from mdl_nas_mm.utils.files import held
 from mdl_nas_mm.visualization import write_report
@@ -689,3 +690,24 @@ class Remember(Hook):
 
     def after_train(self, runner):
         self.weights.update({k: v.clone() for k, v in runner.model.state_dict().items()})
+
+
+def test_preferences_are_factors_of_the_weights(data):
+    def plan(prefer, **weights):
+        cfg = with_search(data, '1G', prefer=prefer)
+        for task, weight in weights.items():
+            cfg.tasks[task].score_weight = weight
+        return SearchPlan.from_config(resolve_joint_config(cfg))
+
+    assert plan(dict(seg=1, det=0.3), det=2.0).weights == dict(cls=0.0, det=0.6, seg=1.0)
+    assert plan(dict.fromkeys(TASKS, 2), cls=3.0).weights == dict(cls=6.0, det=2.0, seg=2.0)
+    for prefer, named in (
+        (dict(nope=1), ("'nope'", 'seg')),
+        (dict(seg=-1), ("'seg'", -1)),
+        (dict(seg=math.nan), ("'seg'", 'nan')),
+        (dict(seg='much'), ("'seg'", "'much'")),
+        (dict(seg=0), ('all are 0',)),
+        (3, (3, 'cls')),
+    ):
+        with raises_naming(ValueError, 'search_cfg.prefer', *named):
+            plan(prefer)

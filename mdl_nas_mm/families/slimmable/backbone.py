@@ -15,6 +15,7 @@ from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.utils.private import BatchNorm
 
 from .layout import SlimLayout
+from .ranking import rank_channels
 
 
 class SlimBackbone(ElasticBackbone):
@@ -27,6 +28,9 @@ class SlimBackbone(ElasticBackbone):
         space, sharing, tasks, arch, task, init_cfg: see ``ElasticBackbone``.
         shape: what is fixed.
         out_indices: which stages are returned.
+
+    Attributes:
+        returned: the stages that any task takes.
     """
 
     frozen_stages = -1
@@ -48,7 +52,8 @@ class SlimBackbone(ElasticBackbone):
         self.layout = self.slim = SlimLayout(self.space, shape)
         lists = out_indices.values() if isinstance(out_indices, Mapping) else [out_indices]
         count = len(self.output_widths())
-        for index in (i for indices in lists for i in indices):
+        self.returned = sorted({i for indices in lists for i in indices})
+        for index in self.returned:
             if not 0 <= index < count:
                 raise ValueError(f'out_indices: {index} is none of {count} stages')
         for each in self.tasks:
@@ -97,6 +102,11 @@ class SlimBackbone(ElasticBackbone):
             if name.startswith((f'{layer.name}.', f'{layer.norm}.')):
                 return places.index(layer.writes)
         return None
+
+    def reorder_by_importance(self) -> None:
+        """See ``ElasticBackbone``; channels of the maps that it returns stay where they are."""
+        names = self.output_widths()
+        rank_channels(self, self.slim, {names[i] for i in self.returned})
 
     def map_widths(self) -> list[tuple[int, int]]:
         """For each map that ``arch`` returns, its width and that without the zeros behind it."""

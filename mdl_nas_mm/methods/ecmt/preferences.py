@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
 
 import numpy as np
+
+from mdl_nas_mm.search.preferences import check_preferences
 
 
 def read_preferences(said: Iterable[str]) -> dict[str, float]:
@@ -37,20 +37,9 @@ def normalised(prefer: Mapping[str, float], tasks: Sequence[str]) -> dict[str, f
     Raises:
         ValueError: a task is unknown, a number is negative or not finite, or all are 0.
     """
-    for task, value in prefer.items():
-        if task not in tasks:
-            raise ValueError(f'preferences: unknown task {task!r}, expected some of {list(tasks)}')
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or value < 0:
-            raise ValueError(
-                f'preferences: task {task!r} has {value!r}, expected a number of at least 0'
-            )
+    check_preferences(prefer, tasks, 'preferences')
     values = {task: float(prefer.get(task, 0)) for task in tasks}
     least, most = min(values.values()), max(values.values())
-    if not most:
-        raise ValueError(
-            f'preferences: all are 0; give one of {list(tasks)} a number, or each the same'
-        )
     if least == most:
         return dict.fromkeys(tasks, 1.0)
     return {task: (value - least) / (most - least) for task, value in values.items()}

@@ -1,0 +1,31 @@
+"""How much each task matters to whoever searches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+
+
+def check_preferences(prefer: Mapping[str, float], tasks: Sequence[str], where: str) -> None:
+    """Raises ValueError for preferences that mean nothing.
+
+    Args:
+        prefer: task -> a number of at least 0; a task that is not named has 0.
+        tasks: all tasks.
+        where: what errors begin with.
+    """
+    if not isinstance(prefer, Mapping):
+        raise ValueError(f'{where}: {prefer!r}, expected task -> number, as dict({tasks[0]}=1)')
+    for task, value in prefer.items():
+        if task not in tasks:
+            raise ValueError(f'{where}: unknown task {task!r}, expected some of {list(tasks)}')
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or value < 0:
+            raise ValueError(
+                f'{where}: task {task!r} has {value!r}, expected a number of at least 0'
+            )
+    if not any(prefer.values()):
+        raise ValueError(
+            f'{where}: all are 0; give one of {list(tasks)} a number, or each the same'
+        )

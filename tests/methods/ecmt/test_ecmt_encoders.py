@@ -1,0 +1,78 @@
+"""ViT and Swin as encoders that are controlled, with slimmable decoders, by configuration alone."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from helpers import build_runner, quick_mmengine  # noqa: F401
+from image_group import joint_config, write_images
+from shared_images import BACKBONES
+
+from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.methods.ecmt import Controller
+from mdl_nas_mm.methods.ecmt.costs import MACS
+from mdl_nas_mm.search.columns import JointColumns
+from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
+from mdl_nas_mm.tasks import resolve_joint_config
+
+TASKS = ('seg', 'parts', 'alone')
+HEAD = dict(
+    type='mdl_nas_mm.ElasticFCNHead',
+    space=dict(width_ratio=(0.5, 1.0)),
+    channels=4,
+    num_convs=1,
+    concat_input=False,
+    norm_cfg=dict(type='BN'),
+)
+
+
+def config(root, encoder):
+    cfg = joint_config(write_images(root))
+    cfg.backbone = BACKBONES[encoder] | dict(sharing='AllShared')
+    spaces = cfg.backbone.space
+    for stage in spaces if isinstance(spaces, list) else [spaces]:
+        stage['share_ratio'] = 1.0
+    for task in TASKS:
+        cfg.tasks[task].model.decode_head.update(HEAD)
+    cfg.recalibrate_images = 4
+    cfg.train_cfg.update(
+        max_iters=2,
+        sampler=dict(type='LargestFirstSampler', models=3),
+        step=dict(type='ECMTStep', kd_weight=0.5),
+    )
+    return cfg
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('encoder', BACKBONES)
+def test_two_steps_and_a_request(encoder, tmp_path, quick_mmengine):  # noqa: F811
+    runner = build_runner(config(tmp_path / 'data', encoder), tmp_path)
+    with torch.enable_grad():
+        runner.train()
+    history = runner.message_hub.log_scalars
+    for task in TASKS:
+        for loss in (f'train/{task}/loss', f'train/{task}/ci_kd'):
+            assert all(map(math.isfinite, history[loss].data[0])), loss
+    cfg = resolve_joint_config(config(tmp_path / 'data', encoder))
+    model = load_supernet(cfg, tmp_path / 'iter_2.pth').eval()
+    columns = JointColumns(model.spaces)
+    rows = columns.sample(40, np.random.default_rng(0))
+    losses = np.stack([5 - rows[:, columns.of_task(task)].mean(1) for task in TASKS], 1)
+    predictor = LossPredictor.fit(columns, rows, losses, PredictorSettings(epochs=5))
+    controller = Controller.of_model(model.to('meta'), predictor, dict.fromkeys(TASKS, (16, 16)))
+    cost = controller.costs[MACS]
+    ends = [float(cost(row[None])[0]) for row in (0 * columns.choices, columns.choices - 1)]
+    found = controller.configure(str(int(sum(ends) / 2)), dict(seg=1), cycles=5)
+    assert found.cost <= sum(ends) / 2
+    model = load_supernet(cfg, tmp_path / 'iter_2.pth').eval()
+    images = torch.randn(2, 3, 16, 16)
+    for task, spec in found.joint.items():
+        given = model.supernet.parts[f'{task}.decode_head'].placed(spec).inputs
+        assert given == model.backbone.active_channels(task, spec.root)
+        plain = model.subnet(task, spec)
+        assert plain.decode_head.convs[0].conv.weight.shape[1] == given[-1]
+        with activate(task, spec):
+            inside = model.tasks[task](images, mode='tensor')
+        torch.testing.assert_close(plain(images, mode='tensor'), inside, rtol=1e-4, atol=1e-5)
