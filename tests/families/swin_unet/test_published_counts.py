@@ -4,7 +4,7 @@ import pytest
 
 from mdl_nas_mm.elastic.plain import without_memory
 from mdl_nas_mm.families import ElasticSwinUNet
-from mdl_nas_mm.families.swin_unet import restrict
+from mdl_nas_mm.families.swin_unet import CELLS, restrict
 
 # Space -> millions of parameters of the smallest and largest tree: ours, and Table 8's.
 PARAMETERS = {
@@ -37,6 +37,17 @@ def test_counts(space):
         assert normed.ledger().params(normed.space.largest()) / 1e6 == pytest.approx(
             62.258, abs=6e-4
         )
+
+
+def test_the_fourth_count_is_that_of_two_blocks_less_at_one_sixteenth():
+    tree = build('autotaskformer-b')
+    for cell in ('e3', 'd4.3'):
+        arch = tree.space.largest().to_dict()
+        arch['stages'][CELLS.index(cell)]['depth'] = 2
+        for key in ('num_heads', 'mlp_ratio', 'window_side', 'attn_share_ratio', 'ffn_share_ratio'):
+            arch['stages'][CELLS.index(cell)][key] = arch['stages'][CELLS.index(cell)][key][:2]
+        counted = tree.ledger().params(tree.space.read(arch)) / 1e6
+        assert counted == pytest.approx(108.754, abs=6e-4)
 
 
 def test_heads_are_32_wide_whatever_the_embedding():
