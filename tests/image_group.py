@@ -12,11 +12,16 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
+import torch
 from helpers import ROOT
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 from shared_images import BACKBONES, segmentor
+
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.tasks import ResolvedConfig, resolve_joint_config, task_scope
+from mdl_nas_mm.utils.randomness import seeded
 
 SIZE = 16
 SCOPES = dict(seg='mmseg', depth='mmseg', parts='mmseg', cls='mmpretrain', det='mmdet')
@@ -166,3 +171,19 @@ def joint_config(root: Path, images: str | None = 'scene') -> Config:
     cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
     cfg.default_hooks.checkpoint.update(interval=2)
     return cfg
+
+
+def saved_supernet(folder: Path) -> tuple[ResolvedConfig, Path]:
+    """A resolved config of an image group and a task of its own, and a checkpoint."""
+    cfg = joint_config(write_images(folder / 'data'))
+    for task in cfg.tasks.values():
+        task.model.decode_head.norm_cfg = dict(type='BN')
+    cfg.recalibrate_images = 4
+    resolved = resolve_joint_config(cfg)
+    with task_scope('mdl_nas_mm'), seeded(0):
+        model = MODELS.build(resolved.model)
+        model.init_weights()
+    space = dict(space=model.backbone.space.to_config(), sharing=model.backbone.sharing.to_config())
+    path = folder / 'supernet.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta={}, backbone=space), path)
+    return resolved, path

@@ -26,6 +26,8 @@ def parse_args() -> argparse.Namespace:
     add('--cycles', type=int, default=10, help='mutations of each search (10)')
     add('--seed', type=int, default=0, help='of preferences and searches (0)')
     add('--input-size', nargs='+', default=[], metavar='TASK=HxW', help='sizes of images')
+    text = 'JSON of points to compare with, of models that are trained for one architecture'
+    add('--beside', metavar='FILE', help=text)
     add('--work-dir', help='folder of results (default: work_dirs/<config>/hypervolume)')
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
@@ -44,12 +46,14 @@ def main() -> None:
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.utils.files import sha256_of, write_json
+    from mdl_nas_mm.visualization import read_beside, write_control_report
 
     MMLogger.get_instance('hypervolume', log_file=None, log_level='WARNING')
     with one_line_errors(AGAIN):
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
         cfg = resolve_joint_config(cfg)
         folder = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/hypervolume')
+        beside = read_beside(args.beside, list(cfg.tasks)) if args.beside else []
         trial = Trial(tuple(args.reference), args.budget, args.count, args.alpha, args.seed)
         settings = Evolution(cycles=args.cycles, seed=args.seed)
         sizes = parse_sizes(args.input_size)
@@ -69,6 +73,7 @@ def main() -> None:
         print(f'of one width in all layers: {found["uniform_hypervolume"]:.6g}')
         print(f'of the largest architecture: {found["largest_hypervolume"]:.6g}')
         print(folder / 'report.json')
+        print(write_control_report(found, folder, beside))
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from .answers import plot_answers
 from .architectures import plot_joint_spec
+from .control_report import read_beside, write_control_report
 from .dense import plot_dense_answers
 from .densities import plot_densities
 from .search_report import write_report
@@ -15,5 +16,7 @@ __all__ = [
     'print_added',
     'print_comparison',
     'print_summary',
+    'read_beside',
+    'write_control_report',
     'write_report',
 ]

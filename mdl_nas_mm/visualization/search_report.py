@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
 from mdl_nas_mm.spec import Owners
 from mdl_nas_mm.utils.files import written_whole
 
-from .chart import COLOURS, Chart
+from .chart import Chart
 from .conflicts import beside_names, beside_shares
+from .page import folded, page, short, table, task_cards, tile
 from .search_figures import plot_architectures, plot_front, plot_generations, plot_layers
-from .search_page import PAGE
 
 
 def write_report(report: Mapping, folder: str | Path) -> list[Path]:
@@ -45,10 +45,10 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
         'architectures': plot_architectures(report, tasks),
         'layers': plot_layers(report, tasks),
     }
-    page = folder / 'report.html'
-    with written_whole(page) as temporary:
+    file = folder / 'report.html'
+    with written_whole(file) as temporary:
         temporary.write_text(_page(report, generations, front), encoding='utf-8')
-    paths = [page]
+    paths = [file]
     for name, chart in charts.items():
         paths.append(folder / f'{name}.png')
         chart.write_png(paths[-1])
@@ -72,21 +72,17 @@ def _page(report: Mapping, generations: Chart, front: Chart) -> str:
         '<h2>Architectures</h2>',
         '<p class="quiet">Width, heads, MLP ratio and share ratios of every block. A stronger '
         f'colour is more. {per_task}</p>',
-        _task_cards(tasks, {task: plot_architectures(report, [task]) for task in tasks}, 'arch'),
+        task_cards(tasks, {task: plot_architectures(report, [task]) for task in tasks}, 'arch'),
         '<h2>Shared and specific parameters by layer</h2>',
         '<p class="quiet">The upper bar of a block is its attention, the lower one its '
         f'feed-forward network, each with the norm before it; what is outside of the blocks '
         f'and too small to be seen is in the tables below. {per_task}</p>',
-        _task_cards(tasks, {task: plot_layers(report, [task]) for task in tasks}, 'layers'),
+        task_cards(tasks, {task: plot_layers(report, [task]) for task in tasks}, 'layers'),
         *_conflicts(report),
         '<h2>All numbers</h2>',
         *_details(report),
     ]
-    light, dark = (
-        '; '.join(f'--{name}: {pair[i]}' for name, pair in COLOURS.items()) for i in range(2)
-    )
-    body = '\n'.join(sections)
-    return PAGE.substitute(title=escape(title), light=light, dark=dark, body=body)
+    return page(title, sections)
 
 
 def _conditions(report: Mapping) -> list[str]:
@@ -113,23 +109,23 @@ def _estimated(score: Mapping) -> str:
 
 def _tiles(report: Mapping) -> Iterable[str]:
     chosen, counts, budget = report['chosen'], report['counts'], report['budget']
-    yield _tile('S-Score', f'{chosen["s_score"]:.2f}', _against_random(report))
+    yield tile('S-Score', f'{chosen["s_score"]:.2f}', _against_random(report))
     used = f'{chosen["total"] / budget:.1%} of the budget, {short(budget)}'
     if 'unit' not in report:
         used += '; with heads' if report['with_heads'] else '; backbones alone'
-    yield _tile(report.get('unit', 'parameters'), short(chosen['total']), used)
+    yield tile(report.get('unit', 'parameters'), short(chosen['total']), used)
     if len(report['tasks']) > 1:
         saved = 1 - counts['total'] / counts['separate']
         files = (
             f'{short(counts["total"])} in one file, {short(counts["separate"])} in separate ones'
         )
-        yield _tile('saved by sharing', f'{saved:.1%}', files)
+        yield tile('saved by sharing', f'{saved:.1%}', files)
     note = f'{report["saved_by_cache"]:,} more spared by the cache'
     if report['failed']:
         note += f'; {len(report["failed"])} failed'
-    yield _tile('evaluations', f'{report["evaluations"]:,}', note)
+    yield tile('evaluations', f'{report["evaluations"]:,}', note)
     if report['seconds'] is not None:
-        yield _tile('time', duration(report['seconds']), 'of the search')
+        yield tile('time', duration(report['seconds']), 'of the search')
 
 
 def _against_random(report: Mapping) -> str:
@@ -137,11 +133,6 @@ def _against_random(report: Mapping) -> str:
         return 'of the chosen joint spec'
     last = report['random'][-1]
     return f'random search: {last["best"]:.2f} after {last["evaluations"]:,} evaluations'
-
-
-def _tile(name: str, value: str, note: str) -> str:
-    parts = (f'<span>{escape(name)}</span>', f'<b>{escape(value)}</b>')
-    return f'<div class="tile">{"".join(parts)}<span>{escape(note)}</span></div>'
 
 
 def _task_table(report: Mapping) -> str:
@@ -158,19 +149,7 @@ def _task_table(report: Mapping) -> str:
         rows.append((task, report['metrics'][task], *score, *shown, *numbers))
     names = [labels.get(key, key.replace('_', ' ')) for key in sizes]
     names = ('task', 'metric', 'score', 'weight', *names, 'own', 'neck and head')
-    return _table(names, rows, texts=2)
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence], texts: int = 1) -> str:
-    """A table whose first columns are texts, the others numbers."""
-
-    def line(cells: Sequence, tag: str) -> str:
-        kinds = [' class="text"' if i < texts else '' for i in range(len(cells))]
-        inner = (f'<{tag}{kind}>{escape(str(cell))}</{tag}>' for cell, kind in zip(cells, kinds))
-        return f'<tr>{"".join(inner)}</tr>'
-
-    body = ''.join(line(row, 'td') for row in rows)
-    return f'<div class="scroll"><table>{line(names, "th")}{body}</table></div>'
+    return table(names, rows, texts=2)
 
 
 def _size_bars(counts: Mapping) -> str:
@@ -205,14 +184,6 @@ def _size_bars(counts: Mapping) -> str:
     )
 
 
-def _task_cards(tasks: Sequence[str], charts: Mapping[str, Chart], name: str) -> str:
-    cards = (
-        f'<div><h3>{escape(task)}</h3>{charts[task].to_svg(f"{name}-{i}")}</div>'
-        for i, task in enumerate(tasks)
-    )
-    return f'<div class="cards tasks">{"".join(cards)}</div>'
-
-
 def _conflicts(report: Mapping) -> Iterable[str]:
     if 'conflicts' not in report:
         return
@@ -227,20 +198,20 @@ def _conflicts(report: Mapping) -> Iterable[str]:
         f'(Spearman) over layers that may be shared in part: {found}. Above 0, less is '
         'shared where gradients disagree.</p>'
     )
-    yield f'<div class="card">{_table(beside_names(report), rows, texts=2)}</div>'
+    yield f'<div class="card">{table(beside_names(report), rows, texts=2)}</div>'
 
 
 def _details(report: Mapping) -> Iterable[str]:
     tasks, front = report['tasks'], report['front']
     if report['failed']:
         rows = [(f['task'], f['reason'], json.dumps(f['spec'])) for f in report['failed']]
-        yield _folded('Failed evaluations', _table(('task', 'reason', 'spec'), rows, texts=3))
+        yield folded('Failed evaluations', table(('task', 'reason', 'spec'), rows, texts=3))
     rows = [
         (f'{point["total"]:,}', f'{point["s_score"]:.2f}')
         + tuple(f'{point["scores"][task]:.2f}' for task in tasks)
         for point in front
     ]
-    yield _folded(f'Front, {len(front)} joint specs', _table(('total', 'S-Score', *tasks), rows))
+    yield folded(f'Front, {len(front)} joint specs', table(('total', 'S-Score', *tasks), rows))
     names = ('generation', 'candidates', 'mean', 'best', 'total of the best', 'evaluations')
     for name, entries in (('search', report['generations']), ('random search', report['random'])):
         rows = [
@@ -255,29 +226,16 @@ def _details(report: Mapping) -> Iterable[str]:
             for entry in entries or ()
         ]
         if rows:
-            yield _folded(f'Generations of the {name}', _table(names, rows))
+            yield folded(f'Generations of the {name}', table(names, rows))
     for task in tasks:
         rows = [
             (layer['layer'], layer['role'], f'{layer["shared"]:,}', f'{layer["specific"]:,}')
             for layer in report['layers'][task]
         ]
-        table = _table(('layer', 'role', 'shared', 'specific'), rows, texts=2)
-        yield _folded(f'Layers of {task}', table)
+        names = ('layer', 'role', 'shared', 'specific')
+        yield folded(f'Layers of {task}', table(names, rows, texts=2))
     spec = json.dumps(report['chosen']['joint_spec'], indent=1)
-    yield _folded('Chosen joint spec', f'<pre>{escape(spec)}</pre>')
-
-
-def _folded(title: str, content: str) -> str:
-    return f'<details class="card"><summary>{escape(title)}</summary>{content}</details>'
-
-
-def short(number: int) -> str:
-    """A count of parameters in three or four digits: ``1.43 M``."""
-    for unit, name in ((10**9, 'G'), (10**6, 'M'), (10**3, 'k')):
-        if number >= unit:
-            digits = 4 if number >= 100 * unit else 3
-            return f'{number / unit:.{digits}g}\N{NO-BREAK SPACE}{name}'
-    return str(number)
+    yield folded('Chosen joint spec', f'<pre>{escape(spec)}</pre>')
 
 
 def duration(seconds: float) -> str:

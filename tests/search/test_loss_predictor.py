@@ -7,36 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from image_group import joint_config, write_images
+from image_group import saved_supernet
 from refusals import raises_naming
 from torch import nn
 
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.registry import MODELS, SEARCH_SCORES
+from mdl_nas_mm.registry import SEARCH_SCORES
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
 from mdl_nas_mm.search.loss_samples import measure_losses
 from mdl_nas_mm.search.losses import LossEvaluator
-from mdl_nas_mm.tasks import resolve_joint_config, task_scope
-from mdl_nas_mm.utils.randomness import seeded
+from mdl_nas_mm.tasks import task_scope
 
 
 @pytest.fixture(scope='module')
 def supernet(tmp_path_factory):
     """A resolved config of an image group and a task of its own, and a checkpoint."""
-    folder = tmp_path_factory.mktemp('losses')
-    cfg = joint_config(write_images(folder / 'data'))
-    for task in cfg.tasks.values():
-        task.model.decode_head.norm_cfg = dict(type='BN')
-    cfg.recalibrate_images = 4
-    cfg = resolve_joint_config(cfg)
-    with task_scope('mdl_nas_mm'), seeded(0):
-        model = MODELS.build(cfg.model)
-        model.init_weights()
-    space = dict(space=model.backbone.space.to_config(), sharing=model.backbone.sharing.to_config())
-    path = folder / 'supernet.pth'
-    torch.save(dict(state_dict=model.state_dict(), meta={}, backbone=space), path)
-    return cfg, path
+    return saved_supernet(tmp_path_factory.mktemp('losses'))
 
 
 @torch.no_grad()

@@ -11,7 +11,8 @@ from refusals import raises_naming
 from reports import SWIN, VIT, make_report
 
 from mdl_nas_mm.visualization.conflicts import beside_shares, read_conflicts
-from mdl_nas_mm.visualization.search_report import duration, short, write_report
+from mdl_nas_mm.visualization.page import short
+from mdl_nas_mm.visualization.search_report import duration, write_report
 
 FILES = ['report.html', 'generations.png', 'front.png', 'architectures.png', 'layers.png']
 LONG = 'a <b>long</b> & "quoted" $name$ ' + 20 * 'x'

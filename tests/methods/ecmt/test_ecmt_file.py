@@ -109,6 +109,7 @@ def test_files_that_are_not_what_they_should_be(written, tmp_path):
         (lambda c: c['predictor']['tasks'].reverse(), 'predictor'),
         (lambda c: c['models'].pop('parts'), 'parts'),
         (lambda c: c.pop('sizes'), 'sizes'),
+        (lambda c: c['images'].clear(), 'calibrate'),
         (lambda c: c['latency'].append(dict(timing=3)), 'latency'),
     )
     for change, named in cases:

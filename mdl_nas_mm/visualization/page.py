@@ -1,10 +1,14 @@
-"""The frame of a search's report: a page without anything from elsewhere."""
+"""A report as a page that needs nothing from elsewhere: its frame, tables, tiles and cards."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from string import Template
 
-PAGE = Template("""<!DOCTYPE html>
+from .chart import COLOURS, Chart
+
+_PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -58,3 +62,57 @@ $body
 </body>
 </html>
 """)
+
+
+def page(title: str, sections: Iterable[str]) -> str:
+    """A whole page.
+
+    Args:
+        title: as a text.
+        sections: elements of HTML, one below the other.
+    """
+    light, dark = (
+        '; '.join(f'--{name}: {pair[i]}' for name, pair in COLOURS.items()) for i in range(2)
+    )
+    return _PAGE.substitute(title=escape(title), light=light, dark=dark, body='\n'.join(sections))
+
+
+def tile(name: str, value: str, note: str) -> str:
+    """A number with its name above and a note below."""
+    parts = (f'<span>{escape(name)}</span>', f'<b>{escape(value)}</b>')
+    return f'<div class="tile">{"".join(parts)}<span>{escape(note)}</span></div>'
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence], texts: int = 1) -> str:
+    """A table whose first columns are texts, the others numbers."""
+
+    def line(cells: Sequence, tag: str) -> str:
+        kinds = [' class="text"' if i < texts else '' for i in range(len(cells))]
+        inner = (f'<{tag}{kind}>{escape(str(cell))}</{tag}>' for cell, kind in zip(cells, kinds))
+        return f'<tr>{"".join(inner)}</tr>'
+
+    body = ''.join(line(row, 'td') for row in rows)
+    return f'<div class="scroll"><table>{line(names, "th")}{body}</table></div>'
+
+
+def task_cards(tasks: Sequence[str], charts: Mapping[str, Chart], name: str) -> str:
+    """A figure for each task; ``name`` is another one for each set of a page."""
+    cards = (
+        f'<div><h3>{escape(task)}</h3>{charts[task].to_svg(f"{name}-{i}")}</div>'
+        for i, task in enumerate(tasks)
+    )
+    return f'<div class="cards tasks">{"".join(cards)}</div>'
+
+
+def folded(title: str, content: str) -> str:
+    """What is shown when its title is clicked on."""
+    return f'<details class="card"><summary>{escape(title)}</summary>{content}</details>'
+
+
+def short(number: float) -> str:
+    """A count of parameters in three or four digits: ``1.43 M``."""
+    for unit, name in ((10**9, 'G'), (10**6, 'M'), (10**3, 'k')):
+        if number >= unit:
+            digits = 4 if number >= 100 * unit else 3
+            return f'{number / unit:.{digits}g}\N{NO-BREAK SPACE}{name}'
+    return f'{number:g}'
