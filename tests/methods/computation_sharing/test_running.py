@@ -153,6 +153,16 @@ def test_error_grows_and_work_falls_with_the_threshold(execution, attention):
     assert executed == sorted(executed, reverse=True) and executed[-1] < executed[0]
 
 
+def test_the_base_needs_no_threshold_where_tasks_alone_are_shared():
+    tasks, frame = three_tasks(vit), moving_patch(1)[0]
+    threshold = dict(b=[0.0, 0.1, 0.2], c=0.1)
+    outputs, _ = shared(tasks, reuse='tasks', threshold=threshold)(frame)
+    torch.testing.assert_close(outputs['a'], tasks['a'](frame), rtol=0, atol=1e-12)
+    with raises_naming(ValueError, 'threshold', "'a'"):
+        model = shared(tasks, reuse='frames', threshold=threshold)
+        model(frame, model(frame)[1])
+
+
 def test_thresholds_are_of_blocks():
     """Of a Swin too, whose merging has that of the block before it."""
     tasks, frame = three_tasks(swin), moving_patch(1)[0]

@@ -74,10 +74,9 @@ def _work(
 ) -> dict[tuple[str, str], list[Work]]:
     """(Task, layer) -> its work in each frame but the first."""
     settings = replace(model.settings, reuse=reuse, execution='elements', moved=1.0, key_every=0)
-    backbones = {task: model.backbone(task) for task in model.tasks}
-    other, state, found = SharedComputation(model.base, backbones, settings), None, {}
+    state, found = None, {}
     for number, frame in enumerate(frames):
-        _, state = other(frame, state)
+        _, state = model(frame, state, settings=settings)
         for each in state.work if number else ():
             if not each.is_attention:
                 found.setdefault((each.task, each.part), []).append(each)

@@ -68,6 +68,7 @@ class SharedComputation(nn.Module):
         images: Tensor,
         state: State | None = None,
         masks: Mapping[str, Mapping[str, Tensor]] | None = None,
+        settings: SharingSettings | None = None,
     ) -> tuple[Features, State]:
         """Features of all tasks.
 
@@ -75,6 +76,7 @@ class SharedComputation(nn.Module):
             images: (B, C, H, W), of a video frame or any images.
             state: what the frame before returned, which is used up; None for the first frame.
             masks: task -> part -> rows (R,) to compute, in place of what thresholds say.
+            settings: of this frame, in place of the model's.
 
         Returns:
             Task -> the outputs of its backbone; and the state for the next frame.
@@ -84,13 +86,19 @@ class SharedComputation(nn.Module):
         """
         self._check(images, state)
         steps = self._steps_of(images)
-        settings, rows = self.settings, steps[self.base].rows.embed(images)
-        is_key = state is None or not settings.shares_frames or self._is_key(state, steps, rows)
+        settings, rows = settings or self.settings, steps[self.base].rows.embed(images)
+        is_key = (
+            state is None
+            or not settings.shares_frames
+            or self._is_key(state, steps, rows, settings)
+        )
         before = {} if is_key or state is None else state.pairs
         outputs, kept, work = {}, {}, []
         passed: Passed | None = None
         for task in self.tasks:
-            stream = self._stream(task, steps[task], passed, before.get(task), masks or {})
+            stream = self._stream(
+                task, steps[task], settings, passed, before.get(task), masks or {}
+            )
             own = steps[task]
             is_embedded_alike = not own.differs('patch_embed.', 'cls_token', 'pos_embed')
             outputs[task] = stream.run(rows if is_embedded_alike else own.rows.embed(images))
@@ -135,27 +143,37 @@ class SharedComputation(nn.Module):
                     changes = part(pair.inputs) - theirs[part.name](pair.inputs)
                     self.gates[task][part.name] = fit_gate(pair.inputs, changes, pair.outputs)
 
-    def _is_key(self, state: State, steps: Mapping[str, TaskSteps], rows: Tensor) -> bool:
+    def _is_key(
+        self,
+        state: State,
+        steps: Mapping[str, TaskSteps],
+        rows: Tensor,
+        settings: SharingSettings,
+    ) -> bool:
         """Whether a frame is computed without the one before."""
-        settings = self.settings
         if settings.key_every and state.age + 1 >= settings.key_every:
             return True
-        stream = self._stream(self.base, steps[self.base], None, state.pairs[self.base], {})
+        stream = self._stream(
+            self.base, steps[self.base], settings, None, state.pairs[self.base], {}
+        )
         return stream.changed(rows) > settings.moved
 
     def _stream(
         self,
         task: str,
         steps: TaskSteps,
+        settings: SharingSettings,
         base: Passed | None,
         before: Pairs | None,
         masks: Mapping[str, Mapping[str, Tensor]],
     ) -> Stream:
-        settings, count = self.settings, steps.blocks
-        thresholds = dict(
-            base=settings.of_blocks('threshold', task, count),
-            frame=settings.of_blocks('frame_threshold', task, count),
-        )
+        count = steps.blocks
+        # A base has none to a base, and nobody has any to frames that are not looked at.
+        thresholds = {}
+        if base is not None:
+            thresholds['base'] = settings.of_blocks('threshold', task, count)
+        if settings.shares_frames:
+            thresholds['frame'] = settings.of_blocks('frame_threshold', task, count)
         own = masks.get(task, {})
         if settings.execution == 'rows':
             execution: Execution = RowExecution(own, self.gates.get(task, {}), settings.dense)
