@@ -55,7 +55,18 @@ _val = dict(
         ]
     )
 )
-_model = dict(data_preprocessor=dict(size=_size))
+_model = dict(
+    data_preprocessor=dict(
+        type='mdl_nas_mm.ScenePreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        size=_size,
+        pad_val=0,
+        seg_pad_val=255,
+        test_cfg=dict(size_divisor=32),
+    )
+)
 tasks = dict(
     nyud_seg=dict(
         config='../scenes/tasks/nyud_seg.py',

@@ -12,5 +12,12 @@ _base_ = ['swin-t_taskonomy-16tasks.py']
 backbone = dict(
     _delete_=True,
     type='UpstreamBackbone',
-    module=dict(type='mmpretrain.DaViT', arch='t', out_indices=(0, 1, 2, 3), drop_path_rate=0.1),
+    space='whole',
+    module=dict(
+        type='mmpretrain.DaViT',
+        arch='t',
+        out_indices=(0, 1, 2, 3),
+        pad_small_map=True,
+        drop_path_rate=0.1,
+    ),
 )

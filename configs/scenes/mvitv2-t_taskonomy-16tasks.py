@@ -11,5 +11,6 @@ _base_ = ['swin-t_taskonomy-16tasks.py']
 backbone = dict(
     _delete_=True,
     type='UpstreamBackbone',
+    space='whole',
     module=dict(type='mmpretrain.MViT', arch='tiny', out_scales=(0, 1, 2, 3), drop_path_rate=0.1),
 )

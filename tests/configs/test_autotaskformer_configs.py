@@ -4,13 +4,19 @@ import math
 import re
 
 import pytest
+import torch
 from configs.test_scene_configs import FOLDER as SCENES
 from configs.test_scene_configs import in_layouts, layouts, of, shrink  # noqa: F401
 from helpers import ROOT, build_runner
 from mmengine.config import Config
+from shared_images import segmentor
 
+from mdl_nas_mm.apis.deposits import add_to_deposit
+from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.families.swin_unet import read_skeletons
-from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import given_spec, resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.units import units_of
 
 FOLDER = ROOT / 'configs' / 'autotaskformer'
@@ -118,3 +124,64 @@ def test_the_table_names_all_of_them():
     for name in (*NAMES, *NEW_TASKS):
         assert f'`{name}.py`' in text
         assert f'configs/autotaskformer/{name}.py' in (FOLDER / f'{name}.py').read_text()
+
+
+@pytest.fixture
+def base(layouts):  # noqa: F811
+    """A deposit of a narrow tree, with the tasks that new ones start from."""
+    names = ('normals', 'autoencoding')
+    backbone = dict(
+        type='ElasticSwinUNet',
+        space=SPACE,
+        head_dim=4,
+        sharing='AllShared',
+        skeletons=['d3.1'],
+        tasks=names,
+    )
+    tasks = {name: dict(scope='mmseg', model=segmentor(5, WIDTHS[0])) for name in names}
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(dict(type='MultiTaskModel', backbone=backbone, tasks=tasks))
+    path = layouts / 'work_dirs' / 's_taskonomy-16tasks' / 'tasks.safetensors'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    joint = JointSpec(dict.fromkeys(names, model.backbone.space.largest()))
+    pack(path, model, joint, backbone, tasks)
+    return path
+
+
+def new_tasks(name):
+    cfg = Config.fromfile(FOLDER / f'{name}.py')
+    cfg.val_cfg = None
+    cfg = resolve_joint_config(cfg)
+    for key in ('model', 'train_dataloader', 'search_dataloader'):
+        shrink(cfg[key])
+    narrow(cfg.model.tasks)
+    for task in cfg.model.tasks.values():
+        task.model.decode_head.in_channels = WIDTHS[0]
+    if 'jigsaw' in cfg.tasks:
+        cfg.train_dataloader.jigsaw.dataset.pipeline[1].scale = (60, 60)
+    cfg.train_cfg.update(max_iters=2, dry_run=False)
+    cfg.param_scheduler = None
+    cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=2)
+    return cfg
+
+
+@pytest.mark.parametrize('name', NEW_TASKS)
+def test_new_tasks_begin_with_the_deposit(base, name, tmp_path):
+    """New domains train its backbone on; new tasks leave it as it is, and are added to it."""
+    cfg = new_tasks(name)
+    runner = build_runner(cfg, tmp_path)
+    backbone = runner.model.backbone
+    backbone.init_weights()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    runner.train()
+    history = runner.message_hub.log_scalars
+    for task in cfg.tasks:
+        assert all(map(math.isfinite, history[f'train/{task}/loss'].data[0])), task
+    changed = [n for n, value in backbone.state_dict().items() if not torch.equal(value, before[n])]
+    assert bool(changed) == (name == 'transfer_nyud-3tasks')
+    if not changed:
+        old = {task: Deposit(base).region(task).weights.keys() for task in Deposit(base).tasks}
+        add_to_deposit(cfg, tmp_path / 'iter_2.pth', given_spec(cfg), base, False)
+        assert set(Deposit(base).tasks) == {*old, *cfg.tasks}
