@@ -1,7 +1,7 @@
 """All tasks in one file: python tools/deposit.py {pack,list,verify,extract,add,remove,test}."""
 
 from argparse import BooleanOptionalAction, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mdl_nas_mm.utils.command_line import (
@@ -18,7 +18,7 @@ def done(args: Namespace) -> Iterator[str]:
     # Large libraries are imported once the arguments are known to be right.
     from mmengine.device import get_device
 
-    from mdl_nas_mm.apis import deposits, extract_chosen, save_deposit
+    from mdl_nas_mm.apis import add_to_deposit, deposits, extract_chosen, save_deposit
     from mdl_nas_mm.deposit import Deposit, extract, remove
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 
@@ -50,10 +50,21 @@ def done(args: Namespace) -> Iterator[str]:
             raise ValueError(f'{path} is there already; --overwrite replaces it')
         before = Deposit(path, trust).counts.total if command == 'add' else 0
         cfg, joint = deposits.read_chosen(args.config, args.joint_spec, args.trust_checkpoint)
-        store = save_deposit if command == 'pack' else deposits.add_to_deposit
-        n = store(cfg, args.checkpoint, joint, path, args.scored, trust)
+        given = (cfg, args.checkpoint, joint, path, args.scored, trust)
+        n = (
+            save_deposit(*given)
+            if command == 'pack'
+            else add_to_deposit(*given, _stored(args, joint))
+        )
         yield f'added {", ".join(joint)}: {n.total - before:,} parameters'
         yield f'{path}: {n.total:,} parameters, {n.separate:,} as separate models'
+
+
+def _stored(args: Namespace, tasks: Iterable[str]) -> dict[str, dict]:
+    """Task -> how is stored what it alone owns."""
+    if args.difference_from is None:
+        return {}
+    return {task: dict(type='SparseDifference', base=args.difference_from) for task in tasks}
 
 
 def parse_args() -> Namespace:
@@ -78,6 +89,8 @@ def parse_args() -> Namespace:
         text = 'Evaluate the tasks first, and store their scores (default: no scores).'
         command.add_argument('--scored', action='store_true', help=text)
         add_trust_checkpoint(command)
+    text = 'Task of the file; of what the new ones own only that is stored which differs from it.'
+    add.add_argument('--difference-from', help=text)
     file = verify.add_mutually_exclusive_group(required=True)
     file.add_argument('deposit', nargs='?', help='The file.')
     file.add_argument('--after', help='The later file, with --before.')

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.methods.computation_sharing import (
@@ -24,12 +24,21 @@ from mdl_nas_mm.methods.computation_sharing import (
 from mdl_nas_mm.methods.computation_sharing.base import owns_its_blocks, write_base
 from mdl_nas_mm.methods.computation_sharing.fixed import trained_difference
 from mdl_nas_mm.methods.computation_sharing.places import check_density
-from mdl_nas_mm.tasks import ResolvedConfig, given_spec, resolve_joint_config
+from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.spec import Counts
+from mdl_nas_mm.tasks import (
+    ResolvedConfig,
+    fixed_spec,
+    given_spec,
+    resolve_joint_config,
+    task_scope,
+)
 from mdl_nas_mm.tasks.input_size import input_size
 from mdl_nas_mm.utils.files import sha256_of
 
 from .deposits import add_to_deposit
 from .pipeline import Stages, train_stage, trained_checkpoint
+from .tasks import task_infos
 
 STAGES = ('gates', 'places', 'activations')
 _FILE = 'difference.safetensors'
@@ -73,12 +82,50 @@ def share_computation(
     # All of them before anything is trained, so that what is wrong later is said now.
     stages = {name: dict(_stages(cfg, name, settings[name])) for name in names}
     for name in names:
-        _check_size(stages[name]['gates'], name)
+        check_size(stages[name]['gates'], name)
     trained = {
         name: _train(stages[name], settings[name], work_dir / name, processes) for name in names
     }
     deposit = _add_all(cfg, trained, work_dir)
     return deposit
+
+
+def upstream_base(cfg: Config, checkpoint: str | Path, path: str | Path) -> Counts:
+    """Writes an upstream model as a deposit of one task, which others may differ from.
+
+    Args:
+        cfg: a joint config of one task with one architecture, ``ElasticViT`` or ``ElasticSwin``,
+            that equals the upstream model, with ``sharing`` as in ``base.SHARING``.
+        checkpoint: of the upstream model.
+        path: the file to write.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: the config has several tasks or architectures, or a weight of the backbone or
+            the head is missing in the checkpoint, or of another size (names it).
+    """
+    cfg = resolve_joint_config(cfg)
+    joint = fixed_spec(cfg)
+    if joint is None or len(joint) != 1:
+        raise ValueError(f'a base is one task with one architecture, not {sorted(cfg.tasks)}')
+    (task,) = joint
+    with task_scope('mdl_nas_mm'):
+        model = MODELS.build(cfg.model)
+    state = read_checkpoint(checkpoint, cfg.get('trust_checkpoint', False))['state_dict']
+    report = model.backbone.inherit(state, prefix='backbone')
+    for how in ('kept', 'resized', 'cut'):
+        if getattr(report, how):
+            raise ValueError(
+                f'{checkpoint}: {getattr(report, how)[0]!r} of the backbone is {how}, so that it '
+                "would not answer as the upstream model does; give it that one's architecture"
+            )
+    head = {key: value for key, value in state.items() if not key.startswith('backbone.')}
+    own = model.tasks[task].state_dict()
+    for key in own:
+        if key not in head or head[key].shape != own[key].shape:
+            raise ValueError(f'{checkpoint}: {key!r} of the head is missing or of another size')
+    model.tasks[task].load_state_dict(head, strict=False)
+    return pack(path, model, joint, cfg.model.backbone, task_infos(cfg, {}))
 
 
 def describe(deposit: str | Path, folder: str | Path) -> Iterator[str]:
@@ -148,15 +195,15 @@ def _stages(
         if settings.get(stage) is None:
             continue
         own = copy.deepcopy(cfg)
-        own['tasks'] = {task: own.tasks[task]}
         own.merge_from_dict(dict(settings[stage]))
+        own['tasks'] = {task: own.tasks[task]}
         if stage != 'gates':
             # The file is there when the stage begins.
             own['train_cfg']['step']['difference'] = _FILE
         yield stage, resolve_joint_config(own)
 
 
-def _check_size(cfg: ResolvedConfig, task: str) -> None:
+def check_size(cfg: ResolvedConfig, task: str) -> None:
     """Raises ValueError where the sub-task is evaluated on images of another size than its base."""
     info = Deposit(cfg.base, cfg.get('trust') or ()).tasks[cfg.inherit]
     if 'val_dataloader' not in info or cfg.get('val_dataloader') is None:

@@ -71,17 +71,41 @@ def base_config(name):
     return cfg
 
 
+@pytest.fixture(scope='module')
+def bases(layouts, tmp_path_factory):
+    """Name -> a deposit of its base, each made once; the current folder is ``layouts``."""
+    known = {}
+
+    def make(name):
+        if name not in known:
+            folder, cfg = tmp_path_factory.mktemp('base'), small(base_config(name))
+            build_runner(cfg, folder).train()
+            known[name] = folder / 'base.safetensors'
+            save_deposit(cfg, folder / 'iter_2.pth', fixed_spec(cfg), known[name])
+        return known[name]
+
+    return make
+
+
+def of(name):
+    cases = dict(name=name, own=f'{name}_sub-tasks')
+    marks = () if name in QUICK else (pytest.mark.slow,)
+    return pytest.param(*cases.values(), marks=marks, id=name)
+
+
 @pytest.mark.parametrize(
-    'name', [pytest.param(n, marks=() if n in QUICK else (pytest.mark.slow,)) for n in NAMES]
+    ('name', 'own'), [*map(of, NAMES), ('nyud_vit-b', 'nyud_vit-b_video_sub-tasks')]
 )
-def test_two_steps_of_the_base_and_of_each_stage(layouts, tmp_path, monkeypatch, name):
+def test_two_steps_of_the_base_and_of_each_stage(layouts, bases, tmp_path, monkeypatch, name, own):
     monkeypatch.chdir(layouts)
-    cfg = small(base_config(name))
-    build_runner(cfg, tmp_path / 'base').train()
-    base = tmp_path / 'base.safetensors'
-    save_deposit(cfg, tmp_path / 'base' / 'iter_2.pth', fixed_spec(cfg), base)
-    cfg = Config.fromfile(FOLDER / f'{name}_sub-tasks.py')
-    cfg.base = str(base)
+    cfg = Config.fromfile(FOLDER / f'{own}.py')
+    cfg.base = str(bases(name))
+    if 'video' in own:
+        clips = cfg.computation_sharing.activations.tasks.depth.train_dataloader.dataset
+        # There are few images.
+        clips.update(clip_length=2, clip_after=0)
+        frames = cfg.computation_sharing.activations.train_cfg.step.frames
+        frames.update(first=-1, last=0)
     monkeypatch.setattr(sub_tasks, 'resolve_joint_config', small)
     # One task is enough: stages are the same for all.
     task = next(iter(cfg.tasks))

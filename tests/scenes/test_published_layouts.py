@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mmengine.structures import PixelData
 from refusals import raises_naming
 from scenes.files import image, save, slanted
 from scenes.layouts import (
@@ -13,7 +14,7 @@ from scenes.layouts import (
     write_taskonomy,
 )
 
-from mdl_nas_mm.registry import DATASETS
+from mdl_nas_mm.registry import DATASETS, MODELS
 from mdl_nas_mm.scenes.transforms import LoadSceneImage, LoadSceneLabel
 
 
@@ -265,6 +266,42 @@ def test_clips_go_through_a_pipeline_as_one_image(frames):
     for n in range(3):
         frame = packed['inputs'][3 * n : 3 * n + 3].permute(1, 2, 0).numpy()
         np.testing.assert_array_equal(frame[:, ::-1, ::-1], image(*SIZE, seed=n))
+
+
+def test_clips_around_a_labelled_frame_are_normalised_frame_by_frame(frames):
+    pipeline = [
+        dict(type='mdl_nas_mm.LoadClip'),
+        dict(type='mdl_nas_mm.LoadSceneLabel'),
+        dict(type='mdl_nas_mm.ScenePad', size=(64, 32)),
+        dict(type='mdl_nas_mm.PackScene'),
+    ]
+    clips = dict(clip_length=3, clip_after=1)
+    dataset = build('NYUDScenes', frames, label='depth', every=3, pipeline=pipeline, **clips)
+    # The last frame of the other video has none after it, and 105 is the last but one of this.
+    assert [each['inputs'].shape for each in dataset] == [(9, 32, 64)] * 2
+    ends = [path[-7:-6] for path in dataset.get_data_info(0)['clip_paths']]
+    assert ends == ['1', '2', '3']
+    mean, std = [10.0, 20.0, 30.0], [2.0, 3.0, 4.0]
+    prepare = MODELS.build(
+        dict(
+            type='mdl_nas_mm.ScenePreProcessor', mean=mean, std=std, bgr_to_rgb=True, size=(32, 64)
+        )
+    )
+    samples = [dataset[0], dataset[1]]
+    batch = {key: [each[key] for each in samples] for key in ('inputs', 'data_samples')}
+    found = prepare(batch, training=True)['inputs']
+    assert found.shape == (2, 9, 32, 64)
+    for i, each in enumerate(samples):
+        for n in range(3):
+            bgr = each['inputs'][3 * n : 3 * n + 3].numpy().astype(np.float32)
+            rgb = (bgr[::-1] - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+            np.testing.assert_allclose(found[i, 3 * n : 3 * n + 3], rgb, rtol=1e-5)
+    small = dict(batch, inputs=[batch['inputs'][0], batch['inputs'][1][:, :16]])
+    small['data_samples'] = [each['data_samples'].clone() for each in (dataset[0], dataset[1])]
+    label = small['data_samples'][1].gt_depth_map.data[:, :16]
+    small['data_samples'][1].gt_depth_map = PixelData(data=label)
+    with raises_naming(ValueError, '(16, 64)', '(32, 64)'):
+        prepare(small, training=True)
 
 
 # CIFAR-100

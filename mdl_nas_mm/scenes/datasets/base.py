@@ -38,8 +38,9 @@ class SceneDataset(BaseSegDataset):
         allow_missing: leave images out that lack their file or that of a label.
         clip_length: with more than 1 a data info has ``clip_paths`` as well: so many frames of the
             image's folder, in the order of their names, the last being the image, whose labels they
-            are. Images with too few frames before them are left out. ``LoadClip`` loads clips.
+            are. Images with too few frames around them are left out. ``LoadClip`` loads clips.
         clip_step: distance of the frames of a clip.
+        clip_after: how many frames of a clip come after the image.
         metainfo: ``classes`` renames the classes, all of them.
         **kwargs: of mmseg's ``BaseSegDataset``.
 
@@ -60,12 +61,14 @@ class SceneDataset(BaseSegDataset):
         allow_missing: bool = False,
         clip_length: int = 1,
         clip_step: int = 1,
+        clip_after: int = 0,
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
         self.allow_missing = allow_missing
         self.clip_length = clip_length
         self.clip_step = clip_step
+        self.clip_after = clip_after
         known = self.known_labels()
         chosen = tuple(labels) if labels else (label,) if label else tuple(known)
         self.labels = self._check_labels(chosen, known, bool(label or labels))
@@ -101,7 +104,8 @@ class SceneDataset(BaseSegDataset):
         """Looks for all files, and reads and checks the labels of the first image."""
         scenes = self._with_files(list(self.scenes()))
         if self.clip_length > 1:
-            scenes = list(with_clips(scenes, self.clip_length, self.clip_step))
+            clip = self.clip_length, self.clip_step, self.clip_after
+            scenes = list(with_clips(scenes, *clip))
         if not scenes:
             raise FileNotFoundError(f'{named(self)}: there are no images with {self._names()}')
         self._check_first(scenes)

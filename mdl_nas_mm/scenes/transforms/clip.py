@@ -13,8 +13,9 @@ class LoadClip(LoadImageFromFile):
     """Loads the frames of ``clip_paths`` into ``img`` (H, W, 3 T), the oldest first.
 
     So all frames go through the same resizing, cropping and flipping; the labels are those of the
-    last one. Arguments are those of ``LoadImageFromFile``. Upstream's photometric transforms are
-    for three channels.
+    last one, or of one before it (``clip_after`` of the data set). ``ScenePreProcessor`` takes
+    clips as well; upstream's photometric transforms are for three channels. Arguments are those of
+    ``LoadImageFromFile``.
     """
 
     def transform(self, results: dict) -> dict | None:

@@ -18,11 +18,17 @@ class ScenePad(Pad):
     """
 
     def transform(self, results: dict) -> dict:
-        """Pads the image, then the labels to its size."""
+        """Pads the image, or the frames of a clip, then the labels to its size."""
         fields = results.get('seg_fields', [])
         labels = {key: results.pop(key) for key in fields}
-        results = super().transform(results)
-        results.update(labels)
+        image, frames, padded = results['img'], [], results
+        # OpenCV pads four channels at most.
+        parts = np.split(image, image.shape[2] // 3, axis=2) if image[0, 0].size > 3 else [image]
+        for frame in parts:
+            padded = super().transform(dict(results, img=np.ascontiguousarray(frame)))
+            frames.append(padded['img'])
+        results.update(padded, **labels)
+        results['img'] = np.concatenate(frames, axis=2) if len(frames) > 1 else frames[0]
         height, width = results['pad_shape'][:2]
         for key, label in labels.items():
             kind = kind_of(key)

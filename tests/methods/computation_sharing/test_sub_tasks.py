@@ -2,21 +2,25 @@
 
 import copy
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from helpers import call_tool, write_config
-from new_tasks import new_config
+from helpers import call_tool, only, write_config
+from mmengine.config import Config
+from new_tasks import base_config, new_config
 from refusals import raises_naming
 from safetensors import safe_open
 from sub_tasks import OPTIMIZER, base_deposit
 
-from mdl_nas_mm.apis.sub_tasks import describe, share_computation
+from mdl_nas_mm.apis import sub_tasks
+from mdl_nas_mm.apis.sub_tasks import describe, share_computation, upstream_base
 from mdl_nas_mm.deposit import Deposit, extract, remove, verify
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.methods.computation_sharing import linear_layers, load_difference, merge
-from mdl_nas_mm.methods.computation_sharing.base import write_base
+from mdl_nas_mm.methods.computation_sharing.base import SHARING as SHARED
+from mdl_nas_mm.methods.computation_sharing.base import owns_its_blocks, write_base
 
 SHARING = dict(
     density=0.3,
@@ -147,6 +151,60 @@ def test_the_command(data, base, tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert 'compressed sparse rows' in out
     assert out.splitlines()[-1] == str(tmp_path / 'work' / 'deposit.safetensors')
+
+
+def upstream_config(data, deposit, task):
+    cfg = only(base_config(data), task)
+    cfg.backbone.space = Deposit(deposit).build_backbone(task).space.to_config()
+    cfg.backbone.sharing = SHARED
+    cfg.pop('search_cfg')
+    return cfg
+
+
+def test_an_upstream_model_becomes_a_base(data, base, tmp_path):
+    extract(base, 'seg', tmp_path, stock=False)
+    cfg, path = upstream_config(data, base, 'seg'), tmp_path / 'base.safetensors'
+    upstream_base(cfg, tmp_path / 'seg.pth', path)
+    assert largest_differences(path, base) == dict(seg=0.0)
+    assert owns_its_blocks(Deposit(path), 'seg')
+    state = torch.load(tmp_path / 'seg.pth', weights_only=False)['state_dict']
+    for missing in ('backbone.blocks.1.mlp.fc1.weight', 'decode_head.conv_seg.bias'):
+        less = {key: value for key, value in state.items() if key != missing}
+        torch.save(dict(state_dict=less), tmp_path / 'less.pth')
+        with raises_naming(ValueError, 'less.pth', missing.removeprefix('backbone.')):
+            upstream_base(cfg, tmp_path / 'less.pth', tmp_path / 'other.safetensors')
+    assert not (tmp_path / 'other.safetensors').exists()
+
+
+def test_any_new_task_is_added_as_a_difference(data, base, shared, tmp_path, monkeypatch, capsys):
+    """What a stage has trained, by hand."""
+    path = shutil.copy(base, tmp_path / 'a.safetensors')
+    cfg = config(data, path)
+    cfg.pop('computation_sharing')
+    cfg.tasks.pop('other')
+    config_file = write_config(cfg, tmp_path / 'cfg.py')
+    checkpoint = shared / 'more' / 'places' / 'iter_2.pth'
+    given = (path, config_file, '--checkpoint', checkpoint, '--difference-from', 'cls')
+    call_tool(monkeypatch, 'deposit', 'add', *given)
+    assert 'added more' in capsys.readouterr().out
+    assert Deposit(path).own_kinds['more'].bases == ('cls',)
+    difference = load_difference(shared / 'more' / 'places' / 'difference.safetensors')
+    assert Deposit(path).counts.specific['more'] <= difference.elements
+
+
+def test_images_of_another_size_than_the_bases_are_refused(monkeypatch):
+    def loader(size):
+        return dict(dataset=dict(pipeline=[dict(type='Resize', scale=(size, size))]))
+
+    cfg = Config(dict(base='b', inherit='cls', val_dataloader=dict(more=loader(40))))
+    for size in (40, 32):
+        opened = SimpleNamespace(tasks=dict(cls=dict(val_dataloader=loader(size))))
+        monkeypatch.setattr(sub_tasks, 'Deposit', lambda *_, opened=opened: opened)
+        if size == 40:
+            sub_tasks.check_size(cfg, 'more')
+            continue
+        with raises_naming(ValueError, "'more'", '40 x 40', "'cls'", '32 x 32'):
+            sub_tasks.check_size(cfg, 'more')
 
 
 @pytest.mark.parametrize(
