@@ -164,6 +164,11 @@ class LatencyMeter:
     def _prepared(self, spec: SubnetSpec) -> Generator[tuple[nn.Module, Tensor]]:
         """A warmed-up plain model and its input, in the wanted number of threads."""
         settings = self.supernet.settings_of(self.task, spec)
+        # A table is of all that any task may run; what a task runs of it is told by ``needed``.
+        every = self.supernet.settings_of
+        for key, setting in self.supernet.family.task_settings.items():
+            if setting.selects:
+                settings[key] = every(None, spec)[key]
         config = plain_config(
             self.config, settings, spec, self.supernet.family, self.supernet.shape
         )

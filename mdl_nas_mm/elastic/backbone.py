@@ -83,8 +83,8 @@ class ElasticBackbone(ElasticPart):
         """As ``forward_subnet``, in a pass with other tasks, which may know parts of it."""
         return self.forward_subnet(x, task, spec)
 
-    def needed(self, task: str | None, spec: SubnetSpec) -> SubnetSpec:
-        """An architecture without the stages that a task does not use, where there are any."""
+    def needed(self, tasks: Sequence[str | None], spec: SubnetSpec) -> SubnetSpec:
+        """An architecture without the stages that none of some tasks uses, where there are any."""
         return spec
 
     def active_channels(self, task: str | None, spec: SubnetSpec) -> tuple[int, ...]:
@@ -132,10 +132,15 @@ class ElasticBackbone(ElasticPart):
         spec: SubnetSpec,
         input_size: tuple[int, int],
         attention_products: bool = True,
+        others: Sequence[str] = (),
     ) -> int:
-        """Multiply-adds of one image of ``input_size`` (height, width) as a task runs it."""
-        settings = self.settings_of(task, spec.root)
-        return self.layout.flops(spec.root, input_size, attention_products, settings)
+        """Multiply-adds of one image of ``input_size`` (height, width) as a task runs it.
+
+        With ``others``, those of the pass that it shares with these tasks.
+        """
+        root = self.needed((task, *others), spec.root)
+        settings = self.settings_of(task, root)
+        return self.layout.flops(root, input_size, attention_products, settings)
 
 
 def of_task(value: Any, task: str | None, key: str) -> Any:

@@ -156,7 +156,9 @@ class FlopsCost(SumOfTasks):
             size = of_task(input_size, task, 'input_size')
             _check_size(task, followers.get(task), size, input_size)
             has_pass = task not in followers
-            measures[task] = flops_of(backbone, part_flops, task, loader, size, has_pass).cost
+            measures[task] = flops_of(
+                backbone, part_flops, task, loader, size, has_pass, _others(task, units)
+            ).cost
         super().__init__(measures, backbone.space)
 
     @staticmethod
@@ -206,8 +208,8 @@ class LatencyCost(SumOfTasks):
             _check_size(task, followers.get(task), size, input_size)
             if task in followers:
                 continue
-            measured = latency_of(backbone, task, tables[task], size, space, poor_tables).cost
-            measures[task] = partial(_microseconds, measured)
+            given = (tables[task], size, space, poor_tables, _others(task, units))
+            measures[task] = partial(_microseconds, latency_of(backbone, task, *given).cost)
         super().__init__(measures, backbone.space)
 
     @staticmethod
@@ -218,6 +220,11 @@ class LatencyCost(SumOfTasks):
 def _followers(units: Sequence[Unit]) -> dict[str, str]:
     """Task -> the first of those that it shares a pass with, which pays it."""
     return {task: unit[0] for unit in units for task in unit[1:]}
+
+
+def _others(task: str, units: Sequence[Unit]) -> tuple[str, ...]:
+    """The tasks that have their maps of the pass that a task pays."""
+    return next((unit[1:] for unit in units if unit[0] == task), ())
 
 
 def _check_size(task: str, first: str | None, size: Any, sizes: Any) -> None:

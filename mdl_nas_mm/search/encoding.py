@@ -79,7 +79,9 @@ class Encoder:
                 raise ValueError(f'architecture: {len(stages)} stages, expected {self.stages}')
             for number, column in enumerate(self.columns):
                 value = stages[column.stage][column.key]
-                if column.block is not None:
+                if not stages[column.stage]['depth']:
+                    value = None
+                elif column.block is not None:
                     value = value[column.block] if column.block < len(value) else None
                 if value is not None:
                     row[number] = _place(value, column.choices, column.key)

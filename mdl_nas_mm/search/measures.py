@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,6 +41,7 @@ def flops_of(
     images: Mapping,
     size: tuple[int, int] | None = None,
     has_pass: bool = True,
+    others: Sequence[str] = (),
 ) -> Measure:
     """Multiply-adds of a task's backbone and its elastic parts on one image.
 
@@ -51,11 +52,12 @@ def flops_of(
         images: config of the loader of its images.
         size: (height, width); by default that of the images.
         has_pass: whether the backbone's are counted; else another task's are that it shares.
+        others: tasks that share the pass.
     """
     size = tuple(size or validation_size(images, task))
 
     def count(spec: SubnetSpec) -> int:
-        own = backbone.flops(task, spec, size) if has_pass else 0
+        own = backbone.flops(task, spec, size, others=others) if has_pass else 0
         return own + part_flops(task, spec, size)
 
     cost = lru_cache(None)(count)
@@ -69,6 +71,7 @@ def latency_of(
     size: tuple[int, int] | None,
     space: SearchSpace,
     poor_table: bool = False,
+    others: Sequence[str] = (),
 ) -> Measure:
     """Milliseconds of one batch through a task's backbone; says what of the task is not in it.
 
@@ -79,6 +82,7 @@ def latency_of(
         size: (height, width), which the table has to be of; by default whatever it is of.
         space: whose choices it has to have.
         poor_table: take it also where its predictions do not follow what was measured.
+        others: tasks that share the pass.
 
     Raises:
         FileNotFoundError: there is no such table.
@@ -97,7 +101,11 @@ def latency_of(
             logging.WARNING,
         )
     unit = f'ms for {measured.batch_size} images on {measured.device}'
-    return Measure(lru_cache(None)(lambda spec: table.predict(spec.root)), unit)
+
+    def predict(spec: SubnetSpec) -> float:
+        return table.predict(backbone.needed((task, *others), spec.root))
+
+    return Measure(lru_cache(None)(predict), unit)
 
 
 def check_table(

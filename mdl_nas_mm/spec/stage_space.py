@@ -115,6 +115,8 @@ class StageSpace:
         """
         if not stage.blocks and stage == self._absent:
             return
+        if not self.blocks:
+            raise ValueError(f'{where}: the space does not have it')
         # Names are put together for an error alone: every forward pass checks.
         for name, choices in zip(self._names, self.sizes):
             if getattr(stage, name) not in choices:
@@ -131,6 +133,8 @@ class StageSpace:
         """Raises ValueError, naming ``where``, for a choice that the whole does not have."""
         if not self.blocks:
             return
+        if not whole.blocks:
+            raise ValueError(f'{where}: {called} does not have it')
         if whole.per_stage and not self.per_stage:
             raise ValueError(f'{where}: per_stage=True is missing, which {called} has')
         allowed = whole.named

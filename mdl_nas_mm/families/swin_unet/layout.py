@@ -12,7 +12,7 @@ from mdl_nas_mm.spec.layout import linear_uses, vector_uses
 from ..swin.layout import block_flops, block_uses
 from .dimensions import CellSpec, WindowBlockSpec, cells_of
 from .shape import SwinUNetShape, module_of, norm_of
-from .skeletons import CELLS, predecessor, read_skeletons, union
+from .skeletons import CELLS, predecessor
 
 
 class SwinUNetLayout:
@@ -103,18 +103,13 @@ class SwinUNetLayout:
     ) -> int:
         """Multiply-adds of one image of ``input_size`` (height, width).
 
-        Those of the cells that the task's skeletons need, of the architecture's; without
-        ``settings`` of all. Counts convolutions and matrix products, the ones on tokens that pad a
+        Counts convolutions and matrix products, the ones on tokens that pad a
         map to whole windows included. With ``attention_products`` also q k^T and the attention
         times v.
         """
-        run, shape = cells_of(spec), self.shape
-        if settings is not None:
-            needed = union(read_skeletons(settings['skeletons']))
-            run = tuple(cell for cell in run if cell in needed)
+        shape, total = self.shape, 0
         stages: dict[str, CellSpec] = dict(zip(CELLS, spec.stages))
-        total = 0
-        for cell in run:
+        for cell in cells_of(spec):
             dim, before = stages[cell].embed_dim, predecessor(cell)
             height, width = shape.map_of(cell, input_size)
             if before is None:

@@ -54,7 +54,8 @@ class ElasticSwinUNet(ElasticBackbone):
         space, sharing, tasks, arch, task: see ``ElasticBackbone``; a stage of the space for each
             level, which all of its cells have, or one for each cell.
         skeletons: ``single-scale``, ``multi-scale`` or names of skeletons, see
-            ``read_skeletons``; or task -> these.
+            ``read_skeletons``; or task -> these. Where no task is active, it returns the maps
+            of all of them.
         patch_size: side of a patch in pixels.
         in_channels: channels of the images.
         head_dim: width of a head; None for the widest embedding over the most heads.
@@ -152,7 +153,10 @@ class ElasticSwinUNet(ElasticBackbone):
         return max(self._blocks_before(cell) + len(self.largest[cell].blocks) for cell in cells)
 
     def skeletons_of(self, task: str | None) -> tuple[Skeleton, ...]:
-        """The skeletons of a task."""
+        """The skeletons of a task; without one, those of all tasks."""
+        if task is None and isinstance(self.skeletons, Mapping):
+            every = (each for own in skeletons_by_task(self.skeletons).values() for each in own)
+            return tuple(dict.fromkeys(every))
         return read_skeletons(of_task(self.skeletons, task, 'skeletons'))
 
     def output_cells(self, task: str | None) -> tuple[str, ...]:
@@ -166,8 +170,8 @@ class ElasticSwinUNet(ElasticBackbone):
 
     def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
         """Arguments for a backbone of this class that gives what one task's subnet gives here."""
-        skeletons = of_task(self.skeletons, task, 'skeletons')
-        return dict(skeletons=skeletons, out_channels=self.out_channels)
+        names = [skeleton.name for skeleton in self.skeletons_of(task)]
+        return dict(skeletons=names, out_channels=self.out_channels)
 
     def map_widths(self) -> list[tuple[int, int]]:
         """For each map that ``arch`` returns, its width and that without the zeros behind it."""
@@ -235,9 +239,9 @@ class ElasticSwinUNet(ElasticBackbone):
 
         return tuple(output(cell) for cell in self.output_cells(task))
 
-    def needed(self, task: str | None, spec: SubnetSpec) -> SubnetSpec:
-        """An architecture with just the cells that the task's skeletons pass through."""
-        return restrict(spec, tuple(self._stages(task, spec)))
+    def needed(self, tasks: Sequence[str | None], spec: SubnetSpec) -> SubnetSpec:
+        """An architecture with just the cells that skeletons of some tasks pass through."""
+        return restrict(spec, {cell for task in tasks for cell in self._stages(task, spec)})
 
     def _stages(self, task: str | None, spec: SubnetSpec) -> dict[str, CellSpec]:
         """The cells that a task needs, in the order in which they are run, and their sizes."""

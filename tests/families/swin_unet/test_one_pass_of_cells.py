@@ -26,6 +26,7 @@ from mdl_nas_mm.apis import MultiTaskInferencer, SharedPass
 from mdl_nas_mm.deposit import Deposit, agreeing_backbones, load_around_one
 from mdl_nas_mm.families import ElasticSwinUNet
 from mdl_nas_mm.families.swin_unet import Skeleton, cells_of, restrict
+from mdl_nas_mm.search.costs import FlopsCost
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks.units import check_tied, find_units, tied
 
@@ -93,7 +94,7 @@ def test_architectures_of_the_tasks_own_cells_are_one_in_a_pass():
     model = build(config())
     whole = model.backbone.space.largest()
     own = {task: restrict(whole, cells.split()) for task, cells in CELLS.items()}
-    assert {task: model.backbone.needed(task, whole) for task in TASKS} == own
+    assert {task: model.backbone.needed([task], whole) for task in TASKS} == own
     check_tied([TASKS], JointSpec(own))
     for task, specs in tied([TASKS], {t: [spec] for t, spec in own.items()}).items():
         assert specs == [whole], task
@@ -106,6 +107,29 @@ def test_architectures_of_the_tasks_own_cells_are_one_in_a_pass():
     # In memory once.
     entry = [plain.backbone.stages[0].blocks[0].mlp.fc1.weight for plain in plains.values()]
     assert entry[0] is entry[1] is entry[2]
+
+
+def test_a_shared_pass_costs_the_union_of_its_cells():
+    model = build(config())
+    backbone, whole, size = model.backbone, model.backbone.space.largest(), (32, 32)
+    loader = dict(dataset=dict(pipeline=[]))
+    loaders = dict.fromkeys(TASKS, loader)
+
+    def flops(units):
+        cost = FlopsCost(backbone, lambda *_: 0, loaders, units, size)
+        return cost.totals([JointSpec(dict.fromkeys(TASKS, whole))])[0]
+
+    alone = {task: backbone.flops(task, whole, size) for task in TASKS}
+    assert alone == {
+        task: backbone.layout.flops(restrict(whole, cells.split()), size)
+        for task, cells in CELLS.items()
+    }
+    assert flops([]) == sum(alone.values())
+    cells = {cell for own in CELLS.values() for cell in own.split()}
+    union = backbone.layout.flops(restrict(whole, cells), size)
+    assert flops([TASKS]) == union < sum(alone.values())
+    # All of them, as no cell of this tree is without a task.
+    assert union == backbone.layout.flops(whole, size)
 
 
 ROOMS = dict(seg=['d3.2'], depth=['e2'], normals=['d4.2'], edges=['d3.2'])

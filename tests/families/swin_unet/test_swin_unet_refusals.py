@@ -47,6 +47,8 @@ def test_an_architecture_without_what_a_task_needs():
     backbone = build_swin_unet(skeletons=dict(a=['d3.1'], b=['e2']))
     images, spec = draw_images((20, 28)), restrict(backbone.space.largest(), ['e1', 'e2'])
     assert len(backbone.forward_subnet(images, 'b', spec)) == 1
+    every = backbone.forward_subnet(images, None, backbone.space.largest())
+    assert len(every) == 2
     with raises_naming(ValueError, "'e3'", "'a'"), activate('a', spec):
         backbone(images)
 
