@@ -37,6 +37,8 @@ class SlimConv2d(nn.Conv2d):
             parts = [leading(self.weight, channels, count, first) for first, count in runs]
             weight, groups = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), 1
         bias = None if self.bias is None else leading(self.bias, channels)
+        # Once, or each of its two passes would copy it.
+        weight = weight.contiguous()
         return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, groups)
 
 
