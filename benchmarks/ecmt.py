@@ -46,6 +46,7 @@ TASKS = dict(seg=6, depth=1, normals=3, edges=1)
 RATIOS = (0.4, 0.6, 0.8, 1.0)
 # Parts of the way from the smallest to the largest in multiply-adds.
 BUDGETS = (0.3, 0.6)
+SIZE = (96, 128)
 # Random encoders beside a searched one.
 RANDOM = 3
 # Of the hypervolume, in the order of the tasks: about the losses of networks that know nothing.
@@ -130,7 +131,7 @@ class Supernet:
                 )
             assert measured is not None
             LossPredictor.fit(*measured).save(path)
-        return Controller.of(self.cfg, path)
+        return Controller.of(self.cfg, path, dict.fromkeys(TASKS, SIZE))
 
 
 class Rows:
