@@ -34,8 +34,7 @@ def done(args: Namespace) -> Iterator[str]:
         given = (args.data, args.before, args.images, get_device(), trust)
         yield from deposits.check(path or args.after, *given)
     elif command == 'extract':
-        asked = (args.budget, args.prefer, args.latency)
-        if asked == (None, None, None):
+        if args.budget is None and args.prefer is None:
             yield extract(path, args.task, args.out, args.stock, trust)
             return
         prefer = None if args.prefer is None else read_preferences(args.prefer)

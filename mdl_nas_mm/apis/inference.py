@@ -94,7 +94,7 @@ class MultiTaskInferencer:
         self._sharing = sharing
         self._device = usable_device(device or get_device())
         self.controlled: ControlledModel | None = None
-        if budget is None and prefer is None and latency is None:
+        if budget is None and prefer is None:
             self.passes = TaskPasses(opened, self.tasks, self._device, trust, sharing)
         else:
             self.configure(budget, prefer)

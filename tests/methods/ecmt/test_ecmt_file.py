@@ -214,6 +214,8 @@ def test_the_inferencer_changes_its_architecture_between_two_calls(written, monk
     assert found.preferences['parts'] == 1 and answers(inferencer)
     with raises_naming(ValueError, "'1000'"):
         inferencer.configure('1000')
+    with raises_naming(ValueError, 'reuse'):
+        MultiTaskInferencer(path, reuse='frames', budget=budget, **given)
     # An inferencer without a request has the largest, and can be given one later.
     whole.configure(budget, prefer)
     changed = answers(whole)
