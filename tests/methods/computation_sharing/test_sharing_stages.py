@@ -3,6 +3,7 @@
 import pytest
 import torch
 from helpers import build_runner, differences
+from new_tasks import base_config
 from refusals import raises_naming
 from sub_tasks import base_deposit, fixed, gated, own_of, sub_task, train
 
@@ -11,6 +12,7 @@ from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.methods.computation_sharing import (
     difference_between,
     fix_places,
+    linear_layers,
     load_difference,
     save_difference,
 )
@@ -202,6 +204,25 @@ def test_activations_come_nearer_to_those_of_the_base(data, base, first, places,
     assert found[3e-2] < 0.8 * found[0.0]
 
 
+def test_swin_is_trained_alike(data, tmp_path):
+    base = base_deposit(data, tmp_path / 'base', backbone='Swin')
+    changes = {'train_cfg.max_iters': 2}
+    cfg = sub_task(data, base, gated(), changes, backbone='Swin')
+    found = fix_places(train(cfg, tmp_path / 'gates')['method']['step'], 0.2)
+    layers = linear_layers(Deposit(base).load_task('cls').backbone)
+    assert set(found.weights) == {f'{name}.weight' for name in layers}
+    assert 0.1 < found.density <= 0.2
+    path = tmp_path / 'difference.safetensors'
+    save_difference(path, found)
+    step = fixed(path, activations=dict(coefficient=1e-3, grain='tokens'))
+    cfg = sub_task(data, base, step, changes, backbone='Swin')
+    checkpoint = train(cfg, tmp_path / 'fixed')
+    for name, each in load_difference(path).weights.items():
+        if not each.is_zero:
+            places = checkpoint['method']['step'][f'places/{name.replace(".", "/")}']
+            assert torch.equal(places, each.indices)
+
+
 def test_a_base_that_shares_its_weights_is_refused(data, tmp_path):
     base = base_deposit(data, tmp_path, 'AllShared')
     with raises_naming(ValueError, "'more'", 'blocks.0.attn.qkv.weight'):
@@ -221,8 +242,6 @@ def test_a_difference_of_another_architecture_is_refused(data, base, places, tmp
 
 
 def test_a_training_without_a_base_is_refused(data, tmp_path):
-    from new_tasks import base_config
-
     cfg = base_config(data)
     cfg.train_cfg.step = gated()
     with raises_naming(ValueError, 'train_cfg.step', "'base'"):

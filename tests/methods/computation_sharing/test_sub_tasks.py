@@ -227,3 +227,13 @@ def test_mistakes_are_named_before_anything_is_trained(data, base, tmp_path, cha
     with raises_naming(ValueError, "'nobody'", "'more'"):
         share_computation(config(data, base), tmp_path, ['nobody'])
     assert not list(tmp_path.glob('*/gates'))
+
+
+@pytest.mark.distributed
+def test_stages_of_several_processes(data, base, tmp_path):
+    """Trainings of two processes each; that they are those of one is tested elsewhere."""
+    cfg = config(data, base)
+    cfg.computation_sharing.activations = None
+    path = share_computation(cfg, tmp_path, ['more'], processes=2)
+    assert list(Deposit(path).tasks) == ['cls', 'det', 'seg', 'more']
+    assert 0 < load_difference(tmp_path / 'more/places/difference.safetensors').density <= 0.3
