@@ -77,7 +77,6 @@ class MultiTaskTrainLoop(BaseLoop):
         self.spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
         given = (runner.seed, runner.model, fixed_spec(runner.cfg))
         self.step = build_step(step, self.spaces, *given)
-        self.step.check(runner.model)
         if num_random is not None:
             if sampler is not None:
                 raise ValueError(

@@ -70,6 +70,9 @@ class Step(nn.Module):
         Args:
             model: without its weights.
             specs: the architectures that alone are trained; None where they are drawn.
+
+        Raises:
+            ValueError: it cannot train such a model.
         """
 
     def begin(self, model: MultiTaskModel) -> None:
@@ -83,9 +86,6 @@ class Step(nn.Module):
             specs: task -> subnets of this step, for all tasks, also those of other ranks.
         """
         raise NotImplementedError
-
-    def check(self, model: MultiTaskModel) -> None:
-        """Raises ValueError for a model that it cannot train; before the first step."""
 
     def updated(self, model: MultiTaskModel) -> None:
         """Told that all is updated; may write what it has learned into buffers of the model."""

@@ -151,7 +151,7 @@ def test_norms_are_logged_every_so_many_steps(data, tmp_path):
         found = runner.message_hub.get_scalar(f'train/{task}/grad_norm').data[0]
         assert len(found) == 2 and min(found) > 0
     with raises_naming(ValueError, 'train_cfg.step.grad_norm_interval', '-1'):
-        build_step(dict(type='JointStep', grad_norm_interval=-1), {}, 0)
+        build_step(dict(type='JointStep', grad_norm_interval=-1), {}, 0, runner.model, None)
 
 
 def training(data, aggregator, changes=None):

@@ -15,7 +15,7 @@ from mdl_nas_mm.engine.step import Step
 from mdl_nas_mm.engine.unit_batch import UnitBatch
 from mdl_nas_mm.families.swin_unet.skeletons import read_skeletons
 from mdl_nas_mm.registry import STEPS
-from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.utils.randomness import derive_seed
 
@@ -65,7 +65,7 @@ class SkeletonStep(Step):
         """
         raise NotImplementedError
 
-    def check(self, model: MultiTaskModel) -> None:
+    def adapt(self, model: MultiTaskModel, specs: JointSpec | None) -> None:
         """Raises ValueError for a task without a head for each of its skeletons."""
         for task, upstream in model.tasks.items():
             head = getattr(upstream, 'decode_head', None)

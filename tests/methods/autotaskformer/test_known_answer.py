@@ -91,7 +91,8 @@ def test_the_skeletons_are_found(seed):
         temperature=dict(steps=STEPS, end=0.5),
         optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
     )
-    step = build_step(config, dict.fromkeys(TASKS, model.backbone.space), seed)
+    spaces = dict.fromkeys(TASKS, model.backbone.space)
+    step = build_step(config, spaces, seed, model, None)
     assignment = RankAssignment(dict.fromkeys(TASKS, (0,)), dict.fromkeys(TASKS, 1))
     sizes, weights = dict.fromkeys(TASKS, IMAGES), dict.fromkeys(TASKS, 1.0)
     plan = StepPlan.make(assignment, 0, sizes, weights, seed, {GROUP: (tuple(TASKS),)})
