@@ -256,8 +256,8 @@ def _with_tasks(
         task: dict(info, model=plain_model(info['model'], task, model.supernet.parts, chosen[task]))
         for task, info in tasks.items()
     }
-    needed = model.backbone.needed
-    joint = JointSpec({task: needed((task,), spec.root) for task, spec in joint.items()})
+    of_task = model.backbone.needed
+    joint = JointSpec({task: of_task((task,), spec.root) for task, spec in joint.items()})
     beneath = deposit.stored_segments() if deposit is not None else []
     labels, new_bits = _enter(manifest, model.backbone, joint, tasks, beneath, trust)
     masks = read_masks(tensors, tensors.__getitem__) | new_bits

@@ -87,6 +87,19 @@ def test_counts_of_many_joint_specs(tree):
     assert np.array_equal(BatchLedger(ledger).totals(joints), totals)
 
 
+def test_counts_of_many_tasks_that_share_a_pass(tree):
+    """Sixteen of one architecture's cells, and one of another: there are 2^17 sets of them."""
+    rng, ledger = random.Random(0), tree.ledger()
+    joints = []
+    for _ in range(3):
+        whole, other = tree.space.sample(rng), tree.space.sample(rng)
+        cells = [rng.choice(SKELETONS['multi-scale']).cells for _ in range(16)]
+        specs = {f't{i}': restrict(whole, own) for i, own in enumerate(cells)}
+        joints.append(JointSpec({**specs, 'u': other}))
+    totals = [ledger.count(joint).total for joint in joints]
+    assert np.array_equal(BatchLedger(ledger).totals(joints), totals)
+
+
 def test_what_is_learned_from_architectures_knows_what_is_not_there(tree):
     encoder = Encoder(tree.space.choices())
     whole = tree.space.largest()
