@@ -1,6 +1,6 @@
 """What ECMT's parts gain on the bundled scenes, over several seeds, as measured.
 
-    python benchmarks/ecmt.py [--seeds 3] [--steps 100] [--write benchmarks/results/ecmt.json]
+    python benchmarks/ecmt.py [--seeds 3] [--steps 180] [--write benchmarks/results/ecmt.json]
 
 A slimmable ResNet-18 and slimmable FCN heads learn segmentation, depth, normals and edges: with
 CI-KD, without it, and the largest network by itself, with the same images and steps. Then, all in
@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TASKS = dict(seg=6, depth=1, normals=3, edges=1)
 RATIOS = (0.4, 0.6, 0.8, 1.0)
 # Parts of the way from the smallest to the largest in multiply-adds.
-BUDGETS = (0.3, 0.6)
+BUDGETS = (0.5,)
 SIZE = (96, 128)
 # Random encoders beside a searched one.
 RANDOM = 3
@@ -246,9 +246,9 @@ ROWS = ('with_ci_kd', 'without', 'static', 'predictor', 'search', 'control', 'pr
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seeds', type=int, default=3)
-    parser.add_argument('--steps', type=int, default=100)
+    parser.add_argument('--steps', type=int, default=180)
     parser.add_argument('--samples', type=int, default=60, help='of the predictor')
-    parser.add_argument('--preferences', type=int, default=8)
+    parser.add_argument('--preferences', type=int, default=6)
     parser.add_argument('--work-dir', default='work_dirs/ecmt')
     parser.add_argument('--write', help='JSON file for the results')
     args = parser.parse_args()
