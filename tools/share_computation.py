@@ -33,7 +33,7 @@ def main() -> None:
         name = osp.splitext(osp.basename(args.config))[0]
         folder = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
         deposit = share_computation(cfg, folder, args.task, args.processes)
-        for line in describe(deposit, folder):
+        for line in describe(deposit, cfg.get('trust') or ()):
             print(line)
         print(deposit)
 

@@ -16,8 +16,9 @@ from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.methods.computation_sharing import (
-    Difference,
+    difference_between,
     fix_places,
+    linear_layers,
     load_difference,
     save_difference,
 )
@@ -128,19 +129,21 @@ def upstream_base(cfg: Config, checkpoint: str | Path, path: str | Path) -> Coun
     return pack(path, model, joint, cfg.model.backbone, task_infos(cfg, {}))
 
 
-def describe(deposit: str | Path, folder: str | Path) -> Iterator[str]:
+def describe(deposit: str | Path, trust: Collection[str] = ()) -> Iterator[str]:
     """What the sub-tasks of a deposit hold, line by line.
 
     Args:
         deposit: the file.
-        folder: the ``work_dir`` of ``share_computation``.
+        trust: see ``Deposit``.
     """
-    opened = Deposit(deposit)
+    opened = Deposit(deposit, trust)
     for task, info in opened.tasks.items():
         kind = opened.own_kinds[task]
         if not kind.bases:
             continue
-        found = _last_difference(Path(folder) / task)
+        base, ours = (opened.load_task(each).backbone for each in (kind.bases[0], task))
+        names = [f'{name}.weight' for name in linear_layers(ours)]
+        found = difference_between(base.state_dict(), ours.state_dict(), names)
         zero = len(found.zero_layers)
         yield (
             f'{task}: {100 * found.density:.2f} % of the weights of {kind.bases[0]} differ, '
@@ -223,7 +226,7 @@ def _train(
     stages = Stages(folder, dict.fromkeys(configs, 0.0))
     done, before, cfg = Path(), Path(), None
     for stage, cfg in configs.items():
-        text = cfg.pretty_text
+        text = f'{sha256_of(cfg.base)}\n{cfg.pretty_text}'
         if stage != 'gates':
             cfg.load_from = str(trained_checkpoint(done))
             cfg['train_cfg']['step']['difference'] = str(before)
@@ -277,9 +280,3 @@ def _add_all(
             raise RuntimeError(f'{new}: the answers of {task!r} differ by {difference}')
     partial.replace(new)
     return new
-
-
-def _last_difference(folder: Path) -> Difference:
-    """Of the last stage that a task has."""
-    paths = [folder / stage / _FILE for stage in STAGES]
-    return load_difference([path for path in paths if path.is_file()][-1])

@@ -113,7 +113,7 @@ def test_two_steps_of_the_base_and_of_each_stage(layouts, bases, tmp_path, monke
     deposit = Deposit(path)
     assert list(deposit.tasks) == [cfg.inherit, task]
     assert deposit.own_kinds[task].bases == (cfg.inherit,)
-    assert len(list(sub_tasks.describe(path, tmp_path / 'work'))) == 3
+    assert len(list(sub_tasks.describe(path))) == 3
 
 
 @pytest.mark.parametrize('name', NAMES)
