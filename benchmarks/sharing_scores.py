@@ -1,11 +1,11 @@
 """What computation sharing costs in score: a deposit's tasks with rising thresholds.
 
-    python benchmarks/sharing_scores.py DEPOSIT [--thresholds T ...] [--write FILE]
+    python benchmarks/sharing_scores.py DEPOSIT [--less TASK ...] [--thresholds T ...]
 
 Every task is scored on its validation split with what the base task, the first of the deposit,
 computed of the same images taken over. ``delta_t`` is the mean relative change in percent over
-tasks, more is better, against a threshold of 0, which is exact; ``executed`` the multiply-adds of
-each task over those that it takes alone. Gates are fitted to the first batch of the split.
+sub-tasks, more is better, against a threshold of 0, which is exact; ``executed`` the multiply-adds
+of each task over those that it takes alone. Gates are fitted to the first batch of the split.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class OfTask(SharedPass):
 
 
 def scored(path: str, tasks: list[str], threshold: float) -> tuple[dict, dict[str, float]]:
-    """Task -> its result, and its multiply-adds over those alone."""
+    """Task -> its score, and its multiply-adds over those alone."""
     opened, results, executed = Deposit(path), {}, {}
     backbones = {task: opened.load_task(task).backbone for task in tasks}
     attention = 'queries' if threshold else 'exact'
@@ -59,20 +59,17 @@ def scored(path: str, tasks: list[str], threshold: float) -> tuple[dict, dict[st
     model = SharedComputation(tasks[0], backbones, settings)
     for task in tasks:
         with OfTask(model, task) as shared:
-            results[task] = evaluate_deposit(path, [task])[task]
+            results[task] = round(float(evaluate_deposit(path, [task])[task][0]), 3)
         executed[task] = round(shared.executed[task] / shared.whole[task], 3)
     return results, executed
-
-
-def change(score: float, exact: float) -> float:
-    """In percent; scores that are better when less count below 0."""
-    return relative_change(abs(score), abs(exact), exact > 0)
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument('deposit')
     options.add_argument('--thresholds', type=float, nargs='+', default=[0.05, 0.1, 0.2, 0.4])
+    text = 'Tasks whose score is better when it is less, such as an error.'
+    options.add_argument('--less', nargs='*', default=[], help=text)
     args = options.parse_args()
     torch.set_num_threads(1)
     tasks = list(Deposit(args.deposit).tasks)
@@ -80,7 +77,10 @@ def main() -> None:
     found = {'0': dict(scores=exact, executed=executed)}
     for threshold in args.thresholds:
         results, executed = scored(args.deposit, tasks, threshold)
-        changes = [[change(results[task][0], exact[task][0])] for task in tasks[1:]]
+        changes = [
+            [relative_change(results[task], exact[task], task not in args.less)]
+            for task in tasks[1:]
+        ]
         found[str(threshold)] = dict(
             scores=results, executed=executed, delta_t=round(delta_t(changes), 2)
         )
