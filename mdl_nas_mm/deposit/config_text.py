@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mdl_nas_mm.registry import MODELS, SCOPE
+from mdl_nas_mm.registry import DATASETS, METRICS, MODELS, SCOPE, TRANSFORMS
 from mdl_nas_mm.utils.data_paths import prepared_dataset
 from mdl_nas_mm.utils.one_line import printable
 
@@ -80,8 +80,15 @@ def _module_of(name: str) -> str:
     library, _, kind = name.partition('.')
     if library != SCOPE:
         return f'{library}.models'
-    module = MODELS.module_dict[kind].__module__
-    return 'mdl_nas_mm.families' if module.startswith(f'{SCOPE}.') else module
+    found = None
+    for registry in (MODELS, DATASETS, TRANSFORMS, METRICS):
+        registry.import_from_location()
+        found = found or registry.module_dict.get(kind)
+    if found is None:
+        raise ValueError(f'{name!r} is no model, data set, transform or metric')
+    module = found.__module__
+    # A folder of this package has all that it registers.
+    return '.'.join(module.split('.')[:2]) if module.startswith(f'{SCOPE}.') else module
 
 
 def _comment(lines: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ import torch
 from apis.rooms_deposits import IMAGES, pack_rooms, room_images, rooms_config
 from apis.rooms_deposits import TASKS as ROOM_TASKS
 from helpers import build_model
+from mmengine.config import Config
 from shared_images import (
     CLASSES,
     GROUP,
@@ -23,7 +24,7 @@ from shared_images import (
 )
 
 from mdl_nas_mm.apis import MultiTaskInferencer, SharedPass
-from mdl_nas_mm.deposit import Deposit, agreeing_backbones, load_around_one
+from mdl_nas_mm.deposit import Deposit, agreeing_backbones, extract, load_around_one
 from mdl_nas_mm.families import ElasticSwinUNet
 from mdl_nas_mm.families.swin_unet import Skeleton, cells_of, restrict
 from mdl_nas_mm.search.costs import FlopsCost
@@ -185,3 +186,17 @@ def test_tasks_of_a_deposit_have_one_pass(rooms, run_cells):
     inferencer(sources)
     # One image after another.
     assert set(run_cells.values()) == {IMAGES}
+
+
+def test_an_extracted_task_names_the_tree_and_has_just_its_cells(rooms, tmp_path):
+    config = Config.fromfile(extract(rooms[0], 'edges', tmp_path))
+    assert config.model.backbone.type.endswith('ElasticSwinUNet')
+    state = torch.load(tmp_path / 'edges.pth', weights_only=True)
+    state = state.get('state_dict', state)
+    cells = {
+        name.split('.blocks.')[0]
+        for name in state
+        if name.startswith('backbone.') and '.blocks.' in name
+    }
+    found = {f'backbone.{name}' for name in ('stages.0', 'stages.1', 'stages.2', 'decoders.d3_2')}
+    assert cells == found
