@@ -49,7 +49,9 @@ BACKBONES = dict(
         pad_small_map=True,
         out_indices=(0, 1),
     ),
-    # Upstream's, as it is.
+)
+# Upstream's, as they are.
+UPSTREAM = dict(
     ResNet=dict(
         type='UpstreamBackbone',
         module=dict(
@@ -99,7 +101,7 @@ def model_config(backbone: str, sharing, tasks: Sequence[str] = TASKS) -> dict:
     """The config of a joint model."""
     return dict(
         type='MultiTaskModel',
-        backbone=dict(BACKBONES[backbone], sharing=sharing, tasks=tuple(tasks)),
+        backbone=dict((BACKBONES | UPSTREAM)[backbone], sharing=sharing, tasks=tuple(tasks)),
         tasks={
             t: dict(scope='mmseg', model=segmentor(CLASSES.get(t, 4), WIDTHS[backbone]))
             for t in tasks

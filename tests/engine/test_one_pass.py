@@ -12,6 +12,7 @@ from shared_images import (
     GROUP,
     IMAGES,
     TASKS,
+    UPSTREAM,
     WEIGHTS,
     build,
     group_batch,
@@ -48,8 +49,8 @@ def gradients(model):
 @pytest.mark.parametrize(
     ('backbone', 'sharing', 'units'),
     [
-        *((backbone, 'AllShared', TOGETHER) for backbone in BACKBONES),
-        *((backbone, 'Sequential', ALONE) for backbone in ('ViT', 'Swin')),
+        *((backbone, 'AllShared', TOGETHER) for backbone in (*BACKBONES, *UPSTREAM)),
+        *((backbone, 'Sequential', ALONE) for backbone in BACKBONES),
     ],
 )
 def test_one_pass_is_k_passes(backbone, sharing, units, missing, monkeypatch):
