@@ -194,6 +194,20 @@ def sync_batch_norms(model: nn.Module, task: str, ranks: TaskGroups) -> None:
         norm.process_group = group
 
 
+def check_backbone_norms(backbone: nn.Module, ranks: TaskGroups) -> None:
+    """Raises ValueError for synchronised batch norms in the backbone where it is on several ranks.
+
+    They would wait for each other, and tasks have no equal numbers of passes.
+    """
+    if ranks.alone or not any(isinstance(m, nn.SyncBatchNorm) for m in backbone.modules()):
+        return
+    raise ValueError(
+        f'backbone: {type(backbone).__name__} has SyncBN, and its ranks run it unequally often; '
+        "give it norm_cfg=dict(type='GN', num_groups=32), say, or dict(type='BN'), by which each "
+        'rank normalises with its own part of the batch'
+    )
+
+
 @torch.no_grad()
 def spread_overflow(model: MultiTaskModel) -> None:
     """Makes every rank see a gradient that is not finite on any of them.

@@ -45,7 +45,12 @@ from .checkpoint import (
     with_frozen,
 )
 from .clipping import clip_over_all_ranks
-from .grad_sync import GradientReducer, sync_batch_norms, sync_parameters
+from .grad_sync import (
+    GradientReducer,
+    check_backbone_norms,
+    sync_batch_norms,
+    sync_parameters,
+)
 from .groups import TaskGroups
 from .launch import check_same_config, start_processes
 from .recipe_settings import check_mixed_precision
@@ -138,13 +143,14 @@ class MultiTaskRunner(OpenRunner):
         """Moves the model to its device; gradients are exchanged by ``reducer``, not by a wrapper.
 
         Raises:
-            ValueError: see ``sync_batch_norms``.
+            ValueError: see ``check_backbone_norms`` and ``sync_batch_norms``.
         """
         model = model.to(get_device())
         if self.ranks.alone:
             revert_sync_batchnorm(model)
             model.use_parts()
             return model
+        check_backbone_norms(model.backbone, self.ranks)
         for task in self.ranks.tasks:
             sync_batch_norms(model.tasks[task], task, self.ranks)
         model.use_parts()

@@ -1,5 +1,6 @@
 """What is wrong is said in one line, and no rank goes on or waits."""
 
+import copy
 import os
 import runpy
 import socket
@@ -9,7 +10,9 @@ import pytest
 from distributed.processes import Processes
 from distributed.trainings import training
 from helpers import ROOT, only, refusal_of_tool, write_config
+from image_group import joint_config, write_images
 from refusals import assert_names
+from shared_images import UPSTREAM, WIDTHS
 
 pytestmark = pytest.mark.distributed
 
@@ -92,6 +95,17 @@ def test_batch_norm_over_ranks_of_which_one_has_more_batches(data, tmp_path):
     assert_names(message, 'error: ', "'seg'", 'SyncBN', '2 ranks', 3, 'groups.seg')
     assert first in {f'{message} (rank {rank})' for rank in (1, 2)}
     assert second == message
+
+
+def test_synchronised_batch_norm_in_the_backbone(tmp_path):
+    cfg = joint_config(write_images(tmp_path / 'data'))
+    cfg.backbone = copy.deepcopy(UPSTREAM['ResNet'])
+    cfg.backbone.module.norm_cfg = dict(type='SyncBN')
+    for task in cfg.tasks.values():
+        task.model.decode_head.in_channels = WIDTHS['ResNet']
+    first, second = last_lines(2, cfg, tmp_path)
+    assert_names(first, 'error: ', 'UpstreamBackbone', 'SyncBN', 'norm_cfg', "'GN'", "'BN'")
+    assert second == first
 
 
 def test_launcher_without_its_environment(data, tmp_path, monkeypatch):
