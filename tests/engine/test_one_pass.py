@@ -1,6 +1,7 @@
 """Tasks on the same images in one pass: the same mathematics as a pass for each of them."""
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -50,7 +51,11 @@ def gradients(model):
     ('backbone', 'sharing', 'units'),
     [
         *((backbone, 'AllShared', TOGETHER) for backbone in (*BACKBONES, *UPSTREAM)),
-        *((backbone, 'Sequential', ALONE) for backbone in BACKBONES),
+        *(
+            (backbone, sharing, ALONE)
+            for backbone in BACKBONES
+            for sharing in ('Sequential', 'Mask', 'AllSpecific')
+        ),
     ],
 )
 def test_one_pass_is_k_passes(backbone, sharing, units, missing, monkeypatch):
@@ -125,6 +130,39 @@ def test_a_pass_is_shared_whatever_else_a_step_does(case, monkeypatch):
     assert ('seg/distill_features' in logs[0]) == (case == 'distilled')
     assert largest_difference(*models) < 1e-9
     assert largest_difference(first, before) > 1e-3
+
+
+class Held:
+    """A tensor that a graph holds."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+
+@pytest.mark.parametrize('grad_norms', [False, True], ids=['summed', 'apart'])
+def test_what_a_head_has_computed_is_freed_before_the_next_one_runs(grad_norms, monkeypatch):
+    model = build(model_config('ViT', 'AllShared'))
+    held, counts, forward = weakref.WeakSet(), [], model.loss
+
+    def hold(tensor):
+        found = Held(tensor)
+        held.add(found)
+        return found
+
+    def loss(*args):
+        counts.append(len(held))
+        # The backbone has run before, its graph is not among these.
+        with torch.autograd.graph.saved_tensors_hooks(hold, lambda found: found.tensor):
+            found = forward(*args)
+        counts.append(len(held))
+        return found
+
+    monkeypatch.setattr(model, 'loss', loss)
+    batches = {GROUP: [group_batch(0, 0, missing=False)]}
+    one_pass(model, optimizer_of(model), 0, plan_of(TOGETHER), batches, grad_norms=grad_norms)
+    # Three heads of two subnets.
+    assert len(counts) == 2 * 6
+    assert set(counts[::2]) == {0} and min(counts[1::2]) > 0
 
 
 def test_what_is_random_in_a_head_does_not_depend_on_other_tasks(monkeypatch):
