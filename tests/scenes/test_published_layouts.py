@@ -7,14 +7,20 @@ from refusals import raises_naming
 from scenes.files import image, save, slanted
 from scenes.layouts import (
     SIZE,
+    part,
+    struct,
+    structs,
+    thing,
     write_cifar100,
     write_cityscapes,
     write_mtan,
     write_pascal,
     write_taskonomy,
 )
+from scipy.io import savemat
 
 from mdl_nas_mm.registry import DATASETS, MODELS
+from mdl_nas_mm.scenes.encodings import human_parts, read_array
 from mdl_nas_mm.scenes.transforms import LoadSceneImage, LoadSceneLabel
 
 
@@ -127,6 +133,27 @@ def test_pascal_parts_are_joined(pascal):
         np.testing.assert_array_equal(loaded(dataset, index)['gt_seg_map'], expected)
     for index in (1, 2):
         assert (loaded(dataset, index)['gt_seg_map'] == 255).all()
+
+
+def test_all_parts_of_a_person_are_joined_as_published(tmp_path):
+    """A person of one row a part and one without, read from a file."""
+    parts = {
+        1: 'head hair lear rear leye reye lebrow rebrow nose mouth',
+        2: 'torso neck',
+        3: 'luarm ruarm',
+        4: 'llarm rlarm lhand rhand',
+        5: 'luleg ruleg',
+        6: 'llleg rlleg lfoot rfoot',
+    }
+    rows = [(name, number) for number, names in parts.items() for name in names.split()]
+    assert len(dict(rows)) == 24
+    size = (len(rows) + 1, 4)
+    each = [part(size, name, slice(i, i + 1), slice(0, 4)) for i, (name, _) in enumerate(rows)]
+    annotation = struct(objects=structs(thing(size, 'person', *each)))
+    savemat(tmp_path / 'a.mat', dict(anno=annotation))
+    found = human_parts(read_array(str(tmp_path / 'a.mat')))
+    expected = [*(number for _, number in rows), 0]
+    np.testing.assert_array_equal(found, np.repeat(expected, 4).reshape(size))
 
 
 def test_pascal_maps(pascal):

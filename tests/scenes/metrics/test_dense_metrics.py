@@ -7,7 +7,16 @@ import pytest
 import torch
 from mmseg.evaluation import DepthMetric, IoUMetric
 from scipy.spatial.transform import Rotation
-from sklearn.metrics import fbeta_score, jaccard_score, precision_score, recall_score
+from sklearn.metrics import (
+    fbeta_score,
+    jaccard_score,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    precision_score,
+    recall_score,
+    top_k_accuracy_score,
+)
 
 from mdl_nas_mm.scenes.losses.embedding import pair_loss
 from mdl_nas_mm.scenes.metrics import (
@@ -68,6 +77,29 @@ class TestDepth:
         found = ours.compute_metrics(ours.results)
         for name in ('rmse', 'rmse_log', 'abs_rel', 'd1', 'd2', 'd3'):
             assert found[f'{name}_image'] == pytest.approx(expected[name], rel=1e-4), name
+
+    def test_over_all_pixels_it_is_sklearns(self):
+        """Of images of different sizes, each with another share of valid pixels."""
+        rng = np.random.default_rng(0)
+        shapes = [(1, 6 + i, 7) for i in range(4)]
+        pairs = [
+            (rng.uniform(0.5, 10, s), rng.uniform(0.5, 10, s) * (rng.random(s) < 0.2 + 0.2 * i))
+            for i, s in enumerate(shapes)
+        ]
+        found = evaluate(DepthErrorMetric(max_depth=9.0), *pairs)
+        y, p = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (1, 0))
+        y, p = (each[(y > 0) & (y < 9)] for each in (y, p))
+        ratios = np.maximum(y / p, p / y)
+        expected = dict(
+            rmse=math.sqrt(mean_squared_error(y, p)),
+            rmse_log=math.sqrt(mean_squared_error(np.log(y), np.log(p))),
+            abs_err=mean_absolute_error(y, p),
+            abs_rel=mean_absolute_percentage_error(y, p),
+            **{f'd{k}': np.mean(ratios < 1.25**k) for k in (1, 2, 3)},
+        )
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=1e-6), name
+            assert found[name] != pytest.approx(found[f'{name}_image'], rel=1e-3), name
 
     def test_nothing_to_measure_is_nan(self):
         assert all(map(math.isnan, evaluate(DepthErrorMetric(), ([[[1.0]]], [[[0.0]]])).values()))
@@ -179,6 +211,18 @@ def test_soft_labels_by_hand():
     assert found['loss'] == pytest.approx(sum(loss) / 2)
 
 
+def test_soft_labels_are_sklearns_and_torchs():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(40, 9), (3 * torch.randn(40, 9)).softmax(1)
+    found = evaluate(SoftLabelMetric(), *zip(logits.softmax(1), labels))
+    for k in (1, 5):
+        best = labels.argmax(1).numpy()
+        expected = top_k_accuracy_score(best, logits.numpy(), k=k, labels=range(9))
+        assert 0 < expected < 1 and found[f'top{k}'] == pytest.approx(100 * expected)
+    loss = torch.nn.functional.cross_entropy(logits, labels)
+    assert found['loss'] == pytest.approx(loss.item(), rel=1e-5)
+
+
 def test_errors_of_regression_by_hand():
     """Means over images, of what is labelled; an image without labels is left out."""
     pairs = (
@@ -190,6 +234,29 @@ def test_errors_of_regression_by_hand():
     assert found == dict(l1=pytest.approx((2 + 1) / 2), l2=pytest.approx((5 + 1) / 2))
     found = evaluate(RegressionErrorMetric(data_range=10.0), *pairs)
     assert found['psnr'] == pytest.approx((10 * math.log10(100 / 5) + 20) / 2)
+
+
+def test_errors_of_regression_are_torchmetrics():
+    """Means over images of what it gives of the labelled elements of each."""
+    torchmetrics = pytest.importorskip('torchmetrics').functional
+    rng = np.random.default_rng(0)
+    pairs = [rng.random((2, 3, 6, 7 + i)).astype(np.float32) for i in range(4)]
+    for i, (_, label) in enumerate(pairs):
+        label[:, :i] = NAN
+    found = evaluate(RegressionErrorMetric(data_range=2.0), *pairs)
+    of_images = []
+    for pair in map(torch.from_numpy, pairs):
+        prediction, label = pair[:, pair[1].isfinite()].double()
+        of_images.append(
+            dict(
+                l1=torchmetrics.mean_absolute_error(prediction, label),
+                l2=torchmetrics.mean_squared_error(prediction, label),
+                psnr=torchmetrics.image.peak_signal_noise_ratio(prediction, label, data_range=2.0),
+            )
+        )
+    for name, value in found.items():
+        expected = np.mean([each[name].item() for each in of_images])
+        assert value == pytest.approx(expected, rel=1e-6), name
 
 
 def test_the_loss_of_vanishing_points():
