@@ -33,7 +33,9 @@ STEPS = 5
 UNITS = dict(AllShared=(TASKS,), Sequential=tuple((task,) for task in TASKS))
 
 
-def train(world_size, backbone, sharing, batches, path, aggregator=None, grad_norms=False):
+def train(
+    world_size, backbone, sharing, batches, path, aggregator=None, grad_norms=False, missing=True
+):
     """Five steps of one of the processes; the first one writes what it has."""
     timeout = timedelta(seconds=60)
     start_processes('pytorch', timeout)
@@ -50,7 +52,7 @@ def train(world_size, backbone, sharing, batches, path, aggregator=None, grad_no
     plan, optimizer = StepPlan.make(*given), optimizer_of(model)
     balance = aggregator and GradientAggregation(TASKS, dict(type=aggregator))
     for step in range(STEPS):
-        own = [group_batch(step, p.batch, True, p.part, p.parts) for p in plan.parts[TASKS[0]]]
+        own = [group_batch(step, p.batch, missing, p.part, p.parts) for p in plan.parts[TASKS[0]]]
         given = {GROUP: own}
         more = dict(labelled=count_labels(given, ranks), reducer=reducer, balance=balance)
         more['grad_norms'] = grad_norms and step % 2 == 1
@@ -61,31 +63,35 @@ def train(world_size, backbone, sharing, batches, path, aggregator=None, grad_no
 
 
 @pytest.mark.parametrize(
-    ('backbone', 'sharing', 'batches'),
+    ('backbone', 'sharing', 'batches', 'missing'),
     [
-        ('ViT', 'AllShared', 1),
-        ('Swin', 'AllShared', 2),
-        ('ViT', 'Sequential', 2),
-        ('ResNet', 'AllShared', 2),
+        ('ViT', 'AllShared', 1, True),
+        ('ViT', 'AllShared', 1, False),
+        ('Swin', 'AllShared', 2, True),
+        ('ViT', 'Sequential', 2, True),
+        ('Swin', 'Sequential', 1, True),
+        ('Swin', 'Sequential', 2, False),
+        ('ResNet', 'AllShared', 2, True),
     ],
 )
-def test_one_two_and_three_processes(backbone, sharing, batches, tmp_path):
+def test_one_two_and_three_processes(backbone, sharing, batches, missing, tmp_path):
     """With one batch it is cut into parts, with two a process has one, or a part of one."""
     model = build(model_config(backbone, sharing))
     optimizer = optimizer_of(model)
-    expected = [k_passes(model, optimizer, step, True, batches) for step in range(STEPS)]
-    assert 'edges' not in expected[3]
+    expected = [k_passes(model, optimizer, step, missing, batches) for step in range(STEPS)]
+    assert ('edges' not in expected[3]) == missing
     for world_size in (1, 2, 3):
         path = tmp_path / f'{world_size}.pth'
-        args = (world_size, backbone, sharing, batches, path)
+        args = (world_size, backbone, sharing, batches, path, None, False, missing)
         run_processes(world_size, train, *args, folder=tmp_path / str(world_size))
         state, logs = torch.load(path, weights_only=False)
         for key, value in model.state_dict().items():
             torch.testing.assert_close(state[key], value, rtol=1e-6, atol=1e-9)
         for step, losses in enumerate(expected):
             own = {t: logs[step].get(f'{t}/loss') for t in TASKS}
-            assert {t: v for t, v in own.items() if v is not None} == pytest.approx(losses, 1e-5)
-            assert logs[step]['loss'] == pytest.approx(sum(losses.values()), 1e-5)
+            # Several processes exchange losses in single precision.
+            assert {t: v for t, v in own.items() if v is not None} == pytest.approx(losses, 1e-6)
+            assert logs[step]['loss'] == pytest.approx(sum(losses.values()), 1e-6)
 
 
 @pytest.mark.parametrize(
