@@ -101,6 +101,32 @@ def test_three_processes_are_one_and_two_go_on(data, tmp_path):
         assert largest_difference(*pair) < 1e-5, world_size
 
 
+UNCERTAIN = dict(type='UncertaintyWeighting', classification=['cls', 'parts'])
+BALANCERS = [UNCERTAIN, dict(type='DynamicWeightAverage', window=1)]
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize('balance', BALANCERS, ids=['uncertainty', 'average'])
+def test_balanced_with_missing_labels_three_processes_are_one(data, tmp_path, balance):
+    """One image of six has a label of one task, so that in some steps no process has any."""
+    cfg = group_config(data, tmp_path / 'data', {'backbone.drop_path_rate': 0.0})
+    write_list(tmp_path / 'data', 'some', (0,))
+    for task in CLASSES:
+        cfg.tasks[task].model.decode_head.dropout_ratio = 0.0
+    cfg.train_cfg.step = dict(type='JointStep', balance=balance)
+    if balance is UNCERTAIN:
+        cfg.train_cfg.step.optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+    three = trained_in_processes(3, cfg, tmp_path / 'three')
+    runner = build_runner(cfg, tmp_path / 'one')
+    runner.train()
+    assert 0 < len(runner.message_hub.get_scalar('train/parts/loss').data[0]) < 4
+    weights = [runner.message_hub.get_scalar(f'train/{task}/weight').data[0] for task in cfg.tasks]
+    assert len({float(of_task[-1]) for of_task in weights}) == 3
+    one = read_checkpoint(tmp_path / 'one' / 'iter_4.pth')
+    assert largest_difference(one['state_dict'], three['state_dict']) < 1e-5
+    assert largest_difference(one['method']['step'], three['method']['step']) < 1e-5
+
+
 @pytest.mark.parametrize(
     ('groups', 'names'),
     [
