@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch.distributed as dist
 from mmengine.dataset import DefaultSampler
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS, METRICS
+from mmengine.registry import DATASETS
 from torch.utils.data import ConcatDataset, DataLoader
 
 from mdl_nas_mm.utils.data_paths import datasets_in
@@ -25,15 +25,14 @@ from .group_batch import GroupBatch
 from .joined_dataset import JoinedDataset
 from .loader_settings import is_shuffled
 from .merged_pipeline import MergedPipeline
+from .metric_labels import check_metrics
 from .pipelines import build_transforms, merged_stages
 from .scope import task_scope
-from .transform_keys import keys_named
 from .workers import end_with_parent
 
 if TYPE_CHECKING:
     from .task import Split
 
-_METRICS_OF_SAMPLES = ('mmseg.', 'mmpretrain.', 'mdl_nas_mm.')
 # Sets of labels of which a sample is loaded before anything begins.
 _KINDS = 8
 # Settings of a loader that are made of the tasks' data sets, or that the order stands in for.
@@ -104,7 +103,7 @@ def build_group_eval_loader(
     _check_alike(images, 'evaluation', scopes, configs)
     dataset = _joined(images, scopes, configs, 'evaluation', group, is_test=True)
     for task, sample in _first_samples(dataset, 'evaluation').items():
-        _check_metrics(task, scopes[task], splits[task].evaluator, sample)
+        check_metrics(task, scopes[task], splits[task].evaluator, sample)
     scope, config = next(iter(scopes.values())), next(iter(configs.values()))
     for key in (*_NOT_COMPARED, 'batch_sampler'):
         config.pop(key, None)
@@ -223,21 +222,3 @@ def _first_samples(dataset: JoinedDataset, split: str) -> dict[str, dict]:
         with in_images(dataset.images, split), seeded(0):
             found = {**dataset[index], **found}
     return found
-
-
-def _check_metrics(task: str, scope: str, evaluator: Any, sample: Mapping) -> None:
-    """Raises ValueError for a metric that compares with a label which a sample does not have."""
-    has = sample['data_samples'].keys()
-    for config in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
-        kind = registered(config['type'], METRICS, scope)
-        # Those of mmdet and mmpose read their labels from a file.
-        if config.get('format_only') or not kind.__module__.startswith(_METRICS_OF_SAMPLES):
-            continue
-        with task_scope(scope):
-            named = keys_named(METRICS.build(dict(config)))
-        needs = sorted(key for key in named if key.startswith('gt_') and key != 'gt_')
-        if needs and not set(needs).intersection(has):
-            raise ValueError(
-                f'task {task!r}: {config["type"]} needs {" or ".join(needs)}, and the pipeline of '
-                'its evaluation loads no such label'
-            )

@@ -13,6 +13,7 @@ from .classes import check_classes
 from .data import build_eval_loader
 from .delta_t import Reference
 from .evaluate import Evaluation, evaluate
+from .metric_labels import check_first_sample
 from .scores import Score, Scoring, as_before
 
 
@@ -103,12 +104,13 @@ class Task:
             group: the ranks that evaluate together, each with its part of the images.
 
         Raises:
-            ValueError: the split has no images, its classes are not those of the model, or no
-                metric that the score can be.
+            ValueError: the split has no images, its classes are not those of the model, no
+                metric that the score can be, or one that needs a label that is not there.
         """
         scoring = self.scoring(split)
         built = build_eval_loader(self.name, self.scope, split.dataloader, group)
         check_classes(self.name, self.model, built.dataset)
+        check_first_sample(self.name, self.scope, split.evaluator, built.dataset)
         given = (built, built.dataset, split.evaluator, len(cast(Sized, built.dataset)))
         return Evaluation.build(scoring, self.scope, *given, group)
 
