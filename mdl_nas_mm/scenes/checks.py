@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from .labels import DEPTH, EDGES, NORMALS, SEGMENTATION, kind_named
+from .labels import (
+    DEPTH,
+    DISPARITY,
+    EDGES,
+    NORMALS,
+    REGRESSION,
+    SALIENCY,
+    SEGMENTATION,
+    kind_named,
+)
 
 # Medians of real data in metres lie between these, from desks to streets.
 _NEAREST, _FARTHEST = 0.05, 150.0
+# Pixels, of the median of a disparity.
+_WIDEST = 2048
 
 
 def misfit(name: str, label: np.ndarray, num_classes: int | None = None) -> str | None:
@@ -35,8 +46,30 @@ def misfit(name: str, label: np.ndarray, num_classes: int | None = None) -> str 
         return _odd_depth(values)
     if kind is NORMALS:
         return _odd_normals(values)
+    if kind is DISPARITY:
+        return _odd_disparity(values)
+    if kind in (EDGES, SALIENCY) and not (values.min() >= 0 and values.max() <= 1):
+        return (
+            f'has values from {values.min():g} to {values.max():g}, beyond 0 to 1; '
+            'is the encoding another one?'
+        )
     if kind is EDGES and values.mean() > 0.5:
         return f'has edges on {values.mean():.0%} of the pixels; are 0 and 1 the other way round?'
+    if kind is REGRESSION and np.isinf(values).any():
+        return 'has infinite values; say which one is none (invalid=...)'
+    return None
+
+
+def _odd_disparity(values: np.ndarray) -> str | None:
+    if not np.isfinite(values).all() or values.min() < 0:
+        return f'has disparities such as {values.min():g}; they are finite and none is below 0'
+    # In pixels it is no wider than an image; the values of a 16-bit file are far beyond.
+    middle = float(np.median(values))
+    if middle > _WIDEST:
+        return (
+            f'has a median disparity of {middle:g}, more than images are wide; is it encoded, as '
+            "Cityscapes' is?"
+        )
     return None
 
 

@@ -1,5 +1,7 @@
 """Readers of published data sets, on small files of their layouts and encodings."""
 
+import pickle
+
 import numpy as np
 import pytest
 from mmengine.structures import PixelData
@@ -359,3 +361,24 @@ def test_cifar100_as_twenty_tasks(tmp_path, monkeypatch):
     assert build('CIFAR100Task', tmp_path, coarse='fish').metainfo['classes'][1] == 'flatfish'
     with raises_naming(ValueError, "'birds'"):
         build('CIFAR100Task', tmp_path, coarse='birds')
+
+
+@pytest.mark.parametrize(
+    ('label', 'named'),
+    [(4, ("'fish'", 'ray')), (100, ("'fish'", 'label 100')), (-1, ("'fish'", 'label -1'))],
+)
+def test_cifar100_labels_are_those_of_its_classes(tmp_path, monkeypatch, label, named):
+    """All rays of the files get another label."""
+    from mmpretrain.datasets import CIFAR100
+
+    monkeypatch.setattr(CIFAR100, 'train_list', [['train', None]])
+    monkeypatch.setattr(CIFAR100, 'test_list', [['test', None]])
+    write_cifar100(tmp_path)
+    path, ray = tmp_path / 'cifar-100-python' / 'train', CIFAR100.METAINFO['classes'].index('ray')
+    content = pickle.loads(path.read_bytes())
+    content['fine_labels'] = [label if k == ray else k for k in content['fine_labels']]
+    path.write_bytes(pickle.dumps(content))
+    with raises_naming(ValueError, *named, tmp_path):
+        build('CIFAR100Task', tmp_path, coarse='fish', download=False)
+    with raises_naming(ValueError, "'fish'", '3 classes', 5):
+        build('CIFAR100Task', tmp_path, coarse='fish', metainfo=dict(classes=tuple('abc')))

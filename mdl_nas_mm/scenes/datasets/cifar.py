@@ -47,7 +47,8 @@ class CIFAR100Task(CIFAR100):
             so on.
 
     Raises:
-        ValueError: there is no such coarse class.
+        ValueError: there is no such coarse class; ``metainfo`` does not name five classes; or the
+            files have a label beyond the hundred, or no image of one of the five.
     """
 
     def __init__(self, coarse: str | int, download: bool = True, **kwargs: Any) -> None:
@@ -59,13 +60,26 @@ class CIFAR100Task(CIFAR100):
         self.coarse = coarse if isinstance(coarse, str) else names[coarse]
         metainfo = dict(kwargs.pop('metainfo', None) or {})
         metainfo.setdefault('classes', COARSE_CLASSES[self.coarse])
+        if len(metainfo['classes']) != len(COARSE_CLASSES[self.coarse]):
+            raise ValueError(
+                f'CIFAR100Task {self.coarse!r}: metainfo has {len(metainfo["classes"])} classes, '
+                f'the data {len(COARSE_CLASSES[self.coarse])}'
+            )
         super().__init__(metainfo=metainfo, download=download, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Those of the five classes, renumbered."""
-        fine = [CIFAR100.METAINFO['classes'].index(name) for name in COARSE_CLASSES[self.coarse]]
+        names, fine = CIFAR100.METAINFO['classes'], COARSE_CLASSES[self.coarse]
+        numbers = [names.index(name) for name in fine]
+        infos = super().load_data_list()
+        labels = {int(info['gt_label']) for info in infos}
+        where = f'CIFAR100Task {self.coarse!r}, {self.data_prefix["root"]!r}'
+        if beyond := sorted(labels.difference(range(len(names)))):
+            raise ValueError(f'{where}: has a label {beyond[0]}, expected 0 to {len(names) - 1}')
+        if lost := [name for name, number in zip(fine, numbers) if number not in labels]:
+            raise ValueError(f'{where}: has no image of {", ".join(lost)}')
         return [
-            dict(info, gt_label=fine.index(info['gt_label']))
-            for info in super().load_data_list()
-            if info['gt_label'] in fine
+            dict(info, gt_label=numbers.index(info['gt_label']))
+            for info in infos
+            if info['gt_label'] in numbers
         ]

@@ -50,6 +50,9 @@ class PASCALContextScenes(SceneDataset):
     - ``normals``: 8-bit, 2 v / 255 - 1; mid-grey, white and black are none. Of a model as well.
     - ``edges``: where the class of ``LabelMap`` changes, by its thinned Laplacian.
 
+    Images are those of PASCAL VOC 2010, at most 500 pixels a side and of many sizes; each label has
+    the size of its image.
+
     mmseg's ``PascalContextDataset`` is another data set, of 59 classes.
 
     Args:

@@ -29,6 +29,9 @@ class EdgeMetric(DenseMetric):
     published code does. That code matches by least cost, where leaving a pixel out costs a hundred
     times the distance; how many are matched is all that counts of it, and is largest here.
 
+    Implemented here, on scipy's maximum flow: the library for it, pyEdgeEval (MIT), is an alpha
+    release with wheels for Python 3.8 alone.
+
     Args:
         max_distance: as a part of the image's diagonal: 0.0075 for PASCAL, 0.011 for NYUD.
         thresholds: how many, evenly spaced between 0 and 1. 99 are published; an image of 480 x
