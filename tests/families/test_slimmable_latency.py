@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from refusals import raises_naming
 from slim_joint import slim_config
 
 from mdl_nas_mm.apis.latency import LatencyMeter
@@ -51,3 +52,12 @@ def test_parts_of_a_run_add_up_to_it(meter, monkeypatch):
     assert len(blocks) == len(meter.supernet.shape.block_names())
     assert blocks == [pytest.approx(1)] * len(blocks)
     assert sum(ms for _, ms in parts) == pytest.approx(2 * len(blocks) + 1)
+
+
+def test_stages_that_a_task_does_not_run_are_named(tmp_path):
+    cfg = slim_config(tmp_path / 'data', tmp_path)
+    cfg.backbone = dict(ENCODERS['ResNet-18'], space=SPACE)
+    cfg.tasks.cls.backbone.out_indices = (1,)
+    cfg = resolve_joint_config(cfg, check_files=False)
+    with raises_naming(ValueError, "'cls'", '4 of 8', 'out_indices', 'num_stages'):
+        LatencyMeter(cfg, 'cls', (32, 32), runs=1, warmup=0).measure()
