@@ -67,6 +67,18 @@ def source_files():
     return [path for path in sorted(PACKAGE.rglob('*.py')) if path != PACKAGE / '__init__.py']
 
 
+def test_no_method_imports_another():
+    wrong = [
+        f'{path.relative_to(PACKAGE)} imports {".".join(name)}'
+        for path in source_files()
+        if part_of(path) == 'methods' and len(path.relative_to(PACKAGE).parts) > 2
+        for name in imported_modules(path)
+        if name[:2] == ['mdl_nas_mm', 'methods']
+        and name[2:3] != [path.relative_to(PACKAGE).parts[1]]
+    ]
+    assert not wrong
+
+
 def test_every_part_has_its_place_in_the_order():
     parts = {part_of(path) for path in source_files()}
     assert parts <= set(ORDER), f'say in ORDER where {sorted(parts - set(ORDER))} belongs'

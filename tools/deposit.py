@@ -3,6 +3,7 @@
 from argparse import BooleanOptionalAction, Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mdl_nas_mm.utils.command_line import (
     Parser,
@@ -12,51 +13,86 @@ from mdl_nas_mm.utils.command_line import (
     trusted_classes,
 )
 
+if TYPE_CHECKING:
+    from mdl_nas_mm.spec import Counts
 
-def done(args: Namespace) -> Iterator[str]:
-    """Does what the command says; what came of it, line by line."""
-    # Large libraries are imported once the arguments are known to be right.
-    from mmengine.device import get_device
 
-    from mdl_nas_mm.apis import add_to_deposit, deposits, extract_chosen, save_deposit
-    from mdl_nas_mm.deposit import Deposit, extract, remove
+def pack(args: Namespace) -> Iterator[str]:
+    from mdl_nas_mm.apis import deposits, save_deposit
+
+    if Path(args.deposit).exists() and not args.overwrite:
+        raise ValueError(f'{args.deposit} is there already; --overwrite replaces it')
+    cfg, joint = deposits.read_chosen(args.config, args.joint_spec, args.trust_checkpoint)
+    given = (cfg, args.checkpoint, joint, args.deposit, args.scored, trusted_classes(args))
+    yield from _added(args, joint, 0, save_deposit(*given))
+
+
+def add(args: Namespace) -> Iterator[str]:
+    from mdl_nas_mm.apis import add_to_deposit, deposits
+    from mdl_nas_mm.deposit import Deposit
+
+    trust = trusted_classes(args)
+    before = Deposit(args.deposit, trust).counts.total
+    cfg, joint = deposits.read_chosen(args.config, args.joint_spec, args.trust_checkpoint)
+    given = (cfg, args.checkpoint, joint, args.deposit, args.scored, trust)
+    yield from _added(args, joint, before, add_to_deposit(*given, _stored(args, joint)))
+
+
+def list_(args: Namespace) -> Iterator[str]:
+    from mdl_nas_mm.apis import deposits
+
+    yield deposits.contents(args.deposit, trusted_classes(args))
+
+
+def verify(args: Namespace) -> Iterator[str]:
+    from mdl_nas_mm.apis import deposits
+
+    given = (args.data, args.before, args.images, _device(), trusted_classes(args))
+    yield from deposits.check(args.deposit or args.after, *given)
+
+
+def extract(args: Namespace) -> Iterator[str]:
+    from mdl_nas_mm.apis import extract_chosen
+    from mdl_nas_mm.deposit import extract
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 
-    path, command, trust = args.deposit, args.command, trusted_classes(args)
-    if command == 'list':
-        yield deposits.contents(path, trust)
-        unscored = [
-            task for task, info in Deposit(path, trust).tasks.items() if 'scored' not in info
-        ]
-        if unscored:
-            yield f'no score is stored of {", ".join(unscored)}: `mdl-nas deposit test` evaluates'
-    elif command == 'verify':
-        given = (args.data, args.before, args.images, get_device(), trust)
-        yield from deposits.check(path or args.after, *given)
-    elif command == 'extract':
-        if args.budget is None and args.prefer is None:
-            yield extract(path, args.task, args.out, args.stock, trust)
-            return
-        prefer = None if args.prefer is None else read_preferences(args.prefer)
-        given = (args.stock, trust, args.latency)
-        yield extract_chosen(path, args.task, args.out, args.budget, prefer, *given)
-    elif command == 'remove':
-        yield f'{path}: {remove(path, args.task, trust).total:,} parameters are left'
-    elif command == 'test':
-        yield from deposits.test(path, args.task, get_device(), trust)
-    else:
-        if command == 'pack' and Path(path).exists() and not args.overwrite:
-            raise ValueError(f'{path} is there already; --overwrite replaces it')
-        before = Deposit(path, trust).counts.total if command == 'add' else 0
-        cfg, joint = deposits.read_chosen(args.config, args.joint_spec, args.trust_checkpoint)
-        given = (cfg, args.checkpoint, joint, path, args.scored, trust)
-        n = (
-            save_deposit(*given)
-            if command == 'pack'
-            else add_to_deposit(*given, _stored(args, joint))
-        )
-        yield f'added {", ".join(joint)}: {n.total - before:,} parameters'
-        yield f'{path}: {n.total:,} parameters, {n.separate:,} as separate models'
+    given = (args.deposit, args.task, args.out)
+    how = (args.stock, trusted_classes(args))
+    if args.budget is None and args.prefer is None:
+        yield extract(*given, *how)
+        return
+    prefer = None if args.prefer is None else read_preferences(args.prefer)
+    yield extract_chosen(*given, args.budget, prefer, *how, args.latency)
+
+
+def remove(args: Namespace) -> Iterator[str]:
+    from mdl_nas_mm.deposit import remove
+
+    left = remove(args.deposit, args.task, trusted_classes(args)).total
+    yield f'{args.deposit}: {left:,} parameters are left'
+
+
+def test(args: Namespace) -> Iterator[str]:
+    from mdl_nas_mm.apis import deposits
+
+    yield from deposits.test(args.deposit, args.task, _device(), trusted_classes(args))
+
+
+# Large libraries are imported once the arguments are known to be right.
+COMMANDS = dict(
+    pack=pack, add=add, list=list_, verify=verify, extract=extract, remove=remove, test=test
+)
+
+
+def _device() -> str:
+    from mmengine.device import get_device
+
+    return get_device()
+
+
+def _added(args: Namespace, tasks: Iterable[str], before: int, n: 'Counts') -> Iterator[str]:
+    yield f'added {", ".join(tasks)}: {n.total - before:,} parameters'
+    yield f'{args.deposit}: {n.total:,} parameters, {n.separate:,} as separate models'
 
 
 def _stored(args: Namespace, tasks: Iterable[str]) -> dict[str, dict]:
@@ -115,7 +151,7 @@ def main() -> None:
     from mdl_nas_mm.engine.errors import one_line_errors
 
     with one_line_errors():
-        for line in done(args):
+        for line in COMMANDS[args.command](args):
             print(line)
 
 

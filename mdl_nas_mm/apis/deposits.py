@@ -170,6 +170,9 @@ def contents(path: str | Path, trust: Collection[str] = ()) -> str:
             )
         )
     lines = [_aligned(row, rows) for row in rows]
+    unscored = [task for task, info in deposit.tasks.items() if 'scored' not in info]
+    if unscored:
+        lines.append(f'no score is stored of {", ".join(unscored)}: mdl-nas deposit test evaluates')
     stored, separate = counts.total, counts.separate
     return '\n'.join(
         [

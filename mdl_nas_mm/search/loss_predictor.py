@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.randomness import seeded
 from mdl_nas_mm.utils.rank_correlation import kendall, spearman
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import read_header
@@ -204,8 +205,7 @@ def _trained(
     on_epoch: Callable[[int], None] | None,
 ) -> dict[str, Tensor]:
     """Weights of a network that has learned targets (n, tasks) by their absolute differences."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         network = _network(rows.shape[1], targets.shape[1])
         linear = [layer for layer in network if isinstance(layer, nn.Linear)]
         start = [(own.weight.detach().numpy(), own.bias.detach().numpy()) for own in linear]

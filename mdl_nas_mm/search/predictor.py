@@ -15,6 +15,7 @@ from torch import nn
 
 from mdl_nas_mm.spec import SearchSpace
 from mdl_nas_mm.utils.files import written_whole
+from mdl_nas_mm.utils.randomness import seeded
 from mdl_nas_mm.utils.rank_correlation import kendall, spearman
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import read_header
@@ -185,8 +186,7 @@ class ScoreNetwork(nn.Module):
     @classmethod
     def fit(cls, rows: np.ndarray, scores: np.ndarray, seed: int) -> ScoreNetwork:
         """A network that has learned the scores of encoded architectures."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             network = cls(rows.shape[1])
         inputs, targets = torch.from_numpy(rows), torch.from_numpy(scores).float()
         network.mean.fill_(targets.mean())

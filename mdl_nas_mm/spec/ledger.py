@@ -70,7 +70,7 @@ class Counts:
 
 
 class Ledger:
-    """Counts what joint specs of one backbone store.
+    """Parameter counter: what joint specs of one backbone store.
 
     Args:
         layout: the backbone's parameters.

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import nn
 
 from mdl_nas_mm.elastic.shared_pass import SharedPass
+from mdl_nas_mm.spec.owners import join_names
 from mdl_nas_mm.utils.private import BatchNorm
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
@@ -79,7 +80,7 @@ class BatchNormRecalibration:
             alone = build_train_loader(lead, self.scopes[lead], configs[lead], seed)
             batches = batches_of(lead, 'recalibration, batch', alone)
             return ({lead: batch} for batch in islice(batches, count))
-        name = '+'.join(self.unit)
+        name = join_names(self.unit)
         loader = build_group_train_loader(name, self.scopes, configs, seed)
         groups = (group.batches for group in islice(loader, count))
         return ({t: own for t, own in group.items() if own is not None} for group in groups)

@@ -24,6 +24,7 @@ from mdl_nas_mm.elastic.known import part_class
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search.loss_predictor import LossPredictor
+from mdl_nas_mm.spec.owners import in_backbone, task_entry
 from mdl_nas_mm.tasks import MultiTaskModel, task_scope
 from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.trust import check_config
@@ -175,8 +176,7 @@ def _model(deposit: Deposit, config: ConfigDict) -> MultiTaskModel:
     weights: dict[str, Tensor] = {}
     for task, own in load_around_one(deposit, list(deposit.tasks)).items():
         for key, value in own.state_dict().items():
-            is_shared = key.startswith('backbone.')
-            weights[key if is_shared else f'tasks.{task}.{key}'] = value
+            weights[key if in_backbone(key) else task_entry(task, key)] = value
     stored = sum(math.prod(value.shape) for value in weights.values())
     with process_wide(), SizeLimit(stored, len(weights), f'deposit {deposit.path}: control'):
         with task_scope('mdl_nas_mm'):
