@@ -16,11 +16,13 @@ from mdl_nas_mm.engine.settings import check_settings
 from mdl_nas_mm.tasks import resolve_joint_config
 
 # Those of new tasks need their base.
+# New tasks need the file that they are added to.
+ADDED = re.compile('demo_pose|demo_sketch|.*sub-tasks|transfer_.*|generalise_.*')
 SHIPPED = sorted(
     path
     for path in (ROOT / 'configs').rglob('*.py')
     if not {'_base_', 'tasks', 'archs', 'incremental'} & set(path.relative_to(ROOT).parts)
-    and path.stem not in ('demo_pose', 'demo_sketch')
+    and not ADDED.fullmatch(path.stem)
 )
 COSINE = dict(type='CosineAnnealingLR', T_max=2)
 LOADER = 'tasks.det.train_dataloader'
