@@ -86,8 +86,8 @@ def test_scores_are_those_of_a_pass_each(trained, tmp_path, passed):  # noqa: F8
     count = len(result.scored['seg'])
     assert count == len(result.scored['parts']) > 4 and len(set(scores.values())) > 4
     assert alone - together == 4 * count
-    # Two more are loaded when the evaluation is built, one with each of the sets of labels.
-    assert (loaded, decoded) == (10 * count, 6 * count + 2)
+    # Two more are loaded when the evaluations are built, one with each of the sets of labels.
+    assert (loaded, decoded) == (10 * count + 2, 6 * count + 2)
 
 
 @pytest.mark.parametrize('stop', [1, 5])
