@@ -65,7 +65,7 @@ def test_metrics_are_those_of_a_pass_each(cfg, tmp_path, passed, first):
     # Six images, of which four have the label of the second task. Two more are loaded when the loop
     # is built, one with each of the sets of labels.
     assert sum(alone) - sum(together) == 4
-    assert (loaded, decoded) == (10, 6 + 2)
+    assert (loaded, decoded) == (10 + 2, 6 + 2)
 
 
 def test_tasks_with_weights_of_their_own_still_load_once(cfg, tmp_path, passed):
