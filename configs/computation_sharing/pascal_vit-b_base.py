@@ -33,7 +33,4 @@ tasks = dict(
         ),
     ),
 )
-max_iters = 40000
-train_cfg = dict(type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=4000)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-5, weight_decay=1e-6))
-param_scheduler = [dict(type='PolyLR', by_epoch=False, end=max_iters, power=0.9, eta_min=0.0)]

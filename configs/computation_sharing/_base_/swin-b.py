@@ -3,9 +3,7 @@
 The paper does not say which maps its head takes of Swin.
 """
 
-_base_ = ['../../_base_/joint_runtime.py']
-
-custom_imports = dict(imports=['mdl_nas_mm.scenes'], allow_failed_imports=False)
+_base_ = ['base_task.py']
 
 weights = 'https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/swin/swin_base_patch4_window12_384_22k_20220317-e5c09f74.pth'
 backbone = dict(
@@ -17,5 +15,3 @@ backbone = dict(
     pad_small_map=True,
     init_cfg=dict(type='Pretrained', checkpoint=weights),
 )
-val_cfg = dict(type='MultiTaskValLoop')
-default_hooks = dict(checkpoint=dict(interval=4000))

@@ -4,9 +4,7 @@ The weights are mmpretrain's, which were fine-tuned on ImageNet-1K after ImageNe
 does not say which it takes.
 """
 
-_base_ = ['../../_base_/joint_runtime.py']
-
-custom_imports = dict(imports=['mdl_nas_mm.scenes'], allow_failed_imports=False)
+_base_ = ['base_task.py']
 
 weights = 'https://download.openmmlab.com/mmclassification/v0/vit/finetune/vit-base-p16_in21k-pre-3rdparty_ft-64xb64_in1k-384_20210928-98e8652b.pth'
 backbone = dict(
@@ -19,5 +17,3 @@ backbone = dict(
     out_indices=(-1,),
     init_cfg=dict(type='Pretrained', checkpoint=weights),
 )
-val_cfg = dict(type='MultiTaskValLoop')
-default_hooks = dict(checkpoint=dict(interval=4000))
