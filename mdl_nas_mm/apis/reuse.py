@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mdl_nas_mm.elastic.backbone import ElasticBackbone
 from mdl_nas_mm.elastic.shared_pass import SharedPass
-from mdl_nas_mm.families import ElasticSwin, ElasticViT
 from mdl_nas_mm.methods.computation_sharing.running import (
     SharedComputation,
     SharingSettings,
@@ -76,9 +76,9 @@ class Reuse:
         settings: SharingSettings,
     ) -> None:
         self._lock, self._runs = threading.RLock(), {}
-        groups: list[dict[str, ElasticViT | ElasticSwin]] = []
+        groups: list[dict[str, ElasticBackbone]] = []
         for task, backbone in backbones.items():
-            if isinstance(backbone, (ElasticViT, ElasticSwin)):
+            if isinstance(backbone, ElasticBackbone) and backbone.family.row_steps:
                 fitting = (each for each in groups if _fits(each, prepared_by, task, backbone))
                 group = next(fitting, None)
                 if group is None:
@@ -182,15 +182,14 @@ class _Run:
 
 
 def _fits(
-    group: Mapping[str, nn.Module],
+    group: Mapping[str, ElasticBackbone],
     prepared_by: Mapping[str, str],
     task: str,
-    backbone: ElasticViT | ElasticSwin,
+    backbone: ElasticBackbone,
 ) -> bool:
     first, base = next(iter(group.items()))
     if prepared_by[first] != prepared_by[task]:
         return False
-    assert isinstance(base, (ElasticViT, ElasticSwin))
     try:
         check_alike(base, task, backbone)
     except ValueError:

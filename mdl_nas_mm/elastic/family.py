@@ -148,6 +148,8 @@ class Family(PartFamily):
         reorderings: (largest architecture, shape) -> what channels may change places.
         stock_model: (backbone, library, a task's model config) -> that config with one of the
             library's own backbones, or ``NoStockClassError``.
+        row_steps: (plain backbone, images, their (height, width)) -> what it computes row by row,
+            the ``RowSteps`` of ``families/transformer``; None where tokens are not its unit.
     """
 
     block_names: Callable[[SubnetSpec, Any], list[str]]
@@ -159,6 +161,7 @@ class Family(PartFamily):
     fit: Fit = _cut
     reorderings: Callable[[SubnetSpec, Any], list[Reordering]] = lambda spec, shape: []
     stock_model: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock_model
+    row_steps: Callable[[Any, int, tuple[int, int]], Any] | None = None
 
 
 _KNOWN: dict[str, Family] = {}

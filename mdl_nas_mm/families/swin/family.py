@@ -15,6 +15,7 @@ from ..transformer.timed_parts import TransformerParts
 from .fitting import fit
 from .key_styles import STYLES
 from .layout import block_names
+from .row_steps import row_steps
 from .shape import SwinShape
 from .spaces import SPACES
 from .stock import stock_model
@@ -49,5 +50,6 @@ SWIN = register_family(
         reorderings=_reorderings,
         stock_model=stock_model,
         timed_parts=_timed_parts,
+        row_steps=row_steps,
     )
 )

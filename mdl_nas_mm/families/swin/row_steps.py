@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,14 +22,21 @@ from ..transformer.row_steps import (
     places_of,
     window_rows,
 )
-from .model import ElasticSwin, ElasticSwinBlock, ElasticSwinStage
-from .patch_merging import ElasticPatchMerging
 from .window_attention import ElasticWindowAttention
 from .window_tables import shift_mask
 
 
-def swin_row_steps(backbone: ElasticSwin, batch: int, size: tuple[int, int]) -> RowSteps:
-    """The steps of a plain Swin; see ``vit_row_steps``."""
+def row_steps(backbone: Any, batch: int, size: tuple[int, int]) -> RowSteps:
+    """The steps of a plain Swin.
+
+    Args:
+        backbone: an ``ElasticSwin`` of one architecture and one task.
+        batch: images.
+        size: (height, width) of them in pixels.
+
+    Raises:
+        ValueError: it is not plain.
+    """
     check_plain(backbone)
     task, stages = backbone.task, backbone.arch.stages
     maps = backbone.shape.maps(size)
@@ -46,21 +53,19 @@ def swin_row_steps(backbone: ElasticSwin, batch: int, size: tuple[int, int]) -> 
     steps: list[BlockSteps | MergingSteps] = []
     ends = {}
     for s, module in enumerate(backbone.stages):
-        module = cast(ElasticSwinStage, module)
         for i, block in enumerate(module.blocks):
-            block, sizes = cast(ElasticSwinBlock, block), stages[s].blocks[i]
+            sizes = stages[s].blocks[i]
             _, shift = block.windows_on(sizes, min(maps[s]), padded)
             attention = _attention(block.attn, sizes.num_heads, batch, maps[s], shift)
             steps.append(BlockSteps.of(f'stages.{s}.blocks.{i}', block, attention))
         ends[s] = len(steps) - 1
         if module.downsample is not None:
-            merging = cast(ElasticPatchMerging, module.downsample)
             steps.append(
                 MergingSteps(
                     f'stages.{s}.downsample',
                     window_rows(batch, maps[s], 2, 0, device),
-                    RowNorm.of(merging.norm),
-                    RowLinear.of(f'stages.{s}.downsample.reduction', merging.reduction),
+                    RowNorm.of(module.downsample.norm),
+                    RowLinear.of(f'stages.{s}.downsample.reduction', module.downsample.reduction),
                 )
             )
     outputs = {ends[s]: output(s) for s in wanted}

@@ -15,6 +15,7 @@ from ..transformer.timed_parts import TransformerParts
 from .fitting import fit
 from .key_styles import STYLES, published_key
 from .layout import block_names, global_blocks
+from .row_steps import row_steps
 from .shape import ViTShape
 from .spaces import SPACES
 from .stock import stock_model
@@ -59,6 +60,7 @@ VIT = register_family(
         reorderings=_reorderings,
         stock_model=stock_model,
         timed_parts=_timed_parts,
+        row_steps=row_steps,
         # Positions are interpolated, so that for which size they are stored does not matter.
         untimed=('img_size',),
     )

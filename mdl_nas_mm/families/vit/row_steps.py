@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,14 +23,13 @@ from ..transformer.row_steps import (
     window_rows,
 )
 from .layout import global_blocks
-from .model import ElasticBlock, ElasticViT
 
 
-def vit_row_steps(backbone: ElasticViT, batch: int, size: tuple[int, int]) -> RowSteps:
+def row_steps(backbone: Any, batch: int, size: tuple[int, int]) -> RowSteps:
     """The steps of a plain ViT.
 
     Args:
-        backbone: of one architecture and one task.
+        backbone: an ``ElasticViT`` of one architecture and one task.
         batch: images.
         size: (height, width) of them in pixels.
 
@@ -57,7 +56,7 @@ def vit_row_steps(backbone: ElasticViT, batch: int, size: tuple[int, int]) -> Ro
             places_of(groups, batch * tokens),
             stage.blocks[i].num_heads,
             padding,
-            _attend(cast(ElasticBlock, backbone.blocks[i]).attn, (side, side) if side else grid),
+            _attend(backbone.blocks[i].attn, (side, side) if side else grid),
             is_whole=not side,
         )
 
@@ -75,9 +74,7 @@ def vit_row_steps(backbone: ElasticViT, batch: int, size: tuple[int, int]) -> Ro
         return of_rows
 
     steps = tuple(
-        BlockSteps.of(
-            f'blocks.{i}', cast(ElasticBlock, block), lambda bias, i=i: attention(i, bias)
-        )
+        BlockSteps.of(f'blocks.{i}', block, lambda bias, i=i: attention(i, bias))
         for i, block in enumerate(backbone.blocks)
     )
     return RowSteps(embed, steps, {i: output(i) for i in wanted}, tuple(wanted))

@@ -44,8 +44,8 @@ def write_base(deposit: Deposit, task: str, path: str | Path, norms: bool = Fals
     family = family_of(deposit.manifest['backbone'])
     if not {*SHARING} <= {*family.dimensions.roles}:
         raise ValueError(
-            f'deposit {deposit.path}: {task!r} has no transformer blocks; computation sharing '
-            'takes ElasticViT and ElasticSwin'
+            f'deposit {deposit.path}: the {family.name} of {task!r} has no layers of all roles '
+            f'that computation sharing takes, {sorted(SHARING)}'
         )
     settings = deposit.batch_of(task)['settings']
     shape = deposit.structure.layout.shape

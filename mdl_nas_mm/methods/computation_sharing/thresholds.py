@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .activations import inputs_of
+from .layers import block_layers
 
 
 @torch.no_grad()
@@ -24,13 +25,14 @@ def block_differences(
         For each block the root mean squares of its tokens' differences, of all its layers and all
         images, ascending: what running compares with its threshold.
     """
-    found: dict[str, list[Tensor]] = {}
+    blocks = block_layers(sub_task)
+    found: dict[str, list[Tensor]] = {block: [] for block in blocks}
     for images in batches:
-        ours = _inputs(sub_task, images)
-        theirs = _inputs(base, images)
-        for name, each in ours.items():
-            change = (each - theirs[name]).square().mean(-1).sqrt()
-            found.setdefault(_block_of(name), []).append(change.flatten().cpu())
+        ours, theirs = _inputs(sub_task, images), _inputs(base, images)
+        for block, layers in blocks.items():
+            for name in layers:
+                change = (ours[name] - theirs[name]).square().mean(-1).sqrt()
+                found[block].append(change.flatten().cpu())
     return [torch.cat(each).sort().values for each in found.values()]
 
 
@@ -87,9 +89,3 @@ def _inputs(backbone: nn.Module, images: Tensor) -> dict[str, Tensor]:
     with inputs_of(backbone) as found:
         backbone(images)
     return dict(found)
-
-
-def _block_of(layer: str) -> str:
-    """The block of a layer: all up to the number behind ``blocks``."""
-    parts = layer.split('.')
-    return '.'.join(parts[: parts.index('blocks') + 2])

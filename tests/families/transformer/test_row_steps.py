@@ -7,9 +7,8 @@ from numerics.small_swin import build_swin
 from refusals import raises_naming
 
 from mdl_nas_mm.families import ElasticSwin, ElasticViT
-from mdl_nas_mm.families.swin.row_steps import swin_row_steps
+from mdl_nas_mm.families.swin.family import SWIN as SWIN_FAMILY
 from mdl_nas_mm.families.transformer.row_steps import MergingSteps
-from mdl_nas_mm.families.vit.row_steps import vit_row_steps
 
 VIT = dict(embed_dim=16, depth=5, num_heads=2, mlp_ratio=2)
 SWIN = [
@@ -65,7 +64,7 @@ def test_steps_compute_what_the_backbone_does(case, size):
     torch.manual_seed(0)
     backbone = build(**settings).double().eval()
     images = torch.rand(2, 3, *size, dtype=torch.float64)
-    take_apart = vit_row_steps if build is vit else swin_row_steps
+    take_apart = backbone.family.row_steps
     found, expected = walk(take_apart(backbone, 2, size), images), backbone(images)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
@@ -77,7 +76,7 @@ def test_some_rows_attend_as_among_all(case):
     build, settings = CASES[case]
     torch.manual_seed(0)
     backbone = build(**settings).double().eval()
-    take_apart = vit_row_steps if build is vit else swin_row_steps
+    take_apart = backbone.family.row_steps
     seen = []
 
     def look(step, qkv, attended):
@@ -99,4 +98,4 @@ def test_some_rows_attend_as_among_all(case):
 
 def test_several_architectures_are_refused():
     with raises_naming(ValueError, 'ElasticSwin'):
-        swin_row_steps(build_swin('AllSpecific'), 1, (32, 32))
+        SWIN_FAMILY.row_steps(build_swin('AllSpecific'), 1, (32, 32))

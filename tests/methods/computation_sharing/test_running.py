@@ -8,6 +8,7 @@ import torch
 from refusals import raises_naming
 from sharing_models import moving_patch, sub_task, swin, vit
 
+from mdl_nas_mm.families import ElasticResNet
 from mdl_nas_mm.methods.computation_sharing import linear_layers
 from mdl_nas_mm.methods.computation_sharing.running import (
     SharedComputation,
@@ -243,8 +244,18 @@ def test_a_base_of_another_architecture_or_size_is_refused():
         shared(dict(a=vit(), b=swin()))
     with raises_naming(ValueError, "'b'", '(1, 26, 16)', '(1, 17, 16)'):
         shared(dict(a=vit(), b=vit(img_size=40)))
+    with raises_naming(ValueError, "'b'", 'window_size', 3, 0):
+        shared(dict(a=vit(), b=vit(window_size=3)))
+    with raises_naming(ValueError, "'b'", 'pad_small_map', False, True):
+        shared(dict(a=swin(), b=swin(pad_small_map=False)))
     with raises_naming(ValueError, "'a'", "'b'"):
         shared(dict(b=vit()))
+
+
+def test_a_family_that_is_not_computed_row_by_row_is_refused():
+    backbone = ElasticResNet(18, 'whole', base_channels=8, stem_channels=8).eval()
+    with raises_naming(ValueError, 'ElasticResNet', 'Swin', 'ViT'):
+        shared(dict(a=backbone))(torch.rand(1, 3, 64, 64))
 
 
 @pytest.mark.parametrize(

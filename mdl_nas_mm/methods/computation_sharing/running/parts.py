@@ -9,16 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic.backbone import ElasticBackbone
-from mdl_nas_mm.families import ElasticSwin, ElasticViT
-from mdl_nas_mm.families.swin.row_steps import swin_row_steps
+from mdl_nas_mm.elastic.backbone import ElasticBackbone, of_task
+from mdl_nas_mm.elastic.family import known_families
 from mdl_nas_mm.families.transformer.row_steps import (
     BlockSteps,
     MergingSteps,
     RowLinear,
     RowSteps,
 )
-from mdl_nas_mm.families.vit.row_steps import vit_row_steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +146,10 @@ def check_alike(base: ElasticBackbone, task: str, backbone: ElasticBackbone) -> 
                 f'task {task!r}: {name!r} is {tuple(ours.shape)}, of the base '
                 f"{tuple(theirs.shape)}; sub-tasks have the base's architecture and input size"
             )
-    for key in ('window_size', 'pad_small_map'):
-        ours, theirs = (getattr(each, key, None) for each in (backbone, base))
+    for key, setting in base.family.task_settings.items():
+        if setting.is_output:
+            continue
+        ours, theirs = (of_task(getattr(b, key), b.task, key) for b in (backbone, base))
         if ours != theirs:
             raise ValueError(
                 f'task {task!r} has {key} {ours}, its base {theirs}; they are to agree'
@@ -162,13 +162,14 @@ def check_alike(base: ElasticBackbone, task: str, backbone: ElasticBackbone) -> 
 
 
 def _row_steps(backbone: nn.Module, batch: int, size: tuple[int, int]) -> RowSteps:
-    if isinstance(backbone, ElasticViT):
-        return vit_row_steps(backbone, batch, size)
-    if isinstance(backbone, ElasticSwin):
-        return swin_row_steps(backbone, batch, size)
-    raise ValueError(
-        f'{type(backbone).__name__}: computation sharing takes ElasticViT and ElasticSwin'
-    )
+    take_apart = backbone.family.row_steps if isinstance(backbone, ElasticBackbone) else None
+    if take_apart is None:
+        names = sorted(name for name, each in known_families().items() if each.row_steps)
+        raise ValueError(
+            f'{type(backbone).__name__} is not computed row by row; computation sharing runs '
+            f'backbones of the families {names}'
+        )
+    return take_apart(backbone, batch, size)
 
 
 def _layers(step: BlockSteps | MergingSteps) -> list[tuple[RowLinear, ...]]:
