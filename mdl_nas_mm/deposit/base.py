@@ -14,7 +14,8 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.registry import BASES, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec, footprint
-from mdl_nas_mm.spec.owners import owners_of, score_name
+from mdl_nas_mm.spec.layout import names_of_some
+from mdl_nas_mm.spec.owners import owners_of, read_name, score_name
 
 from .fill import fill
 from .unpack import Deposit
@@ -95,8 +96,12 @@ class DepositBase:
         Raises:
             FileNotFoundError, ValueError: see ``Deposit``; or a shared weight is missing.
         """
-        for parameter in module.parameters():
-            parameter.zero_()
+        new = names_of_some(module.layout)
+        new.difference_update(name for name, _ in self._deposit.region(self._task).weights)
+        for name, parameter in module.named_parameters():
+            # What the inherited task has none of begins as in a new backbone.
+            if read_name(name).plain not in new:
+                parameter.zero_()
         for task in module.tasks:
             fill(self._deposit, module, self._task, as_task=task)
         self._share_alike(module)

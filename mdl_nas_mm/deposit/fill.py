@@ -64,7 +64,10 @@ def _fill_specific(deposit: Deposit, backbone: ElasticBackbone, task: str, as_ta
             if part.owners.are_all:
                 continue
             use, chosen = part.use, torch.from_numpy(part.chosen)
-            target = parameters[specific_name(name, ledger.owners(use, as_task))]
+            target = parameters.get(specific_name(name, ledger.owners(use, as_task)))
+            if target is None:
+                # Of what some tasks have beside all others, the new one may have none.
+                continue
             target = target.view(use.groups, use.max_channels, -1)
             target = target[:, : use.channels, first : first + use.columns]
             values = weights[name, first].view(use.groups, use.channels, use.columns).to(target)

@@ -323,7 +323,7 @@ def _enter(
             tasks[task],
             spec=spec.to_dict(),
             region=labels[task],
-            params=ledger.params(spec),
+            params=ledger.params(spec, task),
             **_needs(task, tasks[task], trust),
         )
     manifest['history'].append(batch)

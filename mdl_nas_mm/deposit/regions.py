@@ -10,7 +10,7 @@ import numpy as np
 
 from mdl_nas_mm.sharing import Sharing
 from mdl_nas_mm.spec import Layout, Ledger, Owners, ParamUse, SubnetSpec
-from mdl_nas_mm.spec.layout import Run
+from mdl_nas_mm.spec.layout import Run, used_by
 from mdl_nas_mm.spec.owners import ALL, OwnerSets, owners_in, weight_name
 
 from .budget import Budget
@@ -120,7 +120,8 @@ def region_of(
         ValueError: there are more or fewer bits than channels.
     """
     weights, layers, position = {}, {}, 0
-    for use in layout.uses(spec):
+    task = label.partition('.')[0]
+    for use in used_by(layout.uses(spec), task):
         if use.layer not in layers:
             policy, size = sharing[use.role], use.groups * use.channels
             if budget is not None:
@@ -140,7 +141,7 @@ def region_of(
             if not shared.all():
                 if budget is not None:
                     budget.take('rows', use.groups * use.max_channels)
-                owners = owners_in(owner_sets, use.layer, label.partition('.')[0])
+                owners = owners_in(owner_sets, use.layer, task)
                 layers[use.layer].append((owners, ~shared, _all_rows(use, ~shared)))
         weights[use.run] = tuple(UsedRows(use, *found) for found in layers[use.layer])
     # A mask is whole bytes.

@@ -127,10 +127,12 @@ def batch_backbone(
         regions: label -> its ``spec`` and ``settings``.
         budget: of what may be made; without it, whatever there is.
     """
-    config = dict(config, sharing=None, tasks=tuple(regions), task=None, arch=None, init_cfg=None)
+    # What comes after a dot tells a label from one of an earlier task of the name.
+    settings = {label.partition('.')[0]: region['settings'] for label, region in regions.items()}
+    config = dict(config, sharing=None, tasks=tuple(settings), task=None, arch=None, init_cfg=None)
     family = family_of(config)
     for key in family.task_settings:
-        values = {label: region['settings'].get(key) for label, region in regions.items()}
+        values = {task: own.get(key) for task, own in settings.items()}
         if None not in values.values():
             config[key] = values
     blocks = family.space(config['space'], config).largest().depth

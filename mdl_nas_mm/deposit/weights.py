@@ -57,7 +57,7 @@ class Weights:
 def check_uses(region: Region, model: MultiTaskModel, spec: SubnetSpec, task: str) -> None:
     """Raises ValueError where the deposit's backbone has not the weights of the model's."""
     ledger = model.backbone.ledger()
-    ours = {use.run: use for use in ledger.layout.uses(spec)}
+    ours = {use.run: use for use in ledger.uses(spec, task)}
     for run in [*ours, *region.uses]:
         use, weights = ours.get(run), region.weights.get(run, ())
         alike = use is not None and use == region.uses.get(run)

@@ -33,6 +33,8 @@ class TaskSetting:
             Without one, each task has to say it, or none.
         is_output: whether it says what the backbone returns; a new task then has what the task
             has that it starts from.
+        owns: whether a task that has another value than the default has weights of its own by it,
+            so that it shares no pass; the name ``own`` is the role of these.
         selects: whether it only chooses among features, so that tasks that differ in it can
             share a pass; the backbone then has ``forward_shared``.
         of_largest: where what ``settings_of`` says means an architecture's own parts, what says
@@ -42,6 +44,7 @@ class TaskSetting:
 
     default: Any = REQUIRED
     is_output: bool = False
+    owns: bool = False
     selects: bool = False
     of_largest: Callable[[Any, SubnetSpec, SubnetSpec], Any] | None = None
     timed: str | None = None

@@ -123,7 +123,10 @@ class LatencyTable:
     def check(self, timing: Timing, space: SearchSpace) -> None:
         """Raises ValueError, naming the first difference, unless this is a table of ``timing``
         that has every choice of ``space``."""
-        found, wanted = self.timing.to_dict(), timing.to_dict()
+        settings = timing.family.task_settings.values()
+        # What a table says nothing of is as it is by default.
+        usual = {s.timed: s.default for s in settings if s.timed is not None}
+        found, wanted = usual | self.timing.to_dict(), timing.to_dict()
         shape = {k: v for k, v in wanted.pop('shape').items() if k not in timing.family.untimed}
         for theirs, ours in ((found, wanted), (found['shape'], shape)):
             for key in ours:

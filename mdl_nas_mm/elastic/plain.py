@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from mdl_nas_mm.sharing import TaskParameters
 from mdl_nas_mm.spec import ParamUse, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec.layout import used_by
 
 from .family import PartFamily
 from .part import ElasticPart
@@ -132,7 +133,7 @@ def _weights_of(supernet: ElasticPart, task: str | None, spec: SubnetSpec) -> di
     """
     modules, parameters = dict(supernet.named_modules()), dict(supernet.named_parameters())
     uses: dict[str, list[ParamUse]] = {}
-    for use in supernet.layout.uses(spec):
+    for use in used_by(supernet.layout.uses(spec), task):
         uses.setdefault(use.name, []).append(use)
     weights: dict[str, Tensor] = {}
     for name, runs in uses.items():

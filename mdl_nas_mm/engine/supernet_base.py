@@ -14,6 +14,7 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import backbone_class, family_of
 from mdl_nas_mm.registry import BASES, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.spec.layout import names_of_some
 from mdl_nas_mm.spec.owners import (
     BACKBONE,
     backbone_name,
@@ -85,11 +86,13 @@ class SupernetBase:
                 of another shape.
         """
         state = self._checkpoint['state_dict']
-        inherited = self._specific_names(state)
+        inherited, some = self._specific_names(state), names_of_some(module.layout)
         for name, parameter in module.named_parameters():
             # What some tasks own is there, where any of them was trained.
             if not owners_of(name).are_all and backbone_name(name) not in state:
                 plain = read_name(name).plain
+                if plain in some and plain not in inherited:
+                    continue  # It begins as in a new backbone.
                 name = inherited.get(plain) or specific_name(plain, str(self.inherit))
             value = state.get(backbone_name(name))
             if value is None or value.shape != parameter.shape:

@@ -8,15 +8,19 @@ from dataclasses import asdict, dataclass, fields
 from mdl_nas_mm.registry import SHARING_POLICIES
 
 from .all_shared import AllShared
+from .all_specific import AllSpecific
 from .base import SharingKind
 
 STEM = 'stem'
+OWN = 'own'
 _WHOLLY_SHARED = AllShared()
+_FIXED = {STEM: _WHOLLY_SHARED, OWN: AllSpecific()}
 
 
 @dataclass(frozen=True)
 class Sharing:
-    """One policy a role of layers; what lies outside the blocks (``stem``) is wholly shared.
+    """One policy a role of layers; what lies outside the blocks (``stem``) is wholly shared, and
+    what tasks have beside them (``own``) not at all.
 
     Attributes:
         policies: role -> its policy, in the order in which the family declares the roles.
@@ -63,8 +67,8 @@ class Sharing:
         }
 
     def __getitem__(self, role: str) -> SharingKind:
-        """The policy of a role; ``stem`` is what lies outside the blocks."""
-        return _WHOLLY_SHARED if role == STEM else self.policies[role]
+        """The policy of a role, or of ``stem`` or ``own``."""
+        return _FIXED[role] if role in _FIXED else self.policies[role]
 
     @property
     def has_specific(self) -> bool:

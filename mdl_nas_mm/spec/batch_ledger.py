@@ -17,7 +17,7 @@ from itertools import combinations, groupby
 
 import numpy as np
 
-from .layout import ParamUse
+from .layout import ParamUse, used_by
 from .ledger import Ledger
 from .owners import ALL, Owners, owners_in
 from .spec import JointSpec, SubnetSpec
@@ -47,6 +47,8 @@ class BatchLedger:
         self._slots = {uses[0].name: slot for slot, uses in enumerate(largest)}
         units = [self._weights(uses) for uses in largest]
         self._width = max(map(len, units))
+        self._roles = {use.role for uses in largest for use in uses}
+        self._all_alike = all(use.tasks is None for uses in largest for use in uses)
         self._ratios = sorted({1.0} | self.layout.space.share_ratios())
         self._passing = self._score_tables(units)
         self._parts: dict[tuple, dict[tuple, tuple[int, int]]] = {}
@@ -77,12 +79,18 @@ class BatchLedger:
         # Tasks that own nothing together have the same numbers.
         known = self._parts.setdefault(self._groups_of(task), {})
         for row, spec in enumerate(specs):
-            for part in self.layout.parts(self.counted(spec)):
+            for part in self._parts_of(spec, task):
                 found = known.get(part)
                 if found is None:
                     found = known[part] = self._add(part, task)
                 rows[row, found[0]] = found[1]
         return rows
+
+    def _parts_of(self, spec: SubnetSpec, task: str) -> list[tuple]:
+        parts = self.layout.parts(self.counted(spec))
+        if self._all_alike:
+            return parts
+        return [part for part in parts if used_by(self.layout.part_uses(part), task)]
 
     def unions(self, encoded: Sequence[np.ndarray]) -> np.ndarray:
         """Backbone parameters of joint specs, from the encoded architectures of each task."""
@@ -96,8 +104,7 @@ class BatchLedger:
         The union over sets of tasks takes twice as long with each task. Tasks that share a pass
         have parts of one architecture; where none owns weights, that is their union.
         """
-        policies = (self.ledger.sharing[role] for role in self.layout.space.dimensions.roles)
-        if any(policy.has_specific for policy in policies):
+        if any(self.ledger.sharing[role].has_specific for role in self._roles):
             return list(encoded)
         found: list[np.ndarray] = []
         for rows in encoded:

@@ -23,7 +23,7 @@ def footprint(ledger: Ledger, passes: Iterable[tuple[str, SubnetSpec]]) -> Footp
     """
     lengths: Footprint = {}
     for task, spec in passes:
-        for use in ledger.layout.uses(spec):
+        for use in ledger.uses(spec, task):
             for owners, rows in ledger.weights(use, task):
                 run = weight_name(use.name, owners), use.first_column
                 _join(lengths, run, use.row_lengths(rows))
@@ -34,7 +34,7 @@ def score_footprint(ledger: Ledger, passes: Iterable[tuple[str, SubnetSpec]]) ->
     """The same of what policies have beside weights, such as the mask policy's scores."""
     lengths: Footprint = {}
     for task, spec in passes:
-        for use in ledger.layout.uses(spec):
+        for use in ledger.uses(spec, task):
             for name, new in ledger.sharing[use.role].used_scores(use, ledger.owners(use, task)):
                 _join(lengths, (name, 0), new)
     return lengths

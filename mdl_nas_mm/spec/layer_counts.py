@@ -19,16 +19,16 @@ def layer_counts(ledger: Ledger, joint: JointSpec) -> dict[str, Any]:
 
     Returns:
         ``layers``: task -> its layers in the order of its backbone, each with ``layer`` (prefix
-        of its state-dict keys), ``role`` (``attn``, ``ffn``, ``norm``, or ``stem`` for what is
-        outside the blocks), and how many of the task's elements there are ``shared`` and
-        ``specific``. What two tasks share counts for both.
+        of its state-dict keys), ``role`` (``attn``, ``ffn``, ``norm``, ``stem`` for what is
+        outside the blocks, or ``own`` for what the task has beside them), and how many of the
+        task's elements there are ``shared`` and ``specific``. What two tasks share counts for both.
         ``counts``: see ``Counts.with_totals``.
 
     Raises:
         ValueError: a layer under the mask policy has no scores.
     """
     return {
-        'layers': {task: _layers(ledger, spec) for task, spec in joint.items()},
+        'layers': {task: _layers(ledger, task, spec) for task, spec in joint.items()},
         'counts': ledger.count(joint).with_totals(),
     }
 
@@ -40,9 +40,9 @@ def layer_of(name: str) -> str:
     return layer[0]
 
 
-def _layers(ledger: Ledger, spec: SubnetSpec) -> list[dict[str, Any]]:
+def _layers(ledger: Ledger, task: str, spec: SubnetSpec) -> list[dict[str, Any]]:
     uses: dict[str, list[ParamUse]] = {}
-    for use in ledger.layout.uses(spec.root):
+    for use in ledger.uses(spec.root, task):
         uses.setdefault(layer_of(use.name), []).append(use)
     return [_layer(ledger, name, parts) for name, parts in uses.items()]
 

@@ -9,7 +9,7 @@ Counting, storing and freezing all follow from this one description.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,7 +27,8 @@ class ParamUse:
 
     Attributes:
         name: state-dict key of the shared parameter.
-        role: which policy rules it: one of the family's roles, or ``stem``, which is wholly shared.
+        role: which policy rules it: one of the family's roles; ``stem``, which is wholly shared; or
+            ``own``, of which each task has its own.
         groups: q, k and v are three groups of rows of one parameter; 1 otherwise.
         max_channels: rows a group that the parameter has.
         max_columns: elements a row that the parameter has.
@@ -36,6 +37,7 @@ class ParamUse:
         share_ratio: share ratio of its channels.
         first_column: where the run begins. Runs of a parameter do not overlap, whatever the
             architecture; a layer's uses come run by run, and before those of its bias.
+        tasks: those that have it, where not all do.
         run: name and first column, which tell a use from all others of an architecture.
     """
 
@@ -48,6 +50,8 @@ class ParamUse:
     columns: int
     share_ratio: float = 1.0
     first_column: int = 0
+    # Says nothing of the parameter itself.
+    tasks: frozenset[str] | None = field(default=None, compare=False)
     # Made once: the ledger asks for it more often than for anything else.
     run: Run = field(init=False, repr=False, compare=False)
 
@@ -93,7 +97,8 @@ class Layout(Protocol):
     shape: Any
 
     def uses(self, spec: SubnetSpec) -> tuple[ParamUse, ...]:
-        """Every parameter that ``spec`` uses, a layer's weight before its bias."""
+        """Every parameter that ``spec`` uses, a layer's weight before its bias; also those that
+        just some tasks have, see ``used_by``."""
 
     def parts(self, spec: SubnetSpec) -> list[tuple]:
         """Keys of the parts that ``uses`` is made of; an architecture has few different ones."""
@@ -117,6 +122,16 @@ class Layout(Protocol):
                 differ in that.
             settings: of the task; see ``ElasticBackbone.settings_of``.
         """
+
+
+def used_by(uses: Iterable[ParamUse], task: str | None) -> tuple[ParamUse, ...]:
+    """Of what an architecture uses that of one task; of None what all tasks have."""
+    return tuple(use for use in uses if use.tasks is None or task in use.tasks)
+
+
+def names_of_some(layout: Layout) -> set[str]:
+    """The parameters that just some tasks have."""
+    return {use.name for use in layout.uses(layout.space.largest()) if use.tasks is not None}
 
 
 def vector_uses(

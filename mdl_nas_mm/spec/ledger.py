@@ -9,7 +9,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from .layout import Layout, ParamUse, Run
+from .layout import Layout, ParamUse, Run, used_by
 from .owners import ALL, Owners, OwnerSets, owners_in
 from .policy import Policies
 from .spec import JointSpec, SubnetSpec
@@ -96,9 +96,13 @@ class Ledger:
         self.owner_sets = owner_sets or {}
         self._rows: dict[ParamUse, np.ndarray] = {}
 
-    def params(self, spec: SubnetSpec) -> int:
-        """Backbone elements of one architecture on its own."""
-        return sum(use.size for use in self.layout.uses(spec.root))
+    def uses(self, spec: SubnetSpec, task: str | None) -> tuple[ParamUse, ...]:
+        """Every parameter that a task's architecture uses; without a task what all have."""
+        return used_by(self.layout.uses(spec), task)
+
+    def params(self, spec: SubnetSpec, task: str | None = None) -> int:
+        """Backbone elements of one architecture on its own; see ``uses``."""
+        return sum(use.size for use in self.uses(spec.root, task))
 
     def scores_of(self, use: ParamUse) -> np.ndarray:
         """Scores (groups * max_channels,) of a layer under the mask policy, or ValueError."""
@@ -149,9 +153,10 @@ class Ledger:
         heads = self.heads_of(joint)
         for task, spec in joint.items():
             if spec.root is not spec:
-                heads[task] += sum(use.size for use in self.layout.uses(spec)) - self.params(spec)
+                whole = sum(use.size for use in self.uses(spec, task))
+                heads[task] += whole - self.params(spec, task)
         joint = JointSpec({task: spec.root for task, spec in joint.items()})
-        used = {task: list(self.layout.uses(spec)) for task, spec in joint.items()}
+        used = {task: self.uses(spec, task) for task, spec in joint.items()}
         regions: dict[Run, list[ParamUse]] = {}
         for use in chain.from_iterable(used.values()):
             regions.setdefault(use.run, []).append(use)
@@ -169,7 +174,7 @@ class Ledger:
         """Label of owners -> the union of what they use of their specific weights."""
         rows: dict[tuple[Owners, Run], list[tuple[ParamUse, np.ndarray]]] = {}
         for task, spec in joint.items():
-            for use in self.layout.uses(spec):
+            for use in self.uses(spec, task):
                 for owners, chosen in self.weights(use, task):
                     if not owners.are_all:
                         rows.setdefault((owners, use.run), []).append((use, chosen))

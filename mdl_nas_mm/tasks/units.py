@@ -156,6 +156,8 @@ def _difference(
         values = [as_lists(of_task(backbone.get(key), task, key)) for task in (first, second)]
         if values[0] != values[1]:
             return f'backbone.{key}'
+        if setting.owns and values[0] not in (None, setting.default):
+            return f'the weights of backbone.{key}'
     return difference_of_images(models[first], models[second])
 
 

@@ -77,7 +77,7 @@ def ledger_of(model):
     scores = {
         use.layer: rng.random(use.groups * use.max_channels, np.float32)
         for use in backbone.layout.uses(backbone.space.largest())
-        if use.role != 'stem'
+        if use.role not in ('stem', 'own')
     }
     return Ledger(backbone.layout, backbone.sharing, scores, model.head_sizes())
 

@@ -129,6 +129,40 @@ class PlainBlock(nn.Module):
         return torch.stack(tokens, dim=1)
 
 
+def convolutions(kind, dim):
+    """(side, inputs, outputs) of each convolution of a propagation, as ViTDet names them."""
+    half = dim // 2
+    return dict(
+        none=[],
+        naive=[(3, dim, dim)],
+        basic=[(3, dim, dim), (3, dim, dim)],
+        bottleneck=[(1, dim, half), (3, half, half), (1, half, dim)],
+    )[kind]
+
+
+class PlainPropagation(nn.Module):
+    """Convolutions around which a shortcut leads."""
+
+    def __init__(self, kind, dim, norm_eps):
+        super().__init__()
+        sizes = convolutions(kind, dim)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, side, padding=(side - 1) // 2, bias=False)
+            for side, inputs, outputs in sizes
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(outputs, norm_eps) for _, _, outputs in sizes)
+
+    def forward(self, maps):
+        """(B, C, H, W); a norm is over the channels of a place, written out here."""
+        y = maps
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            y = conv(F.gelu(y) if i else y)
+            centred = y - y.mean(dim=1, keepdim=True)
+            y = centred / ((centred**2).mean(dim=1, keepdim=True) + norm.eps).sqrt()
+            y = y * norm.weight[:, None, None] + norm.bias[:, None, None]
+        return maps + y
+
+
 def attends_everywhere(block, depth):
     """Whether a block of a model with windows is one of the four that have none.
 
@@ -146,6 +180,8 @@ class PlainViT(nn.Module):
         img_size: (height, width) that positions are stored for.
         window: side in patches of the windows that attention keeps to, without the class token,
             but in four blocks; 0 for none.
+        global_attention: whether these four attend everywhere.
+        propagation: kind of the convolutions behind these four, or 'none'.
     """
 
     def __init__(
@@ -161,6 +197,8 @@ class PlainViT(nn.Module):
         class_token=True,
         window=0,
         norm_eps=1e-6,
+        global_attention=True,
+        propagation='none',
     ):
         super().__init__()
         (stage,) = spec.stages
@@ -186,6 +224,12 @@ class PlainViT(nn.Module):
             for block in stage.blocks
         )
         self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.global_attention, self.propagations = global_attention, nn.ModuleDict()
+        if propagation != 'none':
+            places = [i for i in range(spec.depth) if attends_everywhere(i, spec.depth)]
+            self.propagations[propagation] = nn.ModuleList(
+                PlainPropagation(propagation, dim, norm_eps) for _ in places
+            )
 
     def forward(self, images):
         """Tokens (B, N, dim) after each block, the last ones normalised, and the grid."""
@@ -201,10 +245,16 @@ class PlainViT(nn.Module):
             x = torch.cat([self.cls_token.repeat(len(x), 1, 1), x], dim=1)
         if self.pos_embed is not None:
             x = x + self.positions((down, across))
-        tokens = []
+        tokens, behind = [], [each for group in self.propagations.values() for each in group]
         for i, block in enumerate(self.blocks):
-            window = 0 if attends_everywhere(i, len(self.blocks)) else self.window
+            is_place = attends_everywhere(i, len(self.blocks))
+            window = 0 if is_place and self.global_attention else self.window
             x = block(x, (down, across), self.class_token, window)
+            if is_place and behind:
+                special, patches = x[:, : -down * across], x[:, -down * across :]
+                maps = patches.transpose(1, 2).reshape(len(x), -1, down, across)
+                maps = behind.pop(0)(maps)
+                x = torch.cat([special, maps.flatten(2).transpose(1, 2)], dim=1)
             tokens.append(x)
         tokens[-1] = self.norm(x)
         return tokens, (down, across)
@@ -251,6 +301,13 @@ def slice_supernet(state, spec, sharing, task, head_dim, leaves=None):
             for axis in ('v', 'h'):
                 name = f'blocks.{i}.attn.rel_pos_embed_{table}.embeddings_table_{axis}'
                 slicer.wholly_shared(name)
+    for kind in ('naive', 'basic', 'bottleneck'):
+        places = [i for i in range(spec.depth) if attends_everywhere(i, spec.depth)]
+        for i in range(len(places)):
+            for j, (_, inputs, outputs) in enumerate(convolutions(kind, dim)):
+                slicer.own(f'propagations.{kind}.{i}.convs.{j}.weight', outputs, inputs)
+                for leaf in ('weight', 'bias'):
+                    slicer.own(f'propagations.{kind}.{i}.norms.{j}.{leaf}', outputs)
     slicer.wholly_shared('norm.weight', dim)
     slicer.wholly_shared('norm.bias', dim)
     return slicer.out
@@ -262,8 +319,13 @@ def plain_of(vit, spec, task, parameters):
     Args:
         parameters: those of the supernet by name, or copies of them.
     """
-    window = vit.window_size[task] if isinstance(vit.window_size, dict) else vit.window_size
-    plain = PlainViT(spec, **vars(vit.shape), window=window, norm_eps=vit.norm.eps)
+    settings = dict(
+        window=vit.window_size,
+        global_attention=vit.global_attention,
+        propagation=vit.propagation,
+    )
+    settings = {k: v[task] if isinstance(v, dict) else v for k, v in settings.items()}
+    plain = PlainViT(spec, **vars(vit.shape), **settings, norm_eps=vit.norm.eps)
     state = slice_supernet(parameters, spec, vit.sharing, task, vit.shape.head_dim)
     assert set(state) == set(plain.state_dict())
     return plain.to(next(iter(parameters.values())).dtype), state

@@ -51,6 +51,13 @@ class Slicer:
         if name in self.state:
             self.out[name] = self.state[name][tuple(slice(end) for end in ends)]
 
+    def own(self, name, *ends):
+        """The same of what a task alone has, where it has it; or all, where there are no tasks."""
+        prefix, _, leaf = name.rpartition('.')
+        for source in (f'{prefix}.specific.{self.task}.{leaf}', name):
+            if source in self.state:
+                self.out[name] = self.state[source][tuple(slice(end) for end in ends)]
+
     def layer(self, prefix, role, ratio, channels, columns=None, groups=1):
         """Weight and bias of one layer."""
         if not any(key.startswith(f'{prefix}.') for key in self.state):

@@ -36,8 +36,8 @@ def _of_deepest(indices: list[int], spec: SubnetSpec, largest: SubnetSpec) -> li
 
 def _timed_parts(settings: Mapping[str, Any], shape: Mapping[str, Any]) -> TransformerParts:
     def attention(index: int, depth: int) -> str:
-        is_cut = settings.get('window') and index not in global_blocks(depth)
-        return 'windows' if is_cut else 'whole'
+        is_whole = index in global_blocks(depth) and settings.get('global_attention', True)
+        return 'whole' if is_whole or not settings.get('window') else 'windows'
 
     return TransformerParts(attention, has_ends=False)
 
@@ -51,6 +51,8 @@ VIT = register_family(
             out_type=TaskSetting(is_output=True),
             out_indices=TaskSetting(is_output=True, of_largest=_of_deepest),
             window_size=TaskSetting(default=0, timed='window'),
+            global_attention=TaskSetting(default=True, timed='global_attention'),
+            propagation=TaskSetting(default='none', owns=True, timed='propagation'),
         ),
         block_names=block_names,
         derived_settings=derived_settings,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,33 +11,48 @@ from mdl_nas_mm.spec import ParamUse, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layout import linear_uses, vector_uses
 
 from ..transformer.dimensions import BlockSpec, hidden_features
-from .shape import ViTShape
+from .shape import ViTShape, convolutions
+
+# Kind of propagation -> the tasks that have one; None where all have the same weights.
+Propagations = Mapping[str, Collection[str] | None]
 
 
 class ViTLayout:
-    """Layout of ``ElasticViT``."""
+    """Layout of ``ElasticViT``.
 
-    def __init__(self, space: SearchSpace, shape: ViTShape) -> None:
+    Args:
+        space: of its architectures.
+        shape: what is fixed.
+        propagations: those that are behind some of its blocks.
+    """
+
+    def __init__(
+        self, space: SearchSpace, shape: ViTShape, propagations: Propagations | None = None
+    ) -> None:
         if len(space.stages) != 1:
             raise ValueError(f'a ViT space has one stage, not {len(space.stages)}')
         self.space = space
         self.shape = shape
+        self.propagations = dict(propagations or {})
         (self.largest,) = space.largest().stages
         self.part_uses = lru_cache(None)(self.part_uses)
 
     def __reduce__(self) -> tuple:
         # What was remembered stays behind; it can be neither pickled nor copied.
-        return ViTLayout, (self.space, self.shape)
+        return ViTLayout, (self.space, self.shape, self.propagations)
 
     def parts(self, spec: SubnetSpec) -> list[tuple]:
         """Keys of the independent parts of an architecture, for ``part_uses``."""
         (stage,) = spec.stages
         dim = stage.embed_dim
         # Plain numbers: their hashes are far cheaper than those of BlockSpecs.
-        return [('stem', dim)] + [
+        blocks = [
             (i, dim, b.num_heads, b.mlp_ratio, b.attn_share_ratio, b.ffn_share_ratio)
             for i, b in enumerate(stage.blocks)
         ]
+        count = len(global_blocks(spec.depth))
+        behind = [(kind, i, dim) for kind in self.propagations for i in range(count)]
+        return [('stem', dim), *blocks, *behind]
 
     def part_uses(self, part: tuple) -> tuple[ParamUse, ...]:
         """Every parameter that a part uses."""
@@ -44,6 +60,8 @@ class ViTLayout:
         if part[0] == 'stem':
             uses = self._stem(part[1], width) + vector_uses('norm', 'stem', part[1], width)
             return tuple(uses)
+        if part[0] in self.propagations:
+            return tuple(self._propagation(*part, width))
         index, dim, *block = part
         return tuple(self._block(f'blocks.{index}', index, BlockSpec(*block), dim, width))
 
@@ -94,6 +112,16 @@ class ViTLayout:
         uses += linear_uses(f'{name}.mlp.fc2', 'ffn', dim, width, hidden, max_hidden, ffn)
         return uses
 
+    def _propagation(self, kind: str, index: int, dim: int, width: int) -> Iterator[ParamUse]:
+        tasks, name = self.propagations[kind], f'propagations.{kind}.{index}'
+        role = 'stem' if tasks is None else 'own'
+        sizes = zip(convolutions(kind, dim), convolutions(kind, width))
+        for i, ((side, inputs, outputs), (_, max_inputs, max_outputs)) in enumerate(sizes):
+            rows = (max_outputs, max_inputs * side**2, outputs, inputs * side**2)
+            uses = [ParamUse(f'{name}.convs.{i}.weight', role, 1, *rows)]
+            uses += vector_uses(f'{name}.norms.{i}', role, outputs, max_outputs)
+            yield from (replace(use, tasks=tasks and frozenset(tasks)) for use in uses)
+
     def flops(
         self,
         spec: SubnetSpec,
@@ -111,15 +139,22 @@ class ViTLayout:
             spec: the architecture.
             input_size: (height, width) in pixels.
             attention_products: whether to count these products.
-            settings: of the task; ``window_size`` counts, see ``ElasticViT``.
+            settings: of the task; ``window_size``, ``global_attention`` and ``propagation``
+                count, see ``ElasticViT``.
         """
-        (stage,), shape = spec.stages, self.shape
-        window = (settings or {}).get('window_size', 0)
+        (stage,), shape, settings = spec.stages, self.shape, settings or {}
+        window = settings.get('window_size', 0)
         height, width = shape.patches(input_size)
         special = int(shape.class_token and not window)
         patch = shape.in_channels * shape.patch_size**2
         total = height * width * patch * stage.embed_dim
-        whole = global_blocks(spec.depth)
+        places = global_blocks(spec.depth)
+        whole = places if settings.get('global_attention', True) else set()
+        kind = settings.get('propagation', 'none')
+        if kind != 'none':
+            sizes = convolutions(kind, stage.embed_dim)
+            products = sum(side**2 * inputs * outputs for side, inputs, outputs in sizes)
+            total += len(places) * height * width * products
         for i, block in enumerate(stage.blocks):
             tokens = keys = height * width + special
             if window and i not in whole:
@@ -137,7 +172,8 @@ class ViTLayout:
 
 
 def global_blocks(depth: int) -> set[int]:
-    """The blocks that attend over the whole image where the others keep to windows (ViTDet)."""
+    """The blocks that carry information between windows (ViTDet): they may attend over the whole
+    image where the others keep to windows, and have a propagation behind them."""
     return {-(-(i + 1) * depth // 4) - 1 for i in range(4)}
 
 

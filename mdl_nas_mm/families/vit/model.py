@@ -26,7 +26,8 @@ from ..transformer.windows import cut, join, pad_to_windows
 from .family import VIT
 from .layout import ViTLayout, global_blocks
 from .presets import completed
-from .shape import ViTShape
+from .propagation import ElasticPropagation
+from .shape import PROPAGATIONS, ViTShape
 
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap')
 
@@ -135,6 +136,11 @@ class ElasticViT(ElasticBackbone):
         window_size: side in patches of the windows that attention keeps to but in four evenly
             spaced blocks, as in ViTDet, without the class token; 0 for attention over the whole
             image; or task -> such a side.
+        global_attention: whether these four attend over the whole image; or task -> that.
+        propagation: residual convolutions behind these four blocks, of weights that each task has
+            of its own: ``'naive'``, one of 3 x 3, ``'basic'``, two, ``'bottleneck'``, one of 3 x 3
+            of half the width between two of 1 x 1, or ``'none'``; or task -> that. ViTDet has
+            either these or attention over the whole image.
         out_channels: width of the outputs; the widest embedding by default.
         norm_eps: epsilon of the layer norms, by default 1e-6.
         drop_path_rate: stochastic depth of the deepest block, linearly less before it.
@@ -165,6 +171,8 @@ class ElasticViT(ElasticBackbone):
         out_type: str | Mapping[str, str] | None = None,
         out_indices: int | Sequence[int] | Mapping[str, Sequence[int]] = (-1,),
         window_size: int | Mapping[str, int] = 0,
+        global_attention: bool | Mapping[str, bool] = True,
+        propagation: str | Mapping[str, str] = 'none',
         out_channels: int | None = None,
         norm_eps: float | None = None,
         drop_path_rate: float = 0.0,
@@ -197,7 +205,9 @@ class ElasticViT(ElasticBackbone):
             max_relative_position=settings['max_relative_position'],
             class_token=class_token,
         )
-        self.layout = ViTLayout(self.space, shape)
+        self.global_attention, self.propagation = global_attention, propagation
+        propagations = self._propagations()
+        self.layout = ViTLayout(self.space, shape, propagations)
         (largest,) = self.space.largest().stages
         width = largest.embed_dim
         self.out_channels = width if out_channels is None else out_channels
@@ -234,6 +244,24 @@ class ElasticViT(ElasticBackbone):
             for i, block in enumerate(largest.blocks)
         )
         self.norm = ElasticLayerNorm(width, self.sharing['stem'], (), eps)
+        self.propagations = nn.ModuleDict()
+        for kind, tasks in propagations.items():
+            policy = self.sharing['stem' if tasks is None else 'own']
+            self.propagations[kind] = nn.ModuleList(
+                ElasticPropagation(kind, width, policy, tasks or (), eps)
+                for _ in global_blocks(len(largest.blocks))
+            )
+
+    def _propagations(self) -> dict[str, tuple[str, ...] | None]:
+        """Kind of propagation -> the tasks that own one; None in a backbone without tasks."""
+        found: dict[str, tuple[str, ...] | None] = {}
+        for task in self.tasks or (self.task,):
+            kind = of_task(self.propagation, task, 'propagation')
+            if kind != 'none' and kind not in PROPAGATIONS:
+                raise ValueError(f"propagation {kind!r} is not 'none' or one of {[*PROPAGATIONS]}")
+            if kind != 'none':
+                found[kind] = (*(found.get(kind) or ()), task) if self.tasks else None
+        return found
 
     def _set_outputs(
         self,
@@ -247,7 +275,12 @@ class ElasticViT(ElasticBackbone):
                 raise ValueError(f'out_type {kind!r} is not one of {OUT_TYPES}')
             if kind == 'cls_token' and not self.shape.class_token:
                 raise ValueError("out_type 'cls_token' needs class_token=True")
-        per_task = dict(out_type=out_type, out_indices=out_indices, window_size=self.window_size)
+        per_task = dict(
+            out_type=out_type,
+            out_indices=out_indices,
+            window_size=self.window_size,
+            global_attention=self.global_attention,
+        )
         for key, value in per_task.items():
             for task in self.tasks:
                 of_task(value, task, key)
@@ -268,17 +301,31 @@ class ElasticViT(ElasticBackbone):
         wanted = self.wanted_blocks(task, spec)
         window = of_task(self.window_size, task, 'window_size')
         x, grid = self.embed(x, stage.embed_dim, class_token=not window)
-        whole, outputs = global_blocks(spec.depth), {}
+        places, outputs = sorted(global_blocks(spec.depth)), {}
+        whole = places if self.attends_globally(task) else []
+        kind = of_task(self.propagation, task, 'propagation')
+        behind = {} if kind == 'none' else dict(zip(places, self._behind(kind)))
         for i, (module, block) in enumerate(zip(self.blocks, stage.blocks)):
-            args = (x, task, block, grid, 0 if i in whole else window)
-            if self.with_cp and torch.is_grad_enabled():
-                x = cast(Tensor, checkpointing.checkpoint(module, *args, use_reentrant=False))
-            else:
-                x = module(*args)
+            x = self._run(module, x, task, block, grid, 0 if i in whole else window)
+            if i in behind:
+                x = self._run(behind[i], x, task, grid)
             if i in wanted:
                 last = i == len(stage.blocks) - 1
                 outputs[i] = self.output_of(self.norm(x, None, 1.0) if last else x, task, grid)
         return tuple(outputs[i] for i in wanted)
+
+    def _run(self, module: nn.Module, *args: Any) -> Tensor:
+        """What a module gives, computed once more in the backward pass where that is wanted."""
+        if self.with_cp and torch.is_grad_enabled():
+            return cast(Tensor, checkpointing.checkpoint(module, *args, use_reentrant=False))
+        return module(*args)
+
+    def _behind(self, kind: str) -> nn.ModuleList:
+        return cast(nn.ModuleList, self.propagations[kind])
+
+    def attends_globally(self, task: str | None) -> bool:
+        """Whether some blocks attend over the whole image where the others keep to windows."""
+        return of_task(self.global_attention, task, 'global_attention')
 
     def wanted_blocks(self, task: str | None, spec: SubnetSpec) -> list[int]:
         """The blocks of an architecture that ``out_indices`` mean, by fraction of its depth."""
@@ -296,6 +343,8 @@ class ElasticViT(ElasticBackbone):
             out_type=of_task(self.out_type, task, 'out_type'),
             out_indices=self.wanted_blocks(task, spec),
             window_size=of_task(self.window_size, task, 'window_size'),
+            global_attention=self.attends_globally(task),
+            propagation=of_task(self.propagation, task, 'propagation'),
             out_channels=self.out_channels,
         )
 
@@ -304,6 +353,9 @@ class ElasticViT(ElasticBackbone):
         part, _, rest = name.partition('.')
         if part in ('patch_embed', 'cls_token', 'pos_embed'):
             return 0
+        if part == 'propagations':
+            places = sorted(global_blocks(len(self.blocks)))
+            return places[int(rest.split('.')[1])] + 1
         return int(rest.partition('.')[0]) + 1 if part == 'blocks' else None
 
     def map_widths(self) -> list[tuple[int, int]]:

@@ -38,12 +38,17 @@ def row_steps(backbone: Any, batch: int, size: tuple[int, int]) -> RowSteps:
     """
     check_plain(backbone)
     task, (stage,) = backbone.task, backbone.arch.stages
+    if of_task(backbone.propagation, task, 'propagation') != 'none':
+        raise ValueError(
+            "propagation: rows cannot be run alone with convolutions between blocks; set 'none'"
+        )
     grid = backbone.shape.patches(size)
     window = of_task(backbone.window_size, task, 'window_size')
     with_token = backbone.shape.class_token and not window
     tokens = grid[0] * grid[1] + with_token
     wanted = backbone.wanted_blocks(task, backbone.arch)
-    whole, last = global_blocks(backbone.arch.depth), len(stage.blocks) - 1
+    last = len(stage.blocks) - 1
+    whole = global_blocks(backbone.arch.depth) if backbone.attends_globally(task) else set()
     device = backbone.patch_embed.proj.weight.device
 
     def attention(i: int, padding: Tensor) -> RowAttention:

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Of a propagation its convolutions: side of the kernel, and the part of the width that comes out
+# as a divisor; ViTDet's "naive", "basic" and "bottleneck".
+PROPAGATIONS = dict(naive=((3, 1),), basic=((3, 1), (3, 1)), bottleneck=((1, 2), (3, 2), (1, 1)))
+
+
+def convolutions(kind: str, width: int) -> list[tuple[int, int, int]]:
+    """(side of the kernel, inputs, outputs) of each convolution of a propagation."""
+    found, inputs = [], width
+    for side, divisor in PROPAGATIONS[kind]:
+        found.append((side, inputs, width // divisor))
+        inputs = width // divisor
+    return found
+
 
 @dataclass(frozen=True)
 class ViTShape:

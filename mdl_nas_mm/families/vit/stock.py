@@ -39,6 +39,10 @@ def _config(backbone: ElasticBackbone, scope: str) -> dict[str, Any]:
         raise NoStockClassError(
             f'VisionTransformer has no windows, this backbone has windows of {backbone.window_size}'
         )
+    if backbone.propagation != 'none':
+        raise NoStockClassError(
+            f'VisionTransformer has no propagation behind blocks, this is {backbone.propagation!r}'
+        )
     check_heads(stage, shape.head_dim, 'block')
     indices = list(backbone.out_indices)
     if indices != sorted(set(indices)):

@@ -17,6 +17,7 @@ from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.measures import check_table, parse_count, parse_milliseconds
 from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.spec.layout import names_of_some
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.part_flops import TaskFlops
 
@@ -137,7 +138,7 @@ def parameters(model: MultiTaskModel, columns: JointColumns) -> JointCost:
     Raises:
         ValueError: the backbone has weights of single tasks.
     """
-    if model.backbone.sharing.has_specific:
+    if model.backbone.sharing.has_specific or names_of_some(model.backbone.layout):
         raise ValueError(
             "backbone.sharing: an encoder that is controlled is shared by all tasks, 'AllShared'"
         )
