@@ -35,6 +35,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='Also search at random, with as many evaluations.',
     )
+    add(
+        '--start', help='JSON of joint specs, such as proposed.json, that the first ones come from.'
+    )
     add('--conflicts', help='File of mdl-nas conflicts, to show beside what is shared.')
     add_run_options(parser)
     args = parser.parse_args()
@@ -63,7 +66,8 @@ def main() -> None:
             work_dir = Path(args.work_dir or beside)
             result = choose_again(args.history, args.budget, work_dir)
         else:
-            given = {'budget': args.budget, 'random_baseline': args.random_baseline or None}
+            given = dict(budget=args.budget, start=args.start)
+            given['random_baseline'] = args.random_baseline or None
             given = {f'search_cfg.{k}': v for k, v in given.items() if v is not None}
             options = {**given, **(args.cfg_options or {})}
             cfg = read_config(args.config, options, args.trust_checkpoint)

@@ -85,6 +85,7 @@ def search(
     allow: Allow | None = None,
     on_generation: Callable[[dict], None] | None = None,
     ties: Ties | None = None,
+    start: Sequence[JointSpec] = (),
 ) -> SearchResult:
     """Finds the joint spec of the highest S-Score that fits the budget (Eq. 10, 11).
 
@@ -101,6 +102,8 @@ def search(
         allow: whether a task may have an architecture; the smallest ones have to be allowed.
         on_generation: called with each generation's entry of the log.
         ties: what tasks have in common; by default each has its own architecture.
+        start: joint specs that the first generation is made of, where they fit, and of their
+            children; by default it is random.
 
     Returns:
         The best joint spec of scored architectures; among equal scores the cheapest, then the
@@ -123,8 +126,11 @@ def search(
     log: list[dict] = []
     asked = 0
     for generation in range(settings.generations):
-        parents = leaders(candidates, best)[: settings.parents]
-        joints = _affordable(proposer.generation(parents), known, settings.max_evaluations)
+        if generation:
+            proposed = proposer.generation(leaders(candidates, best)[: settings.parents])
+        else:
+            proposed = proposer.first(start)
+        joints = _affordable(proposed, known, settings.max_evaluations)
         if not joints:
             break
         pairs = _unscored(joints, tasks, known)

@@ -22,6 +22,7 @@ _KEYS = (
     'evolution',
     'constraints',
     'random_baseline',
+    'start',
     'tied',
     'prefer',
     *PARTS,

@@ -9,9 +9,11 @@ from functools import partial
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.supernet import Supernet
-from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
+from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec, check_joint
 from mdl_nas_mm.tasks import ResolvedConfig, drawn_spaces
+from mdl_nas_mm.tasks.elastic_parts import joint_dimensions
 from mdl_nas_mm.tasks.part_flops import PartFlops, weightless
+from mdl_nas_mm.tasks.subnets import read_given_spec
 
 from .budget import check_budget, smallest_total
 from .constraints import Constraints
@@ -32,6 +34,7 @@ class SearchProblem:
         spaces: task -> where its architecture is looked for.
         ledger: what a report counts the chosen joint spec with.
         limits: what a task's architecture may cost, beside the budget of all tasks.
+        start: what the evolution starts from; None for random joint specs.
     """
 
     plan: SearchPlan
@@ -40,6 +43,7 @@ class SearchProblem:
     cost: Cost
     selection: Selection
     limits: Constraints
+    start: JointSpec | None = None
 
     @classmethod
     def from_config(
@@ -61,7 +65,8 @@ class SearchProblem:
         plan.ties.check(spaces)
         cost = make_cost(plan, backbone, part_flops, ledger, spaces, cfg.search_dataloader)
         limits = Constraints.from_config(cfg, backbone, part_flops, spaces)
-        return cls(plan, spaces, ledger, cost, make_selection(plan, cost), limits)
+        start = read_start(cfg, spaces)
+        return cls(plan, spaces, ledger, cost, make_selection(plan, cost), limits, start)
 
     def check(self) -> None:
         """Raises ValueError for a budget, or another limit, that cannot be met."""
@@ -75,7 +80,9 @@ class SearchProblem:
         seed: int,
         on_generation: Callable[[dict], None] | None = None,
     ) -> SearchResult:
-        """Looks for the best joint spec; see ``search``."""
+        """Looks for the best joint spec; see ``search``. Random search starts from nothing."""
+        is_random = not settings.crossovers + settings.mutations
+        start = [] if self.start is None or is_random else [self.start]
         return search(
             self.spaces,
             self.cost,
@@ -87,6 +94,7 @@ class SearchProblem:
             self.limits.allow,
             on_generation,
             self.plan.ties,
+            start,
         )
 
     def sample(self, count: int, seed: int) -> list[JointSpec]:
@@ -106,6 +114,25 @@ class SearchProblem:
         except ValueError:
             return False
         return self.limits.allow(task, spec)
+
+
+def read_start(cfg: ResolvedConfig, spaces: Mapping[str, SearchSpace]) -> JointSpec | None:
+    """The architectures of ``search_cfg.start``.
+
+    Raises:
+        ValueError, FileNotFoundError: they are none of the spaces' (names it), or not there.
+    """
+    given = (cfg.get('search_cfg') or {}).get('start')
+    if given is None:
+        return None
+    try:
+        joint = read_given_spec(given, joint_dimensions(cfg.model), '.')
+        known = {task: spec for task, spec in joint.items() if task in spaces}
+        joint = JointSpec({task: spaces[task].completed(spec) for task, spec in known.items()})
+        check_joint(joint, spaces)
+    except ValueError as error:
+        raise ValueError(f'search_cfg.start: {error}') from None
+    return joint
 
 
 def make_cost(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,13 @@ class Proposer:
         self.ties = ties
         self.leading = ties.leading(spaces)
         self.seen: set[JointSpec] = set()
+
+    def first(self, start: Iterable[JointSpec]) -> list[JointSpec]:
+        """The first generation: joint specs to start from, where they fit, and children of them."""
+        parents = [self._per_task(joint.__getitem__) for joint in start]
+        given = [joint for joint in dict.fromkeys(parents) if self.fits(joint)]
+        self.seen.update(given)
+        return (given + self.generation(parents))[: self.settings.population]
 
     def generation(self, parents: list[JointSpec]) -> list[JointSpec]:
         """New joint specs, ``population`` of them while the space has as many."""

@@ -36,7 +36,7 @@ from .evaluator import SupernetEvaluator
 from .evolution import SearchFailed, SearchResult, leaders
 from .plan import SearchPlan
 from .predictor_score import EstimatedScore
-from .problem import SearchProblem
+from .problem import SearchProblem, read_start
 from .progress import Progress
 from .registered import build
 from .results import alone_in, failures, save_problem, write_results
@@ -233,6 +233,7 @@ def check_search(cfg: ResolvedConfig) -> None:
     plan, model = SearchPlan.from_config(cfg), weightless(cfg.model)
     spaces = drawn_spaces(cfg, model.backbone.space)
     plan.ties.check(spaces)
+    read_start(cfg, spaces)
     Constraints.from_config(cfg, model.backbone, PartFlops(lambda: model), spaces)
     if not model.has_scores:
         SearchProblem.from_config(cfg, model.supernet, model.head_sizes()).check()

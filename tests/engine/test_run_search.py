@@ -170,6 +170,17 @@ def test_what_ranks_had_evaluated_is_not_lost_with_them(
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+def test_it_starts_from_given_architectures(data, supernet, tmp_path):
+    """Their scores are in the history first; a random search beside it starts from nothing."""
+    arch = dict(embed_dim=24, depth=2, num_heads=1, mlp_ratio=2, share_ratio=0.3)
+    other = with_search(data, '1G', start=dict.fromkeys(TASKS, arch), random_baseline=True)
+    other.search_cfg.evolution.generations = 1
+    result = run_search(resolve_joint_config(other), supernet, tmp_path)
+    spec = TRANSFORMER.read(arch)
+    assert result.candidates[0].joint == dict.fromkeys(TASKS, spec)
+    assert read_json(tmp_path / 'report.json')['random']
+
+
 def test_a_seed_gives_another_search(data, supernet, whole, cfg, tmp_path):
     other = resolve_joint_config(with_search(data, cfg.search_cfg.budget, seed=1))
     run_search(other, supernet, tmp_path)
@@ -291,6 +302,8 @@ def test_budgets_that_are_refused(budget):
         (dict(budget='1M', evolution=dict(size=5)), ('evolution', "'size'", "'population'")),
         (dict(budget='1M', evolution=dict(population=0)), ('population', 0)),
         (dict(budget='1M', evolution=dict(population=3)), ('crossovers', 'mutations', 3)),
+        (dict(budget='1G', start=dict(cls=dict(embed_dim=5))), ('search_cfg.start', 'depth')),
+        (dict(budget='1G', start={}), ('search_cfg.start', "'cls'")),
     ],
     ids=str,
 )

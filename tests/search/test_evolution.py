@@ -123,6 +123,25 @@ def test_every_candidate_is_new_in_the_space_and_fits(
     assert log == result.log
 
 
+def test_it_starts_from_what_it_is_given(space, make_ledger):
+    """The joint spec itself, where it fits, and its neighbours; so it is never worse."""
+    ledger = make_ledger(space, 'Sequential')
+    target = JointSpec({task: space.sample(random.Random(7)) for task in TASKS})
+    budget, first = ledger.count(target).total, []
+    for start in ([], [target]):
+        scorer = Scorer(target)
+        settings = EvolutionSettings(12, 1, 4, 5, 5)
+        result = find(space, TASKS, ledger, scorer, budget, settings, random.Random(0), start=start)
+        first.append((result, scorer.calls))
+    (random_one, _), (started, calls) = first
+    assert started.best == target and started.score == 200 > random_one.score
+    assert calls[0] == ('cls', target['cls']) and len(calls) > len(TASKS)
+    large = JointSpec(dict.fromkeys(TASKS, space.largest()))
+    given = (Scorer(target), budget, SMALL, random.Random(0))
+    result = find(space, TASKS, ledger, *given, start=[large])
+    assert result.total <= budget and large not in result.candidates
+
+
 def test_each_pair_is_scored_once(space, make_ledger):
     ledger, rng = make_ledger(space, 'Sequential'), random.Random(0)
     scorer = Scorer(JointSpec({task: space.sample(rng) for task in TASKS}))
