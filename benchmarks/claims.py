@@ -1,11 +1,12 @@
 """What sharing a part of every layer gains, on the bundled data: Tables 4 to 6 of the paper.
 
-    python benchmarks/claims.py [--domain rooms] [--seeds 3] [--write docs/claims.md]
+    python benchmarks/claims.py [--domain rooms] [--seeds 3]
 
 Each row is trained for the same steps, with the same images of each task, from the same
 pre-trained weights, and scored on images that neither its training nor its search has seen. What a
 search finds is scored with the supernet's weights, as the paper does. Every training of every seed
-is a file in the work directory, so that an interrupted run goes on where it was.
+is a file in the work directory, so that an interrupted run goes on where it was; so is each row.
+``benchmarks/claims_report.py`` makes a table and a picture of those that are there.
 """
 
 from __future__ import annotations
@@ -57,9 +58,10 @@ class Row:
         sharing: of the backbone.
         ratios: share ratios of the space.
         sizes: whether sizes have a choice; else they are the largest.
-        search: ``same_for_all_tasks`` of the search, or None for the largest architecture.
+        search: whether all tasks have one architecture in it; None for the largest, unsearched.
         at_random: the row whose search is compared with a random one of as many evaluations.
-        start: whether the share ratios are proposed from conflicts in the all-shared model.
+        start: whether the share ratios are those proposed from conflicts in the all-shared model.
+        seeded: whether the search starts from these.
         alone: whether each task is trained by itself.
     """
 
@@ -69,6 +71,7 @@ class Row:
     search: bool | None = None
     at_random: str = ''
     start: bool = False
+    seeded: bool = False
     alone: bool = False
 
     @property
@@ -98,6 +101,7 @@ ROWS = {
     'both, mask': Row('Mask', RATIOS, sizes=True, search=False),
     'both, sequential': Row('Sequential', RATIOS, sizes=True, search=False),
     'both, sequential, at random': Row('Sequential', RATIOS, True, False, 'both, sequential'),
+    'both, sequential, from conflicts': Row('Sequential', RATIOS, True, False, seeded=True),
     'ratios 0 or 1 (AB4)': Row('Sequential', (0.0, 1.0), sizes=True, search=False),
     'ratios from conflicts': Row('Sequential', RATIOS, start=True),
 }
@@ -183,7 +187,8 @@ class Runs:
         supernet = trained_checkpoint(training)
         joint = fixed_spec(cfg)
         if row.search is not None:
-            joint = self._searched(row, cfg, supernet, folder / 'searches' / name)
+            start = str(self._proposed(seed)) if row.seeded else None
+            joint = self._searched(row, cfg, supernet, folder / 'searches' / name, start)
         assert joint is not None
         path = folder / f'{name}.safetensors'
         with quiet():
@@ -226,7 +231,9 @@ class Runs:
             (folder / 'done').touch()
         return str(trained_checkpoint(folder))
 
-    def _searched(self, row: Row, cfg: Config, supernet: Path, folder: Path) -> JointSpec:
+    def _searched(
+        self, row: Row, cfg: Config, supernet: Path, folder: Path, start: str | None
+    ) -> JointSpec:
         """The best joint spec below the middle of what the backbones may take."""
         model = load_supernet(cfg, supernet)
         spaces, ledger = drawn_spaces(cfg, model.backbone.space), model.backbone.ledger()
@@ -235,7 +242,7 @@ class Runs:
             for find in (lambda s, end: s.smallest(end), lambda s, end: s.largest(end))
             for end in (0, -1)
         ]
-        evolution = dict(cfg.search_cfg.evolution, same_for_all_tasks=row.search)
+        evolution = dict(cfg.search_cfg.evolution)
         if row.at_random:
             report = folder.parent / row.at_random / 'report.json'
             if not report.is_file():
@@ -243,7 +250,9 @@ class Runs:
             most = json.loads(report.read_text())['evaluations']
             evolution.update(crossovers=0, mutations=0, generations=10**6, max_evaluations=most)
         budget = (min(ends) + max(ends)) // 2
-        cfg.search_cfg = dict(budget=budget, with_heads=False, evolution=evolution)
+        cfg.search_cfg = dict(budget=budget, with_heads=False, evolution=evolution, start=start)
+        if row.search:
+            cfg.search_cfg.tied = 'all'
         with quiet():
             run_search(cfg, supernet, folder)
         return read_joint_spec(folder / 'joint_spec.json', family_of(cfg.model.backbone).dimensions)
@@ -263,25 +272,6 @@ class Runs:
         return path
 
 
-def table(rows: Mapping[str, list[dict]]) -> str:
-    """The rows as markdown: mean and deviation over seeds."""
-    tasks = list(next(iter(rows.values()))[0]['scores'])
-    lines = ['| | ' + ' | '.join((*tasks, 'S-Score', 'backbones (M)', 'with heads (M)')) + ' |']
-    lines.append('|---' * (len(tasks) + 4) + '|')
-    for name, found in rows.items():
-        columns = [[each['scores'][task] for each in found] for task in tasks]
-        columns.append([each['s_score'] for each in found])
-        columns += [[each[key] / 1e6 for each in found] for key in ('backbone', 'total')]
-        lines.append(f'| {name} | ' + ' | '.join(map(shown, columns)) + ' |')
-    return '\n'.join(lines)
-
-
-def shown(values: list[float]) -> str:
-    """Mean and deviation of a sample."""
-    deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
-    return f'{statistics.fmean(values):.2f}{deviation}'
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--domain', choices=DOMAINS, default='demo')
@@ -289,21 +279,14 @@ def main() -> None:
     parser.add_argument('--steps', type=int, help="of each training (the config's)")
     parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS))
     parser.add_argument('--work-dir', default='work_dirs/claims')
-    parser.add_argument('--write', help='markdown file for the table')
     args = parser.parse_args()
     args.work_dir = str(Path(args.work_dir).resolve())
-    write = Path(args.write).resolve() if args.write else None
     os.chdir(ROOT)
     torch.set_num_threads(1)
     runs = Runs(args, len(args.rows) * args.seeds)
-    rows: dict[str, list[dict]] = {name: [] for name in args.rows}
     for seed in range(args.seeds):
         for name in args.rows:
-            rows[name].append(runs.row(name, seed))
-    text = table(rows)
-    print(text)
-    if write:
-        write.write_text(f'# {args.domain}\n\n{text}\n')
+            print(json.dumps(runs.row(name, seed)), flush=True)
 
 
 if __name__ == '__main__':

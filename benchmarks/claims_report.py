@@ -1,0 +1,119 @@
+"""A table and a picture of the rows that ``claims.py`` has on disk, however many there are.
+
+python benchmarks/claims_report.py work_dirs/claims/demo [--write docs/claims_demo.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from claims import ROWS
+
+# The paper's rows that ours are beside, for MDL-NAS-B (Tables 4 to 6): classification, detection,
+# segmentation; parameters of the backbones, of separate models and the full method with heads;
+# S-Score. Fig. 2 shows its rows without numbers.
+PAPER = {
+    'separate': '83.1 / 48.3 / 46.4, 311M, 177.8 (Table 5; 3x)',
+    'all shared': '82.9 / 43.9 / 49.6, 55M, 176.4 (Tables 5, 6)',
+    'specific norms': 'Fig. 2, not printed',
+    'specific attention': 'Fig. 2, not printed',
+    'specific feed-forward': 'Fig. 2, not printed',
+    'all specific': '83.2 / 45.6 / 48.9, 165M, 177.7 (Table 6)',
+    'sizes (AB2, S)': '82.9 / 44.6 / 49.8, 53M, 177.3 (Table 5)',
+    'sizes (AB2, D)': '82.8 / 45.0 / 49.8, 55M, 177.6 (Table 5)',
+    'mask ratios (AB3, S)': '83.0 / 46.9 / 49.9, 117M, 179.8 (Table 6)',
+    'mask ratios (AB3, D)': '83.0 / 47.0 / 50.0, 117M, 180.0 (Table 6)',
+    'sequential ratios (AB3, S)': '83.0 / 46.5 / 49.7, 100M, 179.2 (Table 6)',
+    'sequential ratios (AB3, D)': '82.9 / 46.6 / 49.8, 101M, 179.3 (Table 6)',
+    'both, mask': '82.6 / 48.2 / 50.1, 235M, 180.9 (Table 4; 3x)',
+    'both, sequential': '82.9 / 48.0 / 50.8, 256M, 181.7 (Table 4; 3x)',
+    'ratios 0 or 1 (AB4)': '83.0 / 46.3 / 49.6, 117M, 178.9 (supplement, Table 4)',
+}
+NUMBERS = dict(s_score='S-Score', backbone='backbones (M)', total='with heads (M)')
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def rows_in(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Row -> what each seed gave, as far as it is on disk."""
+    seeds = sorted(folder.glob('seed*'))
+    found = {name: [seed / f'{name}.json' for seed in seeds] for name in ROWS}
+    return {
+        name: [json.loads(path.read_text()) for path in paths if path.is_file()]
+        for name, paths in found.items()
+        if any(map(Path.is_file, paths))
+    }
+
+
+def table(rows: Rows) -> str:
+    """The rows as markdown: mean and deviation over seeds."""
+    tasks = list(next(iter(rows.values()))[0]['scores'])
+    names = ('', *tasks, *NUMBERS.values(), 'seeds', 'the paper')
+    lines = [f'| {" | ".join(names)} |', '|---' * len(names) + '|']
+    for name, found in rows.items():
+        columns = [shown([each['scores'][task] for each in found]) for task in tasks]
+        for key in NUMBERS:
+            scale = 1 if key == 's_score' else 1e-6
+            columns.append(shown([each[key] * scale for each in found]))
+        cells = (name, *columns, str(len(found)), PAPER.get(name, '-'))
+        lines.append(f'| {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def shown(values: Sequence[float]) -> str:
+    """Mean and deviation of a sample."""
+    deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
+    return f'{statistics.fmean(values):.2f}{deviation}'
+
+
+def draw(rows: Rows, path: Path) -> None:
+    """Parameters of the backbones against the S-Score, with deviations where there are any."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
+    markers = 'osD^v<>P'
+    for i, (name, found) in enumerate(rows.items()):
+        score, size = ([each[key] for each in found] for key in ('s_score', 'backbone'))
+        several = len(found) > 1
+        axes.errorbar(
+            statistics.fmean(size) / 1e6,
+            statistics.fmean(score),
+            yerr=statistics.stdev(score) if several else None,
+            xerr=statistics.stdev(size) / 1e6 if several else None,
+            fmt=markers[i // 10],
+            color=f'C{i % 10}',
+            capsize=3,
+            label=f'{name} ({len(found)})',
+        )
+    axes.set(xlabel='parameters of the backbones (M)', ylabel='S-Score')
+    axes.legend(fontsize=7, loc='center left', bbox_to_anchor=(1, 0.5), title='row (seeds)')
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('folder', type=Path, help='of a domain, in the work directory of claims.py')
+    parser.add_argument('--write', type=Path, help='markdown file for the table')
+    parser.add_argument('--picture', type=Path, help='PNG file for the picture')
+    parser.add_argument('--rows', type=Path, help='JSON file for all rows of all seeds')
+    args = parser.parse_args()
+    rows = rows_in(args.folder)
+    text = table(rows)
+    print(text)
+    if args.write:
+        args.write.write_text(f'{text}\n')
+    if args.picture:
+        draw(rows, args.picture)
+    if args.rows:
+        args.rows.write_text(json.dumps(rows, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
