@@ -53,9 +53,9 @@ Where they differ by more than 3 %:
 - **MDL-NAS-B, detection.** The paper says that its size comes from cross-window propagation
   blocks, and not of which kind. ViTDet has attention over the whole map in four blocks, which adds
   no weights (the rows without more), or four residual blocks of convolutions. Of its three kinds
-  the largest, two 3 x 3 convolutions each ("convolutions": `propagation='basic'`, beside attention),
-  comes nearest, with 24 to 28 million more at a width of 576 or 624; one 3 x 3 (`naive`) adds half
-  of that, and `bottleneck` a fifth. What is left of the difference we cannot explain.
+  the largest, two 3 x 3 convolutions each ("convolutions": `propagation='basic'`, beside that
+  attention), comes nearest, with 24 to 28 million more at a width of 576 or 624; one 3 x 3
+  (`naive`) adds half of that, `bottleneck` a fifth. The rest of the difference is not explained.
 - **MDL-NAS-B, segmentation.** The paper does not say what stands between backbone and UPerHead.
   Here it is mmseg's `Feature2Pyramid`. The paper's AutoFormer-B has 58 million parameters beside
   its backbone's 54 million too, so that the difference lies outside the backbone.
