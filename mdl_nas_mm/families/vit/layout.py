@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -13,8 +13,8 @@ from mdl_nas_mm.spec.layout import linear_uses, vector_uses
 from ..transformer.dimensions import BlockSpec, hidden_features
 from .shape import ViTShape, convolutions
 
-# Kind of propagation -> the tasks that have one; None where all have the same weights.
-Propagations = Mapping[str, Collection[str] | None]
+# Kind of propagation -> the tasks that have one; none of them where no task has its own weights.
+Propagations = Mapping[str, tuple[str, ...]]
 
 
 class ViTLayout:
@@ -61,7 +61,7 @@ class ViTLayout:
             uses = self._stem(part[1], width) + vector_uses('norm', 'stem', part[1], width)
             return tuple(uses)
         if part[0] in self.propagations:
-            return tuple(self._propagation(*part, width))
+            return tuple(self._propagation(part[0], part[1], part[2], width))
         index, dim, *block = part
         return tuple(self._block(f'blocks.{index}', index, BlockSpec(*block), dim, width))
 
@@ -114,13 +114,13 @@ class ViTLayout:
 
     def _propagation(self, kind: str, index: int, dim: int, width: int) -> Iterator[ParamUse]:
         tasks, name = self.propagations[kind], f'propagations.{kind}.{index}'
-        role = 'stem' if tasks is None else 'own'
+        role = 'own' if tasks else 'stem'
         sizes = zip(convolutions(kind, dim), convolutions(kind, width))
         for i, ((side, inputs, outputs), (_, max_inputs, max_outputs)) in enumerate(sizes):
             rows = (max_outputs, max_inputs * side**2, outputs, inputs * side**2)
             uses = [ParamUse(f'{name}.convs.{i}.weight', role, 1, *rows)]
             uses += vector_uses(f'{name}.norms.{i}', role, outputs, max_outputs)
-            yield from (replace(use, tasks=tasks and frozenset(tasks)) for use in uses)
+            yield from (replace(use, tasks=frozenset(tasks) or None) for use in uses)
 
     def flops(
         self,

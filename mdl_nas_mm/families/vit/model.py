@@ -246,21 +246,21 @@ class ElasticViT(ElasticBackbone):
         self.norm = ElasticLayerNorm(width, self.sharing['stem'], (), eps)
         self.propagations = nn.ModuleDict()
         for kind, tasks in propagations.items():
-            policy = self.sharing['stem' if tasks is None else 'own']
+            policy = self.sharing['own' if tasks else 'stem']
             self.propagations[kind] = nn.ModuleList(
-                ElasticPropagation(kind, width, policy, tasks or (), eps)
+                ElasticPropagation(kind, width, policy, tasks, eps)
                 for _ in global_blocks(len(largest.blocks))
             )
 
-    def _propagations(self) -> dict[str, tuple[str, ...] | None]:
-        """Kind of propagation -> the tasks that own one; None in a backbone without tasks."""
-        found: dict[str, tuple[str, ...] | None] = {}
+    def _propagations(self) -> dict[str, tuple[str, ...]]:
+        """Kind of propagation -> the tasks that own one; none in a backbone without tasks."""
+        found: dict[str, tuple[str, ...]] = {}
         for task in self.tasks or (self.task,):
             kind = of_task(self.propagation, task, 'propagation')
             if kind != 'none' and kind not in PROPAGATIONS:
                 raise ValueError(f"propagation {kind!r} is not 'none' or one of {[*PROPAGATIONS]}")
             if kind != 'none':
-                found[kind] = (*(found.get(kind) or ()), task) if self.tasks else None
+                found[kind] = tuple(t for t in self.tasks if t in (*found.get(kind, ()), task))
         return found
 
     def _set_outputs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,7 +74,7 @@ class ElasticPropagation(nn.Module):
         self.norms = nn.ModuleList(
             ElasticLayerNorm(outputs, policy, tasks, norm_eps) for _, _, outputs in sizes
         )
-        for weight in self.norms[-1].all_of('weight'):
+        for weight in cast(ElasticLayerNorm, self.norms[-1]).all_of('weight'):
             nn.init.zeros_(weight)
 
     def forward(self, x: Tensor, task: str | None, grid: tuple[int, int]) -> Tensor:
