@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS, LOOPS, MODELS, PARAM_SCHEDULERS, VISUALIZERS, Registry
 from mmengine.runner import LogProcessor, Runner
 
-from mdl_nas_mm.registry import BALANCERS, STEPS, SUBNET_SAMPLERS
+from mdl_nas_mm.registry import BALANCERS, SEARCH_SCORES, STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
 from mdl_nas_mm.utils.private import acts_by_epoch
 from mdl_nas_mm.utils.registries import named_in
@@ -111,6 +111,7 @@ def check_settings(cfg: Config) -> list[str]:
     if cfg.get('train_cfg') is not None:
         own = (cfg.train_cfg.get('step') or {}).get('param_scheduler')
         _check_schedules(own, cfg.tasks, 'train_cfg.step.param_scheduler')
+    check_score(cfg)
     warnings += _check_hooks(cfg)
     if cfg.get('visualizer') is not None:
         named_in(cfg.visualizer, VISUALIZERS, _SCOPE, 'visualizer')
@@ -123,6 +124,18 @@ def check_settings(cfg: Config) -> list[str]:
             if cfg.get(key) is not None:
                 check_eval_loader(task, info.scope, key, cfg[key][task])
     return warnings
+
+
+def check_score(cfg: Config) -> None:
+    """Lets the score of a search that follows say what is wrong, before the supernet is trained.
+
+    Raises:
+        ValueError: the class is not registered, or its ``check_config`` refuses the config.
+    """
+    config = (cfg.get('search_cfg') or {}).get('score')
+    if config is not None:
+        kind = named_in(config, SEARCH_SCORES, _SCOPE, 'search_cfg.score')
+        getattr(kind, 'check_config', lambda _: None)(cfg)
 
 
 def _misspelt(cfg: Config) -> Iterator[str]:

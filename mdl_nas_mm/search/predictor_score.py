@@ -19,7 +19,8 @@ FILE = 'predictor.safetensors'
 
 class EstimatedScore(Protocol):
     """What a search may score with in place of evaluations. Registered in ``SEARCH_SCORES``,
-    ``search_cfg.score`` may name it.
+    ``search_cfg.score`` may name it. A static method ``check_config(cfg)``, where there is one, is
+    called before the supernet is trained, and raises ValueError for what can be refused then.
 
     Attributes:
         finalists: how many of the best joint specs the supernet evaluates in the end, of which

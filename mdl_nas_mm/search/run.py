@@ -17,6 +17,7 @@ from mdl_nas_mm.engine.assignment import assign_ranks
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.groups import TaskGroups, new_group
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
+from mdl_nas_mm.engine.settings import check_score
 from mdl_nas_mm.spec import Ledger
 from mdl_nas_mm.tasks import (
     MultiTaskModel,
@@ -231,6 +232,7 @@ def check_search(cfg: ResolvedConfig) -> None:
             later.
     """
     plan, model = SearchPlan.from_config(cfg), weightless(cfg.model)
+    check_score(cfg)
     spaces = drawn_spaces(cfg, model.backbone.space)
     plan.ties.check(spaces)
     read_start(cfg, spaces)

@@ -73,6 +73,16 @@ class MeanRelativeScore:
         self.means = means_of(self.scorings, self._outcomes(pairs))
         write_json(Path(folder) / FILE, dict(samples=samples, seed=seed, means=self.means))
 
+    @staticmethod
+    def check_config(cfg: ResolvedConfig) -> None:
+        """What of a config can be refused before its supernet is trained.
+
+        Raises:
+            ValueError: a metric is none, or it is not known which is better of it.
+        """
+        if all(task.search is not None for task in cfg.tasks.values()):
+            read_metrics(cfg, cfg.search_cfg.score.get('metrics') or {})
+
     def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
         """The part of each pair in the S-Score of its joint spec."""
         outcomes = self._outcomes(pairs)
@@ -116,6 +126,11 @@ def read_metrics(
         score, where = info.scoring(info.search), f'search_cfg.score.metrics: task {task!r}'
         said = metrics.get(task, [score.key])
         rules = said if isinstance(said, Mapping) else dict.fromkeys(said, {})
+        for name, rule in rules.items():
+            if not isinstance(rule, Mapping) or set(rule) - {'rule'}:
+                raise ValueError(
+                    f"{where}: {name!r} is {rule!r}, expected dict(rule='greater') or 'less'"
+                )
         found[task] = {
             name: scoring_of(
                 where, info.scope, name, rule.get('rule'), score, info.search.evaluator

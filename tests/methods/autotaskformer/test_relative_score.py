@@ -12,7 +12,7 @@ from refusals import raises_naming
 
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.methods.autotaskformer.relative import MeanRelativeScore
-from mdl_nas_mm.search import run_search
+from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.search.history import Outcome
 from mdl_nas_mm.tasks import resolve_joint_config
 
@@ -113,6 +113,27 @@ def test_a_metric_without_direction(tmp_path):
     cfg = resolve_joint_config(cfg)
     with raises_naming(ValueError, "'seg'", "'f'", 'rule', "'less'"):
         MeanRelativeScore(None, None, cfg, tmp_path, metrics=dict(seg=['f']))
+    with raises_naming(ValueError, "'seg'", "'f'", "'more'", 'rule', "'less'"):
+        MeanRelativeScore(None, None, cfg, tmp_path, metrics=dict(seg=dict(f='more')))
+
+
+def test_a_metric_without_direction_is_refused_before_training(tmp_path):
+    """And what else the score can tell of a config, by a training and by the whole pipeline."""
+    cfg = config(tmp_path / 'data')
+    cfg.tasks.seg.val_evaluator = [dict(type='IoUMetric'), dict(type='Unheard')]
+    cfg.search_cfg = dict(budget='1G', score=dict(type='MeanRelativeScore'))
+    for metrics, named in (
+        (dict(seg=['f']), ("'seg'", "'f'", 'rule')),
+        (dict(sag=['mIoU']), ("'sag'", 'seg')),
+    ):
+        cfg.search_cfg.score.metrics = metrics
+        with raises_naming(ValueError, 'search_cfg.score.metrics', *named):
+            build_runner(cfg, tmp_path / 'work')
+        with raises_naming(ValueError, 'search_cfg.score.metrics', *named):
+            check_search(resolve_joint_config(cfg))
+    cfg.search_cfg.score = dict(type='MeanRelativScore')
+    with raises_naming(ValueError, 'search_cfg.score', 'MeanRelativScore'):
+        build_runner(cfg, tmp_path / 'work')
 
 
 def test_means_that_are_none(tmp_path):
