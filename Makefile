@@ -27,8 +27,9 @@ BIN := $(abspath $(VENV))/bin
 
 QUICK := --rounds 3 --threads 1
 
-# Two processes of tests. A file of tests stays in one, with what its tests build once.
-SPREAD := -n 2 --dist loadfile
+# Two processes of tests. A file of tests stays in one, with what its tests build once. In the order
+# of their names the last ones are short; by the number of tests, those of one long test would be.
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-scenes test test-all lint bench doctor clean distclean

@@ -18,6 +18,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mmengine.config.config
@@ -74,19 +75,13 @@ def data(tmp_path_factory) -> Path:
     return demo_data(tmp_path_factory.getbasetemp())
 
 
-@pytest.fixture(scope='module', autouse=True)
-def quick_mmengine() -> Iterator[None]:
-    """Leaves out what takes a runner seconds and no test needs; restores the default scope.
+@contextmanager
+def quick_writing() -> Iterator[None]:
+    """Leaves out what takes a runner or a config that is written seconds and no test needs.
 
-    That is laying out the config as neat source code, which each checkpoint holds, asking
-    compilers for their versions, looking for garbage among all modules with each data set, and
-    several threads for so small models.
+    That is laying out the config as neat source code, which each checkpoint holds, and asking
+    compilers for their versions.
     """
-    scopes = dict(DefaultScope._instance_dict)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    gc.collect()
-    gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         plain = lambda text, **_: (text, True)  # noqa: E731
         patch.setattr(yapf.yapflib.yapf_api, 'FormatCode', plain)
@@ -94,7 +89,23 @@ def quick_mmengine() -> Iterator[None]:
         patch.setattr(mmengine.config.config, 'FormatCode', plain, raising=False)
         patch.setattr(mmengine.runner.runner, 'collect_env', dict)
         yield
-    gc.unfreeze()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def quick_mmengine() -> Iterator[None]:
+    """``quick_writing``, and what else saves time; restores the default scope.
+
+    That is looking for garbage among all modules with each data set, and several threads for so
+    small models. What is frozen stays so: the next file's look for garbage is at what this one has
+    made alone.
+    """
+    scopes = dict(DefaultScope._instance_dict)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()
+    with quick_writing():
+        yield
     torch.set_num_threads(threads)
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(scopes)
@@ -379,7 +390,7 @@ def differences(first, second, where: str = '') -> list[str]:
     return [] if first == second else [where]
 
 
-# What takes a process seconds and no test needs; see ``quick_mmengine``.
+# What takes a process seconds and no test needs; see ``quick_writing``.
 _QUICK = """
 import gc, runpy, sys
 import mmengine.runner.runner, torch, yapf.yapflib.yapf_api

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from functools import cache
 from pathlib import Path
 
 import mdl_nas_mm
@@ -82,17 +83,23 @@ def classes():
                 yield value
 
 
+@cache
+def source(kind):
+    """Of a class; Python reads its whole module each time that it is asked."""
+    return inspect.getsource(kind)
+
+
 def test_no_class_meddles_with_the_private_names_of_its_bases():
     found = []
     for own in classes():
         # Those in Python, ours left out.
         bases = [b for b in own.__mro__ if b.__module__.startswith(('mm', 'torch.'))]
         bases = [b for b in bases if b.__module__ != 'torch._C']
-        names = set(re.findall(r'self\.(_[a-z]\w*)', inspect.getsource(own)))
+        names = set(re.findall(r'self\.(_[a-z]\w*)', source(own)))
         # What its body defines or sets.
-        names |= set(re.findall(r'^    (?:def )?(_[a-z]\w*)\b', inspect.getsource(own), re.M))
+        names |= set(re.findall(r'^    (?:def )?(_[a-z]\w*)\b', source(own), re.M))
         for base in bases:
-            text = inspect.getsource(base)
+            text = source(base)
             found += [
                 f'{own.__module__}.{own.__name__}: {name} of {base.__name__}'
                 for name in sorted(names)

@@ -44,7 +44,7 @@ def train_alone(
         joint: the config, not resolved.
         joint_spec: the file with the architecture of each task.
         stages: have one of the name ``alone``.
-        processes: trainings at a time, each in a process of its own.
+        processes: trainings at a time, each in a process of its own; a single one runs here.
 
     Returns:
         Task -> its metrics on the validation split.
@@ -65,6 +65,10 @@ def train_alone(
 
 def _train_and_evaluate(configs: Mapping[str, Config], folder: Path, processes: int) -> None:
     """Trains configs of one task each, and writes the metrics of each in a folder of its name."""
+    if processes == 1:
+        for task, cfg in configs.items():
+            _one(cfg, folder / task)
+        return
     # Threads of the mm libraries' own do not survive a fork.
     spawned = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(min(processes, len(configs)), spawned) as pool:
@@ -89,7 +93,11 @@ def _one(joint: Config, folder: Path) -> None:
 
 
 def compare(
-    joint: Config, deposit: str | Path, together: dict[str, dict], alone: dict[str, dict]
+    joint: Config,
+    deposit: str | Path,
+    together: dict[str, dict],
+    alone: dict[str, dict],
+    repeats: int = 30,
 ) -> dict[str, Any]:
     """What tasks score together and alone, and what one pass for all saves.
 
@@ -98,6 +106,7 @@ def compare(
         deposit: of its tasks.
         together: task -> metrics out of the deposit.
         alone: task -> metrics of its single-task model.
+        repeats: timed runs of an image, of which the median counts.
 
     Returns:
         ``tasks``: task -> ``metric``, ``together``, ``alone``, ``delta_t``, and of a model of its
@@ -129,7 +138,7 @@ def compare(
         delta_t=delta_t([change] for change in changes),
         params=dict(one=counted['total'], each=counted['separate']),
         flops=dict(one=counted['flops'], each=each),
-        ms=_image_times(opened, sample),
+        ms=_image_times(opened, sample, repeats),
     )
 
 
@@ -141,7 +150,7 @@ def _validation_sample(opened: Deposit) -> dict[str, Any]:
     return loader.dataset[0]
 
 
-def _image_times(opened: Deposit, sample: dict[str, Any], repeats: int = 30) -> dict[str, float]:
+def _image_times(opened: Deposit, sample: dict[str, Any], repeats: int) -> dict[str, float]:
     """Milliseconds for all tasks on an image, medians.
 
     Returns:

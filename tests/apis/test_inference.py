@@ -12,15 +12,7 @@ import numpy as np
 import pytest
 import torch
 from four_tasks import ALL, JOINTS
-from helpers import (
-    ROOT,
-    TASKS,
-    differences,
-    plain,
-    read_json,
-    refusal_of_tool,
-    run_tool,
-)
+from helpers import ROOT, TASKS, call_tool, differences, plain, read_json, refusal_of_tool
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 from refusals import assert_names, raises_naming
@@ -313,14 +305,13 @@ def test_tasks_that_cannot_be_used(deposit, deposits, monkeypatch):
     refused('det', "'subprocess.Popen'", ' mmdet')
 
 
-def test_tool(deposit, images, tmp_path, monkeypatch):
+def test_tool(deposit, images, tmp_path, monkeypatch, capsys):
     out = tmp_path / 'out'
-    done = run_tool(
-        'infer', deposit, *images['det'][:2], '--tasks', 'det', 'cls', '--out-dir', out,
-        '--device', 'cpu', '--batch-size', '2', cwd=tmp_path,
+    call_tool(
+        monkeypatch, 'infer', deposit, *images['det'][:2], '--tasks', 'det', 'cls',
+        '--out-dir', out, '--device', 'cpu', '--batch-size', '2',
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert f'2 images, det, cls: see vis and preds in {out}' in done.stdout
+    assert f'2 images, det, cls: see vis and preds in {out}' in capsys.readouterr().out
     assert sorted(path.name for path in (out / 'preds').iterdir()) == ['cls', 'det']
     assert len(list((out / 'vis' / 'det').iterdir())) == 2
     gone, no_image = tmp_path / 'gone.safetensors', tmp_path / 'gone.png'

@@ -41,10 +41,10 @@ def done(joint, tmp_path_factory, quick_mmengine):
     folder = tmp_path_factory.mktemp('demo')
     stages = Stages(folder, EXPECTED)
     deposit = run_pipeline(None, joint, stages)['deposit']
-    alone = train_alone(joint, folder / 'search' / 'joint_spec.json', stages)
+    alone = train_alone(joint, folder / 'search' / 'joint_spec.json', stages, processes=1)
     scored = read_json(folder / 'evaluate' / 'tasks.json')
     together = {task: result['metrics'] for task, result in scored.items()}
-    return folder, deposit, compare(joint, deposit, together, alone), alone
+    return folder, deposit, compare(joint, deposit, together, alone, repeats=1), alone
 
 
 def test_tasks_are_compared_with_their_single_task_models(done):
@@ -80,6 +80,16 @@ def test_trained_alone_a_task_has_the_architecture_that_was_chosen(done):
     for task, spec in Deposit(deposit).joint.items():
         cfg = Config.fromfile(folder / 'alone' / task / CONFIG.name)
         assert cfg.to_dict()['joint_spec'] == {task: spec.to_dict()}
+
+
+@pytest.mark.slow
+def test_two_trainings_at_a_time_are_those_of_one(joint, done, tmp_path):
+    folder, _, _, alone = done
+    stages = Stages(tmp_path, EXPECTED)
+    spec = folder / 'search' / 'joint_spec.json'
+    again = train_alone(joint, spec, stages, processes=2)
+    for task, metrics in alone.items():
+        assert again[task] == pytest.approx(metrics, rel=1e-5), task
 
 
 def test_answers_are_drawn_and_the_comparison_is_printed(done, tmp_path, capsys):

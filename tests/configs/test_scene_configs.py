@@ -110,6 +110,9 @@ def small_joint(name):
 
 
 def small(cfg, name):
+    if name == 'ecmt-r9_cifar100-20tasks':
+        # All twenty are in the other config of these data.
+        cfg.tasks = dict(list(cfg.tasks.items())[:4])
     cfg.backbone.space = SPACES.get(cfg.backbone.space, cfg.backbone.space)
     if 'held_out_images' in cfg:
         cfg.held_out_images = dict.fromkeys(cfg.held_out_images, 1)
@@ -135,7 +138,8 @@ def test_two_steps_and_a_validation(name, tmp_path):
     """All tasks learn, in one pass if they have the same images, and all have a score."""
     cfg = small_joint(name)
     groups = units_of(cfg).of
-    assert len(groups) == 20 if 'cifar100' in name else groups.popitem()[1] == ((*cfg.tasks,),)
+    is_cifar = 'cifar100' in name
+    assert len(groups) == len(cfg.tasks) if is_cifar else groups.popitem()[1] == ((*cfg.tasks,),)
     runner = build_runner(cfg, tmp_path)
     runner.train()
     history = runner.message_hub.log_scalars

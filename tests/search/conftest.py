@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import quick_mmengine  # noqa: F401
 from roles import ROLES
 
 from mdl_nas_mm.families.transformer import TRANSFORMER

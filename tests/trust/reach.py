@@ -119,16 +119,24 @@ def _look(obj):
     key = id(obj)
     if key not in _looked:
         hits, calls = set(), []
-        parts = inspect.getmro(obj) if inspect.isclass(obj) else [inspect.unwrap(obj)]
-        for part in parts:
-            module = getattr(part, '__module__', None) or ''
-            if module.split('.')[0] in LIBRARIES:
-                node = _source(module).get(part.__qualname__)
-                names = vars(sys.modules[module])
-                if node is not None:
-                    _read(node, names, hits, calls)
+        for part in inspect.getmro(obj) if inspect.isclass(obj) else [inspect.unwrap(obj)]:
+            own_hits, own_calls = _look_at_own(part)
+            hits |= own_hits
+            calls += own_calls
         _looked[key] = (hits, calls, obj)
     return _looked[key][:2]
+
+
+@cache
+def _look_at_own(part):
+    """As ``_look``, of a class without its bases: many have the same ones."""
+    hits, calls = set(), []
+    module = getattr(part, '__module__', None) or ''
+    if module.split('.')[0] in LIBRARIES:
+        node = _source(module).get(part.__qualname__)
+        if node is not None:
+            _read(node, vars(sys.modules[module]), hits, calls)
+    return frozenset(hits), tuple(calls)
 
 
 def _read(node, names, hits, calls):

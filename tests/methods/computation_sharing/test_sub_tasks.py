@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import call_tool, only, write_config
+from helpers import call_tool, only, read_json, write_config
 from mmengine.config import Config
 from new_tasks import base_config, new_config
 from refusals import raises_naming
@@ -21,6 +21,7 @@ from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.methods.computation_sharing import linear_layers, load_difference, merge
 from mdl_nas_mm.methods.computation_sharing.base import SHARING as SHARED
 from mdl_nas_mm.methods.computation_sharing.base import owns_its_blocks, write_base
+from mdl_nas_mm.utils.files import write_json
 
 SHARING = dict(
     density=0.3,
@@ -233,10 +234,14 @@ def test_mistakes_are_named_before_anything_is_trained(data, base, tmp_path, cha
 
 
 @pytest.mark.distributed
-def test_stages_of_several_processes(data, base, tmp_path):
-    """Trainings of two processes each; that they are those of one is tested elsewhere."""
+def test_a_stage_of_several_processes(data, base, shared, tmp_path, capsys):
+    """One stage, after another of one process; that trainings are alike is tested elsewhere."""
     cfg = config(data, base)
     cfg.computation_sharing.activations = None
+    shutil.copytree(shared / 'more' / 'gates', tmp_path / 'more' / 'gates')
+    gates = read_json(shared / 'more' / 'stages.json')['gates']
+    write_json(tmp_path / 'more' / 'stages.json', dict(gates=gates))
     path = share_computation(cfg, tmp_path, ['more'], processes=2)
+    assert capsys.readouterr().out.count('done before') == 1
     assert list(Deposit(path).tasks) == ['cls', 'det', 'seg', 'more']
     assert 0 < load_difference(tmp_path / 'more/places/difference.safetensors').density <= 0.3

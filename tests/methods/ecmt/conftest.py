@@ -5,6 +5,7 @@ import pytest
 import torch
 from controlled_tasks import RESNET, SIZES
 from elastic_head import CLASSES, SPACE, WIDTHS
+from helpers import quick_mmengine, quick_writing  # noqa: F401
 from image_group import joint_config, write_images
 from mmengine.config import Config
 
@@ -40,7 +41,8 @@ def supernet(tmp_path_factory):
     cfg.tasks.alone.model.decode_head.norm_cfg = dict(type='BN')
     cfg.recalibrate_images = 4
     cfg.train_cfg.step = dict(type='ECMTStep')
-    cfg.dump(folder / 'joint.py')
+    with quick_writing():
+        cfg.dump(folder / 'joint.py')
     cfg = resolve_joint_config(Config.fromfile(folder / 'joint.py'))
     with task_scope('mdl_nas_mm'), seeded(0):
         model = MODELS.build(cfg.model)
