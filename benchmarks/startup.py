@@ -17,7 +17,9 @@ COMMANDS = {
     'mdl-nas train --help': ['train', '--help'],
     'mdl-nas deposit pack --help': ['deposit', 'pack', '--help'],
     'mdl-nas search, without a config': ['search'],
-    'mdl-nas train --cfg-options a': ['train', 'joint.py', '--cfg-options', 'a'],
+    'mdl-nas train --cfg-options a': ['train', __file__, '--cfg-options', 'a'],
+    'mdl-nas train, of a config that is not there': ['train', 'absent.py'],
+    'mdl-nas deposit list, of a file that is not there': ['deposit', 'list', 'absent'],
     'import of what a training needs': None,
 }
 EVERYTHING = 'import mdl_nas_mm.engine, mdl_nas_mm.families'

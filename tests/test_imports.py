@@ -20,6 +20,7 @@ ORDER = (
     'utils',
     'trust',
     'spec',
+    'header',
     'sharing',
     'elastic',
     'tasks',

@@ -3,7 +3,13 @@
 import argparse
 import json
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, parse_sizes
+from mdl_nas_mm.utils.command_line import (
+    Parser,
+    add_cfg_options,
+    add_trust_checkpoint,
+    parse_sizes,
+    there,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -11,7 +17,7 @@ def parse_args() -> argparse.Namespace:
         description='Print parameters and FLOPs (multiply-adds of one image) of every task of a '
         'joint config, and what they store together. Needs neither weights nor data.'
     )
-    parser.add_argument('config', help='Path of a joint config.')
+    parser.add_argument('config', type=there('config'), help='Path of a joint config.')
     parser.add_argument('--joint-spec', help='JSON of the architectures (default: the largest).')
     parser.add_argument('--checkpoint', help='Supernet whose mask scores decide what is shared.')
     parser.add_argument(

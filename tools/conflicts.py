@@ -4,7 +4,7 @@ import argparse
 import copy
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -14,7 +14,7 @@ def parse_args() -> argparse.Namespace:
         'them beside the share ratios that it chooses.'
     )
     add = parser.add_argument
-    add('config', help='Path of a joint config.')
+    add('config', type=there('config'), help='Path of a joint config.')
     add('--checkpoint', required=True, help='A checkpoint of its training.')
     add('--joint-spec', help='JSON of the architectures (default: the largest, most shared ones).')
     add(

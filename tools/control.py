@@ -9,11 +9,14 @@ from mdl_nas_mm.utils.command_line import (
     add_trust_checkpoint,
     add_trusted_classes,
     parse_sizes,
+    there,
     trusted_classes,
 )
 
 if TYPE_CHECKING:
     from mdl_nas_mm.methods.ecmt import Controller
+
+_DEFAULT = '(default: %(default)s).'
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,19 +25,27 @@ def parse_args() -> argparse.Namespace:
         'search with predicted losses, within a budget. Nothing is trained or evaluated.'
     )
     add = parser.add_argument
-    add('source', help='a file that tools/pack_control.py has written, or path of a joint config')
-    add('--predictor', help='of a config: the file that tools/predictor.py CONFIG has written')
-    add('--budget', help='the most that it may cost: 10G (multiply-adds), "5M params", 25ms')
-    add('--prefer', nargs='+', metavar='TASK=NUMBER', help='how much tasks matter, in any scale')
-    text = 'for milliseconds: a table from mdl-nas latency, or words that name one in the file'
+    add(
+        'source',
+        type=there('file'),
+        help='A file that mdl-nas pack-control has written, or path of a joint config.',
+    )
+    add('--predictor', help='Of a config: the file that mdl-nas predictor CONFIG has written.')
+    text = 'The most that it may cost: 10G (multiply-adds), "5M params", 25ms (default: any).'
+    add('--budget', help=text)
+    text = 'How much tasks matter, in any scale (default: all alike).'
+    add('--prefer', nargs='+', metavar='TASK=NUMBER', help=text)
+    text = 'For milliseconds: a table from mdl-nas latency, or words that name one in the file.'
     add('--latency', help=text)
-    add('--cycles', type=int, default=10, help='mutations of the search (10)')
-    add('--pool', type=int, default=50, help='encoders in its pool (50)')
-    add('--layers', type=int, default=1, help='layers that a mutation widens (1)')
-    add('--alike', nargs='+', metavar='TASK,TASK', help='related tasks, whose decoders are alike')
-    add('--seed', type=int, default=0, help='of all that is random (0)')
-    add('--input-size', nargs='+', default=[], metavar='TASK=HxW', help='sizes of images')
-    add('--out', help='JSON file to write the architectures into, which joint_spec can be')
+    add('--cycles', type=int, default=10, help=f'Mutations of the search {_DEFAULT}')
+    add('--pool', type=int, default=50, help=f'Encoders in its pool {_DEFAULT}')
+    add('--layers', type=int, default=1, help=f'Layers that a mutation widens {_DEFAULT}')
+    text = 'Related tasks, whose decoders are alike (default: none; of a file, those in it).'
+    add('--alike', nargs='+', metavar='TASK,TASK', help=text)
+    add('--seed', type=int, default=0, help=f'Of all that is random {_DEFAULT}')
+    text = "Sizes of the images of a config (default: of each task's validation)."
+    add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
+    add('--out', help='JSON file to write the architectures into, which joint_spec can be.')
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
     add_trusted_classes(parser)

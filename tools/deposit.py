@@ -5,13 +5,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mdl_nas_mm.header.contents import contents
 from mdl_nas_mm.utils.command_line import (
     Parser,
     add_request,
     add_trust_checkpoint,
     add_trusted_classes,
+    there,
     trusted_classes,
 )
+from mdl_nas_mm.utils.early_errors import early_errors
 
 if TYPE_CHECKING:
     from mdl_nas_mm.spec import Counts
@@ -39,9 +42,7 @@ def add(args: Namespace) -> Iterator[str]:
 
 
 def list_(args: Namespace) -> Iterator[str]:
-    from mdl_nas_mm.apis import deposits
-
-    yield deposits.contents(args.deposit, trusted_classes(args))
+    yield from contents(args.deposit)
 
 
 def verify(args: Namespace) -> Iterator[str]:
@@ -115,9 +116,11 @@ def parse_args() -> Namespace:
     pack.add_argument('--out', dest='deposit', required=True, help='The file to write.')
     pack.add_argument('--overwrite', action='store_true', help='Replace a file that is there.')
     for command in (add, show, out, less, test):
-        command.add_argument('deposit', help='The file.')
+        command.add_argument('deposit', type=there('deposit'), help='The file.')
     for command in (pack, add):
-        command.add_argument('config', help='Path of the joint config that was trained.')
+        command.add_argument(
+            'config', type=there('config'), help='Path of the joint config that was trained.'
+        )
         command.add_argument('--checkpoint', required=True, help='The trained model.')
         text = 'JSON of the architectures (default: those that the config fixes).'
         command.add_argument('--joint-spec', help=text)
@@ -127,9 +130,11 @@ def parse_args() -> Namespace:
     text = 'Task of the file; of what the new ones own only that is stored which differs from it.'
     add.add_argument('--difference-from', help=text)
     file = verify.add_mutually_exclusive_group(required=True)
-    file.add_argument('deposit', nargs='?', help='The file.')
-    file.add_argument('--after', help='The later file, with --before.')
-    verify.add_argument('--before', help='An earlier file, to compare answers with.')
+    file.add_argument('deposit', nargs='?', type=there('deposit'), help='The file.')
+    file.add_argument('--after', type=there('deposit'), help='The later file, with --before.')
+    verify.add_argument(
+        '--before', type=there('deposit'), help='An earlier file, to compare answers with.'
+    )
     text = 'Images to compare answers on, with --before (default: noise).'
     verify.add_argument('--images', nargs='+', default=[], help=text)
     text = 'Also evaluate on the validation splits (default: no).'
@@ -141,16 +146,18 @@ def parse_args() -> Namespace:
     text = 'Whether to write classes of upstream alone (default: where that is possible).'
     out.add_argument('--stock', action=BooleanOptionalAction, help=text)
     add_request(out)
-    for command in (pack, add, show, verify, out, less, test):
+    for command in (pack, add, verify, out, less, test):
         add_trusted_classes(command)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    from mdl_nas_mm.engine.errors import one_line_errors
-
-    with one_line_errors():
+    if args.command == 'list':
+        errors = early_errors
+    else:
+        from mdl_nas_mm.engine.errors import one_line_errors as errors
+    with errors():
         for line in COMMANDS[args.command](args):
             print(line)
 

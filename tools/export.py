@@ -6,6 +6,7 @@ from mdl_nas_mm.utils.command_line import (
     Parser,
     add_trust_checkpoint,
     add_trusted_classes,
+    there,
     trusted_classes,
 )
 
@@ -15,7 +16,9 @@ def parse_args() -> argparse.Namespace:
         description='Write a model as ONNX (.onnx) or as a torch.export program (.pt2), for any '
         'number of preprocessed images of one size, and compare what it answers with torch'
     )
-    parser.add_argument('source', help='A deposit, or the config of an extracted task.')
+    parser.add_argument(
+        'source', type=there('file'), help='A deposit, or the config of an extracted task.'
+    )
     parser.add_argument('--task', help='Which task of a deposit.')
     parser.add_argument('--checkpoint', help="Weights for a config (default: the config's own).")
     parser.add_argument('--out', required=True, help='The file to write (.onnx or .pt2).')

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, there
 
 DESCRIPTION = """\
 Divide the training sets of a joint config in two: images set aside, on which a search scores, and
@@ -34,8 +34,10 @@ def parse_args() -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='Path of a joint config with held_out_images.')
-    add_cfg_options(parser, 'settings to override, such as held_out_images.det=2000')
+    parser.add_argument(
+        'config', type=there('config'), help='Path of a joint config with held_out_images.'
+    )
+    add_cfg_options(parser, 'Settings to override, such as held_out_images.det=2000.')
     return parser.parse_args()
 
 

@@ -3,7 +3,15 @@
 import argparse
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, parse_sizes
+from mdl_nas_mm.utils.command_line import (
+    Parser,
+    add_cfg_options,
+    add_trust_checkpoint,
+    parse_sizes,
+    there,
+)
+
+_DEFAULT = '(default: %(default)s).'
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,22 +21,24 @@ def parse_args() -> argparse.Namespace:
         'hypervolume. Started again, it goes on where it was.'
     )
     add = parser.add_argument
-    add('config', help='path of a joint config')
-    add('--checkpoint', required=True, help='trained supernet')
-    add('--predictor', required=True, help='file that tools/predictor.py CONFIG has written')
-    add('--reference', nargs='+', type=float, required=True, help='worst loss of each task')
-    add('--budget', help='of each architecture: 10G (multiply-adds), "5M params", 25ms')
-    add('--count', type=int, default=20, help='preferences (20)')
-    add('--alpha', type=float, default=0.2, help='of the Dirichlet distribution (0.2)')
-    add('--latency', help='for milliseconds: a table from mdl-nas latency')
-    text = 'related tasks, whose decoders are alike'
+    add('config', type=there('config'), help='Path of a joint config.')
+    add('--checkpoint', required=True, help='The trained supernet.')
+    add('--predictor', required=True, help='The file that mdl-nas predictor has written.')
+    add('--reference', nargs='+', type=float, required=True, help='Worst loss of each task.')
+    text = 'Of each architecture: 10G (multiply-adds), "5M params", 25ms (default: any).'
+    add('--budget', help=text)
+    add('--count', type=int, default=20, help=f'Preferences {_DEFAULT}')
+    add('--alpha', type=float, default=0.2, help=f'Of the Dirichlet distribution {_DEFAULT}')
+    add('--latency', help='For milliseconds: a table from mdl-nas latency.')
+    text = 'Related tasks, whose decoders are alike (default: none).'
     add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
-    add('--cycles', type=int, default=10, help='mutations of each search (10)')
-    add('--seed', type=int, default=0, help='of preferences and searches (0)')
-    add('--input-size', nargs='+', default=[], metavar='TASK=HxW', help='sizes of images')
-    text = 'JSON of points to compare with, of models that are trained for one architecture'
+    add('--cycles', type=int, default=10, help=f'Mutations of each search {_DEFAULT}')
+    add('--seed', type=int, default=0, help=f'Of preferences and searches {_DEFAULT}')
+    text = "Sizes of the images (default: of each task's validation)."
+    add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
+    text = 'JSON of points to compare with, of models that are trained for one architecture.'
     add('--beside', metavar='FILE', help=text)
-    add('--work-dir', help='folder of results (default: work_dirs/<config>/hypervolume)')
+    add('--work-dir', help='Folder of results (default: work_dirs/<config>/hypervolume).')
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
     return parser.parse_args()

@@ -7,6 +7,7 @@ from mdl_nas_mm.utils.command_line import (
     Parser,
     add_request,
     add_trusted_classes,
+    there,
     trusted_classes,
 )
 
@@ -16,7 +17,7 @@ Of every image IMAGE, OUT then has
   vis/TASK/IMAGE.jpg      the drawing of one task
   preds/TASK/IMAGE.json   its prediction; a map is beside it, of labels as PNG, others as NPY
 and of every video VIDEO vis/VIDEO.mp4 and vis/TASK/VIDEO.mp4. Tasks with the same weights have one
-pass, as `mdl-nas deposit list` says.
+pass, as `mdl-nas deposit verify` says.
 An image that cannot be used is named and left out; the exit status is 1 then.
 
 examples:
@@ -33,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('deposit', help='The file.')
+    add('deposit', type=there('deposit'), help='The file.')
     add(
         'inputs',
         nargs='+',

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, parse_size
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, parse_size, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -12,7 +12,7 @@ def parse_args() -> argparse.Namespace:
         'sum of its parts predicts the latency of random architectures. Needs neither weights nor '
         'data. Leave the machine alone meanwhile.'
     )
-    parser.add_argument('config', help='Path of a joint config.')
+    parser.add_argument('config', type=there('config'), help='Path of a joint config.')
     parser.add_argument(
         '--task', required=True, help='The task whose images and outputs are measured.'
     )

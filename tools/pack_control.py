@@ -8,8 +8,11 @@ from mdl_nas_mm.utils.command_line import (
     add_trust_checkpoint,
     add_trusted_classes,
     parse_sizes,
+    there,
     trusted_classes,
 )
+
+_DEFAULT = '(default: %(default)s).'
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,26 +22,28 @@ def parse_args() -> argparse.Namespace:
         'preferences, images to calibrate others with, and latency tables.'
     )
     add = parser.add_argument
-    add('config', help='path of a joint config')
-    add('--checkpoint', required=True, help='trained supernet')
-    add('--predictor', required=True, help='file that tools/predictor.py CONFIG has written')
-    add('--out', required=True, help='safetensors file to write')
-    add('--budgets', nargs='+', default=[], help='of the grid, such as 4G 25ms "5M params"')
-    text = 'tables of machines where it runs, from mdl-nas latency; the first is for --budgets'
+    add('config', type=there('config'), help='Path of a joint config.')
+    add('--checkpoint', required=True, help='The trained supernet.')
+    add('--predictor', required=True, help='The file that mdl-nas predictor has written.')
+    add('--out', required=True, help='The safetensors file to write.')
+    text = 'Of the grid, such as 4G 25ms "5M params" (default: any cost).'
+    add('--budgets', nargs='+', default=[], help=text)
+    text = 'Tables of machines where it runs, from mdl-nas latency; the first is for --budgets.'
     add('--latency', nargs='+', default=[], metavar='FILE', help=text)
-    text = 'related tasks, such as depth,normals, whose decoders get one width'
+    text = 'Related tasks, such as depth,normals, whose decoders get one width (default: none).'
     add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
     add(
         '--prefer',
         nargs='+',
         action='append',
         metavar='TASK=NUMBER',
-        help='preferences of the grid; may be given several times (default: each task alone, and '
-        'all alike)',
+        help='Preferences of the grid; may be given several times (default: each task alone, and '
+        'all alike).',
     )
-    add('--images', type=int, default=16, help='training images to calibrate with (16)')
-    add('--cycles', type=int, default=10, help='mutations of each search (10)')
-    add('--input-size', nargs='+', default=[], metavar='TASK=HxW', help='sizes of images')
+    add('--images', type=int, default=16, help=f'Training images to calibrate with {_DEFAULT}')
+    add('--cycles', type=int, default=10, help=f'Mutations of each search {_DEFAULT}')
+    text = "Sizes of the images (default: of each task's validation)."
+    add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
     add_trusted_classes(parser)

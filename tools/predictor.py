@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser, add_run_options
+from mdl_nas_mm.utils.command_line import Parser, add_run_options, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,12 +13,19 @@ def parse_args() -> argparse.Namespace:
         'architectures, which are measured first. Started again, that goes on where it was.'
     )
     add = parser.add_argument
-    add('source', help='history.jsonl of a search, or path of a joint config')
-    add('--checkpoint', help='trained supernet, whose losses are measured')
-    add('--samples', type=int, default=2000, help='architectures to measure (2000)')
-    add('--work-dir', help='folder of the losses (default: work_dirs/<config>/predictor)')
-    add('--out', help='safetensors file to write (default: predictor.safetensors beside losses)')
-    add('--seed', type=int, default=0, help='of samples, weights and what is held out (0)')
+    add(
+        'source',
+        type=there('file'),
+        help='The history.jsonl of a search, or path of a joint config.',
+    )
+    add('--checkpoint', help='Of a config: the trained supernet, whose losses are measured.')
+    text = 'Architectures to measure (default: %(default)s).'
+    add('--samples', type=int, default=2000, help=text)
+    add('--work-dir', help='Folder of the losses (default: work_dirs/<config>/predictor).')
+    text = 'The safetensors file to write (default: predictor.safetensors beside the losses).'
+    add('--out', help=text)
+    text = 'Of samples, weights and what is held out (default: %(default)s).'
+    add('--seed', type=int, default=0, help=text)
     add_run_options(parser)
     args = parser.parse_args()
     if not (args.checkpoint or args.out):

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser, add_run_options
+from mdl_nas_mm.utils.command_line import Parser, add_run_options, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,7 +13,7 @@ def parse_args() -> argparse.Namespace:
         'Started again, it goes on where it was.'
     )
     add = parser.add_argument
-    add('config', nargs='?', help='Path of a joint config with search_cfg.')
+    add('config', nargs='?', type=there('config'), help='Path of a joint config with search_cfg.')
     add('--checkpoint', help='The trained supernet.')
     add(
         '--budget',

@@ -3,7 +3,7 @@
 import argparse
 import os.path as osp
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -12,10 +12,15 @@ def parse_args() -> argparse.Namespace:
         'stages, and add them to its deposit. Started again, it goes on where it was.'
     )
     add = parser.add_argument
-    add('config', help='Path of a config of new tasks with computation_sharing.')
+    add(
+        'config',
+        type=there('config'),
+        help='Path of a config of new tasks with computation_sharing.',
+    )
     add('--task', nargs='+', default=[], help='Tasks of the config to train (default: all).')
     add('--work-dir', help='Folder of stages and the result (default: work_dirs/<name of config>).')
-    add('--processes', type=int, default=1, help='Processes of a training, such as GPUs (1).')
+    text = 'Processes of a training, one a GPU (default: %(default)s).'
+    add('--processes', type=int, default=1, help=text)
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
     return parser.parse_args()

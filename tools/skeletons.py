@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,12 +13,13 @@ def parse_args() -> argparse.Namespace:
         'picture.'
     )
     add = parser.add_argument
-    add('config', help='path of the joint config that was trained')
-    add('--checkpoint', required=True, help='that the training has written')
-    add('--validate', action='store_true', help='evaluate every skeleton, and take the best')
-    add('--tasks', nargs='+', metavar='TASK', help='just these, and their cells (default: all)')
-    add('--joint-spec', help='architectures that a search has found, to be cut to these cells')
-    add('--out', help='folder to write into (default: skeletons, beside the checkpoint)')
+    add('config', type=there('config'), help='Path of the joint config that was trained.')
+    add('--checkpoint', required=True, help='The file that the training has written.')
+    text = 'Evaluate every skeleton, and take the best (default: the likeliest).'
+    add('--validate', action='store_true', help=text)
+    add('--tasks', nargs='+', metavar='TASK', help='Just these, and their cells (default: all).')
+    add('--joint-spec', help='Architectures that a search has found, to be cut to these cells.')
+    add('--out', help='Folder to write into (default: skeletons, beside the checkpoint).')
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
     return parser.parse_args()

@@ -1,18 +1,16 @@
-"""What is done with a deposit from a shell: adding to it, looking into it, checking it."""
+"""What is done with a deposit from a shell: adding to it, checking it, evaluating it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
 from mdl_nas_mm.deposit import Deposit, add, one_pass
 from mdl_nas_mm.deposit.verify import largest_differences, verify
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.methods.ecmt.file import known_of
+from mdl_nas_mm.header.contents import metric_of
 from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.config_file import read_config
@@ -20,7 +18,7 @@ from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
 from .input_images import open_inputs, read_images
-from .tasks import evaluated_groups, metric_of, score_subnets, task_infos
+from .tasks import evaluated_groups, score_subnets, task_infos
 
 # Of a score; the same weights on another machine may round otherwise.
 SAME_SCORE = 1e-3
@@ -92,7 +90,7 @@ def check(
     device: str = 'cpu',
     trust: Collection[str] = (),
 ) -> Iterator[str]:
-    """Checks a deposit, and says line by line what was found.
+    """Checks a deposit, and says line by line what was found, and which tasks share a pass.
 
     Args:
         path: the deposit.
@@ -112,6 +110,7 @@ def check(
         if not is_whole:
             deposit.read(name)
     yield f'{path}: all {len(whole)} tensors match their hashes'
+    yield from (f'one pass: {", ".join(unit)}' for unit in one_pass(deposit) if len(unit) > 1)
     changed = []
     for task, score in _scores(path, None, device, trust) if data else ():
         stored = deposit.tasks[task].get('scored')
@@ -147,69 +146,3 @@ def _scores(
     given = None if task is None else [task]
     for group in evaluated_groups(path, given, device, trust, show_progress=True):
         yield from ((name, score) for name, (score, _) in group.items())
-
-
-def contents(path: str | Path, trust: Collection[str] = ()) -> str:
-    """A table of the tasks of a deposit, who shares a pass, and what it holds against separate
-    files."""
-    deposit = Deposit(path, trust)
-    width, counts = deposit.dtype.itemsize, deposit.counts
-    rows = [('task', 'library', 'metric', 'score', 'shared', 'own', 'head', 'sharing')]
-    for task, info in deposit.tasks.items():
-        own, whole = counts.specific[task], counts.backbones[task]
-        rows.append(
-            (
-                task,
-                info['scope'],
-                metric_of(info),
-                _score(info),
-                _bytes((whole - own) * width),
-                _bytes(own * width),
-                _bytes(deposit.size_of(tuple(chain(*deposit.head_names(task).values())))),
-                f'{100 * (whole - own) / max(whole, 1):.1f} %',
-            )
-        )
-    lines = [_aligned(row, rows) for row in rows]
-    unscored = [task for task, info in deposit.tasks.items() if 'scored' not in info]
-    if unscored:
-        lines.append(f'no score is stored of {", ".join(unscored)}: mdl-nas deposit test evaluates')
-    stored, separate = counts.total, counts.separate
-    return '\n'.join(
-        [
-            *lines,
-            *(f'one pass: {", ".join(unit)}' for unit in one_pass(deposit) if len(unit) > 1),
-            *_control(deposit),
-            f'shared, once: {_bytes(counts.shared * width)}; the file: '
-            f'{_bytes(deposit.path.stat().st_size)}',
-            f'{stored:,} parameters, {separate:,} as separate models '
-            f'({100 * stored / max(separate, 1):.1f} %)',
-        ]
-    )
-
-
-def _control(deposit: Deposit) -> list[str]:
-    """What architectures can be chosen with."""
-    if not deposit.is_controlled:
-        return []
-    front, tables = known_of(deposit.control())
-    return [
-        f'controlled by budget and preferences: {front} calibrated architectures',
-        *(f'latencies: {label}' for label in tables),
-    ]
-
-
-def _score(info: Mapping[str, Any]) -> str:
-    return f'{info["scored"]:.2f}' if 'scored' in info else '-'
-
-
-def _bytes(count: int) -> str:
-    return f'{count:,} B' if count < 100_000 else f'{count / 1e6:,.2f} MB'
-
-
-def _aligned(row: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """One line: words to the left, numbers to the right."""
-    widths = [max(len(each[i]) for each in rows) for i in range(len(row))]
-    cells = [
-        cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))
-    ]
-    return '  '.join(cells).rstrip()

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
+from mdl_nas_mm.header.contents import metric_of
 from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import build_eval_loader, given_spec, resolve_joint_config
 from mdl_nas_mm.utils.files import write_json
@@ -21,7 +22,6 @@ from mdl_nas_mm.utils.torch_file import write_torch_file
 
 from .deposits import add_to_deposit
 from .pipeline import Stages, train_stage, trained_checkpoint
-from .tasks import metric_of
 
 
 def add_tasks(deposit: str | Path, configs: Mapping[str, Config], stages: Stages) -> dict:

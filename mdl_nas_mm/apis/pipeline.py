@@ -16,6 +16,7 @@ from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.elastic.arch_source import read_joint_spec
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
+from mdl_nas_mm.header.contents import metric_of
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
@@ -23,7 +24,7 @@ from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.strict_json import read_json
 
-from .tasks import evaluate_deposit, metric_of, save_deposit
+from .tasks import evaluate_deposit, save_deposit
 
 _DEPOSIT = 'deposit.safetensors'
 

@@ -130,16 +130,6 @@ def score_subnets(cfg: ResolvedConfig, subnets: Mapping[str, nn.Module]) -> dict
     return {name: found[name][0] for name in cfg.tasks}
 
 
-def metric_of(info: Mapping[str, Any]) -> str:
-    """Name of the metric that is a deposited task's score; ``'-'`` where the deposit names none.
-
-    Args:
-        info: see ``Deposit.tasks``.
-    """
-    score = info.get('score', '-')
-    return score if isinstance(score, str) else score['metric']
-
-
 def evaluate_deposit(
     deposit: str | Path,
     tasks: Sequence[str] | None = None,

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mdl_nas_mm.header.names import head_name, is_rows, owners_in, rows_name, tensors_by
 from mdl_nas_mm.sharing.shared_rows import SharedRows
 from mdl_nas_mm.spec import Owners
-
-from .heads import head_name, is_rows, owners_in, rows_name, tensors_by
 
 Shape = Sequence[int]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from mdl_nas_mm.header.names import head_keys, head_name, owners_in
 from mdl_nas_mm.spec import Owners
 from mdl_nas_mm.tasks.held_parts import HeldPart
 
-from .heads import head_keys, head_name, owners_in
 from .rectangles import as_integers
 
 

@@ -17,6 +17,8 @@ from torch import nn
 
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.elastic.plain import share_parameters
+from mdl_nas_mm.header.manifest import malformed
+from mdl_nas_mm.header.names import BACKBONE
 from mdl_nas_mm.spec.spec import united
 from mdl_nas_mm.tasks.image_groups import check_names, image_groups
 from mdl_nas_mm.tasks.pipelines import Transform, build_transforms, merged_stages
@@ -24,8 +26,6 @@ from mdl_nas_mm.tasks.units import Unit, Units, as_lists, difference_of_images
 from mdl_nas_mm.utils.data_paths import prepared_dataset
 
 from .configs import USED
-from .heads import BACKBONE
-from .manifest import malformed
 from .regions import Region
 from .unpack import Deposit
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.plain import statistics_of
+from mdl_nas_mm.header.names import without
 from mdl_nas_mm.spec import Counts, JointSpec, Owners, check_joint
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.elastic_parts import plain_model
@@ -23,7 +24,6 @@ from mdl_nas_mm.version import __version__
 from .check import stored_counts
 from .configs import needed
 from .head_rows import whole_without
-from .heads import without
 from .kinds import Contents, Control, NewTasks, OwnKind, Removal, find_kind, kinds_of, read_masks
 from .old_parts import own_together
 from .regions import mask_bits

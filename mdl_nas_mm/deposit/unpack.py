@@ -16,8 +16,10 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.elastic.known import family_of, sharing_of
+from mdl_nas_mm.elastic.known import dimensions_of, family_of, sharing_of
 from mdl_nas_mm.elastic.plain import plain_config, set_parameter, statistics_of
+from mdl_nas_mm.header.manifest import decode, malformed
+from mdl_nas_mm.header.names import BACKBONE, head_keys
 from mdl_nas_mm.spec import Counts
 from mdl_nas_mm.spec.footprint import Footprint
 from mdl_nas_mm.spec.layout import Run
@@ -29,7 +31,6 @@ from .budget import Budget
 from .check import check_contents
 from .configs import TESTED, check_part
 from .head_rows import joined, joined_shape
-from .heads import BACKBONE, head_keys
 from .kinds import (
     Contents,
     Control,
@@ -41,7 +42,6 @@ from .kinds import (
     read_masks,
     segments_among,
 )
-from .manifest import decode, malformed
 from .rectangles import as_integers, from_integers
 from .regions import Region
 from .size_limit import SizeLimit
@@ -77,10 +77,10 @@ class Deposit:
     def __init__(self, path: str | Path, trust: Collection[str] = ()) -> None:
         self.path, self.trust = Path(path), trust
         self._file = TensorFile(path)
-        self.manifest = decode(self._file.metadata, str(path))
+        self.manifest = decode(self._file.metadata, str(path), dimensions_of)
         with malformed(f'deposit {path}: manifest'):
             self.tasks: dict[str, dict] = self.manifest['tasks']
-            dimensions = family_of(self.manifest['backbone']).dimensions
+            dimensions = dimensions_of(self.manifest['backbone'])
             self.joint = dimensions.read_joint({t: i['spec'] for t, i in self.tasks.items()})
             self.counts = Counts(**self.manifest['counts'])
             self._check_backbone()

@@ -10,9 +10,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mdl_nas_mm.elastic.known import dimensions_of
+from mdl_nas_mm.header.manifest import decode, encode
 from mdl_nas_mm.utils.files import held, written_whole
-
-from .manifest import decode, encode
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def write(path: str | Path, manifest: Mapping, tensors: Mapping[str, Tensor]) ->
     """Writes all of a deposit; the file appears under its name when it is complete."""
     metadata = encode(manifest)
     # Nothing is written that would not be read.
-    decode(metadata, str(path))
+    decode(metadata, str(path), dimensions_of)
     with written_whole(path) as temporary:
         save_file(dict(tensors), temporary, metadata)
         # safetensors lets nobody else read it; here the user's mask says who may.

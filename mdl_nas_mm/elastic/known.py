@@ -7,6 +7,7 @@ from typing import Any
 
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.spec import Dimensions
 
 from .backbone import ElasticBackbone
 from .family import Family
@@ -48,6 +49,11 @@ def family_of(config: Mapping, where: str = 'backbone') -> Family:
         ValueError: see ``backbone_class``.
     """
     return backbone_class(config, where).family
+
+
+def dimensions_of(config: Mapping) -> Dimensions:
+    """The dimensions of the architectures of a backbone's config; see ``backbone_class``."""
+    return family_of(config).dimensions
 
 
 def sharing_of(config: Mapping, where: str = 'backbone') -> Sharing:

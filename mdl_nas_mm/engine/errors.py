@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 import sys
 import time
@@ -16,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from mdl_nas_mm.tasks.failures import TaskError
+from mdl_nas_mm.utils.early_errors import error_line, nobody_reads
 from mdl_nas_mm.utils.private import default_store
 
 # Where the processes' common store has the error of a rank that failed, how many there are, the
@@ -44,7 +44,7 @@ def one_line_errors(go_on: str = RESUME) -> Generator[None]:
     except KeyboardInterrupt:
         raise SystemExit(f'interrupted; {go_on}') from None
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
+        if isinstance(error, BrokenPipeError) and nobody_reads():
             raise SystemExit(1) from None
         if _is_lost_connection(error):
             gone, text = _what_happened(go_on)
@@ -60,17 +60,6 @@ def one_line_errors(go_on: str = RESUME) -> Generator[None]:
         raise
 
 
-def _nobody_reads() -> bool:
-    """Whether who was to read the output has gone, as ``head`` does; nothing is written then."""
-    poll = select.poll()
-    poll.register(sys.stdout, 0)
-    is_gone = any(event & select.POLLERR for _, event in poll.poll(0))
-    if is_gone:
-        # Python tries once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return is_gone
-
-
 def _is_for_users(error: BaseException) -> bool:
     """Whether one line of it is enough; else it is a fault in code, whose place has to be seen."""
     kinds = (ValueError, OSError, FloatingPointError, MemoryError)
@@ -79,10 +68,7 @@ def _is_for_users(error: BaseException) -> bool:
 
 def _line(error: BaseException) -> str:
     """What an exception says, in one line."""
-    if isinstance(error, OSError) and error.strerror:
-        # "[Errno 28] No space left on device: 'name'", for users.
-        return error.strerror + (f': {error.filename}' if error.filename else '')
-    text = ' '.join(str(error).split('\n')).strip()
+    text = error_line(error)
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return f'not enough memory: {text}'
     return text if text and _is_for_users(error) else f'{type(error).__name__}: {text}'

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from mmengine.config import DictAction
@@ -19,6 +21,21 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Says what is wrong with the arguments, in one line, and ends with status 2."""
         self.exit(2, f'error: {message} (see {self.prog} --help)\n')
+
+
+def there(what: str) -> Callable[[str], str]:
+    """An argument's type: a path, refused in one line before anything large is imported.
+
+    Args:
+        what: lies there, such as ``'config'``.
+    """
+
+    def checked(text: str) -> str:
+        if not Path(text).exists():
+            raise SystemExit(f'error: {what} {text} is not there')
+        return text
+
+    return checked
 
 
 class SettingsAction(DictAction):

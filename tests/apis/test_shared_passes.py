@@ -11,9 +11,9 @@ from mmcv.transforms import LoadImageFromFile
 from refusals import assert_names
 
 from mdl_nas_mm.apis import MultiTaskInferencer, SharedPass, evaluate_deposit, load_tasks
-from mdl_nas_mm.apis.deposits import contents
 from mdl_nas_mm.deposit import Deposit, load_around_one, one_pass, same_backbones, stored_units
 from mdl_nas_mm.families import ElasticSwin, ElasticViT
+from mdl_nas_mm.header.contents import contents
 
 KINDS = dict(ViT=ElasticViT, Swin=ElasticSwin)
 
@@ -245,16 +245,16 @@ def test_evaluation_loads_once_and_has_one_pass(deposits, mixed, passed, decoded
             assert differences(found[task], evaluate_deposit(path, [task])[task]) == []
 
 
-def test_the_tool_lists_and_tests_them(deposits, mixed, specific, monkeypatch, capsys, passed):
+def test_the_tool_names_and_tests_them(deposits, mixed, specific, monkeypatch, capsys, passed):
     def said(*args):
         call_tool(monkeypatch, 'deposit', *args)
         return [
             line for line in capsys.readouterr().out.splitlines() if line.startswith('one pass')
         ]
 
-    assert said('list', deposits['ViT']) == ['one pass: seg, depth, normals, edges']
-    assert said('list', mixed) == ['one pass: seg, normals']
-    assert said('list', specific) == []
+    assert said('verify', deposits['ViT']) == ['one pass: seg, depth, normals, edges']
+    assert said('verify', mixed) == ['one pass: seg, normals']
+    assert said('verify', specific) == []
     call_tool(monkeypatch, 'deposit', 'test', deposits['ViT'])
     assert sum(passed) == IMAGES
     lines = capsys.readouterr().out.splitlines()
@@ -278,7 +278,8 @@ def test_a_task_that_is_refused_shares_nothing(deposits, tmp_path, change):
         deposits['ViT'], tmp_path / 'a.safetensors', lambda m: change(m['tasks']['depth'])
     )
     with watched() as seen:
-        assert 'one pass: seg, normals, edges\n' in contents(path)
+        assert ('seg', 'normals', 'edges') in one_pass(Deposit(path))
+        assert any(line.startswith('depth ') for line in contents(path))
     assert not seen
 
 

@@ -15,8 +15,8 @@ from new_tasks import describe_base
 from real_layout import SIZE, write_data
 from safetensors.torch import save_file
 
-from mdl_nas_mm.deposit.manifest import encode
 from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.header.manifest import encode
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Counts, Ledger
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope

@@ -5,7 +5,7 @@ import struct
 import sys
 from contextlib import contextmanager
 
-from mdl_nas_mm.deposit.manifest import text_hash
+from mdl_nas_mm.header.manifest import text_hash
 
 # Canaries lie where hostile values point to.
 CANARY = 'canary'

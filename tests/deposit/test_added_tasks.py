@@ -31,10 +31,10 @@ from safetensors.torch import save_file
 
 from mdl_nas_mm.apis.deposits import add_to_deposit
 from mdl_nas_mm.deposit import Deposit, add, remove
-from mdl_nas_mm.deposit.manifest import encode
 from mdl_nas_mm.deposit.tensor_file import content_hash
 from mdl_nas_mm.deposit.verify import largest_differences, verify
 from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.header.manifest import encode
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import build_eval_loader, fixed_spec, resolve_joint_config
 from mdl_nas_mm.utils.files import sha256_of

@@ -16,9 +16,9 @@ from refusals import raises_naming
 from safetensors.torch import load_file, save_file
 
 from mdl_nas_mm.deposit import Deposit, verify
-from mdl_nas_mm.deposit.manifest import encode
 from mdl_nas_mm.deposit.tensor_file import content_hash
 from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.header.manifest import encode
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 

@@ -13,8 +13,8 @@ from refusals import raises_naming
 from safetensors.torch import load_file, save_file
 
 from mdl_nas_mm.deposit import Deposit, load_tasks, verify
-from mdl_nas_mm.deposit.manifest import FORMAT, VERSIONS, encode, text_hash
 from mdl_nas_mm.deposit.tensor_file import content_hash
+from mdl_nas_mm.header.manifest import FORMAT, VERSIONS, encode, text_hash
 
 TASKS = ('a', 'b', 'c')
 

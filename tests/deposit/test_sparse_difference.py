@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from mdl_nas_mm.deposit import Deposit, add, extract, load_tasks, pack, remove, verify
 from mdl_nas_mm.deposit.kinds import SparseDifference
 from mdl_nas_mm.deposit.kinds.sparse_difference import _gaps_between, _places_of
-from mdl_nas_mm.deposit.manifest import encode
 from mdl_nas_mm.deposit.tensor_file import content_hash
+from mdl_nas_mm.header.manifest import encode
 from mdl_nas_mm.registry import STORED_KINDS
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.owners import read_name, specific_name

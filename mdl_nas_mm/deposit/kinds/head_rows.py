@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from mdl_nas_mm.header.names import is_rows, owners_in, renamed, tensors_by
+
 from ..head_rows import joined_shape
-from ..heads import is_rows, owners_in, renamed, tensors_by
 from .base import Contents, Removal, Stored, StoredKind
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from mdl_nas_mm.header.names import BACKBONE, head_name, is_head, owners_in, renamed
+
 from ..head_rows import cut_in_two
-from ..heads import BACKBONE, head_name, is_head, owners_in, renamed
 from .base import Contents, NewTasks, Removal, Stored, StoredKind
 
 

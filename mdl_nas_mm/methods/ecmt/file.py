@@ -19,9 +19,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mdl_nas_mm.deposit import Control, Deposit, load_around_one
-from mdl_nas_mm.deposit.size_limit import SizeLimit, check_numbers
+from mdl_nas_mm.deposit.size_limit import SizeLimit
 from mdl_nas_mm.elastic.known import part_class
 from mdl_nas_mm.elastic.latency_table import LatencyTable
+from mdl_nas_mm.header.numbers import check_numbers
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search.loss_predictor import LossPredictor
 from mdl_nas_mm.spec.owners import in_backbone, task_entry
@@ -34,7 +35,7 @@ from .controller import Configuration, Controller
 from .costs import MACS, MILLISECONDS, PARAMS, Size
 from .evolve import Evolution
 from .runtime import ControlledModel, Member
-from .tables import chosen_table, label_of
+from .tables import chosen_table
 
 _DAMAGE = (LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
@@ -131,12 +132,6 @@ def load_controlled(
         raise ValueError(text if text.startswith('deposit ') else f'{where}: {text}') from None
     except _DAMAGE as error:
         raise ValueError(f'{where}: damaged ({str(error)[:200]!r})') from None
-
-
-def known_of(control: Control) -> tuple[int, list[str]]:
-    """How many architectures are calibrated, and the machines of the latency tables."""
-    tables = [LatencyTable.from_dict(each, 'control') for each in control.about['latency']]
-    return len(control.about['front']), list(map(label_of, tables))
 
 
 def _distinct(images: Mapping[str, Tensor]) -> tuple[list[Tensor], dict[str, int]]:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mdl_nas_mm.elastic.latency_table import LatencyTable
+from mdl_nas_mm.header.contents import machine_of
 
 
 def label_of(table: LatencyTable) -> str:
     """The machine of a table, as people are told of it."""
-    timing, about = table.timing, table.about
-    threads = f', {timing.threads} threads' if timing.device == 'cpu' else ''
-    hardware = about.get('hardware', 'unknown hardware')
-    return f'{timing.device}, {hardware}{threads}, {timing.batch_size} images'
+    return machine_of(table.timing.to_dict(), table.about)
 
 
 def chosen_table(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import xxhash
 
-from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.spec import Dimensions
 from mdl_nas_mm.spec.spec import MAX_BLOCKS, MAX_SIZE
 from mdl_nas_mm.utils.jsonable import from_json, to_json
@@ -19,8 +18,8 @@ from mdl_nas_mm.utils.one_line import WRONG_VALUES, first_line, printable
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import MAX_VALUES
 
-from .heads import are_owners, is_rows, is_set_of_tasks
-from .size_limit import check_images, check_numbers
+from .names import are_owners, is_rows, is_set_of_tasks
+from .numbers import check_images, check_numbers
 
 FORMAT = 'mdl_nas_mm deposit'
 # Of files in which tasks share nothing but the backbone, whole weights beside it, channels of them;
@@ -32,6 +31,8 @@ MAX_NAME = 200
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
 _CONTROL = 'control'
 _LABEL = re.compile(r'(?!\d)\w+(\.\d+)?')
+# Config of a backbone -> the dimensions of its architectures.
+DimensionsOf = Callable[[Mapping], Dimensions]
 
 
 def encode(manifest: Mapping) -> dict[str, str]:
@@ -50,8 +51,13 @@ def text_hash(text: str) -> str:
     return xxhash.xxh3_128(text.encode('utf-8', 'surrogatepass')).hexdigest()
 
 
-def decode(metadata: Mapping[str, str], path: str) -> dict:
+def decode(metadata: Mapping[str, str], path: str, dimensions_of: DimensionsOf | None) -> dict:
     """Reads what ``encode`` wrote, and checks its form.
+
+    Args:
+        metadata: of the file.
+        path: what errors call the file.
+        dimensions_of: None where architectures are not looked into, as nothing is made of them.
 
     Raises:
         ValueError: the file is no deposit, of another version, or its manifest was altered or is
@@ -67,7 +73,7 @@ def decode(metadata: Mapping[str, str], path: str) -> dict:
         raise ValueError(f"deposit {path} was altered: 'manifest' does not match its checksum")
     with malformed(f'deposit {path}: manifest'):
         manifest = from_json(strict_json(text, MAX_VALUES))
-        check_manifest(manifest)
+        check_manifest(manifest, dimensions_of)
         if metadata['version'] != version_of(manifest):
             raise ValueError(f'version {metadata["version"]} is not that of its contents')
     return manifest
@@ -99,8 +105,13 @@ def malformed(where: str) -> Generator[None]:
         raise ValueError(f'{where} is malformed ({reason})') from None
 
 
-def check_manifest(manifest: dict) -> None:
-    """Raises ValueError unless everything has the kind of value that it should have."""
+def check_manifest(manifest: dict, dimensions_of: DimensionsOf | None) -> None:
+    """Raises ValueError unless everything has the kind of value that it should have.
+
+    Args:
+        manifest: as read.
+        dimensions_of: see ``decode``.
+    """
     if not isinstance(manifest, dict) or set(manifest) - {_CONTROL} != _KEYS:
         raise ValueError(f'expected the keys {sorted(_KEYS)}')
     hashes, tasks, history = manifest['hashes'], manifest['tasks'], manifest['history']
@@ -116,7 +127,7 @@ def check_manifest(manifest: dict) -> None:
     for name, value in hashes.items():
         _expect(value, str, f'hashes, {ascii(name)}')
     check_sizes(manifest['backbone'], 'backbone')
-    dimensions = family_of(manifest['backbone']).dimensions
+    dimensions = None if dimensions_of is None else dimensions_of(manifest['backbone'])
     labels = set()
     for i, batch in enumerate(history):
         _expect_keys(batch, {'regions', 'beneath'}, f'history, {i}')
@@ -201,9 +212,11 @@ def check_sizes(value: Any, where: str) -> None:
             raise ValueError(f'{where}: {value} is no size')
 
 
-def _check_spec(spec: Any, dimensions: Dimensions, where: str) -> None:
+def _check_spec(spec: Any, dimensions: Dimensions | None, where: str) -> None:
     """Raises ValueError unless this is ``SubnetSpec.to_dict``'s form with possible sizes."""
     _expect_keys(spec, {'stages'}, where)
+    if dimensions is None:
+        return
     try:
         read = dimensions.read(spec)
     except ValueError as error:
