@@ -24,10 +24,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, help='The file to write (.onnx or .pt2).')
     parser.add_argument(
         '--part',
-        choices=('whole', 'backbone'),
+        choices=('whole', 'features', 'backbone'),
         default='whole',
-        help='The whole model (classifiers, segmentors, top-down pose estimators), or its backbone '
-        '(default: %(default)s).',
+        help='The whole model (classifiers, segmentors, top-down pose estimators), its backbone '
+        'and neck, or its backbone alone (default: %(default)s).',
     )
     parser.add_argument(
         '--input-size',
@@ -43,12 +43,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mdl_nas_mm.deposit.export import default_size, export, load_model
+    from mdl_nas_mm.deposit.export import check_part, default_size, export, load_model
     from mdl_nas_mm.engine.errors import one_line_errors
 
     with one_line_errors():
         trusted = args.trust_checkpoint, trusted_classes(args)
         model, dataloader = load_model(args.source, args.task, args.checkpoint, *trusted)
+        check_part(model, args.part)
         height, width = args.input_size or default_size(model, dataloader)
         difference = export(model, args.out, (height, width), args.part)
         print(f'{args.out}: {args.part} model for images of {height} x {width}')

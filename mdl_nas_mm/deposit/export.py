@@ -22,7 +22,7 @@ from mdl_nas_mm.utils.private import untraceable
 
 from .unpack import Deposit
 
-PARTS = ('whole', 'backbone')
+PARTS = ('whole', 'features', 'backbone')
 SUFFIXES = ('.onnx', '.pt2')
 # Largest difference to torch, over the largest output.
 _TOLERANCE = 1e-4
@@ -53,12 +53,12 @@ def load_model(
     if Path(source).suffix != '.py':
         deposit = Deposit(source, trust)
         if task is None:
-            raise ValueError(f'deposit {source}: say which task, one of {sorted(deposit.tasks)}')
+            raise ValueError(f'deposit {source}: give --task, one of {sorted(deposit.tasks)}')
         return deposit.load_task(task), deposit.tasks[task].get('val_dataloader', {})
     cfg = read_config(source)
     checkpoint = checkpoint or cfg.get('load_from')
     if checkpoint is None:
-        raise ValueError(f'config {source} has no load_from; give a checkpoint')
+        raise ValueError(f'config {source} has no load_from; give --checkpoint')
     with task_scope(cfg.default_scope):
         model = ROOT_MODELS.build(cfg.model).eval()
     with data_only(trust_checkpoint):
@@ -88,7 +88,7 @@ def default_size(model: nn.Module, dataloader: Mapping[str, Any]) -> tuple[int, 
     ):
         if size is not None:
             return _height_width(size)
-    raise ValueError('the config tells no size of images; give one')
+    raise ValueError('the config tells no size of images; give --input-size')
 
 
 def _height_width(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -101,14 +101,15 @@ def export(
     """Writes a model for preprocessed images (B, 3, H, W), with any number of them.
 
     ``whole`` gives a classifier's logits (B, classes), a segmentor's of every pixel
-    (B, classes, H, W), a top-down pose estimator's heatmaps; ``backbone`` gives each of its maps.
+    (B, classes, H, W), a top-down pose estimator's heatmaps; ``features`` gives each map of its
+    neck, of any model, ``backbone`` each of the backbone.
 
     Args:
         model: an upstream model in eval mode on the CPU.
         path: ``.onnx``, or ``.pt2`` for a ``torch.export`` program. It appears when what is in it
             was found to answer as torch does, ONNX in ONNX Runtime, for one image and for three.
         input_size: (height, width), fixed.
-        part: ``whole`` or ``backbone``.
+        part: ``whole``, ``features`` or ``backbone``.
 
     Returns:
         The largest absolute difference to torch.
@@ -119,9 +120,10 @@ def export(
     """
     path, suffix = Path(path), Path(path).suffix
     if suffix not in SUFFIXES:
-        raise ValueError(f'{path}: name it .onnx or .pt2')
+        raise ValueError(f'--out {path}: name it .onnx or .pt2')
     _check_packages(suffix)
-    module, names = _part(model, part, input_size)
+    check_part(model, part)
+    module, name = _part(model, part, input_size)
     images = torch.randn(2, 3, *input_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         # What backbones compute from sizes once and keep must not be computed while tracing.
@@ -136,8 +138,8 @@ def export(
                 "any number of images (upstream's SwinTransformer counts them itself); export the "
                 'task from its deposit'
             ) from error
-    if len(names) != len(outputs):
-        names = [f'{names[0]}_{i}' for i in range(len(outputs))]
+    several = len(outputs) > 1
+    names = [f'{name}_{i}' for i in range(len(outputs))] if several else [name]
     with written_whole(path) as temporary:
         if suffix == '.onnx':
             run = _save_onnx(program, temporary, names)
@@ -177,23 +179,47 @@ class _Forward(nn.Module):
         return self.model(images, None, mode='tensor')
 
 
-def _part(model: BaseModel, part: str, size: tuple[int, int]) -> tuple[nn.Module, list[str]]:
-    """A module from images to tensors, and what the tensors are."""
+class _Features(nn.Module):
+    """Backbone and neck, without a head."""
+
+    def __init__(self, model: BaseModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        return self.model.extract_feat(images)
+
+
+def check_part(model: BaseModel, part: str) -> None:
+    """Raises ValueError for a part that is none, or that a model cannot be written as."""
     if part not in PARTS:
-        raise ValueError(f'part {part!r} is not one of {PARTS}')
-    if part == 'backbone':
-        return model.backbone, ['features']
+        raise ValueError(f'--part {part!r} is not one of {PARTS}')
+    if part == 'whole' and _whole_kind(model) is None:
+        raise ValueError(
+            f'a {type(model).__name__} cannot be exported whole, only classifiers, segmentors and '
+            'top-down pose estimators; --part features gives its backbone and neck, --part '
+            'backbone the backbone alone'
+        )
+
+
+def _whole_kind(model: BaseModel) -> str | None:
+    """What a whole model gives; None where that depends on what is in an image."""
     library = {kind.__module__.partition('.')[0] for kind in type(model).__mro__}
-    if 'mmseg' in library and hasattr(model, 'encode_decode'):
-        return _Segmentor(model, size), ['logits']
-    if 'mmpretrain' in library and getattr(model, 'with_head', False):
-        return _Forward(model), ['logits']
     if 'mmpose' in library and type(model).__name__ == 'TopdownPoseEstimator':
-        return _Forward(model), ['heatmaps']
-    raise ValueError(
-        f'a {type(model).__name__} cannot be exported whole, only classifiers, segmentors and '
-        'top-down pose estimators; export its backbone'
-    )
+        return 'heatmaps'
+    is_segmentor = 'mmseg' in library and hasattr(model, 'encode_decode')
+    is_classifier = 'mmpretrain' in library and getattr(model, 'with_head', False)
+    return 'logits' if is_segmentor or is_classifier else None
+
+
+def _part(model: BaseModel, part: str, size: tuple[int, int]) -> tuple[nn.Module, str]:
+    """A module from images to tensors, and what the tensors are."""
+    if part != 'whole':
+        return model.backbone if part == 'backbone' else _Features(model), 'features'
+    kind = _whole_kind(model)
+    assert kind is not None
+    is_segmentor = hasattr(model, 'encode_decode')
+    return _Segmentor(model, size) if is_segmentor else _Forward(model), kind
 
 
 def _attention(

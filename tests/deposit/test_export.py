@@ -83,13 +83,22 @@ def test_whole_segmentor(vit, tmp_path):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('backbone', [pytest.param('vit', marks=pytest.mark.slow), 'swin'])
-def test_backbone_of_a_detector(backbone, request, tmp_path):
+@pytest.mark.parametrize(
+    ('backbone', 'part'),
+    [
+        ('swin', 'features'),
+        pytest.param('swin', 'backbone', marks=pytest.mark.slow),
+        pytest.param('vit', 'backbone', marks=pytest.mark.slow),
+    ],
+)
+def test_parts_of_a_detector(backbone, part, request, tmp_path):
+    """Its backbone and neck, or the backbone alone."""
     model, _ = load_model(request.getfixturevalue(backbone), 'det')
-    assert export(model, tmp_path / 'a.onnx', SIZE, 'backbone') < 1e-4
+    assert export(model, tmp_path / 'a.onnx', SIZE, part) < 1e-4
     images = draw(5)
-    found, expected = run_onnx(tmp_path / 'a.onnx', images), model.backbone(images)
-    assert list(found) == ['features']
+    found = run_onnx(tmp_path / 'a.onnx', images)
+    expected = model.backbone(images) if part == 'backbone' else model.extract_feat(images)
+    assert list(found) == ['features'] and len(expected) == 1
     torch.testing.assert_close(found['features'], expected[0], rtol=1e-4, atol=1e-5)
 
 
@@ -156,13 +165,13 @@ def test_no_default_size(swin):
 
 def test_refusals(vit, tmp_path):
     model, _ = load_model(vit, 'det')
-    with raises_naming(ValueError, 'MaskRCNN'):
+    with raises_naming(ValueError, 'MaskRCNN', '--part features'):
         export(model, tmp_path / 'a.onnx', SIZE)
     with raises_naming(ValueError, '.onnx', '.pt2'):
         export(model, tmp_path / 'a.pb', SIZE, 'backbone')
     with raises_naming(ValueError, "'neck'"):
         export(model, tmp_path / 'a.onnx', SIZE, 'neck')
-    with raises_naming(ValueError, "['cls', 'det', 'seg']"):
+    with raises_naming(ValueError, '--task', "['cls', 'det', 'seg']"):
         load_model(vit)
     assert not list(tmp_path.iterdir())
 
@@ -183,11 +192,16 @@ def test_what_differs_from_torch_is_not_written(vit, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_tool(vit, tmp_path, monkeypatch, capsys):
+def test_tool(vit, swin, tmp_path, monkeypatch, capsys):
     out = tmp_path / 'cls.pt2'
     call_tool(monkeypatch, 'export', vit, '--task', 'cls', '--out', out)
     said = capsys.readouterr().out
     assert f'{out}: whole model for images of 16 x 16' in said and out.is_file()
     assert 'largest difference to torch: ' in said
+    # Before it is asked for a size, which no config of a detector tells.
+    args = (swin, '--task', 'det', '--out', tmp_path / 'det.onnx')
+    assert_names(refusal_of_tool(monkeypatch, 'export', *args), 'MaskRCNN', '--part features')
+    args = (*args, '--part', 'features')
+    assert_names(refusal_of_tool(monkeypatch, 'export', *args), '--input-size')
     args = (vit, '--task', 'pose', '--out', out)
     assert_names(refusal_of_tool(monkeypatch, 'export', *args), "'pose'", ['cls', 'det', 'seg'])
