@@ -32,7 +32,7 @@ QUICK := --rounds 3 --threads 1
 SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-scenes test test-all lint bench doctor clean distclean
+.PHONY: help setup demo demo-scenes test test-all lint bench docs doctor clean distclean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' \
@@ -64,6 +64,16 @@ bench: setup ## the quick benchmarks of docs/speed.md, some minutes; nothing is 
 		'sandwich.py $(QUICK)'; do \
 		echo "python benchmarks/$$run"; $(BIN)/python benchmarks/$$run || exit; done
 
+# The site needs neither torch nor the mm libraries: everything is read from the source.
+docs: .venv-docs/installed ## the documentation site, work_dirs/site/index.html, checked
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo "open work_dirs/site/index.html"
+
+.venv-docs/installed: requirements-docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet -r requirements-docs.txt
+	@touch $@
+
 doctor: ## say whether this environment can run the suite
 	@if [ -x $(BIN)/python ]; then $(BIN)/python tools/doctor.py $(ARGS); \
 	else $(PYTHON) tools/doctor.py $(ARGS); fi
@@ -72,5 +82,5 @@ clean: ## remove build outputs, caches and work_dirs
 	rm -rf build dist work_dirs *.egg-info .ruff_cache .pytest_cache
 	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
-distclean: clean ## clean, and remove the stack's environment too
-	rm -rf $(VENV)
+distclean: clean ## clean, and remove the environments of the stack and of the site too
+	rm -rf $(VENV) .venv-docs

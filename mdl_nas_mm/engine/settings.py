@@ -26,12 +26,24 @@ from .validation import MultiTaskValLoop
 
 _SCOPE = 'mdl_nas_mm'
 _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-# What a joint config has beside the runner's settings.
-_JOINT = (
-    *('runner_type', 'backbone', 'tasks', 'base', 'inherit', 'trained', 'joint_spec', 'subspace'),
-    *('groups', 'search_cfg', 'search_dataloader', 'search_evaluator', 'held_out_images'),
-    'trust_checkpoint',
-    'resolved',
+# What a joint config has beside the runner's settings, and what each is.
+JOINT_KEYS = dict(
+    backbone='The elastic backbone of all tasks: its `type` and arguments; needed without `base`.',
+    tasks='Name -> what the task is; needed.',
+    parts='Name -> a neck or a head that some tasks share.',
+    groups='Task -> how many batches of it make up a step.',
+    joint_spec='Task -> the one architecture that is trained, or the path of such a file.',
+    subspace='A smaller space, of which alone subnets are drawn.',
+    search_cfg='How a search goes.',
+    held_out_images='Task -> how many training images `mdl-nas hold-out` sets aside.',
+    base='A deposit or a supernet that new tasks start from, in place of `backbone`.',
+    inherit='The task of the base whose own weights and architecture new tasks start from.',
+    trained='What of new tasks is trained: `specific` (usual), `scores`, `head` or `all`.',
+    trust_checkpoint='Whether checkpoints may hold more than data, such as classes of yours.',
+    runner_type='`mdl_nas_mm.MultiTaskRunner`, as the runtime base says.',
+    search_dataloader='Made of the tasks.',
+    search_evaluator='Made of the tasks.',
+    resolved='Written by a training into the config that it saves: all is spelled out.',
 )
 _NO_TEST = (
     'nothing is tested in a training; mdl-nas test evaluates the validation data of a '
@@ -139,7 +151,7 @@ def check_score(cfg: Config) -> None:
 
 
 def _misspelt(cfg: Config) -> Iterator[str]:
-    known = [*inspect.signature(Runner).parameters, *_JOINT, *REFUSED]
+    known = [*inspect.signature(Runner).parameters, *JOINT_KEYS, *REFUSED]
     for key in cfg:
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
         if key not in known and close:

@@ -12,7 +12,14 @@ from mdl_nas_mm.tasks.part_flops import PartFlops
 
 from .measures import Measure, flops_of, latency_of, parse_count, parse_milliseconds
 
-_KEYS = ('flops', 'input_size', 'latency', 'table', 'poor_table')
+# What each is, for who reads the reference.
+CONSTRAINT_KEYS = dict(
+    flops="The most multiply-adds of the backbone, such as `'5G'`.",
+    input_size='Height and width that they are counted on; by default those of the first image.',
+    latency="The most time, such as `'40ms'`.",
+    table='The file of `mdl-nas latency` that time is predicted by.',
+    poor_table='Whether a table that predicts its own machine badly is taken, False.',
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,8 @@ class Constraints:
             if task not in cfg.tasks:
                 raise ValueError(f'{where}: no such task, expected {sorted(cfg.tasks)}')
             for key in settings:
-                if key not in _KEYS:
-                    raise ValueError(f'{where}: unknown key {key!r}, expected {_KEYS}')
+                if key not in CONSTRAINT_KEYS:
+                    raise ValueError(f'{where}: unknown key {key!r}, expected {[*CONSTRAINT_KEYS]}')
             if ('latency' in settings) != ('table' in settings):
                 raise ValueError(f'{where}: latency and its table belong together')
             size = settings.get('input_size')

@@ -15,17 +15,20 @@ from .registered import PARTS, check, registered_class
 from .settings import EvolutionSettings
 from .ties import Ties
 
-_KEYS = (
-    'budget',
-    'with_heads',
-    'seed',
-    'evolution',
-    'constraints',
-    'random_baseline',
-    'start',
-    'tied',
-    'prefer',
-    *PARTS,
+# What each is, for who reads the reference; those of ``PARTS`` name a registered class.
+SEARCH_KEYS = dict(
+    budget="The most that all tasks may cost, `235_000_000`, `'235M'` or `'1.5G'`; needed.",
+    with_heads='Whether necks and heads count as parameters, True.',
+    seed='Of the draws of the search, 0.',
+    evolution='How the evolution goes.',
+    constraints='Task -> limits on its backbone.',
+    random_baseline='Whether a random search of as many evaluations runs as well, False.',
+    start='File of architectures to start from, such as the `proposed.json` of conflicts.',
+    tied="Which tasks have one architecture: `'all'`, or sets of tasks.",
+    prefer='Task -> how much it matters, a factor of its `score_weight`.',
+    cost='What the budget is of, of the registry `SEARCH_COSTS`; parameters.',
+    score='What scores, of `SEARCH_SCORES`; the supernet, each candidate.',
+    selection='How the best is chosen, of `SEARCH_SELECTIONS`; exactly.',
 )
 
 
@@ -68,8 +71,8 @@ class SearchPlan:
         """
         given = cfg.get('search_cfg') or {}
         for key in given:
-            if key not in _KEYS:
-                raise ValueError(f'search_cfg: unknown key {key!r}, expected {list(_KEYS)}')
+            if key not in SEARCH_KEYS:
+                raise ValueError(f'search_cfg: unknown key {key!r}, expected {list(SEARCH_KEYS)}')
         if given.get('budget') is None:
             raise ValueError("search_cfg: 'budget', the most parameters of all tasks, is missing")
         if given.get('cost') is not None and 'with_heads' in given:

@@ -14,7 +14,12 @@ from .metric_kinds import UNKNOWN, Found, Kind, by_name, find_metric, names_give
 
 _SCALES = dict(percent=1.0, fraction=100.0)
 RULES = dict(greater=True, less=False)
-_KEYS = ('metric', 'scale', 'rule')
+# What each is, for who reads the reference.
+SCORE_KEYS = dict(
+    metric='The name of a metric that the evaluator gives.',
+    scale="`'percent'` as it is, `'fraction'` times 100, or a number; known of common metrics.",
+    rule="`'greater'` or `'less'`, whichever is better; known of common metrics.",
+)
 
 
 class NoScore(ValueError):
@@ -56,8 +61,8 @@ class Score:
                 "scale='percent', rule='greater')"
             )
         for key in config:
-            if key not in _KEYS:
-                raise ValueError(f'{where}: unknown key {key!r}, expected {_KEYS}')
+            if key not in SCORE_KEYS:
+                raise ValueError(f'{where}: unknown key {key!r}, expected {[*SCORE_KEYS]}')
         scale, rule = config.get('scale'), config.get('rule')
         if rule is not None and rule not in RULES:
             raise ValueError(f'{where}: rule is {rule!r}, expected one of {tuple(RULES)}')

@@ -16,8 +16,15 @@ from mdl_nas_mm.spec import Owners
 from mdl_nas_mm.spec.choices import is_number
 from mdl_nas_mm.spec.dimensions import check_ratio
 
-PART_KEYS = ('module', 'tasks')
-POLICY_KEYS = ('sharing', 'share_ratio')
+# What each is, for who reads the reference.
+PART_KEYS = dict(
+    module='Its path in the models of the tasks, such as `neck` or `roi_head.bbox_head`.',
+    tasks='The tasks that share it.',
+)
+POLICY_KEYS = dict(
+    sharing='A kind of sharing by output channels, where not all of it is shared.',
+    share_ratio='The part of the channels that is shared; needed beside `sharing`.',
+)
 OF_BASE = 'of'
 
 
@@ -99,12 +106,13 @@ def _read_part(
 ) -> SharedPart:
     where = f'parts.{name}'
     if not isinstance(config, Mapping):
-        raise ValueError(f'{where}: {config!r}, expected {PART_KEYS}')
+        raise ValueError(f'{where}: {config!r}, expected {(*PART_KEYS,)}')
     for key in config:
         if key not in (*PART_KEYS, *POLICY_KEYS, OF_BASE):
-            known = f'{PART_KEYS}, with {POLICY_KEYS} or {OF_BASE!r}'
+            known = f'{(*PART_KEYS,)}, with {(*POLICY_KEYS,)} or {OF_BASE!r}'
             raise ValueError(f'{where}: unknown key {key!r}, expected {known}')
-    needed = PART_KEYS + POLICY_KEYS * any(config.get(key) is not None for key in POLICY_KEYS)
+    policed = any(config.get(key) is not None for key in POLICY_KEYS)
+    needed = (*PART_KEYS, *POLICY_KEYS) if policed else (*PART_KEYS,)
     for key in needed:
         if key not in config:
             raise ValueError(f'{where}: {key!r} is missing')

@@ -16,22 +16,23 @@ from mdl_nas_mm.utils.upstream import upstream_config_path
 from .model_settings import check_model
 from .scores import Score
 
-TASK_KEYS = {
-    'config',
-    'scope',
-    'images',
-    'score',
-    'reference',
-    'backbone',
-    'loss_weight',
-    'score_weight',
-    'model',
-    'train_dataloader',
-    'val_dataloader',
-    'val_evaluator',
-    'search_dataloader',
-    'search_evaluator',
-}
+# What each is, for who reads the reference.
+TASK_KEYS = dict(
+    config='Path of an upstream config, or `mmdet::...` for one of an installed library.',
+    scope='The library, where it is not the `default_scope` of `config`.',
+    images='A name; tasks that say the same have the same images.',
+    score='The metric that counts, or `dict(metric=..., scale=..., rule=...)`; needed.',
+    reference='Metrics of its single-task model, for Delta_T.',
+    backbone='What the backbone returns for this task, such as `out_indices`.',
+    loss_weight='Factor of its loss, 1.',
+    score_weight='Factor of its score in the sum of all, 1.',
+    model='What differs in the model of `config`, or the whole model.',
+    train_dataloader='What differs in the training loader, or the whole loader.',
+    val_dataloader='What differs in the validation loader, or the whole loader.',
+    val_evaluator='What differs in the evaluator, or the whole evaluator.',
+    search_dataloader='What a search loads in place of the validation data.',
+    search_evaluator='What differs in the evaluator, in a search.',
+)
 UPSTREAM_KEYS = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator')
 
 

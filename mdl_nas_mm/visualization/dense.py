@@ -20,9 +20,11 @@ from mdl_nas_mm.utils.quiet import quiet
 
 
 def plot_dense_answers(
-    deposit: str | Path, path: str | Path, images: int = 6, width: int = 192
+    deposit: str | Path, path: str | Path, images: int = 4, width: int = 256
 ) -> None:
     """Plots images of the whole validation split, each with the label and answer of every task.
+
+    Labels stand in a row, the answers below them.
 
     Args:
         deposit: of dense tasks with the same validation images.
@@ -43,25 +45,27 @@ def plot_dense_answers(
     answers = inferencer(paths, return_datasamples=True)
     rows = []
     for number, path_of_image in enumerate(paths):
-        row = dict(image=np.asarray(Image.open(path_of_image).convert('RGB')))
+        image = np.asarray(Image.open(path_of_image).convert('RGB'))
+        above, below = dict(image=image), {'': np.full_like(image, 255)}
         for task, info in opened.tasks.items():
             palette = stored_metainfo(task, info).get('palette') or ()
             answer = answers[task]['predictions'][number]
-            row.update(_pictures(task, labels[task][number], answer, palette))
-        rows.append(side_by_side(row, width))
+            label, answered = _pictures(labels[task][number], answer, palette)
+            above[f'{task}: label'], below[task] = label, answered
+        rows += [side_by_side(above, width), side_by_side(below, width)]
     sheet = np.concatenate(rows)
     with written_whole(path) as temporary:
         temporary.write_bytes(cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
 
 
-def _pictures(task: str, labels: Any, answer: Any, palette: Any) -> dict[str, np.ndarray]:
-    """A task's label and answer, in the same colours."""
+def _pictures(labels: Any, answer: Any, palette: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A task's label and answer, in the same colours; white where there is no label."""
     (field,) = drawn_fields(answer)
     label = field.replace('pred_', 'gt_')
     settings: dict[str, Any] = dict(palette=palette) if field.endswith('sem_seg') else {}
     if field.endswith('depth_map') and label in labels:
         settings = dict(span=depth_span(labels, label))
-    found = {task: picture(answer, field, **settings)}
-    if label in labels:
-        found = {f'{task}: label': picture(labels, label, **settings), **found}
-    return found
+    answered = picture(answer, field, **settings)
+    if label not in labels:
+        return np.full_like(answered, 255), answered
+    return picture(labels, label, **settings), answered

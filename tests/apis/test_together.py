@@ -96,8 +96,8 @@ def test_answers_are_drawn_and_the_comparison_is_printed(done, tmp_path, capsys)
     _, deposit, found, _ = done
     plot_dense_answers(deposit, tmp_path / 'answers.png', images=2, width=64)
     sheet = np.asarray(Image.open(tmp_path / 'answers.png'))
-    # Two rows of the image and of label and answer of each task, with names above.
-    assert sheet.shape == (2 * (48 + 24), 9 * (64 + 4), 3) and sheet.std() > 20
+    # Of each image a row with it and all labels, and one of all answers, with names above.
+    assert sheet.shape == (2 * 2 * (48 + 24), 5 * (64 + 4), 3) and sheet.std() > 20
     print_comparison(found, dict(joint=60.0))
     text = capsys.readouterr().out
     for task in TASKS:

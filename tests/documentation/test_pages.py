@@ -1,0 +1,112 @@
+"""The pages of the documentation: what leads where, and tables that are made of the code."""
+
+import dataclasses
+import importlib
+import inspect
+import re
+
+import pytest
+from documentation.pages import LINK, OUTSIDE, ROOT, SITE, anchors, pages, prose
+
+from mdl_nas_mm.registry import BALANCERS, MODELS, STEPS, SUBNET_SAMPLERS
+from mdl_nas_mm.search import EvolutionSettings
+
+links = importlib.import_module('links')
+sources = importlib.import_module('sources')
+tables = importlib.import_module('tables')
+FILES = [*pages().values(), *(ROOT / 'docs').rglob('*.md'), *ROOT.glob('*.md')]
+
+
+def test_navigation_names_every_page_once():
+    named = list(links.titles(SITE['nav']))
+    assert sorted(named) == sorted(set(named)) and set(named) == set(pages())
+
+
+def test_every_readme_is_a_page():
+    """Those of methods and configs lie beside what they are about."""
+    found = {p.relative_to(ROOT).as_posix() for p in (ROOT / 'mdl_nas_mm').rglob('*.md')}
+    found |= {p.relative_to(ROOT).as_posix() for p in (ROOT / 'configs').rglob('*.md')}
+    assert {path for path in found if '.mim' not in path} <= set(OUTSIDE.values())
+
+
+def test_links_lead_to_files_and_headings():
+    wrong = []
+    for path in sorted(set(FILES)):
+        for target, anchor in LINK.findall(prose(path.read_text())):
+            there = (path.parent / target).resolve() if target else path
+            if not there.exists():
+                wrong.append(f'{path.relative_to(ROOT)}: {target}')
+            elif anchor and anchor not in anchors(there.read_text()):
+                wrong.append(f'{path.relative_to(ROOT)}: {target}{anchor}')
+    assert not wrong, '\n'.join(wrong)
+
+
+@pytest.mark.parametrize('page', ['which_page.md', 'start_here.md'])
+def test_site_links_to_pages_and_pictures_alone(page):
+    text = links.on_site(pages()[page].read_text(), page, OUTSIDE, links.titles(SITE['nav']))
+    for target, _ in LINK.findall(prose(text)):
+        assert not target or target in pages() or (ROOT / 'docs' / target).is_file()
+
+
+def test_link_of_a_page_that_lies_beside_the_code():
+    text = 'See [a](../../../docs/scores.md#delta_t), [b.py](../step.py), [x.md](README.md).'
+    (page,) = (p for p, path in OUTSIDE.items() if path == 'mdl_nas_mm/methods/ecmt/README.md')
+    named = {page: 'The title'}
+    said = links.on_site(text, page, OUTSIDE, named)
+    assert said == 'See [a](../scores.md#delta_t), b.py, [The title](ecmt.md).'
+
+
+def test_pages_name_tables_that_there_are():
+    filled = 0
+    for path in (ROOT / 'docs' / 'reference').rglob('*.md'):
+        text = path.read_text()
+        filled += text.count('<!-- made of the code')
+        assert '<!--' not in tables.filled(text), path
+    assert filled > 20
+
+
+@pytest.mark.parametrize(
+    'registry', [SUBNET_SAMPLERS, STEPS, BALANCERS], ids=lambda registry: registry.name
+)
+def test_table_has_every_class_of_a_registry_with_its_arguments(registry):
+    """As inspect sees them in the imported package."""
+    registry.import_from_location()
+    name = next(key for key, value in vars(registry_module()).items() if value is registry)
+    said = {each.name: each for each in sources.registered(name)}
+    ours = {key: value for key, value in registry.module_dict.items() if own(value)}
+    assert set(said) == set(ours)
+    for key, value in ours.items():
+        there = [p for p in inspect.signature(value).parameters if p not in ('args', 'kwargs')]
+        assert [argument.name for argument in said[key].arguments] == there
+
+
+def test_table_of_a_backbone_has_every_argument_and_default():
+    said = {each.name: each for each in sources.described('ElasticSwin').arguments}
+    parameters = inspect.signature(MODELS.get('ElasticSwin')).parameters
+    assert list(said) == list(parameters)
+    for name, parameter in parameters.items():
+        assert said[name].default == repr(parameter.default) and said[name].text
+
+
+def test_table_of_a_dataclass():
+    said = {each.name: each.default for each in sources.described('EvolutionSettings').arguments}
+    assert said == {f.name: repr(f.default) for f in dataclasses.fields(EvolutionSettings)}
+
+
+def test_docstring_of_several_names_and_lines():
+    text = 'A.\n\nArgs:\n    a, b: one\n        more.\n    ``c``: two.\n\nReturns:\n    d: none.'
+    assert sources.entries(text) == {'a': 'one more.', 'b': 'one more.', 'c': 'two.'}
+
+
+def own(value) -> bool:
+    return value.__module__.startswith('mdl_nas_mm.')
+
+
+def registry_module():
+    return importlib.import_module('mdl_nas_mm.registry')
+
+
+def test_pins_are_exact():
+    lines = (ROOT / 'requirements-docs.txt').read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith('#')]
+    assert pins and all(re.fullmatch(r'[\w.-]+==[\w.]+', pin) for pin in pins)
