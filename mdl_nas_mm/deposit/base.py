@@ -34,6 +34,8 @@ class DepositBase:
         trust: see ``Deposit``.
     """
 
+    file_refusal = 'loads a checkpoint that it is told'
+
     what = 'a deposit'
     is_whole = False
 

@@ -28,6 +28,8 @@ class DepositedInit:
         trust: see ``Deposit``.
     """
 
+    file_refusal = 'loads a checkpoint that it is told'
+
     def __init__(
         self, checkpoint: str, task: str | None = None, trust: Collection[str] = ()
     ) -> None:

@@ -33,6 +33,11 @@ class ElasticBackbone(ElasticPart):
     """
 
     family: ClassVar[Family]
+    file_rules = {
+        **ElasticPart.file_rules,
+        'arch': 'may be a file',
+        'init_cfg': 'loads a checkpoint that it is told',
+    }
 
     def init_weights(self) -> None:
         """As mmengine does, but ``Pretrained`` weights may be in any published style of keys.

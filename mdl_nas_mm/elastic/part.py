@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from mdl_nas_mm.sharing import Sharing, TaskParameters
 from mdl_nas_mm.spec import Layout, Ledger, Owners, PartSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.owners import scores_in
+from mdl_nas_mm.trust.values import Rule, nothing, plain
 
 from .active import Active
 from .arch_source import read_arch
@@ -47,6 +48,7 @@ class ElasticPart(BaseModule):
 
     Attributes:
         is_fixed: whether ``arch`` was given.
+        file_rules: what a stranger's file may give its arguments; see ``trust.values.rule_of``.
         inputs_of: of a part that a backbone's maps go into: architecture of the backbone -> the
             channels in use of each.
 
@@ -57,6 +59,8 @@ class ElasticPart(BaseModule):
 
     family: ClassVar[PartFamily]
     layout: Layout
+    # ``arch`` may be the path of a file.
+    file_rules: ClassVar[Mapping[str, Rule | str]] = dict(space=plain, sharing=plain, arch=nothing)
 
     def __init__(
         self,

@@ -68,6 +68,8 @@ class ChannelMeanLoss(nn.Module):
     distillation (CI-KD) of ECMT.
     """
 
+    file_refusal = 'is of a training alone'
+
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
@@ -85,6 +87,8 @@ class SoftTargetLoss(nn.Module):
         temperature: divides both logits; the loss is multiplied by its square.
         loss_weight: multiplies the loss.
     """
+
+    file_refusal = 'is of a training alone'
 
     def __init__(self, temperature: float = 1.0, loss_weight: float = 1.0) -> None:
         super().__init__()

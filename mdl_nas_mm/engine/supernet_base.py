@@ -40,6 +40,8 @@ class SupernetBase:
         trust_checkpoint: whether it may hold anything, and so run any code.
     """
 
+    file_refusal = 'loads a checkpoint that it is told'
+
     what = "a supernet's checkpoint (.pth)"
     is_whole = True
 

@@ -162,6 +162,8 @@ class NamedSamples(Dataset):
         dataset: a data set, or the config of one.
     """
 
+    file_refusal = 'is of a training alone'
+
     def __init__(self, dataset: Any) -> None:
         self.dataset = ROOT_DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
 

@@ -62,6 +62,8 @@ class MultiTaskModel(BaseModel):
         spaces: task -> its architectures.
     """
 
+    file_refusal = 'is no part of a task'
+
     def __init__(
         self,
         backbone: Mapping,

@@ -8,7 +8,7 @@ from typing import Any
 
 from .known import known_classes
 from .lookup import SCOPES, find, full_name, scopes, short_name
-from .refused import REFUSED
+from .refused import why_refused, why_refused_argument
 from .values import OWN_TYPES, key_of_data, rule_of, word
 
 _BACKBONE = 'is a backbone, which loads what it is told'
@@ -54,6 +54,7 @@ class _Place:
     path: str = ''
     owner: str = ''
     owner_full: str = ''
+    found: Any = None
 
     def at(self, key: Any) -> _Place:
         return replace(self, path=f'{self.path}.{key}' if self.path else str(key))
@@ -130,15 +131,14 @@ def _call(config: Mapping, place: _Place) -> Iterator[Refusal]:
         yield Refusal(place.path, *_unregistered(name, place))
     for each in found:
         short, full = short_name(each), full_name(each)
-        inner = replace(place, owner=short, owner_full=full)
+        inner = replace(place, owner=short, owner_full=full, found=each)
         if full in place.trust:
             yield from _nested(config, inner)
         elif short in known_classes():
             yield from _items(config, inner, known_classes()[short])
         else:
             usual = _BACKBONE if '.backbones.' in full else 'is not known'
-            reason = REFUSED.get(short, usual)
-            yield inner.refusal(f'class {each.__qualname__} {reason}')
+            yield inner.refusal(f'class {each.__qualname__} {why_refused(each) or usual}')
 
 
 def _items(config: Mapping, place: _Place, known: Collection[str] | None) -> Iterator[Refusal]:
@@ -152,9 +152,10 @@ def _items(config: Mapping, place: _Place, known: Collection[str] | None) -> Ite
             yield Refusal(place.path, wrong or f'the key {key!r} is not for a file')
             continue
         inner = place.at(key)
-        rule = rule_of(place.owner, key) if isinstance(key, str) else None
-        if known is not None and key not in known:
-            reason = REFUSED.get(f'{place.owner}.{key}', 'is not known')
+        rule = rule_of(place.found, key) if isinstance(key, str) else None
+        refused = why_refused_argument(place.found, key) if known is not None else None
+        if known is not None and (refused or key not in known):
+            reason = refused or 'is not known'
             yield inner.refusal(f'this argument of class {place.owner.partition(".")[2]} {reason}')
         elif f'{place.owner}.{key}' in OWN_TYPES and isinstance(item, Mapping):
             yield from _items(item, inner, None)

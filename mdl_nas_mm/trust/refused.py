@@ -1,6 +1,15 @@
-"""Upstream's classes, and arguments of known ones, that a file must not name, and why."""
+"""Classes, and arguments of known ones, that a file must not name, and why.
+
+Upstream's are listed here. A class of this package says it itself: of the whole class in
+``file_refusal``, of an argument in ``file_rules``; both are texts.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .lookup import short_name
 
 # Reason -> names.
 _BY_REASON = {
@@ -10,13 +19,9 @@ _BY_REASON = {
         mmdet.ImageAug mmpretrain.AlbuKeypoint
     """,
     'loads a checkpoint that it is told': """
-        mmengine.PretrainedInit mdl_nas_mm.DepositBase mdl_nas_mm.SupernetBase
-        mdl_nas_mm.DepositedInit mmdet.KnowledgeDistillationSingleStageDetector mmdet.LAD
+        mmengine.PretrainedInit mmdet.KnowledgeDistillationSingleStageDetector mmdet.LAD
         mmdet.AppearanceFreeLink mmpose.DWPoseDistiller mmpretrain.CLIPGenerator mmpretrain.VQKD
         mmpretrain.ImageToImageRetriever mmseg.SideAdapterCLIPHead mmseg.CLIPTextEncoder
-        mdl_nas_mm.ElasticViT.init_cfg mdl_nas_mm.ElasticSwin.init_cfg
-        mdl_nas_mm.ElasticResNet.init_cfg mdl_nas_mm.ElasticResNet9.init_cfg
-        mdl_nas_mm.ElasticMobileNetV2.init_cfg mdl_nas_mm.ElasticSwinUNet.init_cfg
     """,
     'fetches what it is told to': """
         mmdet.BertModel mmdet.GLIP mmdet.GroundingDINO mmdet.ATSSVLFusionHead
@@ -30,9 +35,7 @@ _BY_REASON = {
         mmdet.RefCocoDataset mmpretrain.RefCOCO
         mmpose.H36MWholeBodyDataset mmpose.UBody3dDataset
     """,
-    'unpickles its files, and fetches': """
-        mmpretrain.CIFAR10 mmpretrain.CIFAR100 mdl_nas_mm.CIFAR100Task
-    """,
+    'unpickles its files, and fetches': 'mmpretrain.CIFAR10 mmpretrain.CIFAR100',
     'writes where it is told to': """
         mmengine.DumpResults mmdet.DumpDetResults mmdet.DumpODVGResults mmdet.DumpProposals
         mmdet.CityScapesMetric mmseg.CityscapesMetric mmpretrain.ShapeBiasMetric
@@ -43,19 +46,16 @@ _BY_REASON = {
         mmseg.LoadBiomedicalAnnotation.decode_backend mmseg.LoadBiomedicalData.decode_backend
         mmseg.LoadDepthAnnotation.decode_backend
     """,
-    'is no part of a task': 'mdl_nas_mm.MultiTaskModel',
-    'builds a backbone, which loads what it is told': 'mdl_nas_mm.UpstreamBackbone',
-    'is of a training alone': """
-        mdl_nas_mm.ChannelMeanLoss mdl_nas_mm.SoftTargetLoss mdl_nas_mm.NamedSamples
-    """,
-    'may be a file': """
-        mdl_nas_mm.ElasticViT.arch mdl_nas_mm.ElasticSwin.arch mdl_nas_mm.ElasticResNet.arch
-        mdl_nas_mm.ElasticResNet9.arch mdl_nas_mm.ElasticMobileNetV2.arch
-        mdl_nas_mm.ElasticSwinUNet.arch
-    """,
-    'is of a class alone': """
-        mdl_nas_mm.ElasticASPPHead.settings mdl_nas_mm.ElasticFCNHead.settings
-        mdl_nas_mm.ElasticLinearClsHead.settings
-    """,
 }
 REFUSED = {name: reason for reason, names in _BY_REASON.items() for name in names.split()}
+
+
+def why_refused(found: Callable) -> str | None:
+    """Why a file must not name a class; None where nothing is said against it."""
+    return getattr(found, 'file_refusal', None) or REFUSED.get(short_name(found))
+
+
+def why_refused_argument(found: Any, key: str) -> str | None:
+    """Why a file must not give an argument of a class; None where nothing is said against it."""
+    own = getattr(found, 'file_rules', {}).get(key)
+    return own if isinstance(own, str) else REFUSED.get(f'{short_name(found)}.{key}')

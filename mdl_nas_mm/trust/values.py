@@ -170,9 +170,14 @@ def key_of_data(key: Any) -> str | None:
     return f'the key {_shown(key)} is no identifier'
 
 
-def rule_of(owner: str, key: str) -> Rule | None:
-    """The rule for an argument: of a class, or of all that have one of this name."""
-    return RULES.get(f'{owner}.{key}', RULES.get(key))
+def rule_of(found: Any, key: str) -> Rule | None:
+    """The rule for an argument: what its class says, or of all that have one of this name.
+
+    A class of this package says it in ``file_rules``: argument -> a rule, or, of one that a file
+    must not give, a text that says why.
+    """
+    own = getattr(found, 'file_rules', {}).get(key)
+    return RULES.get(key) if own is None or isinstance(own, str) else own
 
 
 def _each(value: Any, rule: Callable[[Any], str | None]) -> str | None:
@@ -208,16 +213,6 @@ _READ = """
     pretrained checkpoint from_file weights teacher_ckpt teacher_config prototype tokenizer
     tokenizer_path download language_model ckpt
 """.split()
-_HEADS = ('ElasticASPPHead', 'ElasticFCNHead', 'ElasticLinearClsHead')
-_ELASTIC = (
-    *('ElasticViT', 'ElasticSwin', 'ElasticSwinUNet'),
-    *('ElasticResNet', 'ElasticResNet9', 'ElasticMobileNetV2'),
-)
-_SKELETONS = (
-    'mdl_nas_mm.ElasticSwinUNet.skeletons',
-    *('mdl_nas_mm.SkeletonHeads.skeletons', 'mdl_nas_mm.SkeletonHeads.chosen'),
-)
-_LABELS = 'semseg human_parts depth normals edges saliency regression'.split()
 _FPG_PATHS = """
     same_up_trans same_down_trans across_lateral_trans across_down_trans across_up_trans
     across_skip_trans output_trans
@@ -234,17 +229,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys((*_WRITTEN, *_READ), nothing),
     **dict.fromkeys(('img_suffix', 'seg_map_suffix', 'depth_map_suffix', 'extensions'), ending),
     **dict.fromkeys(('backend_args', 'file_client_args'), local_backend),
-    **{
-        f'mdl_nas_mm.{name}.{key}': plain
-        for name in (*_ELASTIC, *_HEADS)
-        for key in ('space', 'sharing')
-    },
-    # Cells have a dot in their names.
-    **dict.fromkeys(_SKELETONS, plain),
-    # A path would be read.
-    **{f'mdl_nas_mm.{name}.arch': nothing for name in _HEADS},
-    'mdl_nas_mm.SceneFolders.images': folder,
-    **dict.fromkeys((f'mdl_nas_mm.SceneFolders.{name}' for name in _LABELS), label_files),
 }
 # The ``type`` of these dicts is a word for the class that gets them, no class.
 OWN_TYPES = {'mmdet.StageCascadeRPNHead.adapt_cfg', *(f'mmdet.FPG.{name}' for name in _FPG_PATHS)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -105,9 +104,8 @@ class _Columns:
         # Older reports do not say it; all of their share ratios are named so.
         named = [key for key in keys if key.endswith('share_ratio')]
         self.ratios = set(report.get('ratios', named))
-        self.titles = [
-            labels.get(key, key).replace('_', ' ').replace(' ', '\n') for key in self.all
-        ]
+        self.names = [labels.get(key, key.replace('_', ' ')) for key in self.all]
+        self.titles = [name.replace(' ', '\n') for name in self.names]
         self.ranges = {key: _range([stage[key] for stage in stages]) for key in self.all}
 
     @property
@@ -118,6 +116,11 @@ class _Columns:
     def colour(self, key: str) -> str:
         """Share ratios have one of their own."""
         return SPECIFIC if key in self.ratios else SHARED
+
+
+def column_names(report: Mapping) -> list[str]:
+    """What the columns of ``plot_architectures`` are called."""
+    return _Columns(report).names
 
 
 def _range(values: Sequence) -> tuple[float, float]:
@@ -193,9 +196,9 @@ def _plot_architecture(chart: Chart, axes: Axes, spec: Mapping, shown: _Columns)
 def plot_layers(report: Mapping, tasks: Sequence[str]) -> Chart:
     """Shared and specific parameters of every layer; one column of axes a task.
 
-    A block has two bars: attention above, feed-forward network below, each with the norm before
-    it. They have the same scale for all tasks; what is outside of the blocks and too small to be
-    seen at that scale is left out.
+    A block has a bar for each of its layers, in their order, with the norm before it. They have the
+    same scale for all tasks; what is outside of the blocks and too small to be seen at that scale
+    is left out.
     """
     bars = {task: _bars(layers) for task, layers in report['layers'].items()}
     most = max(_size(bar) for rows in bars.values() for row in rows.values() for bar in row)
@@ -226,7 +229,20 @@ def plot_layers(report: Mapping, tasks: Sequence[str]) -> Chart:
     return Chart(plot, (3.7 * columns, height), (lines, columns))
 
 
-_BLOCK = re.compile(r'(?:stages\.(\d+)\.)?blocks\.(\d+)\.')
+def _block_of(layer: Mapping) -> str:
+    """Name of the block's module that a layer is of; empty outside of the blocks."""
+    return '' if layer['role'] == 'stem' else layer['layer'].rpartition('.')[0]
+
+
+def _block_labels(layers: Sequence[Mapping]) -> dict[str, str]:
+    """Name of a block -> that name without the words that all blocks have in one place."""
+    split = {block: block.split('.') for block in map(_block_of, layers) if block}
+    common = [len(set(words)) == 1 for words in zip(*split.values())]
+    labels = {}
+    for block, words in split.items():
+        own = [word for i, word in enumerate(words) if not (i < len(common) and common[i])]
+        labels[block] = shortened(f'block {".".join(own) or words[-1]}', 22)
+    return labels
 
 
 def _bars(layers: Sequence[Mapping]) -> dict[str, list[list[Mapping]]]:
@@ -236,13 +252,13 @@ def _bars(layers: Sequence[Mapping]) -> dict[str, list[list[Mapping]]]:
     """
     rows: dict[str, list[list[Mapping]]] = {}
     norms: list[Mapping] = []
+    labels = _block_labels(layers)
     for layer in layers:
-        block = _BLOCK.match(layer['layer'])
+        block = _block_of(layer)
         if block and layer['role'] == 'norm':
             norms.append(layer)
             continue
-        places = [number for number in block.groups() if number] if block else []
-        label = f'block {".".join(places)}' if block else shortened(layer['layer'], 22)
+        label = labels[block] if block else shortened(layer['layer'], 22)
         rows.setdefault(label, []).append([*norms, layer])
         norms = []
     return rows
@@ -258,7 +274,7 @@ def _large_enough(
     return {
         label: row
         for label, row in rows.items()
-        if _BLOCK.match(row[0][-1]['layer']) or max(map(_size, row)) >= least
+        if _block_of(row[0][-1]) or max(map(_size, row)) >= least
     }
 
 

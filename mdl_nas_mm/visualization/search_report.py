@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -13,7 +13,13 @@ from mdl_nas_mm.utils.files import written_whole
 from .chart import Chart
 from .conflicts import beside_names, beside_shares
 from .page import folded, page, short, table, task_cards, tile
-from .search_figures import plot_architectures, plot_front, plot_generations, plot_layers
+from .search_figures import (
+    column_names,
+    plot_architectures,
+    plot_front,
+    plot_generations,
+    plot_layers,
+)
 
 
 def write_report(report: Mapping, folder: str | Path) -> list[Path]:
@@ -70,12 +76,11 @@ def _page(report: Mapping, generations: Chart, front: Chart) -> str:
         f'<div><h3>Score by generation</h3>{generations.to_svg("generations")}</div>'
         f'<div><h3>Size against score</h3>{front.to_svg("front")}</div></div>',
         '<h2>Architectures</h2>',
-        '<p class="quiet">Width, heads, MLP ratio and share ratios of every block. A stronger '
+        f'<p class="quiet">Of every block: {escape(_listed(column_names(report)))}. A stronger '
         f'colour is more. {per_task}</p>',
         task_cards(tasks, {task: plot_architectures(report, [task]) for task in tasks}, 'arch'),
         '<h2>Shared and specific parameters by layer</h2>',
-        '<p class="quiet">The upper bar of a block is its attention, the lower one its '
-        f'feed-forward network, each with the norm before it; what is outside of the blocks '
+        f'<p class="quiet">{escape(_bars_of_a_block(report))}What is outside of the blocks '
         f'and too small to be seen is in the tables below. {per_task}</p>',
         task_cards(tasks, {task: plot_layers(report, [task]) for task in tasks}, 'layers'),
         *_conflicts(report),
@@ -83,6 +88,22 @@ def _page(report: Mapping, generations: Chart, front: Chart) -> str:
         *_details(report),
     ]
     return page(title, sections)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f'{", ".join(others)} and {last}' if others else last
+
+
+def _bars_of_a_block(report: Mapping) -> str:
+    """A sentence that says in which order bars are; empty where blocks have no roles."""
+    layers = (layer for of_task in report['layers'].values() for layer in of_task)
+    roles = list(dict.fromkeys(layer['role'] for layer in layers))
+    named = [role for role in roles if role not in ('stem', 'norm')]
+    if not named:
+        return ''
+    norms = ', each with the norm before it' if 'norm' in roles else ''
+    return f'The bars of a block, from above: {_listed(named)}{norms}. '
 
 
 def _conditions(report: Mapping) -> list[str]:

@@ -17,7 +17,7 @@ from reach import full_name, reach
 
 import mdl_nas_mm
 from mdl_nas_mm.trust.lookup import short_name
-from mdl_nas_mm.trust.refused import REFUSED
+from mdl_nas_mm.trust.refused import why_refused, why_refused_argument
 
 LIBRARIES = ('mmengine', 'mmpretrain', 'mmdet', 'mmseg', 'mmpose', 'mdl_nas_mm')
 KINDS = (
@@ -88,7 +88,7 @@ def candidates():
         library, _, name = short.partition('.')
         if (
             kind not in (*KINDS, 'operator')
-            or short in REFUSED
+            or why_refused(each)
             or any(part in full_name(each) for part in UNLISTED_MODULES)
         ):
             continue
@@ -99,7 +99,7 @@ def candidates():
             names.add('requires_grad')
         if kind == 'weight initializer':
             names |= {'layer', 'name', 'override'}
-        names -= {key for key in names if f'{short}.{key}' in REFUSED}
+        names -= {key for key in names if why_refused_argument(each, key)}
         found.setdefault(library, {}).setdefault(name, set()).update(names)
     return found
 

@@ -159,6 +159,20 @@ def test_durations():
     assert [duration(s) for s in (4.6, 65, 7325)] == ['5 s', '1 min 5 s', '2 h 2 min']
 
 
+def test_what_is_said_of_blocks_comes_from_the_report(tmp_path):
+    """Of a family with other names than a transformer's."""
+    report = make_report(('cls', 'det'), VIT)
+    report['labels'] = dict(embed_dim='breadth <i>', num_heads='groups')
+    for layers in report['layers'].values():
+        for layer in layers:
+            layer['layer'] = layer['layer'].replace('blocks.', 'trunk.unit')
+            layer['role'] = layer['role'].replace('attn', 'mixing')
+    write_report(report, tmp_path)
+    text = Page((tmp_path / 'report.html').read_text(encoding='utf-8')).text
+    assert 'breadth <i>, groups, ' in text and 'mixing and ffn' in text
+    assert 'block unit0' in text and 'block unit1' in text
+
+
 def test_a_generation_without_a_mean_is_drawn(tmp_path):
     """All of its new candidates have failed."""
     report = make_report(('cls', 'det'), VIT)

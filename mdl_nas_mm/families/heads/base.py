@@ -55,6 +55,7 @@ class SlimHead(ElasticPart):
     shape_class: ClassVar[Any]
     upstream: ClassVar[tuple[str, str]]
     channels_key: ClassVar[str | None] = None
+    file_rules = {**ElasticPart.file_rules, 'settings': 'is of a class alone'}
 
     def __init__(self, multiple: int = 1, **kwargs: Any) -> None:
         settings = dict(kwargs, multiple=multiple)

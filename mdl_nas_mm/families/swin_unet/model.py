@@ -16,6 +16,7 @@ from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.sharing import AllShared
 from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.trust.values import plain
 
 from ..swin.model import ElasticSwinStage
 from ..swin.patch_merging import ElasticPatchMerging
@@ -70,6 +71,8 @@ class ElasticSwinUNet(ElasticBackbone):
     """
 
     family = SWIN_UNET
+    # Cells have a dot in their names.
+    file_rules = {**ElasticBackbone.file_rules, 'skeletons': plain}
 
     def __init__(
         self,

@@ -37,6 +37,8 @@ class UpstreamBackbone(ElasticBackbone):
         ValueError: ``module`` names no library, or ``sharing`` shares less than all.
     """
 
+    file_refusal = 'builds a backbone, which loads what it is told'
+
     family = UPSTREAM
 
     def __init__(

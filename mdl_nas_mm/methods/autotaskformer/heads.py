@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mdl_nas_mm.families.swin_unet.skeletons import Skeleton, in_order, level_of, read_skeletons
 from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.trust.values import plain
 
 # Skeleton -> what its loss counts; those that are not there are not computed.
 Weights = Mapping[str, Tensor]
@@ -64,6 +65,8 @@ class SkeletonHeads(BaseModule):
     """
 
     chosen: Tensor
+    # Cells have a dot in their names.
+    file_rules = dict(skeletons=plain, chosen=plain)
 
     def __init__(
         self,

@@ -51,6 +51,8 @@ class CIFAR100Task(CIFAR100):
             files have a label beyond the hundred, or no image of one of the five.
     """
 
+    file_refusal = 'unpickles its files, and fetches'
+
     def __init__(self, coarse: str | int, download: bool = True, **kwargs: Any) -> None:
         names = list(COARSE_CLASSES)
         if coarse not in names and coarse not in range(len(names)):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mdl_nas_mm.registry import DATASETS
+from mdl_nas_mm.trust import values
 
 from ..labels import DEPTH, EDGES, NORMALS, REGRESSION, SALIENCY, SEGMENTATION, kind_named
 from .base import SceneDataset
@@ -68,6 +69,8 @@ class SceneFolders(SceneDataset):
         semseg, human_parts, depth, normals, edges, saliency, regression: what is told of each.
         **kwargs: of ``SceneDataset``: ``data_root``, ``allow_missing``, ``pipeline`` and so on.
     """
+
+    file_rules = dict(images=values.folder, **dict.fromkeys(_LABELS, values.label_files))
 
     def __init__(
         self,

@@ -14,7 +14,6 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mdl_nas_mm.methods.autotaskformer.heads import SkeletonHeads
 from mdl_nas_mm.registry import MODELS
 
 from .target import Target
@@ -30,7 +29,8 @@ class DenseEstimator(EncoderDecoder):
     Args:
         backbone: config of the backbone.
         decode_head: config of a ``BaseDecodeHead`` that gives one map of logits, or of such heads
-            in one, ``SkeletonHeads``. Their own losses are not used.
+            in one, which then has ``weighed``: it is given what gives the losses of one of them,
+            and returns those of all. Their own losses are not used.
         target: config of a ``Target``.
         neck: config of a neck.
         auxiliary_head: config of another such head, or of several, for training alone.
@@ -124,8 +124,9 @@ class DenseEstimator(EncoderDecoder):
         return self.target.mirrored(prediction, direction) if direction else prediction
 
     def _losses(self, head: nn.Module, features: Any, label: Tensor) -> dict[str, Tensor]:
-        if isinstance(head, SkeletonHeads):
-            return head.weighed(lambda each: self._losses(each, features, label))
+        weighed: Any = getattr(head, 'weighed', None)
+        if weighed is not None:
+            return weighed(lambda each: self._losses(each, features, label))
         return self.target.losses(self._logits(head, features, tuple(label.shape[2:])), label)
 
     def _logits(self, head: nn.Module, features: Any, size: tuple[int, ...]) -> Tensor:
