@@ -25,6 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mdl_nas_mm.utils.files import write_json
+
 from .formats import (
     ADE_NAMES,
     Originals,
@@ -34,7 +36,7 @@ from .formats import (
     write_label_maps,
 )
 from .render import render_classification, render_sketch
-from .written_once import Progress, save_json, write_once
+from .written_once import ImageCounter, write_once
 
 VERSION = 2
 DOMAINS = ('cls', 'det', 'seg', 'sketch', 'pose')
@@ -115,7 +117,7 @@ def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
     originals = _load_originals()
     splits = split_digits(originals.labels, seed)
     total = sum(sum(counts.values()) for counts in images.values())
-    tick = Progress(total, progress)
+    tick = ImageCounter(total, progress)
     sources: dict = {}
     for number, split in enumerate(SPLITS):
         cls_rng, det_rng, seg_rng, sketch_rng, pose_rng = (
@@ -142,7 +144,7 @@ def _write_all(folder: Path, seed: int, images: dict, progress: bool) -> None:
         sources |= _below(
             'pose', write_keypoints(folder / 'pose', split, shown, originals, pose_rng, tick)
         )
-    save_json(folder / 'sources.json', sources)
+    write_json(folder / 'sources.json', sources)
 
 
 def _load_originals() -> Originals:

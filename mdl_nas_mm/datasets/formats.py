@@ -5,13 +5,14 @@ source digits each image shows: image path relative to the folder -> indices
 into scikit-learn's digits.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
+from mdl_nas_mm.utils.files import write_json
 
 from . import render
 
@@ -113,9 +114,10 @@ def write_coco(
         sources[f'images/{split}/{name}'] = placed
         tick()
     categories = [dict(id=i, name=name) for i, name in enumerate(CLASSES, start=1)]
-    _save_json(
+    write_json(
         folder / 'annotations' / f'{split}.json',
         dict(images=images, annotations=annotations, categories=categories),
+        indent=None,
     )
     return sources
 
@@ -162,9 +164,10 @@ def write_keypoints(
         sources[f'images/{split}/{name}'] = [digit]
         tick()
     category = dict(id=1, name='digit', keypoints=list(KEYPOINTS), skeleton=[])
-    _save_json(
+    write_json(
         folder / 'annotations' / f'{split}.json',
         dict(images=images, annotations=annotations, categories=[category]),
+        indent=None,
     )
     return sources
 
@@ -218,7 +221,3 @@ def _run_lengths(mask: np.ndarray) -> dict:
 def save_png(path: Path, pixels: np.ndarray) -> None:
     """Writes pixels (H, W) or (H, W, 3), uint8."""
     Image.fromarray(pixels).save(path, format='PNG', compress_level=6)
-
-
-def _save_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, separators=(',', ':')) + '\n', encoding='utf-8')

@@ -17,7 +17,7 @@ SKETCH_CANVAS = 24
 POSE_CANVAS = 40
 
 
-class Scene(NamedTuple):
+class DigitScene(NamedTuple):
     """Several digits on one background.
 
     Attributes:
@@ -79,7 +79,7 @@ def render_classification(pixels: np.ndarray, rng: np.random.Generator) -> np.nd
 
 def render_detection(
     photo: np.ndarray, digits: list[np.ndarray], rng: np.random.Generator
-) -> Scene:
+) -> DigitScene:
     """Coloured digits of varied size on a dim, soft crop of a photograph.
 
     Args:
@@ -99,7 +99,7 @@ def render_detection(
     return _compose(canvas, digits, heights, colours, rng)
 
 
-def render_segmentation(digits: list[np.ndarray], rng: np.random.Generator) -> Scene:
+def render_segmentation(digits: list[np.ndarray], rng: np.random.Generator) -> DigitScene:
     """Large dark digits on a bright background of gradient, stripes and noise."""
     size = SEG_CANVAS
     rows, cols = np.mgrid[0:size, 0:size] / size
@@ -176,7 +176,7 @@ def _compose(
     heights: np.ndarray,
     colours: list[np.ndarray],
     rng: np.random.Generator,
-) -> Scene:
+) -> DigitScene:
     """Renders digits, largest first, wherever their boxes do not meet."""
     size = canvas.shape[0]
     taken = np.zeros((size, size), dtype=bool)
@@ -195,7 +195,7 @@ def _compose(
         mask[box] = alpha >= 0.5
         masks.append(mask)
         placed.append(int(i))
-    return Scene(_to_uint8(canvas), masks, placed)
+    return DigitScene(_to_uint8(canvas), masks, placed)
 
 
 def _free_corner(

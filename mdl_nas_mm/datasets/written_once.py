@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mdl_nas_mm.utils.files import write_json
+
 MANIFEST = 'manifest.json'
 
 
@@ -43,15 +45,10 @@ def write_once(
     try:
         partial.mkdir()
         write(partial)
-        save_json(partial / MANIFEST, manifest)
+        write_json(partial / MANIFEST, manifest)
         _publish(partial, root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def save_json(path: Path, content: dict) -> None:
-    """Writes JSON that people can read."""
-    path.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
 
 
 def _check_replaceable(root: Path) -> None:
@@ -105,7 +102,7 @@ def _publish(partial: Path, root: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-class Progress:
+class ImageCounter:
     """Counts images; shows the count on stderr about fifty times."""
 
     def __init__(self, total: int, shown: bool) -> None:

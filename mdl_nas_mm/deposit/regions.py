@@ -11,7 +11,7 @@ import numpy as np
 from mdl_nas_mm.sharing import Sharing
 from mdl_nas_mm.spec import Layout, Ledger, Owners, ParamUse, SubnetSpec
 from mdl_nas_mm.spec.layout import Run, used_by
-from mdl_nas_mm.spec.owners import ALL, OwnerSets, owners_in, weight_name
+from mdl_nas_mm.spec.owners import ALL, OwnerSets, specific_owners, weight_name
 
 from .budget import Budget
 
@@ -141,7 +141,7 @@ def region_of(
             if not shared.all():
                 if budget is not None:
                     budget.take('rows', use.groups * use.max_channels)
-                owners = owners_in(owner_sets, use.layer, task)
+                owners = specific_owners(owner_sets, use.layer, task)
                 layers[use.layer].append((owners, ~shared, _all_rows(use, ~shared)))
         weights[use.run] = tuple(UsedRows(use, *found) for found in layers[use.layer])
     # A mask is whole bytes.

@@ -29,7 +29,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Kind:
+class LabelKind:
     """What all labels under one key have in common.
 
     Attributes:
@@ -58,17 +58,17 @@ class Kind:
         return reduce(np.logical_or, [channel != self.invalid for channel in channels])
 
 
-SEGMENTATION = Kind('gt_seg_map', 'gt_sem_seg', dtype=np.int64)
-DEPTH = Kind('gt_depth_map', 'gt_depth_map', invalid=0, smooth=True, depth_power=1)
-DISPARITY = Kind('gt_disparity', 'gt_depth_map', invalid=0, smooth=True, depth_power=-1)
-NORMALS = Kind('gt_normals', 'gt_normals', invalid=0, smooth=True)
-EDGES = Kind('gt_edges', 'gt_edges')
-SALIENCY = Kind('gt_saliency', 'gt_saliency')
-REGRESSION = Kind('gt_regression', 'gt_regression', invalid=np.nan, smooth=True)
-POINT = Kind('gt_point', 'gt_point', is_map=False)
-VANISHING_POINTS = Kind('gt_vanishing_points', 'gt_point', is_map=False)
+SEGMENTATION = LabelKind('gt_seg_map', 'gt_sem_seg', dtype=np.int64)
+DEPTH = LabelKind('gt_depth_map', 'gt_depth_map', invalid=0, smooth=True, depth_power=1)
+DISPARITY = LabelKind('gt_disparity', 'gt_depth_map', invalid=0, smooth=True, depth_power=-1)
+NORMALS = LabelKind('gt_normals', 'gt_normals', invalid=0, smooth=True)
+EDGES = LabelKind('gt_edges', 'gt_edges')
+SALIENCY = LabelKind('gt_saliency', 'gt_saliency')
+REGRESSION = LabelKind('gt_regression', 'gt_regression', invalid=np.nan, smooth=True)
+POINT = LabelKind('gt_point', 'gt_point', is_map=False)
+VANISHING_POINTS = LabelKind('gt_vanishing_points', 'gt_point', is_map=False)
 # Upstream's ``GenerateEdge``.
-_EDGE_MAP = Kind('gt_edge_map', 'gt_edge_map', dtype=np.int64)
+_EDGE_MAP = LabelKind('gt_edge_map', 'gt_edge_map', dtype=np.int64)
 
 KINDS = {
     kind.key: kind
@@ -94,11 +94,11 @@ _NAMES = dict(
 )
 
 
-def kind_of(key: str) -> Kind | None:
+def kind_of(key: str) -> LabelKind | None:
     """The kind of label under a key; what follows a dot tells labels of one kind apart."""
     return KINDS.get(key.partition('.')[0])
 
 
-def kind_named(label: str) -> Kind:
+def kind_named(label: str) -> LabelKind:
     """The kind of a label by its name in configs, such as ``depth``; regression by default."""
     return _NAMES.get(label, REGRESSION)

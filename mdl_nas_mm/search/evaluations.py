@@ -12,7 +12,7 @@ from mdl_nas_mm.spec import JointSpec, SubnetSpec
 from mdl_nas_mm.tasks.units import Unit
 
 from .history import History, Outcome
-from .progress import Progress
+from .progress import SearchProgress
 from .scored import Pair
 
 
@@ -42,7 +42,7 @@ class Evaluations:
         history: History | None,
         parts: Sequence[History] = (),
         ranks: TaskGroups | None = None,
-        progress: Progress | None = None,
+        progress: SearchProgress | None = None,
         units: Sequence[Unit] = (),
     ) -> None:
         self.units = {task: unit for unit in units for task in unit}

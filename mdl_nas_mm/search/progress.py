@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 _SECONDS_BETWEEN_LINES = 10
 
 
-class Progress:
+class SearchProgress:
     """Logs how far a search is, every few seconds and after each generation.
 
     Args:

@@ -38,7 +38,7 @@ from .evolution import SearchFailed, SearchResult, leaders
 from .plan import SearchPlan
 from .predictor_score import EstimatedScore
 from .problem import SearchProblem, read_start
-from .progress import Progress
+from .progress import SearchProgress
 from .registered import build
 from .results import alone_in, failures, save_problem, write_results
 from .scored import Score, scored_joints
@@ -127,7 +127,7 @@ class SearchRun:
         history = open_history(folder, header, ranks)
         processes = 1 if ranks.alone else dist.get_world_size()
         generations, unit = self.plan.evolution.generations, self.problem.cost.unit
-        self._progress = None if ranks.rank else Progress(generations, processes, unit)
+        self._progress = None if ranks.rank else SearchProgress(generations, processes, unit)
         solo = None
         if not ranks.alone:
             solo = new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
@@ -137,7 +137,7 @@ class SearchRun:
         self.evaluations = Evaluations(evaluator, history, *given)
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> SearchProgress:
         """How far the search is, which the first rank shows."""
         assert self._progress is not None
         return self._progress

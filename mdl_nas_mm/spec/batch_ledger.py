@@ -19,7 +19,7 @@ import numpy as np
 
 from .layout import ParamUse, used_by
 from .ledger import Ledger
-from .owners import ALL, Owners, owners_in
+from .owners import ALL, Owners, specific_owners
 from .spec import JointSpec, SubnetSpec
 
 # A layer's uses, and whose weights are meant that several tasks may take rows of.
@@ -150,7 +150,7 @@ class BatchLedger:
     def _groups_of(self, task: str) -> tuple:
         """The layers of which a task owns weights with others, and with whom."""
         sets = self.ledger.owner_sets
-        found = [(layer, owners_in(sets, layer, task)) for layer in sets]
+        found = [(layer, specific_owners(sets, layer, task)) for layer in sets]
         return tuple(pair for pair in found if pair[1].are_several)
 
     def _weights(self, uses: Sequence[ParamUse]) -> list[Weights]:

@@ -10,7 +10,7 @@ from operator import attrgetter
 import numpy as np
 
 from .layout import Layout, ParamUse, Run, used_by
-from .owners import ALL, Owners, OwnerSets, owners_in
+from .owners import ALL, Owners, OwnerSets, specific_owners
 from .policy import Policies
 from .spec import JointSpec, SubnetSpec
 
@@ -122,7 +122,7 @@ class Ledger:
 
     def owners(self, use: ParamUse, task: str) -> Owners:
         """Whose the specific weights are that a task uses of a layer."""
-        return owners_in(self.owner_sets, use.layer, task)
+        return specific_owners(self.owner_sets, use.layer, task)
 
     def several_owners(self, use: ParamUse) -> tuple[Owners, ...]:
         """The sets of some tasks that own specific weights of a layer together."""

@@ -90,7 +90,7 @@ ALL = Owners()
 OwnerSets = Mapping[str, Sequence[Owners]]
 
 
-def owners_in(sets: OwnerSets, layer: str, task: str) -> Owners:
+def specific_owners(sets: OwnerSets, layer: str, task: str) -> Owners:
     """Whose the specific weights are that a task uses of a layer; its own where no set has it."""
     return next((each for each in sets.get(layer, ()) if task in each), Owners.of(task))
 
@@ -101,7 +101,7 @@ def join_names(names: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Entry:
+class StateEntry:
     """What the name of a state-dict entry says.
 
     Attributes:
@@ -123,15 +123,15 @@ class Entry:
         return self.owners.are_all and not self.is_score
 
 
-def read_name(name: str) -> Entry:
+def read_name(name: str) -> StateEntry:
     """What the name of an entry of a joint model, a backbone or a layer says."""
     if _is_outside_backbone(name):
-        return Entry(name, Owners.read(bare(name).split('.', 2)[1]))
+        return StateEntry(name, Owners.read(bare(name).split('.', 2)[1]))
     layer, is_specific, rest = f'.{name}'.partition(f'.{SPECIFIC}.')
     if not is_specific:
-        return Entry(name, ALL)
+        return StateEntry(name, ALL)
     owners, _, leaf = rest.partition('.')
-    return Entry(f'{layer}.{leaf}'[1:], Owners.read(owners))
+    return StateEntry(f'{layer}.{leaf}'[1:], Owners.read(owners))
 
 
 def owners_of(name: str) -> Owners:

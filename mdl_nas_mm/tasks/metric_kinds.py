@@ -14,7 +14,7 @@ from mdl_nas_mm.utils.registries import registered
 
 
 @dataclass(frozen=True)
-class Kind:
+class MetricKind:
     """How the numbers of a metric are read.
 
     Attributes:
@@ -30,15 +30,15 @@ class Kind:
     least: float = -math.inf
 
 
-PERCENT = Kind(1.0, True, 0.0)
-FRACTION = Kind(100.0, True, 0.0)
+PERCENT = MetricKind(1.0, True, 0.0)
+FRACTION = MetricKind(100.0, True, 0.0)
 # A fraction that mistakes may bring below zero.
-SIGNED = Kind(100.0, True)
-MISSED = Kind(100.0, False, 0.0)
-DECIBELS = Kind(1.0, True)
+SIGNED = MetricKind(100.0, True)
+MISSED = MetricKind(100.0, False, 0.0)
+DECIBELS = MetricKind(1.0, True)
 # In a unit of its own.
-ERROR = Kind(None, False, 0.0)
-COUNT = UNKNOWN = Kind()
+ERROR = MetricKind(None, False, 0.0)
+COUNT = UNKNOWN = MetricKind()
 
 _FRACTIONS = """
     mmdet.COCOCaptionMetric mmdet.CityScapesMetric mmdet.CocoVideoMetric
@@ -68,7 +68,7 @@ _LABELS = {'support*': COUNT, '*': PERCENT}
 
 # Library and class -> patterns of its metrics' names, without a prefix, -> what they are. The
 # first pattern that fits counts.
-KINDS: dict[str, dict[str, Kind]] = {
+KINDS: dict[str, dict[str, MetricKind]] = {
     **dict.fromkeys(_FRACTIONS, {'*': FRACTION}),
     **dict.fromkeys(_PERCENT, {'*': PERCENT}),
     **dict.fromkeys(_NOTHING, {}),
@@ -125,7 +125,7 @@ KINDS: dict[str, dict[str, Kind]] = {
 }
 
 # Whole names, where all that is known of a metric is its name.
-NAMES: dict[str, Kind] = {
+NAMES: dict[str, MetricKind] = {
     '*/mMR': MISSED,
     **dict.fromkeys(('EPE', 'NME', '*MPJPE*', 'MRRPE'), ERROR),
     **dict.fromkeys(
@@ -151,7 +151,7 @@ _DETECTIONS = 'mmdet.CocoMetric'
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundMetric:
     """The metric that gives a name, as far as its config says.
 
     Attributes:
@@ -162,14 +162,14 @@ class Found:
         detections: whether it gives nothing where nothing was detected.
     """
 
-    kind: Kind
+    kind: MetricKind
     lead: str
     owner: str | None = None
     known: str | None = None
     detections: bool = False
 
 
-def find_metric(scope: str, name: str, evaluator: Any) -> Found | None:
+def find_metric(scope: str, name: str, evaluator: Any) -> FoundMetric | None:
     """Which metric of an evaluator's config gives a name; None where all are known not to.
 
     Args:
@@ -186,7 +186,7 @@ def find_metric(scope: str, name: str, evaluator: Any) -> Found | None:
         if kind is None and owners[0] == known:
             continue
         known = known if kind else None
-        found = Found(kind or UNKNOWN, lead, owners[0], known, _DETECTIONS in owners)
+        found = FoundMetric(kind or UNKNOWN, lead, owners[0], known, _DETECTIONS in owners)
         candidates.append((kind is not None, len(lead), found))
     return max(candidates, key=lambda candidate: candidate[:2])[2] if candidates else None
 
@@ -201,11 +201,11 @@ def names_given(scope: str, evaluator: Any) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def by_name(name: str) -> Found:
+def by_name(name: str) -> FoundMetric:
     """What a name alone says."""
     prefix, slash, _ = name.rpartition('/')
     lead = prefix + slash
-    return Found(_first(NAMES, name) or UNKNOWN, lead, detections=lead in ('coco/', 'lvis/'))
+    return FoundMetric(_first(NAMES, name) or UNKNOWN, lead, detections=lead in ('coco/', 'lvis/'))
 
 
 def _known(owners: Sequence[str]) -> str | None:
@@ -247,5 +247,5 @@ def _full_name(cls: type) -> str:
     return f'{cls.__module__.partition(".")[0]}.{cls.__name__}'
 
 
-def _first(patterns: Mapping[str, Kind], name: str) -> Kind | None:
+def _first(patterns: Mapping[str, MetricKind], name: str) -> MetricKind | None:
     return next((kind for pattern, kind in patterns.items() if fnmatchcase(name, pattern)), None)

@@ -18,7 +18,7 @@ from mdl_nas_mm.elastic.plain import fill_plain, plain_part, share_parameters, w
 from mdl_nas_mm.elastic.supernet import Member, Supernet
 from mdl_nas_mm.registry import MODELS, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import Owners, SearchSpace, SubnetSpec
-from mdl_nas_mm.spec.owners import ALL, BACKBONE, Entry, owners_of, read_name, task_entry
+from mdl_nas_mm.spec.owners import ALL, BACKBONE, StateEntry, owners_of, read_name, task_entry
 from mdl_nas_mm.utils.private import hold_beside, with_child
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
@@ -342,7 +342,7 @@ class MultiTaskModel(BaseModel):
         raise NotImplementedError('call loss or subnet with the name of a task')
 
 
-def _is_trained(entry: Entry, trained: str) -> bool:
+def _is_trained(entry: StateEntry, trained: str) -> bool:
     """Whether a parameter of the backbone is; see ``resolve_base``."""
     if entry.owners.are_all or entry.owners.are_several:
         return trained == 'all' or (trained == 'scores' and entry.is_score)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from .metric_kinds import UNKNOWN, Found, Kind, by_name, find_metric, names_given
+from .metric_kinds import UNKNOWN, FoundMetric, MetricKind, by_name, find_metric, names_given
 
 _SCALES = dict(percent=1.0, fraction=100.0)
 RULES = dict(greater=True, less=False)
@@ -98,7 +98,7 @@ class Scoring:
     key: str
     factor: float
     greater: bool
-    metric: Found
+    metric: FoundMetric
 
     @classmethod
     def of(cls, task: str, scope: str, score: Score, evaluator: Any) -> Scoring:
@@ -117,7 +117,7 @@ class Scoring:
         return cls.by_kind(task, score, found)
 
     @classmethod
-    def by_kind(cls, task: str, score: Score, found: Found) -> Scoring:
+    def by_kind(cls, task: str, score: Score, found: FoundMetric) -> Scoring:
         """The scoring of a metric of which this is known; see ``of``."""
         kind = found.kind
         is_their_own = found.owner in (None, found.known)
@@ -220,9 +220,9 @@ def score_of(task: str, metrics: Mapping[str, Any], score: str | Mapping[str, An
     return Scoring.by_kind(task, said, by_name(said.metric)).score(metrics)
 
 
-def _not_said(task: str, score: Score, found: Found) -> str:
+def _not_said(task: str, score: Score, found: FoundMetric) -> str:
     """What to write for a metric of which it is not known how it counts."""
-    kind: Kind = found.kind
+    kind: MetricKind = found.kind
     of = f' of {found.owner}' if found.owner else ''
     if kind == UNKNOWN:
         what = 'is not known to be percent, a fraction or an error'

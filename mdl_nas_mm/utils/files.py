@@ -40,15 +40,22 @@ def written_whole(path: str | os.PathLike, lasting: bool = True) -> Generator[Pa
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: str | os.PathLike, content: Any) -> None:
+def write_json(path: str | os.PathLike, content: Any, indent: int | None = 1) -> None:
     """Writes JSON; the file appears when complete.
+
+    Args:
+        path: the file.
+        content: what can be written as JSON.
+        indent: spaces a level; None for one line without any.
 
     Raises:
         OSError: it cannot be written; names it.
         ValueError: a number is not finite, which JSON does not have.
     """
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding='utf-8')
+        separators = (',', ':') if indent is None else None
+        text = json.dumps(content, indent=indent, separators=separators, allow_nan=False)
+        temporary.write_text(text, encoding='utf-8')
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from mdl_nas_mm.search import progress
-from mdl_nas_mm.search.progress import Progress
+from mdl_nas_mm.search.progress import SearchProgress
 
 ENTRY = dict(best=12.345, total=1234567, evaluations=6, spared=2)
 
@@ -29,7 +29,7 @@ def lines(monkeypatch):
 
 
 def test_a_generation_says_the_best_so_far_and_the_time_left(clock, lines):
-    counted = Progress(generations=20)
+    counted = SearchProgress(generations=20)
     clock[0] = 2 * 3600
     counted.generation(ENTRY)
     (line,) = lines
@@ -38,7 +38,7 @@ def test_a_generation_says_the_best_so_far_and_the_time_left(clock, lines):
 
 
 def test_evaluations_are_counted_for_all_processes(clock, lines):
-    counted = Progress(generations=2, parts=3)
+    counted = SearchProgress(generations=2, parts=3)
 
     counted.asked(12)
     for _ in range(4):
@@ -51,7 +51,7 @@ def test_evaluations_are_counted_for_all_processes(clock, lines):
 
 
 def test_another_search_begins_anew(clock, lines):
-    counted = Progress(generations=5)
+    counted = SearchProgress(generations=5)
     clock[0] = 100
     counted.begin('Random search', 2)
     clock[0] = 110

@@ -9,7 +9,7 @@ from .clips import CLIPS, draw_clip
 from .draw import Material, draw_view
 from .files import IMAGES, LABELS, material_of, view_of, write_room_videos, write_rooms
 from .render import CLASSES, Labels, label, render
-from .scene import Ball, Box, Camera, Digits, Photo, Scene, View
+from .scene import Ball, Box, Camera, Digits, Photo, RoomScene, View
 from .sensor import expose, measure
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     'Labels',
     'Material',
     'Photo',
-    'Scene',
+    'RoomScene',
     'View',
     'draw_clip',
     'draw_view',

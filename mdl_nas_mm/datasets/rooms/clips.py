@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .draw import Material, draw_view, is_free, turned
-from .scene import Ball, Box, Camera, Scene, Solid, View
+from .scene import Ball, Box, Camera, RoomScene, Solid, View
 
 CLIPS = ('still', 'moving')
 
@@ -77,7 +77,7 @@ def _ways(view: View, rng: np.random.Generator) -> dict[int, np.ndarray]:
         length *= 0.9
 
 
-def _are_apart(scene: Scene, camera: Camera) -> bool:
+def _are_apart(scene: RoomScene, camera: Camera) -> bool:
     room, *solids = scene.solids
     assert isinstance(room, Box)
     # Someone holds the camera.
@@ -88,7 +88,7 @@ def _are_apart(scene: Scene, camera: Camera) -> bool:
     )
 
 
-def _after(scene: Scene, ways: dict[int, np.ndarray], share: float) -> Scene:
+def _after(scene: RoomScene, ways: dict[int, np.ndarray], share: float) -> RoomScene:
     """The scene after that share of the ways."""
     solids = list(scene.solids)
     for number, way in ways.items():

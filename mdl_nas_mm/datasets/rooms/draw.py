@@ -15,7 +15,7 @@ from .scene import (
     Digits,
     Faces,
     Photo,
-    Scene,
+    RoomScene,
     Solid,
     Texture,
     Vector,
@@ -50,7 +50,9 @@ def draw_view(
     boards = _boards(material, room, camera, rng)
     half = np.array(room.half)
     lamp = rng.uniform((-0.6, -0.9, -0.3), (0.6, -0.7, 0.6)) * half
-    scene = Scene((room, *boards, *things), _vector(lamp), ambient=float(rng.uniform(0.35, 0.55)))
+    scene = RoomScene(
+        (room, *boards, *things), _vector(lamp), ambient=float(rng.uniform(0.35, 0.55))
+    )
     return View(scene, camera)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..digits import PHOTO_COLUMNS, SPLITS, split_digits
 from ..formats import save_png
-from ..written_once import Progress, write_once
+from ..written_once import ImageCounter, write_once
 from .clips import CLIPS, draw_clip
 from .draw import Material, draw_view
 from .render import Labels, label, render
@@ -67,7 +67,7 @@ def write_rooms(
     needed = {name: (f'*.{ending}', total) for name, ending in dict(images='png', **LABELS).items()}
 
     def write(folder: Path) -> None:
-        tick = Progress(total, progress)
+        tick = ImageCounter(total, progress)
         for split, count in images.items():
             for number in range(count):
                 view = view_of(split, number, seed, height, width)
@@ -132,7 +132,7 @@ def write_room_videos(
     needed = {f'{split}/{kind}_{number}/images': ('*.png', frames) for split, kind, number in names}
 
     def write(folder: Path) -> None:
-        tick = Progress(len(names) * frames, progress)
+        tick = ImageCounter(len(names) * frames, progress)
         for split, kind, number in names:
             clip = folder / split / f'{kind}_{number}'
             rng = np.random.default_rng([seed, SPLITS.index(split), CLIPS.index(kind), number])

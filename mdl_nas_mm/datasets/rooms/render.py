@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .scene import Ball, Camera, Scene, Solid, View
+from .scene import Ball, Camera, RoomScene, Solid, View
 from .textures import sample
 from .trace import Hits, rays, surface, trace
 
@@ -127,7 +127,7 @@ def _carried(solids: tuple[Solid, ...], hits: Hits, found: _Surfaces) -> np.ndar
     return colours
 
 
-def _light(scene: Scene, found: _Surfaces) -> np.ndarray:
+def _light(scene: RoomScene, found: _Surfaces) -> np.ndarray:
     """How brightly the surfaces are lit, (N,)."""
     lamp = np.array(scene.lamp)
     away = found.points - lamp[:, None]

@@ -156,7 +156,7 @@ Solid = Box | Ball
 
 
 @dataclass(frozen=True)
-class Scene:
+class RoomScene:
     """A room with things in it, and one lamp.
 
     Attributes:
@@ -169,7 +169,7 @@ class Scene:
     lamp: Vector
     ambient: float = 0.45
 
-    def mirrored(self, axis: int = 0) -> Scene:
+    def mirrored(self, axis: int = 0) -> RoomScene:
         """The scene with the two sides of an axis of the world exchanged, textures included."""
         solids = []
         for solid in self.solids:
@@ -182,7 +182,7 @@ class Scene:
 class View:
     """A scene and the camera that looks at it."""
 
-    scene: Scene
+    scene: RoomScene
     camera: Camera
 
     def mirrored(self, axis: int = 0) -> View:

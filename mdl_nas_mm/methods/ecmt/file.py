@@ -34,7 +34,7 @@ from mdl_nas_mm.utils.process_wide import process_wide
 from .controller import Configuration, Controller
 from .costs import MACS, MILLISECONDS, PARAMS, Size
 from .evolve import Evolution
-from .runtime import ControlledModel, Member
+from .runtime import Calibrated, ControlledModel
 from .tables import chosen_table
 
 _DAMAGE = (LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
@@ -180,7 +180,7 @@ def _model(deposit: Deposit, config: ConfigDict) -> MultiTaskModel:
     return model.eval()
 
 
-def _member(own: Mapping[str, Any], statistics: dict, controller: Controller) -> Member:
+def _member(own: Mapping[str, Any], statistics: dict, controller: Controller) -> Calibrated:
     columns = controller.columns
     row = torch.tensor(own['row'], dtype=torch.int64).numpy()
     if row.shape != columns.choices.shape or ((row < 0) | (row >= columns.choices)).any():
@@ -197,4 +197,4 @@ def _member(own: Mapping[str, Any], statistics: dict, controller: Controller) ->
         float(own['lowered']),
         0.0,
     )
-    return Member(found, own['budget'], statistics)
+    return Calibrated(found, own['budget'], statistics)

@@ -26,7 +26,7 @@ _STATISTICS = ('running_mean', 'running_var')
 
 
 @dataclass(frozen=True)
-class Member:
+class Calibrated:
     """An architecture whose batch norms are calibrated.
 
     Attributes:
@@ -62,7 +62,7 @@ class ControlledModel:
         model: MultiTaskModel,
         controller: Controller,
         images: Mapping[str, Tensor],
-        front: Sequence[Member] = (),
+        front: Sequence[Calibrated] = (),
     ) -> None:
         self.model, self.controller, self.front = model.eval(), controller, list(front)
         self.images = dict(images)
@@ -74,7 +74,7 @@ class ControlledModel:
             )
         for member in self.front:
             self._check(member)
-        self.member: Member | None = None
+        self.member: Calibrated | None = None
 
     @classmethod
     def of(
@@ -106,7 +106,7 @@ class ControlledModel:
 
     def request(
         self, budget: str | float | None = None, prefer: Mapping[str, float] | None = None
-    ) -> Member:
+    ) -> Calibrated:
         """Switches to the best member of the front that fits, and gives it.
 
         That is the one whose preferences are nearest, and of equally near ones the one of the
@@ -127,7 +127,7 @@ class ControlledModel:
         scales = dict(zip(tasks, controller.predictor.scales))
         most = [task for task in tasks if wanted[task] == 1]
 
-        def distance(own: Member) -> tuple[float, float]:
+        def distance(own: Calibrated) -> tuple[float, float]:
             apart = sum(abs(own.found.preferences[task] - wanted[task]) for task in tasks)
             return round(apart, 9), sum(own.found.losses[task] / scales[task] for task in most)
 
@@ -140,7 +140,7 @@ class ControlledModel:
         budget: str | float | None = None,
         prefer: Mapping[str, float] | None = None,
         cycles: int | None = None,
-    ) -> tuple[Member, float]:
+    ) -> tuple[Calibrated, float]:
         """Searches for a request, calibrates what is found, and switches to it.
 
         Returns:
@@ -148,11 +148,11 @@ class ControlledModel:
         """
         found = self.controller.configure(budget, prefer, cycles)
         started = time.perf_counter()
-        member = Member(found, budget, self.calibrated(found))
+        member = Calibrated(found, budget, self.calibrated(found))
         self.switch(member)
         return member, time.perf_counter() - started
 
-    def largest(self) -> Member:
+    def largest(self) -> Calibrated:
         """The largest architecture, calibrated."""
         controller = self.controller
         row, tasks = controller.columns.choices - 1, list(controller.columns.spaces)
@@ -167,7 +167,7 @@ class ControlledModel:
             1.0,
             0.0,
         )
-        return Member(found, None, self.calibrated(found))
+        return Calibrated(found, None, self.calibrated(found))
 
     def to(self, device: str | torch.device) -> ControlledModel:
         """Moves the model and the images; it is this object that is given back."""
@@ -194,7 +194,7 @@ class ControlledModel:
                 self.front.append(self.search(budget, prefer)[0])
 
     @torch.no_grad()
-    def switch(self, member: Member) -> None:
+    def switch(self, member: Calibrated) -> None:
         """Makes a calibrated architecture the active one."""
         for name, values in member.statistics.items():
             path, _, buffer = name.rpartition('.')
@@ -213,7 +213,7 @@ class ControlledModel:
         with self.model.scope(task), self.answering(task):
             return self.model.tasks[task].test_step(data)
 
-    def _check(self, member: Member) -> None:
+    def _check(self, member: Calibrated) -> None:
         """Raises ValueError for statistics of batch norms that are not there."""
         for name, values in member.statistics.items():
             path, _, buffer = name.rpartition('.')

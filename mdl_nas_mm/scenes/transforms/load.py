@@ -9,7 +9,7 @@ from mdl_nas_mm.registry import TRANSFORMS
 
 from ..checks import misfit
 from ..encodings import read_array, read_label, unit_normals
-from ..labels import NORMALS, SEGMENTATION, Kind, kind_named
+from ..labels import NORMALS, SEGMENTATION, LabelKind, kind_named
 from .resize import resize_label
 from .view import add_view
 
@@ -61,7 +61,7 @@ class LoadSceneLabel(BaseTransform):
             add_view(results, kind)
         return results
 
-    def _of_size(self, label: np.ndarray, kind: Kind, results: dict, what: str) -> np.ndarray:
+    def _of_size(self, label: np.ndarray, kind: LabelKind, results: dict, what: str) -> np.ndarray:
         size = results['ori_shape'][:2]
         if label.shape[:2] == tuple(size):
             return label
@@ -76,7 +76,7 @@ class LoadSceneLabel(BaseTransform):
         return f'{type(self).__name__}(resize={self.resize})'
 
 
-def _is_hard(kind: Kind) -> bool:
+def _is_hard(kind: LabelKind) -> bool:
     """Whether every label is checked: a wrong class is an error of the loss far from here."""
     return kind is SEGMENTATION
 

@@ -9,8 +9,8 @@ from mmseg.datasets.transforms import PackSegInputs
 
 from mdl_nas_mm.registry import TRANSFORMS
 
-from ..labels import NORMALS, SEGMENTATION, VANISHING_POINTS, Kind, kind_of
-from .view import VIEW, View, read_view
+from ..labels import NORMALS, SEGMENTATION, VANISHING_POINTS, LabelKind, kind_of
+from .view import VIEW, TransformedView, read_view
 
 
 @TRANSFORMS.register_module()
@@ -52,7 +52,7 @@ class PackScene(PackSegInputs):
             sample.set_data({kind.field: _field(label, kind)})
         return packed
 
-    def _check(self, results: dict, labels: dict[str, Kind]) -> None:
+    def _check(self, results: dict, labels: dict[str, LabelKind]) -> None:
         maps = {key: kind for key, kind in labels.items() if kind.is_map}
         sizes = {tuple(results[key].shape[:2]) for key in ('img',) if key in results}
         sizes |= {tuple(results['ori_shape'][:2])} if 'ori_shape' in results else set()
@@ -69,13 +69,13 @@ class PackScene(PackSegInputs):
                 if kind is not SEGMENTATION:
                     raise ValueError(f'PackScene: swap_seg_labels would swap values of {key} too')
 
-    def _view(self, results: dict, labels: dict[str, Kind]) -> View:
+    def _view(self, results: dict, labels: dict[str, LabelKind]) -> TransformedView:
         found = [results[key] for key in results if key.partition('.')[0] == VIEW]
         needs_view = [key for key, kind in labels.items() if kind in (NORMALS, VANISHING_POINTS)]
         if not found:
             if needs_view:
                 raise ValueError(f'PackScene: {needs_view[0]} was not loaded by LoadSceneLabel')
-            return View(False, False, True)
+            return TransformedView(False, False, True)
         view = read_view(found[0], results['ori_shape'][:2])
         if view is None:
             raise ValueError(
@@ -91,14 +91,14 @@ class PackScene(PackSegInputs):
         return view
 
 
-def _turned(normals: np.ndarray, view: View) -> np.ndarray:
+def _turned(normals: np.ndarray, view: TransformedView) -> np.ndarray:
     """(H, W, 3) normals of the flipped scene."""
     signs = np.array([-1 if view.flipped_x else 1, -1 if view.flipped_y else 1, 1], np.float32)
     # Adding zero makes 0 of -0.
     return normals * signs + 0
 
 
-def _field(label: np.ndarray, kind: Kind) -> PixelData | LabelData:
+def _field(label: np.ndarray, kind: LabelKind) -> PixelData | LabelData:
     if not kind.is_map:
         return LabelData(data=torch.from_numpy(label))
     channels_first = label[None] if label.ndim == 2 else label.transpose(2, 0, 1)

@@ -9,7 +9,7 @@ from mmseg.datasets.transforms import Resize
 from mdl_nas_mm.registry import TRANSFORMS
 
 from ..encodings import vector_lengths
-from ..labels import DEPTH, DISPARITY, NORMALS, Kind, kind_of
+from ..labels import DEPTH, DISPARITY, NORMALS, LabelKind, kind_of
 
 # Where a mean of neighbours is farther from the nearest than this part of it, they are of two
 # things.
@@ -20,7 +20,7 @@ _SHORTEST_MEAN = 0.966
 _UNEVEN = 1.05
 
 
-def resize_label(label: np.ndarray, kind: Kind, size: tuple[int, int]) -> np.ndarray:
+def resize_label(label: np.ndarray, kind: LabelKind, size: tuple[int, int]) -> np.ndarray:
     """A label map of another size.
 
     What is no number of a scale (classes, edges) is taken from the nearest pixel. Of the others the
@@ -92,7 +92,9 @@ class SceneResize(Resize):
                 results[key] = self._divided(results[key], kind, factors)
         return results
 
-    def _divided(self, label: np.ndarray, kind: Kind, factors: tuple[float, float]) -> np.ndarray:
+    def _divided(
+        self, label: np.ndarray, kind: LabelKind, factors: tuple[float, float]
+    ) -> np.ndarray:
         if max(factors) > _UNEVEN * min(factors):
             raise ValueError(
                 f'SceneResize: depth cannot be divided by one factor where the width is scaled by '

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..labels import EDGES, POINT, SALIENCY, SEGMENTATION, Kind
+from ..labels import EDGES, POINT, SALIENCY, SEGMENTATION, LabelKind
 
 VIEW = 'scene_view'
 # What upstream fills with, 255, is no label of these; a flip changes nothing in them.
 _NEED_NONE = (SEGMENTATION, EDGES, SALIENCY, POINT)
 
 
-class View(NamedTuple):
+class TransformedView(NamedTuple):
     """What the transforms did to the image that was loaded.
 
     Attributes:
@@ -32,7 +32,7 @@ class View(NamedTuple):
     is_whole: bool
 
 
-def add_view(results: dict, kind: Kind) -> None:
+def add_view(results: dict, kind: LabelKind) -> None:
     """Adds the map of coordinates, if such a label needs one and none is there."""
     if kind in _NEED_NONE or VIEW in results:
         return
@@ -44,7 +44,7 @@ def add_view(results: dict, kind: Kind) -> None:
     results.setdefault('seg_fields', []).append(VIEW)
 
 
-def read_view(view: np.ndarray, size: tuple[int, int]) -> View | None:
+def read_view(view: np.ndarray, size: tuple[int, int]) -> TransformedView | None:
     """What the map of coordinates says.
 
     Args:
@@ -62,7 +62,7 @@ def read_view(view: np.ndarray, size: tuple[int, int]) -> View | None:
     if x is None or y is None:
         return None
     is_whole = _covers(columns, width) and _covers(rows, height)
-    return View(x < 0, y < 0, is_whole)
+    return TransformedView(x < 0, y < 0, is_whole)
 
 
 def _direction(places: np.ndarray) -> int | None:

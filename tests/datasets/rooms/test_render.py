@@ -12,7 +12,7 @@ from mdl_nas_mm.datasets.rooms import (
     Camera,
     Digits,
     Photo,
-    Scene,
+    RoomScene,
     View,
     label,
     material_of,
@@ -43,7 +43,7 @@ def points(view):
 
 
 def test_walls_floor_and_ceiling_of_an_empty_room():
-    labels = label(View(Scene((ROOM,), LAMP), CAMERA))
+    labels = label(View(RoomScene((ROOM,), LAMP), CAMERA))
     x, y, _ = np.moveaxis(places(CAMERA), -1, 0)
     # The nearest of the planes that a ray runs towards.
     depth = np.minimum(3.0, np.minimum(1.3 / np.abs(x), 1.0 / np.abs(y)))
@@ -62,7 +62,7 @@ def test_walls_floor_and_ceiling_of_an_empty_room():
 
 def test_a_ball_and_its_outline():
     ball = Ball((0.2, -0.1, 2.0), 0.4, PLAIN)
-    view = View(Scene((ROOM, ball), LAMP), CAMERA)
+    view = View(RoomScene((ROOM, ball), LAMP), CAMERA)
     labels = label(view)
     on_ball = labels.segmentation == CLASSES.index('ball')
     # A ray meets it if it passes its middle at less than the radius.
@@ -165,7 +165,7 @@ def test_the_nearest_thing_is_salient_and_boards_are_not():
         Box('box', (-0.7, 0.0, 2.2), (0.3, 0.3, 0.3), (PLAIN,) * 6),
         Ball((0.8, 0.0, 2.0), 0.4, PLAIN),
     )
-    labels = label(View(Scene((ROOM, *things), LAMP), CAMERA))
+    labels = label(View(RoomScene((ROOM, *things), LAMP), CAMERA))
     assert (labels.segmentation[labels.saliency > 0] == CLASSES.index('ball')).all()
     assert (labels.segmentation == CLASSES.index('ball')).sum() == labels.saliency.sum() > 0
 
@@ -176,7 +176,7 @@ def test_light_and_shadow():
     floor = (0.0, 1.0, 0.0)
     row, column = 70 + 30, 40  # where its middle would be seen, below the image
     camera = camera.cropped(row - 5, column - 5, 10, 10)
-    scene = Scene((ROOM,), LAMP, ambient=0.3)
+    scene = RoomScene((ROOM,), LAMP, ambient=0.3)
     light = 0.3 + 1 / (1 + (floor[1] - LAMP[1]) ** 2 / 16)
     assert np.allclose(
         render(View(scene, camera))[5, 5], np.multiply(PLAIN.colour, light), atol=2e-3
@@ -190,7 +190,7 @@ def test_digits_are_read_from_left_to_right():
     digits = Digits(((5, 12, 37),), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     board = Box('board', (0.0, 0.0, 2.0), (1.2, 0.4, 0.01), (digits,) * 6)
     camera = Camera(32, 96, 80.0, (48.0, 16.0))
-    image = render(View(Scene((ROOM, board), LAMP, ambient=1.0), camera)).mean(-1)
+    image = render(View(RoomScene((ROOM, board), LAMP, ambient=1.0), camera)).mean(-1)
     tile = pixels_of(digits).mean(-1)
     # The board's front is 1.99 away: 96.5 by 32.2 pixels.
     assert np.corrcoef(image.ravel(), tile.ravel())[0, 1] > 0.9
