@@ -32,6 +32,8 @@ OWN = {
     'cache_clear',
     'cache_info',
 }
+# What replaces an attribute by its name.
+SETTERS = {'setattr', 'delattr', 'object.__setattr__', 'object.__delattr__'}
 # Configs are written by their keys.
 CONFIGS = ('cfg', 'joint', 'recipe', 'task', 'backbone.init_cfg')
 
@@ -68,7 +70,7 @@ def test_no_attribute_of_anybody_else_is_replaced():
                 ours = owner in ('self', 'cls') or owner.startswith(CONFIGS)
                 if not ours and node.attr not in SETTABLE | OWN:
                     found.append(f'{path}:{node.lineno} {ast.unparse(node)}')
-            elif isinstance(node, ast.Call) and ast.unparse(node.func) == 'object.__setattr__':
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in SETTERS:
                 if ast.unparse(node.args[0]) != 'self':
                     found.append(f'{path}:{node.lineno} {ast.unparse(node)}')
     assert not found

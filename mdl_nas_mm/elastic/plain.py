@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from mdl_nas_mm.sharing import TaskParameters
 from mdl_nas_mm.spec import ParamUse, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layout import used_by
+from mdl_nas_mm.utils.private import replace_buffer
 
 from .family import PartFamily
 from .part import ElasticPart
@@ -122,7 +123,7 @@ def fill_plain(
         if path in modules:
             own = getattr(modules[path], leaf)
             used = tuple(map(slice, own.shape)) if own.dim() == buffer.dim() else ()
-            setattr(modules[path], leaf, buffer[used].clone())
+            replace_buffer(modules[path], leaf, buffer[used].clone())
     plain.eval()
 
 
@@ -159,7 +160,5 @@ def statistics_of(module: nn.Module) -> dict[str, Tensor]:
 
 def set_parameter(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
     """Puts a parameter in the place of another."""
-    *path, leaf = name.split('.')
-    for part in path:
-        module = getattr(module, part)
-    setattr(module, leaf, parameter)
+    path, _, leaf = name.rpartition('.')
+    module.get_submodule(path).register_parameter(leaf, parameter)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mdl_nas_mm.sharing.shared_rows import SharedRows
-from mdl_nas_mm.utils.private import hold_beside
+from mdl_nas_mm.utils.private import give_up_parameter, hold_beside
 
 from .shared_parts import SharedPart, common_parameters, layers_in_part, wholly_shared
 
@@ -42,7 +42,8 @@ class HeldPart:
                 # The first task keeps the other one, as its own.
                 own = getattr(layer, leaf)
                 value = own.detach().clone()
-                setattr(layer, leaf, nn.Parameter(value, requires_grad=own.requires_grad))
+                copied = nn.Parameter(value, requires_grad=own.requires_grad)
+                layer.register_parameter(leaf, copied)
             assert part.policy is not None and part.share_ratio is not None
             self.rows[path] = SharedRows(layer, leaves, part.policy, part.share_ratio)
         self.names = [f'{part.module}.{name}' for name in common]
@@ -116,10 +117,10 @@ def _holder(module: nn.Module, names: Collection[str]) -> nn.Module:
     held = copy.deepcopy(module)
     for name, parameter in module.named_parameters():
         path, _, leaf = name.rpartition('.')
-        setattr(held.get_submodule(path), leaf, parameter if name in names else None)
+        held.get_submodule(path).register_parameter(leaf, parameter if name in names else None)
     for name, _ in module.named_buffers():
         path, _, leaf = name.rpartition('.')
-        setattr(held.get_submodule(path), leaf, None)
+        held.get_submodule(path).register_buffer(leaf, None)
     return held
 
 
@@ -132,7 +133,7 @@ def _use_held(module: nn.Module, held: nn.Module, names: Collection[str]) -> Non
         path, _, leaf = name.rpartition('.')
         target = module.get_submodule(path)
         if name in own:
-            delattr(target, leaf)
+            give_up_parameter(target, leaf)
         hold_beside(target, leaf, parameter)
 
 

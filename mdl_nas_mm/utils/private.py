@@ -88,6 +88,16 @@ def let_go(model: nn.Module, name: str) -> None:
     vars(model).pop(name, None)
 
 
+def give_up_parameter(module: nn.Module, name: str) -> None:
+    """Takes a parameter away from a module; torch has no method for it."""
+    delattr(module, name)
+
+
+def replace_buffer(module: nn.Module, name: str, value: Tensor) -> None:
+    """Another tensor in place of a buffer; one that is not saved stays so."""
+    setattr(module, name, value)
+
+
 def with_child(model: nn.Module, name: str, child: nn.Module) -> nn.Module:
     """A shallow copy of a module with another child of this name; the module stays as it is."""
     found = copy.copy(model)

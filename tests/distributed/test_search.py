@@ -21,15 +21,15 @@ FILES = ('history.jsonl', 'joint_spec.json', 'front.json')
 def search(cfg, supernet, folder, distributed=True, die_at=None):
     """Searches in this process; may be killed in one of its evaluations."""
     if die_at is not None and os.environ['RANK'] == '1':
-        evaluate, calls = SupernetEvaluator._evaluate, []
+        evaluate, calls = SupernetEvaluator.__call__, []
 
-        def killing(self, specs, evaluation):
+        def killing(self, specs):
             calls.append(specs)
             if len(calls) == die_at:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return evaluate(self, specs, evaluation)
+            return evaluate(self, specs)
 
-        SupernetEvaluator._evaluate = killing
+        SupernetEvaluator.__call__ = killing
     launcher = 'pytorch' if distributed else 'none'
     run_search(resolve_joint_config(copy.deepcopy(cfg)), supernet, folder, launcher)
 

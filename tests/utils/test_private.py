@@ -124,6 +124,20 @@ def test_what_is_held_beside_hides_a_parameter_until_it_is_let_go():
     assert net.layer.weight is own
 
 
+def test_a_parameter_is_given_up():
+    net = Net()
+    private.give_up_parameter(net.layer, 'weight')
+    assert list(net.state_dict()) == ['layer.bias'] and not hasattr(net.layer, 'weight')
+
+
+def test_a_replaced_buffer_is_saved_as_before():
+    net = Net()
+    for name, is_saved in (('a', True), ('b', False)):
+        net.register_buffer(name, torch.zeros(1), persistent=is_saved)
+        private.replace_buffer(net, name, torch.ones(2))
+        assert net.get_buffer(name).shape == (2,) and (name in net.state_dict()) == is_saved
+
+
 def test_workers_start_with_what_a_loader_is_told_later():
     loader = torch.utils.data.DataLoader(range(2), num_workers=1)
     private.start_workers(loader, torch.manual_seed)

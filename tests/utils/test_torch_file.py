@@ -21,7 +21,7 @@ from torch import nn
 from mdl_nas_mm.utils.data_only import data_only, fetched
 from mdl_nas_mm.utils.torch_file import read_torch_file
 
-TRUST = 'say so with --trust-checkpoint, in Python and in configs with trust_checkpoint=True'
+TRUST = ('--trust-checkpoint', 'trust_checkpoint=True')
 
 
 class Calls:
@@ -107,7 +107,7 @@ def test_where_torch_can_be_told_of_no_classes(tmp_path, form, monkeypatch):
 def test_code_is_refused_and_named(tmp_path, form, capsys, content, named):
     path = saved(dict(state_dict={}, more=content), tmp_path / 'a.pth', **form)
     message = refusal(path)
-    assert_names(message, path, f'({named}', TRUST)
+    assert_names(message, path, f'({named}', *TRUST)
     assert 'ran' not in capsys.readouterr().out
 
 
@@ -184,10 +184,10 @@ def test_nothing_small_is_made_large_by_using_it_again(tmp_path, form):
         used_again(collections.Counter, dict.fromkeys(numbers, 1)),
         used_again(collections.OrderedDict, dict.fromkeys(numbers, 1)),
         used_again(torch.Size, numbers),
-        [Calls(set, [shared_in_itself(60)])],
     ):
-        message = refusal(saved(dict(state_dict=content), tmp_path / 'a.pth', **form))
-        assert 'it makes more than it holds' in message
+        read_torch_file(saved(dict(state_dict=content[:1]), tmp_path / 'once.pth', **form))
+        refusal(saved(dict(state_dict=content), tmp_path / 'a.pth', **form))
+    refusal(saved(dict(state_dict=Calls(set, [shared_in_itself(60)])), tmp_path / 'a.pth', **form))
 
 
 def test_what_others_let_in_stays(tmp_path):
@@ -219,25 +219,28 @@ def test_nothing_lies_around_the_records(tmp_path):
     path = saved(dict(a=1), tmp_path / 'a.pth')
     content = path.read_bytes()
     path.write_bytes(content + content)
-    assert 'before or behind' in refusal(path)
+    refusal(path)
     path.write_bytes(content)
+    assert read_torch_file(path) == dict(a=1)
     with zipfile.ZipFile(path, 'a') as archive:
         archive.comment = b'more'
-    assert 'before or behind' in refusal(path)
+    refusal(path)
 
 
 def test_records_that_lie(tmp_path):
     path = saved(dict(w=torch.ones(4), zeros=torch.zeros(1000)), tmp_path / 'a.pth')
     content = path.read_bytes()
     rewritten(path, lambda name, data: data, zipfile.ZIP_DEFLATED)
-    assert 'is compressed' in refusal(path)
+    assert_names(refusal(path), 'data.pkl')
     path.write_bytes(content)
+    # What is written again just as it was is read.
+    assert read_torch_file(rewritten(path, lambda name, data: data)).keys() == {'w', 'zeros'}
     # Four elements become 65,535, of which the memory is somebody else's.
     rewritten(path, lambda name, data: data.replace(b'K\x04', b'M\xff\xff'))
-    assert 'larger than the file' in refusal(path) or 'bytes that it says' in refusal(path)
+    refusal(path)
     path.write_bytes(content)
     rewritten(path, lambda name, data: data[:-4] if name.endswith('data/0') else data)
-    assert 'does not have the bytes that it says' in refusal(path)
+    assert_names(refusal(path), "'0'")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +258,7 @@ def test_records_that_lie(tmp_path):
 def test_other_files(tmp_path, content):
     path = tmp_path / 'a.pth'
     path.write_bytes(content)
-    assert 'no checkpoint' in refusal(path)
+    refusal(path)
 
 
 def test_tar_archives_are_refused(tmp_path):
@@ -271,7 +274,7 @@ def test_tar_archives_are_refused(tmp_path):
 @pytest.mark.filterwarnings('ignore:Detected pickle protocol')
 def test_newer_pickles_need_trust(tmp_path):
     path = saved(dict(a=1), tmp_path / 'a.pth', pickle_protocol=4)
-    assert refusal(path).endswith(TRUST)
+    assert_names(refusal(path), *TRUST)
 
 
 def test_what_mmengine_loads_is_data_too(tmp_path, capsys):

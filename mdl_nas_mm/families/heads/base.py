@@ -134,7 +134,7 @@ class SlimDecodeHead(FeaturesOfHead, SlimHead):
 def _put(root: nn.Module, name: str, module: nn.Module) -> None:
     """Puts a module in the place of another."""
     path, _, leaf = name.rpartition('.')
-    setattr(root.get_submodule(path), leaf, module)
+    root.get_submodule(path).add_module(leaf, module)
 
 
 def _stock_part(part: Any, scope: str, config: Mapping) -> dict[str, Any]:

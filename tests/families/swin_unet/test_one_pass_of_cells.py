@@ -22,11 +22,14 @@ from shared_images import (
     plan_of,
     segmentor,
 )
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from mdl_nas_mm.apis import MultiTaskInferencer, SharedPass
 from mdl_nas_mm.deposit import Deposit, agreeing_backbones, extract, load_around_one
 from mdl_nas_mm.families import ElasticSwinUNet
 from mdl_nas_mm.families.swin_unet import Skeleton, cells_of, restrict
+from mdl_nas_mm.families.swin_unet.shape import module_of
+from mdl_nas_mm.families.swin_unet.skeletons import CELLS as EVERY_CELL
 from mdl_nas_mm.search.costs import FlopsCost
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks.units import check_tied, find_units, tied
@@ -60,16 +63,21 @@ def config():
 
 
 @pytest.fixture
-def run_cells(monkeypatch):
-    """How often each cell was run, of all trees."""
-    counts, run = Counter(), ElasticSwinUNet._run
+def run_cells():
+    """How often each cell was run, of all trees: as often as its first block."""
+    names = {f'{module_of(cell)}.blocks.0': cell for cell in EVERY_CELL}
+    counts, cells = Counter(), {}
 
-    def counting(self, cell, *args):
-        counts[cell] += 1
-        return run(self, cell, *args)
+    def count(module, args):
+        if isinstance(module, ElasticSwinUNet):
+            of_tree = dict(module.named_modules())
+            cells.update((of_tree[name], names[name]) for name in names if name in of_tree)
+        elif module in cells:
+            counts[cells[module]] += 1
 
-    monkeypatch.setattr(ElasticSwinUNet, '_run', counting)
-    return counts
+    hook = register_module_forward_pre_hook(count)
+    yield counts
+    hook.remove()
 
 
 @pytest.mark.parametrize('missing', [False, True], ids=['all labels', 'missing labels'])
