@@ -239,10 +239,10 @@ def test_a_stock_mask_rcnn_is_not_too_large():
     task = dict(scope='mmdet', model=model)
     parameters = list(build_task_model(task, None).parameters())
     stored = sum(parameter.numel() for parameter in parameters)
-    with SizeLimit(stored, len(parameters), 'it'):
+    with SizeLimit(stored, len(parameters), 'a.safetensors'):
         build_task_model(task, None)
-    beyond = SizeLimit(stored - _UNSTORED, len(parameters), 'it')
-    with raises_naming(ValueError, 'it is larger'), beyond:
+    beyond = SizeLimit(stored - _UNSTORED, len(parameters), 'a.safetensors')
+    with raises_naming(ValueError, 'a.safetensors'), beyond:
         build_task_model(task, None)
 
 
@@ -290,7 +290,8 @@ def test_deposit_tool_changes_and_checks(data, cfg, supernet, joint, tmp_path, m
     with pytest.raises(SystemExit) as wrong:
         call_tool(monkeypatch, 'deposit', 'verify', '--before', before)
     assert wrong.value.code == 2
-    assert 'one of the arguments deposit --after is required' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'deposit' in said and '--after' in said
 
 
 def write_part(supernet, config, path):

@@ -9,6 +9,7 @@ from distributed.processes import Processes
 from distributed.trainings import largest_difference, trained, training
 from helpers import TASKS, build_runner, differences
 from mmengine.hooks import Hook
+from refusals import assert_names
 
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, read_checkpoint
 
@@ -46,7 +47,8 @@ def stopped(world_size, cfg, folder, *asking):
     assert processes.wait() == [1] * number, processes.texts(range(number))
     iteration = read_checkpoint(latest_checkpoint(folder))['meta']['iter']
     for text in processes.outputs():
-        assert f'stopped by SIGTERM after iteration {iteration}; go on with --resume' in text
+        line = [line for line in text.splitlines() if 'SIGTERM' in line][-1]
+        assert_names(line, iteration, '--resume')
         assert 'Traceback' not in text
     assert [path.name for path in folder.glob('*.pth')] == [f'iter_{iteration}.pth']
     return iteration

@@ -12,6 +12,7 @@ from distributed.processes import Processes
 from distributed.trainings import largest_difference, trained, training
 from helpers import build_runner, differences
 from mmpretrain.evaluation import Accuracy
+from refusals import assert_names
 
 from mdl_nas_mm.engine import loops, runner
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, read_checkpoint
@@ -124,10 +125,8 @@ def test_one_process_goes_on_bit_for_bit(data, whole, tmp_path, place):
     """A validation that was not completed is made up for."""
     at, step = PLACES[place]
     codes, said = asked_to_stop(0, settings(data), tmp_path, [0], at)
-    assert (codes, said) == (
-        [1],
-        [f'stopped by SIGTERM after iteration {step}; go on with --resume'],
-    )
+    assert codes == [1]
+    assert_names(*said, 'SIGTERM', step, '--resume')
     assert latest_checkpoint(tmp_path).name == f'iter_{step}.pth'
     end = trained(0, resumed(settings(data)), tmp_path)
     for key in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers'):
@@ -151,10 +150,8 @@ def test_workers_of_a_validation_live_as_long_as_it(data, whole, tmp_path):
     for task in cfg.tasks.values():
         task.train_dataloader.num_workers = task.val_dataloader.num_workers = 1
     codes, said = asked_to_stop(0, cfg, tmp_path, [0], ask_all_in_prediction)
-    assert (codes, said) == (
-        [1],
-        ['stopped by SIGTERM after iteration 2; go on with --resume'],
-    )
+    assert codes == [1]
+    assert_names(*said, 'SIGTERM', 2, '--resume')
     end = trained(0, resumed(settings(data)), tmp_path)
     assert differences(end['state_dict'], whole['state_dict']) == []
 
@@ -162,7 +159,9 @@ def test_workers_of_a_validation_live_as_long_as_it(data, whole, tmp_path):
 def test_before_the_first_step_there_is_nothing_to_save(data, tmp_path):
     at = partial(before, JointLoader, '__iter__', ask, 1)
     codes, said = asked_to_stop(0, settings(data), tmp_path, [0], at)
-    assert (codes, said) == ([1], ['stopped by SIGTERM before the first iteration'])
+    assert codes == [1]
+    assert_names(*said, 'SIGTERM')
+    assert '--resume' not in said[0]
     assert latest_checkpoint(tmp_path) is None
 
 
@@ -172,7 +171,7 @@ def test_ranks_leave_a_validation_together(data, whole, tmp_path, place):
     at, step = PLACES[place]
     codes, said = asked_to_stop(3, settings(data), tmp_path, [0], at)
     assert codes == [1] * 3
-    assert set(said) == {f'stopped by SIGTERM after iteration {step}; go on with --resume'}
+    assert_names(*set(said), 'SIGTERM', step, '--resume')
     end = trained(3, resumed(settings(data)), tmp_path)
     assert largest_difference(end['state_dict'], whole['state_dict']) < 1e-5
 
@@ -185,7 +184,7 @@ def test_ranks_of_one_task_leave_a_validation_together(data, tmp_path):
     at = partial(before, Accuracy, 'process', ask, 1)
     codes, said = asked_to_stop(2, cfg, tmp_path, [0], at)
     assert codes == [1, 1]
-    assert set(said) == {'stopped by SIGTERM after iteration 2; go on with --resume'}
+    assert_names(*set(said), 'SIGTERM', 2, '--resume')
 
 
 def test_a_rank_that_cannot_agree_ends(data, tmp_path):
@@ -194,7 +193,7 @@ def test_a_rank_that_cannot_agree_ends(data, tmp_path):
     at = partial(batch_that_never_comes, ask_and_wait)
     codes, said = asked_to_stop(2, cfg, tmp_path, [1], at)
     assert codes == [1, 128 + signal.SIGTERM]
-    assert said[1].startswith('stopped by SIGTERM without saving: it took longer than 1 s; go on')
+    assert_names(said[1], 'SIGTERM', '1 s')
 
 
 @pytest.mark.parametrize('place', ['data', 'search'])

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+from refusals import assert_names
 
 from mdl_nas_mm.engine.preemption import Stopped, StopRequest
 from mdl_nas_mm.tasks.workers import end_with_parent
@@ -186,10 +187,7 @@ def ask_and_hang():
 def test_who_cannot_stop_ends_in_time(tmp_path):
     code, text = in_a_process(ask_and_hang, tmp_path)
     assert code == 128 + signal.SIGTERM
-    assert text == (
-        'stopped by SIGTERM without saving: it took longer than 0.1 s; '
-        'go on from the last checkpoint with --resume\n'
-    )
+    assert_names(text.removesuffix('\n'), 'SIGTERM', '0.1 s', '--resume')
 
 
 def ask_twice():
