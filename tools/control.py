@@ -1,7 +1,6 @@
 """An architecture for a budget and preferences: python tools/control.py FILE --budget 10G."""
 
 import argparse
-from typing import TYPE_CHECKING
 
 from mdl_nas_mm.utils.command_line import (
     Parser,
@@ -12,9 +11,6 @@ from mdl_nas_mm.utils.command_line import (
     there,
     trusted_classes,
 )
-
-if TYPE_CHECKING:
-    from mdl_nas_mm.methods.ecmt import Controller
 
 _DEFAULT = '(default: %(default)s).'
 
@@ -52,35 +48,28 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def controller_of(args: argparse.Namespace) -> 'Controller':
-    """That of the file or of the config."""
-    from mdl_nas_mm.methods.ecmt import Controller, Evolution
-    from mdl_nas_mm.methods.ecmt.file import load_controlled
-    from mdl_nas_mm.tasks import resolve_joint_config
-    from mdl_nas_mm.utils.config_file import read_config
-
-    settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
-    alike = [words.split(',') for words in args.alike or []]
-    if args.predictor is None:
-        found = load_controlled(args.source, trusted_classes(args), args.latency).controller
-        related = alike or found.alike
-        return Controller(found.columns, found.predictor, found.costs, settings, related)
-    cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
-    cfg, sizes = resolve_joint_config(cfg), parse_sizes(args.input_size)
-    return Controller.of(cfg, args.predictor, sizes, settings, alike, args.latency)
-
-
 def main() -> None:
     args = parse_args()
     from mmengine.logging import MMLogger
 
+    from mdl_nas_mm.apis.controlled import controller_of_config, controller_of_file
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.methods.ecmt import Evolution
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
+    from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.utils.files import write_json
 
     MMLogger.get_instance('control', log_file=None, log_level='WARNING')
     with one_line_errors():
-        controller = controller_of(args)
+        settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
+        alike = [words.split(',') for words in args.alike or []]
+        if args.predictor is None:
+            of_file = (args.source, settings, alike, args.latency, trusted_classes(args))
+            controller = controller_of_file(*of_file)
+        else:
+            cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
+            given = (cfg, args.predictor, parse_sizes(args.input_size), settings, alike)
+            controller = controller_of_config(*given, args.latency)
         prefer = None if args.prefer is None else read_preferences(args.prefer)
         found = controller.configure(args.budget, prefer)
         for line in found.lines():

@@ -3,13 +3,8 @@
 import argparse
 import sys
 
-from mdl_nas_mm.utils.command_line import (
-    Parser,
-    add_request,
-    add_trusted_classes,
-    there,
-    trusted_classes,
-)
+from mdl_nas_mm.utils import command_line
+from mdl_nas_mm.utils.command_line import Parser
 
 EPILOG = """\
 Of every image IMAGE, OUT then has
@@ -34,12 +29,9 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('deposit', type=there('deposit'), help='The file.')
-    add(
-        'inputs',
-        nargs='+',
-        help='Images, folders of images, videos (of which every frame is taken).',
-    )
+    add('deposit', type=command_line.there('deposit'), help='The file.')
+    text = 'Images, folders of images, videos (of which every frame is taken).'
+    add('inputs', nargs='+', help=text)
     add('--tasks', nargs='+', help='Names of tasks (default: all).')
     add('--out-dir', default='outputs', help='The folder to write into (default: %(default)s).')
     add('--device', help='Such as cpu, cuda, cuda:1 (default: a GPU if there is one).')
@@ -48,17 +40,14 @@ def parse_args() -> argparse.Namespace:
     add('--pred-score-thr', type=float, default=0.3, help=text)
     text = 'Larger images are left out (default: 100 million).'
     add('--max-pixels', type=int, help=text)
-    add(
-        '--no-save-vis',
-        action='store_true',
-        help='Write predictions alone (default: drawings, too).',
-    )
+    text = 'Write predictions alone (default: drawings, too).'
+    add('--no-save-vis', action='store_true', help=text)
     text = 'Take over what was computed for another task, the frame before, or both.'
     add('--reuse', choices=('tasks', 'frames', 'both'), help=text)
     text = 'With --reuse: differences that count as none; 0 is exact (default: %(default)s).'
     add('--threshold', type=float, default=0.0, help=text)
-    add_request(parser)
-    add_trusted_classes(parser)
+    command_line.add_request(parser)
+    command_line.add_trusted_classes(parser)
     return parser.parse_args()
 
 
@@ -73,30 +62,14 @@ def main() -> None:
         print(f'left out: {path} {reason}', file=sys.stderr)
 
     with one_line_errors('what is written is whole'):
-        trust = trusted_classes(args)
-        prefer = None if args.prefer is None else read_preferences(args.prefer)
-        inferencer = MultiTaskInferencer(
-            args.deposit,
-            args.tasks,
-            args.device,
-            trust=trust,
-            reuse=args.reuse,
-            threshold=args.threshold,
-            budget=args.budget,
-            prefer=prefer,
-            latency=args.latency,
-        )
-        results = inferencer.stream(
-            args.inputs,
-            batch_size=args.batch_size,
-            pred_score_thr=args.pred_score_thr,
-            no_save_vis=args.no_save_vis,
-            out_dir=args.out_dir,
-            max_pixels=args.max_pixels or MAX_PIXELS,
-            on_bad=leave_out,
-        )
+        settings = {key: getattr(args, key) for key in ('reuse', 'threshold', 'budget', 'latency')}
+        settings.update(trust=command_line.trusted_classes(args))
+        settings.update(prefer=None if args.prefer is None else read_preferences(args.prefer))
+        inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **settings)
+        how = {key: getattr(args, key) for key in ('batch_size', 'pred_score_thr', 'no_save_vis')}
+        how.update(out_dir=args.out_dir, max_pixels=args.max_pixels or MAX_PIXELS)
         # One image after the other, as all results of a long video may not fit into memory.
-        images = sum(1 for _ in results)
+        images = sum(1 for _ in inferencer.stream(args.inputs, on_bad=leave_out, **how))
     folders = 'preds' if args.no_save_vis else 'vis and preds'
     print(f'{images} images, {", ".join(inferencer.tasks)}: see {folders} in {args.out_dir}')
     if failed:

@@ -12,40 +12,20 @@ def parse_args() -> argparse.Namespace:
         'sum of its parts predicts the latency of random architectures. Needs neither weights nor '
         'data. Leave the machine alone meanwhile.'
     )
-    parser.add_argument('config', type=there('config'), help='Path of a joint config.')
-    parser.add_argument(
-        '--task', required=True, help='The task whose images and outputs are measured.'
-    )
-    parser.add_argument('--out', required=True, help='The JSON file to write.')
-    parser.add_argument(
-        '--input-size',
-        metavar='HEIGHTxWIDTH',
-        help="Size of the images (default: that of the task's validation).",
-    )
-    parser.add_argument(
-        '--batch-size', type=int, default=1, help='Images at once (default: %(default)s).'
-    )
-    parser.add_argument(
-        '--device', default='cpu', help='Such as cpu, cuda, cuda:1 (default: %(default)s).'
-    )
-    parser.add_argument(
-        '--threads', type=int, default=1, help='Threads of the CPU (default: %(default)s).'
-    )
-    parser.add_argument(
-        '--runs',
-        type=int,
-        default=10,
-        help='Timed runs of each architecture (default: %(default)s).',
-    )
-    parser.add_argument(
-        '--warmup', type=int, default=2, help='Runs before these (default: %(default)s).'
-    )
-    parser.add_argument(
-        '--random-specs',
-        type=int,
-        default=20,
-        help='Architectures for the comparison (default: %(default)s).',
-    )
+    add = parser.add_argument
+    add('config', type=there('config'), help='Path of a joint config.')
+    add('--task', required=True, help='The task whose images and outputs are measured.')
+    add('--out', required=True, help='The JSON file to write.')
+    text = "Size of the images (default: that of the task's validation)."
+    add('--input-size', metavar='HEIGHTxWIDTH', help=text)
+    add('--batch-size', type=int, default=1, help='Images at once (default: %(default)s).')
+    add('--device', default='cpu', help='Such as cpu, cuda, cuda:1 (default: %(default)s).')
+    add('--threads', type=int, default=1, help='Threads of the CPU (default: %(default)s).')
+    text = 'Timed runs of each architecture (default: %(default)s).'
+    add('--runs', type=int, default=10, help=text)
+    add('--warmup', type=int, default=2, help='Runs before these (default: %(default)s).')
+    text = 'Architectures for the comparison (default: %(default)s).'
+    add('--random-specs', type=int, default=20, help=text)
     add_cfg_options(parser)
     return parser.parse_args()
 

@@ -54,34 +54,27 @@ def main() -> None:
     args = parse_args()
     from mmengine.logging import MMLogger
 
-    from mdl_nas_mm.apis import save_controlled
-    from mdl_nas_mm.elastic.latency_table import LatencyTable
+    from mdl_nas_mm.apis.controlled import make_controlled
     from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.methods.ecmt import Controller, Evolution
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
-    from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
-    from mdl_nas_mm.tasks import resolve_joint_config
-    from mdl_nas_mm.tasks.input_size import validation_size
     from mdl_nas_mm.utils.config_file import read_config
 
     MMLogger.get_instance('control', log_file=None, log_level='WARNING')
     with one_line_errors():
-        cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
-        cfg, sizes = resolve_joint_config(cfg), parse_sizes(args.input_size)
-        for task in cfg.tasks:
-            if task not in sizes:
-                sizes[task] = validation_size(cfg.val_dataloader[task], task)
-        settings = Evolution(cycles=args.cycles)
-        tables = [LatencyTable.load(file) for file in args.latency]
-        alike = [words.split(',') for words in args.alike]
-        first = tables[0] if tables else None
-        controller = Controller.of(cfg, args.predictor, sizes, settings, alike, first)
-        controlled = ControlledModel.of(cfg, args.checkpoint, controller, args.images)
-        alone = [{task: 1.0} for task in cfg.tasks] + [dict.fromkeys(cfg.tasks, 1.0)]
-        preferences = [read_preferences(words) for words in args.prefer or []] or alone
-        controlled.add_to_front(args.budgets or [None], preferences)
-        trust = trusted_classes(args)
-        save_controlled(cfg, args.checkpoint, controlled, args.out, sizes, tables, trust)
+        controlled = make_controlled(
+            read_config(args.config, args.cfg_options, args.trust_checkpoint),
+            args.checkpoint,
+            args.predictor,
+            args.out,
+            budgets=args.budgets,
+            preferences=[read_preferences(words) for words in args.prefer or []],
+            latency=args.latency,
+            alike=[words.split(',') for words in args.alike],
+            cycles=args.cycles,
+            images=args.images,
+            sizes=parse_sizes(args.input_size),
+            trust=trusted_classes(args),
+        )
         for member in controlled.front:
             found = member.found
             print(f'{found.cost:,.6g} {found.unit}, preferences {dict(found.preferences)}')

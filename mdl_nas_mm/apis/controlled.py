@@ -5,19 +5,105 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+
+from mmengine.config import Config
 
 from mdl_nas_mm.deposit import Deposit, extract, pack
 from mdl_nas_mm.elastic.latency_table import LatencyTable
+from mdl_nas_mm.methods.ecmt import Controller, Evolution
 from mdl_nas_mm.methods.ecmt.file import control_of, load_controlled
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.spec import Counts
-from mdl_nas_mm.tasks import ResolvedConfig
+from mdl_nas_mm.tasks import ResolvedConfig, resolve_joint_config
+from mdl_nas_mm.tasks.input_size import validation_size
 from mdl_nas_mm.utils.files import sha256_of
 
 from .tasks import task_infos
 
 # What a deposit says of tasks and packs anew, or that is of another architecture.
 _OF_ARCHITECTURE = ('spec', 'region', 'params', 'needs', 'scored', 'stored')
+
+
+def controller_of_config(
+    cfg: Config,
+    predictor: str | Path,
+    sizes: Mapping[str, tuple[int, int]],
+    settings: Evolution,
+    alike: Sequence[Sequence[str]] = (),
+    latency: str | Path | LatencyTable | None = None,
+) -> Controller:
+    """What chooses architectures for budgets and preferences; see ``Controller.of``."""
+    return Controller.of(resolve_joint_config(cfg), predictor, sizes, settings, alike, latency)
+
+
+def controller_of_file(
+    path: str | Path,
+    settings: Evolution,
+    alike: Sequence[Sequence[str]] = (),
+    latency: str | Path | None = None,
+    trust: Collection[str] = (),
+) -> Controller:
+    """That of a controlled deposit, with other settings.
+
+    Args:
+        path: the file.
+        settings: of its searches.
+        alike: sets of related tasks; by default those of the file.
+        latency, trust: see ``load_controlled``.
+    """
+    found = load_controlled(path, trust, latency).controller
+    return Controller(found.columns, found.predictor, found.costs, settings, alike or found.alike)
+
+
+def make_controlled(
+    cfg: Config,
+    checkpoint: str | Path,
+    predictor: str | Path,
+    path: str | Path,
+    *,
+    budgets: Sequence[str] = (),
+    preferences: Sequence[Mapping[str, float]] = (),
+    latency: Sequence[str | Path] = (),
+    alike: Sequence[Sequence[str]] = (),
+    cycles: int = 10,
+    images: int = 16,
+    sizes: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+    trust: Collection[str] = (),
+) -> ControlledModel:
+    """Calibrates a grid of architectures of a trained model, and writes it with them.
+
+    Args:
+        cfg: a joint config, not resolved.
+        checkpoint: the trained supernet.
+        predictor: the file with the predictor of its losses.
+        path: the deposit to write.
+        budgets, preferences: of the grid; by default no budget, and each task alone and all alike.
+        latency: tables of machines where it runs; the first is for ``budgets``.
+        alike: sets of related tasks, whose decoders get one width.
+        cycles: mutations of each search.
+        images: training images to calibrate with.
+        sizes: task -> (height, width) of images; of others that of their validation.
+        trust: see ``mdl_nas_mm.deposit.pack``.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``Controller.of``, ``ControlledModel.of`` and
+            ``save_controlled``.
+    """
+    resolved = resolve_joint_config(cfg)
+    sizes = {
+        task: sizes.get(task) or validation_size(resolved.val_dataloader[task], task)
+        for task in resolved.tasks
+    }
+    tables = [LatencyTable.load(file) for file in latency]
+    first = tables[0] if tables else None
+    settings = Evolution(cycles=cycles)
+    controller = Controller.of(resolved, predictor, sizes, settings, alike, first)
+    controlled = ControlledModel.of(resolved, checkpoint, controller, images)
+    alone = [{task: 1.0} for task in resolved.tasks] + [dict.fromkeys(resolved.tasks, 1.0)]
+    controlled.add_to_front(budgets or [None], preferences or alone)
+    save_controlled(resolved, checkpoint, controlled, path, sizes, tables, trust)
+    return controlled
 
 
 def save_controlled(
