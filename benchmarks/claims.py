@@ -36,7 +36,7 @@ from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.search import run_search
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import drawn_spaces, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import fixed_spec, resolve_joint_config, sampled_spaces
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 
@@ -236,7 +236,7 @@ class Runs:
     ) -> JointSpec:
         """The best joint spec below the middle of what the backbones may take."""
         model = load_supernet(cfg, supernet)
-        spaces, ledger = drawn_spaces(cfg, model.backbone.space), model.backbone.ledger()
+        spaces, ledger = sampled_spaces(cfg, model.backbone.space), model.backbone.ledger()
         ends = [
             ledger.count(JointSpec({t: find(s, end) for t, s in spaces.items()})).backbone_total
             for find in (lambda s, end: s.smallest(end), lambda s, end: s.largest(end))

@@ -15,7 +15,7 @@ from mdl_nas_mm.engine.conflicts import measure_conflicts, most_shared
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.agreement import propose_ratios
 from mdl_nas_mm.spec.owners import ALL
-from mdl_nas_mm.tasks import drawn_spaces, fixed_spec, resolve_joint_config, task_scope
+from mdl_nas_mm.tasks import fixed_spec, resolve_joint_config, sampled_spaces, task_scope
 
 
 def conflicts_of(cfg: Config, checkpoint: str | Path, steps: int = 20) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def conflicts_of(cfg: Config, checkpoint: str | Path, steps: int = 20) -> dict[s
         raise ValueError('conflicts: the tasks train no weight that all of them share')
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     loop = runner.train_loop
-    spaces = drawn_spaces(cfg, model.backbone.space)
+    spaces = sampled_spaces(cfg, model.backbone.space)
     joint = fixed_spec(cfg) or most_shared(model.backbone, spaces)
     batches: Iterable = islice(loop.dataloader, steps)
     return measure_conflicts(model, runner.optim_wrapper, batches, loop.plan, joint)
@@ -72,7 +72,7 @@ def start_from(cfg: Config, conflicts: Mapping[str, Any]) -> JointSpec | None:
     cfg = resolve_joint_config(cfg, check_files=False)
     with task_scope('mdl_nas_mm'):
         backbone = made_backbone(cfg.model.backbone, 'backbone')
-    spaces = drawn_spaces(cfg, backbone.space)
+    spaces = sampled_spaces(cfg, backbone.space)
     if fixed_spec(cfg) or not any(len(space.share_ratios()) > 1 for space in spaces.values()):
         return None
     joint = most_shared(backbone, spaces)

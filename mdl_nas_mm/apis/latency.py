@@ -21,7 +21,7 @@ from mdl_nas_mm.elastic.plain import plain_config
 from mdl_nas_mm.elastic.timed_parts import LatencyPart
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
-from mdl_nas_mm.tasks import drawn_spaces, task_scope, validation_size
+from mdl_nas_mm.tasks import sampled_spaces, task_scope, validation_size
 from mdl_nas_mm.utils.device import hardware_name, usable_device
 from mdl_nas_mm.utils.rank_correlation import pearson, spearman
 
@@ -67,7 +67,7 @@ class LatencyMeter:
         self.device = usable_device(device)
         self.config, self.task, self.runs, self.warmup = cfg.model.backbone, task, runs, warmup
         self.supernet = _build(dict(self.config), 'meta')
-        self.space = drawn_spaces(cfg, self.supernet.space)[task].root
+        self.space = sampled_spaces(cfg, self.supernet.space)[task].root
         size = input_size or validation_size(cfg.search_dataloader[task], task)
         self.timing = Timing.of(
             self.supernet,

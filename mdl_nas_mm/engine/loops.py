@@ -12,8 +12,8 @@ from mdl_nas_mm.registry import LOOPS
 from mdl_nas_mm.tasks import (
     build_group_train_loader,
     build_train_loader,
-    drawn_spaces,
     fixed_spec,
+    sampled_spaces,
     tied,
     units_of,
 )
@@ -74,7 +74,7 @@ class MultiTaskTrainLoop(BaseLoop):
         super().__init__(runner, None)
         self._max_iters = int(max_iters)
         self.val_begin, self.val_interval = val_begin, val_interval
-        self.spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
+        self.spaces = sampled_spaces(runner.cfg, runner.model.backbone.space)
         given = (runner.seed, runner.model, fixed_spec(runner.cfg))
         self.step = build_step(step, self.spaces, *given)
         if num_random is not None:

@@ -18,10 +18,10 @@ from mdl_nas_mm.tasks import (
     NoScore,
     Split,
     delta_t,
-    drawn_spaces,
     fixed_spec,
     joint_evaluations,
     recalibrations,
+    sampled_spaces,
     units_of,
 )
 from mdl_nas_mm.tasks.recalibrate import BatchNormRecalibration
@@ -65,7 +65,7 @@ class MultiTaskValLoop(BaseLoop):
         loaders = {name: evaluation.loader for name, evaluation in self.evaluations.items()}
         length = sum(len(each.loader) * len(each.tasks) for each in self.evaluations.values())
         self.dataloader = JointLoader(loaders, length, groups=cfg.image_groups)
-        spaces = drawn_spaces(runner.cfg, runner.model.backbone.space)
+        spaces = sampled_spaces(runner.cfg, runner.model.backbone.space)
         largest = JointSpec({task: space.largest() for task, space in spaces.items()})
         self.joint_spec = fixed_spec(runner.cfg) or largest
         # Made with the first validation: it keeps images.

@@ -17,7 +17,7 @@ from mmengine.logging import MMLogger
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.groups import new_group
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
-from mdl_nas_mm.tasks import ResolvedConfig, drawn_spaces
+from mdl_nas_mm.tasks import ResolvedConfig, sampled_spaces
 
 from .columns import JointColumns
 from .loss_files import appending, read_losses
@@ -66,7 +66,7 @@ def measure_losses(
         solo = new_group([rank], _TIMEOUT, use_local_synchronization=True)
     model = load_supernet(cfg, checkpoint)
     columns = JointColumns(
-        {t: s for t, s in drawn_spaces(cfg, model.backbone.space).items() if t in cfg.tasks}
+        {t: s for t, s in sampled_spaces(cfg, model.backbone.space).items() if t in cfg.tasks}
     )
     header = data_of_losses(cfg, checkpoint) | dict(seed=seed)
     known = _together(_read_all(Path(folder), header, columns), processes)

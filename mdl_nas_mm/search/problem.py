@@ -10,7 +10,7 @@ from functools import partial
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.supernet import Supernet
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec, check_joint
-from mdl_nas_mm.tasks import ResolvedConfig, drawn_spaces
+from mdl_nas_mm.tasks import ResolvedConfig, sampled_spaces
 from mdl_nas_mm.tasks.elastic_parts import joint_dimensions
 from mdl_nas_mm.tasks.part_flops import PartFlops, weightless
 from mdl_nas_mm.tasks.subnets import read_given_spec
@@ -61,7 +61,7 @@ class SearchProblem:
         """
         plan, ledger = SearchPlan.from_config(cfg), supernet.ledger(heads)
         backbone, part_flops = supernet.backbone, PartFlops(partial(weightless, cfg.model))
-        spaces = drawn_spaces(cfg, backbone.space)
+        spaces = sampled_spaces(cfg, backbone.space)
         plan.ties.check(spaces)
         cost = make_cost(plan, backbone, part_flops, ledger, spaces, cfg.search_dataloader)
         limits = Constraints.from_config(cfg, backbone, part_flops, spaces)

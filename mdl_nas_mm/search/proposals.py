@@ -75,14 +75,14 @@ class Proposer:
 
         joints = []
         if parents:
-            joints += self._draw(crossover, settings.crossovers)
-            joints += self._draw(mutate, settings.mutations)
-        return joints + self._draw(sample, settings.population - len(joints))
+            joints += self._fitting(crossover, settings.crossovers)
+            joints += self._fitting(mutate, settings.mutations)
+        return joints + self._fitting(sample, settings.population - len(joints))
 
     def _per_task(self, make: Callable[[str], SubnetSpec]) -> JointSpec:
         return self.ties.joint({task: make(task) for task in self.leading})
 
-    def _draw(self, make: Callable[[], JointSpec], count: int) -> list[JointSpec]:
+    def _fitting(self, make: Callable[[], JointSpec], count: int) -> list[JointSpec]:
         """Up to ``count`` new joint specs; fewer where ``make`` has nothing new left."""
         joints = []
         for _ in range(count):

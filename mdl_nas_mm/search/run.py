@@ -24,7 +24,7 @@ from mdl_nas_mm.tasks import (
     ResolvedConfig,
     Scoring,
     Task,
-    drawn_spaces,
+    sampled_spaces,
 )
 from mdl_nas_mm.tasks.part_flops import PartFlops, weightless
 from mdl_nas_mm.utils.fetch import local_file
@@ -233,7 +233,7 @@ def check_search(cfg: ResolvedConfig) -> None:
     """
     plan, model = SearchPlan.from_config(cfg), weightless(cfg.model)
     check_score(cfg)
-    spaces = drawn_spaces(cfg, model.backbone.space)
+    spaces = sampled_spaces(cfg, model.backbone.space)
     plan.ties.check(spaces)
     read_start(cfg, spaces)
     Constraints.from_config(cfg, model.backbone, PartFlops(lambda: model), spaces)

@@ -156,10 +156,10 @@ class SearchSpace:
             for ratio in block.named[dimension.name]
         }
 
-    def redraw_ratios(self, spec: SubnetSpec, rng: random.Random) -> SubnetSpec:
+    def resample_ratios(self, spec: SubnetSpec, rng: random.Random) -> SubnetSpec:
         """The same sizes with every share ratio sampled anew."""
         pairs = zip(spec.stages, self.stages)
-        return self._spec(space.redraw_ratios(stage, rng) for stage, space in pairs)
+        return self._spec(space.resample_ratios(stage, rng) for stage, space in pairs)
 
     def sandwich(self, rng: random.Random, num_random: int = 2) -> list[SubnetSpec]:
         """The specs of one training step: smallest, ``num_random`` sampled ones, largest.
@@ -172,7 +172,7 @@ class SearchSpace:
         specs.append(self.largest())
         # A space with a single architecture has nothing to alternate between.
         sizes_vary = self.smallest() != self.largest()
-        return [self.redraw_ratios(spec, rng) for spec in (specs if sizes_vary else specs[-1:])]
+        return [self.resample_ratios(spec, rng) for spec in (specs if sizes_vary else specs[-1:])]
 
     def mutate(
         self,

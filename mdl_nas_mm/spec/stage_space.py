@@ -64,7 +64,7 @@ class StageSpace:
             return (self.blocks[0].sample(rng),) * depth
         return tuple(block.sample(rng) for block in self.blocks[:depth])
 
-    def redraw_ratios(self, stage: Any, rng: random.Random) -> Any:
+    def resample_ratios(self, stage: Any, rng: random.Random) -> Any:
         """The same stage with every share ratio sampled anew."""
         if self.per_stage:
             ratios = [self.blocks[0].sample_ratios(rng)] * len(stage.blocks)

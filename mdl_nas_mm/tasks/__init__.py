@@ -15,7 +15,7 @@ from .recalibrate import recalibrations
 from .resolved import ResolvedConfig
 from .scope import task_scope
 from .scores import NoScore, Score, Scoring, score_of
-from .subnets import choose_joint_spec, drawn_spaces, fixed_spec, given_spec
+from .subnets import choose_joint_spec, fixed_spec, given_spec, sampled_spaces
 from .task import Split, Task
 from .units import Units, find_units, tied, units_of
 
@@ -42,7 +42,7 @@ __all__ = [
     'check_labels',
     'choose_joint_spec',
     'delta_t',
-    'drawn_spaces',
+    'sampled_spaces',
     'evaluate',
     'find_units',
     'fixed_spec',

@@ -138,13 +138,13 @@ def fixed_spec(cfg: Config) -> JointSpec | None:
     if whole is None:
         return None
     backbone = cfg.model.backbone
-    spaces = drawn_spaces(cfg, family_of(backbone).space(whole, backbone))
+    spaces = sampled_spaces(cfg, family_of(backbone).space(whole, backbone))
     if any(each.smallest(0) != each.largest() for each in spaces.values()):
         return None
     return JointSpec({task: each.largest() for task, each in spaces.items()})
 
 
-def drawn_spaces(cfg: Config, whole: SearchSpace) -> dict[str, SearchSpace]:
+def sampled_spaces(cfg: Config, whole: SearchSpace) -> dict[str, SearchSpace]:
     """Task -> what training samples its subnets from and a search looks in.
 
     Args:

@@ -19,7 +19,7 @@ from mdl_nas_mm.families.vit import VIT
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search import ParameterCost, parse_budget, smallest_total
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace
-from mdl_nas_mm.tasks import drawn_spaces, fixed_spec, resolve_joint_config, task_scope
+from mdl_nas_mm.tasks import fixed_spec, resolve_joint_config, sampled_spaces, task_scope
 
 FOLDER = ROOT / 'configs' / 'mdl_nas'
 NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
@@ -175,7 +175,7 @@ def test_recipe_is_the_papers(name, resolve):
 def test_budget_can_be_met_and_binds(name, resolve, build):
     cfg = resolve(name)
     model = build(cfg)
-    ledger, space = ledger_of(model), drawn_spaces(cfg, model.backbone.space)[TASKS[0]]
+    ledger, space = ledger_of(model), sampled_spaces(cfg, model.backbone.space)[TASKS[0]]
     with_heads = cfg.search_cfg.get('with_heads', True)
     cost = ParameterCost(ledger, with_heads)
     least = smallest_total(dict.fromkeys(TASKS, space), cost)[1]

@@ -76,7 +76,7 @@ def test_a_prediction_is_the_sum_of_the_parts(space, timing):
         parts = timing.timed.parts(spec)
         assert sum(part.kind == 'block' for part in parts) == spec.depth
         assert table.predict(spec) == sum(table.milliseconds[part] for part in parts)
-        assert table.predict(space.redraw_ratios(spec, rng)) == table.predict(spec)
+        assert table.predict(space.resample_ratios(spec, rng)) == table.predict(spec)
 
 
 @cases

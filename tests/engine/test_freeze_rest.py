@@ -73,7 +73,9 @@ class Training:
 def small_specs(space, tasks, seed):
     """Subnets that leave much unused: no largest one among them."""
     rng = random.Random(seed)
-    return {task: [space.redraw_ratios(space.smallest(), rng), space.sample(rng)] for task in tasks}
+    return {
+        task: [space.resample_ratios(space.smallest(), rng), space.sample(rng)] for task in tasks
+    }
 
 
 def share(condition, among):

@@ -31,7 +31,7 @@ RECORDED = {
         sample='bde4c17995e6e019',
         mutate='1e1c1d9bfcfda8e1',
         crossover='69c20c31859f3d2c',
-        redraw_ratios='bde4c17995e6e019',
+        resample_ratios='bde4c17995e6e019',
         extremes='d7de74561940acf4',
         state='974b44635d22f90d',
     ),
@@ -40,7 +40,7 @@ RECORDED = {
         sample='b130df89b1d1bec5',
         mutate='815dde94566cec44',
         crossover='fa1af25bbd275264',
-        redraw_ratios='55534ddd3387935b',
+        resample_ratios='55534ddd3387935b',
         extremes='64ca08d084aaa914',
         state='3636c3481722f370',
     ),
@@ -49,7 +49,7 @@ RECORDED = {
         sample='cc36966bc5ad7b41',
         mutate='ac02c4a5a1d0bace',
         crossover='df6e13d83d644c1b',
-        redraw_ratios='4df8871a20fc2a6e',
+        resample_ratios='4df8871a20fc2a6e',
         extremes='49878d98c94f83c8',
         state='2bb867c6de7fa76c',
     ),
@@ -58,7 +58,7 @@ RECORDED = {
         sample='9f0a4dd10512c360',
         mutate='db6b23d6fc6a92f3',
         crossover='7523dcd08da1e2fb',
-        redraw_ratios='9b6f9374a5415225',
+        resample_ratios='9b6f9374a5415225',
         extremes='ecfff004d85c7153',
         state='6bb833a4ef38c968',
     ),
@@ -67,7 +67,7 @@ RECORDED = {
         sample='038feac06c2898e1',
         mutate='6aa496e4618286c5',
         crossover='b7fb2fab8a361f75',
-        redraw_ratios='d3c2793ff97337eb',
+        resample_ratios='d3c2793ff97337eb',
         extremes='572d19f32a72fc52',
         state='48f17ceda454676f',
     ),
@@ -76,7 +76,7 @@ RECORDED = {
         sample='10a12c15848cd778',
         mutate='6cb9cd46358f644e',
         crossover='f8e07cf176b48c9a',
-        redraw_ratios='4cbf441c1951060b',
+        resample_ratios='4cbf441c1951060b',
         extremes='36338637ad967940',
         state='2c4bd7da304e6ac4',
     ),
@@ -100,7 +100,7 @@ def test_seeds_give_what_they_gave(name):
     found['mutate'] = digest([space.mutate(parent, rng) for parent in parents])
     pairs = zip(parents, parents[1:])
     found['crossover'] = digest([space.crossover(a, b, rng) for a, b in pairs])
-    found['redraw_ratios'] = digest([space.redraw_ratios(parent, rng) for parent in parents])
+    found['resample_ratios'] = digest([space.resample_ratios(parent, rng) for parent in parents])
     extremes = [space.largest(), space.largest(0), space.smallest(), space.smallest(0)]
     found.update(extremes=digest(extremes), state=short(repr(rng.getstate())))
     assert found == RECORDED[name]

@@ -36,7 +36,7 @@ def test_a_space_without_some_stages_makes_architectures_without_them(tree, part
     specs = [part.largest(), part.smallest(), *part.sandwich(rng)]
     specs += [part.mutate(spec, rng, 0.5, 0.5) for spec in specs]
     specs += [part.crossover(*rng.sample(specs, 2), rng) for _ in range(5)]
-    specs += [part.redraw_ratios(spec, rng) for spec in specs]
+    specs += [part.resample_ratios(spec, rng) for spec in specs]
     for spec in specs:
         assert cells_of(spec) == CELLS
         part.check(spec)

@@ -169,7 +169,7 @@ def test_published_architectures_lie_in_the_papers_space(name):
     if name == 'MDL-NAS-T Mask classification':
         with raises_naming(ValueError, 'stage 2, block 0, attn_share_ratio', 0.9):
             space.check(spec)
-        spec = space.redraw_ratios(spec, random.Random(0))
+        spec = space.resample_ratios(spec, random.Random(0))
     space.check(spec)
 
 

@@ -50,7 +50,7 @@ def test_draws_stay_in_the_space(config):
         space.check(first)
         space.check(space.mutate(first, rng, 0.5, 0.5))
         space.check(space.crossover(first, second, rng))
-        space.check(space.redraw_ratios(first, rng))
+        space.check(space.resample_ratios(first, rng))
 
 
 @CASES
@@ -90,7 +90,7 @@ def test_every_member_is_sampled():
 def test_one_ratio_rules_both_parts_where_the_space_has_one():
     space, rng = SearchSpace.from_config(SPACES['tied'], TRANSFORMER), random.Random(0)
     for _ in range(100):
-        for spec in (space.sample(rng), space.redraw_ratios(space.sample(rng), rng)):
+        for spec in (space.sample(rng), space.resample_ratios(space.sample(rng), rng)):
             blocks = spec.stages[0].blocks
             assert all(block.attn_share_ratio == block.ffn_share_ratio for block in blocks)
     spec = TRANSFORMER.read(

@@ -27,9 +27,9 @@ from mdl_nas_mm.search.exact.regions import shared_regions
 from mdl_nas_mm.spec import BatchLedger, JointSpec, check_joint
 from mdl_nas_mm.tasks import (
     build_eval_loader,
-    drawn_spaces,
     fixed_spec,
     resolve_joint_config,
+    sampled_spaces,
     task_scope,
 )
 from mdl_nas_mm.tasks.elastic_parts import joint_dimensions
@@ -55,7 +55,7 @@ def widths(spec):
 
 
 def test_only_its_task_has_it(data, cfg, model):
-    spaces = drawn_spaces(cfg, model.backbone.space)
+    spaces = sampled_spaces(cfg, model.backbone.space)
     assert spaces == model.spaces
     assert spaces['cls'] == spaces['det'] == model.backbone.space == spaces['seg'].root
     assert spaces['seg'].parts == ((PART, 1),)
@@ -63,7 +63,7 @@ def test_only_its_task_has_it(data, cfg, model):
     assert found == {(w,) for w in WIDTHS} | {(v, w) for v in WIDTHS for w in WIDTHS}
     # The backbone's architectures are the ones that are sampled without it.
     plainly = resolve_joint_config(joint_config(data))
-    for task, space in drawn_spaces(plainly, model.backbone.space).items():
+    for task, space in sampled_spaces(plainly, model.backbone.space).items():
         assert space.sample(random.Random(1)) == spaces[task].sample(random.Random(1)).root
 
 

@@ -10,7 +10,7 @@ from refusals import raises_naming
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import JointSpec, SearchSpace
-from mdl_nas_mm.tasks import drawn_spaces, fixed_spec, resolve_joint_config
+from mdl_nas_mm.tasks import fixed_spec, resolve_joint_config, sampled_spaces
 
 PER_STAGE = [
     dict(
@@ -153,11 +153,11 @@ def test_files_that_are_refused(cfg, tmp_path, text, named):
 
 def test_a_subspace_is_what_is_drawn_from(cfg):
     whole = family_of(cfg.backbone).space(cfg.backbone.space)
-    spaces = drawn_spaces(resolve_joint_config(cfg), whole)
+    spaces = sampled_spaces(resolve_joint_config(cfg), whole)
     assert spaces == dict.fromkeys(cfg.tasks, whole)
     part = dict(cfg.backbone.space, embed_dim=24, share_ratio=0.6)
     cfg.subspace = part
-    spaces = drawn_spaces(resolve_joint_config(cfg), whole)
+    spaces = sampled_spaces(resolve_joint_config(cfg), whole)
     assert spaces == dict.fromkeys(cfg.tasks, SearchSpace.from_config(part, TRANSFORMER))
 
 

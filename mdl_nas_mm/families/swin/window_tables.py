@@ -25,7 +25,7 @@ def pair_index(window: int, device: torch.device) -> Tensor:
 def ring_order(window: int, device: torch.device) -> Tensor:
     """Rows of the bias table by their distance from its middle, ((2 * window - 1)^2,).
 
-    Offsets of the same distance, the longer of down and across, are a ring. The table of a smaller
+    Offsets of the same distance, the longer of rows and columns, are a ring. The table of a smaller
     window is the first rings of a larger one's, so that it is the first rows in this order.
     """
     side = 2 * window - 1

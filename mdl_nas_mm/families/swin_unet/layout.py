@@ -117,8 +117,8 @@ class SwinUNetLayout:
             elif cell.startswith('e'):
                 total += height * width * 4 * stages[before].embed_dim * dim
             else:
-                down, across = shape.map_of(before, input_size)
-                total += down * across * stages[before].embed_dim * 4 * dim
+                rows, columns = shape.map_of(before, input_size)
+                total += rows * columns * stages[before].embed_dim * 4 * dim
             for block in stages[cell].blocks:
                 window = min(block.window_side, height, width)
                 total += block_flops(

@@ -14,7 +14,7 @@ from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor
 from mdl_nas_mm.spec import JointSpec, SearchSpace
-from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, drawn_spaces
+from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, sampled_spaces
 from mdl_nas_mm.tasks.input_size import validation_size
 from mdl_nas_mm.tasks.part_flops import weightless
 
@@ -158,7 +158,7 @@ class Controller:
                 ``milliseconds``.
         """
         learned, model = LossPredictor.load(predictor), weightless(cfg.model).eval()
-        spaces = drawn_spaces(cfg, model.backbone.space)
+        spaces = sampled_spaces(cfg, model.backbone.space)
         found = {
             task: (sizes or {}).get(task) or validation_size(cfg.val_dataloader[task], task)
             for task in spaces
