@@ -1,4 +1,4 @@
-"""What ``mdl-nas deposit COMMAND`` does, but ``list``: lines to print, of the command's arguments."""
+"""What ``mdl-nas deposit COMMAND`` does, all but ``list``, as lines to print."""
 
 from __future__ import annotations
 
