@@ -39,19 +39,18 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def rows_in(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Row -> what each seed gave, as far as it is on disk."""
+    """Row -> what each seed gave, as far as it is on disk; every row is there."""
     seeds = sorted(folder.glob('seed*'))
-    found = {name: [seed / f'{name}.json' for seed in seeds] for name in ROWS}
+    paths = {name: [seed / f'{name}.json' for seed in seeds] for name in ROWS}
     return {
-        name: [json.loads(path.read_text()) for path in paths if path.is_file()]
-        for name, paths in found.items()
-        if any(map(Path.is_file, paths))
+        name: [json.loads(path.read_text()) for path in own if path.is_file()]
+        for name, own in paths.items()
     }
 
 
 def table(rows: Rows) -> str:
     """The rows as markdown: mean and deviation over seeds."""
-    tasks = list(next(iter(rows.values()))[0]['scores'])
+    tasks = list(next(found for found in rows.values() if found)[0]['scores'])
     names = ('', *tasks, *NUMBERS.values(), 'seeds', 'the paper')
     lines = [f'| {" | ".join(names)} |', '|---' * len(names) + '|']
     for name, found in rows.items():
@@ -65,7 +64,9 @@ def table(rows: Rows) -> str:
 
 
 def shown(values: Sequence[float]) -> str:
-    """Mean and deviation of a sample."""
+    """Mean and deviation of a sample; ``-`` of none."""
+    if not values:
+        return '-'
     deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
     return f'{statistics.fmean(values):.2f}{deviation}'
 
@@ -80,6 +81,8 @@ def draw(rows: Rows, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
     markers = 'osD^v<>P'
     for i, (name, found) in enumerate(rows.items()):
+        if not found:
+            continue
         score, size = ([each[key] for each in found] for key in ('s_score', 'backbone'))
         several = len(found) > 1
         axes.errorbar(
@@ -105,6 +108,8 @@ def main() -> None:
     parser.add_argument('--rows', type=Path, help='JSON file for all rows of all seeds')
     args = parser.parse_args()
     rows = rows_in(args.folder)
+    if not any(rows.values()):
+        raise SystemExit(f'{args.folder}: no row is on disk yet; run claims.py first')
     text = table(rows)
     print(text)
     if args.write:
