@@ -6,6 +6,9 @@ Raw frames lie in folders of a video each, images/VIDEO/FRAME.png, and labels of
 likewise (docs/scenes.md). The third stage takes two frames before a labelled one and two behind it
 (Eq. 9); clips are not recoloured, as upstream's transforms take three channels.
 
+    python tools/sharing_report.py --deposit \
+        work_dirs/nyud_vit-b_video_sub-tasks/deposit.safetensors --key-frames 4 --threshold 0.1
+
 Table 4 of the paper: segmentation 50.40 mIoU, depth 532.41 mm RMSE, normals 18.42 degrees, boundary
 77.79 odsF with 107.87 GFLOPs, means over key frames 0 to 4 frames before the labelled one; without
 frames 50.46, 533.2, 18.42, 77.89 with 186.88; separate models 314.14. Expected: not measured.
@@ -39,8 +42,6 @@ computation_sharing = dict(
     activations=dict(
         tasks=dict(depth=_on_clips, normals=_on_clips, edges=_on_clips),
         train_cfg=dict(
-            # A single pass knows nothing of clips.
-            dry_run=False,
             step=dict(frames=dict(coefficient=64 * 2.5e-10, first=-2, last=2, use='sum')),
         ),
     )

@@ -83,7 +83,7 @@ def _train(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
             with passes.prepared(unit_batch) as data:
                 for task in unit_batch.tasks:
                     spec = given_specs.get(task) or loop.spaces[task].largest()
-                    passes.forward(task, spec, data[task])
+                    loop.step.loss(passes, task, spec, data[task])
 
 
 def _validate(runner: MultiTaskRunner, model: MultiTaskModel) -> None:

@@ -87,6 +87,16 @@ class Step(nn.Module):
         """
         raise NotImplementedError
 
+    def loss(
+        self, passes: Passes, task: str, spec: SubnetSpec, data: dict
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one subnet on a task's prepared batch, and its parts by name.
+
+        A dry run asks for it as well: of a step that takes other batches than one forward pass does
+        it is what is right for them.
+        """
+        return passes.forward(task, spec, data)
+
     def updated(self, model: MultiTaskModel) -> None:
         """Told that all is updated; may write what it has learned into buffers of the model."""
 

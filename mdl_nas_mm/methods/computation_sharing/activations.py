@@ -15,6 +15,8 @@ from .layers import linear_layers
 GRAINS = ('elements', 'tokens')
 REDUCTIONS = ('sum', 'mean')
 OFFSETS = ('sum', 'one')
+# Of a frame.
+CHANNELS = 3
 
 
 @contextmanager
@@ -138,8 +140,12 @@ class Frames:
             ValueError: the clips have other frames.
         """
         count = self.last - self.first + 1
-        if clip.shape[1] % count or clip.shape[1] == clip.shape[1] // count:
-            raise ValueError(f'clips of {clip.shape[1]} channels are no {count} frames')
+        if clip.shape[1] != CHANNELS * count:
+            raise ValueError(
+                f'train_cfg.step: frames from {self.first} to {self.last} are {count} frames of '
+                f'{CHANNELS} channels, images have {clip.shape[1]}; give the data set '
+                f'clip_length={count}, clip_after={self.last}, and its pipeline LoadClip'
+            )
         frames = clip.chunk(count, dim=1)
         return {self.first + i: frame for i, frame in enumerate(frames)}
 

@@ -96,7 +96,7 @@ class FixedDifference(DifferenceStep):
     def loss(
         self, passes: Passes, task: str, spec: SubnetSpec, data: dict
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See ``DifferenceStep``; the penalties are beside the loss, whatever its weight."""
+        """See ``Step``; the penalties are beside the loss, whatever its weight."""
         others: dict[int, Tensor] = {}
         if self.frames is not None:
             others = self.frames.split(data['inputs'])

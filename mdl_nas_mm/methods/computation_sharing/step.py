@@ -121,12 +121,6 @@ class DifferenceStep(Step):
         """Writes the weights of this step's passes."""
         raise NotImplementedError
 
-    def loss(
-        self, passes: Passes, task: str, spec: SubnetSpec, data: dict
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a prepared batch, and its parts by name."""
-        return passes.forward(task, spec, data)
-
     def update_own(self, scaler: GradScaler | None = None) -> None:
         """See ``Step``; makes the gradients first, and writes the weights afterwards."""
         with torch.enable_grad():

@@ -71,8 +71,11 @@ def test_frames_are_the_channels_of_a_clip():
     assert sorted(found) == frames.others[:2] + [0] + frames.others[2:] == [-2, -1, 0, 1, 2]
     assert found[0][0, :, 0, 0].tolist() == [6, 7, 8]
     assert found[2][0, :, 0, 0].tolist() == [12, 13, 14]
-    with raises_naming(ValueError, '9', '5 frames'):
-        frames.split(torch.zeros(1, 9, 2, 2))
+    # Of three frames, each of one channel, there are none.
+    three = Frames.of(dict(coefficient=1.0, first=-1, last=1))
+    for given, channels in ((frames, 9), (three, 3)):
+        with raises_naming(ValueError, channels, 'clip_length', 'clip_after', 'LoadClip'):
+            given.split(torch.zeros(1, channels, 2, 2))
 
 
 def test_one_offset_counts_as_often_as_there_are_others():

@@ -204,6 +204,55 @@ def test_activations_come_nearer_to_those_of_the_base(data, base, first, places,
     assert found[3e-2] < 0.8 * found[0.0]
 
 
+def test_images_that_are_no_clips_are_refused_before_the_first_step(data, base, places, tmp_path):
+    frames = dict(coefficient=1e-3, first=-1, last=1)
+    cfg = sub_task(data, base, fixed(places, frames=frames), {'train_cfg.dry_run': True})
+    runner = build_runner(cfg, tmp_path)
+    with raises_naming(ValueError, "'more'", 'clip_length=3', 'clip_after=1', 'LoadClip'):
+        runner.train()
+    assert runner.iter == 0
+
+
+def test_a_dry_run_changes_nothing(data, base, first, places, second, tmp_path):
+    changes = {'load_from': str(first / 'iter_4.pth'), 'train_cfg.dry_run': True}
+    dry = train(sub_task(data, base, fixed(places), changes), tmp_path)
+    for key in ('state_dict', 'optimizer', 'method'):
+        assert differences(dry[key], read_checkpoint(second / 'iter_4.pth')[key]) == [], key
+
+
+def test_norms_and_biases_are_trained_where_that_is_said(data, tmp_path):
+    """Of a base that has norms of its own."""
+    base = base_deposit(data, tmp_path / 'base', 'AllSpecific')
+    start = Deposit(base).backbone_weights('cls')
+    for trained in (False, True):
+        step = gated(lambda_w=1e-4, norms_and_biases=trained)
+        checkpoint = train(sub_task(data, base, step), tmp_path / str(trained))
+        others = {n: w for n, w in plain_weights(checkpoint).items() if start[n].shape[1] == 1}
+        kinds = {'norm' if 'norm' in name else 'bias' for name in others}
+        assert kinds == {'norm', 'bias'}
+        for name, own in others.items():
+            groups = 3 if 'qkv' in name else 1
+            found = _used(own.reshape(-1, 1), *start[name].shape, groups=groups)
+            assert torch.equal(found, start[name]) != trained, name
+
+
+@pytest.mark.parametrize('stage', ['gates', 'activations'])
+def test_mixed_precision_is_near_to_float32(data, base, first, places, tmp_path, stage):
+    """Differences, gates and their optimizer stay in float32; the backbone is in bfloat16."""
+    step = gated() if stage == 'gates' else fixed(places, activations=ACTIVATIONS)
+    found = {}
+    for wrapper in ('OptimWrapper', 'CPUAmpOptimWrapper'):
+        cfg = sub_task(data, base, step, {'optim_wrapper.type': wrapper})
+        if stage == 'activations':
+            cfg.load_from = str(first / 'iter_4.pth')
+        state = train(cfg, tmp_path / wrapper)['method']['step']
+        key = 'differences.' if stage == 'gates' else 'values.'
+        found[wrapper] = torch.cat([v.flatten() for n, v in state.items() if n.startswith(key)])
+    plain, half = found.values()
+    assert half.dtype == torch.float32 and not torch.equal(plain, half)
+    assert torch.cosine_similarity(plain, half, dim=0) > 0.9
+
+
 def test_swin_is_trained_alike(data, tmp_path):
     base = base_deposit(data, tmp_path / 'base', backbone='Swin')
     changes = {'train_cfg.max_iters': 2}
