@@ -213,6 +213,23 @@ def test_a_key_frame_comes_in_time_and_when_much_has_moved():
     assert keys == [True, False, False, True, True, True]
 
 
+def test_what_moves_leaves_nothing_until_it_stands():
+    tasks, still = three_tasks(vit), moving_patch(4)
+    generator = torch.Generator().manual_seed(1)
+    moving = [torch.rand(still[0].shape, generator=generator).double() for _ in range(3)]
+    frames = [*moving, *still]
+    model = shared(tasks, reuse='frames')
+    assert greatest_error(model, tasks, frames) < 1e-9
+    state, facts = None, []
+    for frame in frames:
+        _, state = model(frame, state)
+        facts.append((state.is_key, state.is_whole, len(state.copy().pairs['b'])))
+    parts = facts[0][2]
+    whole, nothing = (True, True, parts), (True, False, 0)
+    # The third still one is the first that takes something over.
+    assert facts == [whole, nothing, nothing, nothing, whole, *2 * [(False, True, parts)]]
+
+
 def test_a_frame_writes_into_the_state_before_it_but_not_into_a_copy():
     tasks, frames = three_tasks(vit), moving_patch(3)
     model = shared(tasks, reuse='both')
@@ -267,6 +284,8 @@ def test_a_family_that_is_not_computed_row_by_row_is_refused():
         (dict(key_every=-1), ('key_every', -1)),
         (dict(moved=0), ('moved', 0)),
         (dict(dense=1.5), ('dense', 1.5)),
+        (dict(cost='watts'), ('cost', "'watts'")),
+        (dict(cost='times', execution='elements'), ("'times'", "'elements'")),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(settings, named):

@@ -19,6 +19,7 @@ from .rows import RowExecution
 from .settings import SharingSettings
 from .state import Pairs, State
 from .stream import Passed, Stream
+from .times import Times
 
 Features = dict[str, tuple[Tensor, ...]]
 
@@ -61,6 +62,7 @@ class SharedComputation(nn.Module):
         self._name = uuid.uuid4().hex
         # Of the last size alone: a video has one.
         self._steps: tuple[tuple[int, ...], dict[str, TaskSteps]] | None = None
+        self._times = Times(RowExecution({}, {}, 1.0).update)
 
     @torch.no_grad()
     def forward(
@@ -87,29 +89,31 @@ class SharedComputation(nn.Module):
         self._check(images, state)
         steps = self._steps_of(images)
         settings, rows = settings or self.settings, steps[self.base].rows.embed(images)
-        is_key = (
-            state is None
-            or not settings.shares_frames
-            or self._is_key(state, steps, rows, settings)
-        )
+        moved = self._has_moved(state, steps, rows, settings)
+        is_key = moved or self._is_key(state, settings)
         before = {} if is_key or state is None else state.pairs
+        # What comes after a frame that has moved is likely to have moved too, and takes nothing
+        # over: so that nothing but what tells it is kept, and written into memory.
+        keeps = settings.shares_frames and not moved
         outputs, kept, work = {}, {}, []
         passed: Passed | None = None
         for task in self.tasks:
-            stream = self._stream(
-                task, steps[task], settings, passed, before.get(task), masks or {}
-            )
             own = steps[task]
+            given = (settings, passed, before.get(task), masks or {}, keeps)
+            stream = self._stream(task, own, *given)
             is_embedded_alike = not own.differs('patch_embed.', 'cls_token', 'pos_embed')
             outputs[task] = stream.run(rows if is_embedded_alike else own.rows.embed(images))
             kept[task] = stream.kept
             work += stream.work
-            if task == self.base and settings.shares_tasks:
-                passed = stream.passed
+            if task == self.base:
+                passed = stream.passed if settings.shares_tasks else None
+                if moved:
+                    kept[task] = {own.first.name: stream.passed.pairs[own.first.name]}
         if state is not None:
             state.use_up()
         age = 0 if is_key or state is None else state.age + 1
-        return outputs, State(self._name, tuple(images.shape), kept, age, tuple(work), is_key)
+        size = tuple(images.shape)
+        return outputs, State(self._name, size, kept, age, tuple(work), is_key, keeps)
 
     def backbone(self, task: str) -> ElasticBackbone:
         """That of a task."""
@@ -143,20 +147,25 @@ class SharedComputation(nn.Module):
                     changes = part(pair.inputs) - theirs[part.name](pair.inputs)
                     self.gates[task][part.name] = fit_gate(pair.inputs, changes, pair.outputs)
 
-    def _is_key(
+    def _has_moved(
         self,
-        state: State,
+        state: State | None,
         steps: Mapping[str, TaskSteps],
         rows: Tensor,
         settings: SharingSettings,
     ) -> bool:
-        """Whether a frame is computed without the one before."""
-        if settings.key_every and state.age + 1 >= settings.key_every:
-            return True
-        stream = self._stream(
-            self.base, steps[self.base], settings, None, state.pairs[self.base], {}
-        )
+        """Whether so much has changed since the frame before that it is of no use."""
+        if state is None or not settings.shares_frames or not state.pairs[self.base]:
+            return False
+        given = (settings, None, state.pairs[self.base], {}, False)
+        stream = self._stream(self.base, steps[self.base], *given)
         return stream.changed(rows) > settings.moved
+
+    def _is_key(self, state: State | None, settings: SharingSettings) -> bool:
+        """Whether a frame that has not moved is computed without the one before all the same."""
+        if state is None or not settings.shares_frames or not state.is_whole:
+            return True
+        return bool(settings.key_every) and state.age + 1 >= settings.key_every
 
     def _stream(
         self,
@@ -166,6 +175,7 @@ class SharedComputation(nn.Module):
         base: Passed | None,
         before: Pairs | None,
         masks: Mapping[str, Mapping[str, Tensor]],
+        keeps: bool,
     ) -> Stream:
         count = steps.blocks
         # A base has none to a base, and nobody has any to frames that are not looked at.
@@ -176,11 +186,12 @@ class SharedComputation(nn.Module):
             thresholds['frame'] = settings.of_blocks('frame_threshold', task, count)
         own = masks.get(task, {})
         if settings.execution == 'rows':
-            execution: Execution = RowExecution(own, self.gates.get(task, {}), settings.dense)
+            gates = self.gates.get(task, {})
+            times = self._times if settings.cost == 'times' else None
+            execution: Execution = RowExecution(own, gates, settings.dense, times)
         else:
             execution = ElementExecution(own)
         exact = settings.attention == 'exact'
-        keeps = settings.shares_frames
         return Stream(task, steps, execution, thresholds, exact, base, before, keeps)
 
     def _steps_of(self, images: Tensor) -> dict[str, TaskSteps]:

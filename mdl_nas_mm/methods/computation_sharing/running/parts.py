@@ -95,6 +95,11 @@ class TaskSteps:
         """How many there are."""
         return sum(isinstance(step, BlockSteps) for step in self.rows.steps)
 
+    @property
+    def first(self) -> Part:
+        """The one whose inputs tell how much of a frame has changed."""
+        return self.parts[self.rows.steps[0].name][0]
+
     def differs(self, *prefixes: str) -> bool:
         """Whether any parameter below these names differs, outside of the parts."""
         return any(name.startswith(prefixes) for name in self.other)

@@ -10,6 +10,7 @@ from torch import Tensor
 from .execution import Done, Execution, Source, whole
 from .gates import Gate
 from .parts import Part
+from .times import Times
 
 
 def changed_rows(inputs: Tensor, known: Tensor, threshold: float) -> Tensor:
@@ -28,14 +29,20 @@ class RowExecution(Execution[Tensor | None]):
         gates: name of a part -> says of which rows the difference of the part's weights counts. A
             part that differs and has none is computed for all rows.
         dense: part of the rows from which on all are computed.
+        times: of parts, as measured; by these is chosen, if given, in place of numbers of rows.
     """
 
     def __init__(
-        self, masks: Mapping[str, Tensor], gates: Mapping[str, Gate], dense: float
+        self,
+        masks: Mapping[str, Tensor],
+        gates: Mapping[str, Gate],
+        dense: float,
+        times: Times | None = None,
     ) -> None:
         super().__init__(masks)
         self.gates = gates
         self.dense = dense
+        self.times = times
 
     def split(self, part: Part) -> list[Part]:
         """The whole part at once: none of its layers joins rows."""
@@ -56,10 +63,13 @@ class RowExecution(Execution[Tensor | None]):
         else:
             mask = changed_rows(inputs, pair.inputs, threshold)
         mask = mask if gated is None else mask | gated
-        return None if int(mask.sum()) > self.dense * len(mask) else mask
+        return None if self._is_dense(part, mask, source) else mask
 
     def cost(self, part: Part, change: Tensor | None, source: Source) -> float:
-        """The part of the rows that is computed."""
+        """The part of the rows that is computed, or its seconds."""
+        if self.times is not None:
+            own = self.times.of(part, source.pairs[part.name])
+            return own.whole if change is None else own.update(int(change.sum()), source.kind)
         return 1.0 if change is None else int(change.sum()) / len(change)
 
     def rows(self, part: Part, change: Tensor | None, source: Source) -> Tensor | None:
@@ -80,3 +90,11 @@ class RowExecution(Execution[Tensor | None]):
         own.inputs.index_copy_(0, rows, chosen)
         own.outputs.index_copy_(0, rows, part(chosen))
         return Done(own, len(rows), len(rows) * part.products, len(rows) / len(inputs))
+
+    def _is_dense(self, part: Part, mask: Tensor, source: Source) -> bool:
+        """Whether so many rows changed that computing all costs no more."""
+        rows = int(mask.sum())
+        if self.times is not None:
+            own = self.times.of(part, source.pairs[part.name])
+            return own.update(rows, source.kind) >= own.whole
+        return rows > self.dense * len(mask)

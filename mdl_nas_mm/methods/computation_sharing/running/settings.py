@@ -8,6 +8,7 @@ from dataclasses import dataclass
 REUSE = ('none', 'tasks', 'frames', 'both')
 EXECUTIONS = ('rows', 'elements')
 ATTENTION = ('exact', 'queries')
+COSTS = ('densities', 'times')
 Thresholds = float | Sequence[float] | Mapping[str, float | Sequence[float]]
 
 
@@ -30,8 +31,13 @@ class SharingSettings:
             it, ``'queries'`` just the changed rows themselves, which then see all changed keys
             and values, while the others keep what they attended to.
         key_every: every how many frames one is computed without the frame before; 0 for never.
-        moved: part of the first block's rows that changed from which on a frame is such a one.
+        moved: part of the first block's rows that changed from which on a frame is such a one; it
+            leaves nothing to the next frame, so that after a movement there is one more.
         dense: part of the rows from which on all are computed, without gathering.
+        cost: what ``'both'`` compares: ``'densities'``, how much differs; with rows as execution
+            also ``'times'``, which are measured on this machine, each shape once, and say in place
+            of ``dense`` when all rows are computed. From run to run another source may be chosen,
+            which above a threshold of 0 changes answers within it.
     """
 
     reuse: str = 'both'
@@ -42,12 +48,15 @@ class SharingSettings:
     key_every: int = 0
     moved: float = 0.6
     dense: float = 0.9
+    cost: str = 'densities'
 
     def __post_init__(self) -> None:
-        known = dict(reuse=REUSE, execution=EXECUTIONS, attention=ATTENTION)
+        known = dict(reuse=REUSE, execution=EXECUTIONS, attention=ATTENTION, cost=COSTS)
         for key, values in known.items():
             if getattr(self, key) not in values:
                 raise ValueError(f'{key} is {getattr(self, key)!r}, expected one of {values}')
+        if self.cost == 'times' and self.execution != 'rows':
+            raise ValueError("cost 'times' is measured of rows; execution is 'elements'")
         if self.key_every < 0:
             raise ValueError(f'key_every is {self.key_every}, expected at least 0')
         for key in ('moved', 'dense'):

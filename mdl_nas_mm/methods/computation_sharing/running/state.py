@@ -37,6 +37,7 @@ class State:
         age: frames since the last one that was computed without the frame before.
         work: what the frame took, task by task and part by part.
         is_key: whether the frame was computed without the one before.
+        is_whole: whether the next frame may take over more than how much has changed.
     """
 
     model: str
@@ -45,6 +46,7 @@ class State:
     age: int
     work: tuple[Work, ...]
     is_key: bool
+    is_whole: bool = True
     is_spent: bool = field(default=False, init=False)
 
     def use_up(self) -> None:
@@ -57,7 +59,8 @@ class State:
             task: {name: pair.copy() for name, pair in own.items()}
             for task, own in self.pairs.items()
         }
-        return State(self.model, self.size, pairs, self.age, self.work, self.is_key)
+        given = (self.age, self.work, self.is_key, self.is_whole)
+        return State(self.model, self.size, pairs, *given)
 
     def tensors(self) -> Iterator[Tensor]:
         """All that it holds."""

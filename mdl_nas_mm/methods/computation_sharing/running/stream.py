@@ -104,8 +104,7 @@ class Stream:
         """The part of the embedded rows that changed since the frame before."""
         step = self.steps.rows.steps[0]
         assert isinstance(step, BlockSteps)
-        part, source = self.steps.parts[step.name][0], Source('frame', self.before)
-        known = source.pairs[part.name].inputs
+        known = self.before[self.steps.first.name].inputs
         mask = changed_rows(step.norm1(rows), known, self.thresholds['frame'][0])
         return int(mask.sum()) / len(mask)
 
