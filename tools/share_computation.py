@@ -28,7 +28,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mdl_nas_mm.apis.sub_tasks import describe, share_computation
+    from mdl_nas_mm.apis.differences import describe
+    from mdl_nas_mm.apis.sub_tasks import share_computation
     from mdl_nas_mm.engine.errors import one_line_errors
     from mdl_nas_mm.utils.config_file import read_training
     from mdl_nas_mm.utils.data_only import data_only

@@ -16,9 +16,7 @@ from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.methods.computation_sharing import (
-    difference_between,
     fix_places,
-    linear_layers,
     load_difference,
     save_difference,
 )
@@ -35,13 +33,15 @@ from mdl_nas_mm.tasks import (
     task_scope,
 )
 from mdl_nas_mm.tasks.input_size import input_size
-from mdl_nas_mm.utils.files import sha256_of
+from mdl_nas_mm.utils.files import sha256_of, write_json
 
 from .deposits import add_to_deposit
+from .differences import facts_of
 from .pipeline import Stages, train_stage, trained_checkpoint
 from .tasks import task_infos
 
 STAGES = ('gates', 'places', 'activations')
+SUMMARY = 'summary.json'
 _FILE = 'difference.safetensors'
 _SETTINGS = ('density', 'by', 'tasks', *STAGES)
 
@@ -68,7 +68,8 @@ def share_computation(
         processes: of a training.
 
     Returns:
-        The deposit: the base's, and with it the tasks.
+        The deposit: the base's, and with it the tasks. Beside it, ``summary.json`` has for each
+        task what it was trained with and what came of it.
 
     Raises:
         FileNotFoundError, ValueError: a config is wrong; see ``resolve_joint_config``.
@@ -79,7 +80,7 @@ def share_computation(
         if name not in cfg.tasks:
             raise ValueError(f'there is no task {name!r} in the config, only {sorted(cfg.tasks)}')
     settings = {name: _settings(cfg, name) for name in names}
-    cfg = _with_base(cfg, work_dir)
+    cfg = _with_base(cfg, work_dir, any(map(_trains_norms, settings.values())))
     # All of them before anything is trained, so that what is wrong later is said now.
     stages = {name: dict(_stages(cfg, name, settings[name])) for name in names}
     for name in names:
@@ -88,6 +89,8 @@ def share_computation(
         name: _train(stages[name], settings[name], work_dir / name, processes) for name in names
     }
     deposit = _add_all(cfg, trained, work_dir)
+    facts = {name: facts_of(deposit, name, stages[name], cfg.get('trust') or ()) for name in names}
+    write_json(work_dir / SUMMARY, facts)
     return deposit
 
 
@@ -129,34 +132,6 @@ def upstream_base(cfg: Config, checkpoint: str | Path, path: str | Path) -> Coun
     return pack(path, model, joint, cfg.model.backbone, task_infos(cfg, {}))
 
 
-def describe(deposit: str | Path, trust: Collection[str] = ()) -> Iterator[str]:
-    """What the sub-tasks of a deposit hold, line by line.
-
-    Args:
-        deposit: the file.
-        trust: see ``Deposit``.
-    """
-    opened = Deposit(deposit, trust)
-    for task, info in opened.tasks.items():
-        kind = opened.own_kinds[task]
-        if not kind.bases:
-            continue
-        base, ours = (opened.load_task(each).backbone for each in (kind.bases[0], task))
-        names = [f'{name}.weight' for name in linear_layers(ours)]
-        found = difference_between(base.state_dict(), ours.state_dict(), names)
-        zero = len(found.zero_layers)
-        yield (
-            f'{task}: {100 * found.density:.2f} % of the weights of {kind.bases[0]} differ, '
-            f'{zero} of {len(found.weights)} layers not at all'
-        )
-        yield (
-            f'{task}: {found.elements:,} elements, {found.csr_bytes():,} bytes as compressed '
-            f'sparse rows, {opened.size_of(kind.key):,} in the deposit'
-        )
-        if 'scored' in info:
-            yield f'{task}: score {info["scored"]:.2f}'
-
-
 def _settings(cfg: Config, task: str) -> dict[str, Any]:
     """What ``computation_sharing`` says of a task."""
     common = dict(cfg.get('computation_sharing') or {})
@@ -175,8 +150,14 @@ def _settings(cfg: Config, task: str) -> dict[str, Any]:
     return settings
 
 
-def _with_base(cfg: Config, work_dir: Path) -> Config:
-    """The config with a base whose task owns the weights of its blocks."""
+def _trains_norms(settings: Mapping[str, Any]) -> bool:
+    stages = (settings.get(stage) or {} for stage in STAGES)
+    steps = ((stage.get('train_cfg') or {}).get('step') or {} for stage in stages)
+    return any(step.get('norms_and_biases') for step in steps)
+
+
+def _with_base(cfg: Config, work_dir: Path, norms: bool) -> Config:
+    """The config with a base whose task owns the weights of its blocks, and perhaps its norms."""
     cfg, path = copy.deepcopy(cfg), cfg.get('base')
     cfg.pop('computation_sharing', None)
     if path is None:
@@ -184,9 +165,10 @@ def _with_base(cfg: Config, work_dir: Path) -> Config:
     deposit = Deposit(path, cfg.get('trust') or ())
     deposit.check_task(cfg.get('inherit'))
     if not owns_its_blocks(deposit, cfg.inherit):
-        cfg.base = str(work_dir / 'base' / f'{sha256_of(path)[:16]}.safetensors')
+        kind = '_with_norms' if norms else ''
+        cfg.base = str(work_dir / 'base' / f'{sha256_of(path)[:16]}{kind}.safetensors')
         if not Path(cfg.base).is_file():
-            write_base(deposit, cfg.inherit, cfg.base)
+            write_base(deposit, cfg.inherit, cfg.base, norms)
     return cfg
 
 

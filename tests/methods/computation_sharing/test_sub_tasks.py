@@ -1,6 +1,7 @@
 """One command from a base to a deposit with sub-tasks; a task taken out is a plain one."""
 
 import copy
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -15,7 +16,8 @@ from safetensors import safe_open
 from sub_tasks import OPTIMIZER, base_deposit
 
 from mdl_nas_mm.apis import sub_tasks
-from mdl_nas_mm.apis.sub_tasks import describe, share_computation, upstream_base
+from mdl_nas_mm.apis.differences import describe, difference_of
+from mdl_nas_mm.apis.sub_tasks import share_computation, upstream_base
 from mdl_nas_mm.deposit import Deposit, extract, remove, verify
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.methods.computation_sharing import linear_layers, load_difference, merge
@@ -109,6 +111,29 @@ def test_a_task_taken_out_is_the_plain_upstream_model(base, shared, tmp_path):
         assert torch.equal(weights[f'backbone.{name}'], weight), name
     names = {f'{name}.weight' for name in linear_layers(Deposit(path).load_task('more').backbone)}
     assert set(difference.weights) == names
+
+
+def test_a_summary_says_what_came_of_what(shared):
+    summary = json.loads((shared / 'summary.json').read_text())
+    assert list(summary) == ['more', 'other']
+    more, other = summary.values()
+    assert (more['lambda_w'], more['activations'], other['activations']) == (1e-4, 1e-4, None)
+    difference = difference_of(Deposit(shared / 'deposit.safetensors'), 'more')
+    assert more['density'] == difference.density and more['densities'] == difference.densities
+    assert more['csr_bytes'] == difference.csr_bytes()
+
+
+def test_norms_are_trained_of_a_base_that_shared_them(data, tmp_path):
+    base = base_deposit(data, tmp_path / 'old', 'AllShared')
+    cfg = config(data, base)
+    cfg.computation_sharing.activations = None
+    for stage in ('gates', 'places'):
+        cfg.computation_sharing[stage].train_cfg.step.norms_and_biases = True
+    path = share_computation(cfg, tmp_path / 'work', ['more'])
+    ours, theirs = (Deposit(path).load_task(t).backbone.state_dict() for t in ('more', 'cls'))
+    differ = {name for name, weight in ours.items() if not torch.equal(weight, theirs[name])}
+    assert {'blocks.0.norm1.weight', 'blocks.0.norm2.bias', 'blocks.0.attn.qkv.bias'} <= differ
+    assert not any(name.startswith('patch_embed') for name in differ)
 
 
 def test_what_is_done_is_not_done_again(data, base, shared, capsys):
