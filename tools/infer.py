@@ -46,6 +46,8 @@ def parse_args() -> argparse.Namespace:
     add('--reuse', choices=('tasks', 'frames', 'both'), help=text)
     text = 'With --reuse: differences that count as none; 0 is exact (default: %(default)s).'
     add('--threshold', type=float, default=0.0, help=text)
+    text = 'With --reuse: JSON of thresholds of blocks between tasks (mdl-nas sharing-report).'
+    add('--thresholds', help=text)
     command_line.add_request(parser)
     command_line.add_trusted_classes(parser)
     return parser.parse_args()
@@ -54,6 +56,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args, failed = parse_args(), []
     from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
+    from mdl_nas_mm.apis.reuse import read_thresholds
     from mdl_nas_mm.engine.errors import one_line_errors
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 
@@ -63,6 +66,8 @@ def main() -> None:
 
     with one_line_errors('what is written is whole'):
         settings = {key: getattr(args, key) for key in ('reuse', 'threshold', 'budget', 'latency')}
+        if args.thresholds:
+            settings.update(thresholds=read_thresholds(args.thresholds))
         settings.update(trust=command_line.trusted_classes(args))
         settings.update(prefer=None if args.prefer is None else read_preferences(args.prefer))
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **settings)

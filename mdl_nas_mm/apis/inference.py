@@ -33,7 +33,7 @@ from .input_images import (
     read_images,
 )
 from .output_files import OutputFolder
-from .reuse import Saved, sharing_settings
+from .reuse import Saved, Thresholds, sharing_settings
 from .task_passes import TaskPasses, blamed
 
 # Task -> its answer to an image.
@@ -63,6 +63,8 @@ class MultiTaskInferencer:
             nothing.
         threshold: between exact, 0, and fast: differences up to it, of features of about 1, count
             as none.
+        thresholds: sub-task -> a threshold a block, in place of that between tasks; such as
+            ``read_thresholds`` gives.
         budget, prefer: of a controlled deposit, see ``configure``; without them its largest
             architecture answers.
         latency: of a controlled deposit, see ``load_controlled``.
@@ -82,13 +84,16 @@ class MultiTaskInferencer:
         trust: Collection[str] = (),
         reuse: str | None = None,
         threshold: float = 0.0,
+        thresholds: Thresholds | None = None,
         budget: str | float | None = None,
         prefer: Mapping[str, float] | None = None,
         latency: str | Path | None = None,
     ) -> None:
-        sharing = None if reuse is None else sharing_settings(reuse, threshold)
         opened = Deposit(deposit, trust)
         self.tasks = tuple(opened.tasks if tasks is None else tasks)
+        sharing = None
+        if reuse is not None:
+            sharing = sharing_settings(reuse, threshold, thresholds, opened.tasks)
         self.show_progress = show_progress
         self._opened, self._latency = opened, latency
         self._sharing = sharing

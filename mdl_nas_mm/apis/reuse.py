@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Callable, Collection, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from mdl_nas_mm.methods.computation_sharing.running import (
     by_task,
 )
 from mdl_nas_mm.methods.computation_sharing.running.parts import check_alike
+from mdl_nas_mm.utils.strict_json import read_json
 
 
 @dataclass(frozen=True)
@@ -44,17 +47,54 @@ class Saved:
         )
 
 
-def sharing_settings(reuse: str, threshold: float) -> SharingSettings:
-    """What an inferencer's two arguments mean.
+# Task -> a threshold a block.
+Thresholds = Mapping[str, Sequence[float]]
+
+
+def sharing_settings(
+    reuse: str, threshold: float, thresholds: Thresholds | None = None, tasks: Collection[str] = ()
+) -> SharingSettings:
+    """What an inferencer's arguments mean.
 
     Args:
         reuse: ``'tasks'``, ``'frames'`` or ``'both'``.
         threshold: 0 is exact; above, rows that do not change keep what they attended to.
+        thresholds: between tasks, in place of the threshold, which then is one between frames and
+            that of tasks that are not named.
+        tasks: all of them.
+
+    Raises:
+        ValueError: the threshold is negative, or there are thresholds of another task.
     """
-    attention = 'queries' if threshold else 'exact'
     if threshold < 0:
         raise ValueError(f'threshold is {threshold}, expected at least 0')
-    return SharingSettings(reuse, threshold=threshold, attention=attention)
+    own = dict(thresholds or {})
+    for task in own:
+        if task not in tasks:
+            raise ValueError(f'thresholds: there is no task {task!r}, only {sorted(tasks)}')
+    return SharingSettings(
+        reuse,
+        threshold=dict.fromkeys(tasks, threshold) | own if own else threshold,
+        frame_threshold=threshold,
+        attention='queries' if threshold or own else 'exact',
+    )
+
+
+def read_thresholds(path: str | Path) -> Thresholds:
+    """Thresholds of tasks in a JSON file, as ``mdl-nas sharing-report`` writes them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is something else.
+    """
+    found = read_json(path, f'thresholds {path}')
+    if not isinstance(found, dict) or not all(map(_are_numbers, found.values())):
+        raise ValueError(f'thresholds {path}: expected a list of a number a block of each task')
+    return found
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(type(each) in (int, float) for each in values)
 
 
 class Reuse:

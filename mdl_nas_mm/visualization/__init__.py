@@ -7,12 +7,14 @@ from .dense import plot_dense_answers
 from .densities import plot_densities
 from .search_report import write_report
 from .summary import print_added, print_comparison, print_summary
+from .sweeps import plot_sweep
 
 __all__ = [
     'plot_answers',
     'plot_dense_answers',
     'plot_densities',
     'plot_joint_spec',
+    'plot_sweep',
     'print_added',
     'print_comparison',
     'print_summary',

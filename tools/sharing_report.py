@@ -1,0 +1,78 @@
+"""What sub-tasks share, in figures: python tools/sharing_report.py --deposit FILE --video VIDEO."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mdl_nas_mm.utils.command_line import Parser, add_trusted_classes, trusted_classes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = Parser(
+        description='Write figures and JSON of what sub-tasks share: densities of their layers on '
+        'a video, thresholds for a given loss of score, scores of videos by their key frames, and '
+        'scores against lambdas of several trainings.'
+    )
+    add = parser.add_argument
+    add('--deposit', help='With sub-tasks that are differences.')
+    add('--video', nargs='+', help='densities: of a video, or of its frames in their order.')
+    text = 'Differences that count as none, of densities and videos (default: %(default)s).'
+    add('--threshold', type=float, default=0.0, help=text)
+    text = 'thresholds: with which sub-tasks lose so many percent, for mdl-nas infer --thresholds.'
+    add('--loss', type=float, help=text)
+    text = 'videos: scores of validation images whose key frames lie 0 to so many frames before.'
+    add('--key-frames', type=int, help=text)
+    text = 'Settings of the validation data sets for these two, KEY=VALUE: images set aside.'
+    add('--data', nargs='+', action=DictAction, help=text)
+    add('--sweep', nargs='+', help='sweep: of work directories of share_computation.')
+    text = 'The folder to write into (default: %(default)s).'
+    add('--out-dir', type=Path, default='outputs/sharing', help=text)
+    add_trusted_classes(parser)
+    args = parser.parse_args()
+    asked = args.video, args.loss, args.key_frames
+    if bool(args.deposit) != any(each is not None for each in asked):
+        parser.error('--deposit goes with --video, --loss or --key-frames')
+    if not args.deposit and not args.sweep:
+        parser.error('give --deposit or --sweep')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    from mdl_nas_mm.apis.key_frames import video_scores
+    from mdl_nas_mm.apis.reuse import sharing_settings
+    from mdl_nas_mm.apis.shared_scores import thresholds_for
+    from mdl_nas_mm.apis.sharing_report import densities_of, read_sweep
+    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.methods.computation_sharing.running import boundary
+    from mdl_nas_mm.utils.files import write_json
+    from mdl_nas_mm.visualization import plot_densities, plot_sweep
+
+    out, trust = args.out_dir, trusted_classes(args)
+    with one_line_errors():
+        if args.video:
+            found = densities_of(args.deposit, args.video, args.threshold, trust=trust)
+            facts = {}
+            for task, layers in found.items():
+                facts[task] = dict(boundary=boundary(layers), layers=list(map(asdict, layers)))
+                print(f'{task}: {boundary(layers)} of {len(layers)} layers from the base')
+            write_json(out / 'densities.json', facts)
+            plot_densities(found, out / 'densities.png')
+        if args.loss is not None:
+            chosen = thresholds_for(args.deposit, args.loss, args.data, trust=trust)
+            write_json(out / 'thresholds.json', chosen)
+        if args.key_frames is not None:
+            given = (sharing_settings('both', args.threshold), args.key_frames, args.data, trust)
+            scores = video_scores(args.deposit, *given)
+            write_json(out / 'videos.json', {task: asdict(own) for task, own in scores.items()})
+        if args.sweep:
+            swept = read_sweep(args.sweep)
+            plot_sweep(swept, out / 'sweep.png')
+            write_json(out / 'sweep.json', list(map(asdict, swept)))
+        print(out)
+
+
+if __name__ == '__main__':
+    main()
