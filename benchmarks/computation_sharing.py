@@ -1,6 +1,6 @@
 """Four tasks that take over what was computed already against four separate models.
 
-    python benchmarks/computation_sharing.py [--threads N ...] [--write FILE]
+    python benchmarks/computation_sharing.py [--sizes S B] [--threads N ...] [--write FILE]
 
 Backbones of AutoFormer-S's size (its largest architecture) and of ViT-B/16, images of 224 pixels,
 one at a time, with a small convolutional head a task. Weights are drawn, so that what differs is
@@ -8,18 +8,20 @@ given: each of three sub-tasks differs from the base in a tenth of the weights o
 of the blocks. ``image`` is one image: exactly, and with 40 % of the tokens of these blocks.
 ``still`` is a video in which a square of 80 pixels moves (13 % of the picture), ``moving`` one that
 changes everywhere, both with a threshold of 0.1 between frames; ``tasks`` shares nothing between
-frames. ``faster`` is how many times as fast as the separate models, ``executed`` the part of their
-multiply-adds, ``state_mebibytes`` what a frame leaves to the next one.
+frames, ``both, by times`` chooses by measured times. ``faster`` is how many times as fast as the
+separate models, ``executed`` the part of their multiply-adds, ``state_mebibytes`` what a frame
+leaves to the next one.
 """
 
 from __future__ import annotations
 
 import copy
 import itertools
+import os
 from collections.abc import Callable, Sequence
 
 import torch
-from measuring import arguments, each_thread_count, medians, report
+from measuring import each_thread_count, medians, parser, report
 from torch import Tensor, nn
 
 from mdl_nas_mm.families import ElasticViT
@@ -142,7 +144,9 @@ def measure(size: str, rounds: int) -> dict[str, object]:
     cases = {'image': (image, clips['moving'][:1])}
     for kind, frames in clips.items():
         runners = dict(tasks=runner('tasks'), frames=runner('frames', **fast))
-        cases[kind] = (dict(runners, both=runner('both', **fast)), frames)
+        runners['both'] = runner('both', **fast)
+        runners['both, by times'] = runner('both', cost='times', **fast)
+        cases[kind] = (runners, frames)
     for kind, (runners, frames) in cases.items():
         times = compare(dict(separate=separate, **runners), frames, rounds)
         facts = {name: dict(faster=times[name], **each.facts()) for name, each in runners.items()}
@@ -152,10 +156,14 @@ def measure(size: str, rounds: int) -> dict[str, object]:
 
 @torch.inference_mode()
 def main() -> None:
-    args = arguments(__doc__)
+    options = parser(__doc__)
+    options.add_argument('--rounds', type=int, default=7)
+    options.add_argument('--threads', type=int, nargs='+', default=sorted({1, os.cpu_count()}))
+    options.add_argument('--sizes', nargs='+', choices=SIZES, default=list(SIZES))
+    args = options.parse_args()
     results = {
         size: each_thread_count(lambda size=size: measure(size, args.rounds), args.threads)
-        for size in SIZES
+        for size in args.sizes
     }
     report(args, dict(seed=0, **results))
 
