@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.header.contents import metric_of
 from mdl_nas_mm.methods.computation_sharing import Difference, difference_between, linear_layers
 from mdl_nas_mm.tasks import ResolvedConfig
-
-from .tasks import metric_of
 
 
 def base_and_sub_tasks(opened: Deposit) -> tuple[str, ...]:

@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.header.contents import metric_of
 from mdl_nas_mm.methods.computation_sharing.running import SharingSettings
 
 from .differences import base_and_sub_tasks
 from .shared_scores import FITTED, SharedModels, images_of, metrics_of
 from .sharing_report import Prepare
-from .tasks import metric_of
 
 
 @dataclass(frozen=True)
