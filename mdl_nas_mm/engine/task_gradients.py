@@ -13,25 +13,36 @@ from torch import Tensor, nn
 class TaskGradients:
     """Takes each task's gradients apart, and puts what is made of them in their place.
 
+    They are the rows of one matrix (K, P), of K tasks and P shared weights, from the first backward
+    pass to the end of the step, and are never copied as a whole.
+
     Args:
-        parameters: the shared weights, in the same order on all processes.
+        parameters: the shared weights, of one data type, in the same order on all processes.
         tasks: all tasks, also those of other processes.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], tasks: Sequence[str]) -> None:
         self._parameters = [p for p in parameters if p.requires_grad]
-        self._found: dict[str, list[Tensor | None]] = {
-            task: [None] * len(self._parameters) for task in tasks
-        }
+        self._sizes = [p.numel() for p in self._parameters]
+        self._tasks = list(tasks)
+        self._held: tuple[Tensor, Tensor] | None = None
 
     @contextmanager
     def of(self, task: str) -> Generator[None]:
         """Around a backward pass: what it gives the shared weights is added to the task's."""
-        for parameter, grad in zip(self._parameters, self._found[task]):
-            parameter.grad = grad
+        if not self._parameters:
+            yield
+            return
+        rows, have = self._matrix()
+        index = self._tasks.index(task)
+        views = [row.view_as(p) for p, row in zip(self._parameters, rows[index].split(self._sizes))]
+        for parameter, view, has in zip(self._parameters, views, have[index].tolist()):
+            parameter.grad = view if has else None
         yield
-        self._found[task] = [parameter.grad for parameter in self._parameters]
-        for parameter in self._parameters:
+        for i, (parameter, view) in enumerate(zip(self._parameters, views)):
+            if parameter.grad is not None and not have[index, i]:
+                view.copy_(parameter.grad)
+                have[index, i] = 1
             parameter.grad = None
 
     def combine(
@@ -47,32 +58,36 @@ class TaskGradients:
         Returns:
             Task -> the norm of its gradient; of the first process, elsewhere nothing.
         """
-        count, rows, flags = len(self._found), {}, torch.zeros(len(self._parameters))
-        for task in list(self._found) if self._parameters else []:
-            row, own = self._summed(task, grouped)
-            if bool(own.any()):
-                # Losses counted 1 / K each; a task's gradient is that of its own.
-                rows[task] = row * (count / scale)
-                flags += own
-        if (grouped and dist.get_rank()) or not rows:
+        if not self._parameters:
             return {}
-        matrix = torch.stack(list(rows.values()))
-        finite = bool(matrix.isfinite().all())
+        rows, have = self._matrix()
+        self._held = None
+        for row, has in zip(rows, have):
+            if grouped:
+                dist.reduce(row, 0)
+                dist.reduce(has, 0)
+            # Losses counted 1 / K each; a task's gradient is that of its own.
+            row.mul_(len(self._tasks) / scale)
+        given = (have > 0).any(dim=1).tolist()
+        if (grouped and dist.get_rank()) or not any(given):
+            return {}
+        if not all(given):
+            rows = rows[torch.tensor(given, device=rows.device)]
+        finite = all(bool(row.isfinite().all()) for row in rows)
         # What overflowed is left for the loss scaler to see.
-        combined = (aggregate(matrix) if finite else matrix.sum(0)) * scale
-        parts = combined.split([p.numel() for p in self._parameters])
-        for parameter, grad, has_any in zip(self._parameters, parts, flags.tolist()):
-            parameter.grad = grad.view_as(parameter).to(parameter.dtype) if has_any else None
-        return dict(zip(rows, matrix.norm(dim=1)))
+        combined = (aggregate(rows) if finite else rows.sum(0)) * scale
+        reached = (have > 0).any(dim=0).tolist()
+        for parameter, grad, has in zip(self._parameters, combined.split(self._sizes), reached):
+            parameter.grad = grad.view_as(parameter).to(parameter.dtype) if has else None
+        tasks = [task for task, is_given in zip(self._tasks, given) if is_given]
+        return dict(zip(tasks, rows.norm(dim=1)))
 
-    def _summed(self, task: str, grouped: bool) -> tuple[Tensor, Tensor]:
-        """A task's gradient of all processes (P,), and for each weight whether it has one."""
-        grads = self._found.pop(task)
-        pairs = list(zip(self._parameters, grads))
-        flat = [(torch.zeros_like(p) if g is None else g).reshape(-1) for p, g in pairs]
-        own = torch.tensor([float(g is not None) for g in grads]).to(flat[0])
-        row = torch.cat([*flat, own])
-        if grouped:
-            dist.reduce(row, 0)
-        row, own = row.split([len(row) - len(grads), len(grads)])
-        return row, (own > 0).float().cpu()
+    def _matrix(self) -> tuple[Tensor, Tensor]:
+        """The gradients (K, P), and of which weights a task has any: (K, number of weights)."""
+        if self._held is None:
+            count, first = len(self._tasks), self._parameters[0]
+            self._held = (
+                first.new_zeros(count, sum(self._sizes)),
+                first.new_zeros(count, len(self._sizes)),
+            )
+        return self._held

@@ -2,13 +2,16 @@
 
 import copy
 import sys
+from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
 from distributed.trainings import largest_difference, trained
 from helpers import build_runner, differences, joint_config
 from mmengine.optim import OptimWrapper
 from refusals import raises_naming
+from scipy.optimize import minimize
 from shared_images import (
     GROUP,
     TASKS,
@@ -29,6 +32,7 @@ from mdl_nas_mm.engine.amp import CPUAmpOptimWrapper
 from mdl_nas_mm.engine.balancing import GradientAggregation
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.engine.method import build_step
+from mdl_nas_mm.engine.task_gradients import TaskGradients
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 aggregation = pytest.importorskip('torchjd.aggregation')
@@ -54,6 +58,49 @@ def gradients_by_hand(model, step):
     return found
 
 
+class CAGradByScipy(aggregation.Aggregator):
+    """Liu et al., 2021: the dual of Eq. 3, by a solver that torchjd does not use."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.c = c
+
+    def weights(self, gradients):
+        rows, count = gradients.double().numpy(), len(gradients)
+        mean = rows.mean(0)
+        found = minimize(
+            lambda w: w @ rows @ mean + self.c * np.linalg.norm(mean) * np.linalg.norm(w @ rows),
+            np.full(count, 1 / count),
+            bounds=[(0, 1)] * count,
+            constraints=dict(type='eq', fun=lambda w: w.sum() - 1),
+            options=dict(ftol=1e-14, maxiter=1000),
+        )
+        return found.x, found.fun
+
+    def forward(self, matrix, /):
+        rows = matrix.double().numpy()
+        mean, worst = rows.mean(0), self.weights(matrix)[0] @ rows
+        radius = self.c * np.linalg.norm(mean)
+        return torch.from_numpy(mean + radius / np.linalg.norm(worst) * worst).to(matrix)
+
+
+@pytest.mark.parametrize('tasks', [2, 3])
+def test_cagrad_helps_the_worst_task_most(tasks):
+    """Of all steps as far from the mean: its least gain is what the dual problem bounds it by."""
+    generator = torch.Generator().manual_seed(tasks)
+    rows = torch.randn(tasks, 8, generator=generator, dtype=torch.float64)
+    reference, mean = CAGradByScipy(0.4), rows.mean(0)
+    step = reference(rows)
+    assert float((step - mean).norm() / mean.norm()) == pytest.approx(0.4)
+    assert float((rows @ step).min()) == pytest.approx(reference.weights(rows)[1], rel=1e-6)
+    others = torch.randn(2000, 8, generator=generator, dtype=torch.float64)
+    others = mean + 0.4 * mean.norm() * others / others.norm(dim=1, keepdim=True)
+    assert (others @ rows.T).min(dim=1).values.max() <= (rows @ step).min() + 1e-9
+    if find_spec('cvxpy'):
+        theirs = aggregation.CAGrad(c=0.4)(rows)
+        torch.testing.assert_close(theirs, step, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize('step', [0, 3], ids=['all tasks', 'one without a label'])
 @pytest.mark.parametrize(
     ('sharing', 'units'), [('AllShared', TOGETHER), ('Sequential', ALONE)], ids=['one', 'each']
@@ -61,9 +108,12 @@ def gradients_by_hand(model, step):
 @pytest.mark.parametrize(
     ('name', 'settings'), [('Mean', {}), ('UPGrad', {}), ('PCGrad', {}), ('CAGrad', dict(c=0.4))]
 )
-def test_it_is_torchjd_applied_to_each_task_by_itself(name, settings, sharing, units, step):
+def test_it_is_torchjd_applied_to_each_task_by_itself(
+    name, settings, sharing, units, step, monkeypatch
+):
     if name == 'CAGrad':
-        pytest.importorskip('cvxpy')
+        # torchjd's needs cvxpy, and is compared below where that is there.
+        monkeypatch.setattr(aggregation, name, CAGradByScipy)
     # Of these weights one task's gradient conflicts with both others', so that the order matters.
     model, found = build(model_config('ViT', sharing), seed=3), {}
     rows = gradients_by_hand(model, step)
@@ -98,6 +148,22 @@ def test_it_is_torchjd_applied_to_each_task_by_itself(name, settings, sharing, u
             torch.testing.assert_close(found[key], own, rtol=1e-6, atol=1e-9)
     norms = {k: float(v) for k, v in passes.losses.items() if k.endswith('/grad_norm')}
     assert norms == pytest.approx({f'{t}/grad_norm': float(g.norm()) for t, g in flat.items()})
+
+
+def test_gradients_are_in_memory_once():
+    """As many elements as tasks times shared weights, whatever the number of passes."""
+    shared = [torch.nn.Parameter(torch.zeros(3, 4)), torch.nn.Parameter(torch.zeros(5))]
+    kept, base = TaskGradients(shared, TASKS), []
+    for task in (*TASKS, TASKS[0]):
+        with kept.of(task):
+            sum((p.sum() for p in shared), torch.zeros(())).backward()
+    combined = kept.combine(lambda rows: base.append(rows) or rows.mean(0), 1.0, False)
+    (rows,) = base
+    assert rows.shape == (len(TASKS), 17) and set(combined) == set(TASKS)
+    assert rows.untyped_storage().nbytes() == 4 * len(TASKS) * 17
+    # A task that had two passes counts both; each row is the tasks' number times its gradient.
+    assert rows[:, 0].tolist() == [2.0 * len(TASKS)] + [1.0 * len(TASKS)] * (len(TASKS) - 1)
+    assert all(torch.equal(p.grad, torch.full_like(p, len(TASKS) + 1.0)) for p in shared)
 
 
 @pytest.mark.parametrize(
