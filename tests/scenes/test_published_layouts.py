@@ -382,3 +382,27 @@ def test_cifar100_labels_are_those_of_its_classes(tmp_path, monkeypatch, label, 
         build('CIFAR100Task', tmp_path, coarse='fish', download=False)
     with raises_naming(ValueError, "'fish'", '3 classes', 5):
         build('CIFAR100Task', tmp_path, coarse='fish', metainfo=dict(classes=tuple('abc')))
+
+
+def test_cifar100_names_are_those_of_its_files(tmp_path, monkeypatch):
+    from mmpretrain.datasets import CIFAR100
+
+    from mdl_nas_mm.scenes.datasets.cifar import COARSE_CLASSES
+
+    monkeypatch.setattr(CIFAR100, 'train_list', [['train', None]])
+    monkeypatch.setattr(CIFAR100, 'test_list', [['test', None]])
+    write_cifar100(tmp_path)
+    path = tmp_path / 'cifar-100-python' / 'meta'
+    fine, coarse = list(CIFAR100.METAINFO['classes']), list(COARSE_CLASSES)
+    names = dict(fine_label_names=fine, coarse_label_names=coarse)
+    path.write_bytes(pickle.dumps(names))
+    assert len(build('CIFAR100Task', tmp_path, coarse='fish', download=False)) == 10
+    swapped = [coarse[1], coarse[0], *coarse[2:]]
+    for changes, named in (
+        (dict(fine_label_names=['cat', *fine[1:]]), ("'cat'", f"'{fine[0]}'", 'fine_label_names')),
+        (dict(coarse_label_names=swapped), ("'fish'", "'aquatic_mammals'")),
+        (dict(coarse_label_names=coarse[:19]), ("'vehicles_2'",)),
+    ):
+        path.write_bytes(pickle.dumps(names | changes))
+        with raises_naming(ValueError, path, *named):
+            build('CIFAR100Task', tmp_path, coarse='fish', download=False)

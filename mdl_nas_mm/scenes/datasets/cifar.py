@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+from itertools import zip_longest
 from typing import Any
 
+from mmengine.fileio import exists, get, join_path
 from mmpretrain.datasets import CIFAR100
 
 from mdl_nas_mm.registry import DATASETS
@@ -48,7 +51,8 @@ class CIFAR100Task(CIFAR100):
 
     Raises:
         ValueError: there is no such coarse class; ``metainfo`` does not name five classes; or the
-            files have a label beyond the hundred, or no image of one of the five.
+            files have a label beyond the hundred, or no image of one of the five, or name other
+            classes, or in another order.
     """
 
     file_refusal = 'unpickles its files, and fetches'
@@ -80,8 +84,25 @@ class CIFAR100Task(CIFAR100):
             raise ValueError(f'{where}: has a label {beyond[0]}, expected 0 to {len(names) - 1}')
         if lost := [name for name, number in zip(fine, numbers) if number not in labels]:
             raise ValueError(f'{where}: has no image of {", ".join(lost)}')
+        self._check_names(where)
         return [
             dict(info, gt_label=numbers.index(info['gt_label']))
             for info in infos
             if info['gt_label'] in numbers
         ]
+
+    def _check_names(self, where: str) -> None:
+        """Compares the names in the files, where they have any, with those that are known here."""
+        path = join_path(self.data_prefix['root'], self.base_folder, self.meta['filename'])
+        if not exists(path):
+            return
+        found = pickle.loads(get(path), encoding='latin1')
+        known = dict(
+            fine_label_names=CIFAR100.METAINFO['classes'], coarse_label_names=COARSE_CLASSES
+        )
+        for key, expected in known.items():
+            for i, (name, own) in enumerate(zip_longest(found.get(key, ()), expected)):
+                if name != own:
+                    raise ValueError(
+                        f'{where}: {path} names class {i} of {key} {name!r}, expected {own!r}'
+                    )
