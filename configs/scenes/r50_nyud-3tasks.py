@@ -8,30 +8,9 @@ survey (Vandenhende et al., 2021), and of ECMT. Expected: not measured.
 
 _base_ = ['_base_/joint_r50.py', '_base_/nyud_3tasks.py']
 
-_head = dict(
-    _delete_=True,
-    type='ASPPHead',
-    in_channels=2048,
-    in_index=0,
-    channels=256,
-    dilations=(1, 12, 24, 36),
-    norm_cfg=dict(type='BN'),
-    align_corners=False,
-)
 # Delta_T: scores of such models of one task, as reference=dict(mIoU=...).
-tasks = dict(
-    seg=dict(
-        model=dict(
-            decode_head=dict(
-                **_head,
-                num_classes=40,
-                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-            )
-        )
-    ),
-    depth=dict(model=dict(decode_head=_head)),
-    normals=dict(model=dict(decode_head=_head)),
-)
+_head = dict(type='ASPPHead', in_channels=2048, in_index=0, dilations=(1, 12, 24, 36))
+tasks = {name: dict(model=dict(decode_head=_head)) for name in ('seg', 'depth', 'normals')}
 max_iters = 9938
 train_cfg = dict(type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=994)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, weight_decay=1e-4))

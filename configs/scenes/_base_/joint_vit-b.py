@@ -1,7 +1,6 @@
 """Architectures up to ViT-B for all tasks, wholly shared, that start from mmpretrain's DeiT-B.
 
-A step trains the smallest, a random and the largest one. Which one is deposited is found by a
-search; see docs/search.md.
+Which one is deposited is found by a search; see docs/search.md.
 """
 
 _base_ = ['../../_base_/joint_runtime.py']
@@ -20,6 +19,5 @@ backbone = dict(
     drop_path_rate=0.1,
     init_cfg=dict(type='Pretrained', checkpoint=weights, reorder=True),
 )
-train_cfg = dict(sampler=dict(type='SandwichSampler', num_random=1))
 val_cfg = dict(type='MultiTaskValLoop')
 default_hooks = dict(checkpoint=dict(interval=4000))

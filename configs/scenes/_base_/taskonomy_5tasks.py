@@ -1,5 +1,14 @@
-"""Segmentation, depth, normals, key points and edges on the images of Taskonomy."""
+"""Segmentation, depth, normals, key points and edges on the images of Taskonomy.
 
+Weights of losses and, but for depth, whose definition is not told, single scores of AutoTaskFormer.
+"""
+
+_maps = dict(
+    depth=dict(loss_weight=2.0),
+    normals=dict(loss_weight=20.0, reference=dict(ms_ssim=0.757)),
+    keypoints2d=dict(loss_weight=30.0, reference=dict(ms_ssim=0.966)),
+    edges2d=dict(loss_weight=30.0, reference=dict(ms_ssim=0.945)),
+)
 tasks = dict(
     semseg=dict(
         config='tasks/taskonomy_semseg.py',
@@ -8,28 +17,10 @@ tasks = dict(
         loss_weight=5.0,
         reference=dict(mIoU=31.0),
     ),
-    depth=dict(
-        config='tasks/taskonomy_depth.py', score='ms_ssim', images='taskonomy', loss_weight=2.0
-    ),
-    normals=dict(
-        config='tasks/taskonomy_normals.py',
-        score='ms_ssim',
-        images='taskonomy',
-        loss_weight=20.0,
-        reference=dict(ms_ssim=0.757),
-    ),
-    keypoints2d=dict(
-        config='tasks/taskonomy_keypoints2d.py',
-        score='ms_ssim',
-        images='taskonomy',
-        loss_weight=30.0,
-        reference=dict(ms_ssim=0.966),
-    ),
-    edges2d=dict(
-        config='tasks/taskonomy_edges2d.py',
-        score='ms_ssim',
-        images='taskonomy',
-        loss_weight=30.0,
-        reference=dict(ms_ssim=0.945),
-    ),
+    **{
+        name: dict(
+            config=f'tasks/taskonomy_{name}.py', score='ms_ssim', images='taskonomy', **numbers
+        )
+        for name, numbers in _maps.items()
+    },
 )

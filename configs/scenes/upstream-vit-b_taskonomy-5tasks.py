@@ -1,0 +1,16 @@
+"""Five tasks of Taskonomy in one ViT-B of upstream's and one pass: AdaShare's.
+
+    python tools/train.py configs/scenes/upstream-vit-b_taskonomy-5tasks.py
+
+The recipe of AutoTaskFormer, and references that are those of its Swin-T; see
+swin-t_taskonomy-16tasks.py. Heads take the last of four maps. Expected: not measured.
+"""
+
+_base_ = [
+    '_base_/joint_upstream-vit-b.py',
+    '_base_/taskonomy_5tasks.py',
+    '_base_/taskonomy_schedule.py',
+]
+
+backbone = dict(module=dict(img_size=224, out_indices=(2, 5, 8, 11)))
+train_cfg = dict(type='MultiTaskTrainLoop')

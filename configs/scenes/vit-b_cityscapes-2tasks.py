@@ -1,0 +1,18 @@
+"""Segmentation and depth of Cityscapes in elastic architectures up to ViT-B, one pass each.
+
+    python tools/train.py configs/scenes/vit-b_cityscapes-2tasks.py
+
+Sizes, optimizer and schedule of AutoTaskFormer; depth is in metres. Expected: not measured.
+"""
+
+_base_ = [
+    '_base_/joint_vit-b.py',
+    '_base_/cityscapes_2tasks.py',
+    '_base_/cityscapes_schedule.py',
+]
+
+_head = dict(type='FCNHead', in_channels=768, in_index=0)
+backbone = dict(img_size=(256, 256))
+tasks = {name: dict(model=dict(decode_head=_head)) for name in ('seg', 'depth')}
+# The smallest, a random and the largest architecture a step.
+train_cfg = dict(type='MultiTaskTrainLoop', sampler=dict(type='SandwichSampler', num_random=1))

@@ -1,0 +1,13 @@
+"""Three tasks of NYUD-v2 in elastic architectures up to ViT-B, one pass each.
+
+    python tools/train.py configs/scenes/vit-b_nyud-3tasks.py
+
+As vit-b_nyud-4tasks.py, without edges. Expected: not measured.
+"""
+
+_base_ = ['_base_/joint_vit-b.py', '_base_/nyud_vit-b_3tasks.py', '_base_/poly_40k.py']
+
+backbone = dict(img_size=(448, 576))
+# The smallest, a random and the largest architecture a step.
+train_cfg = dict(type='MultiTaskTrainLoop', sampler=dict(type='SandwichSampler', num_random=1))
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-4))
