@@ -1,6 +1,6 @@
 """What weighing the losses of four tasks on the same images costs in a training step.
 
-    python benchmarks/balancing.py [--threads N ...] [--write benchmarks/results/NAME.json]
+    python benchmarks/balancing.py [--measure time] [--threads N ...] [--write FILE]
 
 The model, batch and heads (FCN) of ``image_group.py``: one pass forward for all tasks. Each way of
 balancing against fixed weights, in turn. ``peak_mebibytes`` is the most memory of a step beyond the
@@ -37,7 +37,7 @@ def case(name: str) -> Callable[[], None]:
 
 
 def main() -> None:
-    args = arguments(__doc__)
+    args = arguments(__doc__, measure=('time', 'memory'))
 
     def measure() -> dict[str, Any]:
         seconds = medians({name: case(name) for name in CASES}, args.rounds)
@@ -46,9 +46,11 @@ def main() -> None:
             over_fixed=ratios(seconds, 'fixed'),
         )
 
-    results = each_thread_count(measure, args.threads)
-    memory = {name: round(peak_mebibytes(partial(case, name))) for name in CASES}
-    report(args, dict(seed=0, batch=BATCH, tasks=len(TASKS), **results, peak_mebibytes=memory))
+    results = each_thread_count(measure, args.threads) if 'time' in args.measure else {}
+    if 'memory' in args.measure:
+        memory = {name: round(peak_mebibytes(partial(case, name))) for name in CASES}
+        results['peak_mebibytes'] = memory
+    report(args, dict(seed=0, batch=BATCH, tasks=len(TASKS), **results))
 
 
 if __name__ == '__main__':

@@ -1,13 +1,14 @@
 """Tasks on the same images in one pass through the backbone against a pass for each.
 
-    python benchmarks/image_group.py [--threads N ...] [--write benchmarks/results/NAME.json]
+    python benchmarks/image_group.py [--heads FCN ...] [--measure time] [--write FILE]
 
 Four dense tasks on an ElasticViT of AutoFormer-S's size (the largest architecture), images of 224
-pixels, with two kinds of upstream heads on the last map: FCN of 64 channels, and ASPP. A training
-step of a batch of 4 as an image group and as separate tasks, with preprocessing and update;
-``inference`` is all four predictions of one image. ``total_over_parts`` is what the passes of a
-step take over the same backbone and heads each timed by itself, ``head_percent`` what one head
-takes of the backbone. ``peak_mebibytes`` is the most memory of a step beyond the model's.
+pixels, with heads of 64 channels on the last map, UPerNet's on four; the ConvNeXt head is that of
+efficient computation sharing, of 1536. A training step of a batch of 4 as an image group and as
+separate tasks, with preprocessing and update; ``inference`` is all four predictions of one image.
+``total_over_parts`` is what the passes of a step, or a prediction, take over the same backbone and
+heads each timed by itself, ``head_percent`` what one head takes of the backbone.
+``peak_mebibytes`` is the most memory of a step beyond the model's.
 """
 
 from __future__ import annotations
@@ -40,13 +41,16 @@ WIDTH = max(SPACES['autoformer-s']['embed_dim'])
 HEADS = dict(
     FCN=dict(type='FCNHead', num_convs=1, concat_input=False),
     ASPP=dict(type='ASPPHead', dilations=(1, 6, 12, 18)),
+    MLP=dict(type='FCNHead', num_convs=2, kernel_size=1, concat_input=False),
+    SegFormer=dict(type='SegformerHead', in_channels=[WIDTH], in_index=[-1]),
+    ConvNeXt=dict(type='mdl_nas_mm.ConvNeXtHead', channels=1536),
+    UPerNet=dict(type='UPerHead', in_channels=[WIDTH] * 4, in_index=[0, 1, 2, 3]),
 )
 
 
 def joint_model(head: str):
     """The joint model, as its weights are drawn."""
-    decode_head = dict(
-        HEADS[head],
+    usual = dict(
         in_channels=WIDTH,
         in_index=-1,
         channels=64,
@@ -55,6 +59,7 @@ def joint_model(head: str):
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss'),
     )
+    decode_head = usual | HEADS[head]
     model = dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
@@ -66,7 +71,11 @@ def joint_model(head: str):
         test_cfg=ConfigDict(mode='whole'),
     )
     backbone = dict(
-        type='ElasticViT', space='autoformer-s', sharing='AllShared', out_type='featmap'
+        type='ElasticViT',
+        space='autoformer-s',
+        sharing='AllShared',
+        out_type='featmap',
+        out_indices=(-4, -3, -2, -1) if head == 'UPerNet' else (-1,),
     )
     torch.manual_seed(0)
     with task_scope('mdl_nas_mm'):
@@ -140,9 +149,13 @@ def parts_of_a_step(model) -> dict[str, Callable[[], None]]:
 
 
 def inferences(model) -> dict[str, Callable[[], None]]:
-    """All tasks' predictions of one image: in one pass, and in one each."""
+    """All tasks' predictions of one image: in one pass, in one each; and what these are made of."""
     spec = model.backbone.space.largest()
     models = {task: model.subnet(task, spec).eval() for task in TASKS}
+    data = {task: models[task].data_preprocessor(batch) for task, batch in batches(1).items()}
+    images = data[TASKS[0]]['inputs']
+    with torch.no_grad():
+        features = models[TASKS[0]].extract_feat(images)
 
     @torch.no_grad()
     def separate() -> None:
@@ -153,7 +166,19 @@ def inferences(model) -> dict[str, Callable[[], None]]:
         with SharedPass():
             separate()
 
-    return dict(together=together, separate=separate)
+    @torch.no_grad()
+    def backbone() -> None:
+        models[TASKS[0]].extract_feat(images)
+
+    @torch.no_grad()
+    def heads() -> None:
+        for task, network in models.items():
+            samples = data[task]['data_samples']
+            metas = [sample.metainfo for sample in samples]
+            logits = network.decode_head.predict(features, metas, network.test_cfg)
+            network.postprocess_result(logits, samples)
+
+    return dict(together=together, separate=separate, backbone=backbone, heads=heads)
 
 
 def compare(head: str, rounds: int) -> dict[str, object]:
@@ -168,13 +193,15 @@ def compare(head: str, rounds: int) -> dict[str, object]:
         **parts_of_a_step(model),
     }
     seconds = medians(cases, rounds)
-    apart = seconds['backbone'] + seconds['heads']
+    apart, apart_predicted = (each['backbone'] + each['heads'] for each in (seconds, predicted))
     return dict(
         step_seconds={name: round(value, 3) for name, value in seconds.items()},
         separate_over_group=ratios(seconds, 'group')['separate'],
         total_over_parts=round(seconds['passes'] / apart, 3),
         head_percent=round(100 * seconds['heads'] / len(TASKS) / seconds['backbone'], 1),
+        inference_milliseconds={name: round(1e3 * value, 1) for name, value in predicted.items()},
         inference_separate_over_together=ratios(predicted, 'together')['separate'],
+        inference_total_over_parts=round(predicted['together'] / apart_predicted, 3),
     )
 
 
@@ -183,21 +210,22 @@ def memory_case(head: str, as_group: bool) -> Callable[[], None]:
     return stepper(joint_model(head), as_group)
 
 
+def memory(head: str) -> dict[str, int]:
+    """Of a step as a group and as separate tasks, MiB."""
+    cases = dict(group=True, separate=False)
+    return {n: round(peak_mebibytes(partial(memory_case, head, one))) for n, one in cases.items()}
+
+
 def main() -> None:
-    args = arguments(__doc__)
+    args = arguments(__doc__, heads=tuple(HEADS), measure=('time', 'memory'))
 
     def measure() -> dict[str, dict]:
-        return {head: compare(head, args.rounds) for head in HEADS}
+        return {head: compare(head, args.rounds) for head in args.heads}
 
-    results = each_thread_count(measure, args.threads)
-    memory = {
-        head: {
-            name: round(peak_mebibytes(partial(memory_case, head, as_group)))
-            for name, as_group in dict(group=True, separate=False).items()
-        }
-        for head in HEADS
-    }
-    report(args, dict(seed=0, batch=BATCH, **results, peak_mebibytes=memory))
+    results = each_thread_count(measure, args.threads) if 'time' in args.measure else {}
+    if 'memory' in args.measure:
+        results['peak_mebibytes'] = {head: memory(head) for head in args.heads}
+    report(args, dict(seed=0, batch=BATCH, **results))
 
 
 if __name__ == '__main__':

@@ -71,9 +71,11 @@ def parser(doc: str) -> argparse.ArgumentParser:
     return options
 
 
-def arguments(doc: str) -> argparse.Namespace:
-    """The options of a comparison in rounds."""
+def arguments(doc: str, **choices: Sequence[str]) -> argparse.Namespace:
+    """The options of a comparison in rounds, and others: name -> choices, by default all."""
     options = parser(doc)
+    for name, values in choices.items():
+        options.add_argument(f'--{name}', nargs='+', choices=values, default=list(values))
     options.add_argument('--rounds', type=int, default=7)
     options.add_argument('--threads', type=int, nargs='+', default=sorted({1, os.cpu_count()}))
     return options.parse_args()
