@@ -13,7 +13,7 @@ heads each timed by itself, ``head_percent`` what one head takes of the backbone
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -28,11 +28,11 @@ from mdl_nas_mm.engine.assignment import assign_ranks
 from mdl_nas_mm.engine.balancing import Balancer
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.plan import StepPlan
-from mdl_nas_mm.engine.step import train_step
+from mdl_nas_mm.engine.step import Step, train_step
 from mdl_nas_mm.families.vit.spaces import SPACES
 from mdl_nas_mm.methods.mdl_nas import JointStep
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.tasks import MultiTaskModel, task_scope
 from mdl_nas_mm.tasks.group_batch import GroupBatch
 
 TASKS = ('a', 'b', 'c', 'd')
@@ -88,40 +88,47 @@ def joint_model(head: str):
         ).train()
 
 
-def batches(count: int = BATCH) -> dict[str, dict]:
+def batches(count: int = BATCH, tasks: Sequence[str] = TASKS, side: int = SIDE) -> dict[str, dict]:
     """Task -> a batch, as a loader gives it; all tasks have the same images."""
-    images = [torch.randint(256, (3, SIDE, SIDE), dtype=torch.uint8) for _ in range(count)]
+    images = [torch.randint(256, (3, side, side), dtype=torch.uint8) for _ in range(count)]
 
     def sample() -> SegDataSample:
-        shape = dict(img_shape=(SIDE, SIDE), ori_shape=(SIDE, SIDE), pad_shape=(SIDE, SIDE))
+        shape = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), (side, side))
         found = SegDataSample(metainfo=shape)
-        found.gt_sem_seg = PixelData(data=torch.randint(CLASSES, (1, SIDE, SIDE)))
+        found.gt_sem_seg = PixelData(data=torch.randint(CLASSES, (1, side, side)))
         return found
 
     return {
-        task: dict(inputs=list(images), data_samples=[sample() for _ in images]) for task in TASKS
+        task: dict(inputs=list(images), data_samples=[sample() for _ in images]) for task in tasks
     }
 
 
 def stepper(
-    model, as_group: bool, update: bool = True, balance: Balancer | None = None
+    model: MultiTaskModel,
+    as_group: bool,
+    update: bool = True,
+    balance: Balancer | None = None,
+    step: Step | None = None,
+    count: int = BATCH,
+    side: int = SIDE,
 ) -> Callable[[], None]:
     """A function that makes one step; the learning rate is 0, so that all have the same weights."""
+    tasks = tuple(model.tasks)
     wrapper = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=0.0))
     if not update:
         wrapper.step = lambda: None
-    units = {'images': (TASKS,)} if as_group else {task: ((task,),) for task in TASKS}
-    sizes, weights = dict.fromkeys(TASKS, BATCH), dict.fromkeys(TASKS, 1.0)
-    plan = StepPlan.make(assign_ranks(TASKS, None, 1), 0, sizes, weights, 0, units)
-    specs = dict.fromkeys(TASKS, [model.backbone.space.largest()])
-    step = JointStep({}, freeze_rest=update)
+    units = {'images': (tasks,)} if as_group else {task: ((task,),) for task in tasks}
+    sizes, weights = dict.fromkeys(tasks, count), dict.fromkeys(tasks, 1.0)
+    plan = StepPlan.make(assign_ranks(tasks, None, 1), 0, sizes, weights, 0, units)
+    specs = dict.fromkeys(tasks, [model.backbone.space.largest()])
+    made = step or JointStep({}, freeze_rest=update)
 
     def run() -> None:
-        given = {task: [batch] for task, batch in batches().items()}
+        given = {task: [batch] for task, batch in batches(count, tasks, side).items()}
         if as_group:
             own = {task: batch for task, (batch,) in given.items()}
-            given = {'images': [GroupBatch(BATCH, own, dict.fromkeys(TASKS, range(BATCH)))]}
-        train_step(step, Passes(model, wrapper, given, plan, 0, balance=balance), specs)
+            given = {'images': [GroupBatch(count, own, dict.fromkeys(tasks, range(count)))]}
+        train_step(made, Passes(model, wrapper, given, plan, 0, balance=balance), specs)
 
     return run
 

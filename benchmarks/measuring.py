@@ -11,6 +11,7 @@ import shlex
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -112,6 +113,36 @@ def _kibibytes(key: str) -> int:
     """Of this process; unlike ``ru_maxrss``, ``VmHWM`` does not begin with the parent's peak."""
     lines = Path('/proc/self/status').read_text().splitlines()
     return int(next(line for line in lines if line.startswith(key)).split()[1])
+
+
+def saved_mebibytes(run: Callable[[], object], model: nn.Module) -> float:
+    """The most that autograd keeps at once for backward passes, beside a model's own tensors.
+
+    Exact, whatever the allocator does: each storage counts once, from when it is saved until the
+    graph gives it up.
+    """
+    own = {x.untyped_storage().data_ptr() for x in (*model.parameters(), *model.buffers())}
+    users, now, most = Counter(), 0, 0
+
+    class Saved:
+        def __init__(self, tensor: Tensor) -> None:
+            nonlocal now, most
+            self.tensor, storage = tensor, tensor.untyped_storage()
+            self.key, self.size = storage.data_ptr(), storage.nbytes()
+            users[self.key] += 1
+            if users[self.key] == 1 and self.key not in own:
+                now += self.size
+                most = max(most, now)
+
+        def __del__(self) -> None:
+            nonlocal now
+            users[self.key] -= 1
+            if not users[self.key] and self.key not in own:
+                now -= self.size
+
+    with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
+        run()
+    return most / 2**20
 
 
 def report(args: argparse.Namespace, results: Mapping[str, object]) -> None:
