@@ -37,8 +37,8 @@ PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS)
 # Kinds of sharing; see ``mdl_nas_mm.sharing``. mmengine has no such registry to be a child of.
 SHARING_POLICIES = Registry('sharing policy', scope=SCOPE, locations=[f'{SCOPE}.sharing'])
 WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'engine', 'deposit')
-LOG_PROCESSORS = _child(root.LOG_PROCESSORS)
-VISUALIZERS = _child(root.VISUALIZERS)
+LOG_PROCESSORS = _child(root.LOG_PROCESSORS, 'engine')
+VISUALIZERS = _child(root.VISUALIZERS, 'scenes')
 VISBACKENDS = _child(root.VISBACKENDS)
 
 # The search's own, which upstream knows nothing of: see the protocols of these names.

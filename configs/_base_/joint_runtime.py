@@ -10,7 +10,7 @@ default_hooks = dict(
     # Two, so that there is a whole one also while the next is being written.
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2),
 )
-log_processor = dict(type='LogProcessor', by_epoch=False, window_size=50)
+log_processor = dict(type='mdl_nas_mm.TaskLogProcessor', by_epoch=False, window_size=50)
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='mmengine.LocalVisBackend')])
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import get_world_size
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
@@ -53,10 +53,12 @@ from .grad_sync import (
 )
 from .groups import TaskGroups
 from .launch import check_same_config, start_processes
+from .log_lines import on_screen, opening
 from .recipe_settings import check_mixed_precision
 from .settings import check_settings
 from .state import leave_out, own_state, to_cpu, whole_state
 from .step import Step
+from .task_pictures import TaskPicturesHook, picture_library
 from .training_state import restore_training, training_meta, training_state
 
 
@@ -90,16 +92,17 @@ class MultiTaskRunner(OpenRunner):
         not_used = check_settings(cfg)
         state_rules(cfg)
         runner = super().from_cfg(cfg)
+        runner.logger.info(opening(runner))
         for line in not_used:
             runner.logger.warning(line)
         return runner
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
-        """A logger whose long listings go to the file alone; the screen is for progress."""
+        """A logger of whose listings and notices of no use the file alone has all."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(lambda record: record.getMessage().count('\n') < 30)
+                handler.addFilter(on_screen)
         return logger
 
     def setup_env(self, env_cfg: Mapping) -> None:
@@ -156,6 +159,16 @@ class MultiTaskRunner(OpenRunner):
         model.use_parts()
         self.ranks = self.ranks.with_owners(model.parameters_by_owners())
         return model
+
+    def register_hook(self, hook: Hook | dict, priority: Any = None) -> None:
+        """As mmengine; a visualization hook of a library draws each task of that."""
+        library = picture_library(hook)
+        if library is not None:
+            settings = {key: value for key, value in dict(hook).items() if key != 'priority'}
+            # Upstream's priority of all of them is the usual one.
+            priority = priority or hook.get('priority')
+            hook = TaskPicturesHook(settings, library)
+        super().register_hook(hook, priority)
 
     def build_train_loop(self, loop: BaseLoop | Mapping) -> BaseLoop:
         """As mmengine; heads are compared with their data."""

@@ -22,6 +22,7 @@ from mdl_nas_mm.utils.registries import named_in
 from .launch import BACKENDS
 from .loops import MultiTaskTrainLoop
 from .recipe_settings import check_own_recipe, check_recipe
+from .task_pictures import PICTURE_HOOKS, picture_library
 from .validation import MultiTaskValLoop
 
 _SCOPE = 'mdl_nas_mm'
@@ -238,7 +239,7 @@ def _check_hooks(cfg: Config) -> Iterator[str]:
         if name in HOOKS_REFUSED:
             raise ValueError(f'{where}: {name} is not used: {HOOKS_REFUSED[name]}')
         if name.endswith('VisualizationHook') and (config.get('draw') or config.get('enable')):
-            raise ValueError(f'{where}: {name} draws for one task; mdl-nas infer draws for all')
+            _check_pictures(where, name, config, cfg.tasks)
         if where == 'default_hooks.checkpoint':
             for key, why in _CHECKPOINTS.items():
                 if config.get(key) is not None:
@@ -249,6 +250,17 @@ def _check_hooks(cfg: Config) -> Iterator[str]:
             named_in(dict(type=config['ema_type']), MODELS, _SCOPE, f'{where}.ema_type')
         if not kind.__module__.startswith(('mmengine.', f'{_SCOPE}.')) and acts_by_epoch(kind):
             yield f'{where}: {name} acts with epochs, and the whole training is one here'
+
+
+def _check_pictures(where: str, name: str, config: Mapping, tasks: Mapping) -> None:
+    """Raises ValueError for a hook that draws no task of the run, or wants a window."""
+    library = picture_library(dict(type=name))
+    if library is None:
+        raise ValueError(f'{where}: {name} is not used; there are {", ".join(PICTURE_HOOKS)}')
+    if library not in {info.scope for info in tasks.values()}:
+        raise ValueError(f'{where}: {name} draws tasks of {library}, and there is none')
+    if config.get('show'):
+        raise ValueError(f'{where}.show: there is no window in a joint run; remove it')
 
 
 def _check_metrics(config: Mapping, where: str, tasks: Mapping) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import EMAHook
 from mmengine.runner import BaseLoop, Runner
 
@@ -30,7 +32,23 @@ from mdl_nas_mm.tasks.units import Unit
 from .grad_sync import sync_buffers
 from .groups import TaskGroups
 from .joint_loader import JointLoader
+from .log_lines import kept_records
 from .preemption import Stopped, StopRequest
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Which batch a validation is at, for hooks.
+
+    Attributes:
+        task: whose batch it is.
+        index: its number in the task.
+        evaluator: the task's.
+    """
+
+    task: str
+    index: int
+    evaluator: Evaluator
 
 
 @LOOPS.register_module()
@@ -47,6 +65,9 @@ class MultiTaskValLoop(BaseLoop):
         runner: the runner that the loop is of.
         dataloader: task -> config of its validation loader.
         evaluator: task -> config of its evaluator.
+
+    Attributes:
+        at: the batch that was evaluated last.
     """
 
     def __init__(
@@ -68,6 +89,7 @@ class MultiTaskValLoop(BaseLoop):
         spaces = sampled_spaces(runner.cfg, runner.model.backbone.space)
         largest = JointSpec({task: space.largest() for task, space in spaces.items()})
         self.joint_spec = fixed_spec(runner.cfg) or largest
+        self.at: Evaluated | None = None
         # Made with the first validation: it keeps images.
         self.norms: Mapping[Unit, BatchNormRecalibration] | None = None
 
@@ -96,24 +118,31 @@ class MultiTaskValLoop(BaseLoop):
             solo = runner.model.own_group
             self.norms = recalibrations(runner.cfg, runner.model, solo, own)
         sync_buffers(runner.model, self.ranks)
+        said: list[str] = []
         try:
-            own = self._evaluated(request or StopRequest())
+            own = self._evaluated(request or StopRequest(), said)
         except Stopped:
             own = None
-        of_ranks = self.ranks.all_gather(own)
-        if None in of_ranks:
+        of_ranks = self.ranks.all_gather((own, said))
+        if any(own is None for own, _ in of_ranks):
             self._put_weights_back()
             raise Stopped
-        results = self._joined(of_ranks)
+        for line in (line for _, lines in of_ranks for line in lines):
+            runner.logger.info(line)
+        results = self._joined([own for own, _ in of_ranks])
         runner.call_hook('after_val_epoch', metrics=results)
         runner.call_hook('after_val')
         return results
 
-    def _evaluated(self, request: StopRequest) -> dict[str, tuple]:
-        """Metrics, score, its part of the S-Score, and why there is none, of each own task."""
+    def _evaluated(self, request: StopRequest, said: list[str]) -> dict[str, tuple]:
+        """Metrics, score, its part of the S-Score, and why there is none, of each own task.
+
+        Tables of metrics that another process has to show are added to ``said``.
+        """
         own, done = {}, itertools.count()
 
-        def on_batch(_: int, batch: dict, outputs: list) -> None:
+        def on_batch(task: str, index: int, batch: dict, outputs: list) -> None:
+            self.at = Evaluated(task, index, evaluation.tasks[task].evaluator)
             self.runner.call_hook(
                 'after_val_iter', batch_idx=next(done), data_batch=batch, outputs=outputs
             )
@@ -122,9 +151,11 @@ class MultiTaskValLoop(BaseLoop):
             with self._predictors(evaluation.units) as predict:
                 if len(self.ranks.assignment.ranks[next(iter(predict))]) == 1:
                     with request.leaving():
-                        metrics = evaluation.evaluate(predict, on_batch)
+                        evaluation.process(predict, on_batch)
+                        metrics = self._measured(evaluation, predict, said)
                 else:
-                    metrics = self._evaluated_together(predict, evaluation, on_batch, request)
+                    self._process_together(predict, evaluation, on_batch, request)
+                    metrics = self._measured(evaluation, predict, said)
             for task, of_task in metrics.items():
                 own[task] = of_task, *_scored(evaluation.tasks[task], of_task)
         return own
@@ -145,18 +176,27 @@ class MultiTaskValLoop(BaseLoop):
                 found.update({task: subnet.val_step for task, subnet in subnets.items()})
             yield found
 
-    def _evaluated_together(
+    def _measured(
+        self, evaluation: JointEvaluation, tasks: Iterable[str], said: list[str]
+    ) -> dict[str, dict[str, float]]:
+        """Each task's metrics; what evaluators log of them is kept where nobody would see it."""
+        with kept_records(self.runner.logger, self.ranks.rank > 0) as kept:
+            metrics = evaluation.measure(tasks)
+        said += kept
+        return metrics
+
+    def _process_together(
         self,
         predict: Mapping[str, Callable],
         evaluation: JointEvaluation,
         on_batch: Callable,
         request: StopRequest,
-    ) -> dict[str, dict[str, float]]:
-        """Each task's metrics, or Stopped on all ranks: none waits for one that has left."""
+    ) -> None:
+        """Predicts, or Stopped on all ranks: none waits for one that has left."""
         task = next(iter(predict))
 
-        def unless_asked(index: int, batch: dict, outputs: list) -> None:
-            on_batch(index, batch, outputs)
+        def unless_asked(task: str, index: int, batch: dict, outputs: list) -> None:
+            on_batch(task, index, batch, outputs)
             if request.asked:
                 raise Stopped
 
@@ -167,7 +207,6 @@ class MultiTaskValLoop(BaseLoop):
             raise
         if self.ranks.any_of(task, request.asked):
             raise Stopped
-        return evaluation.measure(predict)
 
     def _put_weights_back(self) -> None:
         """Undoes what was done to the model for a validation that does not end."""

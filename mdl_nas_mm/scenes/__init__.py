@@ -7,4 +7,4 @@ any mmseg config as well as for joint ones. They stand on mmseg; without it ther
 from importlib.util import find_spec
 
 if find_spec('mmseg') is not None:
-    from . import datasets, losses, metrics, models, transforms  # noqa: F401
+    from . import datasets, losses, metrics, models, transforms, visualizer  # noqa: F401

@@ -16,6 +16,9 @@ from .failures import batches_of, in_task
 from .scope import task_scope
 from .scores import Scoring
 
+# Called with the task, the number of the batch in it, the batch, and what was predicted of it.
+OnBatch = Callable[[str, int, dict, list], None]
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -66,14 +69,14 @@ class Evaluation:
 def evaluate(
     predict: Callable[[dict], list],
     evaluation: Evaluation,
-    on_batch: Callable[[int, dict, list], None] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> dict[str, float]:
     """The upstream metrics of a predictor.
 
     Args:
         predict: batch from the loader -> upstream data samples.
         evaluation: the loader and the evaluator.
-        on_batch: called with the index, the batch and the predictions of each batch.
+        on_batch: called with each batch and its predictions; see ``OnBatch``.
 
     Raises:
         TaskError: it has failed; names the task, the batch and its files.
@@ -86,7 +89,7 @@ def evaluate(
 def process(
     predict: Callable[[dict], list],
     evaluation: Evaluation,
-    on_batch: Callable[[int, dict, list], None] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> None:
     """The first part of ``evaluate``: gives the evaluator all predictions of this process."""
     task = evaluation.scoring.task
@@ -94,7 +97,7 @@ def process(
         for index, batch in enumerate(batches_of(task, 'evaluation, batch', evaluation.loader)):
             outputs = take_batch(predict, evaluation, index, batch)
             if on_batch is not None:
-                on_batch(index, batch, outputs)
+                on_batch(task, index, batch, outputs)
 
 
 def take_batch(

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 
 from .classes import check_classes
-from .evaluate import Evaluation, measure, process, take_batch
+from .evaluate import Evaluation, OnBatch, measure, process, take_batch
 from .failures import in_images
 from .group_batch import GroupBatch
 from .group_data import build_group_eval_loader
@@ -81,7 +81,7 @@ class JointEvaluation:
     def evaluate(
         self,
         predict: Mapping[str, Callable[[dict], list]],
-        on_batch: Callable[[int, dict, list], None] | None = None,
+        on_batch: OnBatch | None = None,
     ) -> dict[str, dict[str, float]]:
         """The upstream metrics of each task; see ``mdl_nas_mm.tasks.evaluate``."""
         self.process(predict, on_batch)
@@ -91,15 +91,14 @@ class JointEvaluation:
     def process(
         self,
         predict: Mapping[str, Callable[[dict], list]],
-        on_batch: Callable[[int, dict, list], None] | None = None,
+        on_batch: OnBatch | None = None,
     ) -> None:
         """The first part: gives the evaluators all predictions of this process.
 
         Args:
             predict: task -> its model's ``val_step``, of all tasks or of some; those of a unit have
                 one backbone.
-            on_batch: called with the number, the task's batch and its predictions, for each task
-                that has a label of any image of a batch.
+            on_batch: called for each task that has a label of any image of a batch.
         """
         if len(self.tasks) == 1:
             ((task, single),) = self.tasks.items()
@@ -121,7 +120,7 @@ class JointEvaluation:
         predict: Callable[[dict], list],
         index: int,
         batch: dict | None,
-        on_batch: Callable[[int, dict, list], None] | None,
+        on_batch: OnBatch | None,
     ) -> None:
         if batch is None:
             return
@@ -129,7 +128,7 @@ class JointEvaluation:
         with task_scope(own.scope, own.group):
             outputs = take_batch(predict, own, index, batch)
             if on_batch is not None:
-                on_batch(index, batch, outputs)
+                on_batch(task, index, batch, outputs)
 
     def _batches(self) -> Iterator[GroupBatch]:
         batches = iter(self.loader)

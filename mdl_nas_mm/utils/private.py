@@ -21,6 +21,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner.checkpoint import _process_mmcls_checkpoint
+from mmengine.visualization import Visualizer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_map
@@ -179,6 +180,11 @@ def more_is_better(metric: str) -> Callable[[type], type]:
 def save_no_best(hook: CheckpointHook) -> None:
     """Lets a hook that is built already save no best checkpoint."""
     hook.save_best = None
+
+
+def draw_into(hook: Hook, visualizer: Visualizer) -> None:
+    """Gives one of upstream's visualization hooks another visualizer than the latest."""
+    hook._visualizer = visualizer
 
 
 def clip_with(wrapper: OptimWrapper, clip: Callable) -> None:

@@ -68,6 +68,10 @@ def test_any_number_of_processes_gives_the_same_metrics(checkpointed, tmp_path, 
             assert {path for part in parts for path in part} == set(whole[task])
             # Ten images; the last rank of three begins again to have as many as the others.
             assert {len(part) for part in parts} == {-(-10 // len(parts))}
+        # Only the first process writes a log: it has the tables of all tasks.
+        (log,) = (tmp_path / str(world_size)).rglob('*.log')
+        for table in ('bbox_mAP_copypaste', 'per class results'):
+            assert table in log.read_text()
 
 
 @pytest.mark.parametrize('world_size', [0, 3])

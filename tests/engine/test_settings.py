@@ -143,7 +143,9 @@ REFUSED = [
             (dict(type='mmpretrain.ClassNumCheckHook'), ('ClassNumCheckHook',)),
             (dict(type='NaiveVisualizationHook'), ('NaiveVisualizationHook',)),
             (dict(type='PrepareTTAHook', tta_cfg=dict()), ('PrepareTTAHook',)),
-            (dict(type='mmdet.DetVisualizationHook', draw=True), ('mdl-nas infer',)),
+            (dict(type='mmdet.DetVisualizationHook', draw=True, show=True), ('show',)),
+            (dict(type='mmdet.TrackVisualizationHook', draw=True), ('TrackVisualizationHook',)),
+            (dict(type='mmpose.PoseVisualizationHook', enable=True), ('mmpose',)),
             (dict(type='NoSuchHook'), ("'NoSuchHook'",)),
             (
                 dict(type='ClassNumCheckHook'),

@@ -127,7 +127,7 @@ def test_perfect_predictions_score_highest(cfg, task):
         return [perfect(task, sample, truth) for sample in batch['data_samples']]
 
     batches = []
-    metrics = evaluate(predict, evaluation, lambda index, batch, out: batches.append(index))
+    metrics = evaluate(predict, evaluation, lambda task, index, batch, out: batches.append(index))
     assert evaluation.scoring.score(metrics) == pytest.approx(100, abs=0.1)
     assert batches == list(range(len(evaluation.loader)))
     # The evaluator starts anew for the next architecture.
@@ -161,5 +161,5 @@ def test_evaluation_leaves_no_gradients(cfg):
     evaluation = cfg.tasks['cls'].evaluation(cfg.tasks['cls'].val)
     outputs = []
     step = model.subnet('cls', spec).val_step
-    evaluate(step, evaluation, lambda index, batch, out: outputs.extend(out))
+    evaluate(step, evaluation, lambda task, index, batch, out: outputs.extend(out))
     assert not any(sample.pred_score.requires_grad for sample in outputs)

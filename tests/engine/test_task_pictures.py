@@ -1,0 +1,71 @@
+"""Upstream's visualization hooks draw each task of their library, and `test` keeps outputs."""
+
+import pickle
+from collections import Counter
+
+import numpy as np
+import pytest
+from helpers import TASKS, build_runner, call_tool, joint_config, only, write_config
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+HOOKS = [
+    dict(type='mmpretrain.VisualizationHook', enable=True, interval=5),
+    dict(type='mmdet.DetVisualizationHook', draw=True, interval=1, priority=60),
+    dict(type='mmseg.SegVisualizationHook', draw=True, interval=1),
+]
+
+
+@pytest.fixture(scope='module')
+def drawn(data, tmp_path_factory):
+    """The folder of a validation with pictures in two back ends."""
+    folder = tmp_path_factory.mktemp('drawn')
+    cfg = joint_config(data, changes=dict(custom_hooks=HOOKS))
+    cfg.visualizer.vis_backends = [
+        dict(type='mmengine.LocalVisBackend'),
+        dict(type='mmengine.TensorboardVisBackend'),
+    ]
+    runner = build_runner(cfg, folder)
+    runner.val()
+    return next(folder.glob('*/vis_data'))
+
+
+def test_pictures_on_disk_are_named_by_task(drawn):
+    """Of two batches of five: the first of each, or every fifth image."""
+    names = [path.name for path in (drawn / 'vis_image').iterdir()]
+    assert Counter(name.partition('_')[0] for name in names) == dict.fromkeys(TASKS, 2)
+    for path in (drawn / 'vis_image').iterdir():
+        assert np.asarray(Image.open(path)).std() > 5
+
+
+def test_pictures_go_to_other_back_ends_as_well(drawn):
+    events = EventAccumulator(str(drawn), size_guidance=dict(images=0)).Reload()
+    tags = events.Tags()['images']
+    assert {tag.partition('_')[0] for tag in tags} == {*TASKS}
+
+
+def test_hook_draws_no_task_of_another_library(data, tmp_path):
+    cfg = joint_config(data, changes=dict(custom_hooks=HOOKS[1:2]))
+    runner = build_runner(only(cfg, 'det', 'seg'), tmp_path)
+    runner.val()
+    (folder,) = tmp_path.glob('*/vis_data/vis_image')
+    assert sorted(path.name for path in folder.iterdir()) == [
+        'det_val_img_0.png',
+        'det_val_img_1.png',
+    ]
+
+
+def test_test_tool_keeps_drawings_and_predictions(data, tmp_path, monkeypatch):
+    cfg = joint_config(data, changes={'train_cfg.max_iters': 1})
+    build_runner(cfg, tmp_path / 'train').train()
+    path = write_config(cfg, tmp_path / 'mine.py')
+    given = [path, tmp_path / 'train' / 'iter_1.pth', '--work-dir', tmp_path / 'test']
+    call_tool(
+        monkeypatch, 'test', *given, '--show-dir', tmp_path / 'shown', '--out', tmp_path / 'out'
+    )
+    for task in TASKS:
+        drawings = list((tmp_path / 'shown' / task).iterdir())
+        predicted = pickle.loads((tmp_path / 'out' / f'{task}.pkl').read_bytes())
+        assert len(drawings) == len(predicted) == 10
+        assert all(np.asarray(Image.open(drawing)).std() > 5 for drawing in drawings)
+    assert 'pred_score' in pickle.loads((tmp_path / 'out' / 'cls.pkl').read_bytes())[0]
