@@ -12,8 +12,8 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 from mmengine.config import Config
 
+from mdl_nas_mm.apis.comparison import compare, train_alone
 from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
-from mdl_nas_mm.apis.together import compare, train_alone
 from mdl_nas_mm.datasets.rooms import write_rooms
 from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
 from mdl_nas_mm.utils.files import write_json

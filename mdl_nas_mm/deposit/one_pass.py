@@ -45,7 +45,7 @@ def same_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list
     names = list(dict.fromkeys(deposit.tasks if tasks is None else tasks))
     for task in names:
         deposit.check_task(task)
-    return _together(names, partial(_have_one_backbone, deposit))
+    return _grouped(names, partial(_have_one_backbone, deposit))
 
 
 def agreeing_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]:
@@ -63,7 +63,7 @@ def agreeing_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> 
     names = list(dict.fromkeys(deposit.tasks if tasks is None else tasks))
     for task in names:
         deposit.check_task(task)
-    return _together(names, partial(_agree, deposit))
+    return _grouped(names, partial(_agree, deposit))
 
 
 def one_pass(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]:
@@ -82,7 +82,7 @@ def one_pass(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]
     units: list[Unit] = []
     for alike in agreeing_backbones(deposit, tasks):
         pipelines = {task: _pipeline(deposit, task) for task in alike} if len(alike) > 1 else {}
-        units += _together(alike, partial(_see_one_image, deposit, pipelines))
+        units += _grouped(alike, partial(_see_one_image, deposit, pipelines))
     return units
 
 
@@ -139,7 +139,7 @@ def load_around_one(
     return {task: models[task] for task in tasks}
 
 
-def _together(tasks: Iterable[str], are_alike: Callable[[str, str], bool]) -> list[Unit]:
+def _grouped(tasks: Iterable[str], are_alike: Callable[[str, str], bool]) -> list[Unit]:
     """Tasks by what they have in common with all of a unit."""
     units: list[list[str]] = []
     for task in tasks:

@@ -26,7 +26,7 @@ from .plan import StepPlan
 WHOLE = 'all layers'
 
 
-class _Kept(Balancer):
+class _CapturedGradients(Balancer):
     """Keeps the tasks' gradients of shared weights, (K, P), of a step."""
 
     takes_gradients = True
@@ -108,7 +108,7 @@ def _rows(
     step: int,
 ) -> Iterator[dict[str, Tensor]]:
     """Task -> its gradient of all shared weights, of the tasks that have a loss in a step."""
-    kept = _Kept(tuple(joint))
+    kept = _CapturedGradients(tuple(joint))
     passes = Passes(model, optim_wrapper, batches, plan, step, balance=kept)
     for batch in passes.batches():
         with passes.prepared(batch) as data:

@@ -68,7 +68,9 @@ class Evaluations:
         if self.progress:
             self.progress.asked(len(pairs))
         known = self.history.evaluations
-        new = [joint for joint in self._together(pairs) if not known.keys() >= set(joint.items())]
+        new = [
+            joint for joint in self._joined_pairs(pairs) if not known.keys() >= set(joint.items())
+        ]
         outcomes = self._split(new) if self.ranks else map(self._one, new)
         assert outcomes is not None
         for found in outcomes:
@@ -100,7 +102,7 @@ class Evaluations:
         for part in self.parts:
             part.path.unlink()
 
-    def _together(self, pairs: Sequence[Pair]) -> list[JointSpec]:
+    def _joined_pairs(self, pairs: Sequence[Pair]) -> list[JointSpec]:
         """The pairs as what is scored at once: those of a unit with one backbone, one a task.
 
         What was scored before is among them: a batch of all tasks may differ in its rounding from

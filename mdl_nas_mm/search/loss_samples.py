@@ -69,7 +69,7 @@ def measure_losses(
         {t: s for t, s in sampled_spaces(cfg, model.backbone.space).items() if t in cfg.tasks}
     )
     header = data_of_losses(cfg, checkpoint) | dict(seed=seed)
-    known = _together(_read_all(Path(folder), header, columns), processes)
+    known = _gathered(_read_all(Path(folder), header, columns), processes)
     missing = [number for number in range(samples) if number not in known]
     evaluator = LossEvaluator(model, cfg, solo)
     path = Path(folder) / f'losses.{rank}.jsonl'
@@ -80,7 +80,7 @@ def measure_losses(
             write(dict(sample=number, losses=losses))
             known[number] = losses
             done()
-    known = _together(known, processes)
+    known = _gathered(known, processes)
     if rank:
         return None
     rows = np.stack([_row(columns, seed, number) for number in range(samples)])
@@ -95,7 +95,7 @@ def _row(columns: JointColumns, seed: int, number: int) -> np.ndarray:
     return columns.sample(1, np.random.default_rng((seed, number)))[0]
 
 
-def _together(known: dict[int, dict], processes: int) -> dict[int, dict]:
+def _gathered(known: dict[int, dict], processes: int) -> dict[int, dict]:
     """What all processes know."""
     if processes == 1:
         return known

@@ -35,7 +35,7 @@ from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.randomness import seeded
 
 # Batches that take no more are kept, so that images are decoded once.
-_KEPT_BYTES = 2**30
+_CACHED_BYTES = 2**30
 
 
 class LossEvaluator:
@@ -72,7 +72,7 @@ class LossEvaluator:
             found = joint_evaluations(cfg.tasks, splits, units, groups)
             every = [unit for each in found.values() for unit in each.units]
             self.norms = recalibrations(cfg, self.model, solo, every)
-        self.data = [(each.units, _Kept(each.loader)) for each in found.values()]
+        self.data = [(each.units, _CachedBatches(each.loader)) for each in found.values()]
 
     @torch.no_grad()
     def __call__(self, joint: JointSpec) -> dict[str, float]:
@@ -139,25 +139,25 @@ def data_of_losses(
     return json.loads(json.dumps(found))
 
 
-class _Kept:
-    """A loader whose batches are kept in memory, if they are few."""
+class _CachedBatches:
+    """A loader whose batches are cached, if they are few."""
 
     def __init__(self, loader: Iterable[Any]) -> None:
         self.loader = loader
-        self.kept: list[Any] | None = None
+        self.cached: list[Any] | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        if self.kept is not None:
-            yield from self.kept
+        if self.cached is not None:
+            yield from self.cached
             return
-        kept, size = [], 0
+        seen, size = [], 0
         for batch in self.loader:
             size += _bytes_of(batch)
-            if size <= _KEPT_BYTES:
-                kept.append(batch)
+            if size <= _CACHED_BYTES:
+                seen.append(batch)
             yield batch
-        if size <= _KEPT_BYTES:
-            self.kept = kept
+        if size <= _CACHED_BYTES:
+            self.cached = seen
 
 
 def _bytes_of(batch: Any) -> int:

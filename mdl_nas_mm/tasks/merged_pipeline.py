@@ -83,7 +83,7 @@ class _Views:
 
     def apply(self, common: ImageTransform) -> bool:
         """A transform of the image, with all labels; False where it gives up the image."""
-        before, places = self._together()
+        before, places = self._merged()
         with in_sample(self._files, name_of(common.transform)):
             self._check_labels(common, before, places)
             try:
@@ -110,13 +110,13 @@ class _Views:
             theirs['inputs'] = packed['inputs']
         return self.own
 
-    def _together(self) -> tuple[dict[str, Any], dict[str, list[tuple[str, str]]]]:
+    def _merged(self) -> tuple[dict[str, Any], dict[str, list[tuple[str, str]]]]:
         """All in one dictionary, and by its keys the tasks and keys that they come from.
 
         Maps are all in it, those that several tasks have under one key by names of their own; of
         what else is so it has the first one's.
         """
-        together, places, maps = dict(self.shared), {}, []
+        merged, places, maps = dict(self.shared), {}, []
         for task, own in self.own.items():
             own_maps = _maps(own)
             for key in own:
@@ -125,12 +125,12 @@ class _Views:
                     name = f'{key}.{task}' if key in places else key
                     maps.append(name)
                 if name not in places:
-                    together[name] = own[key]
+                    merged[name] = own[key]
                 places.setdefault(name, []).append((task, key))
         # The list of each task stays as it is.
         places.pop('seg_fields', None)
-        together['seg_fields'] = maps
-        return together, places
+        merged['seg_fields'] = maps
+        return merged, places
 
     def _put(self, name: str, places: Sequence[tuple[str, str]], found: Mapping) -> None:
         """Takes over what a transform of the image has changed, made or removed."""
@@ -149,7 +149,7 @@ class _Views:
         else:
             target.pop(key, None)
 
-    def _check_labels(self, common: ImageTransform, together: Mapping, places: Mapping) -> None:
+    def _check_labels(self, common: ImageTransform, merged: Mapping, places: Mapping) -> None:
         """Raises ValueError for a label that is not moved with the image, or not of its size."""
         objects = [key for key in OBJECTS if key in places]
         for key in objects:
@@ -159,7 +159,7 @@ class _Views:
                     f'tasks {tasks[0]!r} and {tasks[1]!r} both have {key}; one task of an image '
                     'group may have objects, give another one images of its own'
                 )
-        maps = together['seg_fields']
+        maps = merged['seg_fields']
         for name in common.untreated(maps, objects):
             ((task, key),) = places[name]
             raise ValueError(
@@ -168,7 +168,7 @@ class _Views:
                 'mmseg.RandomCrop for all maps, those of mmdet for objects and one gt_seg_map'
             )
         for name in maps if common.moves else ():
-            self._check_size(together[name])
+            self._check_size(merged[name])
 
     def _check_image(self, found: Mapping) -> None:
         """Raises ValueError where a task's own transform has changed the image for itself."""

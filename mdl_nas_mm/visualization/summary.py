@@ -74,7 +74,7 @@ def print_comparison(summary: dict, seconds: dict[str, float]) -> None:
     """Prints what tasks score together and alone, and what one pass for all saves.
 
     Args:
-        summary: as ``mdl_nas_mm.apis.together.compare`` gives it.
+        summary: as ``mdl_nas_mm.apis.comparison.compare`` gives it.
         seconds: stage -> how long it took.
     """
     console = Console(width=110)

@@ -102,7 +102,7 @@ def evolve(
     settings = settings or Evolution()
     rng = np.random.default_rng(settings.seed)
     tasks = list(columns.spaces)
-    decoders, lowered = _decoders(columns, cost, budget, _together(preferences, alike))
+    decoders, lowered = _decoders(columns, cost, budget, _equal_for_related(preferences, alike))
     preferred = [i for i, task in enumerate(tasks) if preferences[task] == 1]
     weights = np.zeros(len(tasks))
     weights[preferred] = (
@@ -127,7 +127,9 @@ def evolve(
     return Found(pool[best], float(spent[best]), dict(zip(tasks, predicted.tolist())), lowered)
 
 
-def _together(preferences: Mapping[str, float], alike: Sequence[Sequence[str]]) -> dict[str, float]:
+def _equal_for_related(
+    preferences: Mapping[str, float], alike: Sequence[Sequence[str]]
+) -> dict[str, float]:
     """Preferences of which related tasks have the highest of theirs."""
     found = dict(preferences)
     for related in alike:

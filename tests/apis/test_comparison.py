@@ -8,8 +8,8 @@ from helpers import read_json
 from mmengine.config import Config
 from PIL import Image
 
+from mdl_nas_mm.apis.comparison import compare, train_alone
 from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
-from mdl_nas_mm.apis.together import compare, train_alone
 from mdl_nas_mm.datasets.rooms import write_rooms
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.visualization import plot_dense_answers, print_comparison
