@@ -108,10 +108,13 @@ class SearchPlan:
 
     @classmethod
     def from_dict(cls, data: Mapping) -> SearchPlan:
-        """The inverse of ``to_dict``."""
-        given: dict[str, Any] = {**data, 'evolution': EvolutionSettings(**data['evolution'])}
+        """The inverse of ``to_dict``; also of what was written before there were ``tied`` sets."""
+        evolution, given = dict(data['evolution']), dict[str, Any](data)
+        if evolution.pop('same_for_all_tasks', False):
+            given['tied'] = [list(data['metrics'])]
+        given['evolution'] = EvolutionSettings(**evolution)
         for key in ('tied', 'units'):
-            given[key] = tuple(map(tuple, data.get(key, ())))
+            given[key] = tuple(map(tuple, given.get(key, ())))
         return cls(**given)
 
     @property
