@@ -46,13 +46,15 @@ class ViTLayout:
         (stage,) = spec.stages
         dim = stage.embed_dim
         # Plain numbers: their hashes are far cheaper than those of BlockSpecs.
-        blocks = [
+        parts: list[tuple] = [('stem', dim)]
+        parts += [
             (i, dim, b.num_heads, b.mlp_ratio, b.attn_share_ratio, b.ffn_share_ratio)
             for i, b in enumerate(stage.blocks)
         ]
-        count = len(global_blocks(spec.depth))
-        behind = [(kind, i, dim) for kind in self.propagations for i in range(count)]
-        return [('stem', dim), *blocks, *behind]
+        if self.propagations:
+            count = len(global_blocks(spec.depth))
+            parts += [(kind, i, dim) for kind in self.propagations for i in range(count)]
+        return parts
 
     def part_uses(self, part: tuple) -> tuple[ParamUse, ...]:
         """Every parameter that a part uses."""
