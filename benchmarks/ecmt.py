@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TASKS = dict(seg=6, depth=1, normals=3, edges=1)
 RATIOS = (0.4, 0.6, 0.8, 1.0)
 # Parts of the way from the smallest to the largest in multiply-adds.
-BUDGETS = (0.5,)
+BUDGETS = (0.25, 0.5, 0.75)
 SIZE = (96, 128)
 # Random encoders beside a searched one.
 RANDOM = 3
@@ -188,15 +188,17 @@ class Rows:
         return dict(requests=found)
 
     def control(self) -> dict[str, Any]:
-        """Hypervolumes of sampled preferences, uniform widths, and the static model."""
-        trial = Trial(REFERENCE, self._budget(BUDGETS[-1]), self.args.preferences, 0.2, self.seed)
-        path = self.folder / 'points.jsonl'
-        report = controllability(
-            self._controller, self.distilled.losses, trial, path, dict(seed=self.seed)
-        )
+        """Hypervolumes of sampled preferences, uniform widths, and the static model, by budget."""
         static = self.row('static')['largest']
         own = hypervolume(np.array([[static[task] for task in TASKS]]), REFERENCE)
-        return dict(report, static_hypervolume=own)
+        found: dict[str, Any] = dict(static_hypervolume=own)
+        for part in BUDGETS:
+            trial = Trial(REFERENCE, self._budget(part), self.args.preferences, 0.2, self.seed)
+            path = self.folder / f'points_{part}.jsonl'
+            found[str(part)] = controllability(
+                self._controller, self.distilled.losses, trial, path, dict(seed=self.seed)
+            )
+        return found
 
     def preference(self) -> dict[str, Any]:
         """Each task's loss by its decoder's width; that of the others changes nothing for it."""

@@ -24,6 +24,8 @@ def parse_args() -> argparse.Namespace:
     text = 'Timed runs of each architecture (default: %(default)s).'
     add('--runs', type=int, default=10, help=text)
     add('--warmup', type=int, default=2, help='Runs before these (default: %(default)s).')
+    text = 'Tasks whose necks and heads are timed as well, for budgets of mdl-nas control.'
+    add('--heads', nargs='+', default=[], metavar='TASK', help=text)
     text = 'Architectures for the comparison (default: %(default)s).'
     add('--random-specs', type=int, default=20, help=text)
     add_cfg_options(parser)
@@ -47,7 +49,7 @@ def main() -> None:
         size = None if args.input_size is None else parse_size(args.input_size)
         how = (args.device, args.threads, args.runs, args.warmup)
         meter = LatencyMeter(cfg, args.task, size, args.batch_size, *how)
-        table = meter.measure(track=lambda specs: track(specs, 'measuring the parts'))
+        table = meter.measure(args.heads, track=lambda specs: track(specs, 'measuring the parts'))
         table.save(args.out)
         result = meter.compare(
             table, args.random_specs, track=lambda specs: track(specs, 'random architectures')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import random
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone
@@ -21,9 +19,12 @@ from mdl_nas_mm.elastic.plain import plain_config
 from mdl_nas_mm.elastic.timed_parts import LatencyPart
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
-from mdl_nas_mm.tasks import sampled_spaces, task_scope, validation_size
+from mdl_nas_mm.tasks import ResolvedConfig, sampled_spaces, task_scope, validation_size
 from mdl_nas_mm.utils.device import hardware_name, usable_device
 from mdl_nas_mm.utils.rank_correlation import pearson, spearman
+
+from .clock import Clock
+from .head_latency import HeadMeter
 
 Track = Callable[[Sequence], Iterable]
 
@@ -49,7 +50,7 @@ class LatencyMeter:
 
     def __init__(
         self,
-        cfg: Config,
+        cfg: ResolvedConfig,
         task: str,
         input_size: tuple[int, int] | None = None,
         batch_size: int = 1,
@@ -65,7 +66,8 @@ class LatencyMeter:
             if value < smallest:
                 raise ValueError(f'latency: {key} is {value}, expected at least {smallest}')
         self.device = usable_device(device)
-        self.config, self.task, self.runs, self.warmup = cfg.model.backbone, task, runs, warmup
+        self.cfg, self.config, self.task = cfg, cfg.model.backbone, task
+        self.runs, self.warmup = runs, warmup
         self.supernet = _build(dict(self.config), 'meta')
         self.space = sampled_spaces(cfg, self.supernet.space)[task].root
         size = input_size or validation_size(cfg.search_dataloader[task], task)
@@ -78,20 +80,27 @@ class LatencyMeter:
             threads=threads,
         )
 
-    def measure(self, seed: int = 0, track: Track = iter) -> LatencyTable:
+    def measure(
+        self, heads: Sequence[str] = (), seed: int = 0, track: Track = iter
+    ) -> LatencyTable:
         """The table of all parts of the config's space.
 
         Args:
+            heads: tasks whose necks and heads are timed as well; see ``HeadMeter``.
             seed: of the architectures that the parts are timed in.
             track: wraps the architectures that are run, to show progress.
+
+        Raises:
+            ValueError: see ``HeadMeter``.
         """
+        behind = HeadMeter(self.cfg, heads, self.device, self.runs, self.warmup) if heads else None
         seen: dict[LatencyPart, list[float]] = {}
         specs = list(self.timing.timed.covering_specs(self.space, random.Random(seed)))
         for spec in track(specs):
             for part, milliseconds in self._parts(spec):
                 seen.setdefault(part, []).append(milliseconds)
         medians = {part: float(np.median(seen[part])) for part in seen}
-        about = dict(
+        about: dict[str, Any] = dict(
             hardware=hardware_name(self.device),
             python=platform.python_version(),
             torch=torch.__version__,
@@ -100,7 +109,12 @@ class LatencyMeter:
             runs=self.runs,
             warmup=self.warmup,
         )
-        return LatencyTable(self.timing, medians, about)
+        if behind is None:
+            return LatencyTable(self.timing, medians, about)
+        with self._threads(), torch.inference_mode():
+            times, errors = behind.measure(self._images(), seed, track)
+        about['heads'] = dict(median_error=float(np.median(errors)), worst_error=max(errors))
+        return LatencyTable(self.timing, medians, about, times)
 
     def compare(
         self, table: LatencyTable, count: int, seed: int = 1, track: Track = iter
@@ -138,7 +152,7 @@ class LatencyMeter:
         times = []
         with self._prepared(spec) as (model, images):
             for _ in range(self.runs):
-                clock = _Clock(self.device)
+                clock = Clock(self.device)
                 clock.mark()
                 model(images)
                 clock.mark()
@@ -148,7 +162,7 @@ class LatencyMeter:
     def _parts(self, spec: SubnetSpec) -> Iterator[tuple[LatencyPart, float]]:
         """Milliseconds of each part of an architecture in each of the runs."""
         with self._prepared(spec) as (model, images):
-            clock = _Clock(self.device)
+            clock = Clock(self.device)
             names = self.supernet.family.block_names(spec, self.supernet.shape)
             for name in names:
                 block = model.get_submodule(name)
@@ -183,16 +197,23 @@ class LatencyMeter:
         config = plain_config(
             self.config, settings, spec, self.supernet.family, self.supernet.shape
         )
+        with self._threads(), torch.inference_mode():
+            model, images = _build(config, self.device).eval(), self._images()
+            for _ in range(self.warmup):
+                model(images)
+            yield model, images
+
+    def _images(self) -> Tensor:
+        shape = (self.timing.batch_size, self.supernet.shape.in_channels)
+        return torch.rand(*shape, *self.timing.input_size, device=self.device)
+
+    @contextmanager
+    def _threads(self) -> Generator[None]:
+        """The wanted number of threads inside the block."""
         threads = torch.get_num_threads()
         torch.set_num_threads(self.timing.threads)
         try:
-            with torch.inference_mode():
-                model = _build(config, self.device).eval()
-                shape = (self.timing.batch_size, self.supernet.shape.in_channels)
-                images = torch.rand(*shape, *self.timing.input_size, device=self.device)
-                for _ in range(self.warmup):
-                    model(images)
-                yield model, images
+            yield
         finally:
             torch.set_num_threads(threads)
 
@@ -202,35 +223,18 @@ def comparison_lines(table: LatencyTable, result: Mapping[str, Any]) -> Iterator
     measured = result['measured']
     yield f'random architectures: {min(measured):.2f} to {max(measured):.2f} ms'
     yield f'error: median {result["median_error"]:.1f} %, worst {result["worst_error"]:.1f} %'
+    if table.heads:
+        own = table.about['heads']
+        yield (
+            f'necks and heads of {", ".join(table.heads)}: error median {own["median_error"]:.1f} '
+            f'%, worst {own["worst_error"]:.1f} %'
+        )
     if result['pearson'] is not None and result['spearman'] is not None:
         yield f'correlation: Pearson {result["pearson"]:.3f}, Spearman {result["spearman"]:.3f}'
     try:
         table.check_useful()
     except ValueError as error:
         yield f'warning: {error}; a search refuses it unless told, by poor_table=True'
-
-
-class _Clock:
-    """Marks points in time; on a GPU in its own stream, so that nothing waits for it."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.on_gpu = device.type == 'cuda'
-        self.marks: list = []
-
-    def mark(self) -> None:
-        if self.on_gpu:
-            self.marks.append(torch.cuda.Event(enable_timing=True))
-            self.marks[-1].record()
-        else:
-            self.marks.append(time.perf_counter())
-
-    def gaps(self) -> list[float]:
-        """Milliseconds from each mark to the next."""
-        pairs = list(zip(self.marks, self.marks[1:]))
-        if self.on_gpu:
-            torch.cuda.synchronize()
-            return [first.elapsed_time(second) for first, second in pairs]
-        return [1000 * (second - first) for first, second in pairs]
 
 
 def _assigned(parts: Sequence[Any], gaps: Sequence[float]) -> list[tuple[Any, float]]:

@@ -16,6 +16,7 @@ from mdl_nas_mm.utils.strict_json import read_json
 
 from .backbone import ElasticBackbone, of_task
 from .family import Family, known_families
+from .head_times import HeadTimes
 from .timed_parts import LatencyPart, TimedParts
 
 # Rank correlations of predicted and measured latencies below this say that a table is of no use.
@@ -88,12 +89,14 @@ class LatencyTable:
         milliseconds: part -> median of its runs, for a whole batch.
         about: where the numbers come from, for people: hardware, versions, runs; and how well they
             predict, ``comparison``, where that was tried.
+        heads: task -> what it takes behind the backbone, of those that were measured.
         name: what errors call it.
     """
 
     timing: Timing
     milliseconds: Mapping[LatencyPart, float]
     about: Mapping[str, Any] = field(default_factory=dict)
+    heads: Mapping[str, HeadTimes] = field(default_factory=dict)
     name: str = 'latency table'
 
     def predict(self, spec: SubnetSpec) -> float:
@@ -144,7 +147,8 @@ class LatencyTable:
             {k: v for k, v in asdict(part).items() if v is not None} | {'milliseconds': value}
             for part, value in self.milliseconds.items()
         ]
-        return dict(timing=self.timing.to_dict(), about=self.about, parts=parts)
+        heads = {task: asdict(times) for task, times in self.heads.items()}
+        return dict(timing=self.timing.to_dict(), about=self.about, parts=parts, heads=heads)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the table as JSON."""
@@ -187,7 +191,8 @@ class LatencyTable:
                 if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
                     raise ValueError(f'part {i}: {value!r} are no milliseconds')
                 values[kind(**own)] = float(value)
-            return cls(timing, values, content['about'], name)
+            heads = {t: HeadTimes.from_dict(own) for t, own in content['heads'].items()}
+            return cls(timing, values, content['about'], heads, name)
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f'{name}: not a latency table ({error!r})') from None
 

@@ -17,6 +17,7 @@ from mdl_nas_mm.trust.values import Rule, nothing, plain
 from .active import Active
 from .arch_source import read_arch
 from .family import PartFamily
+from .head_times import TimedLayer
 
 
 class ElasticPart(BaseModule):
@@ -138,6 +139,13 @@ class ElasticPart(BaseModule):
 
         Args:
             inputs: on the meta device, as for ``forward``.
+        """
+        return None
+
+    def timed_layers(self, spec: SubnetSpec) -> Sequence[TimedLayer] | None:
+        """The layers that take the time of an architecture, as ``placed`` gives it, as they run.
+
+        None where that is not known; then no latency table knows this part.
         """
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from mdl_nas_mm.spec import Layout, Ledger, Owners, SubnetSpec
 from mdl_nas_mm.spec.composed import ComposedLayout, PartLayout
 
 from .backbone import ElasticBackbone
+from .head_times import TimedLayer
 
 
 class Choosing(Protocol):
@@ -34,6 +35,9 @@ class Choosing(Protocol):
 
     def flops_on(self, inputs: Any) -> Callable[[SubnetSpec], int] | None:
         """Architecture -> multiply-adds on inputs of one size; see ``ElasticPart``."""
+
+    def timed_layers(self, spec: SubnetSpec) -> Sequence[TimedLayer] | None:
+        """The layers that take its time; see ``ElasticPart``."""
 
     def scores(self) -> dict[str, np.ndarray]:
         """State-dict prefix -> mask scores of the layers that have any."""

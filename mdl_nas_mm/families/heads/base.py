@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic import ElasticPart
 from mdl_nas_mm.elastic.active import active
 from mdl_nas_mm.elastic.family import NoStockClassError, PartFamily
+from mdl_nas_mm.elastic.head_times import TimedLayer
 from mdl_nas_mm.spec import PartSpec, SubnetSpec
 from mdl_nas_mm.utils.private import FeaturesOfHead, decoded_maps
 
@@ -87,6 +88,14 @@ class SlimHead(ElasticPart):
             for hook in hooks:
                 hook.remove()
         return partial(self.slim.products, pixels=list(pixels.values()))
+
+    def timed_layers(self, spec: SubnetSpec) -> list[TimedLayer]:
+        """See ``ElasticPart``."""
+        counts = self.slim.counts(spec)
+        return [
+            TimedLayer(layer.name, sum(counts[name] for name in layer.reads), counts[layer.writes])
+            for layer in self.shape.layers()
+        ]
 
     def active_counts(self) -> dict[str, int]:
         """Width -> channels of the active architecture."""

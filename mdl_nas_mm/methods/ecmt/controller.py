@@ -45,6 +45,7 @@ class Configuration:
         preferences: task -> its preference in [0, 1].
         lowered: what the preferences were multiplied by, so that decoders leave an encoder.
         seconds: of the search.
+        without: tasks whose necks and heads are not in the cost.
     """
 
     joint: JointSpec
@@ -55,13 +56,15 @@ class Configuration:
     preferences: Mapping[str, float]
     lowered: float
     seconds: float
+    without: Sequence[str] = ()
 
     def lines(self) -> list[str]:
         """What a command line says of it."""
         found = [f'{self.cost:,.6g} {self.unit}, found in {1000 * self.seconds:.1f} ms']
-        if self.unit == MILLISECONDS:
+        if self.without:
             found.append(
-                'these are of the encoder: the time of necks and heads is not in its table'
+                f'without the time of necks and heads of {", ".join(self.without)}, which mdl-nas '
+                'latency --heads measures'
             )
         if self.lowered < 1:
             found.append(
@@ -211,6 +214,7 @@ class Controller:
             wanted,
             found.lowered,
             time.perf_counter() - started,
+            self.costs[unit].without,
         )
 
     def limit(self, budget: str | float | None) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.spec.layout import names_of_some
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.part_flops import TaskFlops
+from mdl_nas_mm.tasks.timed_layers import layers_of, shapes_of
 
 from .tabled import TabledCost
 
@@ -34,10 +35,12 @@ class JointCost:
     Attributes:
         unit: of the total.
         parts: the numbers of columns, and what they cost.
+        without: tasks whose necks and heads are not in it.
     """
 
     unit: str
     parts: Sequence[tuple[Sequence[int], TabledCost]]
+    without: Sequence[str] = ()
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """(n,) costs of (n, columns) places."""
@@ -158,7 +161,7 @@ def parameters(model: MultiTaskModel, columns: JointColumns) -> JointCost:
 def milliseconds(
     model: MultiTaskModel, columns: JointColumns, sizes: Mapping[str, Size], table: LatencyTable
 ) -> JointCost:
-    """Milliseconds of the encoder on one machine; what heads take is not in them.
+    """Milliseconds on one machine of the encoder, and of the necks and heads that a table knows.
 
     Args:
         model: without memory for its weights, or with.
@@ -167,12 +170,29 @@ def milliseconds(
         table: what ``mdl-nas latency`` measured for the first task.
 
     Raises:
-        ValueError: it is of another space, size or setting of the encoder, or predicts badly.
+        ValueError: it is of another space, size or setting of the encoder, of other heads, or
+            predicts badly.
     """
     lead, space = next(iter(columns.spaces.items()))
     check_table(table, model.backbone, lead, sizes[lead], space.root)
     table.check_useful()
-    return joint_cost(MILLISECONDS, columns, table.predict)
+    without = tuple(task for task in columns.spaces if task not in table.heads)
+    if not table.heads:
+        return replace(joint_cost(MILLISECONDS, columns, table.predict), without=without)
+    for task, times in table.heads.items():
+        shapes = shapes_of(model, task) if task in columns.spaces else {}
+        if shapes != times.shapes:
+            raise ValueError(
+                f'{table.name}: the head of task {task!r} was measured with {times.shapes}, not '
+                f'{shapes}; measure it again with mdl-nas latency'
+            )
+
+    def decoder(task: str, spec: SubnetSpec) -> float:
+        times = table.heads.get(task)
+        return times.predict(layers_of(model, task, spec)) if times else 0.0
+
+    cost = joint_cost(MILLISECONDS, columns, table.predict, decoder, columns_read(model, columns))
+    return replace(cost, without=without)
 
 
 def read_budget(budget: str | float) -> tuple[str, float]:
