@@ -11,27 +11,12 @@ Sub-tasks: nyud_vit-b_sub-tasks.py. The paper's numbers are there. Expected: not
 _base_ = ['_base_/vit-b.py']
 
 backbone = dict(img_size=(448, 576))
-_head = dict(
-    _delete_=True,
-    type='mdl_nas_mm.ConvNeXtHead',
-    in_channels=768,
-    in_index=0,
-    channels=3072,
-    align_corners=False,
-)
 tasks = dict(
     seg=dict(
         config='../scenes/tasks/nyud_seg.py',
-        score='mIoU',
         train_dataloader=dict(batch_size=64),
         reference=dict(mIoU=50.48),
-        model=dict(
-            decode_head=dict(
-                **_head,
-                num_classes=40,
-                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-            )
-        ),
-    ),
+        model=dict(decode_head=dict(num_classes=40)),
+    )
 )
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=1e-6))

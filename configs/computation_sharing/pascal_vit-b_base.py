@@ -11,26 +11,11 @@ Sub-tasks: pascal_vit-b_sub-tasks.py. The paper's numbers are there. Expected: n
 _base_ = ['_base_/vit-b.py']
 
 backbone = dict(img_size=(512, 512))
-_head = dict(
-    _delete_=True,
-    type='mdl_nas_mm.ConvNeXtHead',
-    in_channels=768,
-    in_index=0,
-    channels=3072,
-    align_corners=False,
-)
 tasks = dict(
     seg=dict(
         config='../scenes/tasks/pascal_seg.py',
-        score='mIoU',
         reference=dict(mIoU=78.24),
-        model=dict(
-            decode_head=dict(
-                **_head,
-                num_classes=21,
-                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-            )
-        ),
-    ),
+        model=dict(decode_head=dict(num_classes=21)),
+    )
 )
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-5, weight_decay=1e-6))

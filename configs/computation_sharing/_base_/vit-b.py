@@ -1,4 +1,4 @@
-"""ViT-B/16 whose blocks a task owns, from ImageNet-22K; the head of the paper.
+"""ViT-B/16 whose blocks a task owns, from ImageNet-22K; segmentation with the head of the paper.
 
 The weights are mmpretrain's, which were fine-tuned on ImageNet-1K after ImageNet-22K; the paper
 does not say which it takes.
@@ -16,4 +16,20 @@ backbone = dict(
     out_type='featmap',
     out_indices=(-1,),
     init_cfg=dict(type='Pretrained', checkpoint=weights),
+)
+tasks = dict(
+    seg=dict(
+        score='mIoU',
+        model=dict(
+            decode_head=dict(
+                _delete_=True,
+                type='mdl_nas_mm.ConvNeXtHead',
+                in_channels=768,
+                in_index=0,
+                channels=3072,
+                align_corners=False,
+                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            )
+        ),
+    )
 )
