@@ -35,11 +35,17 @@ def table(cfg):
 
 def test_each_elastic_layer_has_its_time(table, tmp_path):
     assert set(table.heads) == set(TASKS)
-    layers = {'head.fc'}, {
-        *(f'decode_head.{n}.conv' for n in ('image_pool.1', 'aspp_modules.0', 'aspp_modules.1')),
-        'decode_head.bottleneck.conv',
-        'decode_head.conv_seg',
-    }
+    layers = (
+        {'head.fc'},
+        {
+            *(
+                f'decode_head.{n}.conv'
+                for n in ('image_pool.1', 'aspp_modules.0', 'aspp_modules.1')
+            ),
+            'decode_head.bottleneck.conv',
+            'decode_head.conv_seg',
+        },
+    )
     for task, names in zip(TASKS, layers):
         assert set(table.heads[task].layers) == names
         assert table.heads[task].rest == pytest.approx(1)

@@ -75,6 +75,7 @@ class ElasticMobileNetV2(SlimBackbone):
         norm_eval: whether they stay in evaluation mode.
         with_cp: whether blocks are computed anew in the backward pass, to save memory.
         multiple: channels are rounded to multiples of it.
+        stages: how many there are; by default up to the last one that any task takes.
         init_cfg: see ``ElasticPart``.
     """
 
@@ -98,26 +99,37 @@ class ElasticMobileNetV2(SlimBackbone):
         norm_eval: bool = False,
         with_cp: bool = False,
         multiple: int = 1,
+        stages: int | None = None,
         init_cfg: Mapping | None = None,
     ) -> None:
-        shape = MobileNetV2Shape(
-            in_channels, widen_factor, tuple(strides), tuple(dilations), conv2, multiple
+        shape = MobileNetV2Shape.of(
+            dict(
+                in_channels=in_channels,
+                widen_factor=widen_factor,
+                strides=tuple(strides),
+                dilations=tuple(dilations),
+                conv2=conv2,
+                multiple=multiple,
+                stages=stages,
+                out_indices=out_indices,
+            )
         )
         super().__init__(space, sharing, tasks, arch, task, init_cfg, shape, out_indices)
         self.norm_cfg = dict(norm_cfg or dict(type='BN', requires_grad=True))
         counts, layers = self.slim.largest, {layer.name: layer for layer in shape.layers()}
         self.conv1 = ConvNorm(layers['conv1.conv'], counts, self.norm_cfg)
-        stages: dict[str, list[InvertedResidual]] = {}
+        blocks: dict[str, list[InvertedResidual]] = {}
         for name in shape.block_names():
+            if name == 'conv2':
+                self.conv2 = ConvNorm(layers['conv2.conv'], counts, self.norm_cfg)
+                continue
             own = [layer for layer in shape.layers() if layer.name.startswith(f'{name}.')]
             is_added = own[-1].writes == own[0].reads[0]
             block = InvertedResidual(own, counts, self.norm_cfg, is_added)
-            stages.setdefault(name.partition('.')[0], []).append(block)
-        for name, blocks in stages.items():
-            self.add_module(name, nn.Sequential(*blocks))
-        if conv2:
-            self.conv2 = ConvNorm(layers['conv2.conv'], counts, self.norm_cfg)
-        self.stages = tuple(stages)
+            blocks.setdefault(name.partition('.')[0], []).append(block)
+        for name, own in blocks.items():
+            self.add_module(name, nn.Sequential(*own))
+        self.stages = tuple(blocks)
         self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
         self.train()
 
@@ -125,22 +137,20 @@ class ElasticMobileNetV2(SlimBackbone):
         """See ``SlimBackbone``."""
         return self.shape.outputs()
 
-    def run_stages(self, x: Tensor, counts: Mapping[str, int], last: int) -> list[Tensor]:
+    def run_stage(self, stage: int, x: Tensor, counts: Mapping[str, int]) -> Tensor:
         """See ``SlimBackbone``."""
-        x = F.relu6(self.conv1(x, counts['conv1']), inplace=True)
-        maps = []
-        for name in self.stages[: last + 1]:
-            for block in self.get_submodule(name).children():
-                block = cast(InvertedResidual, block)
-                args = x, [counts[width] for width in block.writes]
-                if self.with_cp and torch.is_grad_enabled():
-                    x = cast(Tensor, checkpointing.checkpoint(block, *args, use_reentrant=False))
-                else:
-                    x = block(*args)
-            maps.append(x)
-        if last == len(self.stages):
-            maps.append(F.relu6(self.conv2(x, counts['conv2']), inplace=True))
-        return maps
+        if stage == len(self.stages):
+            return F.relu6(self.conv2(x, counts['conv2']), inplace=True)
+        if stage == 0:
+            x = F.relu6(self.conv1(x, counts['conv1']), inplace=True)
+        for block in self.get_submodule(self.stages[stage]).children():
+            block = cast(InvertedResidual, block)
+            args = x, [counts[width] for width in block.writes]
+            if self.with_cp and torch.is_grad_enabled():
+                x = cast(Tensor, checkpointing.checkpoint(block, *args, use_reentrant=False))
+            else:
+                x = block(*args)
+        return x
 
     def frozen_modules(self) -> list[nn.Module]:
         """See ``SlimBackbone``."""

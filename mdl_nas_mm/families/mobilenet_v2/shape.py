@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from mdl_nas_mm.elastic.backbone import check_sizes
 from mdl_nas_mm.spec.choices import is_number
 
-from ..slimmable.layout import Layer
+from ..slimmable.layout import Layer, stage_count
 
 # Of each stage: how many times the hidden width is the input, channels, blocks (Sandler et al.,
 # CVPR 2018, Table 2).
@@ -24,16 +24,16 @@ class MobileNetV2Shape:
     """What is fixed in an elastic MobileNetV2; the names are those of upstream's arguments.
 
     Attributes:
-        conv2: whether there is a last 1 x 1 convolution, as mmpretrain has and mmseg has not.
         multiple: to which channels are rounded.
+        stages: of the seven; an eighth is the last 1 x 1 convolution, which mmpretrain has.
     """
 
     in_channels: int = 3
     widen_factor: float = 1.0
     strides: tuple[int, ...] = STRIDES
     dilations: tuple[int, ...] = (1,) * 7
-    conv2: bool = False
     multiple: int = 1
+    stages: int = 7
 
     def __post_init__(self) -> None:
         check_sizes(in_channels=self.in_channels, multiple=self.multiple)
@@ -49,14 +49,27 @@ class MobileNetV2Shape:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> MobileNetV2Shape:
         """That of a backbone with these arguments."""
-        return cls(**{key: settings[key] for key in cls.__annotations__ if key in settings})
+        found = cls(
+            **{k: settings[k] for k in cls.__annotations__ if k in settings and k != 'stages'}
+        )
+        most = len(STAGES) + bool(settings.get('conv2'))
+        return found.first(stage_count(settings, most, (6,)))
+
+    @property
+    def conv2(self) -> bool:
+        """Whether there is a last 1 x 1 convolution."""
+        return self.stages > len(STAGES)
+
+    def first(self, stages: int) -> MobileNetV2Shape:
+        """See ``StagedShape``."""
+        return replace(self, stages=stages)
 
     @cached_property
     def _plan(self) -> tuple[dict[str, int], tuple[Layer, ...]]:
         widths, layers = {'conv1': self._channels(32)}, []
         layers.append(Layer('conv1.conv', 'conv1.bn', 'conv1', (IMAGES,), 3, 2, scale=2))
         at, scale = 'conv1', 2
-        for i, (expand, channels, count) in enumerate(STAGES):
+        for i, (expand, channels, count) in enumerate(STAGES[: self.stages]):
             for j in range(count):
                 block, hidden, k = f'layer{i + 1}.{j}', at, 0
                 stride, dilation = (self.strides[i], self.dilations[i]) if j == 0 else (1, 1)
@@ -97,7 +110,9 @@ class MobileNetV2Shape:
 
     def block_names(self) -> list[str]:
         """Names of the blocks' modules."""
-        return [f'layer{i + 1}.{j}' for i, (_, _, n) in enumerate(STAGES) for j in range(n)]
+        counts = [n for _, _, n in STAGES[: self.stages]]
+        names = [f'layer{i + 1}.{j}' for i, n in enumerate(counts) for j in range(n)]
+        return names + ['conv2'] * self.conv2
 
     def outputs(self) -> list[str]:
         """The width that each stage returns."""

@@ -20,6 +20,8 @@ def stock_model(backbone: SlimBackbone, scope: str, model: Mapping) -> dict[str,
 def _config(backbone: SlimBackbone, scope: str) -> dict[str, Any]:
     shape: MobileNetV2Shape = backbone.shape
     counts = backbone.slim.counts(backbone.arch)
+    if shape.stages < len(shape.strides):
+        raise NoStockClassError(f'MobileNetV2 has {len(shape.strides)} stages, not {shape.stages}')
     factor = counts['conv1'] / 32
     whole = MobileNetV2Shape(**{**asdict(shape), 'widen_factor': factor})
     for name, channels in whole.widths().items():

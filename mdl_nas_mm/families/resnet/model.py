@@ -95,6 +95,7 @@ class ElasticResNet(SlimBackbone):
         with_cp: whether blocks are computed anew in the backward pass, to save memory.
         zero_init_residual: whether the last norm of each block starts at zero.
         multiple: channels are rounded to multiples of it.
+        stages: how many there are; by default up to the last one that any task takes.
         init_cfg: see ``ElasticPart``.
     """
 
@@ -124,22 +125,27 @@ class ElasticResNet(SlimBackbone):
         with_cp: bool = False,
         zero_init_residual: bool = True,
         multiple: int = 1,
+        stages: int | None = None,
         init_cfg: Mapping | None = None,
     ) -> None:
-        shape = ResNetShape(
-            depth,
-            in_channels,
-            stem_channels,
-            base_channels,
-            tuple(strides),
-            tuple(dilations),
-            style,
-            deep_stem,
-            contract_dilation,
-            multiple,
+        if num_stages != len(strides):
+            raise ValueError(f'num_stages is {num_stages}, strides are {strides}')
+        shape = ResNetShape.of(
+            dict(
+                depth=depth,
+                in_channels=in_channels,
+                stem_channels=stem_channels,
+                base_channels=base_channels,
+                strides=tuple(strides),
+                dilations=tuple(dilations),
+                style=style,
+                deep_stem=deep_stem,
+                contract_dilation=contract_dilation,
+                multiple=multiple,
+                stages=stages,
+                out_indices=out_indices,
+            )
         )
-        if num_stages != len(shape.strides):
-            raise ValueError(f'num_stages is {num_stages}, strides are {shape.strides}')
         super().__init__(space, sharing, tasks, arch, task, init_cfg, shape, out_indices)
         self.norm_cfg = norm_cfg = dict(norm_cfg or dict(type='BN', requires_grad=True))
         counts = self.slim.largest
@@ -154,7 +160,7 @@ class ElasticResNet(SlimBackbone):
         else:
             self.conv1 = make_conv(layers['conv1'], counts)
             self.bn1 = make_norm(layers['conv1'], counts, norm_cfg)
-        for i in range(num_stages):
+        for i in range(shape.stages):
             names = [n for n in shape.block_names() if n.startswith(f'layer{i + 1}.')]
             blocks = (
                 ResidualBlock(_inside(layers, name), counts, norm_cfg, zero_init_residual)
@@ -168,20 +174,18 @@ class ElasticResNet(SlimBackbone):
         """See ``SlimBackbone``."""
         return self.shape.outputs()
 
-    def run_stages(self, x: Tensor, counts: Mapping[str, int], last: int) -> list[Tensor]:
+    def run_stage(self, stage: int, x: Tensor, counts: Mapping[str, int]) -> Tensor:
         """See ``SlimBackbone``."""
-        x = F.max_pool2d(self._run_stem(x, counts), 3, 2, 1)
-        maps = []
-        for i in range(last + 1):
-            for block in self.get_submodule(f'layer{i + 1}').children():
-                block = cast(ResidualBlock, block)
-                args = x, [counts[name] for name in block.writes]
-                if self.with_cp and torch.is_grad_enabled():
-                    x = cast(Tensor, checkpointing.checkpoint(block, *args, use_reentrant=False))
-                else:
-                    x = block(*args)
-            maps.append(x)
-        return maps
+        if stage == 0:
+            x = F.max_pool2d(self._run_stem(x, counts), 3, 2, 1)
+        for block in self.get_submodule(f'layer{stage + 1}').children():
+            block = cast(ResidualBlock, block)
+            args = x, [counts[name] for name in block.writes]
+            if self.with_cp and torch.is_grad_enabled():
+                x = cast(Tensor, checkpointing.checkpoint(block, *args, use_reentrant=False))
+            else:
+                x = block(*args)
+        return x
 
     def _run_stem(self, x: Tensor, counts: Mapping[str, int]) -> Tensor:
         convs = [layer for layer in self.shape.layers() if layer.name in _STEM]
@@ -195,7 +199,8 @@ class ElasticResNet(SlimBackbone):
         if self.frozen_stages < 0:
             return []
         deep = self.shape.deep_stem
-        stages = [self.get_submodule(f'layer{i}') for i in range(1, self.frozen_stages + 1)]
+        frozen = min(self.frozen_stages, self.shape.stages)
+        stages = [self.get_submodule(f'layer{i}') for i in range(1, frozen + 1)]
         return [*([self.stem] if deep else [self.conv1, self.bn1]), *stages]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from mdl_nas_mm.elastic.backbone import check_sizes
 
-from ..slimmable.layout import Layer
+from ..slimmable.layout import Layer, stage_count
 
 # Depth -> blocks of each stage; from 50 on, bottlenecks.
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -54,7 +54,17 @@ class ResNetShape:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ResNetShape:
         """That of a backbone with these arguments."""
-        return cls(**{key: settings[key] for key in cls.__annotations__ if key in settings})
+        found = cls(**{key: settings[key] for key in cls.__annotations__ if key in settings})
+        return found.first(stage_count(settings, found.stages, range(found.stages)))
+
+    @property
+    def stages(self) -> int:
+        """See ``StagedShape``."""
+        return len(self.strides)
+
+    def first(self, stages: int) -> ResNetShape:
+        """See ``StagedShape``."""
+        return replace(self, strides=self.strides[:stages], dilations=self.dilations[:stages])
 
     @property
     def is_bottleneck(self) -> bool:

@@ -24,11 +24,16 @@ def _config(backbone: SlimBackbone, scope: str) -> dict[str, Any]:
     shape: ResNetShape = backbone.shape
     counts = backbone.slim.counts(backbone.arch)
     stem, base = _sizes(shape, counts)
+    if _adds_stem(shape) and stem != base:
+        raise NoStockClassError(
+            f'the stem is added to layer1 and has {stem} channels; in a ResNet of {base} base '
+            f'channels it has {base}'
+        )
     whole = ResNetShape(**{**asdict(shape), 'stem_channels': stem, 'base_channels': base})
     for name, channels in whole.widths().items():
-        if counts.get(name) != channels:
+        if counts[name] != channels:
             raise NoStockClassError(
-                f'{name} has {counts.get(name)} channels; in a ResNet of {base} base channels it '
+                f'{name} has {counts[name]} channels; in a ResNet of {base} base channels it '
                 f'has {channels}'
             )
     indices = list(backbone.out_indices)
@@ -55,6 +60,11 @@ def _config(backbone: SlimBackbone, scope: str) -> dict[str, Any]:
     if contracts:
         config['contract_dilation'] = True
     return config
+
+
+def _adds_stem(shape: ResNetShape) -> bool:
+    """Whether the first stage adds to what the stem gives, so that they have one width."""
+    return not {'conv1', 'stem.6'} & shape.widths().keys()
 
 
 def _sizes(shape: ResNetShape, counts: Mapping[str, int]) -> tuple[int, int]:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.utils.private import BatchNorm
 
+from .dimensions import WidthsSpec
 from .layout import SlimLayout
 from .ranking import rank_channels
 
@@ -21,8 +23,9 @@ from .ranking import rank_channels
 class SlimBackbone(ElasticBackbone):
     """A backbone that returns the maps of some stages, counted from 0.
 
-    A subclass defines ``run_stages`` and ``output_widths``, and sets ``frozen_stages`` and
-    ``norm_eval``, which mean what they do upstream.
+    Stages behind the last one that any task takes are not there. A subclass defines ``run_stage``
+    and ``output_widths``, and sets ``frozen_stages`` and ``norm_eval``, which mean what they do
+    upstream.
 
     Args:
         space, sharing, tasks, arch, task, init_cfg: see ``ElasticBackbone``.
@@ -59,31 +62,62 @@ class SlimBackbone(ElasticBackbone):
         for each in self.tasks:
             of_task(out_indices, each, 'out_indices')
         self.out_indices = out_indices
+        # Widths of the first stages.
+        self._widths = [len(shape.first(i + 1).widths()) for i in range(count)]
 
     def output_widths(self) -> list[str]:
         """The name of the width of each stage."""
         raise NotImplementedError
 
-    def run_stages(self, x: Tensor, counts: Mapping[str, int], last: int) -> list[Tensor]:
-        """The maps of the stages up to the last that is wanted.
+    def run_stage(self, stage: int, x: Tensor, counts: Mapping[str, int]) -> Tensor:
+        """The map of a stage.
 
         Args:
-            x: images (B, C, H, W).
+            stage: its number.
+            x: the map of the stage before; images (B, C, H, W) for the first.
             counts: width -> channels.
-            last: number of the last stage.
         """
         raise NotImplementedError
 
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """Maps (B, C, h, w) of the wanted stages, with zeros behind the channels in use."""
         self.space.check(spec)
-        wanted = self.wanted_stages(task)
-        maps = self.run_stages(x, self.slim.counts(spec), max(wanted))
-        whole = [self.slim.whole(name) for name in self.output_widths()]
-        return tuple(_padded(maps[i], whole[i]) for i in wanted)
+        wanted, counts, maps = self.wanted_stages(task), self.slim.counts(spec), []
+        for stage in range(max(wanted) + 1):
+            x = self.run_stage(stage, x, counts)
+            maps.append(x)
+        return tuple(self._padded(maps[stage], stage) for stage in wanted)
+
+    def forward_shared(
+        self, x: Tensor, task: str | None, spec: SubnetSpec, shared: SharedPass
+    ) -> tuple[Tensor, ...]:
+        """As ``forward_subnet``; of what other tasks have run, each stage is known."""
+        self.space.check(spec)
+        counts = self.slim.counts(spec)
+
+        def run(stage: int, images: Tensor) -> Tensor:
+            def compute(images: Tensor) -> tuple[Tensor]:
+                x = run(stage - 1, images) if stage else images
+                return (self.run_stage(stage, x, counts),)
+
+            return shared.features((type(self), spec, stage), images, compute)[0]
+
+        def output(stage: int) -> Tensor:
+            key = type(self), spec, stage, 'padded'
+            return shared.features(key, x, lambda x: (self._padded(run(stage, x), stage),))[0]
+
+        return tuple(output(stage) for stage in self.wanted_stages(task))
+
+    def needed(self, tasks: Sequence[str | None], spec: SubnetSpec) -> SubnetSpec:
+        """An architecture up to the last stage that some tasks take."""
+        last = max(stage for task in tasks for stage in self.wanted_stages(task))
+        (stage,) = spec.stages
+        return SubnetSpec((WidthsSpec(stage.blocks[: self._widths[last]]),))
 
     def wanted_stages(self, task: str | None) -> list[int]:
-        """The stages that a task takes."""
+        """The stages that a task takes; without one, those of all tasks."""
+        if task is None and isinstance(self.out_indices, Mapping):
+            return self.returned
         return list(of_task(self.out_indices, task, 'out_indices'))
 
     def active_channels(self, task: str | None, spec: SubnetSpec) -> tuple[int, ...]:
@@ -133,7 +167,6 @@ class SlimBackbone(ElasticBackbone):
         """What ``frozen_stages`` keeps from being trained."""
         return []
 
-
-def _padded(x: Tensor, channels: int) -> Tensor:
-    missing = channels - x.shape[1]
-    return F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
+    def _padded(self, x: Tensor, stage: int) -> Tensor:
+        missing = self.slim.whole(self.output_widths()[stage]) - x.shape[1]
+        return F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x

@@ -43,12 +43,17 @@ def slim_family(name: str, shape_class: Any, styles: Sequence[KeyStyle], **more:
     def block_names(spec: SubnetSpec, shape: Any) -> list[str]:
         return shape.block_names()
 
+    def derived_settings(shape: Any) -> dict[str, Any]:
+        # A task may take fewer stages than there are.
+        return dict(stages=shape.stages)
+
     return Family(
         name=name,
         dimensions=SLIMMABLE,
         spaces=SPACES,
         completed=completed_by(shape_class),
-        task_settings=dict(out_indices=TaskSetting(is_output=True)),
+        task_settings=dict(out_indices=TaskSetting(is_output=True, selects=True)),
+        derived_settings=derived_settings,
         block_names=block_names,
         styles=tuple(styles),
         timed_parts=timed_parts,

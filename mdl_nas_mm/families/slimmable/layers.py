@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,16 +30,10 @@ class SlimConv2d(nn.Conv2d):
                 concatenation of leading channels; by default the first C.
         """
         channels = self.out_channels if channels is None else channels
-        if self.groups > 1:
-            weight, groups = leading(self.weight, channels, 1), channels
-        elif runs is None:
-            weight, groups = leading(self.weight, channels, input.shape[1]), 1
-        else:
-            parts = [leading(self.weight, channels, count, first) for first, count in runs]
-            weight, groups = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), 1
+        groups = channels if self.groups > 1 else 1
+        runs = [(0, 1 if self.groups > 1 else input.shape[1])] if runs is None else runs
+        weight = kernel(self.weight, channels, runs)
         bias = None if self.bias is None else leading(self.bias, channels)
-        # Once, or each of its two passes would copy it.
-        weight = weight.contiguous()
         return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, groups)
 
 
@@ -83,7 +78,53 @@ class SlimLinear(nn.Linear):
         return F.linear(input, weight, self.bias)
 
 
-def leading(weight: Tensor, rows: int, columns: int | None = None, first: int = 0) -> Tensor:
+class _Kernel(torch.autograd.Function):
+    """The first rows of a weight and some columns; its gradient writes each element once.
+
+    Autograd's own fills all of it with zeros, and then writes what is in use.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, rows: int, runs: Sequence[tuple[int, int]]) -> Tensor:
+        ctx.shape, ctx.rows, ctx.runs = weight.shape, rows, runs
+        return _cut(weight, rows, runs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (grad,), rows, end, used = grads, ctx.rows, 0, 0
+        whole = grad.new_empty(ctx.shape)
+        whole[rows:].zero_()
+        for first, count in ctx.runs:
+            whole[:rows, end:first].zero_()
+            whole[:rows, first : first + count].copy_(grad[:, used : used + count])
+            end, used = first + count, used + count
+        whole[:rows, end:].zero_()
+        return whole, None, None
+
+
+def kernel(weight: Tensor, rows: int, runs: Sequence[tuple[int, int]]) -> Tensor:
+    """The first rows of a convolution's weight, of each some runs of its columns.
+
+    It is one piece of memory, or each of the convolution's two passes would copy it.
+
+    Args:
+        weight: (rows, columns, height, width).
+        rows: how many of them.
+        runs: of columns, as (first, how many), in their order.
+    """
+    if list(runs) == [(0, weight.shape[1])] and rows == len(weight):
+        return weight
+    if torch.is_grad_enabled() and weight.requires_grad:
+        return _Kernel.apply(weight, rows, runs)
+    return _cut(weight, rows, runs)
+
+
+def _cut(weight: Tensor, rows: int, runs: Sequence[tuple[int, int]]) -> Tensor:
+    parts = [weight[:rows, first : first + count] for first, count in runs]
+    return parts[0].contiguous() if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def leading(weight: Tensor, rows: int, columns: int | None = None) -> Tensor:
     """The first rows of a weight (rows[, columns, ...]), of each some columns, as one view.
 
     The gradient of every slice is a tensor of zeros as large as what it was taken from.
@@ -92,8 +133,7 @@ def leading(weight: Tensor, rows: int, columns: int | None = None, first: int = 
     shape = (rows, *inner)
     if shape == weight.shape:
         return weight
-    offset = first * weight.stride(1) if first else 0
-    return weight.as_strided(shape, weight.stride(), weight.storage_offset() + offset)
+    return weight.as_strided(shape, weight.stride(), weight.storage_offset())
 
 
 def make_conv(layer: Layer, counts: Mapping[str, int]) -> SlimConv2d:

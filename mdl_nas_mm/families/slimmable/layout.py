@@ -61,6 +61,37 @@ class SlimShape(Protocol):
         """All layers with weights."""
 
 
+class StagedShape(SlimShape, Protocol):
+    """What is fixed in a backbone that returns the maps of some stages."""
+
+    @property
+    def stages(self) -> int:
+        """How many stages there are."""
+
+    def first(self, stages: int) -> StagedShape:
+        """That of the first stages alone; their widths come first."""
+
+    def block_names(self) -> list[str]:
+        """Names of the blocks' modules."""
+
+
+def stage_count(settings: Mapping[str, Any], most: int, default: Sequence[int]) -> int:
+    """How many stages a backbone has: what lies behind the last one that is taken is left out.
+
+    Args:
+        settings: arguments of the backbone; ``stages`` may say it, else ``out_indices`` does.
+        most: of its network.
+        default: ``out_indices`` where they are not given.
+    """
+    if settings.get('stages') is not None:
+        return settings['stages']
+    taken = settings.get('out_indices', default)
+    lists = taken.values() if isinstance(taken, Mapping) else [taken]
+    indices = [index for own in lists for index in own]
+    # What is no stage is refused where they are looked up.
+    return most if min(indices, default=-1) < 0 else min(max(indices) + 1, most)
+
+
 class SlimLayout:
     """Layout of a slimmable network; leading channels of each width are in use."""
 
@@ -78,12 +109,13 @@ class SlimLayout:
         return type(self), (self.space, self.shape)
 
     def counts(self, spec: SubnetSpec) -> dict[str, int]:
-        """Width -> its channels in an architecture; not to be changed."""
+        """Width -> its channels in an architecture, perhaps of the first stages; not to be
+        changed."""
         ratios, multiple = widths(spec), self.shape.multiple
         given = self.shape.given(spec.inputs) if isinstance(spec, PartSpec) else {}
         counts = {
             name: channels_of(ratio, given.get(name, channels), multiple)
-            for (name, channels), ratio in zip(self._whole.items(), ratios, strict=True)
+            for (name, channels), ratio in zip(self._whole.items(), ratios)
         }
         for name, channels in counts.items():
             if not channels:
@@ -118,6 +150,7 @@ class SlimLayout:
         return [
             (i, counts[layer.writes], *[counts[name] for name in layer.reads])
             for i, layer in enumerate(self._layers)
+            if layer.writes in counts and counts.keys() >= {*layer.reads}
         ]
 
     def part_uses(self, part: tuple) -> tuple[ParamUse, ...]:
@@ -157,7 +190,8 @@ class SlimLayout:
     def products(self, spec: SubnetSpec, pixels: Sequence[int]) -> int:
         """Multiply-adds where the output of each layer has so many pixels, in their order."""
         total = 0
-        for layer, area, (_, channels, *inputs) in zip(self._layers, pixels, self.parts(spec)):
+        for index, channels, *inputs in self.parts(spec):
+            layer = self._layers[index]
             columns = 1 if layer.depthwise else sum(inputs)
-            total += area * channels * columns * layer.kernel**2
+            total += pixels[index] * channels * columns * layer.kernel**2
         return total

@@ -47,10 +47,11 @@ class SlimParts:
     kind: type[SlimPart] = SlimPart
 
     def parts(self, spec: SubnetSpec) -> list[SlimPart]:
-        """The parts of an architecture, in their order."""
+        """The parts of an architecture, perhaps of the first stages, in their order."""
         counts, found = self._counts(spec), []
         for kind, name, own in self._blocks:
-            found.append(SlimPart(kind, name, tuple(counts[width] for width in own)))
+            if counts.keys() >= {*own}:
+                found.append(SlimPart(kind, name, tuple(counts[width] for width in own)))
         return found
 
     def all_parts(self, space: SearchSpace) -> list[SlimPart]:

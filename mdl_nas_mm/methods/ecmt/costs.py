@@ -130,7 +130,7 @@ def multiply_adds(
         return behind[task](spec)
 
     def encoder(root: SubnetSpec) -> int:
-        return model.backbone.flops(lead, root, sizes[lead])
+        return model.backbone.flops(lead, root, sizes[lead], others=tuple(sizes))
 
     return joint_cost(MACS, columns, encoder, decoder, columns_read(model, columns))
 
@@ -145,10 +145,11 @@ def parameters(model: MultiTaskModel, columns: JointColumns) -> JointCost:
         raise ValueError(
             "backbone.sharing: an encoder that is controlled is shared by all tasks, 'AllShared'"
         )
-    supernet, heads = model.supernet, model.head_sizes()
+    supernet, heads, tasks = model.supernet, model.head_sizes(), tuple(columns.spaces)
 
     def encoder(root: SubnetSpec) -> int:
-        return sum(use.size for use in model.backbone.layout.uses(root))
+        needed = model.backbone.needed(tasks, root)
+        return sum(use.size for use in model.backbone.layout.uses(needed))
 
     def decoder(task: str, spec: SubnetSpec) -> int:
         own = (supernet.parts[name] for name, _ in spec.parts)
@@ -173,12 +174,16 @@ def milliseconds(
         ValueError: it is of another space, size or setting of the encoder, of other heads, or
             predicts badly.
     """
-    lead, space = next(iter(columns.spaces.items()))
+    (lead, space), tasks = next(iter(columns.spaces.items())), tuple(columns.spaces)
     check_table(table, model.backbone, lead, sizes[lead], space.root)
     table.check_useful()
-    without = tuple(task for task in columns.spaces if task not in table.heads)
+    without = tuple(task for task in tasks if task not in table.heads)
+
+    def encoder(root: SubnetSpec) -> float:
+        return table.predict(model.backbone.needed(tasks, root))
+
     if not table.heads:
-        return replace(joint_cost(MILLISECONDS, columns, table.predict), without=without)
+        return replace(joint_cost(MILLISECONDS, columns, encoder), without=without)
     for task, times in table.heads.items():
         shapes = shapes_of(model, task) if task in columns.spaces else {}
         if shapes != times.shapes:
@@ -191,7 +196,7 @@ def milliseconds(
         times = table.heads.get(task)
         return times.predict(layers_of(model, task, spec)) if times else 0.0
 
-    cost = joint_cost(MILLISECONDS, columns, table.predict, decoder, columns_read(model, columns))
+    cost = joint_cost(MILLISECONDS, columns, encoder, decoder, columns_read(model, columns))
     return replace(cost, without=without)
 
 

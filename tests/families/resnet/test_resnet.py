@@ -129,3 +129,16 @@ def test_frozen_stages_and_norms_stay_as_they_are():
     assert not model.conv1.weight.requires_grad and not model.layer1[0].conv1.weight.requires_grad
     assert model.layer2[0].conv1.weight.requires_grad
     assert not model.layer2[0].bn1.training and model.layer2.training
+
+
+def test_what_no_upstream_class_fits_is_said():
+    space = dict(width_ratio=(0.5, 1.0))
+    model = ElasticResNet(18, space, **SMALL)
+    for ratios, named in (
+        ((0.5, *[1.0] * 11), ('stem', 'layer1')),
+        ((*[1.0] * 11, 0.5), (list(model.shape.widths())[-1],)),
+    ):
+        model.arch = with_widths(model.space.largest(), ratios)
+        with raises_naming(ValueError, *named) as raised:
+            model.family.stock_model(model, 'mmseg', {})
+        assert 'None' not in str(raised.value)

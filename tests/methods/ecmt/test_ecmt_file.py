@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import mmcv
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ import torch
 from controlled_tasks import SIZES, TASKS, TRUST, images, logits, middle
 from deposit.hostile import altered
 from helpers import call_tool, refusal_of_tool
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint
+from mmseg.registry import MODELS
 from refusals import raises_naming
 
 from mdl_nas_mm.apis import (
@@ -174,16 +178,50 @@ def test_an_architecture_is_taken_out_as_it_answers(written, tmp_path):
     assert elements == sum(use.size for use in uses)
 
 
+def test_the_largest_is_taken_out_as_upstreams_class(written, tmp_path):
+    cfg = Config.fromfile(extract_chosen(written[1], 'alone', tmp_path, trust=TRUST))
+    assert cfg.model.backbone.type == 'ResNet' and cfg.model.backbone.base_channels == 3
+    with task_scope('mmseg'):
+        model = MODELS.build(cfg.model)
+    load_checkpoint(model, cfg.load_from, 'cpu', strict=True, logger='silent')
+
+
+@torch.no_grad()
+def test_folders_and_videos_within_a_budget(written, tmp_path, monkeypatch):
+    controlled, path = written
+    folder, clip = tmp_path / 'folder', tmp_path / 'clip.avi'
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), np.uint8)
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*'MJPG'), 10, (16, 16))
+    for number, image in enumerate(pixels):
+        mmcv.imwrite(image, str(folder / f'{number}.png'))
+        writer.write(image)
+    writer.release()
+    budget = middle(controlled)
+    given = dict(device='cpu', show_progress=False, trust=TRUST)
+    inferencer = MultiTaskInferencer(path, budget=budget, prefer=dict(seg=1), **given)
+    for several, single in ((folder, pixels), (clip, list(mmcv.VideoReader(str(clip))))):
+        found, expected = inferencer(several, batch_size=2), inferencer(list(single))
+        for task in TASKS:
+            assert len(found[task]['predictions']) == 3
+            for ours, alone in zip(found[task]['predictions'], expected[task]['predictions']):
+                np.testing.assert_array_equal(ours, alone)
+    asked = ['--budget', budget, '--prefer', 'seg=1', '--trust', *TRUST]
+    asked += ['--out-dir', tmp_path / 'out', '--device', 'cpu', '--no-save-vis']
+    call_tool(monkeypatch, 'infer', path, folder, clip, *asked)
+    names = {file.stem for file in (tmp_path / 'out' / 'preds' / 'seg').iterdir()}
+    assert names == {'0', '1', '2', *(f'clip_{number:06d}' for number in range(3))}
+
+
 @torch.no_grad()
 def test_the_inferencer_changes_its_architecture_between_two_calls(written, monkeypatch):
     controlled, path = written
-    forward, passes = ElasticResNet.forward_subnet, []
+    run, passes = ElasticResNet.run_stage, []
 
-    def counted(self, *args, **kwargs):
-        passes.append(1)
-        return forward(self, *args, **kwargs)
+    def counted(self, stage, *args):
+        passes.append(stage)
+        return run(self, stage, *args)
 
-    monkeypatch.setattr(ElasticResNet, 'forward_subnet', counted)
+    monkeypatch.setattr(ElasticResNet, 'run_stage', counted)
     picture = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
     given = dict(device='cpu', show_progress=False, trust=TRUST)
     budget, prefer = middle(controlled), dict(seg=1)
@@ -197,7 +235,7 @@ def test_the_inferencer_changes_its_architecture_between_two_calls(written, monk
     inferencer = MultiTaskInferencer(path, budget=budget, prefer=prefer, **given)
     passes.clear()
     first = answers(inferencer)
-    assert len(passes) == 1
+    assert passes == [0, 1, 2, 3]
     found = inferencer.configure(None, prefer)
     assert found.row.tolist() == controlled.front[1].found.row.tolist()
     second = answers(inferencer)
