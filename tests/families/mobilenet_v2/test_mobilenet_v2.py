@@ -85,4 +85,4 @@ def test_a_depthwise_convolution_has_the_width_of_what_it_reads():
     assert layers['layer2.1.conv.2.conv'].writes == 'layer2'
     # The first convolution, the hidden width of 16 blocks, seven stages.
     assert len(shape.widths()) == 24
-    assert len(MobileNetV2Shape(conv2=True).widths()) == 25
+    assert len(MobileNetV2Shape(stages=8).widths()) == 25
