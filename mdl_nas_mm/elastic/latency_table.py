@@ -191,7 +191,7 @@ class LatencyTable:
                 if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
                     raise ValueError(f'part {i}: {value!r} are no milliseconds')
                 values[kind(**own)] = float(value)
-            heads = {t: HeadTimes.from_dict(own) for t, own in content['heads'].items()}
+            heads = {t: HeadTimes.from_dict(own) for t, own in content.get('heads', {}).items()}
             return cls(timing, values, content['about'], heads, name)
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f'{name}: not a latency table ({error!r})') from None
