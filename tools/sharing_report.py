@@ -17,16 +17,16 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('--deposit', help='With sub-tasks that are differences.')
-    add('--video', nargs='+', help='densities: of a video, or of its frames in their order.')
+    add('--video', nargs='+', help='Densities: of a video, or of its frames in their order.')
     text = 'Differences that count as none, of densities and videos (default: %(default)s).'
     add('--threshold', type=float, default=0.0, help=text)
-    text = 'thresholds: with which sub-tasks lose so many percent, for mdl-nas infer --thresholds.'
+    text = 'Thresholds with which sub-tasks lose so many percent, for mdl-nas infer --thresholds.'
     add('--loss', type=float, help=text)
-    text = 'videos: scores of validation images whose key frames lie 0 to so many frames before.'
+    text = 'Scores of validation images as frames whose key frames lie 0 to so many before.'
     add('--key-frames', type=int, help=text)
     text = 'Settings of the validation data sets for these two, KEY=VALUE: images set aside.'
     add('--data', nargs='+', action=DictAction, help=text)
-    add('--sweep', nargs='+', help='sweep: of work directories of share_computation.')
+    add('--sweep', nargs='+', help='Scores against lambdas: work directories of share_computation.')
     text = 'The folder to write into (default: %(default)s).'
     add('--out-dir', type=Path, default='outputs/sharing', help=text)
     add_trusted_classes(parser)

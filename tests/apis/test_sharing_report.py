@@ -164,6 +164,7 @@ def test_what_cannot_be_reported_is_one_line(root, deposit, trained, frames, tmp
     assert_names(refuse('--deposit', deposit, '--video', frames[0]), '1 frames')
     small = str(tmp_path / 'small.png')
     cv2.imwrite(small, cv2.imread(frames[0])[:48])
+    assert_names(refuse('--deposit', deposit, '--video', frames[0], small), small)
     (tmp_path / 'none').mkdir()
     assert_names(refuse('--sweep', tmp_path / 'none'), str(tmp_path / 'none' / 'summary.json'))
     (tmp_path / 'none' / 'summary.json').write_text('[1]')
