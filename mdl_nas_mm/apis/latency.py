@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.elastic.plain import plain_config
 from mdl_nas_mm.elastic.timed_parts import LatencyPart
@@ -68,6 +68,7 @@ class LatencyMeter:
         self.device = usable_device(device)
         self.cfg, self.config, self.task = cfg, cfg.model.backbone, task
         self.runs, self.warmup = runs, warmup
+        self._running: ElasticBackbone | None = None
         self.supernet = _build(dict(self.config), 'meta')
         self.space = sampled_spaces(cfg, self.supernet.space)[task].root
         size = input_size or validation_size(cfg.search_dataloader[task], task)
@@ -86,7 +87,8 @@ class LatencyMeter:
         """The table of all parts of the config's space.
 
         Args:
-            heads: tasks whose necks and heads are timed as well; see ``HeadMeter``.
+            heads: tasks whose necks and heads are timed as well; see ``HeadMeter``. Then the
+                backbone runs as a controlled model does: narrow weights are cut in each pass.
             seed: of the architectures that the parts are timed in.
             track: wraps the architectures that are run, to show progress.
 
@@ -94,6 +96,7 @@ class LatencyMeter:
             ValueError: see ``HeadMeter``.
         """
         behind = HeadMeter(self.cfg, heads, self.device, self.runs, self.warmup) if heads else None
+        self._running = behind.model.backbone if behind else None
         seen: dict[LatencyPart, list[float]] = {}
         specs = list(self.timing.timed.covering_specs(self.space, random.Random(seed)))
         for spec in track(specs):
@@ -162,22 +165,30 @@ class LatencyMeter:
     def _parts(self, spec: SubnetSpec) -> Iterator[tuple[LatencyPart, float]]:
         """Milliseconds of each part of an architecture in each of the runs."""
         with self._prepared(spec) as (model, images):
-            clock = Clock(self.device)
+            clock, hooks = Clock(self.device), []
             names = self.supernet.family.block_names(spec, self.supernet.shape)
             for name in names:
                 block = model.get_submodule(name)
-                block.register_forward_pre_hook(lambda *_: clock.mark())
-                block.register_forward_hook(lambda *_: clock.mark())
+                hooks.append(block.register_forward_pre_hook(lambda *_: clock.mark()))
+                hooks.append(block.register_forward_hook(lambda *_: clock.mark()))
             for _ in range(self.runs):
                 clock.marks.clear()
                 clock.mark()
                 model(images)
                 clock.mark()
                 yield from _assigned(self.timing.timed.parts(spec), clock.gaps())
+            for hook in hooks:
+                hook.remove()
 
     @contextmanager
     def _prepared(self, spec: SubnetSpec) -> Generator[tuple[nn.Module, Tensor]]:
-        """A warmed-up plain model and its input, in the wanted number of threads."""
+        """A warmed-up model of an architecture and its input, in the wanted number of threads."""
+        if self._running is not None:
+            tasks = self.supernet.family.task_settings.values()
+            task = None if any(setting.selects for setting in tasks) else self.task
+            with self._threads(), torch.inference_mode(), activate(task, spec):
+                yield self._warmed(self._running)
+            return
         settings = self.supernet.settings_of(self.task, spec)
         # A table is of all that any task may run; what a task runs of it is told by ``needed``.
         every = self.supernet.settings_of
@@ -188,10 +199,13 @@ class LatencyMeter:
             self.config, settings, spec, self.supernet.family, self.supernet.shape
         )
         with self._threads(), torch.inference_mode():
-            model, images = _build(config, self.device).eval(), self._images()
-            for _ in range(self.warmup):
-                model(images)
-            yield model, images
+            yield self._warmed(_build(config, self.device).eval())
+
+    def _warmed(self, model: nn.Module) -> tuple[nn.Module, Tensor]:
+        images = self._images()
+        for _ in range(self.warmup):
+            model(images)
+        return model, images
 
     def _images(self) -> Tensor:
         shape = (self.timing.batch_size, self.supernet.shape.in_channels)
