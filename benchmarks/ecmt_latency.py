@@ -4,8 +4,8 @@
 
 The networks of ``ecmt.py`` twice as wide, four tasks on images of 192 x 256, one thread. A table is
 measured; architectures are chosen for some budgets and preferences; an image goes through encoder
-and heads as a running model has them, all of these in turn, in seconds of the processor. Weights are random, the predictor has
-learned that wider is better: neither changes a time.
+and heads as a running model has them, all of these in turn, in seconds of the processor. Weights
+are random, the predictor has learned that wider is better: neither changes a time.
 """
 
 from __future__ import annotations
