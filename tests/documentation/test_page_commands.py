@@ -24,7 +24,9 @@ FILLED = {
     'mdl-nas test CONFIG CHECKPOINT [--joint-spec FILE]': (
         f'test joint.py {CKPT} --joint-spec {SPEC}'
     ),
-    'mdl-nas analyze CONFIG [--joint-spec FILE] [--json]': f'analyze joint.py --joint-spec {SPEC}',
+    'mdl-nas analyze CONFIG [--joint-spec FILE] [--json]': (
+        f'analyze joint.py --joint-spec {SPEC} --input-size seg=32x32'
+    ),
     'mdl-nas search CONFIG --checkpoint CHECKPOINT --budget 235M': (
         f'search joint.py --checkpoint {CKPT} --budget 1.5M --work-dir again'
     ),
