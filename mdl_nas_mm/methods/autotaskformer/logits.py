@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,26 @@ class Temperature:
     steps: int
     start: float = 5.0
     end: float = 0.1
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Temperature:
+        """From the arguments that a config gives.
+
+        Raises:
+            ValueError: these are none, one is no number, or the temperature rises.
+        """
+        known = [field.name for field in fields(cls)]
+        if not isinstance(config, Mapping) or not {'steps'} <= set(config) <= set(known):
+            raise ValueError(
+                f'train_cfg.step.temperature: {config!r}, expected a dict with steps, and start '
+                'and end'
+            )
+        for key, value in config.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+                raise ValueError(
+                    f'train_cfg.step.temperature: {key} is {value!r}, expected a number'
+                )
+        return cls(**config)
 
     def __post_init__(self) -> None:
         where = f'train_cfg.step.temperature: from {self.start} to {self.end}'
@@ -65,9 +87,11 @@ class SkeletonLogits(nn.Module):
 
     def __init__(self, count: int, threshold: float | None = None) -> None:
         super().__init__()
-        if threshold is not None and not 0 < threshold < 1 / count:
+        if threshold is not None and (
+            not isinstance(threshold, (int, float)) or not 0 < threshold < 1 / count
+        ):
             raise ValueError(
-                f'train_cfg.step: leave_out {threshold}, expected from 0 to 1 / {count}, the '
+                f'train_cfg.step: leave_out {threshold!r}, expected from 0 to 1 / {count}, the '
                 'weight of each skeleton at the beginning'
             )
         self.threshold = threshold

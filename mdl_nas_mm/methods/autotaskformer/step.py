@@ -49,10 +49,13 @@ class SkeletonStep(Step):
         for task in spaces:
             if task not in given:
                 raise ValueError(f'train_cfg.step: skeletons: nothing for task {task!r}')
-        self.names = {
-            task: tuple(skeleton.name for skeleton in read_skeletons(given[task]))
-            for task in spaces
-        }
+        for task in given:
+            if task not in spaces:
+                raise ValueError(
+                    f'train_cfg.step: skeletons: there is no task {task!r}, only '
+                    f'{", ".join(spaces)}'
+                )
+        self.names = {task: _names(task, given[task]) for task in spaces}
 
     def weights(self, task: str, iteration: int, number: int, seed: int) -> dict[str, Tensor]:
         """Skeleton -> what its loss counts in one pass; the same on every process.
@@ -116,6 +119,13 @@ class SkeletonStep(Step):
             passes.log(task, batch, kept)
 
 
+def _names(task: str, skeletons: Skeletons) -> tuple[str, ...]:
+    try:
+        return tuple(skeleton.name for skeleton in read_skeletons(skeletons))
+    except ValueError as error:
+        raise ValueError(f'train_cfg.step, task {task!r}: {error}') from None
+
+
 @STEPS.register_module()
 class AutoTaskFormerStep(SkeletonStep):
     """The loss of every skeleton, weighted by a Gumbel softmax of learned logits (Eq. 4, 5).
@@ -127,7 +137,7 @@ class AutoTaskFormerStep(SkeletonStep):
 
     Args:
         spaces, freeze_rest, optim_wrapper, skeletons: see ``SkeletonStep``.
-        temperature: arguments of ``Temperature``.
+        temperature: arguments of ``Temperature``, as a dict.
         leave_out: a weight below which a skeleton is no longer computed, see ``SkeletonLogits``.
     """
 
@@ -141,7 +151,7 @@ class AutoTaskFormerStep(SkeletonStep):
         leave_out: float | None = None,
     ) -> None:
         super().__init__(spaces, freeze_rest, optim_wrapper, skeletons)
-        self.temperature = Temperature(**temperature)
+        self.temperature = Temperature.read(temperature)
         self.skeletons = nn.ModuleDict(
             {task: SkeletonLogits(len(names), leave_out) for task, names in self.names.items()}
         )

@@ -77,6 +77,21 @@ def test_the_temperature_falls_by_the_same_factor_in_each_step():
         Temperature(steps=10, end=0.0)
 
 
+@pytest.mark.parametrize(
+    ('config', 'named'),
+    [
+        (5.0, (5.0,)),
+        (dict(start=5.0), ('start', 'steps')),
+        (dict(steps=10, begin=5.0), ('begin', 'start')),
+        (dict(steps='ten'), ('steps', "'ten'")),
+        (dict(steps=10, start=math.nan), ('start', 'nan')),
+    ],
+)
+def test_a_temperature_that_is_none(config, named):
+    with raises_naming(ValueError, 'train_cfg.step.temperature', *named):
+        Temperature.read(config)
+
+
 def test_what_has_fallen_below_the_threshold_is_left_out_for_good():
     module = logits_of([4.0, 0.0, 0.0], threshold=0.1)
     noise = torch.zeros(3).double()
@@ -91,6 +106,8 @@ def test_what_has_fallen_below_the_threshold_is_left_out_for_good():
     assert module.left.tolist() == [True, False, False]
     with raises_naming(ValueError, 'leave_out', 0.4):
         SkeletonLogits(3, 0.4)
+    with raises_naming(ValueError, 'leave_out', "'x'"):
+        SkeletonLogits(3, 'x')
 
 
 def test_entropy():

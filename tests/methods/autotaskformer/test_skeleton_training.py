@@ -226,6 +226,18 @@ def test_what_does_not_fit_is_said_before_the_first_step(tmp_path):
         build_runner(cfg, tmp_path / 'rises').train()
 
 
+def test_skeletons_of_a_step_that_are_none():
+    spaces = dict.fromkeys(TASKS)
+    for skeletons, named in (
+        ('single', (f"task '{TASKS[0]}'", "'single'")),
+        (dict.fromkeys(TASKS, ['e1', 'd3.3']), ("'d3.3'",)),
+        (dict.fromkeys(TASKS[1:], ['e1']), (TASKS[0],)),
+        (dict.fromkeys((*TASKS, 'segg'), ['e1']), ("'segg'", *TASKS)),
+    ):
+        with raises_naming(ValueError, 'train_cfg.step', *named):
+            UniformSkeletonStep(spaces, skeletons=skeletons)
+
+
 @task_scope('mmseg')
 def test_heads_that_are_missing_or_of_nothing():
     config = heads(segmentor(5)['decode_head'])
