@@ -1,6 +1,6 @@
 """What AutoTaskFormer's parts gain on the bundled scenes, over several seeds, as measured.
 
-    python benchmarks/autotaskformer.py [--seeds 3] [--write benchmarks/results/NAME.json]
+    python benchmarks/autotaskformer.py [--seeds 0 1 2] [--write benchmarks/results/NAME.json]
 
 Four tasks on the same images of 48 x 64 pixels. ``learned`` and ``uniform`` are supernets:
 skeletons learned with the weights, and sampled uniformly and then validated; they are scored with
@@ -46,9 +46,9 @@ from mdl_nas_mm.search.settings import EvolutionSettings
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import (
     ResolvedConfig,
+    drawn_spaces,
     joint_evaluations,
     resolve_joint_config,
-    sampled_spaces,
     units_of,
 )
 from mdl_nas_mm.tasks.delta_t import relative_change
@@ -148,7 +148,7 @@ class Experiment:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.folder = args, Path(args.work_dir)
-        self.rows = Rows(self.folder, self._measured, args.seeds * len(ROWS))
+        self.rows = Rows(self.folder, self._measured, len(args.seeds) * len(ROWS))
 
     def _measured(self, name: str, seed: int) -> dict[str, Any]:
         if name in ('learned', 'uniform'):
@@ -201,7 +201,7 @@ class Experiment:
         """The smallest supernet with all skeletons of a training, and its tasks' spaces."""
         folder = self.folder / f'seed{seed}' / name
         cfg = resolve_joint_config(Config.fromfile(str(folder / 'chosen.py')))
-        return cfg, sampled_spaces(cfg, weightless(cfg.model).backbone.space)
+        return cfg, drawn_spaces(cfg, weightless(cfg.model).backbone.space)
 
     def _alone(self, skeletons: Mapping[str, str], seed: int) -> dict[str, Any]:
         """A single architecture with as many parameters as Swin-Unet of ``WIDTH`` has, trained."""
@@ -213,7 +213,7 @@ class Experiment:
             width = round(width * math.sqrt(self._most / has))
         cfg = chosen(steps, seed, skeletons, width)
         checkpoint = trained(cfg, self.folder / f'seed{seed}' / 'alone' / key)
-        spaces = sampled_spaces(cfg, weightless(cfg.model).backbone.space)
+        spaces = drawn_spaces(cfg, weightless(cfg.model).backbone.space)
         joint = JointSpec({task: space.largest() for task, space in spaces.items()})
         return dict(
             skeletons=dict(skeletons),
@@ -284,37 +284,43 @@ def gain(metrics: Mapping[str, Mapping], reference: Mapping[str, Mapping]) -> fl
     return sum(changes) / len(changes)
 
 
-def table(rows: Mapping[str, Sequence[Mapping]]) -> str:
+def table(rows: Mapping[str, Mapping[int, Mapping]]) -> str:
     """The rows as markdown: mean and deviation over seeds; Delta_T over Swin-Unet."""
-    base = [row['metrics'] for row in rows['swin-unet alone']]
-    lines = [f'| | {" | ".join(TASKS)} | Delta_T | parameters (M) |', '|---' * 7 + '|']
+    base = rows['swin-unet alone']
+    lines = [f'| | {" | ".join(TASKS)} | Delta_T | parameters (M) | seeds |', '|---' * 8 + '|']
     named = {name: own for name, own in rows.items() if name != 'search'}
     for name in ('evolution', 'random'):
-        named[f'search, {name}'] = [row[name] for row in rows['search']]
+        named[f'search, {name}'] = {seed: row[name] for seed, row in rows['search'].items()}
     for name, own in named.items():
-        columns = [[row['metrics'][task]['value'] for row in own] for task in TASKS]
-        columns.append([gain(row['metrics'], metrics) for row, metrics in zip(own, base)])
-        columns.append([row['parameters'] / 1e6 for row in own])
-        lines.append(f'| {name} | ' + ' | '.join(map(shown, columns)) + ' |')
+        if not own:
+            continue
+        columns = [[row['metrics'][task]['value'] for row in own.values()] for task in TASKS]
+        columns.append([gain(own[s]['metrics'], base[s]['metrics']) for s in own if s in base])
+        columns.append([row['parameters'] / 1e6 for row in own.values()])
+        shows = [shown(column) if column else '' for column in columns]
+        lines.append(f'| {name} | ' + ' | '.join([*shows, str(len(own))]) + ' |')
     return '\n'.join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--steps', type=int, default=80, help='of a supernet')
     parser.add_argument('--alone-steps', type=int, default=100, help='of one architecture')
     parser.add_argument('--work-dir', default='work_dirs/autotaskformer')
+    parser.add_argument('--on-disk', action='store_true', help='report what was measured so far')
     parser.add_argument('--write', help='JSON file for the results')
     args = parser.parse_args()
     args.work_dir = str(Path(args.work_dir).resolve())
     os.chdir(ROOT)
     torch.set_num_threads(1)
-    write_rooms(DATA, images=IMAGES, height=SIDES[0], width=SIDES[1])
-    experiment, rows = Experiment(args), {name: [] for name in ROWS}
-    for seed in range(args.seeds):
+    if not args.on_disk:
+        write_rooms(DATA, images=IMAGES, height=SIDES[0], width=SIDES[1])
+    experiment, rows = Experiment(args), {name: {} for name in ROWS}
+    for seed in args.seeds:
         for name in ROWS:
-            rows[name].append(experiment.rows.row(name, seed))
+            if not args.on_disk or experiment.rows.path(name, seed).is_file():
+                rows[name][seed] = experiment.rows.row(name, seed)
     report(args, dict(table=table(rows).splitlines(), **rows))
 
 

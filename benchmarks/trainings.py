@@ -31,9 +31,13 @@ class Rows:
         self.folder, self.measure, self.total = folder, measure, total
         self.done, self.spent = 0, []
 
+    def path(self, name: str, seed: int) -> Path:
+        """Of a row's file."""
+        return self.folder / f'seed{seed}' / f'{name}.json'
+
     def row(self, name: str, seed: int) -> dict[str, Any]:
         """What was measured, and in how many seconds."""
-        path = self.folder / f'seed{seed}' / f'{name}.json'
+        path = self.path(name, seed)
         self.done += 1
         if path.is_file():
             return json.loads(path.read_text())
