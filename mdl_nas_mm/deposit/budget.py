@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 # Regions of one batch; which of them use a row is the bits of one number.
 MAX_REGIONS = 32
+BYTES_A_BLOCK = 2**14
 # Of each there is so much for a small file, and more for what a file holds.
-_BLOCKS = (2**10, 2**14)
+_BLOCKS = (2**10, BYTES_A_BLOCK)
 _ROWS = (2**20, 2)
 _RECTANGLES = (2**16, 2**8)
 
@@ -23,6 +24,7 @@ class Budget:
     """
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self._left = {
             name: floor + size // part
             for name, (floor, part) in dict(

@@ -39,6 +39,30 @@ def hints_of(info: Mapping) -> tuple[str, ...]:
     )
 
 
+def stored_backbone(config: Mapping, trust: Collection[str] = ()) -> dict[str, Any]:
+    """A backbone's config as a file has it: nothing of where weights and architectures came from.
+
+    Raises:
+        Untrusted: it names what no one who opens the file lets in.
+    """
+    found = {key: value for key, value in _without_sources(config).items() if key != 'arch'}
+    given = {key: value for key, value in found.items() if key not in ('tasks', 'task')}
+    check_config('mdl_nas_mm', given, 'backbone', trust)
+    return found
+
+
+def _without_sources(config: Any) -> Any:
+    if isinstance(config, Mapping):
+        return {
+            key: _without_sources(value)
+            for key, value in config.items()
+            if key not in ('init_cfg', 'pretrained')
+        }
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_without_sources, config))
+    return config
+
+
 def stored_metainfo(task: str, info: Mapping) -> dict[str, Any]:
     """Class names, colours, key points and whatever else a task's data set said when packed.
 

@@ -152,6 +152,8 @@ def stock_weights(
 ) -> dict[str, Tensor]:
     """An elastic backbone's state dict in the keys of a stock one."""
     state = stock.state_dict()
+    if family.stock_key is not None:
+        return {key: weights[family.stock_key(key)] for key in state}
     found = find_style(family.styles, state)
     if found is None:
         raise NoStockClassError(f'the keys of {type(stock).__name__} are in no known style')

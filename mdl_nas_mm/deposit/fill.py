@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.plain import statistics_of
+from mdl_nas_mm.header.names import BACKBONE
 from mdl_nas_mm.spec.owners import score_name, specific_name
 
 from .unpack import Deposit
@@ -18,7 +20,8 @@ def fill(deposit: Deposit, backbone: ElasticBackbone, task: str, as_task: str) -
     """Copies weights into a backbone; everything else in it keeps its value.
 
     These are all weights of several tasks that any task uses (``Deposit.stored`` says which), the
-    mask policy's scores, and the specific weights of one task, alone or with others.
+    mask policy's scores, and of one task the specific weights, its own and those with others, and
+    the running statistics of batch norms.
 
     Args:
         deposit: where the weights come from.
@@ -36,10 +39,20 @@ def fill(deposit: Deposit, backbone: ElasticBackbone, task: str, as_task: str) -
     parameters = dict(backbone.named_parameters())
     _fill_specific(deposit, backbone, task, as_task)
     _fill_shared(deposit, parameters)
+    fill_statistics(deposit, backbone, task)
     scores = deposit.structure.scores
     if scores:
         for layer, values in zip(scores, deposit.read('scores').split(list(scores.values()))):
             parameters[score_name(layer)].copy_(values)
+
+
+def fill_statistics(deposit: Deposit, backbone: ElasticBackbone, task: str) -> None:
+    """Copies a task's running statistics into a backbone of as many channels, or more."""
+    names = deposit.head_names(task)
+    for key, values in statistics_of(backbone).items():
+        (name,) = names[f'{BACKBONE}{key}']
+        found = deposit.read(name)
+        values[tuple(map(slice, found.shape))] = found
 
 
 def _fill_shared(deposit: Deposit, parameters: Mapping[str, Tensor]) -> None:

@@ -11,6 +11,7 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.registry import WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import ParamUse
 
+from .fill import fill_statistics
 from .unpack import Deposit
 
 
@@ -63,6 +64,7 @@ class DepositedInit:
         for use in uses:
             part = _used_part(parameters[use.name], use)
             part.copy_(weights[use.run].view_as(part))
+        fill_statistics(deposit, module, task)
 
 
 def _used_part(parameter: Tensor, use: ParamUse) -> Tensor:

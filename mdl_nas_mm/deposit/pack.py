@@ -18,11 +18,10 @@ from mdl_nas_mm.header.names import without
 from mdl_nas_mm.spec import Counts, JointSpec, Owners, check_joint
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.elastic_parts import plain_model
-from mdl_nas_mm.trust import check_config
 from mdl_nas_mm.version import __version__
 
 from .check import stored_counts
-from .configs import needed
+from .configs import needed, stored_backbone
 from .head_rows import whole_without
 from .kinds import Contents, Control, NewTasks, OwnKind, Removal, find_kind, kinds_of, read_masks
 from .old_parts import own_together
@@ -70,12 +69,9 @@ def pack(
             it.
     """
     check_joint(joint, model.spaces)
-    # Where weights and architectures came from is nothing that a file says.
-    backbone = {key: value for key, value in backbone.items() if key not in ('init_cfg', 'arch')}
     if backbone.get('space') is None:
         backbone = dict(backbone, space=model.backbone.space.to_config())
-    given = {key: value for key, value in backbone.items() if key not in ('tasks', 'task')}
-    check_config('mdl_nas_mm', given, 'backbone', trust)
+    backbone = stored_backbone(backbone, trust)
     manifest = dict(
         backbone=backbone,
         tasks={},

@@ -27,6 +27,8 @@ _FACTORIES = {
 class SizeLimit(TorchFunctionMode):
     """Refuses to make tensors and modules beyond what a file has of a model, before they are made.
 
+    Tensors on the meta device, which are no more than their shapes, count nothing.
+
     Args:
         elements: how many the file has.
         tensors: in how many tensors.
@@ -50,7 +52,8 @@ class SizeLimit(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func in _FACTORIES:
-            self._take(func(*args, **dict(kwargs, device='meta', out=None)).numel())
+            if torch.device(kwargs.get('device') or 'cpu').type != 'meta':
+                self._take(func(*args, **dict(kwargs, device='meta', out=None)).numel())
         elif _may_grow(func, args, kwargs):
             self._take(_elements(func, args, kwargs))
         return func(*args, **kwargs)
@@ -73,6 +76,9 @@ def _may_grow(func: Any, args: tuple, kwargs: Mapping) -> bool:
     if getattr(func, '__name__', '').endswith('_'):
         return False
     values = leaves((args, dict(kwargs)))
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if tensors and all(value.is_meta for value in tensors):
+        return False
     return any(
         value.numel() > _SMALL if isinstance(value, Tensor) else value > _SMALL
         for value in values

@@ -16,10 +16,12 @@ from mdl_nas_mm.spec import Layout, Owners
 from mdl_nas_mm.spec.owners import ALL, owners_of
 from mdl_nas_mm.spec.spec import MAX_BLOCKS
 from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.utils.process_wide import process_wide
 
-from .budget import Budget, check_history
+from .budget import BYTES_A_BLOCK, Budget, check_history
 from .regions import Region, region_of
 from .segments import Segments, lay_out
+from .size_limit import SizeLimit
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,11 @@ def batch_backbone(
     blocks = family.space(config['space'], config).largest().depth
     if blocks > MAX_BLOCKS:
         raise ValueError(f'backbone: its space has {blocks} blocks, more than {MAX_BLOCKS}')
-    if budget is not None:
-        budget.take('blocks', blocks)
-    return build_backbone(config)
+    if budget is None:
+        return build_backbone(config)
+    budget.take('blocks', blocks)
+    with process_wide(), SizeLimit(budget.size, budget.size // BYTES_A_BLOCK, 'backbone'):
+        return build_backbone(config)
 
 
 def build_backbone(config: Mapping) -> ElasticBackbone:

@@ -153,6 +153,7 @@ class Family(PartFamily):
             library's own backbones, or ``NoStockClassError``.
         row_steps: (plain backbone, images, their (height, width)) -> what it computes row by row,
             the ``RowSteps`` of ``families/transformer``; None where tokens are not its unit.
+        stock_key: key of that stock backbone -> ours; without it, as ``styles`` say.
     """
 
     block_names: Callable[[SubnetSpec, Any], list[str]]
@@ -165,6 +166,7 @@ class Family(PartFamily):
     reorderings: Callable[[SubnetSpec, Any], list[Reordering]] = lambda spec, shape: []
     stock_model: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock_model
     row_steps: Callable[[Any, int, tuple[int, int]], Any] | None = None
+    stock_key: Callable[[str], str] | None = None
 
 
 _KNOWN: dict[str, Family] = {}

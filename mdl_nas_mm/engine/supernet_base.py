@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import backbone_class, family_of
+from mdl_nas_mm.elastic.plain import statistics_of
 from mdl_nas_mm.registry import BASES, WEIGHT_INITIALIZERS
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.layout import names_of_some
@@ -88,6 +89,8 @@ class SupernetBase:
                 of another shape.
         """
         state = self._checkpoint['state_dict']
+        for name, values in statistics_of(module).items():
+            values.copy_(state[backbone_name(name)])
         inherited, some = self._specific_names(state), names_of_some(module.layout)
         for name, parameter in module.named_parameters():
             # What some tasks own is there, where any of them was trained.

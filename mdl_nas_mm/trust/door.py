@@ -9,7 +9,7 @@ from typing import Any
 from .known import known_classes
 from .lookup import SCOPES, find, full_name, scopes, short_name
 from .refused import why_refused, why_refused_argument
-from .values import OWN_TYPES, key_of_data, rule_of, word
+from .values import OWN_SCOPES, OWN_TYPES, key_of_data, rule_of, word
 
 _BACKBONE = 'is a backbone, which loads what it is told'
 
@@ -55,9 +55,12 @@ class _Place:
     owner: str = ''
     owner_full: str = ''
     found: Any = None
+    # Upstream's backbones are let in where one of ours takes them whole, and nowhere else.
+    is_backbone: bool = False
 
     def at(self, key: Any) -> _Place:
-        return replace(self, path=f'{self.path}.{key}' if self.path else str(key))
+        path = f'{self.path}.{key}' if self.path else str(key)
+        return replace(self, path=path, is_backbone=False)
 
     def refusal(self, reason: str) -> Refusal:
         return Refusal(self.path, reason, self.owner_full)
@@ -134,10 +137,10 @@ def _call(config: Mapping, place: _Place) -> Iterator[Refusal]:
         inner = replace(place, owner=short, owner_full=full, found=each)
         if full in place.trust:
             yield from _nested(config, inner)
-        elif short in known_classes():
+        elif short in known_classes() and (place.is_backbone or not _is_backbone(full)):
             yield from _items(config, inner, known_classes()[short])
         else:
-            usual = _BACKBONE if '.backbones.' in full else 'is not known'
+            usual = _BACKBONE if _is_backbone(full) else 'is not known'
             yield inner.refusal(f'class {each.__qualname__} {why_refused(each) or usual}')
 
 
@@ -152,6 +155,9 @@ def _items(config: Mapping, place: _Place, known: Collection[str] | None) -> Ite
             yield Refusal(place.path, wrong or f'the key {key!r} is not for a file')
             continue
         inner = place.at(key)
+        if f'{place.owner}.{key}' in OWN_SCOPES and isinstance(item, Mapping):
+            named = str(item.get('type')).partition('.')[0]
+            inner = replace(inner, scope=named, is_backbone=True)
         rule = rule_of(place.found, key) if isinstance(key, str) else None
         refused = why_refused_argument(place.found, key) if known is not None else None
         if known is not None and (refused or key not in known):
@@ -163,6 +169,10 @@ def _items(config: Mapping, place: _Place, known: Collection[str] | None) -> Ite
             yield from _refusals(item, inner)
         elif reason := rule(item, library):
             yield inner.refusal(reason)
+
+
+def _is_backbone(full: str) -> bool:
+    return '.backbones.' in full
 
 
 def _nested(value: Any, place: _Place) -> Iterator[Refusal]:

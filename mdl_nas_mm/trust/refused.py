@@ -24,6 +24,7 @@ _BY_REASON = {
         mmpretrain.ImageToImageRetriever mmseg.SideAdapterCLIPHead mmseg.CLIPTextEncoder
     """,
     'fetches what it is told to': """
+        mmpretrain.TIMMBackbone mmseg.TIMMBackbone
         mmdet.BertModel mmdet.GLIP mmdet.GroundingDINO mmdet.ATSSVLFusionHead
         mmdet.RandomSamplingNegPos mmpretrain.HuggingFaceClassifier mmpretrain.TimmClassifier
         mmpretrain.MNIST mmpretrain.FashionMNIST mmdet.CocoOccludedSeparatedMetric

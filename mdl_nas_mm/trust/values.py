@@ -232,3 +232,5 @@ RULES: dict[str, Rule] = {
 }
 # The ``type`` of these dicts is a word for the class that gets them, no class.
 OWN_TYPES = {'mmdet.StageCascadeRPNHead.adapt_cfg', *(f'mmdet.FPG.{name}' for name in _FPG_PATHS)}
+# What is below these is looked up in the library that their ``type`` has in front.
+OWN_SCOPES = {'mdl_nas_mm.UpstreamBackbone.module'}

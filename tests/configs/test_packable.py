@@ -5,7 +5,7 @@ from helpers import ROOT
 from mmengine.config import Config
 
 from mdl_nas_mm.apis.metainfo import self_contained
-from mdl_nas_mm.deposit.configs import TESTED, needed
+from mdl_nas_mm.deposit.configs import TESTED, needed, stored_backbone
 from mdl_nas_mm.tasks import resolve_joint_config
 
 FOLDERS = ('demo', 'mdl_nas', 'multi_task', 'scenes', 'zoo')
@@ -24,6 +24,7 @@ PATHS = [
 @pytest.mark.parametrize('path', PATHS, ids=lambda path: f'{path.parent.name}/{path.stem}')
 def test_nothing_has_to_be_trusted(path):
     cfg = resolve_joint_config(Config.fromfile(path), check_files=False)
+    assert 'type' in stored_backbone(cfg.model.backbone)
     for task, model in cfg.model.tasks.items():
         info = dict(scope=model.scope, model=self_contained(model.model))
         info |= {key: self_contained(cfg[key][task]) for key in TESTED if key in cfg}

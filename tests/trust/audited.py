@@ -4,8 +4,23 @@
 these tables keeps a class off the lists.
 """
 
-# Backbones are ours, and language models come with tokenizers that are fetched.
+# Language models come with tokenizers that are fetched. A deposit may have the backbones below.
 UNLISTED_MODULES = ('.backbones.', '.multimodal.', '.language_models.')
+# Of ``UpstreamBackbone``. None computes with numpy when it is made, or has buffers that no state
+# dict has.
+BACKBONES = {
+    f'{library}.{name}'
+    for library, names in dict(
+        mmpretrain='ResNet ResNetV1c ResNetV1d ResNeXt SEResNet ResNet_CIFAR RegNet Res2Net HRNet '
+        'MobileNetV2 MobileNetV3 VGG ConvNeXt PoolFormer VAN PCPVT SVT DaViT MViT '
+        'SwinTransformer SwinTransformerV2 VisionTransformer DeiT3',
+        mmdet='ResNet ResNetV1d ResNeXt RegNet Res2Net HRNet MobileNetV2',
+        mmseg='ResNet ResNetV1c ResNetV1d ResNeXt HRNet MobileNetV2 MobileNetV3 '
+        'MixVisionTransformer MSCAN PCPVT SVT SwinTransformer VisionTransformer',
+        mmpose='ResNet ResNetV1d ResNeXt HRNet MobileNetV2',
+    ).items()
+    for name in names.split()
+}
 
 # Data sets and metrics open files: those of the rules for paths in ``mdl_nas_mm.trust.values``,
 # local ones with endings that are read as data, and temporary ones of their own.
@@ -126,6 +141,15 @@ AUDITED = {
         'folders of their own',
     ),
 }
+
+AUDITED |= dict.fromkeys(
+    (
+        'mmseg.models.backbones.swin.SwinTransformer: CheckpointLoader.load_checkpoint',
+        'mmseg.models.backbones.vit.VisionTransformer: CheckpointLoader.load_checkpoint',
+        'mmseg.models.backbones.vit.VisionTransformer: load_state_dict',
+    ),
+    'a file that init_cfg would name, which is no part of a deposit',
+)
 
 _FOUND = 'a data set reads what it has found on the disk'
 AUDITED |= {

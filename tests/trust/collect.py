@@ -11,7 +11,15 @@ import sys
 from pathlib import Path
 
 import mmcv.ops
-from audited import AUDITED, BUILDER_KEYS, DATA_CALLS, DATA_KINDS, OWN_FILES, UNLISTED_MODULES
+from audited import (
+    AUDITED,
+    BACKBONES,
+    BUILDER_KEYS,
+    DATA_CALLS,
+    DATA_KINDS,
+    OWN_FILES,
+    UNLISTED_MODULES,
+)
 from mmengine.registry import Registry
 from reach import full_name, reach
 
@@ -89,7 +97,8 @@ def candidates():
         if (
             kind not in (*KINDS, 'operator')
             or why_refused(each)
-            or any(part in full_name(each) for part in UNLISTED_MODULES)
+            or short not in BACKBONES
+            and any(part in full_name(each) for part in UNLISTED_MODULES)
         ):
             continue
         if '<locals>' in short or library == 'tests' or objections(kind, each):

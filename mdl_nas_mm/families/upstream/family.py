@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mdl_nas_mm.elastic import ElasticBackbone
-from mdl_nas_mm.elastic.family import Family, NoStockClassError, register_family
+from mdl_nas_mm.elastic.family import Family, register_family
 from mdl_nas_mm.spec import Dimensions, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.dimensions import blocks_of, size
 
@@ -52,8 +51,11 @@ class WholeParts:
         yield space.largest()
 
 
-def _no_stock_model(backbone: ElasticBackbone, library: str, model: Mapping) -> dict[str, Any]:
-    raise NoStockClassError('its weights have the names that they have in UpstreamBackbone')
+def _stock_model(backbone: Any, library: str, model: Mapping) -> dict[str, Any]:
+    """A task's model config with the backbone that is whole in ours."""
+    module = dict(backbone.module_config)
+    module['type'] = module['type'].removeprefix(f'{library}.')
+    return dict(model, backbone=module)
 
 
 UPSTREAM = register_family(
@@ -63,6 +65,7 @@ UPSTREAM = register_family(
         spaces={'whole': dict(depth=1, whole_width=1)},
         block_names=lambda spec, shape: ['module'],
         timed_parts=lambda settings, shape: WholeParts(),
-        stock_model=_no_stock_model,
+        stock_model=_stock_model,
+        stock_key='module.{}'.format,
     )
 )

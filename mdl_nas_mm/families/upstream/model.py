@@ -8,8 +8,10 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
+from mmengine.model import BaseModule
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.registry import MODELS
@@ -20,10 +22,13 @@ from mdl_nas_mm.tasks.scope import task_scope
 from .family import UPSTREAM
 from .layout import UpstreamLayout, UpstreamShape
 
+# Blocks of a backbone are far fewer.
+_MAX_RANGE = 2**12
+
 
 @MODELS.register_module()
 class UpstreamBackbone(ElasticBackbone):
-    """A backbone of upstream's as it is, for joint training without a search.
+    """A backbone of upstream's as it is, for joint training without a search, and deposits.
 
     All tasks share all of it, and get what its config says that it returns.
 
@@ -33,11 +38,12 @@ class UpstreamBackbone(ElasticBackbone):
         space: ``'whole'``, the one architecture.
         sharing, tasks, arch, task, init_cfg: see ``ElasticPart``.
 
+    Attributes:
+        module_config: what was given as ``module``.
+
     Raises:
         ValueError: ``module`` names no library, or ``sharing`` shares less than all.
     """
-
-    file_refusal = 'builds a backbone, which loads what it is told'
 
     family = UPSTREAM
 
@@ -54,13 +60,19 @@ class UpstreamBackbone(ElasticBackbone):
         if sharing not in (None, 'AllShared'):
             raise ValueError(f'UpstreamBackbone: sharing is {sharing!r}, tasks share all of it')
         super().__init__(space, sharing, tasks, arch, task, init_cfg)
-        self.module = _built(module)
+        self.module_config, self.module = module, _built(module)
         sizes = [(name, p.shape) for name, p in self.named_parameters()]
         shape = UpstreamShape(
             module.get('in_channels', 3),
             tuple((n, (s[0], s[1:].numel()) if s else (1, 1)) for n, s in sizes),
         )
         self.layout = UpstreamLayout(self.space, shape, partial(_flops, dict(module)))
+
+    def init_weights(self) -> None:
+        """By its own ``init_cfg`` alone, such as a base's, where there is one; else as upstream."""
+        if self.init_cfg and isinstance(self.module, BaseModule):
+            self.module.is_init = True
+        super().init_weights()
 
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """What upstream's forward gives of images (B, C, H, W), as a tuple."""
@@ -108,10 +120,7 @@ class UpstreamBackbone(ElasticBackbone):
 
 
 def _built(config: Mapping[str, Any]) -> nn.Module:
-    """Upstream's backbone, on the device that is the default one.
-
-    Some constructors read values of tensors, so that they cannot run without memory.
-    """
+    """Upstream's backbone, on the device that is the default one."""
     config = dict(config)
     library, dot, _ = str(config.get('type')).partition('.')
     if not dot:
@@ -119,10 +128,19 @@ def _built(config: Mapping[str, Any]) -> nn.Module:
             f'UpstreamBackbone: module.type is {config.get("type")!r}, expected one with the '
             "library in front, such as 'mmseg.ResNetV1c'"
         )
-    device = torch.empty(0).device
-    with torch.device('cpu'), task_scope(library):
-        module: nn.Module = ROOT_MODELS.build(copy.deepcopy(config))
-    return module if device.type == 'cpu' else module.to(device)
+    with task_scope(library), _ReadableRanges():
+        return ROOT_MODELS.build(copy.deepcopy(config))
+
+
+class _ReadableRanges(TorchFunctionMode):
+    """Has ranges in memory where nothing else is: constructors read drop path rates out of them."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs, is_range = kwargs or {}, getattr(func, '__name__', '') == 'linspace'
+        found = func(*args, **kwargs)
+        if is_range and found.is_meta and found.numel() < _MAX_RANGE:
+            return func(*args, **dict(kwargs, device='cpu'))
+        return found
 
 
 def _flops(config: Mapping[str, Any], size: tuple[int, int]) -> int:

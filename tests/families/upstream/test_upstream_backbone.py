@@ -5,12 +5,10 @@ import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 from refusals import raises_naming
 
-from mdl_nas_mm.deposit import pack
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.elastic.plain import plain_part
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.tasks.part_flops import counted
 
@@ -85,19 +83,6 @@ def test_tasks_share_a_pass():
             with activate(task, ours.arch):
                 ours(images())
     assert len(calls) == 1
-
-
-def test_it_cannot_be_deposited(tmp_path):
-    """A file that names it would be opened by no one, nor does it hold statistics of norms."""
-    head = dict(type='FCNHead', in_channels=64, channels=4, num_classes=2, num_convs=1)
-    slot = dict(type='mdl_nas_mm.BackboneSlot')
-    task = dict(scope='mmseg', model=dict(type='EncoderDecoder', backbone=slot, decode_head=head))
-    backbone = dict(type='UpstreamBackbone', space='whole', module=RESNET, tasks=('a',))
-    with task_scope('mdl_nas_mm'):
-        model = MODELS.build(dict(type='MultiTaskModel', backbone=backbone, tasks=dict(a=task)))
-    joint = JointSpec({'a': model.spaces['a'].largest()})
-    with raises_naming(ValueError, 'UpstreamBackbone'):
-        pack(tmp_path / 'x.safetensors', model, joint, backbone, dict(a=task))
 
 
 def test_mistakes_are_named():
