@@ -8,12 +8,13 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
-from mmengine.model import BaseModule
+from mmengine.model import initialize
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.inherit import is_pretrained
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks.part_flops import counted
@@ -70,9 +71,11 @@ class UpstreamBackbone(ElasticBackbone):
 
     def init_weights(self) -> None:
         """By its own ``init_cfg`` alone, such as a base's, where there is one; else as upstream."""
-        if self.init_cfg and isinstance(self.module, BaseModule):
-            self.module.is_init = True
-        super().init_weights()
+        if self.is_init or not self.init_cfg or is_pretrained(self.init_cfg):
+            super().init_weights()
+            return
+        initialize(self, self.init_cfg)
+        self.is_init = True
 
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """What upstream's forward gives of images (B, C, H, W), as a tuple."""
