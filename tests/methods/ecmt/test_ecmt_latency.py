@@ -68,6 +68,27 @@ def test_an_encoder_takes_what_its_parts_take(config, tmp_path):
     np.testing.assert_allclose(cost(rows), expected, rtol=1e-9)
 
 
+def test_what_any_task_runs_of_a_tree_counts(tmp_path):
+    stage = dict(STAGE, window_side=2)
+    config = dict(
+        type='ElasticSwinUNet',
+        space=[stage] * 2 + [dict(stage, depth=1)] * 2,
+        head_dim=4,
+        tasks=('seg', 'depth'),
+        skeletons=dict(seg=['e1'], depth=['d2.1']),
+    )
+    model, columns = encoder_of(config)
+    table = table_of(model, columns, tmp_path / 'table.json')
+    cost = milliseconds(model, columns, SIZE, table)
+    rows = columns.sample(6, np.random.default_rng(0))
+    for row, found in zip(rows, cost(rows)):
+        root = columns.spec('seg', row).root
+        both = model.backbone.needed(('seg', 'depth'), root)
+        assert [bool(own.blocks) for own in both.stages].count(True) == 3
+        assert found == pytest.approx(table.predict(both))
+        assert found > table.predict(model.backbone.needed(('seg',), root))
+
+
 def test_a_budget_in_milliseconds_is_kept(tmp_path):
     model, columns = encoder_of(RESNET)
     table = table_of(model, columns, tmp_path / 'table.json')
