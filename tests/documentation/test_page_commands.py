@@ -38,7 +38,7 @@ FILLED = {
     ),
     'mdl-nas deposit list FILE': 'deposit list mine.safetensors',
     'mdl-nas infer FILE INPUTS --out-dir DIR': (
-        'infer mine.safetensors data/mine/seg/images/val --out-dir more'
+        'infer mine.safetensors data/mine/seg/images/validation --out-dir more'
     ),
     'mdl-nas deposit extract FILE --task det --out DIR': (
         'deposit extract mine.safetensors --task seg --out seg_alone'
