@@ -54,6 +54,8 @@ def parse_args() -> Namespace:
     out.add_argument('--out', required=True, help='The folder to write into.')
     text = 'Whether to write classes of upstream alone (default: where that is possible).'
     out.add_argument('--stock', action=BooleanOptionalAction, help=text)
+    text = 'Joint config of the task: also write how its own config trains it (default: no).'
+    out.add_argument('--training', type=there('config'), help=text)
     add_request(out)
     for command in (pack, add, verify, out, less, test):
         add_trusted_classes(command)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from mmengine.config import Config
 
@@ -153,6 +154,7 @@ def extract_chosen(
     stock: bool | None = None,
     trust: Collection[str] = (),
     latency: str | Path | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> str:
     """Searches for an architecture, calibrates it, and writes it as ``mdl_nas_mm.deposit.extract``
     does.
@@ -160,7 +162,7 @@ def extract_chosen(
     Args:
         path: a controlled deposit.
         task: its name in the deposit.
-        out_dir, stock, trust: see ``mdl_nas_mm.deposit.extract``.
+        out_dir, stock, trust, training: see ``mdl_nas_mm.deposit.extract``.
         budget, prefer: see ``Controller.configure``.
         latency: see ``load_controlled``.
 
@@ -185,4 +187,4 @@ def extract_chosen(
         static = Path(folder) / Path(path).name
         backbone, origin = deposit.manifest['backbone'], deposit.manifest['provenance']
         pack(static, controlled.model, member.found.joint, backbone, infos, origin, trust)
-        return extract(static, task, out_dir, stock, trust)
+        return extract(static, task, out_dir, stock, trust, training)

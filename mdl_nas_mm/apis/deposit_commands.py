@@ -12,6 +12,7 @@ from mdl_nas_mm.deposit import extract as write_task
 from mdl_nas_mm.deposit import remove as remove_task
 from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 from mdl_nas_mm.spec import Counts
+from mdl_nas_mm.tasks import own_training
 
 from . import deposits
 from .controlled import extract_chosen
@@ -75,17 +76,19 @@ def extract(
     task: str,
     out: str,
     stock: bool | None,
+    training: str | None,
     budget: str | None,
     prefer: Sequence[str] | None,
     latency: str | None,
     trust: Collection[str],
 ) -> Iterator[str]:
     """Writes a config and a checkpoint for other tools; see ``extract`` and ``extract_chosen``."""
+    trained = None if training is None else own_training(training, task)
     if budget is None and prefer is None:
-        yield write_task(deposit, task, out, stock, trust)
+        yield write_task(deposit, task, out, stock, trust, trained)
         return
     wanted = None if prefer is None else read_preferences(prefer)
-    yield extract_chosen(deposit, task, out, budget, wanted, stock, trust, latency)
+    yield extract_chosen(deposit, task, out, budget, wanted, stock, trust, latency, trained)
 
 
 def remove(deposit: str, task: str, trust: Collection[str]) -> Iterator[str]:

@@ -32,6 +32,7 @@ def config_text(
     where: str,
     remarks: Iterable[str] = (),
     trust: Collection[str] = (),
+    training: Mapping[str, Any] | None = None,
 ) -> str:
     """A config as Python, with what upstream's tools need beside the model.
 
@@ -43,6 +44,7 @@ def config_text(
         remarks: lines of the comment in front.
         trust: classes of data sets and metrics that are no known ones. Of a task that has others
             the text says what to give, and has no test.
+        training: see ``mdl_nas_mm.tasks.own_training``; it validates on what it is tested on.
 
     Raises:
         ValueError: the text does not mean what the task's config says.
@@ -56,6 +58,10 @@ def config_text(
         content |= {f'test_{key}': info[f'val_{key}'] for key in tested}
     if 'test_dataloader' in content:
         content['test_cfg'] = dict()
+    if training is not None:
+        content |= training
+        tested = [key for key in ('dataloader', 'evaluator', 'cfg') if f'test_{key}' in content]
+        content |= {f'val_{key}': content[f'test_{key}'] for key in tested}
     if 'val_dataloader' in info:
         # mmseg's and mmpretrain's inference look for it here.
         content['test_pipeline'] = prepared_dataset(info['val_dataloader']).get('pipeline', [])
@@ -67,7 +73,8 @@ def config_text(
         visualizer, hook = _DRAWING[scope]
         backends = [dict(type='LocalVisBackend')]
         content['visualizer'] = dict(type=visualizer, name='visualizer', vis_backends=backends)
-        content['default_hooks'] = dict(visualization=dict(type=hook))
+        hooks = dict(content.get('default_hooks', {}), visualization=dict(type=hook))
+        content['default_hooks'] = hooks
     content = dict(default_scope=scope, **content)
     text = f'{_comment(remarks)}\n{Config(copy.deepcopy(content)).pretty_text.rstrip()}\n'
     _check_read_back(text, content, where)
@@ -144,8 +151,10 @@ def types_of(config: Any) -> Iterator[str]:
             yield from types_of(item)
 
 
-def header(deposit: str, task: str, scope: str, why: str, model: Mapping) -> list[str]:
-    """Lines of a comment: what this is, how to test it, and what it needs.
+def header(
+    deposit: str, task: str, scope: str, why: str, model: Mapping, is_trained: bool = False
+) -> list[str]:
+    """Lines of a comment: what this is, how to test and train it, and what it needs.
 
     Args:
         deposit: name of its file.
@@ -153,12 +162,14 @@ def header(deposit: str, task: str, scope: str, why: str, model: Mapping) -> lis
         scope: the library of the task.
         why: why the backbone is no stock one, if it is none.
         model: the model's config.
+        is_trained: whether the config says how to train it further.
     """
-    kind = model['backbone']['type']
+    kind, package = model['backbone']['type'], _PACKAGES.get(scope, scope)
     lines = [
         f'Task {task!r} of the deposit {deposit!r}, for the tools of {scope}.',
         '',
-        f'    mim test {_PACKAGES.get(scope, scope)} {task}_config.py --checkpoint {task}.pth',
+        f'    mim test {package} {task}_config.py --checkpoint {task}.pth',
+        *([f'    mim train {package} {task}_config.py'] if is_trained else []),
         '',
     ]
     if kind.startswith('mdl_nas_mm.'):

@@ -40,6 +40,7 @@ def extract(
     out_dir: str | Path,
     stock: bool | None = None,
     trust: Collection[str] = (),
+    training: Mapping[str, Any] | None = None,
 ) -> str:
     """Writes a config and a checkpoint with which the upstream library's tools run a task.
 
@@ -54,6 +55,8 @@ def extract(
         stock: True for a stock backbone, False for the elastic class, None for a stock backbone
             where all sizes fit one.
         trust: see ``Deposit``. Without it a data set or a metric of another class is left out.
+        training: what the config says of a training that goes on from the checkpoint, see
+            ``mdl_nas_mm.tasks.own_training``; without it nothing.
 
     Returns:
         The path of the config.
@@ -83,8 +86,10 @@ def extract(
     if 'val_dataloader' in deposit.tasks[task]:
         deposit.check_part(task, 'pipeline')
     info = deposit.tasks[task]
-    top = header(deposit.path.name, task, info['scope'], why, config)
-    text = config_text(config, info, checkpoint_path.name, f'task {task!r}', top, trust)
+    is_trained = training is not None
+    top = header(deposit.path.name, task, info['scope'], why, config, is_trained)
+    where = f'task {task!r}'
+    text = config_text(config, info, checkpoint_path.name, where, top, trust, training)
     meta = dict(dataset_meta=stored_metainfo(task, info), mdl_nas_mm_version=__version__)
     write_torch_file(checkpoint_path, dict(meta=meta, state_dict=model.state_dict()))
     with written_whole(config_path) as temporary:

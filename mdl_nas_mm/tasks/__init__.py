@@ -11,6 +11,7 @@ from .incremental import Base
 from .input_size import validation_size
 from .joint_evaluation import JointEvaluation, joint_evaluations
 from .model import BackboneSlot, MultiTaskModel
+from .own_training import own_training
 from .recalibrate import recalibrations
 from .resolved import ResolvedConfig
 from .scope import task_scope
@@ -49,6 +50,7 @@ __all__ = [
     'given_spec',
     'joint_evaluations',
     'measure',
+    'own_training',
     'process',
     'recalibrations',
     'relative_change',

@@ -50,7 +50,7 @@ def resolve_task(name: str, task: ConfigDict, folder: str, settings: Collection[
         FileNotFoundError: there is no such upstream config.
     """
     _check_keys(name, task, settings)
-    upstream = _upstream(name, task.get('config'), folder)
+    upstream = upstream_of(name, task.get('config'), folder)
     scope = task.get('scope', upstream.get('default_scope'))
     if scope is None:
         raise ValueError(f"task {name!r}: 'scope' (mmdet, mmseg, ...) is missing")
@@ -100,7 +100,17 @@ def _check_keys(name: str, task: ConfigDict, settings: Collection[str]) -> None:
     Score.read(name, task.score)
 
 
-def _upstream(name: str, path: str | None, folder: str) -> Config:
+def upstream_of(name: str, path: str | None, folder: str) -> Config:
+    """A task's own config; an empty one where it has none.
+
+    Args:
+        name: of the task, for errors.
+        path: see ``upstream_config_path``.
+        folder: what a path starts from.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``read_config``.
+    """
     if path is None:
         return Config()
     try:
