@@ -258,15 +258,43 @@ def test_mistakes_are_named_before_anything_is_trained(data, base, tmp_path, cha
     assert not list(tmp_path.glob('*/gates'))
 
 
-@pytest.mark.distributed
-def test_a_stage_of_several_processes(data, base, shared, tmp_path, capsys):
-    """One stage, after another of one process; that trainings are alike is tested elsewhere."""
+def stage_after_gates(data, base, shared, folder):
+    """Runs one stage of two processes, after another that was of one."""
     cfg = config(data, base)
     cfg.computation_sharing.activations = None
-    shutil.copytree(shared / 'more' / 'gates', tmp_path / 'more' / 'gates')
+    shutil.copytree(shared / 'more' / 'gates', folder / 'more' / 'gates')
     gates = read_json(shared / 'more' / 'stages.json')['gates']
-    write_json(tmp_path / 'more' / 'stages.json', dict(gates=gates))
-    path = share_computation(cfg, tmp_path, ['more'], processes=2)
-    assert capsys.readouterr().out.count('done before') == 1
+    write_json(folder / 'more' / 'stages.json', dict(gates=gates))
+    path = share_computation(cfg, folder, ['more'], processes=2)
     assert list(Deposit(path).tasks) == ['cls', 'det', 'seg', 'more']
-    assert 0 < load_difference(tmp_path / 'more/places/difference.safetensors').density <= 0.3
+    assert 0 < load_difference(folder / 'more/places/difference.safetensors').density <= 0.3
+
+
+def test_a_stage_of_several_processes_is_a_training_under_torchrun(
+    data, base, shared, tmp_path, monkeypatch, capsys
+):
+    """What it is started with is enough for one process to do the same here."""
+    seen = []
+
+    def here(command, check):
+        seen.append(command)
+        launched = command[command.index('mdl_nas_mm') + 1 :]
+        start = launched.index('--launcher')
+        assert launched[start + 1] == 'pytorch' and check
+        name, *args = launched[:start] + launched[start + 2 :]
+        call_tool(monkeypatch, name, *args)
+
+    monkeypatch.setattr(sub_tasks.subprocess, 'run', here)
+    stage_after_gates(data, base, shared, tmp_path)
+    (command,) = seen
+    assert command[1:4] == ['-m', 'torch.distributed.run', '--nproc-per-node=2']
+    assert capsys.readouterr().out.count('done before') == 1
+    found, expected = (each / 'more/places/difference.safetensors' for each in (tmp_path, shared))
+    assert found.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_a_stage_of_several_processes(data, base, shared, tmp_path):
+    """That trainings of several are those of one is tested elsewhere."""
+    stage_after_gates(data, base, shared, tmp_path)
