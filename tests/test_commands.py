@@ -163,12 +163,16 @@ def parser_of(script):
     return made[0]
 
 
-def test_nobody_who_reads_the_output_is_no_trace(tmp_path):
+@pytest.mark.parametrize(
+    'errors', ['engine.errors.one_line_errors', 'utils.early_errors.early_errors']
+)
+def test_nobody_who_reads_the_output_is_no_trace(tmp_path, errors):
+    module, name = errors.rsplit('.', 1)
     code = (
         'import sys, time\n'
-        'from mdl_nas_mm.engine.errors import one_line_errors\n'
+        f'from mdl_nas_mm.{module} import {name}\n'
         'sys.stdin.readline()\n'
-        'with one_line_errors():\n'
+        f'with {name}():\n'
         '    print(1)\n'
     )
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
