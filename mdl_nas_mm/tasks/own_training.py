@@ -41,7 +41,7 @@ def own_training(path: str | Path, task: str) -> dict[str, Any]:
             f"{where}: task {task!r} has no 'config' of its own, which says how it is trained alone"
         )
     upstream = upstream_of(task, own, osp.dirname(path) or '.')
-    found = resolve_joint_config(cfg)
+    found = resolve_joint_config(cfg, check_files=False)
     settings = config_with_names(upstream, found.tasks[task].scope)
     for key in ('train_cfg', 'optim_wrapper'):
         if settings.get(key) is None:
