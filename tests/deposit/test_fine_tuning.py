@@ -47,6 +47,7 @@ def test_upstreams_tool_trains_it(task, deposit, joint, tmp_path, monkeypatch):
     tool = Path(library.__file__).parent / '.mim' / 'tools' / 'train.py'
     options = [f'train_cfg.max_iters={STEPS}', f'train_cfg.val_interval={STEPS}']
     options += [f'default_hooks.checkpoint.interval={STEPS}', 'default_hooks.logger.interval=1']
+    options += ['param_scheduler.0.end=1', 'param_scheduler.1.begin=1', 'param_scheduler.1.T_max=1']
     options += [f'experiment_name=fine_{task}', f'visualizer.name=fine_{task}']
     args = [tool, out / f'{task}_config.py', '--work-dir', tmp_path / 'work']
     monkeypatch.setenv('LOCAL_RANK', '0')
