@@ -122,7 +122,11 @@ if __name__ == '__main__':
         ],
         python_requires='>=3.10',
         packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-        package_data={'': ['*.md', '*.json', '*.yml', 'py.typed']},
+        # The folder of known classes is data, no package.
+        package_data={
+            '': ['*.md', '*.json', '*.yml', 'py.typed'],
+            f'{PACKAGE}.trust': ['classes/*.json'],
+        },
         # Only what torch and the mm libraries do not bring: the file format of the deposit and its
         # hashes, and the images of the demonstration data.
         install_requires=['safetensors>=0.4', 'scikit-learn>=1.2', 'xxhash>=3.0'],

@@ -95,6 +95,14 @@ def test_wheel_says_that_it_is_typed(wheel):
     assert 'mdl_nas_mm/py.typed' in wheel.namelist()
 
 
+def test_wheel_has_every_file_of_data(wheel):
+    """Without the known classes no deposit is written or opened."""
+    files = {p.relative_to(ROOT).as_posix() for p in (ROOT / 'mdl_nas_mm').rglob('*.json')}
+    files = {name for name in files if '/.mim/' not in name}
+    assert 'mdl_nas_mm/trust/classes/mdl_nas_mm.json' in files
+    assert files <= set(wheel.namelist())
+
+
 def test_wheel_has_every_module(wheel):
     modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / 'mdl_nas_mm').rglob('*.py')}
     assert {m for m in modules if '/.mim/' not in m} <= set(wheel.namelist())
