@@ -16,7 +16,7 @@ backbone = dict(
         arch='deit-base',
         patch_size=16,
         out_type='featmap',
-        out_indices=(-1,),
+        out_indices=(11,),
         drop_path_rate=0.1,
         init_cfg=dict(type='Pretrained', checkpoint=weights, prefix='backbone'),
     ),
