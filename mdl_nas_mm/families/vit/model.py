@@ -339,14 +339,18 @@ class ElasticViT(ElasticBackbone):
 
     def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
         """Arguments for a backbone of this class that gives what one task's subnet gives here."""
-        return dict(
+        found = dict(
             out_type=of_task(self.out_type, task, 'out_type'),
             out_indices=self.wanted_blocks(task, spec),
             window_size=of_task(self.window_size, task, 'window_size'),
-            global_attention=self.attends_globally(task),
-            propagation=of_task(self.propagation, task, 'propagation'),
             out_channels=self.out_channels,
         )
+        # What is of no task here is left out, so that a deposit is as it was without them.
+        if self.global_attention is not True:
+            found['global_attention'] = self.attends_globally(task)
+        if self.propagation != 'none':
+            found['propagation'] = of_task(self.propagation, task, 'propagation')
+        return found
 
     def depth_of(self, name: str) -> int | None:
         """How many blocks a parameter's own one is from the images; None after the last block."""
