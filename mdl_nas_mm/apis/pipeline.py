@@ -96,7 +96,8 @@ class Stages:
         names = list(self.expected)
         if not any(self.expected.values()):
             return 'begins'
-        done, left = names[: names.index(name)], names[names.index(name) :]
+        done = [stage for stage in names[: names.index(name)] if stage in self.state]
+        left = names[names.index(name) :]
         took = sum(self.state[stage]['seconds'] for stage in done)
         planned = sum(self.expected[stage] for stage in done)
         pace = took / planned if planned and took else 1.0
