@@ -149,15 +149,18 @@ def base(layouts):  # noqa: F811
     return path
 
 
-def new_tasks(name):
+def new_tasks(name, width=WIDTHS[0]):
+    """Two steps of the new tasks, whose heads take maps of a width."""
     cfg = Config.fromfile(FOLDER / f'{name}.py')
     cfg.val_cfg = None
     cfg = resolve_joint_config(cfg)
+    from_base = cfg.model.backbone.init_cfg
     for key in ('model', 'train_dataloader', 'search_dataloader'):
         shrink(cfg[key])
+    cfg.model.backbone.init_cfg = from_base
     narrow(cfg.model.tasks)
     for task in cfg.model.tasks.values():
-        task.model.decode_head.in_channels = WIDTHS[0]
+        task.model.decode_head.in_channels = width
     if 'jigsaw' in cfg.tasks:
         cfg.train_dataloader.jigsaw.dataset.pipeline[1].scale = (60, 60)
     cfg.train_cfg.update(max_iters=2, dry_run=False)
@@ -174,6 +177,8 @@ def test_new_tasks_begin_with_the_deposit(base, name, tmp_path):
     runner = build_runner(cfg, tmp_path)
     backbone = runner.model.backbone
     backbone.init_weights()
+    old = Deposit(base).load_task('normals').backbone.patch_embed.proj.weight
+    assert torch.equal(backbone.patch_embed.proj.weight, old)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     runner.train()
     history = runner.message_hub.log_scalars

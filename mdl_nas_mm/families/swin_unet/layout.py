@@ -33,6 +33,9 @@ class SwinUNetLayout:
         parts: list[tuple] = []
         stages: dict[str, CellSpec] = dict(zip(CELLS, spec.stages))
         for cell in cells_of(spec):
+            if not self.largest[cell].blocks:
+                # Of another task: a backbone has just the cells that its own skeletons need.
+                continue
             stage, before = stages[cell], predecessor(cell)
             dim = stage.embed_dim
             parts.append(('entry', cell, stages[before].embed_dim if before else 0, dim))

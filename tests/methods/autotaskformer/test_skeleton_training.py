@@ -2,13 +2,16 @@
 
 import copy
 import math
+import signal
+from pathlib import Path
 
 import pytest
 import torch
 from distributed.trainings import largest_difference, trained
-from helpers import build_runner, differences
+from helpers import build_runner, differences, run_python
 from image_group import joint_config, write_images
 from methods.autotaskformer.encoder_tree import SKELETONS, heads, tree_config, with_heads
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from refusals import raises_naming
 from shared_images import (
@@ -199,6 +202,44 @@ def test_a_resumed_training_ends_like_the_whole_one(tmp_path):
     for task in cfg.tasks:
         best = int(state[f'skeletons.{task}.logits'].argmax())
         assert int(whole['state_dict'][f'tasks.{task}.decode_head.chosen']) == best
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_like_the_whole_one(tmp_path):
+    """SIGKILL after the third update, the second checkpoint not yet written."""
+    cfg = training(tmp_path / 'data')
+    cfg.randomness = dict(seed=0)
+    cfg.dump(tmp_path / 'skeletons.py')
+    # A file has the tasks in the order of their names, which is the one of the weights' draws.
+    cfg = Config.fromfile(tmp_path / 'skeletons.py')
+    build_runner(cfg, tmp_path / 'whole').train()
+    code = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from helpers import build_runner
+from methods.autotaskformer import encoder_tree
+from mmengine.config import Config
+from mdl_nas_mm.methods.autotaskformer.step import AutoTaskFormerStep
+
+def updated(step, model):
+    whole(step, model)
+    done.append(model)
+    if len(done) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+done, whole, AutoTaskFormerStep.updated = [], AutoTaskFormerStep.updated, updated
+build_runner(Config.fromfile('skeletons.py'), 'killed').train()
+"""
+    died = run_python(code, cwd=tmp_path)
+    assert died.returncode == -signal.SIGKILL, died.stderr[-2000:]
+    assert [path.name for path in (tmp_path / 'killed').glob('iter_*')] == ['iter_2.pth']
+    cfg.resume = True
+    runner = build_runner(cfg, tmp_path / 'killed')
+    runner.train()
+    assert runner.message_hub.log_scalars['train/skeleton_temperature'].data[0].size == 4
+    whole, resumed = (read_checkpoint(tmp_path / n / 'iter_4.pth') for n in ('whole', 'killed'))
+    for key in ('state_dict', 'optimizer', 'method'):
+        assert differences(whole[key], resumed[key]) == [], key
 
 
 @pytest.mark.distributed
