@@ -46,7 +46,7 @@ from mdl_nas_mm.search.settings import EvolutionSettings
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import (
     ResolvedConfig,
-    drawn_spaces,
+    sampled_spaces,
     joint_evaluations,
     resolve_joint_config,
     units_of,
@@ -201,7 +201,7 @@ class Experiment:
         """The smallest supernet with all skeletons of a training, and its tasks' spaces."""
         folder = self.folder / f'seed{seed}' / name
         cfg = resolve_joint_config(Config.fromfile(str(folder / 'chosen.py')))
-        return cfg, drawn_spaces(cfg, weightless(cfg.model).backbone.space)
+        return cfg, sampled_spaces(cfg, weightless(cfg.model).backbone.space)
 
     def _alone(self, skeletons: Mapping[str, str], seed: int) -> dict[str, Any]:
         """A single architecture with as many parameters as Swin-Unet of ``WIDTH`` has, trained."""
@@ -213,7 +213,7 @@ class Experiment:
             width = round(width * math.sqrt(self._most / has))
         cfg = chosen(steps, seed, skeletons, width)
         checkpoint = trained(cfg, self.folder / f'seed{seed}' / 'alone' / key)
-        spaces = drawn_spaces(cfg, weightless(cfg.model).backbone.space)
+        spaces = sampled_spaces(cfg, weightless(cfg.model).backbone.space)
         joint = JointSpec({task: space.largest() for task, space in spaces.items()})
         return dict(
             skeletons=dict(skeletons),
