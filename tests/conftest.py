@@ -42,14 +42,18 @@ def wheel_folder(wheel, tmp_path_factory):
     return folder
 
 
-def _scopes_are_put_back():
-    """mmengine's runners, and its inferencers, set the default scope for the whole process."""
-    scopes = DefaultScope._instance_dict
-    before = dict(scopes)
+@pytest.fixture(autouse=True, scope='module')
+def no_default_scope():
+    """mmengine's runners and inferencers set it for the process; a file of tests begins without."""
+    DefaultScope._instance_dict.clear()
     yield
-    scopes.clear()
-    scopes.update(before)
+    DefaultScope._instance_dict.clear()
 
 
-_of_modules = pytest.fixture(autouse=True, scope='module')(_scopes_are_put_back)
-_of_tests = pytest.fixture(autouse=True)(_scopes_are_put_back)
+@pytest.fixture(autouse=True)
+def default_scope_is_put_back():
+    before = dict(DefaultScope._instance_dict)
+    yield
+    # mmengine may have put another mapping in the place of this one.
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)

@@ -11,7 +11,7 @@ from mdl_nas_mm.header.manifest import text_hash
 CANARY = 'canary'
 _PROCESSES = ('os.system', 'subprocess.Popen', 'os.exec', 'os.posix_spawn', 'os.startfile')
 _NETWORK = ('socket.connect', 'socket.getaddrinfo', 'urllib.Request', 'socket.gethostbyname')
-_seen = None
+_seen, _hooked = None, False
 
 
 def altered(path, out, change):
@@ -53,10 +53,10 @@ def _hook(event, arguments):
 @contextmanager
 def watched():
     """Gives what is started, fetched, or done to a canary inside the block."""
-    global _seen
-    if not getattr(sys, '_canaries_are_watched', False):
+    global _hooked, _seen
+    if not _hooked:
         sys.addaudithook(_hook)
-        sys._canaries_are_watched = True
+        _hooked = True
     _seen = found = []
     try:
         yield found

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from deposit.hostile import places
 from growing import Supernet
-from hostile import places
 from refusals import raises_naming
 from safetensors.torch import load_file, save_file
 

@@ -169,7 +169,7 @@ def base(path):
 commands = dict(
     list=lambda path: list(contents(path)),
     verify=lambda path: list(deposits.check(path)),
-    extract=lambda path: extract(path, 'a', path.with_suffix('')),
+    extract=lambda path: extract(path, 'a', Path(sys.argv[3]).with_name(path.stem)),
     load_task=lambda path: load_task(path, 'a'),
     load_tasks=load_tasks,
     export=lambda path: load_model(path, 'a'),

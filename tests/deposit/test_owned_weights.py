@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 import torch
+from deposit.hostile import altered
 from deposits import SHARINGS
 from extracting import VIT, VIT_SPACE, WIDE
 from growing import Supernet, changed, check_answers, shuffled
 from helpers import TASKS, build_runner, differences, joint_config
-from hostile import altered
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from deposit.hostile import altered
 from growing import Supernet, changed, check_answers
 from growing import infos as infos_of
-from hostile import altered
 from refusals import raises_naming
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file

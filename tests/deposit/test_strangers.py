@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deposit.hostile import CANARY, altered, places, watched
 from extracting import WIDE, vit_config, write_deposit
 from helpers import TASKS
-from hostile import CANARY, altered, places, watched
 from mmengine.config import Config
 from refusals import raises_naming
 
