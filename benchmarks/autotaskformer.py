@@ -46,9 +46,9 @@ from mdl_nas_mm.search.settings import EvolutionSettings
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import (
     ResolvedConfig,
-    sampled_spaces,
     joint_evaluations,
     resolve_joint_config,
+    sampled_spaces,
     units_of,
 )
 from mdl_nas_mm.tasks.delta_t import relative_change
