@@ -67,8 +67,7 @@ def test_no_attribute_of_anybody_else_is_replaced():
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, (ast.Store, ast.Del)):
                 owner = ast.unparse(node.value)
-                # torch gives ctx to keep things in.
-                ours = owner in ('self', 'cls', 'ctx') or owner.startswith(CONFIGS)
+                ours = owner in ('self', 'cls') or owner.startswith(CONFIGS)
                 if not ours and node.attr not in SETTABLE | OWN:
                     found.append(f'{path}:{node.lineno} {ast.unparse(node)}')
             elif isinstance(node, ast.Call) and ast.unparse(node.func) in SETTERS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,30 +77,6 @@ class SlimLinear(nn.Linear):
         return F.linear(input, weight, self.bias)
 
 
-class _Kernel(torch.autograd.Function):
-    """The first rows of a weight and some columns; its gradient writes each element once.
-
-    Autograd's own fills all of it with zeros, and then writes what is in use.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, rows: int, runs: Sequence[tuple[int, int]]) -> Tensor:
-        ctx.shape, ctx.rows, ctx.runs = weight.shape, rows, runs
-        return _cut(weight, rows, runs)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (grad,), rows, end, used = grads, ctx.rows, 0, 0
-        whole = grad.new_empty(ctx.shape)
-        whole[rows:].zero_()
-        for first, count in ctx.runs:
-            whole[:rows, end:first].zero_()
-            whole[:rows, first : first + count].copy_(grad[:, used : used + count])
-            end, used = first + count, used + count
-        whole[:rows, end:].zero_()
-        return whole, None, None
-
-
 def kernel(weight: Tensor, rows: int, runs: Sequence[tuple[int, int]]) -> Tensor:
     """The first rows of a convolution's weight, of each some runs of its columns.
 
@@ -112,19 +87,11 @@ def kernel(weight: Tensor, rows: int, runs: Sequence[tuple[int, int]]) -> Tensor
         rows: how many of them.
         runs: of columns, as (first, how many), in their order.
     """
-    if list(runs) == [(0, weight.shape[1])] and rows == len(weight):
-        return weight
-    if torch.is_grad_enabled() and weight.requires_grad:
-        return _Kernel.apply(weight, rows, runs)
-    return _cut(weight, rows, runs)
-
-
-def _cut(weight: Tensor, rows: int, runs: Sequence[tuple[int, int]]) -> Tensor:
-    parts = [weight[:rows, first : first + count] for first, count in runs]
+    parts = [leading(weight, rows, count, first) for first, count in runs]
     return parts[0].contiguous() if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
-def leading(weight: Tensor, rows: int, columns: int | None = None) -> Tensor:
+def leading(weight: Tensor, rows: int, columns: int | None = None, first: int = 0) -> Tensor:
     """The first rows of a weight (rows[, columns, ...]), of each some columns, as one view.
 
     The gradient of every slice is a tensor of zeros as large as what it was taken from.
@@ -133,7 +100,8 @@ def leading(weight: Tensor, rows: int, columns: int | None = None) -> Tensor:
     shape = (rows, *inner)
     if shape == weight.shape:
         return weight
-    return weight.as_strided(shape, weight.stride(), weight.storage_offset())
+    offset = first * weight.stride(1) if first else 0
+    return weight.as_strided(shape, weight.stride(), weight.storage_offset() + offset)
 
 
 def make_conv(layer: Layer, counts: Mapping[str, int]) -> SlimConv2d:
