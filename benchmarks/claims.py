@@ -15,8 +15,6 @@ import argparse
 import copy
 import json
 import os
-import statistics
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +24,9 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import torch
 from mmengine.config import Config
+from trainings import Rows, set_steps, trained
 
 from mdl_nas_mm.apis.conflicts import conflicts_of, start_from
-from mdl_nas_mm.apis.pipeline import train_stage, trained_checkpoint
 from mdl_nas_mm.apis.tasks import save_deposit
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.elastic.arch_source import read_joint_spec
@@ -124,45 +122,19 @@ def config_of(args: argparse.Namespace, row: Row, seed: int, *tasks: str) -> Con
     return cfg
 
 
-def set_steps(cfg: Config, steps: int) -> None:
-    """Another length of training, its schedule included."""
-    warm = max(1, steps // 10)
-    cfg.train_cfg.update(max_iters=steps, val_interval=steps)
-    first, second = cfg.param_scheduler
-    first.end = second.begin = warm
-    second.T_max = max(1, steps - warm)
-
-
 class Runs:
     """The trainings of one domain, each in a folder of its own.
 
     Args:
         args: of the command line.
-        total: how many rows there are, of all seeds.
+        folder: where they go.
     """
 
-    def __init__(self, args: argparse.Namespace, total: int) -> None:
-        self.args, self.total, self.done, self.spent = args, total, 0, []
-        self.folder = Path(args.work_dir).resolve() / args.domain
+    def __init__(self, args: argparse.Namespace, folder: Path) -> None:
+        self.args, self.folder = args, folder
 
-    def row(self, name: str, seed: int) -> dict[str, Any]:
-        """Scores and parameters of a row, measured unless they are on disk."""
-        path = self.folder / f'seed{seed}' / f'{name}.json'
-        self.done += 1
-        if path.is_file():
-            return json.loads(path.read_text())
-        left = ''
-        if self.spent:
-            rest = statistics.fmean(self.spent) * (self.total - self.done + 1)
-            left = f', about {rest / 60:.0f} min left'
-        print(f'[{self.done}/{self.total}] {name}, seed {seed}{left}', flush=True)
-        started = time.monotonic()
-        found = self._measured(name, seed)
-        self.spent.append(time.monotonic() - started)
-        write_json(path, dict(found, seconds=round(self.spent[-1], 1)))
-        return found
-
-    def _measured(self, name: str, seed: int) -> dict[str, Any]:
+    def measure(self, name: str, seed: int) -> dict[str, Any]:
+        """Scores and parameters of a row."""
         row = ROWS[name]
         cfg = config_of(self.args, row, seed)
         if not row.alone:
@@ -182,9 +154,8 @@ class Runs:
             cfg.pop('subspace', None)
             cfg.train_cfg.pop('sampler', None)
             cfg.pop('search_cfg', None)
-        training = self._trained(row, cfg, seed, name if row.alone else '')
+        supernet = self._trained(row, cfg, seed, name if row.alone else '')
         cfg = resolve_joint_config(cfg)
-        supernet = trained_checkpoint(training)
         joint = fixed_spec(cfg)
         if row.search is not None:
             start = str(self._proposed(seed)) if row.seeded else None
@@ -204,32 +175,22 @@ class Runs:
         )
 
     def _trained(self, row: Row, cfg: Config, seed: int, suffix: str) -> Path:
-        """The folder of a training, which rows with the same one share."""
+        """The checkpoint of a training, which rows with the same one share."""
         key = f'{row.training}{suffix}'
         name = ''.join(c if c.isalnum() else '_' for c in key).strip('_')
         folder = self.folder / f'seed{seed}' / 'trainings' / name
-        if (folder / 'done').is_file():
-            return folder
         cfg.load_from = self._pretrained(seed)
-        with quiet():
-            train_stage(cfg, folder)
-        (folder / 'done').touch()
-        return folder
+        return trained(cfg, folder)
 
     def _pretrained(self, seed: int) -> str | None:
         config = DOMAINS[self.args.domain][1]
         if config is None:
             return None
-        folder = self.folder / f'seed{seed}' / 'pretrain'
-        if not (folder / 'done').is_file():
-            cfg = Config.fromfile(str(ROOT / config))
-            cfg.randomness = dict(seed=seed)
-            if self.args.steps:
-                set_steps(cfg, self.args.steps)
-            with quiet():
-                train_stage(cfg, folder)
-            (folder / 'done').touch()
-        return str(trained_checkpoint(folder))
+        cfg = Config.fromfile(str(ROOT / config))
+        cfg.randomness = dict(seed=seed)
+        if self.args.steps:
+            set_steps(cfg, self.args.steps)
+        return str(trained(cfg, self.folder / f'seed{seed}' / 'pretrain'))
 
     def _searched(
         self, row: Row, cfg: Config, supernet: Path, folder: Path, start: str | None
@@ -262,10 +223,10 @@ class Runs:
         path = self.folder / f'seed{seed}' / 'proposed.json'
         if not path.is_file():
             cfg = config_of(self.args, ROWS['all shared'], seed)
-            training = self._trained(ROWS['all shared'], copy.deepcopy(cfg), seed, '')
+            checkpoint = self._trained(ROWS['all shared'], copy.deepcopy(cfg), seed, '')
             cfg.work_dir = str(path.parent / 'conflicts')
             with quiet():
-                conflicts = conflicts_of(cfg, trained_checkpoint(training))
+                conflicts = conflicts_of(cfg, checkpoint)
             proposed = start_from(config_of(self.args, Row('Sequential', RATIOS), seed), conflicts)
             assert proposed is not None
             write_json(path, proposed.to_dict())
@@ -283,10 +244,11 @@ def main() -> None:
     args.work_dir = str(Path(args.work_dir).resolve())
     os.chdir(ROOT)
     torch.set_num_threads(1)
-    runs = Runs(args, len(args.rows) * args.seeds)
+    folder = Path(args.work_dir) / args.domain
+    rows = Rows(folder, Runs(args, folder).measure, len(args.rows) * args.seeds)
     for seed in range(args.seeds):
         for name in args.rows:
-            print(json.dumps(runs.row(name, seed)), flush=True)
+            print(json.dumps(rows.row(name, seed)), flush=True)
 
 
 if __name__ == '__main__':

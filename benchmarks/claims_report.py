@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from claims import ROWS
+from trainings import shown
 
 # The paper's rows that ours are beside, for MDL-NAS-B (Tables 4 to 6): classification, detection,
 # segmentation; parameters of the backbones, of separate models and the full method with heads;
@@ -61,14 +62,6 @@ def table(rows: Rows) -> str:
         cells = (name, *columns, str(len(found)), PAPER.get(name, '-'))
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
-
-
-def shown(values: Sequence[float]) -> str:
-    """Mean and deviation of a sample; ``-`` of none."""
-    if not values:
-        return '-'
-    deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
-    return f'{statistics.fmean(values):.2f}{deviation}'
 
 
 def draw(rows: Rows, path: Path) -> None:

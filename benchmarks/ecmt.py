@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from measuring import report
 from mmengine.config import Config
+from trainings import trained
 
-from mdl_nas_mm.apis.pipeline import train_stage, trained_checkpoint
 from mdl_nas_mm.datasets.rooms import write_rooms
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.methods.ecmt import Controller
@@ -108,11 +108,8 @@ class Supernet:
     """
 
     def __init__(self, cfg: Config, folder: Path) -> None:
-        if not (folder / 'done').is_file():
-            with quiet():
-                train_stage(cfg, folder)
-            (folder / 'done').touch()
-        self.cfg, self.checkpoint = resolve_joint_config(cfg), trained_checkpoint(folder)
+        checkpoint = trained(cfg, folder)
+        self.cfg, self.checkpoint = resolve_joint_config(cfg), checkpoint
         self.folder = folder
 
     @cached_property

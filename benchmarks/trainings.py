@@ -73,6 +73,8 @@ def set_steps(cfg: Config, steps: int) -> None:
 
 
 def shown(values: Sequence[float]) -> str:
-    """Mean and deviation of a sample."""
+    """Mean and deviation of a sample; ``-`` of none."""
+    if not values:
+        return '-'
     deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
     return f'{statistics.fmean(values):.2f}{deviation}'
