@@ -40,6 +40,12 @@ def ring_index(window: int, device: torch.device) -> Tensor:
     return ring_order(window, device).argsort()[pair_index(window, device)]
 
 
+# Of a logit; its exponential is 0 in every precision. Upstream's -100 gives 4e-44 instead, which
+# is no normal number: a processor multiplies those many times slower, and the products are lost in
+# the rounding of a sum anyway.
+_APART = -1e4
+
+
 # Few: detection sees images of ever new sizes, whose masks take megabytes each.
 @cached(32)
 def shift_mask(
@@ -54,7 +60,7 @@ def shift_mask(
         device, dtype: of the mask.
 
     Returns:
-        What is added to the logits, 0 or -100: (windows, 1, N, N).
+        What is added to the logits, 0 or -10,000: (windows, 1, N, N).
     """
 
     def regions_along(side: int) -> Tensor:
@@ -65,4 +71,4 @@ def shift_mask(
     rows, columns = map(regions_along, size)
     regions = cut((3 * rows[:, None] + columns)[None, :, :, None], window)[0, :, :, 0]
     apart = regions[:, None, :, None] != regions[:, None, None, :]
-    return apart.to(dtype) * -100
+    return apart.to(dtype) * _APART
