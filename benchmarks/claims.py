@@ -1,6 +1,6 @@
 """What sharing a part of every layer gains, on the bundled data: Tables 4 to 6 of the paper.
 
-    python benchmarks/claims.py [--domain rooms] [--seeds 3]
+    python benchmarks/claims.py [--domain rooms] [--seeds 0 1 2] [--steps 330]
 
 Each row is trained for the same steps, with the same images of each task, from the same
 pre-trained weights, and scored on images that neither its training nor its search has seen. What a
@@ -236,7 +236,7 @@ class Runs:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--domain', choices=DOMAINS, default='demo')
-    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--steps', type=int, help="of each training (the config's)")
     parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS))
     parser.add_argument('--work-dir', default='work_dirs/claims')
@@ -245,8 +245,8 @@ def main() -> None:
     os.chdir(ROOT)
     torch.set_num_threads(1)
     folder = Path(args.work_dir) / args.domain
-    rows = Rows(folder, Runs(args, folder).measure, len(args.rows) * args.seeds)
-    for seed in range(args.seeds):
+    rows = Rows(folder, Runs(args, folder).measure, len(args.rows) * len(args.seeds))
+    for seed in args.seeds:
         for name in args.rows:
             print(json.dumps(rows.row(name, seed)), flush=True)
 
