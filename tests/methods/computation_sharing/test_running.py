@@ -220,10 +220,12 @@ def test_what_moves_leaves_nothing_until_it_stands():
     frames = [*moving, *still]
     model = shared(tasks, reuse='frames')
     assert greatest_error(model, tasks, frames) < 1e-9
-    state, facts = None, []
+    state, facts, work = None, [], []
     for frame in frames:
         _, state = model(frame, state)
         facts.append((state.is_key, state.is_whole, len(state.copy().pairs['b'])))
+        work.append(state.work)
+    assert work[0] == work[1] == work[3] != work[5]
     parts = facts[0][2]
     whole, nothing = (True, True, parts), (True, False, 0)
     # The third still one is the first that takes something over.

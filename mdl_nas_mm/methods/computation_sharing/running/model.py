@@ -20,6 +20,7 @@ from .settings import SharingSettings
 from .state import Pairs, State
 from .stream import Passed, Stream
 from .times import Times
+from .work import Work
 
 Features = dict[str, tuple[Tensor, ...]]
 
@@ -62,6 +63,8 @@ class SharedComputation(nn.Module):
         self._name = uuid.uuid4().hex
         # Of the last size alone: a video has one.
         self._steps: tuple[tuple[int, ...], dict[str, TaskSteps]] | None = None
+        # What a frame of that size takes of which nothing is shared: (task, execution) -> its work.
+        self._plain_work: dict[tuple[str, str], list[Work]] = {}
         self._times = Times(RowExecution({}, {}, 1.0).update)
 
     @torch.no_grad()
@@ -97,14 +100,24 @@ class SharedComputation(nn.Module):
         keeps = settings.shares_frames and not moved
         outputs, kept, work = {}, {}, []
         passed: Passed | None = None
+        plain = is_key and not settings.shares_tasks
         for task in self.tasks:
             own = steps[task]
             given = (settings, passed, before.get(task), masks or {}, keeps)
             stream = self._stream(task, own, *given)
+            of_all = (task, settings.execution)
+            if moved and plain and of_all in self._plain_work:
+                # Nothing is taken over by anybody: the backbone itself is a little faster.
+                outputs[task] = self.backbone(task)(images)
+                work += self._plain_work[of_all]
+                kept[task] = {own.first.name: stream.first(rows)} if task == self.base else {}
+                continue
             is_embedded_alike = not own.differs('patch_embed.', 'cls_token', 'pos_embed')
             outputs[task] = stream.run(rows if is_embedded_alike else own.rows.embed(images))
             kept[task] = stream.kept
             work += stream.work
+            if plain:
+                self._plain_work[of_all] = stream.work
             if task == self.base:
                 passed = stream.passed if settings.shares_tasks else None
                 if moved:
@@ -203,6 +216,7 @@ class SharedComputation(nn.Module):
                 of = None if task == self.base else base
                 found[task] = steps_of(backbone, of, batch, (size[0], size[1]))
             self._steps = (shape, found)
+            self._plain_work = {}
         return self._steps[1]
 
     def _check(self, images: Tensor, state: State | None) -> None:

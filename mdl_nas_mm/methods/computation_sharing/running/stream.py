@@ -14,7 +14,7 @@ from mdl_nas_mm.families.transformer.row_steps import BlockSteps, MergingSteps, 
 from .execution import PLAIN, Execution, Source, whole
 from .parts import Part, TaskSteps
 from .rows import changed_rows
-from .state import Pairs
+from .state import Pair, Pairs
 from .work import Work
 
 
@@ -102,11 +102,18 @@ class Stream:
 
     def changed(self, rows: Tensor) -> float:
         """The part of the embedded rows that changed since the frame before."""
+        known = self.before[self.steps.first.name].inputs
+        mask = changed_rows(self._first_inputs(rows), known, self.thresholds['frame'][0])
+        return int(mask.sum()) / len(mask)
+
+    def first(self, rows: Tensor) -> Pair:
+        """What the first part computes of embedded rows."""
+        return whole(self.steps.first, self._first_inputs(rows)).pair
+
+    def _first_inputs(self, rows: Tensor) -> Tensor:
         step = self.steps.rows.steps[0]
         assert isinstance(step, BlockSteps)
-        known = self.before[self.steps.first.name].inputs
-        mask = changed_rows(step.norm1(rows), known, self.thresholds['frame'][0])
-        return int(mask.sum()) / len(mask)
+        return step.norm1(rows)
 
     def _halves(self, step: BlockSteps | MergingSteps) -> list[_Half]:
         name, parts = step.name, self.steps.parts[step.name]
