@@ -28,6 +28,8 @@ from trainings import Rows, set_steps, trained
 
 from mdl_nas_mm.apis.conflicts import conflicts_of, start_from
 from mdl_nas_mm.apis.tasks import save_deposit
+from mdl_nas_mm.datasets import write_demo_data
+from mdl_nas_mm.datasets.rooms import write_rooms
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.elastic.arch_source import read_joint_spec
 from mdl_nas_mm.elastic.known import family_of
@@ -39,9 +41,14 @@ from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 
 ROOT = Path(__file__).resolve().parents[1]
+# Joint config, config of a pre-training, what writes the images.
 DOMAINS = dict(
-    demo=('configs/demo/demo_joint.py', 'configs/demo/demo_pretrain.py'),
-    rooms=('configs/demo/demo_rooms.py', None),
+    demo=(
+        'configs/demo/demo_joint.py',
+        'configs/demo/demo_pretrain.py',
+        lambda: write_demo_data('data/demo', progress=False),
+    ),
+    rooms=('configs/demo/demo_rooms.py', None, lambda: write_rooms('data/rooms')),
 )
 # Of all architectures, the largest one.
 SIZES = dict(embed_dim=96, depth=5, num_heads=3, mlp_ratio=3)
@@ -244,6 +251,7 @@ def main() -> None:
     args.work_dir = str(Path(args.work_dir).resolve())
     os.chdir(ROOT)
     torch.set_num_threads(1)
+    DOMAINS[args.domain][2]()
     folder = Path(args.work_dir) / args.domain
     rows = Rows(folder, Runs(args, folder).measure, len(args.rows) * len(args.seeds))
     for seed in args.seeds:
