@@ -5,17 +5,12 @@
 Model and recipe of LibMTL. Expected: not measured.
 """
 
-_base_ = ['_base_/joint_r50.py', '_base_/mtan_cityscapes_schedule.py']
+_base_ = [
+    '_base_/joint_r50.py',
+    '_base_/mtan_cityscapes_2tasks.py',
+    '_base_/mtan_cityscapes_schedule.py',
+]
 
 # Delta_T: scores of tasks/mtan_cityscapes_*.py trained alone, as reference=dict(mIoU=...).
-tasks = dict(
-    seg=dict(config='tasks/mtan_cityscapes_seg.py', score='mIoU', images='cityscapes'),
-    # Published errors are some 0.013.
-    disparity=dict(
-        config='tasks/mtan_cityscapes_disparity.py',
-        score=dict(metric='abs_err', scale=1000.0),
-        images='cityscapes',
-    ),
-)
 train_cfg = dict(type='MultiTaskTrainLoop')
 default_hooks = dict(checkpoint=dict(interval=460))

@@ -25,3 +25,28 @@ slim = {
     )
     for name in _names
 }
+# What transformers of ImageNet change: images of 224 x 224 under its means, and the head's inputs.
+_preprocessor = dict(
+    num_classes=5, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=False
+)
+_resize = dict(type='Resize', scale=(224, 224), interpolation='bicubic')
+enlarged = {
+    name: dict(
+        model=dict(head=dict(in_channels=768), data_preprocessor=_preprocessor),
+        train_dataloader=dict(
+            batch_size=32,
+            dataset=dict(
+                pipeline=[
+                    dict(type='RandomCrop', crop_size=32, padding=4),
+                    dict(type='RandomFlip', prob=0.5),
+                    _resize,
+                    dict(type='PackInputs'),
+                ]
+            ),
+        ),
+        val_dataloader=dict(
+            batch_size=100, dataset=dict(pipeline=[_resize, dict(type='PackInputs')])
+        ),
+    )
+    for name in _names
+}

@@ -1,0 +1,16 @@
+"""CIFAR100-MTL: twenty tasks of five classes in one Swin-T.
+
+    python tools/train.py configs/scenes/swin-t_cifar100-20tasks.py
+
+Starts from ImageNet-1K, with images enlarged to 224 x 224. No paper has this network; 20 epochs of
+AdamW are our choice. No image is of two tasks: a step has a batch of each. Expected: not measured.
+"""
+
+_base_ = [
+    '_base_/joint_swin-t.py',
+    '_base_/cifar100_20tasks.py',
+    '_base_/cifar100_schedule.py',
+]
+
+tasks = {{_base_.enlarged}}
+# Delta_T: accuracies of such models of one task, as reference=...
