@@ -64,7 +64,7 @@ def is_editable(command: Command) -> bool:
     """Say whether this is a development install.
 
     It gets no `.mim`: there mim looks into the source folder itself, and would find each config
-    twice. What lies in the one of the source tree is for `mdl_nas_mm::_base_/...` alone.
+    twice. What lies in the one of the source tree is for `mdl_nas_mm::...` alone: bases and tasks.
     """
     return 'editable_wheel' in command.distribution.commands
 

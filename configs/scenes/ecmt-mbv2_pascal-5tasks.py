@@ -27,17 +27,13 @@ backbone = dict(
     init_cfg=dict(type='Pretrained', checkpoint='torchvision://mobilenet_v2'),
 )
 _head = dict(
-    _delete_=True,
     type='mdl_nas_mm.ElasticASPPHead',
     space='ecmt-pascal',
     in_channels=320,
     in_index=0,
     channels=128,
     dilations=(1, 12, 24, 36),
-    norm_cfg=dict(type='BN'),
-    align_corners=False,
 )
-_classes = dict(loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True))
 _size = (512, 512)
 _data = dict(
     train_dataloader=dict(
@@ -64,13 +60,10 @@ _data = dict(
     ),
     search_dataloader=dict(dataset=dict(ann_file='ImageSets/Context/train_search.txt')),
 )
-tasks = dict(
-    seg=dict(model=dict(decode_head=dict(**_head, **_classes, num_classes=21)), **_data),
-    parts=dict(model=dict(decode_head=dict(**_head, **_classes, num_classes=7)), **_data),
-    saliency=dict(model=dict(decode_head=dict(**_head, num_classes=1)), **_data),
-    normals=dict(model=dict(decode_head=dict(**_head, num_classes=3)), **_data),
-    edges=dict(model=dict(decode_head=dict(**_head, num_classes=1)), **_data),
-)
+tasks = {
+    name: dict(model=dict(decode_head=dict(_head, num_classes=channels)), **_data)
+    for name, channels in dict(seg=21, parts=7, saliency=1, normals=3, edges=1).items()
+}
 held_out_images = dict(pascal=500)
 # 100 epochs of 4,498 images.
 max_iters = 56225

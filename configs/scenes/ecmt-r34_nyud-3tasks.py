@@ -31,15 +31,11 @@ backbone = dict(
     init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet34'),
 )
 _head = dict(
-    _delete_=True,
     type='mdl_nas_mm.ElasticASPPHead',
     space='ecmt-nyud',
     in_channels=512,
     in_index=0,
-    channels=256,
     dilations=(1, 12, 24, 36),
-    norm_cfg=dict(type='BN'),
-    align_corners=False,
 )
 _size = (448, 576)
 _data = dict(
@@ -67,20 +63,10 @@ _data = dict(
     ),
     search_dataloader=dict(dataset=dict(ann_file='gt_sets/train_search.txt')),
 )
-tasks = dict(
-    seg=dict(
-        model=dict(
-            decode_head=dict(
-                **_head,
-                num_classes=40,
-                loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-            )
-        ),
-        **_data,
-    ),
-    depth=dict(model=dict(decode_head=dict(**_head, num_classes=1)), **_data),
-    normals=dict(model=dict(decode_head=dict(**_head, num_classes=3)), **_data),
-)
+tasks = {
+    name: dict(model=dict(decode_head=dict(_head, num_classes=channels)), **_data)
+    for name, channels in dict(seg=40, depth=1, normals=3).items()
+}
 held_out_images = dict(nyud=80)
 # 100 epochs of 715 images.
 max_iters = 8938

@@ -9,6 +9,7 @@ from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import ResolvedConfig
 from mdl_nas_mm.tasks.part_flops import PartFlops
+from mdl_nas_mm.tasks.timed_layers import PartTimes
 
 from .measures import Measure, flops_of, latency_of, parse_count, parse_milliseconds
 
@@ -55,6 +56,7 @@ class Constraints:
         cfg: ResolvedConfig,
         backbone: ElasticBackbone,
         part_flops: PartFlops,
+        part_times: PartTimes,
         spaces: Mapping[str, SearchSpace],
     ) -> Constraints:
         """Reads ``search_cfg.constraints`` of a resolved joint config.
@@ -89,7 +91,7 @@ class Constraints:
             if 'latency' in settings:
                 given_table = (settings['table'], size, spaces[task])
                 is_poor = settings.get('poor_table', False)
-                measure = latency_of(backbone, task, *given_table, is_poor)
+                measure = latency_of(backbone, part_times, task, *given_table, is_poor)
                 limit = parse_milliseconds(settings['latency'], f'{where}.latency')
                 limits.append(Constraint(task, measure, limit))
         return cls(tuple(limits))

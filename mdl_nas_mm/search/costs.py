@@ -16,6 +16,7 @@ from mdl_nas_mm.elastic.backbone import of_task
 from mdl_nas_mm.registry import SEARCH_COSTS
 from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks.part_flops import PartFlops
+from mdl_nas_mm.tasks.timed_layers import PartTimes
 from mdl_nas_mm.tasks.units import Unit
 
 from .budget import floor_spec, smallest_sizes
@@ -170,11 +171,12 @@ class FlopsCost(SumOfTasks):
 class LatencyCost(SumOfTasks):
     """The sum of the backbones' latencies on one machine, each of one batch of its task.
 
-    The time of necks and heads is not in it, elastic ones included. Tasks that share a pass have
-    it once.
+    The time of necks and heads is in it where a table has it. Tasks that share a pass have the
+    backbone's once.
 
     Args:
         backbone: whose architectures are measured.
+        part_times: of necks and heads that tables have.
         spaces: task -> the choices that its table has to have.
         tables: task -> file that ``mdl-nas latency`` wrote; of tasks that share a pass, that of
             the first.
@@ -188,6 +190,7 @@ class LatencyCost(SumOfTasks):
     def __init__(
         self,
         backbone: ElasticBackbone,
+        part_times: PartTimes,
         spaces: Mapping[str, SearchSpace],
         tables: Mapping[str, str],
         units: Sequence[Unit] = (),
@@ -202,14 +205,14 @@ class LatencyCost(SumOfTasks):
                 f'search_cfg.cost: LatencyCost has tables of {sorted(tables)}, expected one of '
                 f'{alone}, {sorted(expected)}'
             )
-        measures: dict[str, Callable[[SubnetSpec], float]] = dict.fromkeys(followers, lambda _: 0)
+        measures = {}
         for task, space in spaces.items():
-            size = of_task(input_size, task, 'input_size')
-            _check_size(task, followers.get(task), size, input_size)
-            if task in followers:
-                continue
-            given = (tables[task], size, space, poor_tables, _others(task, units))
-            measures[task] = partial(_microseconds, latency_of(backbone, task, *given).cost)
+            size, first = of_task(input_size, task, 'input_size'), followers.get(task)
+            _check_size(task, first, size, input_size)
+            table, others = tables[task if first is None else first], _others(task, units)
+            given = (task, table, size, space, poor_tables, first is None, others)
+            measure = latency_of(backbone, part_times, *given)
+            measures[task] = partial(_microseconds, measure.cost)
         super().__init__(measures, backbone.space)
 
     @staticmethod

@@ -17,6 +17,7 @@ from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import validation_size
 from mdl_nas_mm.tasks.part_flops import PartFlops
+from mdl_nas_mm.tasks.timed_layers import PartTimes
 
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12}
 
@@ -66,22 +67,28 @@ def flops_of(
 
 def latency_of(
     backbone: ElasticBackbone,
+    part_times: PartTimes,
     task: str,
     file: str,
     size: tuple[int, int] | None,
     space: SearchSpace,
     poor_table: bool = False,
+    has_pass: bool = True,
     others: Sequence[str] = (),
 ) -> Measure:
-    """Milliseconds of one batch through a task's backbone; says what of the task is not in it.
+    """Milliseconds of one batch through a task's backbone, and its neck and head if measured.
+
+    Says which elastic parts are not in it.
 
     Args:
         backbone: whose architectures are measured.
+        part_times: of necks and heads that the table has.
         task: whose settings of the backbone.
-        file: a table that ``mdl-nas latency`` wrote.
+        file: a table that ``mdl-nas latency`` wrote; without a pass, that of the task that has it.
         size: (height, width), which the table has to be of; by default whatever it is of.
         space: whose choices it has to have.
         poor_table: take it also where its predictions do not follow what was measured.
+        has_pass: whether the backbone's time is counted; else another task's is that it shares.
         others: tasks that share the pass.
 
     Raises:
@@ -90,20 +97,23 @@ def latency_of(
     """
     table = LatencyTable.load(file)
     measured = table.timing
-    check_table(table, backbone, task, tuple(size or measured.input_size), space)
-    if not poor_table:
-        table.check_useful()
-    if space.parts:
+    if has_pass:
+        check_table(table, backbone, task, tuple(size or measured.input_size), space)
+        if not poor_table:
+            table.check_useful()
+    head = part_times(task, table)
+    if space.parts and head is None:
         print_log(
             f'search: {file} is of the backbone; the time of {", ".join(dict(space.parts))} is not '
-            'in it, whatever the architecture',
+            'in it, whatever the architecture; mdl-nas latency --heads measures it',
             'current',
             logging.WARNING,
         )
     unit = f'ms for {measured.batch_size} images on {measured.device}'
 
     def predict(spec: SubnetSpec) -> float:
-        return table.predict(backbone.needed((task, *others), spec.root))
+        own = table.predict(backbone.needed((task, *others), spec.root)) if has_pass else 0.0
+        return own + (head(spec) if head is not None else 0.0)
 
     return Measure(lru_cache(None)(predict), unit)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.supernet import Supernet
@@ -14,6 +14,7 @@ from mdl_nas_mm.tasks import ResolvedConfig, sampled_spaces
 from mdl_nas_mm.tasks.elastic_parts import joint_dimensions
 from mdl_nas_mm.tasks.part_flops import PartFlops, weightless
 from mdl_nas_mm.tasks.subnets import read_given_spec
+from mdl_nas_mm.tasks.timed_layers import PartTimes
 
 from .budget import check_budget, smallest_total
 from .constraints import Constraints
@@ -60,11 +61,12 @@ class SearchProblem:
             ValueError: a setting is not valid.
         """
         plan, ledger = SearchPlan.from_config(cfg), supernet.ledger(heads)
-        backbone, part_flops = supernet.backbone, PartFlops(partial(weightless, cfg.model))
+        make, backbone = cache(partial(weightless, cfg.model)), supernet.backbone
+        parts = (PartFlops(make), PartTimes(make))
         spaces = sampled_spaces(cfg, backbone.space)
         plan.ties.check(spaces)
-        cost = make_cost(plan, backbone, part_flops, ledger, spaces, cfg.search_dataloader)
-        limits = Constraints.from_config(cfg, backbone, part_flops, spaces)
+        cost = make_cost(plan, backbone, *parts, ledger, spaces, cfg.search_dataloader)
+        limits = Constraints.from_config(cfg, backbone, *parts, spaces)
         start = read_start(cfg, spaces)
         return cls(plan, spaces, ledger, cost, make_selection(plan, cost), limits, start)
 
@@ -139,6 +141,7 @@ def make_cost(
     plan: SearchPlan,
     backbone: ElasticBackbone,
     part_flops: PartFlops,
+    part_times: PartTimes,
     ledger: Ledger,
     spaces: Mapping[str, SearchSpace],
     images: Mapping[str, Mapping],
@@ -148,11 +151,11 @@ def make_cost(
     Args:
         plan: says which cost, and its settings.
         backbone, ledger, spaces: of the supernet; the cost takes those that its constructor names.
-        part_flops: multiply-adds of a task's elastic parts.
+        part_flops, part_times: multiply-adds and time of a task's parts.
         images: task -> config of the loader of images that candidates are scored on.
     """
     config = plan.cost or dict(type='ParameterCost', with_heads=plan.with_heads)
-    there = dict(backbone=backbone, part_flops=part_flops, ledger=ledger)
+    there = dict(backbone=backbone, part_flops=part_flops, part_times=part_times, ledger=ledger)
     return build('cost', config, **there, spaces=spaces, images=images, units=plan.units)
 
 

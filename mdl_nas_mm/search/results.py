@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mdl_nas_mm.spec.layer_counts import layer_counts
 from mdl_nas_mm.tasks import MultiTaskModel, task_scope
 from mdl_nas_mm.tasks.elastic_parts import members_of, part_spaces
 from mdl_nas_mm.tasks.part_flops import PartFlops, weightless
+from mdl_nas_mm.tasks.timed_layers import PartTimes
 from mdl_nas_mm.trust import check_config
 from mdl_nas_mm.utils.files import held, write_json, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
@@ -209,8 +210,9 @@ def _read_problem(
         constraints = content['constraints']
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f'{path}: damaged ({error!r})') from None
-    part_flops = PartFlops(partial(_models, header, str(folder / 'history.jsonl')))
-    cost = make_cost(plan, backbone, part_flops, ledger, spaces, from_json(header['data']))
+    make = cache(partial(_models, header, str(folder / 'history.jsonl')))
+    parts = (PartFlops(make), PartTimes(make))
+    cost = make_cost(plan, backbone, *parts, ledger, spaces, from_json(header['data']))
     selection = make_selection(plan, cost)
     problem = SearchProblem(plan, spaces, ledger, cost, selection, Constraints())
     return problem, constraints, excluded

@@ -27,6 +27,7 @@ from mdl_nas_mm.tasks import (
     sampled_spaces,
 )
 from mdl_nas_mm.tasks.part_flops import PartFlops, weightless
+from mdl_nas_mm.tasks.timed_layers import PartTimes
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
@@ -236,7 +237,8 @@ def check_search(cfg: ResolvedConfig) -> None:
     spaces = sampled_spaces(cfg, model.backbone.space)
     plan.ties.check(spaces)
     read_start(cfg, spaces)
-    Constraints.from_config(cfg, model.backbone, PartFlops(lambda: model), spaces)
+    parts = (PartFlops(lambda: model), PartTimes(lambda: model))
+    Constraints.from_config(cfg, model.backbone, *parts, spaces)
     if not model.has_scores:
         SearchProblem.from_config(cfg, model.supernet, model.head_sizes()).check()
 

@@ -1,16 +1,19 @@
 """Latency tables that know necks and heads. No time is asserted."""
 
-from dataclasses import asdict
+import copy
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 from refusals import raises_naming
 from slim_joint import slim_config
 
 from mdl_nas_mm.apis.latency import LatencyMeter
-from mdl_nas_mm.elastic.latency_table import LatencyTable
+from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.methods.ecmt.costs import milliseconds
 from mdl_nas_mm.search.columns import JointColumns
+from mdl_nas_mm.search.problem import SearchProblem
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.tasks.part_flops import weightless
 
@@ -94,3 +97,33 @@ def test_a_table_of_other_heads_is_refused(cfg, table):
 def test_heads_of_unknown_tasks_are_refused_before_anything_is_measured(cfg):
     with raises_naming(ValueError, "'depth'", 'cls', 'seg'):
         LatencyMeter(cfg, 'cls', SIZES['cls'], runs=1, warmup=0).measure(['depth'])
+
+
+def test_a_search_counts_the_heads_that_a_table_has(cfg, table, tmp_path, capsys):
+    """In the clock of these tests a head takes a tick, and another one for each elastic layer."""
+    MMLogger.get_instance(__name__)
+    model, ticks = weightless(cfg.model).eval(), dict(cls=1 + 1, seg=1 + 5)
+    timing = Timing.of(model.backbone, 'seg', SIZES['seg'])
+    parts = dict.fromkeys(timing.timed.all_parts(model.backbone.space), 2.0)
+    tables = dict(cls=table, seg=LatencyTable(timing, parts, heads=table.heads))
+
+    def problem(heads, **settings):
+        """Of tables with heads, or without; limits name the table of ``seg``."""
+        files = {task: str(tmp_path / f'{task}_{heads}.json') for task in TASKS}
+        for task, file in files.items():
+            replace(tables[task], heads=table.heads if heads else {}).save(file)
+        own, cost = copy.deepcopy(cfg), dict(type='LatencyCost', tables=files)
+        limits = {task: dict(latency=most, table=files[task]) for task, most in settings.items()}
+        own.search_cfg.update(budget='9s', cost=cost, constraints=limits)
+        return SearchProblem.from_config(own, model.supernet, model.head_sizes())
+
+    joints = problem(True).sample(5, 0)
+    assert len(joints) == 5 and 'decode_head' not in ''.join(capsys.readouterr())
+    bare = problem(False).cost.totals(joints)
+    assert 'seg.decode_head' in ''.join(capsys.readouterr())
+    more = problem(True).cost.totals(joints) - bare
+    np.testing.assert_allclose(more, 1000 * sum(ticks.values()), atol=2)
+    for joint in joints:
+        own = tables['seg'].predict(model.backbone.needed(('seg',), joint['seg'].root))
+        for most, fits in ((own + 5.9, False), (own + 6.1, True)):
+            assert problem(True, seg=f'{most}ms').limits.allow('seg', joint['seg']) == fits

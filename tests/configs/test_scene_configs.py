@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from documentation.pages import files
 from helpers import ROOT, build_runner
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -192,10 +193,9 @@ def test_the_config_of_the_page(tmp_path):
         save(mine / 'depth' / f'{n}.png', np.full(size, 1500 + n, np.uint16))
     for split in ('train', 'val'):
         (mine / f'{split}.txt').write_text('0\n1\n')
-    page = (ROOT / 'docs' / 'scenes.md').read_text()
-    lines = page.partition('```python\n')[2].partition('```')[0]
+    lines = files((ROOT / 'docs' / 'scenes.md').read_text())['rooms.py']
     assert len(lines.splitlines()) <= 15
-    (tmp_path / 'rooms.py').write_text(lines.replace('../scenes', str(FOLDER)))
+    (tmp_path / 'rooms.py').write_text(lines)
     cfg = small(Config.fromfile(tmp_path / 'rooms.py'), 'mine')
     runner = build_runner(cfg, tmp_path / 'work')
     runner.train()

@@ -10,6 +10,7 @@ from documentation.pages import LINK, OUTSIDE, ROOT, SITE, anchors, pages, prose
 
 from mdl_nas_mm.registry import BALANCERS, MODELS, STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.search import EvolutionSettings
+from mdl_nas_mm.utils.upstream import upstream_config_path
 
 links = importlib.import_module('links')
 sources = importlib.import_module('sources')
@@ -46,6 +47,17 @@ def test_site_links_to_pages_and_pictures_alone(page):
     text = links.on_site(pages()[page].read_text(), page, OUTSIDE, links.titles(SITE['nav']))
     for target, _ in LINK.findall(prose(text)):
         assert not target or target in pages() or (ROOT / 'docs' / target).is_file()
+
+
+def test_configs_that_pages_name_are_there_without_an_installation():
+    named = {
+        name
+        for path in FILES
+        for name in re.findall(r"'(mdl_nas_mm::[^']*\w\.py)'", path.read_text())
+    }
+    assert len(named) > 5
+    for name in named:
+        assert upstream_config_path(name).is_file()
 
 
 def test_link_of_a_page_that_lies_beside_the_code():

@@ -20,7 +20,7 @@ from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.spec.layout import names_of_some
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.part_flops import TaskFlops
-from mdl_nas_mm.tasks.timed_layers import layers_of, shapes_of
+from mdl_nas_mm.tasks.timed_layers import head_time
 
 from .tabled import TabledCost
 
@@ -184,17 +184,10 @@ def milliseconds(
 
     if not table.heads:
         return replace(joint_cost(MILLISECONDS, columns, encoder), without=without)
-    for task, times in table.heads.items():
-        shapes = shapes_of(model, task) if task in columns.spaces else {}
-        if shapes != times.shapes:
-            raise ValueError(
-                f'{table.name}: the head of task {task!r} was measured with {times.shapes}, not '
-                f'{shapes}; measure it again with mdl-nas latency'
-            )
+    known = {task: head_time(model, task, table) for task in table.heads}
 
     def decoder(task: str, spec: SubnetSpec) -> float:
-        times = table.heads.get(task)
-        return times.predict(layers_of(model, task, spec)) if times else 0.0
+        return known[task](spec) if task in known else 0.0
 
     cost = joint_cost(MILLISECONDS, columns, encoder, decoder, columns_read(model, columns))
     return replace(cost, without=without)
