@@ -14,3 +14,4 @@ _base_ = [
 
 tasks = {{_base_.enlarged}}
 # Delta_T: accuracies of such models of one task, as reference=...
+default_hooks = dict(checkpoint=dict(interval=158))

@@ -15,3 +15,4 @@ _base_ = [
 tasks = {{_base_.enlarged}}
 # Delta_T: accuracies of such models of one task, as reference=...
 backbone = dict(module=dict(img_size=224))
+default_hooks = dict(checkpoint=dict(interval=158))

@@ -17,3 +17,4 @@ tasks = {{_base_.enlarged}}
 backbone = dict(img_size=224)
 # The smallest, a random and the largest architecture a step.
 train_cfg = dict(type='MultiTaskTrainLoop', sampler=dict(type='SandwichSampler', num_random=1))
+default_hooks = dict(checkpoint=dict(interval=158))

@@ -9,6 +9,8 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry, root
 
+from mdl_nas_mm.registry import SCOPE
+
 from .registries import registered
 
 
@@ -31,6 +33,9 @@ def config_with_names(cfg: Config, scope: str) -> ConfigDict:
 def with_names(value: Any, scope: str, where: str = 'config') -> Any:
     """A part of a config with names in place of classes and functions.
 
+    mmengine leaves ``_scope_`` in what comes from a ``_base_`` of this package. Our configs name
+    the library of a class wherever it is not the task's, so it says nothing and is left out.
+
     Args:
         value: a config, or any value in one.
         scope: the library that the names are for.
@@ -40,7 +45,8 @@ def with_names(value: Any, scope: str, where: str = 'config') -> Any:
         ValueError: a function has no name that leads to it, such as a lambda.
     """
     if isinstance(value, Mapping):
-        return {k: with_names(item, scope, f'{where}.{k}') for k, item in value.items()}
+        items = (pair for pair in value.items() if pair != ('_scope_', SCOPE))
+        return {k: with_names(item, scope, f'{where}.{k}') for k, item in items}
     if isinstance(value, (list, tuple)):
         items = (with_names(item, scope, f'{where}[{i}]') for i, item in enumerate(value))
         # Named tuples take their fields one by one.

@@ -134,3 +134,11 @@ def test_other_values_stay():
 def test_a_function_without_a_name_is_refused():
     with raises_naming(ValueError, 'tasks.cls[0]', '<lambda>'):
         with_names(dict(cls=[lambda x: x]), 'mmdet', 'tasks')
+
+
+def test_scopes_that_a_base_of_this_package_leaves_are_no_settings():
+    found = with_names(
+        dict(type='A', _scope_='mdl_nas_mm', b=[dict(_scope_='mdl_nas_mm')]), 'mmseg'
+    )
+    assert found == dict(type='A', b=[{}])
+    assert with_names(dict(_scope_='mmdet'), 'mmseg') == dict(_scope_='mmdet')

@@ -14,4 +14,3 @@ param_scheduler = [
         eta_min=1e-6,
     ),
 ]
-default_hooks = dict(checkpoint=dict(interval=2 * _epoch))
