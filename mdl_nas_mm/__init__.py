@@ -5,8 +5,10 @@ and width (of images in pixels, of maps in patches or tokens), N tokens; such as
 a transformer's block gets, or (B, C, H, W) for images and maps.
 """
 
+import sys
 from contextlib import suppress
 
+from .utils.notices import WithoutNotices
 from .version import __version__
 
 __all__ = ['__version__']
@@ -19,3 +21,5 @@ with suppress(ImportError):
     from mmengine.config.utils import MODULE2PACKAGE
 
     MODULE2PACKAGE.setdefault('mdl_nas_mm', 'mdl_nas_mm.version')
+
+sys.meta_path.insert(0, WithoutNotices())

@@ -15,7 +15,6 @@ from mdl_nas_mm.elastic.family import REQUIRED, TaskSetting
 from mdl_nas_mm.elastic.inherit import is_pretrained
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.utils.type_names import with_names, without_delete
-from mdl_nas_mm.utils.upstream import without_notices
 
 from . import data_files
 from .image_groups import check_names
@@ -58,12 +57,6 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     """
     if isinstance(cfg, ResolvedConfig):
         return cfg
-    with without_notices():
-        return _resolved(cfg, check_files)
-
-
-def _resolved(cfg: Config, check_files: bool) -> ResolvedConfig:
-    """As ``resolve_joint_config``, of what is not resolved yet, or was written to a file."""
     _check_form(cfg)
     if cfg.get('resolved'):
         again = resolve_joint_config(unresolved(cfg), check_files)

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import io
-from collections.abc import Generator
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-
-_NOTICE = 'Could not import OneDL'
 
 
 def upstream_config_path(name: str, folder: str | Path = '.') -> Path:
@@ -39,19 +34,3 @@ def upstream_config_path(name: str, folder: str | Path = '.') -> Path:
     if not path.is_file():
         raise FileNotFoundError(f'config {name!r} is not there (tried {path})')
     return path
-
-
-@contextmanager
-def without_notices() -> Generator[None]:
-    """Leaves out what libraries print of optional parts that they lack, while they are imported.
-
-    OneDL's do so on every start. What else is printed inside of the block is printed after it.
-    """
-    out = io.StringIO()
-    try:
-        with redirect_stdout(out):
-            yield
-    finally:
-        lines = [line for line in out.getvalue().splitlines() if not line.startswith(_NOTICE)]
-        if lines:
-            print('\n'.join(lines), flush=True)
