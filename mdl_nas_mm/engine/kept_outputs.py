@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ def dump_predictions(loop: MultiTaskValLoop, folder: str | Path) -> None:
 class DrawnFilesHook(Hook):
     """Every image of a validation with every task's label and answer: ``<folder>/<task>/<image>``.
 
+    An image that is there several times, as one with several persons, or another of the same name,
+    is drawn each time: ``<image>_1`` and so on.
+
     Args:
         folder: where the drawings go.
     """
@@ -43,6 +47,7 @@ class DrawnFilesHook(Hook):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._visualizers: dict[str, Visualizer] = {}
+        self._drawn: Counter[tuple[str, str]] = Counter()
 
     def after_val_iter(
         self,
@@ -62,5 +67,7 @@ class DrawnFilesHook(Hook):
             path = sample.get('img_path')
             name = Path(path).stem if path else f'{at.index:06}_{place:03}'
             image = pixels_of(sample, data_batch, place)
-            file = self.folder / at.task / f'{name}.png'
+            before = self._drawn[at.task, name]
+            self._drawn[at.task, name] += 1
+            file = self.folder / at.task / (f'{name}_{before}.png' if before else f'{name}.png')
             draw_sample(self._visualizers[at.task], scope, sample, image, file)

@@ -6,7 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 from helpers import TASKS, build_runner, call_tool, joint_config, only, write_config
+from persons import write_persons
 from PIL import Image
+from pose_task import classifier, pose_task
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 HOOKS = [
@@ -69,3 +71,33 @@ def test_test_tool_keeps_drawings_and_predictions(data, tmp_path, monkeypatch):
         assert len(drawings) == len(predicted) == 10
         assert all(np.asarray(Image.open(drawing)).std() > 5 for drawing in drawings)
     assert 'pred_score' in pickle.loads((tmp_path / 'out' / 'cls.pkl').read_bytes())[0]
+
+
+@pytest.fixture(scope='module')
+def with_poses(data, tmp_path_factory):
+    """A joint config of digits and poses, with mmpose's own hook."""
+    cfg = classifier(data)
+    cfg.tasks.pose = pose_task(write_persons(tmp_path_factory.mktemp('persons')))
+    hook = dict(type='mmpose.PoseVisualizationHook', enable=True, interval=1)
+    cfg.custom_hooks, cfg.train_cfg.max_iters = [HOOKS[0], hook], 1
+    cfg.tasks.pose.train_dataloader.batch_size = 2
+    return cfg
+
+
+def test_poses_are_drawn_in_a_joint_training(with_poses, tmp_path):
+    """Of two batches of poses the first person each, on its whole image."""
+    build_runner(with_poses, tmp_path).train()
+    (folder,) = tmp_path.glob('*/vis_data/vis_image')
+    names = sorted(path.name for path in folder.iterdir() if path.name.startswith('pose_'))
+    assert names == ['pose_val_img_1.png', 'pose_val_img_2.png']
+    assert all(np.asarray(Image.open(folder / name)).shape[1] == 640 for name in names)
+    assert any(path.name.startswith('cls_') for path in folder.iterdir())
+
+
+def test_every_person_of_an_image_has_a_drawing(with_poses, tmp_path, monkeypatch):
+    build_runner(with_poses, tmp_path / 'train').train()
+    path = write_config(with_poses, tmp_path / 'mine.py')
+    given = [path, tmp_path / 'train' / 'iter_1.pth', '--work-dir', tmp_path / 'test']
+    call_tool(monkeypatch, 'test', *given, '--show-dir', tmp_path / 'shown')
+    names = Counter(path.stem.partition('_')[0] for path in (tmp_path / 'shown/pose').iterdir())
+    assert names.total() == 12 and len(names) == 4
