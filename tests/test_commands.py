@@ -12,6 +12,7 @@ from small_deposit import manifest, write_header
 
 import mdl_nas_mm
 from mdl_nas_mm.__main__ import commands, main, usage
+from mdl_nas_mm.utils.command_line import Parser
 from mdl_nas_mm.utils.config_file import read_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,7 +94,7 @@ def test_installed_package_outside_of_its_source(wheel_folder, tmp_path):
     assert usage.startswith('usage: mdl-nas deposit ')
 
 
-LIGHT = [[name, '--help'] for name in commands() if not name.startswith('demo')]
+LIGHT = [[name, '--help'] for name in commands()]
 LIGHT += [['deposit', 'pack', '--help'], ['search'], ['train', 'there.py', '--cfg-options', 'b']]
 LIGHT += [['train', 'absent.py'], ['deposit', 'test', 'absent'], ['deposit', 'list', 'absent']]
 LIGHT += [['deposit', 'list', 'deposit']]
@@ -134,22 +135,35 @@ def test_what_needs_no_large_library_imports_none(tmp_path):
 
 
 def test_every_option_is_explained_in_a_sentence():
-    """With its default, where it has one that is not the absence of something."""
+    """With its default, unless it has to be given; and so is each command."""
     for name in commands():
-        # Demonstrations import all libraries, and the doctor runs where none is.
-        if name.startswith('demo') or name == 'doctor':
-            continue
-        script = runpy.run_path(str(commands()[name]))
-        for action in parser_of(script)._actions:
-            if action.help not in (None, argparse.SUPPRESS) and action.dest != 'help':
+        for parser in parsers_of(runpy.run_path(str(commands()[name]))):
+            assert parser.description[0].isupper() and parser.description.endswith('.'), name
+            for action in parser._actions:
+                if action.help in (None, argparse.SUPPRESS) or action.dest == 'help':
+                    continue
                 assert action.help[0].isupper() or '.jsonl' in action.help, action
                 assert action.help.endswith('.'), action
-                if action.default not in (None, False, []):
-                    assert 'default: ' in action.help, action
+                has_to_be = action.required or not action.option_strings or action.dest == 'after'
+                assert has_to_be or 'default: ' in action.help, action
 
 
-def parser_of(script):
-    """The parser that a script makes."""
+def test_default_of_an_option_is_said_without_its_author(capsys):
+    parser = Parser(prog='some')
+    parser.add_argument('place', help='Where.')
+    parser.add_argument('--needed', required=True, help='This.')
+    parser.add_argument('--file', help='A file.')
+    parser.add_argument('--fast', action='store_true', help='Hurry.')
+    parser.add_argument('--size', default=3, help='How large (default: %(default)s).')
+    parser.print_help()
+    said = [' '.join(line.split()[1:]) for line in capsys.readouterr().out.splitlines()]
+    expected = ['Where.', 'NEEDED This.', 'FILE A file (default: none).', 'Hurry (default: no).']
+    assert [line for line in said if line in expected] == expected
+    assert 'SIZE How large (default: 3).' in said
+
+
+def parsers_of(script):
+    """The parser that a script makes, and those of its commands."""
     made = []
 
     class Kept(script['Parser']):
@@ -160,7 +174,11 @@ def parser_of(script):
     script['parse_args'].__globals__['Parser'] = Kept
     with pytest.raises(SystemExit):
         script['parse_args']()
-    return made[0]
+    (parser,) = made
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            made.extend(action.choices.values())
+    return made
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CONFIG',
         help='Joint config that share ratios are proposed for (default: the same).',
     )
-    add('--steps', type=int, default=20, help="How many steps' batches (default: 20).")
+    add('--steps', type=int, default=20, help="How many steps' batches (default: %(default)s).")
     add(
         '--work-dir',
         help='Folder of the log and the results (default: work_dirs/<config>/conflicts).',

@@ -1,4 +1,4 @@
-"""An architecture for a budget and preferences: python tools/control.py FILE --budget 10G."""
+"""Chooses an architecture for a budget: python tools/control.py FILE --budget 10G."""
 
 import argparse
 
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
         type=there('file'),
         help='A file that mdl-nas pack-control has written, or path of a joint config.',
     )
-    add('--predictor', help='Of a config: the file that mdl-nas predictor CONFIG has written.')
+    add('--predictor', help='Of a config: the file that mdl-nas predictor has written.')
     text = 'The most that it may cost: 10G (multiply-adds), "5M params", 25ms (default: any).'
     add('--budget', help=text)
     text = 'How much tasks matter, in any scale (default: all alike).'

@@ -8,25 +8,9 @@ import json
 import os
 from pathlib import Path
 
-# Models this small run faster on one thread than on two.
-os.environ.setdefault('OMP_NUM_THREADS', '1')
+from mdl_nas_mm.utils.command_line import Parser
 
-from mmengine.config import Config
-
-from mdl_nas_mm.apis.incremental import add_tasks
-from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
-from mdl_nas_mm.datasets import write_demo_data
-from mdl_nas_mm.deposit import Deposit
-from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
-from mdl_nas_mm.visualization import (
-    plot_answers,
-    plot_joint_spec,
-    print_added,
-    print_summary,
-    write_report,
-)
-
-ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'demo'
 # Seconds on the machine that the README names; only to tell the time left.
 EXPECTED = dict(
     data=9,
@@ -42,7 +26,10 @@ EXPECTED = dict(
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(
+        description='Make one deposited model for three tasks, then add two to it. Started again, '
+        'it goes on where it was.'
+    )
     parser.add_argument(
         '--work-dir', default='work_dirs/demo', help='Where everything goes (default: %(default)s).'
     )
@@ -51,20 +38,35 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    # The configs name data/demo, which lies beside them.
-    work_dir = Path(args.work_dir).resolve()
-    os.chdir(ROOT)
+    # Models this small run faster on one thread than on two.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+
     with one_line_errors(AGAIN):
-        run(work_dir)
+        run(Path(args.work_dir).resolve())
 
 
 def run(work_dir: Path) -> None:
     """All stages, each unless its result is there."""
+    from mmengine.config import Config
+
+    from mdl_nas_mm.apis.incremental import add_tasks
+    from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
+    from mdl_nas_mm.datasets import write_demo_data
+    from mdl_nas_mm.deposit import Deposit
+    from mdl_nas_mm.visualization import (
+        plot_answers,
+        plot_joint_spec,
+        print_added,
+        print_summary,
+        write_report,
+    )
+
     stages = Stages(work_dir, EXPECTED)
     stages.run('data', '', lambda _: write_demo_data('data/demo'))
-    pretrain = Config.fromfile('configs/demo/demo_pretrain.py')
-    joint = Config.fromfile('configs/demo/demo_joint.py')
-    new = {name: Config.fromfile(f'configs/demo/demo_{name}.py') for name in ('sketch', 'pose')}
+    pretrain = Config.fromfile(CONFIGS / 'demo_pretrain.py')
+    joint = Config.fromfile(CONFIGS / 'demo_joint.py')
+    new = {name: Config.fromfile(CONFIGS / f'demo_{name}.py') for name in ('sketch', 'pose')}
     summary = run_pipeline(pretrain, joint, stages)
     added = add_tasks(summary['deposit'], new, stages)
     deposit = Deposit(summary['deposit'])

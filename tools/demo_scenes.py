@@ -1,4 +1,4 @@
-"""Four dense tasks on the same images, in one pass, and each alone: python tools/demo_scenes.py.
+"""Trains four dense tasks together, and each alone: python tools/demo_scenes.py.
 
 Interrupted and started again, it goes on where it was.
 """
@@ -7,26 +7,18 @@ import argparse
 import os
 from pathlib import Path
 
-# Models this small run faster on one thread than on two.
-os.environ.setdefault('OMP_NUM_THREADS', '1')
+from mdl_nas_mm.utils.command_line import Parser
 
-from mmengine.config import Config
-
-from mdl_nas_mm.apis.comparison import compare, train_alone
-from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
-from mdl_nas_mm.datasets.rooms import write_rooms
-from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
-from mdl_nas_mm.utils.files import write_json
-from mdl_nas_mm.utils.strict_json import read_json
-from mdl_nas_mm.visualization import plot_dense_answers, print_comparison
-
-ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'demo'
 # Seconds on the machine that the README names; only to tell the time left.
 EXPECTED = dict(data=30, joint=240, search=20, deposit=10, evaluate=10, alone=180)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(
+        description='Train four dense tasks on the same images, in one pass and each alone, and '
+        'compare them. Started again, it goes on where it was.'
+    )
     parser.add_argument(
         '--work-dir',
         default='work_dirs/demo_scenes',
@@ -37,18 +29,28 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    # The configs name data/rooms, which lies beside them.
-    work_dir = Path(args.work_dir).resolve()
-    os.chdir(ROOT)
+    # Models this small run faster on one thread than on two.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+
     with one_line_errors(AGAIN):
-        run(work_dir)
+        run(Path(args.work_dir).resolve())
 
 
 def run(work_dir: Path) -> None:
     """All stages, each unless its result is there."""
+    from mmengine.config import Config
+
+    from mdl_nas_mm.apis.comparison import compare, train_alone
+    from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
+    from mdl_nas_mm.datasets.rooms import write_rooms
+    from mdl_nas_mm.utils.files import write_json
+    from mdl_nas_mm.utils.strict_json import read_json
+    from mdl_nas_mm.visualization import plot_dense_answers, print_comparison
+
     stages = Stages(work_dir, EXPECTED)
     stages.run('data', '', lambda _: write_rooms('data/rooms'))
-    joint = Config.fromfile('configs/demo/demo_rooms.py')
+    joint = Config.fromfile(CONFIGS / 'demo_rooms.py')
     deposit = run_pipeline(None, joint, stages)['deposit']
     plot_dense_answers(deposit, work_dir / 'answers.png')
     alone = train_alone(joint, work_dir / 'search' / 'joint_spec.json', stages)

@@ -1,4 +1,4 @@
-"""All tasks in one file: python tools/deposit.py {pack,list,verify,extract,add,remove,test}."""
+"""Packs all tasks in one file, and looks into it: python tools/deposit.py COMMAND ..."""
 
 from argparse import BooleanOptionalAction, Namespace
 
@@ -17,13 +17,17 @@ from mdl_nas_mm.utils.early_errors import early_errors
 def parse_args() -> Namespace:
     parser = Parser(description='Pack deposits, look into them, change and check them.')
     commands = parser.add_subparsers(dest='command', required=True)
-    pack = commands.add_parser('pack', help='deposit the chosen subnets of a supernet')
-    add = commands.add_parser('add', help='add tasks that were trained on top of a deposit')
-    show = commands.add_parser('list', help='show the tasks, their scores and sizes')
-    verify = commands.add_parser('verify', help='check every hash, and that tasks answer as before')
-    out = commands.add_parser('extract', help='write a config and a checkpoint for other tools')
-    less = commands.add_parser('remove', help='remove a task')
-    test = commands.add_parser('test', help='evaluate tasks on their validation split')
+
+    def command_named(name: str, text: str) -> Parser:
+        return commands.add_parser(name, help=text, description=text)
+
+    pack = command_named('pack', 'Deposit the chosen subnets of a supernet.')
+    add = command_named('add', 'Add tasks that were trained on top of a deposit.')
+    show = command_named('list', 'Show the tasks, their scores and sizes.')
+    verify = command_named('verify', 'Check every hash, and that tasks answer as before.')
+    out = command_named('extract', 'Write a config and a checkpoint for other tools.')
+    less = command_named('remove', 'Remove a task.')
+    test = command_named('test', 'Evaluate tasks on their validation split.')
     pack.add_argument('--out', dest='deposit', required=True, help='The file to write.')
     pack.add_argument('--overwrite', action='store_true', help='Replace a file that is there.')
     for command in (add, show, out, less, test):

@@ -1,4 +1,4 @@
-"""Say whether this environment can run the suite, and what to do where it cannot.
+"""Says whether this environment can run the suite, and what to do where it cannot.
 
 python tools/doctor.py [--config CONFIG]
 """
@@ -13,13 +13,19 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from mdl_nas_mm import doctor  # noqa: E402
+from mdl_nas_mm.utils.command_line import Parser  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    text = 'Say whether this environment can run the suite, and what to do where it cannot.'
+    parser = Parser(description=text)
+    parser.add_argument('--config', help='Also look for the data folders of this config.')
+    return parser.parse_args()
 
 
 def main() -> int:
     """Print the report; return 0 if the suite can run here, else 1."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--config', help='Also look for the data folders of this config.')
-    args = parser.parse_args()
+    args = parse_args()
     findings = doctor.examine(args.config)
     print(doctor.report(findings))
     return int(any(finding.level == doctor.FAIL for finding in findings))

@@ -14,7 +14,7 @@ from mdl_nas_mm.utils.command_line import (
 def parse_args() -> argparse.Namespace:
     parser = Parser(
         description='Write a model as ONNX (.onnx) or as a torch.export program (.pt2), for any '
-        'number of preprocessed images of one size, and compare what it answers with torch'
+        'number of preprocessed images of one size, and compare what it answers with torch.'
     )
     parser.add_argument(
         'source', type=there('file'), help='A deposit, or the config of an extracted task.'

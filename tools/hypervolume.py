@@ -1,4 +1,4 @@
-"""How far preferences control a model: python tools/hypervolume.py CONFIG --checkpoint FILE ..."""
+"""Measures control by preferences: python tools/hypervolume.py CONFIG --checkpoint FILE ..."""
 
 import argparse
 from pathlib import Path

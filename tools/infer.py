@@ -16,9 +16,9 @@ pass, as `mdl-nas deposit verify` says.
 An image that cannot be used is named and left out; the exit status is 1 then.
 
 examples:
-  python tools/infer.py deposit.safetensors street.jpg --out-dir out
-  python tools/infer.py deposit.safetensors photos/ clip.mp4 --out-dir out --tasks det --device cuda
-  python tools/infer.py controlled.safetensors street.jpg --budget 10G --prefer seg=1
+  mdl-nas infer deposit.safetensors street.jpg --out-dir out
+  mdl-nas infer deposit.safetensors photos/ clip.mp4 --out-dir out --tasks det --device cuda
+  mdl-nas infer controlled.safetensors street.jpg --budget 10G --prefer seg=1
 """
 
 

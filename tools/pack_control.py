@@ -1,4 +1,4 @@
-"""A controlled model in one file: python tools/pack_control.py CONFIG --checkpoint FILE ..."""
+"""Packs a controlled model: python tools/pack_control.py CONFIG --checkpoint FILE ..."""
 
 import argparse
 

@@ -14,7 +14,7 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('config', nargs='?', type=there('config'), help='Path of a joint config with search_cfg.')
-    add('--checkpoint', help='The trained supernet.')
+    add('--checkpoint', help='The trained supernet, unless there is --from.')
     add(
         '--budget',
         help='The most that all tasks together may cost, such as 235M (default: see search_cfg).',
@@ -36,7 +36,8 @@ def parse_args() -> argparse.Namespace:
         help='Also search at random, with as many evaluations.',
     )
     add(
-        '--start', help='JSON of joint specs, such as proposed.json, that the first ones come from.'
+        '--start',
+        help='JSON of joint specs, such as proposed.json, to start from (default: random).',
     )
     add('--conflicts', help='File of mdl-nas conflicts, to show beside what is shared.')
     add_run_options(parser)

@@ -1,4 +1,4 @@
-"""Sub-tasks as sparse differences from a base: python tools/share_computation.py CONFIG."""
+"""Trains sub-tasks as sparse differences: python tools/share_computation.py CONFIG."""
 
 import argparse
 import os.path as osp

@@ -1,4 +1,4 @@
-"""What sub-tasks share, in figures: python tools/sharing_report.py --deposit FILE --video VIDEO."""
+"""Shows what sub-tasks share: python tools/sharing_report.py --deposit FILE --video VIDEO."""
 
 import argparse
 from dataclasses import asdict
@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
         'scores against lambdas of several trainings.'
     )
     add = parser.add_argument
-    add('--deposit', help='With sub-tasks that are differences.')
+    add('--deposit', help='A deposit with sub-tasks that are differences.')
     add('--video', nargs='+', help='Densities: of a video, or of its frames in their order.')
     text = 'Differences that count as none, of densities and videos (default: %(default)s).'
     add('--threshold', type=float, default=0.0, help=text)
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     add('--key-frames', type=int, help=text)
     text = 'Settings of the validation data sets for these two, KEY=VALUE: images set aside.'
     add('--data', nargs='+', action=DictAction, help=text)
-    add('--sweep', nargs='+', help='Scores against lambdas: work directories of share_computation.')
+    add('--sweep', nargs='+', help='Scores against lambdas: folders of share-computation.')
     text = 'The folder to write into (default: %(default)s).'
     add('--out-dir', type=Path, default='outputs/sharing', help=text)
     add_trusted_classes(parser)

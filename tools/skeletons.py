@@ -1,4 +1,4 @@
-"""Each task's skeleton out of a training: python tools/skeletons.py CONFIG --checkpoint FILE."""
+"""Chooses where each task ends: python tools/skeletons.py CONFIG --checkpoint FILE."""
 
 import argparse
 from pathlib import Path

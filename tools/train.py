@@ -7,7 +7,7 @@ from mdl_nas_mm.utils.command_line import Parser, add_run_options, there
 
 
 def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Train all tasks of a joint config together')
+    parser = Parser(description='Train all tasks of a joint config together.')
     parser.add_argument('config', type=there('config'), help='Path of a joint config.')
     parser.add_argument(
         '--work-dir', help='Folder of logs and checkpoints (default: work_dirs/<name of config>).'
@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='Go on from a checkpoint; without a path from the latest one in the work dir.',
+        help='Go on from a checkpoint, without a path from the latest of the folder (default: no).',
     )
     parser.add_argument(
         '--amp', action='store_true', help='Train in mixed precision (default: as the config says).'

@@ -9,14 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mmengine.config import DictAction
-
 # Beyond any image; what such an option is multiplied with has to stay countable.
 _LONGEST_SIDE = 2**14
 
 
 class Parser(argparse.ArgumentParser):
     """argparse's, whose refusals begin as all others of a command do."""
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """As argparse's; of what may be left out the help says what is taken then."""
+        text, action = settings.get('help'), settings.get('action')
+        is_optional = names[0].startswith('-') and not settings.get('required')
+        is_shown = text not in (None, argparse.SUPPRESS) and action != 'help'
+        if is_optional and is_shown and '(default: ' not in text:
+            default = 'no' if action == 'store_true' else 'none'
+            settings['help'] = f'{text.removesuffix(".")} (default: {default}).'
+        return super().add_argument(*names, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Says what is wrong with the arguments, in one line, and ends with status 2."""
@@ -38,7 +46,7 @@ def there(what: str) -> Callable[[str], str]:
     return checked
 
 
-class SettingsAction(DictAction):
+class SettingsAction(argparse.Action):
     """``key=value`` ... as settings by key."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, *args) -> None:
@@ -48,7 +56,11 @@ class SettingsAction(DictAction):
             if not key or not equals:
                 raise argparse.ArgumentError(self, f'{text!r}: expected KEY=VALUE')
         try:
-            super().__call__(parser, namespace, values, *args)
+            # The doctor has a command line where mmengine is not installed.
+            from mmengine.config import DictAction
+
+            own = DictAction(self.option_strings, self.dest, nargs=self.nargs)
+            own(parser, namespace, values, *args)
         except Exception as error:
             raise argparse.ArgumentError(self, f'{" ".join(values)}: {error}') from None
 
@@ -117,9 +129,9 @@ def add_trusted_classes(parser: argparse.ArgumentParser) -> None:
 
 def add_request(parser: argparse.ArgumentParser) -> None:
     """Adds ``--budget``, ``--prefer`` and ``--latency``, of a controlled deposit."""
-    text = 'Of a controlled deposit, the most that it may cost: 10G (multiply-adds), 25ms.'
+    text = 'Of a controlled deposit, what it may cost: 10G (multiply-adds), 25ms (default: any).'
     parser.add_argument('--budget', help=text)
-    text = 'Of a controlled deposit, how much tasks matter, in any scale.'
+    text = 'Of a controlled deposit, how much tasks matter, in any scale (default: all alike).'
     parser.add_argument('--prefer', nargs='+', metavar='TASK=NUMBER', help=text)
     text = 'For milliseconds: a table from mdl-nas latency, or words that name one in the deposit.'
     parser.add_argument('--latency', help=text)
