@@ -12,7 +12,7 @@ from small_deposit import manifest, write_header
 
 import mdl_nas_mm
 from mdl_nas_mm.__main__ import commands, main, usage
-from mdl_nas_mm.utils.command_line import Parser
+from mdl_nas_mm.utils.command_line import Parser, there
 from mdl_nas_mm.utils.config_file import read_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,6 +63,11 @@ def test_runtime_of_the_package_is_a_base(tmp_path):
     assert cfg.runner_type == 'mdl_nas_mm.MultiTaskRunner' and cfg.train_cfg.max_iters == 3
 
 
+def test_config_of_the_package_is_named_on_the_command_line():
+    path = there('config')('mdl_nas_mm::demo/demo_joint.py')
+    assert Path(path).samefile(ROOT / 'configs' / 'demo' / 'demo_joint.py')
+
+
 def test_base_that_is_not_there_is_named(tmp_path):
     (tmp_path / 'joint.py').write_text("_base_ = ['mdl_nas_mm::_base_/nothing.py']\n")
     with pytest.raises((ValueError, FileNotFoundError), match='nothing.py'):
@@ -96,7 +101,12 @@ def test_installed_package_outside_of_its_source(wheel_folder, tmp_path):
 
 LIGHT = [[name, '--help'] for name in commands()]
 LIGHT += [['deposit', 'pack', '--help'], ['search'], ['train', 'there.py', '--cfg-options', 'b']]
-LIGHT += [['train', 'absent.py'], ['deposit', 'test', 'absent'], ['deposit', 'list', 'absent']]
+LIGHT += [
+    ['train', 'absent.py'],
+    ['train', 'mdl_nas_mm::absent.py'],
+    ['deposit', 'test', 'absent'],
+    ['deposit', 'list', 'absent'],
+]
 LIGHT += [['deposit', 'list', 'deposit']]
 
 

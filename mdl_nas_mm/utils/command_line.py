@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .upstream import upstream_config_path
+
 # Beyond any image; what such an option is multiplied with has to stay countable.
 _LONGEST_SIDE = 2**14
 
@@ -34,11 +36,18 @@ class Parser(argparse.ArgumentParser):
 def there(what: str) -> Callable[[str], str]:
     """An argument's type: a path, refused in one line before anything large is imported.
 
+    A config may be a package's own, ``mdl_nas_mm::demo/demo_joint.py``.
+
     Args:
         what: lies there, such as ``'config'``.
     """
 
     def checked(text: str) -> str:
+        if what == 'config' and '::' in text:
+            try:
+                return str(upstream_config_path(text))
+            except FileNotFoundError as error:
+                raise SystemExit(f'error: {error}') from None
         if not Path(text).exists():
             raise SystemExit(f'error: {what} {text} is not there')
         return text

@@ -30,7 +30,11 @@ def upstream_config_path(name: str, folder: str | Path = '.') -> Path:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
             raise FileNotFoundError(f'config {name!r}: {module} is not installed')
-        path = Path(spec.origin).parent / '.mim' / 'configs' / relative
+        package = Path(spec.origin).parent
+        path = package / '.mim' / 'configs' / relative
+        if not path.is_file() and (package.parent / 'configs' / '_base_').is_dir():
+            # Ours in a checkout, beside the package.
+            path = package.parent / 'configs' / relative
     if not path.is_file():
         raise FileNotFoundError(f'config {name!r} is not there (tried {path})')
     return path

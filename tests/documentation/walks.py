@@ -355,6 +355,9 @@ LEFT_OUT = {
     'mdl-nas test CONFIG_OF_THE_OLD_TASKS overwritten.pth --joint-spec joint_spec.json': (
         'after a training of shared weights, and Python: tests/apis/test_add_tasks.py'
     ),
+    'mdl-nas train rooms.py': (
+        'starts from published weights: tests/configs/test_scene_configs.py trains it without'
+    ),
     'mdl-nas doctor': 'its status says whether the machine has all: tests/test_doctor.py',
     'mdl-nas doctor --config CONFIG': 'the same',
 }
