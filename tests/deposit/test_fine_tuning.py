@@ -30,9 +30,7 @@ def joint(data, tmp_path_factory):
     return write_config(joint_config(data), tmp_path_factory.mktemp('joint') / 'joint.py')
 
 
-@pytest.mark.parametrize(
-    'task', ['cls', *(pytest.param(task, marks=pytest.mark.slow) for task in ('det', 'seg'))]
-)
+@pytest.mark.parametrize('task', TASKS)
 def test_upstreams_tool_trains_it(task, deposit, joint, tmp_path, monkeypatch):
     """From the weights of the deposit, with data, optimizer and schedule of its own config."""
     out = tmp_path / 'out'
