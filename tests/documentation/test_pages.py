@@ -1,7 +1,7 @@
 """The pages of the documentation: what leads where, and tables that are made of the code."""
 
 import dataclasses
-import importlib
+import importlib.util
 import inspect
 import re
 
@@ -66,6 +66,30 @@ def test_link_of_a_page_that_lies_beside_the_code():
     named = {page: 'The title'}
     said = links.on_site(text, page, OUTSIDE, named)
     assert said == 'See [a](../scores.md#delta_t), b.py, [The title](ecmt.md).'
+
+
+def test_python_of_the_pages_imports_what_there_is():
+    """In blocks of code, and dotted names within the text."""
+    named = set()
+    for page, path in pages().items():
+        text = path.read_text()
+        for module, names in re.findall(
+            r'^ *from (mdl_nas_mm[\w.]*) import ([\w, ]+)$', text, re.M
+        ):
+            named |= {(page, module, name.strip()) for name in names.split(',')}
+        for dotted in re.findall(r'`(mdl_nas_mm(?:\.\w+)+)\b', prose(text)):
+            named.add((page, *dotted.rsplit('.', 1)))
+    wrong = [(page, module, name) for page, module, name in named if not is_there(module, name)]
+    assert not wrong and len(named) > 50, (wrong, len(named))
+
+
+def is_there(module: str, name: str) -> bool:
+    """Whether a dotted name is a module, something in one, or a model by its registered name."""
+    if module == 'mdl_nas_mm' and name[0].isupper():
+        return MODELS.get(name) is not None
+    if hasattr(importlib.import_module(module), name):
+        return True
+    return importlib.util.find_spec(f'{module}.{name}') is not None
 
 
 def test_pages_name_tables_that_there_are():
