@@ -302,18 +302,18 @@ WALKS = {
                 'search --from work_dirs/joint/search/history.jsonl --budget 1.5M'
             ),
             'mdl-nas predictor FOLDER/history.jsonl --out FILE': (
-                'predictor again/history.jsonl --out again.safetensors'
+                'predictor work_dirs/joint/search/history.jsonl --out scores.safetensors'
             ),
             'mdl-nas conflicts CONFIG --checkpoint FILE': (
                 f'conflicts joint.py --checkpoint {CKPT} --steps 1'
             ),
             'mdl-nas latency CONFIG --task det --out latency_det.json': (
-                f'latency joint.py --task det --out latency.det.json --input-size 48x48 {FEW}'
+                f'latency joint.py --task det --out latency_det.json --input-size 48x48 {FEW}'
             ),
             'mdl-nas deposit pack CONFIG --checkpoint CHECKPOINT --joint-spec FILE --out FILE': (
-                f'deposit pack joint.py {CHOSEN} --out packed.safetensors'
+                f'deposit pack joint.py {CHOSEN} --out tasks.safetensors'
             ),
-            'mdl-nas deposit list FILE': 'deposit list mine.safetensors',
+            'mdl-nas deposit list FILE': 'deposit list tasks.safetensors',
             'mdl-nas control CONFIG --predictor FILE --budget 10G --prefer seg=1 depth=0.3': (
                 'control controlled.safetensors --budget 10G --prefer seg=1 depth=0.3'
             ),
@@ -335,7 +335,7 @@ WALKS = {
                 f'sharing-report {SUBS} --video clip.avi --loss 1'
             ),
         },
-        after=('search.md', 'ecmt.md', 'computation_sharing.md'),
+        after=('search.md', 'multi_task.md', 'ecmt.md', 'computation_sharing.md'),
     ),
 }
 LONG = 'on data sets that have to be downloaded, with published weights'
