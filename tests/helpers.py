@@ -437,8 +437,9 @@ def refusal_of_tool(monkeypatch, name: str, *args: str | Path) -> str:
 def write_config(cfg: Config, path: Path) -> Path:
     """Writes a joint config of the demo to a file of another folder."""
     cfg = copy.deepcopy(cfg)
-    for task in (task for task in cfg.tasks.values() if 'config' in task):
-        task.config = str(ROOT / 'configs' / 'demo' / task.config)
+    for task in cfg.tasks.values():
+        if '::' not in task.get('config', '::'):
+            task.config = str(ROOT / 'configs' / 'demo' / task.config)
     cfg.dump(path)
     return path
 
