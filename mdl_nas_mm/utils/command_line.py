@@ -20,9 +20,9 @@ class Parser(argparse.ArgumentParser):
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
         """As argparse's; of what may be left out the help says what is taken then."""
-        text, action = settings.get('help'), settings.get('action')
+        text, action = settings.get('help') or '', settings.get('action')
         is_optional = names[0].startswith('-') and not settings.get('required')
-        is_shown = text not in (None, argparse.SUPPRESS) and action != 'help'
+        is_shown = text not in ('', argparse.SUPPRESS) and action != 'help'
         if is_optional and is_shown and '(default: ' not in text:
             default = 'no' if action == 'store_true' else 'none'
             settings['help'] = f'{text.removesuffix(".")} (default: {default}).'
