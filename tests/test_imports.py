@@ -134,8 +134,10 @@ def test_a_circle_is_found():
     assert circle_in(dict(a={'b', 'c'}, b={'c'}, c=set())) is None
 
 
-def test_the_root_imports_its_version_alone():
-    assert imported_parts(PACKAGE / '__init__.py') == {'version'}
+def test_the_root_imports_its_version_and_the_finder_that_needs_nothing():
+    assert imported_parts(PACKAGE / '__init__.py') == {'version', 'utils'}
+    assert 'from .utils.notices import' in (PACKAGE / '__init__.py').read_text()
+    assert not imported_parts(PACKAGE / 'utils' / 'notices.py') - {'utils'}
 
 
 def test_spec_imports_no_other_part():
