@@ -8,7 +8,6 @@ from .evaluator import SupernetEvaluator
 from .evolution import SearchResult, search
 from .exact import pareto_front, select
 from .history import History, Outcome
-from .hook import SearchHook
 from .loss_score import LossPredictorScore
 from .plan import SearchPlan, parse_budget
 from .predictor import Predictor
@@ -36,7 +35,6 @@ __all__ = [
     'ScoredJoint',
     'Predictor',
     'PredictorScore',
-    'SearchHook',
     'SearchPlan',
     'SearchProblem',
     'SearchResult',

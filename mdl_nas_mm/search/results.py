@@ -158,6 +158,8 @@ def choose_again(history: str | Path, budget: int | float | str, folder: str | P
             raise ValueError(f'{earlier}: damaged ({min(missing)!r} is missing)')
         log = before['generations']
         more.update({key: before[key] for key in more})
+        # Of the search; the chosen architectures, their operations and answers are others.
+        more.update({key: before[key] for key in ('run', 'others') if key in before})
     problem = replace(problem, plan=replace(plan, budget=budget))
     with alone_in(folder):
         write_results(Path(folder), problem, chosen, front, log, more)

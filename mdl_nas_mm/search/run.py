@@ -36,6 +36,7 @@ from .constraints import Constraints
 from .evaluations import Evaluations, open_history, open_parts
 from .evaluator import SupernetEvaluator
 from .evolution import SearchFailed, SearchResult, leaders
+from .facts import draw_answers, flops, others, run_facts
 from .plan import SearchPlan
 from .predictor_score import EstimatedScore
 from .problem import SearchProblem, read_start
@@ -120,7 +121,7 @@ class SearchRun:
         folder: Path,
     ) -> None:
         self.started, self.cfg, self.folder = time.monotonic(), cfg, folder
-        self.model, self.ranks = model, ranks
+        self.model, self.ranks, self.checkpoint = model, ranks, checkpoint
         self.problem = SearchProblem.from_config(cfg, model.supernet, _head_sizes(model, ranks))
         self.problem.check()
         self.plan = self.problem.plan
@@ -132,10 +133,10 @@ class SearchRun:
         solo = None
         if not ranks.alone:
             solo = new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
-        evaluator = SupernetEvaluator(model, cfg, solo)
+        self.evaluator = SupernetEvaluator(model, cfg, solo)
         parts = open_parts(folder, header, ranks)
         given = (parts, ranks, self._progress, self.plan.units)
-        self.evaluations = Evaluations(evaluator, history, *given)
+        self.evaluations = Evaluations(self.evaluator, history, *given)
 
     @property
     def progress(self) -> SearchProgress:
@@ -169,6 +170,12 @@ class SearchRun:
             saved_by_cache=result.log[-1]['spared'],
             failed=failures(history),
             seconds=round(time.monotonic() - self.started, 1),
+            run=run_facts(self.cfg, self.checkpoint, self.plan.seed),
+            others=others(result.candidates),
+            flops=flops(self.cfg, self.model, result.best),
+            answers=draw_answers(
+                self.model, self.evaluator.evaluations, self.cfg, result.best, self.folder
+            ),
             **estimated,
         )
         front = self.problem.selection.front(result.scored, result.candidates)

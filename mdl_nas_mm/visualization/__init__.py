@@ -5,11 +5,13 @@ from .architectures import plot_joint_spec
 from .control_report import read_beside, write_control_report
 from .dense import plot_dense_answers
 from .densities import plot_densities
+from .search_hook import SearchHook
 from .search_report import write_report
 from .summary import print_added, print_comparison, print_summary
 from .sweeps import plot_sweep
 
 __all__ = [
+    'SearchHook',
     'plot_answers',
     'plot_dense_answers',
     'plot_densities',

@@ -27,6 +27,8 @@ def plot_generations(report: Mapping) -> Chart:
         chosen = axes.axhline(score, color=CHOSEN, lw=1, ls=(0, (4, 3)), label='chosen')
         chart.tip(chosen, f'chosen: S-Score {score:.2f}')
         axes.set(xlabel='generation', ylabel='S-Score')
+        last = max([1, *(len(entries) for _, entries, _ in runs)])
+        axes.set_xlim(0.6, last + 0.4)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         chart.figure.legend(loc='outside upper left', ncols=2, columnspacing=1.2)
 
@@ -40,7 +42,9 @@ def _plot_run(chart: Chart, axes: Axes, name: str, entries: Sequence[Mapping], c
     ):
         # A generation of which every new candidate has failed has no mean.
         shown = [entry for entry in entries if entry[key] is not None]
-        places, values = [entry['generation'] for entry in shown], [entry[key] for entry in shown]
+        # From 1, as the log counts them.
+        places = [entry['generation'] + 1 for entry in shown]
+        values = [entry[key] for entry in shown]
         axes.plot(places, values, style, color=colour, label=label)
         for place, value, entry in zip(places, values, shown):
             (point,) = axes.plot([place], [value], 'o', color=colour, ms=size)
@@ -52,7 +56,7 @@ def _plot_run(chart: Chart, axes: Axes, name: str, entries: Sequence[Mapping], c
 
 
 def plot_front(report: Mapping) -> Chart:
-    """The Pareto front of cost against S-Score, with the chosen joint spec."""
+    """The Pareto front of cost against S-Score, with the chosen joint spec and others."""
     unit = report.get('unit', 'parameters')
 
     def plot(chart: Chart) -> None:
@@ -60,6 +64,11 @@ def plot_front(report: Mapping) -> Chart:
         chosen, front = report['chosen'], report['front']
         totals = [point['total'] for point in front]
         scores = [point['s_score'] for point in front]
+        others = report.get('others') or ()
+        if others:
+            places = [point['total'] for point in others]
+            values = [point['s_score'] for point in others]
+            axes.plot(places, values, '.', color=RANDOM, ms=3, label='other candidates')
         axes.plot(totals, scores, color=EVOLUTION, lw=1, drawstyle='steps-post')
         points = [(point, 'o', EVOLUTION, 5, '') for point in front]
         points.append((chosen, '*', CHOSEN, 14, 'chosen: '))
@@ -85,6 +94,33 @@ def plot_front(report: Mapping) -> Chart:
         chart.figure.legend(loc='outside upper left', ncols=3, columnspacing=1.2)
 
     return Chart(plot, (4.8, 3.5))
+
+
+def plot_scores(report: Mapping, tasks: Sequence[str]) -> Chart:
+    """Each task's score along the front, one axes a task, of one scale of cost."""
+    front, chosen = report['front'], report['chosen']
+    unit = report.get('unit', 'parameters')
+
+    def plot(chart: Chart) -> None:
+        for axes, task in zip(chart.axes, tasks):
+            for point in front:
+                score = point['scores'][task]
+                (dot,) = axes.plot([point['total']], [score], 'o', color=EVOLUTION, ms=4)
+                chart.tip(dot, f'{task}: {score:.2f} at {point["total"]:,} {unit}')
+            score = chosen['scores'][task]
+            (star,) = axes.plot([chosen['total']], [score], '*', color=CHOSEN, ms=12)
+            chart.tip(star, f'chosen, {task}: {score:.2f}')
+            if len(tasks) > 1:
+                axes.set_title(shortened(task, 24), fontsize=10)
+            axes.xaxis.set_major_formatter(EngFormatter(sep='\N{THIN SPACE}'))
+            axes.xaxis.set_major_locator(MaxNLocator(3))
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+        for axes in chart.axes[len(tasks) :]:
+            axes.set_axis_off()
+        chart.figure.supxlabel(unit, fontsize=9, color=MUTED)
+
+    lines, columns = _grid(len(tasks))
+    return Chart(plot, (2.9 * columns, 2.2 * lines + 0.3), (lines, columns))
 
 
 class _Columns:

@@ -19,7 +19,9 @@ from .search_figures import (
     plot_front,
     plot_generations,
     plot_layers,
+    plot_scores,
 )
+from .search_run import answers, commands, facts
 
 
 def write_report(report: Mapping, folder: str | Path) -> list[Path]:
@@ -36,24 +38,28 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
             ``scores``; ascending totals), ``layers`` and ``counts`` (see ``layer_counts``),
             ``evaluations``, ``saved_by_cache``, ``failed`` (``task``, ``spec``, ``reason``),
             ``seconds`` (None where that is not known), and perhaps ``conflicts``, what
-            ``tools/conflicts.py`` has measured.
+            ``tools/conflicts.py`` has measured; ``run`` (``config``, ``checkpoint``, ``date``,
+            ``command``, ``seed``, ``versions``); ``others`` (``total``, ``s_score`` of scored
+            candidates); ``flops`` (task -> multiply-adds); ``answers`` (task -> pictures, from
+            ``folder``).
         folder: made if it is not there.
 
     Returns:
-        The files: ``report.html``, ``generations.png``, ``front.png``, ``architectures.png`` and
-        ``layers.png``.
+        The files: ``report.html``, ``generations.png``, ``front.png``, ``scores.png``,
+        ``architectures.png`` and ``layers.png``.
     """
     folder, tasks = Path(folder), report['tasks']
     generations, front = plot_generations(report), plot_front(report)
     charts = {
         'generations': generations,
         'front': front,
+        'scores': plot_scores(report, tasks),
         'architectures': plot_architectures(report, tasks),
         'layers': plot_layers(report, tasks),
     }
     file = folder / 'report.html'
     with written_whole(file) as temporary:
-        temporary.write_text(_page(report, generations, front), encoding='utf-8')
+        temporary.write_text(_page(report, folder, generations, front), encoding='utf-8')
     paths = [file]
     for name, chart in charts.items():
         paths.append(folder / f'{name}.png')
@@ -61,7 +67,7 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
     return paths
 
 
-def _page(report: Mapping, generations: Chart, front: Chart) -> str:
+def _page(report: Mapping, folder: Path, generations: Chart, front: Chart) -> str:
     tasks = report['tasks']
     title = f'Joint search of {len(tasks)} tasks' if len(tasks) > 1 else 'Search of one task'
     per_task = 'Tasks have the same scale. Point at a part of a figure for its numbers.'
@@ -75,6 +81,9 @@ def _page(report: Mapping, generations: Chart, front: Chart) -> str:
         '<div class="cards pair">'
         f'<div><h3>Score by generation</h3>{generations.to_svg("generations")}</div>'
         f'<div><h3>Size against score</h3>{front.to_svg("front")}</div></div>',
+        '<h3>Each task along the front</h3>',
+        task_cards(tasks, {task: plot_scores(report, [task]) for task in tasks}, 'scores'),
+        *answers(report, folder),
         '<h2>Architectures</h2>',
         f'<p class="quiet">Of every block: {escape(_listed(column_names(report)))}. A stronger '
         f'colour is more. {per_task}</p>',
@@ -84,7 +93,9 @@ def _page(report: Mapping, generations: Chart, front: Chart) -> str:
         f'and too small to be seen is in the tables below. {per_task}</p>',
         task_cards(tasks, {task: plot_layers(report, [task]) for task in tasks}, 'layers'),
         *_conflicts(report),
+        *commands(report, folder),
         '<h2>All numbers</h2>',
+        *facts(report),
         *_details(report),
     ]
     return page(title, sections)
@@ -167,9 +178,12 @@ def _task_table(report: Mapping) -> str:
         head = sum(n for label, n in counts['heads'].items() if task in Owners.read(label))
         numbers = (f'{counts["specific"][task]:,}', f'{head:,}')
         score = (f'{chosen["scores"][task]:.2f}', f'{report["weights"][task]:g}')
-        rows.append((task, report['metrics'][task], *score, *shown, *numbers))
+        counted = report.get('flops', {})
+        operations = (short(counted[task]),) if task in counted else ('',) if counted else ()
+        rows.append((task, report['metrics'][task], *score, *shown, *numbers, *operations))
     names = [labels.get(key, key.replace('_', ' ')) for key in sizes]
-    names = ('task', 'metric', 'score', 'weight', *names, 'own', 'neck and head')
+    names = ['task', 'metric', 'score', 'weight', *names, 'own', 'neck and head']
+    names += ['multiply-adds of the backbone'] if report.get('flops') else []
     return table(names, rows, texts=2)
 
 
@@ -237,7 +251,7 @@ def _details(report: Mapping) -> Iterable[str]:
     for name, entries in (('search', report['generations']), ('random search', report['random'])):
         rows = [
             (
-                entry['generation'],
+                entry['generation'] + 1,
                 entry['candidates'],
                 '-' if entry['mean'] is None else f'{entry["mean"]:.2f}',
                 f'{entry["best"]:.2f}',

@@ -32,11 +32,11 @@ from mdl_nas_mm.search import (
     run_search,
     smallest_total,
 )
-from mdl_nas_mm.search import hook as hook_module
 from mdl_nas_mm.search import run as run_module
 from mdl_nas_mm.search.plan import SearchPlan
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 from mdl_nas_mm.utils.files import held
+from mdl_nas_mm.visualization import search_hook as hook_module
 from mdl_nas_mm.visualization import write_report
 
 EVOLUTION = dict(population=4, generations=2, parents=2, crossovers=1, mutations=2)
@@ -357,6 +357,12 @@ def test_report_counts_what_was_chosen(cfg, supernet, whole):
         assert sum(layer['specific'] for layer in report['layers'][task]) == counts.specific[task]
     assert report['evaluations'] == result.log[-1]['evaluations']
     assert report['random'] is None and report['failed'] == []
+    run, image = report['run'], report['flops']['seg']
+    assert run['checkpoint'] == str(supernet) and run['seed'] == cfg.search_cfg.get('seed', 0)
+    assert 'torch' in run['versions'] and run['date'] and run['command']
+    assert report['others'] and image > 0 and set(report['answers']) == {*TASKS}
+    for files in report['answers'].values():
+        assert files and all((folder / file).is_file() for file in files)
 
 
 def test_another_budget_costs_no_evaluation(whole, tmp_path, monkeypatch):
@@ -666,6 +672,9 @@ def test_one_config_trains_and_searches(data, tmp_path):
     cfg.search_cfg.budget = '1G'
     build_runner(cfg, tmp_path).train()
     found = read_json(tmp_path / 'search' / 'joint_spec.json')
+    page = (tmp_path / 'search' / 'report.html').read_text()
+    assert page.count('data:image/jpeg') >= len(TASKS)
+    assert f'--joint-spec {tmp_path / "search" / "joint_spec.json"}' in page
     again = run_search(resolve_joint_config(cfg), tmp_path / 'iter_1.pth', tmp_path / 'again')
     assert TRANSFORMER.read_joint(found['joint_spec']) == again.best
     assert found['scores'] == again.scores

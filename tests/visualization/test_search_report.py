@@ -14,7 +14,8 @@ from mdl_nas_mm.visualization.conflicts import beside_shares, read_conflicts
 from mdl_nas_mm.visualization.page import short
 from mdl_nas_mm.visualization.search_report import duration, write_report
 
-FILES = ['report.html', 'generations.png', 'front.png', 'architectures.png', 'layers.png']
+FILES = ['report.html', 'generations.png', 'front.png', 'scores.png']
+FILES += ['architectures.png', 'layers.png']
 LONG = 'a <b>long</b> & "quoted" $name$ ' + 20 * 'x'
 CASES = {
     'ViT': dict(tasks=('cls', 'det', 'seg'), layout=VIT),
@@ -209,3 +210,48 @@ def test_a_file_of_something_else(tmp_path, content):
     path.write_text(content)
     with raises_naming(ValueError, 'other.json'):
         read_conflicts(str(path))
+
+
+RUN = dict(
+    config='configs/mine <b>.py',
+    checkpoint='work_dirs/mine/iter_9.pth',
+    date='2026-01-02 03:04:05',
+    command='mdl-nas search configs/mine.py',
+    seed=7,
+    versions=dict(torch='2.0'),
+)
+
+
+def test_the_page_says_how_the_search_ran_and_what_is_next(tmp_path):
+    report = make_report(('cls', 'det'), VIT)
+    report |= dict(run=RUN, flops=dict(cls=4_200_000_000))
+    report['others'] = [dict(total=report['chosen']['total'], s_score=1.0)]
+    write_report(report, tmp_path)
+    text = Page((tmp_path / 'report.html').read_text()).text
+    for said in (*map(str, list(RUN.values())[:-1]), '2.0', '4.2'):
+        assert said in text
+    assert f'mdl-nas test {RUN["config"]} {RUN["checkpoint"]}' in text
+    assert str(tmp_path / 'joint_spec.json') in text
+
+
+def test_answers_are_a_part_of_the_page(tmp_path):
+    report = make_report(('cls', 'det'), VIT)
+    report['answers'] = dict(cls=['answers/cls_0.png', 'answers/gone.png'], det=[])
+    (tmp_path / 'answers').mkdir()
+    Image.new('RGB', (1300, 20), (9, 99, 199)).save(tmp_path / 'answers' / 'cls_0.png')
+    write_report(report, tmp_path)
+    page = Page((tmp_path / 'report.html').read_text())
+    (picture,) = [attributes for tag, attributes in page.elements if tag == 'img']
+    assert picture['src'].startswith('data:image/jpeg;base64,')
+
+
+def test_generations_are_numbered_from_one(tmp_path):
+    """As the log has them."""
+    report = make_report(('cls',), VIT, with_random=False)
+    write_report(report, tmp_path)
+    text = (tmp_path / 'report.html').read_text()
+    assert 'generation 6:' in text and 'generation 0:' not in text
+    last = report['generations'][-1]
+    assert (
+        f'<td class="text">{len(report["generations"])}</td><td>{last["candidates"]}</td>' in text
+    )

@@ -10,8 +10,10 @@ from mmengine.runner import Runner
 from mdl_nas_mm.engine.checkpoint import load_weights, read_checkpoint
 from mdl_nas_mm.engine.state import own_state
 from mdl_nas_mm.registry import HOOKS
+from mdl_nas_mm.search import check_search, search_supernet
+from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
 
-from .run import check_search, search_supernet
+from .search_report import write_report
 
 
 @HOOKS.register_module()
@@ -19,8 +21,8 @@ class SearchHook(Hook):
     """Searches when a joint training has ended, in the processes that have trained.
 
     One config then trains a supernet and searches in it: ``search_cfg`` says how, the results are
-    in the folder ``search`` of the work dir. Started again after an interruption with
-    ``--resume``, it goes on where it was.
+    in the folder ``search`` of the work dir, the report among them. Started again after an
+    interruption with ``--resume``, it goes on where it was.
     """
 
     # After the last checkpoint is saved.
@@ -40,9 +42,11 @@ class SearchHook(Hook):
         folder = Path(runner.work_dir, 'search')
         result = search_supernet(runner.model, runner.ranks, runner.cfg, checkpoint, folder)
         if result is not None:
+            path = folder / 'report.json'
+            page, *_ = write_report(read_json(path, str(path), MAX_BYTES), folder)
             runner.logger.info(
                 f'Search: S-Score {result.score:.2f}, {result.total:,} parameters, '
-                f'{folder / "joint_spec.json"}'
+                f'{folder / "joint_spec.json"}, {page}'
             )
 
 

@@ -1,0 +1,123 @@
+"""What a report says of a search beside what was found: where it ran, costs, answers."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import mmengine
+import torch
+from mmengine.logging import print_log
+
+from mdl_nas_mm.engine.task_pictures import draw_sample, pixels_of, task_visualizer
+from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import JointEvaluation, MultiTaskModel, ResolvedConfig
+from mdl_nas_mm.tasks.input_size import input_size
+from mdl_nas_mm.utils.quiet import quiet
+from mdl_nas_mm.version import __version__
+
+from .scored import ScoredJoint
+
+_ANSWERS, _OTHERS = 3, 400
+
+
+def run_facts(cfg: ResolvedConfig, checkpoint: str | Path, seed: int) -> dict[str, Any]:
+    """Config, checkpoint, date, command, seed and versions of a search."""
+    return dict(
+        config=cfg.filename or '',
+        checkpoint=str(checkpoint),
+        date=time.strftime('%Y-%m-%d %H:%M:%S'),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        seed=seed,
+        versions=dict(
+            mdl_nas_mm=__version__,
+            python=platform.python_version(),
+            torch=torch.__version__,
+            mmengine=mmengine.__version__,
+        ),
+    )
+
+
+def others(candidates: list[ScoredJoint]) -> list[dict[str, float]]:
+    """Cost and S-Score of joint specs that were proposed, evenly out of all."""
+    step = max(1, len(candidates) // _OTHERS)
+    return [dict(total=each.total, s_score=each.score) for each in candidates[::step]]
+
+
+def flops(cfg: ResolvedConfig, model: MultiTaskModel, joint: JointSpec) -> dict[str, int]:
+    """Task -> multiply-adds of its backbone on one image, where its pipeline says the size."""
+    found = {}
+    for task, spec in joint.items():
+        size = input_size(cfg.search_dataloader[task])
+        if size is not None:
+            found[task] = model.backbone.flops(task, spec, size)
+    return found
+
+
+class _Enough(Exception):
+    """The first batch of every task was drawn."""
+
+
+def draw_answers(
+    model: MultiTaskModel,
+    evaluations: Mapping[str, JointEvaluation],
+    cfg: ResolvedConfig,
+    joint: JointSpec,
+    folder: Path,
+) -> dict[str, list[str]]:
+    """Draws what the chosen architectures answer to some images that they were scored on.
+
+    Batch norms are as trained. A drawing that fails is said and ends no search.
+
+    Args:
+        model: the supernet, of the tasks of this process.
+        evaluations: task -> what it is evaluated with.
+        cfg: the resolved joint config.
+        joint: the chosen joint spec.
+        folder: the drawings are ``answers/<task>_<number>.png`` in it.
+
+    Returns:
+        Task -> its files, from ``folder``.
+    """
+    found: dict[str, list[str]] = {}
+    for evaluation in {id(each): each for each in evaluations.values()}.values():
+        subnets = model.subnets({task: joint[task] for task in evaluation.tasks})
+        given = {task: subnet.val_step for task, subnet in subnets.items()}
+        predict = cast(Mapping[str, Callable[[dict], list]], given)
+        try:
+            with quiet():
+                evaluation.process(predict, partial(_draw, evaluation, cfg, folder, found))
+        except _Enough:
+            continue
+        except Exception as error:
+            text = f'search: answers of {", ".join(evaluation.tasks)} are not drawn: {error}'
+            print_log(text, 'current', logging.WARNING)
+    return found
+
+
+def _draw(
+    evaluation: JointEvaluation,
+    cfg: ResolvedConfig,
+    folder: Path,
+    found: dict[str, list[str]],
+    task: str,
+    index: int,
+    batch: dict,
+    outputs: list,
+) -> None:
+    """Draws some of the first batch of a task, and adds their files to ``found``."""
+    if index:
+        raise _Enough
+    scope, meta = cfg.tasks[task].scope, evaluation.tasks[task].evaluator.dataset_meta
+    visualizer = task_visualizer(task, scope, meta)
+    for place, sample in enumerate(outputs[:_ANSWERS]):
+        name = f'answers/{task}_{place}.png'
+        draw_sample(visualizer, scope, sample, pixels_of(sample, batch, place), folder / name)
+        found.setdefault(task, []).append(name)
