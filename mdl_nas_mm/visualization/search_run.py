@@ -66,4 +66,4 @@ def _embedded(path: Path, task: str) -> str:
     file = io.BytesIO()
     image.save(file, 'JPEG', quality=85)
     data = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="an answer of {escape(task)}" src="data:image/jpeg;base64,{data}">'
+    return f'<img alt="an answer of {escape(task)}" src="data:image/jpeg;base64,{data}"/>'
