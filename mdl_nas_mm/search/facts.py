@@ -99,6 +99,11 @@ def draw_answers(
         except Exception as error:
             text = f'search: answers of {", ".join(evaluation.tasks)} are not drawn: {error}'
             print_log(text, 'current', logging.WARNING)
+        finally:
+            # What its metrics were given is no whole split.
+            for own in evaluation.tasks.values():
+                for metric in own.evaluator.metrics:
+                    metric.results.clear()
     return found
 
 
