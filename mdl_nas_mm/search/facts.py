@@ -79,7 +79,7 @@ def draw_answers(
     Args:
         model: the supernet, of the tasks of this process.
         evaluations: task -> what it is evaluated with.
-        cfg: the resolved joint config.
+        cfg: the resolved joint config; ``search_cfg.answers`` says of how many images.
         joint: the chosen joint spec.
         folder: the drawings are ``answers/<task>_<number>.png`` in it.
 
@@ -87,6 +87,8 @@ def draw_answers(
         Task -> its files, from ``folder``.
     """
     found: dict[str, list[str]] = {}
+    if not cfg.search_cfg.get('answers', _ANSWERS):
+        return found
     for evaluation in {id(each): each for each in evaluations.values()}.values():
         subnets = model.subnets({task: joint[task] for task in evaluation.tasks})
         given = {task: subnet.val_step for task, subnet in subnets.items()}
@@ -122,7 +124,8 @@ def _draw(
         raise _Enough
     scope, meta = cfg.tasks[task].scope, evaluation.tasks[task].evaluator.dataset_meta
     visualizer = task_visualizer(task, scope, meta)
-    for place, sample in enumerate(outputs[:_ANSWERS]):
+    most = cfg.search_cfg.get('answers', _ANSWERS)
+    for place, sample in enumerate(outputs[:most]):
         name = f'answers/{task}_{place}.png'
         draw_sample(visualizer, scope, sample, pixels_of(sample, batch, place), folder / name)
         found.setdefault(task, []).append(name)

@@ -29,6 +29,7 @@ SEARCH_KEYS = dict(
     cost='What the budget is of, of the registry `SEARCH_COSTS`; parameters.',
     score='What scores, of `SEARCH_SCORES`; the supernet, each candidate.',
     selection='How the best is chosen, of `SEARCH_SELECTIONS`; exactly.',
+    answers='To how many images of each task the report shows the answers, 3; 0 for none.',
 )
 
 
@@ -83,6 +84,9 @@ class SearchPlan:
         for key in given.get('evolution', {}):
             if key not in known:
                 raise ValueError(f'search_cfg, evolution: unknown key {key!r}, expected {known}')
+        answers = given.get('answers', 0)
+        if not isinstance(answers, int) or answers < 0:
+            raise ValueError(f'search_cfg.answers: {answers!r}, expected a number of images')
         parts = {part: given[part] for part in PARTS if given.get(part) is not None}
         for part, config in parts.items():
             check(part, config)

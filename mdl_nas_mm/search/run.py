@@ -18,7 +18,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.groups import TaskGroups, new_group
 from mdl_nas_mm.engine.launch import check_same_config, start_processes
 from mdl_nas_mm.engine.settings import check_score
-from mdl_nas_mm.spec import Ledger
+from mdl_nas_mm.spec import JointSpec, Ledger, Owners
 from mdl_nas_mm.tasks import (
     MultiTaskModel,
     ResolvedConfig,
@@ -147,7 +147,9 @@ class SearchRun:
     def run(self) -> SearchResult | None:
         """What was found; None on other ranks than the first, which evaluate for it."""
         if self.ranks.rank:
-            return self.evaluations.serve()
+            self.evaluations.serve()
+            self._answers(None)
+            return None
         _warn_of_validation(self.cfg)
         for task in self.cfg.tasks.values():
             _scoring(task).say_note()
@@ -173,9 +175,7 @@ class SearchRun:
             run=run_facts(self.cfg, self.checkpoint, self.plan.seed),
             others=others(result.candidates),
             flops=flops(self.cfg, self.model, result.best),
-            answers=draw_answers(
-                self.model, self.evaluator.evaluations, self.cfg, result.best, self.folder
-            ),
+            answers=self._answers(result.best),
             **estimated,
         )
         front = self.problem.selection.front(result.scored, result.candidates)
@@ -207,6 +207,14 @@ class SearchRun:
             self.progress.begin('Finalists', 1)
             result, final = self._evaluated(result, score.finalists), self.evaluations
         return result, dict(score=score.describe()), final
+
+    def _answers(self, best: JointSpec | None) -> dict[str, list[str]]:
+        """Draws each task's answers on one of its ranks; the first rank says the architectures."""
+        joint, leads = self.ranks.all_gather(best)[0], self.ranks.leads
+        own = self.evaluator.evaluations.items()
+        own = {task: each for task, each in own if leads(Owners.of(task))}
+        found = draw_answers(self.model, own, self.cfg, joint, self.folder)
+        return {t: files for each in self.ranks.all_gather(found) for t, files in each.items()}
 
     def _evaluated(self, result: SearchResult, finalists: int) -> SearchResult:
         """The best of what was evaluated, after the best of a search by estimates were."""

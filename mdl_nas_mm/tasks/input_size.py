@@ -8,14 +8,16 @@ from mdl_nas_mm.utils.data_paths import prepared_dataset
 
 
 def input_size(dataloader: Mapping) -> tuple[int, int] | None:
-    """(height, width) of a pipeline's images, from its last resizing; None if no step says it."""
+    """(height, width) of a pipeline's images, from its last resizing; None if no step says one."""
     size = None
     for step in prepared_dataset(dataloader).get('pipeline', ()):
         # (width, height), but a single number for both; crops of mmpretrain are square.
         value = step.get('crop_size') or step.get('scale') or step.get('input_size')
-        if value is not None:
-            size = (value, value) if isinstance(value, int) else (value[1], value[0])
-    return size
+        if isinstance(value, int):
+            size = (value, value)
+        elif isinstance(value, (tuple, list)) and all(isinstance(n, int) for n in value):
+            size = (value[1], value[0])
+    return size if size is None or min(size) > 0 else None
 
 
 def validation_size(dataloader: Mapping, task: str) -> tuple[int, int]:

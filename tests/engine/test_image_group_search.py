@@ -53,7 +53,8 @@ def trained(data, tmp_path_factory, quick_mmengine):
 
 def searching(cfg, **settings):
     cfg = copy.deepcopy(cfg)
-    cfg.search_cfg = dict(dict(budget='1G', evolution=EVOLUTION), **settings)
+    # Pictures of answers load images once more.
+    cfg.search_cfg = dict(dict(budget='1G', evolution=EVOLUTION, answers=0), **settings)
     return resolve_joint_config(cfg)
 
 

@@ -303,6 +303,7 @@ def test_budgets_that_are_refused(budget):
         (dict(budget='1M', evolution=dict(population=0)), ('population', 0)),
         (dict(budget='1M', evolution=dict(population=3)), ('crossovers', 'mutations', 3)),
         (dict(budget='1G', start=dict(cls=dict(embed_dim=5))), ('search_cfg.start', 'num_heads')),
+        (dict(budget='1G', answers='many'), ('search_cfg.answers', 'many')),
         (dict(budget='1G', start={}), ('search_cfg.start', 'each task')),
     ],
     ids=str,
