@@ -71,12 +71,19 @@ def test_any_number_of_processes_finds_the_same(supernet, tmp_path):
     folder = tmp_path / 'one'
     run_processes(1, search, *supernet, folder, False, folder=tmp_path / 'logs_1')
     content = {name: (folder / name).read_bytes() for name in FILES}
-    assert read_json(folder / 'report.json')['evaluations'] > 9
+    report = read_json(folder / 'report.json')
+    assert report['evaluations'] > 9 and set(report['answers']) == {*supernet[0].tasks}
     for world_size in (2, 4):
         folder = tmp_path / str(world_size)
         run_processes(world_size, search, *supernet, folder, folder=tmp_path / f'l{world_size}')
         assert {name: (folder / name).read_bytes() for name in FILES} == content
         assert not list(folder.glob('history.rank*'))
+        # Answers are drawn where a task is.
+        same = read_json(folder / 'report.json')
+        assert [same[key] for key in ('answers', 'flops')] == [report['answers'], report['flops']]
+        assert all(
+            (folder / file).is_file() for files in same['answers'].values() for file in files
+        )
     # Three processes, one of which dies in its fifth evaluation; then four go on.
     folder = tmp_path / 'killed'
     killed = Processes(3, search, *supernet, folder, True, 5, folder=tmp_path / 'logs_killed')
