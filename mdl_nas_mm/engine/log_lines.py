@@ -19,7 +19,12 @@ from mdl_nas_mm.registry import LOG_PROCESSORS
 from mdl_nas_mm.version import __version__
 
 # Said by upstream of any joint training, and nothing to act on: for the file alone.
-_FILE_ONLY = ('The prefix is not set in metric class', 'Failed to search registry with scope')
+_FILE_ONLY = (
+    'The prefix is not set in metric class',
+    'Failed to search registry with scope',
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+)
 
 
 @LOG_PROCESSORS.register_module()

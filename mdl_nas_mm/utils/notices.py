@@ -1,8 +1,9 @@
-"""Upstream's libraries are imported without what they print of optional parts that they lack."""
+"""Upstream's libraries are imported without what they say of optional parts that they lack."""
 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from importlib.abc import MetaPathFinder
@@ -10,12 +11,14 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import ModuleType
 
-# OneDL's forks print it each time that these are imported, whatever is done with them.
+# OneDL's forks print the one and warn of the other when these are imported, whatever is done then.
 _NOTICE = 'Could not import OneDL'
+_WARNING = 'faster_coco_eval is not installed'
 _MODULES = {
     'mmpretrain.datasets',
     'mmdet.datasets',
     'mmdet.datasets.transforms',
+    'mmdet.evaluation.metrics.faster_coco_metric',
     'mmseg.datasets',
     'mmseg.datasets.transforms',
 }
@@ -28,7 +31,8 @@ class _QuietLoader(SourceFileLoader):
         """As of any module of a file."""
         out = io.StringIO()
         try:
-            with redirect_stdout(out):
+            with redirect_stdout(out), warnings.catch_warnings():
+                warnings.filterwarnings('ignore', _WARNING)
                 super().exec_module(module)
         finally:
             lines = [line for line in out.getvalue().splitlines() if not line.startswith(_NOTICE)]

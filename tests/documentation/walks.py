@@ -90,10 +90,23 @@ train_cfg = dict(type='MultiTaskTrainLoop', max_iters=2, val_interval=2)
 val_cfg = dict(type='MultiTaskValLoop')
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01))
 """
-BASE = """space = dict(embed_dim=48, depth=2, num_heads=3, mlp_ratio=2, share_ratio=0.5)
-backbone = dict(space=dict(_delete_=True, **space), sharing=dict(attn='AllSpecific'))
+# Blocks that the base task has for itself, of one architecture.
+BASE = """backbone = dict(
+    _delete_=True,
+    type='ElasticViT',
+    space=dict(embed_dim=96, depth=2, num_heads=3, mlp_ratio=2, share_ratio=0.5),
+    sharing=dict(attn='AllSpecific', ffn='AllSpecific'),
+    img_size=(96, 128),
+    patch_size=8,
+    head_dim=32,
+    class_token=False,
+    max_relative_position=0,
+    out_type='featmap',
+    out_indices=(-1,),
+)
 train_cfg = dict(max_iters=1, val_interval=1)
 param_scheduler = None
+search_cfg = None
 """
 SUB_TASKS = """differences = dict(optimizer=dict(type='AdamW', lr=1e-2))
 loop = dict(type='MultiTaskTrainLoop', max_iters=1, val_interval=1)

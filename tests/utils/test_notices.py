@@ -1,7 +1,8 @@
-"""What upstream's libraries print while they are imported does not reach the screen."""
+"""What upstream's libraries say while they are imported does not reach the screen."""
 
 import importlib
 import sys
+import warnings
 
 import pytest
 
@@ -30,6 +31,17 @@ def test_notices_of_an_import_are_left_out_and_nothing_else(chatty, capsys):
     module = importlib.import_module(chatty)
     assert module.inner.value == 3 and module.__file__.endswith('__init__.py')
     assert capsys.readouterr().out == 'worth reading\n'
+
+
+def test_a_warning_of_what_is_not_installed_is_left_out_and_no_other(chatty, tmp_path):
+    said = ('faster_coco_eval is not installed, metrics will not be computed.', 'worth reading')
+    lines = ['import warnings', *(f'warnings.warn({text!r})' for text in said)]
+    inner = tmp_path / 'chatty_library' / 'datasets' / 'inner.py'
+    inner.write_text('\n'.join([*lines, 'value = 3']))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        importlib.import_module(chatty)
+    assert [str(warning.message) for warning in caught] == ['worth reading']
 
 
 def test_what_was_printed_before_an_error_is_not_lost(chatty, capsys, tmp_path):
