@@ -50,16 +50,15 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmengine.logging import MMLogger
-
     from mdl_nas_mm.apis.controlled import controller_of_config, controller_of_file
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.methods.ecmt import Evolution
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.utils.files import write_json
 
-    MMLogger.get_instance('control', log_file=None, log_level='WARNING')
+    log_to_screen('control', 'WARNING')
     with one_line_errors():
         settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
         alike = [words.split(',') for words in args.alike or []]

@@ -75,7 +75,9 @@ def main() -> None:
     # Large libraries are imported once the arguments are known to be right.
     from mdl_nas_mm.apis import deposit_commands
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
 
+    log_to_screen('deposit')
     with one_line_errors():
         given = dict(vars(args), trust=trusted_classes(args))
         del given['command'], given['imports']

@@ -45,7 +45,9 @@ def main() -> None:
     args = parse_args()
     from mdl_nas_mm.deposit.export import check_part, default_size, export, load_model
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
 
+    log_to_screen('export')
     with one_line_errors():
         trusted = args.trust_checkpoint, trusted_classes(args)
         model, dataloader = load_model(args.source, args.task, args.checkpoint, *trusted)

@@ -46,10 +46,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmengine.logging import MMLogger
-
     from mdl_nas_mm.engine.checkpoint import load_supernet
     from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.methods.ecmt import Controller, Evolution
     from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
     from mdl_nas_mm.search.losses import LossEvaluator, data_of_losses
@@ -58,7 +57,7 @@ def main() -> None:
     from mdl_nas_mm.utils.files import sha256_of, write_json
     from mdl_nas_mm.visualization import read_beside, write_control_report
 
-    MMLogger.get_instance('hypervolume', log_file=None, log_level='WARNING')
+    log_to_screen('hypervolume', 'WARNING')
     with one_line_errors(AGAIN):
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
         cfg = resolve_joint_config(cfg)

@@ -58,12 +58,14 @@ def main() -> None:
     from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
     from mdl_nas_mm.apis.reuse import read_thresholds
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 
     def leave_out(path: str, reason: str) -> None:
         failed.append(path)
         print(f'left out: {path} {reason}', file=sys.stderr)
 
+    log_to_screen('infer')
     with one_line_errors('what is written is whole'):
         settings = {key: getattr(args, key) for key in ('reuse', 'threshold', 'budget', 'latency')}
         if args.thresholds:

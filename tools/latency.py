@@ -38,9 +38,11 @@ def main() -> None:
 
     from mdl_nas_mm.apis.latency import LatencyMeter, comparison_lines
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
 
+    log_to_screen('latency')
     with one_line_errors():
         if args.random_specs < 1:
             raise ValueError(f'--random-specs {args.random_specs}: expected at least 1')

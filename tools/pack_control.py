@@ -52,14 +52,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmengine.logging import MMLogger
-
     from mdl_nas_mm.apis.controlled import make_controlled
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
     from mdl_nas_mm.utils.config_file import read_config
 
-    MMLogger.get_instance('control', log_file=None, log_level='WARNING')
+    log_to_screen('control', 'WARNING')
     with one_line_errors():
         controlled = make_controlled(
             read_config(args.config, args.cfg_options, args.trust_checkpoint),

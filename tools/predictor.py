@@ -56,13 +56,12 @@ def losses(args: argparse.Namespace) -> Path | None:
 
 def main() -> None:
     args = parse_args()
-    from mmengine.logging import MMLogger
-
     from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.search.predictor_score import log_held_out
     from mdl_nas_mm.search.results import learn_from_history
 
-    MMLogger.get_instance('predictor', log_file=None)
+    log_to_screen('predictor')
     with one_line_errors(AGAIN):
         path = args.out
         if args.checkpoint:

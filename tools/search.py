@@ -51,9 +51,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmengine.logging import MMLogger
-
     from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.search import choose_again, run_search
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
@@ -73,7 +72,7 @@ def main() -> None:
             options = {**given, **(args.cfg_options or {})}
             cfg = read_config(args.config, options, args.trust_checkpoint)
             work_dir = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/search')
-            MMLogger.get_instance('search', log_file=None)
+            log_to_screen('search')
             cfg = resolve_joint_config(cfg)
             result = run_search(cfg, args.checkpoint, work_dir, args.launcher)
         if result is None:

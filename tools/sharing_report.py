@@ -46,11 +46,13 @@ def main() -> None:
     from mdl_nas_mm.apis.shared_scores import thresholds_for
     from mdl_nas_mm.apis.sharing_report import densities_of, read_sweep
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.methods.computation_sharing.running import boundary
     from mdl_nas_mm.utils.files import write_json
     from mdl_nas_mm.visualization import plot_densities, plot_sweep
 
     out, trust = args.out_dir, trusted_classes(args)
+    log_to_screen('sharing_report')
     with one_line_errors():
         if args.video:
             found = densities_of(args.deposit, args.video, args.threshold, trust=trust)

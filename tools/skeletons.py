@@ -27,11 +27,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmengine.logging import MMLogger
-
     from mdl_nas_mm.elastic.arch_source import read_joint_spec
     from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
     from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.families.swin_unet.dimensions import CELL_TREE
     from mdl_nas_mm.methods.autotaskformer.choice import (
         SkeletonChoice,
@@ -45,7 +44,7 @@ def main() -> None:
     from mdl_nas_mm.utils.torch_file import write_torch_file
     from mdl_nas_mm.visualization.skeletons import plot_skeletons
 
-    MMLogger.get_instance('skeletons', log_file=None, log_level='WARNING')
+    log_to_screen('skeletons', 'WARNING')
     with one_line_errors():
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
         cfg = resolve_joint_config(cfg)

@@ -55,6 +55,19 @@ def on_screen(record: logging.LogRecord) -> bool:
     return text.count('\n') < 30 and not text.startswith(_FILE_ONLY)
 
 
+def log_to_screen(name: str, level: str = 'INFO') -> MMLogger:
+    """The logger of a command without a log file, as the current one.
+
+    Args:
+        name: of the command.
+        level: the least that is said.
+    """
+    logger = MMLogger.get_instance(name, log_file=None, log_level=level)
+    for handler in logger.handlers:
+        handler.addFilter(on_screen)
+    return logger
+
+
 def opening(runner: Runner) -> str:
     """What runs where: config, tasks, device, versions, log file."""
     tasks = ', '.join(f'{task} ({info.scope})' for task, info in runner.cfg.tasks.items())
