@@ -177,3 +177,13 @@ def test_sizes_of_analyze(monkeypatch, size, says):
 def test_other_arguments(monkeypatch, tool, args):
     line, status = said(monkeypatch, tool, *args)
     assert status == 1 and line.startswith('error: ') and '\n' not in line
+
+
+def test_scale_and_preview_of_demonstration_data(monkeypatch, tmp_path, capsys):
+    """Rooms and videos are as few as digits; a picture that would not be drawn is refused."""
+    call_tool(monkeypatch, 'make_demo_data', '--what', 'rooms', '--scale', '0.01', '--root', 'r')
+    assert capsys.readouterr().out.splitlines()[0] == 'train 4, search 1, val 1'
+    assert len(list((tmp_path / 'r' / 'images').iterdir())) == 6
+    for given in (['--preview', 'p', '--what', 'videos'], ['--scale', '0']):
+        _, status = said(monkeypatch, 'make_demo_data', *given)
+        assert status == 2 and given[0] in capsys.readouterr().err

@@ -5,6 +5,8 @@ python tools/make_demo_data.py --what rooms --root data/rooms
 """
 
 import argparse
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from mdl_nas_mm.utils.command_line import Parser
@@ -28,27 +30,35 @@ def parse_args() -> argparse.Namespace:
         '--scale',
         type=float,
         default=1.0,
-        help='Multiplies the images of digits (default: %(default)s).',
+        help='Multiplies the images, and the videos (default: %(default)s).',
     )
     parser.add_argument(
         '--preview', help='Folder for one picture of each domain of digits (default: no pictures).'
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.preview and args.what != 'digits':
+        parser.error(f'--preview shows digits alone, not {args.what}')
+    if not 0 < args.scale < math.inf:
+        parser.error(f'--scale is {args.scale}, expected a positive number')
+    return args
 
 
 def main() -> None:
     args = parse_args()
-    from mdl_nas_mm.datasets.rooms import write_room_videos, write_rooms
+    from mdl_nas_mm.datasets.rooms import IMAGES, VIDEOS, write_room_videos, write_rooms
     from mdl_nas_mm.engine.errors import one_line_errors
+
+    def scaled(counts: Mapping[str, int]) -> dict[str, int]:
+        return {split: max(round(count * args.scale), 1) for split, count in counts.items()}
 
     with one_line_errors():
         if args.what == 'digits':
             write_digits(args)
         elif args.what == 'rooms':
-            manifest = write_rooms(args.root, seed=args.seed)
+            manifest = write_rooms(args.root, seed=args.seed, images=scaled(IMAGES))
             print(', '.join(f'{split} {n}' for split, n in manifest['images'].items()))
         else:
-            write_room_videos(args.root, seed=args.seed, avi=True)
+            write_room_videos(args.root, seed=args.seed, videos=scaled(VIDEOS), avi=True)
     print(f'in {args.root}')
 
 

@@ -56,6 +56,7 @@ def main() -> None:
     from mdl_nas_mm.engine.errors import one_line_errors
     from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
+    from mdl_nas_mm.utils.amounts import shown_amount
     from mdl_nas_mm.utils.config_file import read_config
 
     log_to_screen('control', 'WARNING')
@@ -76,7 +77,7 @@ def main() -> None:
         )
         for member in controlled.front:
             found = member.found
-            print(f'{found.cost:,.6g} {found.unit}, preferences {dict(found.preferences)}')
+            print(f'{shown_amount(found.cost)} {found.unit}, preferences {dict(found.preferences)}')
         print(args.out)
 
 

@@ -28,5 +28,8 @@ def validation_size(dataloader: Mapping, task: str) -> tuple[int, int]:
     """
     size = input_size(dataloader)
     if size is None:
-        raise ValueError(f'task {task!r}: its validation pipeline fixes no input size; give one')
+        raise ValueError(
+            f'task {task!r}: its validation pipeline takes images of any size; say which to count '
+            'for, by --input-size on the command line, input_size in search_cfg, or sizes in Python'
+        )
     return size

@@ -8,6 +8,8 @@ from itertools import combinations
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from mdl_nas_mm.utils.amounts import shown_amount
+
 from .chart import CHOSEN, EVOLUTION, RANDOM, SHARED, SPECIFIC, Chart, shortened
 
 # Who has measured points, and how they are drawn.
@@ -101,7 +103,7 @@ def plot_costs(report: Mapping, task: str, beside: Sequence[Mapping] = ()) -> Ch
 
 def said_of(kind: str, point: Mapping, unit: str) -> str:
     """What a page shows of a point under the pointer."""
-    lines = [f'{point.get("name", kind)}: {point["cost"]:,.6g} {unit}']
+    lines = [f'{point.get("name", kind)}: {shown_amount(point["cost"])} {unit}']
     wanted = point.get('preferences', {})
     for task, loss in point['losses'].items():
         preference = f', preference {wanted[task]:.2f}' if task in wanted else ''

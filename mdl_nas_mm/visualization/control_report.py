@@ -9,6 +9,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from mdl_nas_mm.utils.amounts import shown_amount
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.strict_json import read_json
 
@@ -118,7 +119,7 @@ def _tiles(report: Mapping) -> Iterable[str]:
 def _ends(report: Mapping) -> str:
     largest, smallest = report['extremes']
     rows = [
-        (name, f'{point["cost"]:,.6g}', *(f'{point["losses"][t]:.4f}' for t in report['tasks']))
+        (name, shown_amount(point['cost']), *(f'{point["losses"][t]:.4f}' for t in report['tasks']))
         for name, point in (('largest', largest), ('smallest', smallest))
     ]
     ratio = [f'{smallest["losses"][t] / largest["losses"][t]:.3f}' for t in report['tasks']]
@@ -129,7 +130,7 @@ def _ends(report: Mapping) -> str:
 def _details(report: Mapping, beside: Sequence[Mapping]) -> Iterable[str]:
     tasks = report['tasks']
     rows = [
-        (f'{point["cost"]:,.6g}',)
+        (shown_amount(point['cost']),)
         + tuple(
             cell
             for task in tasks
@@ -146,7 +147,7 @@ def _details(report: Mapping, beside: Sequence[Mapping]) -> Iterable[str]:
     rows = [
         (
             point.get('name', kind),
-            f'{point["cost"]:,.6g}',
+            shown_amount(point['cost']),
             *(f'{point["losses"][t]:.4f}' if t in point['losses'] else '-' for t in tasks),
         )
         for kind, point in points_of(report, beside)

@@ -6,10 +6,14 @@ import inspect
 import re
 
 import pytest
-from documentation.pages import LINK, OUTSIDE, ROOT, SITE, anchors, pages, prose
+from documentation.pages import LINK, OUTSIDE, ROOT, SITE, anchors, files, pages, prose
+from mmengine.config import Config
 
+from mdl_nas_mm.engine.settings import check_settings
 from mdl_nas_mm.registry import BALANCERS, MODELS, STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.search import EvolutionSettings
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
 links = importlib.import_module('links')
@@ -58,6 +62,25 @@ def test_configs_that_pages_name_are_there_without_an_installation():
     assert len(named) > 5
     for name in named:
         assert upstream_config_path(name).is_file()
+
+
+# depth_room.py needs the deposit of base_room.py.
+@pytest.mark.parametrize(
+    'page, names',
+    [
+        ('scenes.md', ('rooms.py', 'rooms_search.py')),
+        ('ecmt.md', ('slim_rooms.py',)),
+        ('autotaskformer.md', ('tree_rooms.py',)),
+        ('computation_sharing.md', ('base_room.py',)),
+    ],
+)
+def test_configs_of_pages_are_whole(page, names, tmp_path):
+    for name, content in files(pages()[page].read_text()).items():
+        (tmp_path / name).write_text(content)
+    for name in names:
+        cfg = resolve_joint_config(Config.fromfile(tmp_path / name), check_files=False)
+        check_settings(cfg)
+        assert set(weightless(cfg.model).tasks) == set(cfg.tasks)
 
 
 def test_link_of_a_page_that_lies_beside_the_code():

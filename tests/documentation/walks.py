@@ -351,6 +351,8 @@ WALKS = {
         after=('search.md', 'multi_task.md', 'ecmt.md', 'computation_sharing.md'),
     ),
 }
+PUBLISHED = 'starts from published weights: tests/configs/test_scene_configs.py trains without'
+FEWER = "the page's own config; the walk takes one of fewer steps"
 LONG = 'on data sets that have to be downloaded, with published weights'
 # Page, or command of a page -> why it is not run.
 LEFT_OUT = {
@@ -368,9 +370,21 @@ LEFT_OUT = {
     'mdl-nas test CONFIG_OF_THE_OLD_TASKS overwritten.pth --joint-spec joint_spec.json': (
         'after a training of shared weights, and Python: tests/apis/test_add_tasks.py'
     ),
-    'mdl-nas train rooms.py': (
-        'starts from published weights: tests/configs/test_scene_configs.py trains it without'
-    ),
+    'mdl-nas train rooms.py': PUBLISHED,
+    'mdl-nas deposit pack rooms.py --checkpoint work_dirs/rooms/iter_40000.pth '
+    '--out rooms.safetensors --scored': PUBLISHED,
+    'mdl-nas infer rooms.safetensors photos/ clip.mp4 --out-dir out': PUBLISHED,
+    'mdl-nas train rooms_search.py': PUBLISHED,
+    'mdl-nas search rooms_search.py --checkpoint work_dirs/rooms_search/iter_40000.pth': PUBLISHED,
+    'mdl-nas deposit pack rooms_search.py --checkpoint work_dirs/rooms_search/iter_40000.pth '
+    '--joint-spec work_dirs/rooms_search/search/joint_spec.json --out small.safetensors '
+    '--scored': PUBLISHED,
+    'mdl-nas make-demo-data --what rooms --root data/rooms': FEWER,
+    'mdl-nas train slim_rooms.py': FEWER,
+    'mdl-nas train base_room.py': FEWER,
+    'mdl-nas deposit pack base_room.py --checkpoint work_dirs/base_room/iter_600.pth '
+    '--out base_room.safetensors --scored': FEWER,
+    'mdl-nas share-computation depth_room.py': FEWER,
     'mdl-nas doctor': 'its status says whether the machine has all: tests/test_doctor.py',
     'mdl-nas doctor --config CONFIG': 'the same',
 }

@@ -7,7 +7,7 @@ by itself, mirrored, cropped and scaled.
 
 from .clips import CLIPS, draw_clip
 from .draw import Material, draw_view
-from .files import IMAGES, LABELS, material_of, view_of, write_room_videos, write_rooms
+from .files import IMAGES, LABELS, VIDEOS, material_of, view_of, write_room_videos, write_rooms
 from .render import CLASSES, Labels, label, render
 from .scene import Ball, Box, Camera, Digits, Photo, RoomScene, View
 from .sensor import expose, measure
@@ -23,6 +23,7 @@ __all__ = [
     'Digits',
     'Labels',
     'Material',
+    'VIDEOS',
     'Photo',
     'RoomScene',
     'View',

@@ -17,6 +17,7 @@ from mdl_nas_mm.spec import JointSpec, SearchSpace
 from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, sampled_spaces
 from mdl_nas_mm.tasks.input_size import validation_size
 from mdl_nas_mm.tasks.part_flops import weightless
+from mdl_nas_mm.utils.amounts import shown_amount
 
 from .costs import (
     MACS,
@@ -60,7 +61,7 @@ class Configuration:
 
     def lines(self) -> list[str]:
         """What a command line says of it."""
-        found = [f'{self.cost:,.6g} {self.unit}, found in {1000 * self.seconds:.1f} ms']
+        found = [f'{shown_amount(self.cost)} {self.unit}, found in {1000 * self.seconds:.1f} ms']
         if self.without:
             found.append(
                 f'without the time of necks and heads of {", ".join(self.without)}, which mdl-nas '

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mdl_nas_mm.search.columns import JointColumns
+from mdl_nas_mm.utils.amounts import shown_amount
 
 from .preferences import decoder_places
 
@@ -27,8 +28,8 @@ class InfeasibleBudget(ValueError):
     """
 
     def __init__(self, budget: float, least: float, unit: str = '') -> None:
-        text = f'budget {budget:,.6g} {unit}'.rstrip()
-        super().__init__(f'{text}: the smallest that is possible has {least:,.6g}')
+        text = f'budget {shown_amount(budget)} {unit}'.rstrip()
+        super().__init__(f'{text}: the smallest that is possible has {shown_amount(least)}')
         self.budget, self.least = budget, least
 
 

@@ -104,7 +104,7 @@ def test_what_is_lowered_is_said(controller):
     least = int(controller.costs[MACS](np.zeros((1, len(controller.columns)), int))[0])
     found = controller.configure(str(least))
     assert found.lowered < 1 and any('lowered' in line for line in found.lines())
-    with raises_naming(InfeasibleBudget, MACS, f'{least:,.6g}'):
+    with raises_naming(InfeasibleBudget, MACS, f'{least:,.0f}'):
         controller.configure(str(least - 1))
 
 
