@@ -16,7 +16,7 @@ CONFIG = str(ROOT / 'configs' / 'demo' / 'demo_joint.py')
 # Tools that take a config first, with what else they need.
 WITH_CONFIG = dict(
     train=(),
-    test=('absent.pth',),
+    test=('binary',),
     search=('--checkpoint', 'absent.pth'),
     analyze=(),
     latency=('--task', 'cls', '--out', 'out.json'),
@@ -187,3 +187,8 @@ def test_scale_and_preview_of_demonstration_data(monkeypatch, tmp_path, capsys):
     for given in (['--preview', 'p', '--what', 'videos'], ['--scale', '0']):
         _, status = said(monkeypatch, 'make_demo_data', *given)
         assert status == 2 and given[0] in capsys.readouterr().err
+
+
+def test_checkpoint_of_a_test_is_looked_for_first(monkeypatch):
+    line, status = said(monkeypatch, 'test', CONFIG, 'absent.pth')
+    assert status == 1 and line == 'error: checkpoint absent.pth is not there'

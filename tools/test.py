@@ -9,7 +9,7 @@ from mdl_nas_mm.utils.command_line import Parser, add_run_options, there
 def parse_args() -> argparse.Namespace:
     parser = Parser(description='Evaluate all tasks of a joint config.')
     parser.add_argument('config', type=there('config'), help='Path of a joint config.')
-    parser.add_argument('checkpoint', help='The trained supernet.')
+    parser.add_argument('checkpoint', type=there('checkpoint'), help='The trained supernet.')
     parser.add_argument(
         '--joint-spec',
         help='JSON of the architectures (default: those of the config, or the largest).',

@@ -36,6 +36,8 @@ class Parser(argparse.ArgumentParser):
 def there(what: str) -> Callable[[str], str]:
     """An argument's type: a path, refused in one line before anything large is imported.
 
+    An address is looked up later, where it is fetched.
+
     A config may be a package's own, ``mdl_nas_mm::demo/demo_joint.py``.
 
     Args:
@@ -48,7 +50,7 @@ def there(what: str) -> Callable[[str], str]:
                 return str(upstream_config_path(text))
             except FileNotFoundError as error:
                 raise SystemExit(f'error: {error}') from None
-        if not Path(text).exists():
+        if '://' not in text and not Path(text).exists():
             raise SystemExit(f'error: {what} {text} is not there')
         return text
 

@@ -116,6 +116,25 @@ def test_files_that_are_missing_are_counted(folder):
         build(folder, label='depth', allow_missing=True)
 
 
+def test_names_of_a_list_may_have_spaces_and_endings(folder):
+    for part, ending in (('images', 'jpg'), ('depth', 'png')):
+        (folder / part / f'b.{ending}').rename(folder / part / f'my room.{ending}')
+    (folder / 'train.txt').write_text('my room \r\n\r\na.jpg')
+    dataset = build(folder, label='depth', ann_file='train.txt')
+    found = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [info['img_path'].rpartition('/')[2] for info in found] == ['my room.jpg', 'a.jpg']
+    assert [info['labels']['depth']['path'].rpartition('/')[2] for info in found] == [
+        'my room.png',
+        'a.png',
+    ]
+
+
+def test_a_list_without_names_is_named(folder):
+    (folder / 'train.txt').write_text('\n')
+    with raises_naming(FileNotFoundError, 'depth', 'train.txt'):
+        build(folder, label='depth', ann_file='train.txt')
+
+
 def test_images_that_are_missing_are_named(folder):
     (folder / 'train.txt').write_text('a\nz\n')
     with raises_naming(FileNotFoundError, f'{folder}', 'z'):

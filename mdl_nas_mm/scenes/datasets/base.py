@@ -107,7 +107,8 @@ class SceneDataset(BaseSegDataset):
             clip = self.clip_length, self.clip_step, self.clip_after
             scenes = list(with_clips(scenes, *clip))
         if not scenes:
-            raise FileNotFoundError(f'{named(self)}: there are no images with {self._names()}')
+            of = f', of those that {self.ann_file!r} names' if self.ann_file else ''
+            raise FileNotFoundError(f'{named(self)}: there are no images with {self._names()}{of}')
         self._check_first(scenes)
         return [self._data_info(scene) for scene in scenes]
 

@@ -50,12 +50,12 @@ class Listing:
 
 
 def names_in(path: str) -> list[str]:
-    """The names that a file lists, one a line or with other space between them.
+    """The names that a file lists, one a line; they may have spaces within.
 
     Lines may end in CR, LF or both.
     """
     with open(path, encoding='utf-8', newline=None) as file:
-        return file.read().split()
+        return [name for name in map(str.strip, file) if name]
 
 
 def images_below(folder: str, endings: Sequence[str] = IMAGE_ENDINGS) -> list[str]:
