@@ -1,6 +1,6 @@
 """A subnet inside the supernet against a plain model of its shapes.
 
-    python benchmarks/elastic.py [--threads N ...] [--write benchmarks/results/NAME.json]
+    python benchmarks/elastic.py [--cases ViT ...] [--write benchmarks/results/NAME.json]
 
 Training steps (forward and backward) and forwards at 224 x 224, everything shared. The plain model
 is the same class built for the one architecture: none of its weights is sliced.
@@ -36,9 +36,9 @@ def build(family: str) -> tuple[nn.Module, nn.Module]:
 
 
 def main() -> None:
-    args = arguments(__doc__)
+    args = arguments(__doc__, cases=tuple(CASES))
     every = torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    pairs = {family: dict(zip(('subnet', 'plain'), build(family))) for family in CASES}
+    pairs = {family: dict(zip(('subnet', 'plain'), build(family))) for family in args.cases}
 
     def measure() -> dict[str, dict[str, float]]:
         found = {}
