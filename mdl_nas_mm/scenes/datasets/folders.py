@@ -119,7 +119,7 @@ class SceneFolders(SceneDataset):
         if not self.ann_file:
             yield from (os.path.join(folder, name) for name in images_below(folder))
             return
-        for name in names_in(self.ann_file):
+        for name in names_in(self.ann_file, with_spaces=True):
             path = os.path.join(folder, name)
             yield path if listing.has(path) else listing.with_stem(folder, name) or f'{path}.*'
 

@@ -49,13 +49,19 @@ class Listing:
         )
 
 
-def names_in(path: str) -> list[str]:
-    """The names that a file lists, one a line; they may have spaces within.
+def names_in(path: str, with_spaces: bool = False) -> list[str]:
+    """The names that a file lists, one a line or with other space between them.
 
     Lines may end in CR, LF or both.
+
+    Args:
+        path: of the file.
+        with_spaces: names may have spaces within, so that they are one a line.
     """
     with open(path, encoding='utf-8', newline=None) as file:
-        return [name for name in map(str.strip, file) if name]
+        return (
+            [name for name in map(str.strip, file) if name] if with_spaces else file.read().split()
+        )
 
 
 def images_below(folder: str, endings: Sequence[str] = IMAGE_ENDINGS) -> list[str]:
