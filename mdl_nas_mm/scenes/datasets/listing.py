@@ -59,9 +59,10 @@ def names_in(path: str, with_spaces: bool = False) -> list[str]:
         with_spaces: names may have spaces within, so that they are one a line.
     """
     with open(path, encoding='utf-8', newline=None) as file:
-        return (
-            [name for name in map(str.strip, file) if name] if with_spaces else file.read().split()
-        )
+        text = file.read()
+    if not with_spaces:
+        return text.split()
+    return [name for name in map(str.strip, text.splitlines()) if name]
 
 
 def images_below(folder: str, endings: Sequence[str] = IMAGE_ENDINGS) -> list[str]:
