@@ -11,6 +11,7 @@ STEPS = 2
 CKPT = f'work_dirs/joint/iter_{STEPS}.pth'
 SPEC = 'work_dirs/joint/search/joint_spec.json'
 CHOSEN = f'--checkpoint {CKPT} --joint-spec {SPEC}'
+SIZES = '--input-size seg=96x128 depth=96x128 normals=96x128'
 FEW = '--runs 1 --warmup 0 --random-specs 2'
 ROOM_TASK = "dict(config='mdl_nas_mm::demo/tasks/room_{0}.py', score={1}, images='rooms')"
 # All that a step and a validation need, of the demo's own config or of new tasks.
@@ -212,7 +213,7 @@ WALKS = {
             'mdl-nas control CONFIG --predictor predictor.safetensors --budget 10G '
             '--prefer seg=1 depth=0.3 --out chosen.json': (
                 'control ecmt.py --predictor predictor.safetensors --budget 10G '
-                '--prefer seg=1 depth=0.3 --out chosen.json'
+                f'--prefer seg=1 depth=0.3 --out chosen.json {SIZES}'
             ),
             'mdl-nas latency CONFIG --task seg --heads seg depth normals --input-size 448x576 '
             '--out latency.json': (
@@ -222,13 +223,13 @@ WALKS = {
             'mdl-nas control CONFIG --predictor predictor.safetensors --latency latency.json '
             '--budget 25ms': (
                 'control ecmt.py --predictor predictor.safetensors --latency latency.json '
-                '--budget 99999ms'
+                f'--budget 99999ms {SIZES}'
             ),
             'mdl-nas pack-control CONFIG --checkpoint FILE --predictor predictor.safetensors '
             '--budgets 4G 6G 10G --latency latency.json --out deposit.safetensors': (
                 'pack-control ecmt.py --checkpoint work_dirs/ecmt/iter_1.pth '
                 '--predictor predictor.safetensors --budgets 4G 6G 10G --latency latency.json '
-                '--out controlled.safetensors --images 2'
+                f'--out controlled.safetensors --images 2 {SIZES}'
             ),
             'mdl-nas infer deposit.safetensors photos/ --budget 10G --prefer seg=1 depth=0.3': (
                 'infer controlled.safetensors data/rooms/images --budget 10G '
@@ -242,7 +243,8 @@ WALKS = {
             'mdl-nas hypervolume CONFIG --checkpoint FILE --predictor predictor.safetensors '
             '--reference 4 4 4 --budget 10G': (
                 'hypervolume ecmt.py --checkpoint work_dirs/ecmt/iter_1.pth '
-                '--predictor predictor.safetensors --reference 9 9 99 --budget 10G --count 2'
+                '--predictor predictor.safetensors --reference 9 9 99 --budget 10G '
+                f'--count 2 {SIZES}'
             ),
         },
         before=('mdl-nas train ecmt.py',),
@@ -332,7 +334,7 @@ WALKS = {
             ),
             'mdl-nas pack-control CONFIG --checkpoint FILE --predictor FILE --out FILE': (
                 'pack-control ecmt.py --checkpoint work_dirs/ecmt/iter_1.pth '
-                '--predictor predictor.safetensors --out any.safetensors --images 2'
+                f'--predictor predictor.safetensors --out any.safetensors --images 2 {SIZES}'
             ),
             'mdl-nas infer FILE photos/ --budget 10G --prefer seg=1': (
                 'infer any.safetensors data/rooms/images --budget 10G --prefer seg=1 --out-dir any'
