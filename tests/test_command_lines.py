@@ -192,3 +192,8 @@ def test_scale_and_preview_of_demonstration_data(monkeypatch, tmp_path, capsys):
 def test_checkpoint_of_a_test_is_looked_for_first(monkeypatch):
     line, status = said(monkeypatch, 'test', CONFIG, 'absent.pth')
     assert status == 1 and line == 'error: checkpoint absent.pth is not there'
+
+
+def test_a_config_is_controlled_with_a_predictor(monkeypatch, capsys):
+    _, status = said(monkeypatch, 'control', CONFIG, '--budget', '1G')
+    assert status == 2 and '--predictor' in capsys.readouterr().err

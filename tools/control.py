@@ -45,7 +45,10 @@ def parse_args() -> argparse.Namespace:
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
     add_trusted_classes(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.predictor is None and args.source.endswith('.py'):
+        parser.error(f'{args.source} is a config, which takes --predictor')
+    return args
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +18,7 @@ from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, units_of
 from mdl_nas_mm.tasks.recalibrate import BatchNormRecalibration
+from mdl_nas_mm.utils.amounts import shown_amount
 from mdl_nas_mm.utils.private import BatchNorm
 
 from .controller import Configuration, Controller
@@ -118,10 +120,12 @@ class ControlledModel:
         controller, tasks = self.controller, list(self.controller.columns.spaces)
         wanted = normalised(dict.fromkeys(tasks, 1.0) if prefer is None else prefer, tasks)
         limit, cost = controller.limit(budget), controller.cost_of(budget)
-        fitting = [own for own in self.front if cost(own.found.row[None])[0] <= limit]
+        costs = [float(cost(own.found.row[None])[0]) for own in self.front]
+        fitting = [own for own, value in zip(self.front, costs) if value <= limit]
         if not fitting:
             raise ValueError(
-                f'budget {budget!r}: none of the {len(self.front)} calibrated architectures fits; '
+                f'budget {budget!r}: none of the {len(self.front)} calibrated architectures fits, '
+                f'the smallest has {shown_amount(min(costs, default=math.inf))} {cost}; '
                 'search for one'
             )
         scales = dict(zip(tasks, controller.predictor.scales))
