@@ -281,6 +281,8 @@ WALKS = {
             'mdl-nas deposit pack base.py --checkpoint work_dirs/base/iter_1.pth '
             '--out base.safetensors',
             'mdl-nas train normals.py',
+            'mdl-nas share-computation sub_tasks.py --work-dir work_dirs/sub_more --cfg-options '
+            'computation_sharing.gates.train_cfg.step.lambda_w=2e-6',
         ),
         files={
             'base.py': rooms('seg', head=JOINT_ROOMS, rest=BASE),
