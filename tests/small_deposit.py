@@ -14,7 +14,7 @@ def manifest(**task) -> dict:
     return dict(
         backbone=dict(type='ElasticNobodys'),
         tasks=dict(seg=info),
-        history=[dict(regions=dict(seg=dict(spec=SPEC, settings={})), beneath=[])],
+        history=[dict(regions=dict(seg=dict(spec=SPEC, settings={})), base_segments=[])],
         counts=dict(
             shared=1500, specific=dict(seg=500), heads=dict(seg=7), backbones=dict(seg=2000)
         ),

@@ -254,8 +254,8 @@ def _with_tasks(
     }
     of_task = model.backbone.needed
     joint = JointSpec({task: of_task((task,), spec.root) for task, spec in joint.items()})
-    beneath = deposit.stored_segments() if deposit is not None else []
-    labels, new_bits = _enter(manifest, model.backbone, joint, tasks, beneath, trust)
+    base = deposit.stored_segments() if deposit is not None else []
+    labels, new_bits = _enter(manifest, model.backbone, joint, tasks, base, trust)
     masks = read_masks(tensors, tensors.__getitem__) | new_bits
     structure, weights = Structure.of(manifest, masks), Weights(model)
     for task, spec in joint.items():
@@ -289,7 +289,7 @@ def _enter(
     backbone: ElasticBackbone,
     joint: JointSpec,
     tasks: Mapping[str, Mapping],
-    beneath: list[str],
+    base_segments: list[str],
     trust: Collection[str],
 ) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Enters a batch of new tasks into a manifest.
@@ -299,7 +299,7 @@ def _enter(
         backbone: of the supernet.
         joint: the architectures of backbones.
         tasks: see ``pack``.
-        beneath: the segments that the file has.
+        base_segments: those that the file has.
         trust: see ``pack``.
 
     Returns:
@@ -308,7 +308,7 @@ def _enter(
     ledger, bits_of = backbone.ledger(), {}
     taken = {label for batch in manifest['history'] for label in batch['regions']}
     labels = {task: _free_label(task, taken) for task in joint}
-    batch = dict(regions={}, beneath=beneath)
+    batch = dict(regions={}, base_segments=base_segments)
     for task, spec in joint.items():
         settings = backbone.settings_of(task, spec)
         batch['regions'][labels[task]] = dict(spec=spec.to_dict(), settings=settings)

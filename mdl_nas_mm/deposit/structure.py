@@ -59,12 +59,12 @@ class Structure:
         for batch in manifest['history']:
             backbone = batch_backbone(manifest['backbone'], batch['regions'], budget)
             layouts.append(backbone.layout)
-            known = set(regions)
-            for segment in batch['beneath']:
+            known, base = set(regions), batch['base_segments']
+            for segment in base:
                 if not known.issuperset(Owners.read(segment).named):
                     raise ValueError(f'history: {segment!r} is no earlier segment')
             own = {
-                label: _region(label, region, backbone, sharing, masks, batch['beneath'], budget)
+                label: _region(label, region, backbone, sharing, masks, base, budget)
                 for label, region in batch['regions'].items()
             }
             regions.update(own)

@@ -18,14 +18,13 @@ from mdl_nas_mm.utils.one_line import WRONG_VALUES, first_line, printable
 from mdl_nas_mm.utils.strict_json import strict_json
 from mdl_nas_mm.utils.tensor_header import MAX_VALUES
 
-from .names import are_owners, is_rows, is_set_of_tasks
+from .names import are_owners, is_head, is_set_of_tasks, owners_in
 from .numbers import check_images, check_numbers
 
 FORMAT = 'mdl_nas_mm deposit'
-# Of files in which tasks share nothing but the backbone, whole weights beside it, channels of them;
-# and in which some own weights of the backbone together, or say how their own are stored; and of
-# such whose architecture can be chosen when they are used.
-VERSIONS = ('2', '3', '4', '5', '6')
+VERSION = '7'
+# Of files that are read as well, see ``_converted``.
+OLDER_VERSIONS = ('2', '3', '4', '5', '6')
 MAX_TASKS = 1000
 MAX_NAME = 200
 _KEYS = {'backbone', 'tasks', 'history', 'counts', 'hashes', 'provenance'}
@@ -40,7 +39,7 @@ def encode(manifest: Mapping) -> dict[str, str]:
     text = json.dumps(to_json(manifest), allow_nan=False)
     return {
         'format': FORMAT,
-        'version': version_of(manifest),
+        'version': VERSION,
         'manifest': text,
         'manifest_hash': text_hash(text),
     }
@@ -65,31 +64,30 @@ def decode(metadata: Mapping[str, str], path: str, dimensions_of: DimensionsOf |
     """
     if metadata.get('format') != FORMAT:
         raise ValueError(f'{path} is no deposit')
-    if metadata.get('version') not in VERSIONS:
-        found = printable(str(metadata.get('version')))
-        raise ValueError(f'deposit {path} has version {found}, this reads {", ".join(VERSIONS)}')
+    version = metadata.get('version')
+    if version not in (*OLDER_VERSIONS, VERSION):
+        found, known = printable(str(version)), ', '.join((*OLDER_VERSIONS, VERSION))
+        raise ValueError(f'deposit {path} has version {found}, this reads {known}')
     text = metadata.get('manifest', '')
     if text_hash(text) != metadata.get('manifest_hash'):
         raise ValueError(f"deposit {path} was altered: 'manifest' does not match its checksum")
     with malformed(f'deposit {path}: manifest'):
         manifest = from_json(strict_json(text, MAX_VALUES))
+        if version in OLDER_VERSIONS:
+            manifest = _converted(manifest, version)
         check_manifest(manifest, dimensions_of)
-        if metadata['version'] != version_of(manifest):
-            raise ValueError(f'version {metadata["version"]} is not that of its contents')
     return manifest
 
 
-def version_of(manifest: Mapping) -> str:
-    """Of its format, the first that has what is in the file."""
-    counts, tasks = manifest['counts'], manifest['tasks']
-    if _CONTROL in manifest:
-        return VERSIONS[4]
-    some_own = any(label not in tasks for label in counts['specific'])
-    if some_own or any('stored' in info for info in tasks.values()):
-        return VERSIONS[3]
-    if any(map(is_rows, manifest['hashes'])):
-        return VERSIONS[2]
-    return VERSIONS[any(label not in tasks for label in counts['heads'])]
+def _converted(manifest: dict, version: str) -> dict:
+    """The manifest of an older version as today's: ``base_segments`` had another name."""
+    history = []
+    for i, batch in enumerate(manifest['history']):
+        if 'beneath' not in batch:
+            raise ValueError(f"history, {i}: version {version} says 'beneath' here")
+        others = {key: value for key, value in batch.items() if key != 'beneath'}
+        history.append(dict(others, base_segments=batch['beneath']))
+    return dict(manifest, history=history)
 
 
 @contextmanager
@@ -130,13 +128,13 @@ def check_manifest(manifest: dict, dimensions_of: DimensionsOf | None) -> None:
     dimensions = None if dimensions_of is None else dimensions_of(manifest['backbone'])
     labels = set()
     for i, batch in enumerate(history):
-        _expect_keys(batch, {'regions', 'beneath'}, f'history, {i}')
+        _expect_keys(batch, {'regions', 'base_segments'}, f'history, {i}')
         _expect(batch['regions'], dict, f'history, {i}, regions')
-        _expect(batch['beneath'], list, f'history, {i}, beneath')
+        _expect(batch['base_segments'], list, f'history, {i}, base_segments')
         if not batch['regions']:
             raise ValueError(f'history, {i}: no regions')
-        for segment in batch['beneath']:
-            _expect(segment, str, f'history, {i}, beneath')
+        for segment in batch['base_segments']:
+            _expect(segment, str, f'history, {i}, base_segments')
         for label, region in batch['regions'].items():
             where = f'region {label!r}'
             if not _LABEL.fullmatch(label) or label in labels:
@@ -156,7 +154,9 @@ def check_manifest(manifest: dict, dimensions_of: DimensionsOf | None) -> None:
         regions = next(b['regions'] for b in history if info['region'] in b['regions'])
         if info['spec'] != regions[info['region']]['spec']:
             raise ValueError(f"{where}: its 'spec' is not that of its region")
-    _check_counts(manifest['counts'], set(tasks))
+    owners = {owners_in(name) for name in hashes if is_head(name)}
+    known = {each.label for each in owners if each.named <= set(tasks)}
+    _check_counts(manifest['counts'], set(tasks), known)
 
 
 def _check_task(info: Any, where: str) -> None:
@@ -225,14 +225,14 @@ def _check_spec(spec: Any, dimensions: Dimensions | None, where: str) -> None:
         raise ValueError(f'{where}: its architecture is not written out, as {read}')
 
 
-def _check_counts(counts: Any, tasks: set[str]) -> None:
+def _check_counts(counts: Any, tasks: set[str], owners: set[str]) -> None:
     _expect_keys(counts, {'shared', 'specific', 'heads', 'backbones'}, 'counts')
     for key in ('specific', 'heads'):
         _expect(counts[key], dict, f'counts, {key}')
     own = {label: n for label, n in counts['specific'].items() if not is_set_of_tasks(label)}
     _expect_keys(own, tasks, 'counts, specific')
     _expect_keys(counts['backbones'], tasks, 'counts, backbones')
-    for label in {*tasks, *counts['heads']}:
+    for label in {*tasks, *counts['heads'], *owners}:
         if label not in counts['heads'] or not are_owners(label, tasks):
             raise ValueError(f'counts, heads: {ascii(label)[:MAX_NAME]} is missing, or no tasks')
     values = [counts['shared']]

@@ -73,7 +73,7 @@ def describe_deposit(cfg, path):
             task: dict(spec=spec.to_dict(), region=task, scope='mmdet', model={})
             for task, spec in joint.items()
         },
-        history=[dict(regions=regions, beneath=[])],
+        history=[dict(regions=regions, base_segments=[])],
         counts=asdict(Counts(0, zeros, zeros, zeros)),
         hashes={},
         provenance={},

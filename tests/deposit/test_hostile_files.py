@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from mdl_nas_mm.deposit import Deposit, load_tasks, verify
 from mdl_nas_mm.deposit.tensor_file import content_hash
-from mdl_nas_mm.header.manifest import FORMAT, VERSIONS, encode, text_hash
+from mdl_nas_mm.header.manifest import FORMAT, VERSION, encode, text_hash
 
 TASKS = ('a', 'b', 'c')
 
@@ -52,7 +52,7 @@ def rebuilt(header, data):
 def signed(manifest):
     """Metadata with the checksum of whatever the manifest has become."""
     text = manifest if isinstance(manifest, str) else json.dumps(manifest)
-    written = dict(format=FORMAT, version=VERSIONS[0])
+    written = dict(format=FORMAT, version=VERSION)
     return dict(written, manifest=text, manifest_hash=text_hash(text))
 
 
@@ -242,8 +242,8 @@ STAGE = (*REGION, 'spec', 'stages', 0)
         (put(*STAGE, 'mlp_ratio', value=[{'__float__': 'inf'}]), ('mlp_ratio', 'inf')),
         (put(*STAGE, 'ffn_share_ratio', value=[2]), ('ffn_share_ratio', 2, [0, 1])),
         (put(*REGION, 'settings', 'out_channels', value=10**9), ('out_channels', 1000000000)),
-        (put('history', 1, 'beneath', value=[]), ("'shared/c'",)),
-        (put('history', 1, 'beneath', value=['pose']), ("'pose'", 'segment')),
+        (put('history', 1, 'base_segments', value=[]), ("'shared/c'",)),
+        (put('history', 1, 'base_segments', value=['pose']), ("'pose'", 'segment')),
         (put('history', value=[]), ('region',)),
         (put('tasks', 'a', 'region', value='pose'), ('region', "'pose'")),
         (put('tasks', 'a', 'scope', value='subprocess'), ("scope 'subprocess'",)),

@@ -37,7 +37,7 @@ def many_batches(manifest):
     batch = manifest['history'][1]
     for i in range(900):
         regions = {f'r{i}': batch['regions']['c']}
-        manifest['history'].append(dict(regions=regions, beneath=batch['beneath']))
+        manifest['history'].append(dict(regions=regions, base_segments=batch['base_segments']))
 
 
 def wide(manifest):
@@ -82,7 +82,7 @@ ATTACKS = dict(
     info_kind=put('tasks', 'a', value=[]),
     label_kind=put('history', 0, 'regions', value=['a']),
     batch_kind=put('history', 1, value=True),
-    beneath_kind=put('history', 1, 'beneath', value='a'),
+    base_kind=put('history', 1, 'base_segments', value='a'),
     hash_kind=put('hashes', 'shared/a', value={}),
     count_kind=put('counts', 'shared', value=True),
     backbone_kind=put('backbone', value=None),

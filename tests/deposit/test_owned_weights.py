@@ -16,7 +16,6 @@ from mmengine.runner import load_checkpoint
 from new_tasks import new_config
 from partly_owned import LAYER, TRUST
 from refusals import raises_naming
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 from mdl_nas_mm.apis import save_deposit
@@ -71,17 +70,15 @@ def test_owners_come_and_go(data, sharing, tmp_path):
 def test_what_two_own_is_in_the_file_once(data, tmp_path):
     """Of one architecture: what each owns alone is stored twice, that layer's weights are not."""
     path = tmp_path / 'a.safetensors'
-    sizes, versions = [], []
+    sizes = []
     for owners in ((('a', 'b'),), None):
         supernet = Supernet(data, 'AllSpecific', owners=owners)
         spec = supernet.model.backbone.space.largest()
         supernet.pack(path, JointSpec(dict(a=spec, b=spec)))
-        with safe_open(path, 'pt') as file:
-            versions.append(file.metadata()['version'])
         counts = Deposit(path, supernet.trust).counts
         sizes.append(counts.backbone_total)
     layer = [u.size for u in supernet.model.backbone.layout.uses(spec) if u.layer == LAYER]
-    assert sizes[1] - sizes[0] == sum(layer) and versions == ['5', '2']
+    assert sizes[1] - sizes[0] == sum(layer)
 
 
 def test_a_backbone_with_other_owners_is_refused(data, tmp_path):

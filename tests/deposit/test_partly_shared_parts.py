@@ -45,13 +45,13 @@ def answer(model, cfg, task):
 
 def entries(path):
     with safe_open(path, 'pt') as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()['version']
+        return {name: file.get_tensor(name) for name in file.keys()}
 
 
 @torch.no_grad()
 def test_each_task_answers_as_in_the_supernet(packed):
     cfg, model, joint, path, _ = packed
-    assert entries(path)[1] == '4' and all(verify(path).values())
+    assert all(verify(path).values())
     together = load_tasks(path)
     for task in TASKS:
         with model.scope(task):
@@ -62,7 +62,7 @@ def test_each_task_answers_as_in_the_supernet(packed):
 
 def test_shared_channels_are_stored_once(packed):
     _, model, joint, path, counts = packed
-    tensors, _ = entries(path)
+    tensors = entries(path)
     plain_sizes = {n: p.numel() for n, p in MODELS.build(PYRAMID).named_parameters()}
     for name, size in plain_sizes.items():
         shared, det, seg, rows = (
@@ -88,8 +88,8 @@ def test_others_keep_their_weights_when_a_task_is_removed(packed, tmp_path, task
     left = tmp_path / 'left.safetensors'
     left.write_bytes(path.read_bytes())
     counts = remove(left, task)
-    tensors, version = entries(left)
-    assert version == ('4' if task == 'cls' else '2') and all(verify(left).values())
+    tensors = entries(left)
+    assert all(verify(left).values())
     assert any(name.startswith('rows/') for name in tensors) == (task == 'cls')
     rest = JointSpec({t: spec for t, spec in joint.items() if t != task})
     expected = model.supernet.ledger(model.head_sizes()).count(rest)
@@ -119,7 +119,7 @@ def test_channels_that_do_not_fit_are_refused(packed, tmp_path, change):
     rows = f'rows/{LABEL}/{name}'
 
     deposit = Deposit(path)
-    manifest, tensors = deposit.copy_manifest(), {n: t.clone() for n, t in entries(path)[0].items()}
+    manifest, tensors = deposit.copy_manifest(), {n: t.clone() for n, t in entries(path).items()}
     if change == 'shared':
         tensors[f'head/{LABEL}/{name}'] = tensors[f'head/{LABEL}/{name}'][:-1].clone()
     elif change == 'own':

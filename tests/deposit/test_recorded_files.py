@@ -33,7 +33,12 @@ def numbered(supernet):
 def written(path):
     """What says where each element lies, and the hashes of all tensors."""
     manifest = Deposit(path).manifest
-    text = json.dumps([manifest[key] for key in ('history', 'counts', 'hashes')], sort_keys=True)
+    # As the manifest was before version 7.
+    history = [
+        dict(regions=batch['regions'], beneath=batch['base_segments'])
+        for batch in manifest['history']
+    ]
+    text = json.dumps([history, manifest['counts'], manifest['hashes']], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

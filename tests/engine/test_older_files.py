@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT, build_runner, joint_config, only, read_json
+from safetensors import safe_open
 
-from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit import Deposit, remove
 from mdl_nas_mm.deposit.verify import verify
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
@@ -86,3 +87,25 @@ def test_a_search_is_chosen_from_again(tmp_path):
         chosen = choose_again(OLDER / 'history.jsonl', point['total'], tmp_path)
         assert chosen.joint.to_dict() == point['joint_spec']
         assert (chosen.total, chosen.scores) == (point['total'], point['scores'])
+
+
+def test_a_deposit_that_was_added_to_is_read_and_changed(tmp_path):
+    """``grown.safetensors`` is of commit 906d187, version 2: two tasks, and a third on top."""
+    path = tmp_path / 'a.safetensors'
+    path.write_bytes((OLDER / 'grown.safetensors').read_bytes())
+    with np.load(OLDER / 'grown.npz') as arrays:
+        expected = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    assert all(verify(path).values()) and version(path) == '2'
+    assert Deposit(path).manifest['history'][1]['base_segments']
+    for tasks in ('abc', 'ac'):
+        for task in tasks:
+            found = logits(Deposit(path).load_task(task), expected['images'])
+            torch.testing.assert_close(found, expected[task])
+        if 'b' in tasks:
+            remove(path, 'b')
+            assert version(path) == '7' and all(verify(path).values())
+
+
+def version(path):
+    with safe_open(path, 'pt') as file:
+        return file.metadata()['version']
