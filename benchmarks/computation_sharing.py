@@ -3,7 +3,7 @@
     python benchmarks/computation_sharing.py [--sizes S B] [--threads N ...] [--write FILE]
 
 Backbones of AutoFormer-S's size (its largest architecture) and of ViT-B/16, images of 224 pixels,
-one at a time, with a small convolutional head a task. Weights are drawn, so that what differs is
+one at a time, with a small convolutional head a task. Weights are random, so that what differs is
 given: each of three sub-tasks differs from the base in a tenth of the weights of the second half
 of the blocks. ``image`` is one image: exactly, and with 40 % of the tokens of these blocks.
 ``still`` is a video in which a square of 80 pixels moves (13 % of the picture), ``moving`` one that
@@ -51,8 +51,8 @@ def sub_task(base: ElasticViT, seed: int) -> ElasticViT:
     layers = list(linear_layers(sub).values())
     for layer in layers[len(layers) // 2 :]:
         weight = layer.weight
-        drawn = torch.randn(weight.shape, generator=generator) * 0.1 * weight.std()
-        weight.data += drawn * (torch.rand(weight.shape, generator=generator) < 0.1)
+        change = torch.randn(weight.shape, generator=generator) * 0.1 * weight.std()
+        weight.data += change * (torch.rand(weight.shape, generator=generator) < 0.1)
     return sub
 
 
@@ -72,13 +72,13 @@ def build(size: str) -> tuple[dict[str, ElasticViT], dict[str, nn.Module]]:
 def videos() -> dict[str, list[Tensor]]:
     """Frames of both kinds; the last of them is as far from the first as neighbours are."""
     generator = torch.Generator().manual_seed(0)
-    draw = lambda *size: torch.randn(1, 3, *size, generator=generator)  # noqa: E731
-    still, background = [], draw(SIDE, SIDE)
+    noise = lambda *size: torch.randn(1, 3, *size, generator=generator)  # noqa: E731
+    still, background = [], noise(SIDE, SIDE)
     for t in range(FRAMES):
         frame, x = background.clone(), 16 * t
-        frame[:, :, 64:144, x : x + 80] = draw(80, 80)
+        frame[:, :, 64:144, x : x + 80] = noise(80, 80)
         still.append(frame)
-    return dict(still=still, moving=[draw(SIDE, SIDE) for _ in range(FRAMES)])
+    return dict(still=still, moving=[noise(SIDE, SIDE) for _ in range(FRAMES)])
 
 
 class Runner:

@@ -49,7 +49,7 @@ HEADS = dict(
 
 
 def joint_model(head: str):
-    """The joint model, as its weights are drawn."""
+    """The joint model, as its weights are initialised."""
     usual = dict(
         in_channels=WIDTH,
         in_index=-1,

@@ -47,18 +47,18 @@ def main() -> None:
     args = options.parse_args()
     rng, space = random.Random(0), VIT.space('mdl-nas-b')
 
-    def draw(count: int) -> list[JointSpec]:
+    def sample_joints(count: int) -> list[JointSpec]:
         return [JointSpec({task: space.sample(rng) for task in 'abc'}) for _ in range(count)]
 
     ledgers = {name: build(sharing) for name, sharing in POLICIES.items()}
     batches = {name: BatchLedger(ledger) for name, ledger in ledgers.items()}
     for batch in batches.values():
-        batch.totals(draw(500))
+        batch.totals(sample_joints(500))
     rates = {name: [] for name in POLICIES}
     single = {name: [] for name in POLICIES}
     for _ in range(args.rounds):
         for name in POLICIES:
-            joints = draw(args.count)
+            joints = sample_joints(args.count)
             start = time.perf_counter()
             batches[name].totals(joints)
             rates[name].append(args.count / (time.perf_counter() - start))

@@ -86,9 +86,9 @@ def training(name: str) -> dict:
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         space = MODELS.build(cfg.model.backbone).space
     rng = random.Random(0)
-    drawn = [space.sample(rng) for _ in range(RANDOM_SPECS)]
+    sampled = [space.sample(rng) for _ in range(RANDOM_SPECS)]
     # Of the four subnets of a sandwich one is the smallest, one the largest.
-    specs = drawn + [space.smallest(), space.largest()] * (RANDOM_SPECS // 2)
+    specs = sampled + [space.smallest(), space.largest()] * (RANDOM_SPECS // 2)
     macs = image_macs(cfg, TRAIN_SIZES, specs)
     groups = cfg.groups
     batches = {t: cfg.train_dataloader[t].batch_size * groups[t] for t in cfg.tasks}

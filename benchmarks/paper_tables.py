@@ -4,7 +4,7 @@
 
 Counts alone, so that any machine gives the same numbers. Where both of our conventions for FLOPs
 (with and without the attention products) are possible readings of a published number, the nearer
-one is compared and named. Mask scores are drawn as they are initialised, uniform in [0, 1]: what a
+one is compared and named. Mask scores are as they are initialised, uniform in [0, 1]: what a
 trained supernet shares, and so the totals under the mask policy, is not published.
 """
 

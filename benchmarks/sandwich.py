@@ -44,7 +44,7 @@ def demo(tasks: Sequence[str] | None = None):
 
 
 def untrained(cfg):
-    """The joint model of a resolved config, as its weights are drawn."""
+    """The joint model of a resolved config, as its weights are initialised."""
     from mdl_nas_mm.registry import MODELS
     from mdl_nas_mm.tasks import task_scope
     from mdl_nas_mm.utils.quiet import quiet

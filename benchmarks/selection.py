@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/selection.py [--write benchmarks/results/NAME.json]
 
-For every policy and number of tasks: architectures of the paper's ViT space, a quarter drawn at
+For every policy and number of tasks: architectures of the paper's ViT space, a quarter sampled at
 random and the others crossed and mutated from earlier ones, as a search leaves them. A score is a
 saturating function of the size, falls with the share ratio, and has noise. Budgets lie between the
 smallest total and that of the highest score, 0 and 1. Times are the processor's, from scored
@@ -48,7 +48,7 @@ def build(sharing, seed: int = 0) -> ParameterCost:
     return ParameterCost(Ledger(layout, sharing, scores))
 
 
-def draw(ledger: Ledger, tasks: int, count: int, seed: int = 0) -> dict:
+def sample_scored(ledger: Ledger, tasks: int, count: int, seed: int = 0) -> dict:
     """Scored architectures of each task."""
     rng, space = random.Random(seed), ledger.layout.space
     low, high = ledger.params(space.smallest()), ledger.params(space.largest())
@@ -115,7 +115,7 @@ def main() -> None:
     for name in args.policies:
         cost = build(POLICIES[name])
         for tasks in args.tasks:
-            scored = draw(cost.ledger, tasks, args.count)
+            scored = sample_scored(cost.ledger, tasks, args.count)
             measured = measure(cost, scored, name in args.fronts)
             result['results'][f'{name}, {tasks} tasks'] = measured
             print(name, tasks, 'tasks:', json.dumps(measured), flush=True)

@@ -38,7 +38,7 @@ LEFT = (5, 1)
 
 
 def joint_model(skeletons: str, count: int) -> MultiTaskModel:
-    """Tasks with a head for each skeleton, as their weights are drawn."""
+    """Tasks with a head for each skeleton, as their weights are initialised."""
     tasks = tuple(f'task{i}' for i in range(count))
     head = dict(
         HEADS[skeletons],

@@ -197,7 +197,7 @@ def check_cuda() -> Finding:
     return Finding(OK, 'CUDA', f'{message}, which is enough for the demo')
 
 
-def check_config(filename: str) -> list[Finding]:
+def data_findings(filename: str) -> list[Finding]:
     """Look for the data of a config: a joint one, with its tasks' configs, or any other.
 
     Args:
@@ -231,7 +231,7 @@ def examine(config: str | None = None) -> list[Finding]:
         findings += [check_library(library, stack) for library in STACK]
         findings += [check_mmcv_ops(), check_cuda()]
         if config:
-            findings += check_config(config)
+            findings += data_findings(config)
     return findings
 
 

@@ -122,7 +122,7 @@ def test_data_paths_are_joined_to_their_root():
 
 def missing_of(config):
     """Files and folders that the doctor misses."""
-    findings = doctor.check_config(str(ROOT / 'configs' / 'demo' / config))
+    findings = doctor.data_findings(str(ROOT / 'configs' / 'demo' / config))
     return {f.message.split(' is ')[0].rstrip('/') for f in findings if f.level == doctor.FAIL}
 
 
@@ -148,7 +148,7 @@ def test_data_of_an_ordinary_config(tmp_path, monkeypatch):
 
 
 def test_config_that_is_not_there_is_a_line():
-    (finding,) = doctor.check_config('no_such_config.py')
+    (finding,) = doctor.data_findings('no_such_config.py')
     assert finding.level == doctor.FAIL
     assert 'no_such_config.py' in finding.message
 

@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 def losses(args: argparse.Namespace) -> Path | None:
     """Measures and learns; None on other ranks than the first."""
-    from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings, said_of
+    from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings, accuracy_lines
     from mdl_nas_mm.search.loss_samples import measure_losses
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
@@ -47,7 +47,7 @@ def losses(args: argparse.Namespace) -> Path | None:
     if measured is None:
         return None
     predictor = LossPredictor.fit(*measured, PredictorSettings(seed=args.seed))
-    for line in said_of(predictor.about['held_out']):
+    for line in accuracy_lines(predictor.about['held_out']):
         print(line)
     path = Path(args.out or folder / 'predictor.safetensors')
     predictor.save(path)

@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mdl_nas_mm.apis.differences import describe
+    from mdl_nas_mm.apis.differences import describe_differences
     from mdl_nas_mm.apis.sub_tasks import share_computation
     from mdl_nas_mm.engine.errors import one_line_errors
     from mdl_nas_mm.utils.config_file import read_training
@@ -39,7 +39,7 @@ def main() -> None:
         name = osp.splitext(osp.basename(args.config))[0]
         folder = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
         deposit = share_computation(cfg, folder, args.task, args.processes)
-        for line in describe(deposit, cfg.get('trust') or ()):
+        for line in describe_differences(deposit, cfg.get('trust') or ()):
             print(line)
         print(deposit)
 

@@ -1,4 +1,4 @@
-"""Skeletons drawn uniformly in place of a Gumbel softmax, sixteen tasks of Taskonomy.
+"""Skeletons sampled uniformly in place of a Gumbel softmax, sixteen tasks of Taskonomy.
 
     python tools/train.py configs/autotaskformer/ablation_uniform_taskonomy-16tasks.py
 

@@ -65,10 +65,10 @@ def verify(
     data: bool,
     trust: Collection[str],
 ) -> Iterator[str]:
-    """Checks every hash, and that tasks answer as before; see ``check``."""
+    """Checks every hash, and that tasks answer as before; see ``verify_lines``."""
     path = deposit or after
     assert path is not None
-    yield from deposits.check(path, data, before, images, get_device(), trust)
+    yield from deposits.verify_lines(path, data, before, images, get_device(), trust)
 
 
 def extract(
@@ -99,7 +99,7 @@ def remove(deposit: str, task: str, trust: Collection[str]) -> Iterator[str]:
 
 def test(deposit: str, task: str | None, trust: Collection[str]) -> Iterator[str]:
     """Evaluates tasks on their validation split."""
-    yield from deposits.test(deposit, task, get_device(), trust)
+    yield from deposits.score_lines(deposit, task, get_device(), trust)
 
 
 def _added(deposit: str, tasks: Iterable[str], before: int, counts: Counts) -> Iterator[str]:

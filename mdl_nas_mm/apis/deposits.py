@@ -82,7 +82,7 @@ def read_chosen(
     return cfg, joint
 
 
-def check(
+def verify_lines(
     path: str | Path,
     data: bool = False,
     before: str | Path | None = None,
@@ -130,7 +130,7 @@ def check(
         raise ValueError(f'deposit {path}: {changed[0]!r} does not answer as before')
 
 
-def test(
+def score_lines(
     path: str | Path, task: str | None, device: str, trust: Collection[str] = ()
 ) -> Iterator[str]:
     """Evaluates a task, or all of them, on the validation split; a line for each."""

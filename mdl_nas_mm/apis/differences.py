@@ -18,7 +18,7 @@ def base_and_sub_tasks(opened: Deposit) -> tuple[str, ...]:
     Raises:
         ValueError: no task is stored as a difference.
     """
-    bases = {task: kind.bases for task, kind in opened.own_kinds.items() if kind.bases}
+    bases = {task: kind.bases for task, kind in opened.specific_kinds.items() if kind.bases}
     if not bases:
         raise ValueError(
             f'deposit {opened.path}: no task is a difference from another one; '
@@ -30,13 +30,13 @@ def base_and_sub_tasks(opened: Deposit) -> tuple[str, ...]:
 
 def difference_of(deposit: Deposit, task: str) -> Difference:
     """The difference of a sub-task's linear layers from those of its base."""
-    (base,) = deposit.own_kinds[task].bases
+    (base,) = deposit.specific_kinds[task].bases
     theirs, ours = (deposit.load_task(each).backbone for each in (base, task))
     names = [f'{name}.weight' for name in linear_layers(ours)]
     return difference_between(theirs.state_dict(), ours.state_dict(), names)
 
 
-def describe(deposit: str | Path, trust: Collection[str] = ()) -> Iterator[str]:
+def describe_differences(deposit: str | Path, trust: Collection[str] = ()) -> Iterator[str]:
     """What the sub-tasks of a deposit hold, line by line.
 
     Args:
@@ -45,7 +45,7 @@ def describe(deposit: str | Path, trust: Collection[str] = ()) -> Iterator[str]:
     """
     opened = Deposit(deposit, trust)
     for task, info in opened.tasks.items():
-        kind = opened.own_kinds[task]
+        kind = opened.specific_kinds[task]
         if not kind.bases:
             continue
         found = difference_of(opened, task)

@@ -16,7 +16,7 @@ from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, sampled_spaces, task_scope
-from mdl_nas_mm.tasks.timed_layers import layers_of, shapes_of
+from mdl_nas_mm.tasks.timed_layers import shapes_of, timed_layers_of
 
 from .clock import Clock
 
@@ -57,7 +57,7 @@ class HeadMeter:
         spaces = sampled_spaces(cfg, self.model.backbone.space)
         self.columns = JointColumns({task: spaces[task] for task in tasks})
         for task in tasks:
-            layers_of(self.model, task, self.columns.spaces[task].largest())
+            timed_layers_of(self.model, task, self.columns.spaces[task].largest())
 
     def measure(
         self, images: Tensor, seed: int = 0, track: Callable = iter
@@ -99,7 +99,7 @@ class HeadMeter:
         found: _Runs = {}
         for task, spec in specs.items():
             rest, *own = np.median(gaps[task], axis=0).tolist()
-            found[task] = rest, dict(zip(layers_of(self.model, task, spec), own, strict=True))
+            found[task] = rest, dict(zip(timed_layers_of(self.model, task, spec), own, strict=True))
         return found
 
     def _times(
@@ -121,7 +121,7 @@ class HeadMeter:
         """Marks the beginning of each elastic layer inside the block."""
         upstream: nn.Module = self.model.tasks[task]
         with ExitStack() as stack:
-            for layer in layers_of(self.model, task, spec):
+            for layer in timed_layers_of(self.model, task, spec):
                 module = upstream.get_submodule(layer.name)
                 hook = module.register_forward_pre_hook(lambda *_: clock.mark())
                 stack.callback(hook.remove)

@@ -29,7 +29,7 @@ class BadImage(ValueError):
         self.path, self.reason = str(path), reason
 
 
-def check_file(path: Path) -> None:
+def check_readable(path: Path) -> None:
     """Raises BadImage unless there is a file with something in it that may be read."""
     if not path.exists():
         raise BadImage(path, 'is not there')
@@ -88,7 +88,7 @@ def read_image(path: Path, max_pixels: int) -> np.ndarray:
     Raises:
         BadImage: the file cannot be used.
     """
-    check_file(path)
+    check_readable(path)
     check_header(path, max_pixels)
     try:
         pixels = mmcv.imread(str(path))

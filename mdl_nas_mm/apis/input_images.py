@@ -15,9 +15,9 @@ from mmengine.logging import MMLogger
 from .image_files import (
     MAX_PIXELS,
     BadImage,
-    check_file,
     check_header,
     check_pixels,
+    check_readable,
     read_image,
 )
 
@@ -126,7 +126,7 @@ def _open_path(path: Path, max_pixels: int, report: Report) -> list[Source]:
             raise ValueError(f'no images in folder {path}; it may have {", ".join(SUFFIXES)}')
         return [ImageFile(file, named=False) for file in files]
     try:
-        check_file(path)
+        check_readable(path)
         if not cv2.haveImageReader(str(path)):
             return [_open_video(path, max_pixels)]
         check_header(path, max_pixels)
@@ -190,7 +190,7 @@ def read_images(
 
 def _frames(video: Video, report: Report) -> Iterator[tuple[int, np.ndarray]]:
     try:
-        check_file(video.path)
+        check_readable(video.path)
     except BadImage as bad:
         report(bad, True)
         return

@@ -117,7 +117,7 @@ def upstream_base(cfg: Config, checkpoint: str | Path, path: str | Path) -> Coun
         model = MODELS.build(cfg.model)
     state = read_checkpoint(checkpoint, cfg.get('trust_checkpoint', False))['state_dict']
     report = model.backbone.inherit(state, prefix='backbone')
-    for how in ('kept', 'resized', 'cut'):
+    for how in ('missing', 'resized', 'cut'):
         if getattr(report, how):
             raise ValueError(
                 f'{checkpoint}: {getattr(report, how)[0]!r} of the backbone is {how}, so that it '

@@ -20,7 +20,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 
-from mdl_nas_mm.deposit.configs import check_part, stored_metainfo
+from mdl_nas_mm.deposit.configs import check_trusted, stored_metainfo
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.data_paths import innermost_dataset, prepared_dataset
 from mdl_nas_mm.utils.private import detect_with, draw_with, give_config, inferencer_around
@@ -44,7 +44,7 @@ def validation_dataset(task: str, info: Mapping, trust: Collection[str] = ()) ->
             f'task {task!r}: its deposit has no val_dataloader, so that it is not known how its '
             'images are prepared; pack it with save_deposit or mdl-nas deposit'
         )
-    check_part(task, info, 'pipeline', trust)
+    check_trusted(task, info, 'pipeline', trust)
     dataset = prepared_dataset(info['val_dataloader'])
     used = {key: dataset[key] for key in ('pipeline', 'data_mode') if key in dataset}
     return ConfigDict(copy.deepcopy(used))

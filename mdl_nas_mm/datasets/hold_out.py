@@ -20,7 +20,7 @@ from .training_sets import (
     Parts,
     annotation_file,
     divide,
-    divide_together,
+    divide_common_images,
     read_training_set,
 )
 
@@ -114,7 +114,7 @@ def _divided(
         except ValueError as error:
             raise ValueError(f'task {task!r}: {error}') from None
     try:
-        return divide_together(sets, count)
+        return divide_common_images(sets, count)
     except ValueError as error:
         raise ValueError(f'images {name!r}: {error}') from None
 

@@ -75,7 +75,7 @@ def divide(dataset: Mapping, scope: str, count: int) -> Parts:
     return _divided(read_training_set(dataset, scope), count)
 
 
-def divide_together(sets: Mapping[str, TrainingSet], count: int) -> dict[str, Parts]:
+def divide_common_images(sets: Mapping[str, TrainingSet], count: int) -> dict[str, Parts]:
     """Divides the images that tasks have in common, so that none is in both parts of any two.
 
     They are those of all tasks, in the order of an image group.

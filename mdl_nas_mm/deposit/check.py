@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mdl_nas_mm.trust import check_scope
 
-from .kinds import Contents, OwnKind, StoredKind, find_kind, segments_among
+from .kinds import Contents, StoredKind, TaskSpecificKind, find_kind, segments_among
 
 
 def check_contents(contents: Contents, manifest: Mapping, kinds: Mapping[str, StoredKind]) -> None:
@@ -44,6 +44,6 @@ def stored_counts(
     contents: Contents, kinds: Mapping[str, StoredKind]
 ) -> tuple[int, dict[str, int]]:
     """Elements of the backbones: shared, and by task or by those who own them together."""
-    own = {k.task: k.elements(contents) for k in kinds.values() if isinstance(k, OwnKind)}
+    own = {k.task: k.elements(contents) for k in kinds.values() if isinstance(k, TaskSpecificKind)}
     shared, of_some = contents.structure.stored_sizes(segments_among(contents.entries))
     return shared, own | of_some

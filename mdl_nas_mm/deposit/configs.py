@@ -15,7 +15,7 @@ USED = ('model', 'pipeline')
 TESTED = ('val_dataloader', 'val_evaluator')
 
 
-def check_part(task: str, info: Mapping, part: str, trust: Collection[str] = ()) -> None:
+def check_trusted(task: str, info: Mapping, part: str, trust: Collection[str] = ()) -> None:
     """Raises Untrusted, a ValueError, for what a part of a task's config must not name.
 
     Args:
@@ -94,7 +94,7 @@ def needed(task: str, info: Mapping, trust: Collection[str]) -> tuple[str, ...]:
         Untrusted: they do, or something is let in by no trust.
     """
     for part in USED:
-        check_part(task, info, part, trust)
+        check_trusted(task, info, part, trust)
     names: set[str] = set()
     while True:
         found = [r for part in (*USED, *TESTED) for r in _refusals(info, part, names)]

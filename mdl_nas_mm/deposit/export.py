@@ -122,7 +122,7 @@ def export(
     if suffix not in SUFFIXES:
         raise ValueError(f'--out {path}: name it .onnx or .pt2')
     _check_packages(suffix)
-    check_part(model, part)
+    check_exportable(model, part)
     module, name = _part(model, part, input_size)
     images = torch.randn(2, 3, *input_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -190,7 +190,7 @@ class _Features(nn.Module):
         return self.model.extract_feat(images)
 
 
-def check_part(model: BaseModel, part: str) -> None:
+def check_exportable(model: BaseModel, part: str) -> None:
     """Raises ValueError for a part that is none, or that a model cannot be written as."""
     if part not in PARTS:
         raise ValueError(f'--part {part!r} is not one of {PARTS}')

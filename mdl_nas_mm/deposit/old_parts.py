@@ -14,7 +14,7 @@ from mdl_nas_mm.tasks.held_parts import HeldPart
 from .rectangles import as_integers
 
 
-def own_together(
+def add_owners(
     part: HeldPart, manifest: dict[str, Any], tensors: dict[str, Tensor], new: dict[str, Tensor]
 ) -> None:
     """Leaves a part of an old task in the file once, under the names of old and new owners.

@@ -23,8 +23,17 @@ from mdl_nas_mm.version import __version__
 from .check import stored_counts
 from .configs import needed, stored_backbone
 from .head_rows import whole_without
-from .kinds import Contents, Control, NewTasks, OwnKind, Removal, find_kind, kinds_of, read_masks
-from .old_parts import own_together
+from .kinds import (
+    Contents,
+    Control,
+    NewTasks,
+    Removal,
+    TaskSpecificKind,
+    find_kind,
+    kinds_of,
+    read_masks,
+)
+from .old_parts import add_owners
 from .regions import mask_bits
 from .structure import Structure
 from .tensor_file import content_hash
@@ -135,7 +144,7 @@ def add(
         new = _with_tasks(manifest, tensors, deposit, model, joint, infos, trust, subnets or {})
         for each in model.held_parts:
             if each.part.of is not None:
-                own_together(each, manifest, tensors, new)
+                add_owners(each, manifest, tensors, new)
         _hash(manifest, new)
         write(path, manifest, tensors | new)
     return Counts(**manifest['counts'])
@@ -165,7 +174,7 @@ def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
         _check_changeable(deposit)
         if len(deposit.tasks) == 1:
             raise ValueError(f'deposit {path}: {task!r} is its only task; remove the file')
-        for other, kind in deposit.own_kinds.items():
+        for other, kind in deposit.specific_kinds.items():
             if task in kind.bases:
                 raise ValueError(
                     f'deposit {path}: {other!r} is stored by what it has beside {task!r}; remove '
@@ -181,14 +190,14 @@ def remove(path: str | Path, task: str, trust: Collection[str] = ()) -> Counts:
         stay = {
             name: tensor
             for name, tensor in deposit.read_all().items()
-            if find_kind(deposit.kinds, name).kept(name, removal) is not None
+            if find_kind(deposit.kinds, name).name_after(name, removal) is not None
         }
         hashes, counts = {name: manifest['hashes'][name] for name in stay}, manifest['counts']
         for names, name, whole in list(whole_without(task, stay)):
             for each in names:
                 del stay[each], hashes[each]
             stay[name], hashes[name] = whole, content_hash(whole)
-        names = {name: find_kind(deposit.kinds, name).kept(name, removal) for name in stay}
+        names = {name: find_kind(deposit.kinds, name).name_after(name, removal) for name in stay}
         tensors = {str(names[name]): tensor for name, tensor in stay.items()}
         manifest['hashes'] = {str(names[name]): value for name, value in hashes.items()}
         del counts['backbones'][task]
@@ -273,7 +282,7 @@ def _with_tasks(
     )
     found: dict[str, Tensor] = {}
     for kind in kinds_of(manifest['tasks']).values():
-        if not isinstance(kind, OwnKind) or kind.task in joint:
+        if not isinstance(kind, TaskSpecificKind) or kind.task in joint:
             kind.check_same(adding, tensors)
             found |= kind.tensors(adding)
     counts, own = manifest['counts'], whole.count(chosen)

@@ -29,13 +29,13 @@ from mdl_nas_mm.utils.process_wide import process_wide
 
 from .budget import Budget
 from .check import check_contents
-from .configs import TESTED, check_part
+from .configs import TESTED, check_trusted
 from .head_rows import joined, joined_shape
 from .kinds import (
     Contents,
     Control,
-    OwnKind,
     Piece,
+    TaskSpecificKind,
     control_name,
     control_names,
     kinds_of,
@@ -166,9 +166,9 @@ class Deposit:
         return Control(self.manifest['control'], {n: self.read(control_name(n)) for n in names})
 
     @property
-    def own_kinds(self) -> dict[str, OwnKind]:
+    def specific_kinds(self) -> dict[str, TaskSpecificKind]:
         """Task -> how what it alone owns is stored."""
-        return {k.task: k for k in self.kinds.values() if isinstance(k, OwnKind)}
+        return {k.task: k for k in self.kinds.values() if isinstance(k, TaskSpecificKind)}
 
     @cached_property
     def dtype(self) -> torch.dtype:
@@ -286,13 +286,13 @@ class Deposit:
         for key in TESTED:
             if key not in info:
                 raise ValueError(f'deposit {self.path}: no {key} of task {task!r} was stored')
-            self.check_part(task, key)
+            self.check_trusted(task, key)
         return tuple(copy.deepcopy(info[key]) for key in TESTED)
 
-    def check_part(self, task: str, part: str) -> None:
+    def check_trusted(self, task: str, part: str) -> None:
         """Raises ValueError for what a part of a task's config must not name."""
         with malformed(f'deposit {self.path}'):
-            check_part(task, self.tasks[task], part, self.trust)
+            check_trusted(task, self.tasks[task], part, self.trust)
 
     def build_model(
         self, task: str, backbone: nn.Module, read: Callable[[str], Tensor] | None = None
@@ -305,7 +305,7 @@ class Deposit:
             read: name -> the tensor of the file that the model takes as it is; by default a copy.
         """
         info, entries = self.tasks[task], self._file.entries
-        self.check_part(task, 'model')
+        self.check_trusted(task, 'model')
         where = f'deposit {self.path}: model of task {task!r}'
         with malformed(where):
             names = self.head_names(task)

@@ -26,14 +26,14 @@ def fit_weight(key: str, value: Tensor, size: Sequence[int], groups: int = 1) ->
     if value.shape == size:
         return value, 'taken'
     if value.dim() != len(size) or any(have < want for have, want in zip(value.shape, size)):
-        raise misfit(key, value, size, 'a weight can be cut but not widened')
+        raise misfit_error(key, value, size, 'a weight can be cut but not widened')
     if value.shape[0] % groups:
-        raise misfit(key, value, size, 'its rows are not as many of q as of k and v')
+        raise misfit_error(key, value, size, 'its rows are not as many of q as of k and v')
     rows = value.unflatten(0, (groups, -1))[:, : size[0] // groups].flatten(0, 1)
     return rows[tuple(slice(end) for end in size)], 'cut'
 
 
-def misfit(key: str, value: Tensor, size: Sequence[int], why: str) -> ValueError:
+def misfit_error(key: str, value: Tensor, size: Sequence[int], why: str) -> ValueError:
     """Says that a weight does not fit, and why."""
     sizes = f'{tuple(value.shape)} there, {tuple(size)} here'
     return ValueError(f'checkpoint does not fit: {key!r} is {sizes}; {why}')

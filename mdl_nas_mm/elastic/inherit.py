@@ -52,7 +52,7 @@ class InheritanceReport:
         taken: weights of the backbone that are the checkpoint's.
         resized: those that were interpolated, for another grid or window.
         cut: those that are the first rows and columns of the checkpoint's.
-        kept: those that the checkpoint does not have.
+        missing: those that the checkpoint does not have, which stay as initialised.
         left_out: keys of the checkpoint that are not used.
         without_place: those of ``left_out`` that belong to blocks of the backbone. Without them
             it does not compute what the checkpoint's model does.
@@ -62,7 +62,7 @@ class InheritanceReport:
     taken: tuple[str, ...]
     resized: tuple[str, ...]
     cut: tuple[str, ...]
-    kept: tuple[str, ...]
+    missing: tuple[str, ...]
     left_out: tuple[str, ...]
     without_place: tuple[str, ...]
 
@@ -73,7 +73,7 @@ class InheritanceReport:
             _line('taken as they are', self.taken),
             _line('resized', self.resized),
             _line('cut', self.cut),
-            _line('not in the checkpoint, kept as initialised', self.kept),
+            _line('not in the checkpoint, kept as initialised', self.missing),
             _line('in the checkpoint, left out', self.left_out),
         ]
         if self.without_place:
@@ -115,11 +115,11 @@ def inherit_weights(
         # Refuses what has no order, before anything is changed.
         heir.family.reorderings(heir.largest, heir.shape)
     found: set[str] = set()
-    fitted, names = {}, dict(taken=[], resized=[], cut=[], kept=[])
+    fitted, names = {}, dict(taken=[], resized=[], cut=[], missing=[])
     for key, (target, *_) in targets.items():
         theirs = key if key in source else heir.family.published_key(key)
         if theirs not in source:
-            names['kept'].append(key)
+            names['missing'].append(key)
             continue
         value = style.convert(theirs, state[source[theirs]])
         groups = style.groups if theirs.endswith(style.grouped) else 1

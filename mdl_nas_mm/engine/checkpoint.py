@@ -54,7 +54,7 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict:
     return checkpoint
 
 
-def describe(backbone: ElasticBackbone) -> dict:
+def describe_backbone(backbone: ElasticBackbone) -> dict:
     """What a checkpoint says of the backbone it was made with."""
     return dict(space=backbone.space.to_config(), sharing=backbone.sharing.to_config())
 
@@ -81,7 +81,7 @@ def check_space(path: str | Path, checkpoint: Mapping, backbone: ElasticBackbone
     theirs = checkpoint.get('meta', {}).get('backbone')
     if theirs is None:
         return
-    ours, dimensions = describe(backbone)['space'], backbone.space.dimensions
+    ours, dimensions = describe_backbone(backbone)['space'], backbone.space.dimensions
     sizes = [dimension.name for dimension in dimensions.all if not dimension.is_ratio]
     for i, (old, new) in enumerate(zip(theirs['space'], ours)):
         for key in ('depth', *sizes):

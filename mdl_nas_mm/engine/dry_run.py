@@ -26,7 +26,7 @@ from mdl_nas_mm.tasks import (
     fixed_spec,
     task_scope,
 )
-from mdl_nas_mm.tasks.evaluate import measure
+from mdl_nas_mm.tasks.evaluate import metrics_of
 from mdl_nas_mm.tasks.failures import in_task
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
@@ -126,7 +126,7 @@ def _check_score(own: Evaluation) -> None:
     metrics: dict[str, float] = {}
     # Some metrics can do nothing with a part of their data.
     with suppress(Exception):
-        metrics = measure(own)
+        metrics = metrics_of(own)
     if metrics:
         with suppress(NoScore):
             own.scoring.score(metrics)

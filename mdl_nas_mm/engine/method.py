@@ -50,7 +50,7 @@ def build_step(
 ) -> Step:
     """The step that a config names, with its own optimizer; without one that of MDL-NAS.
 
-    Its parameters are drawn from a seed of their own, the same on every process.
+    Its parameters are initialised from a seed of their own, the same on every process.
 
     Args:
         config: ``train_cfg.step``.

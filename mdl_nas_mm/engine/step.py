@@ -69,7 +69,7 @@ class Step(nn.Module):
 
         Args:
             model: without its weights.
-            specs: the architectures that alone are trained; None where they are drawn.
+            specs: the architectures that alone are trained; None where they are sampled.
 
         Raises:
             ValueError: it cannot train such a model.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import mmengine
 
-from .checkpoint import check_resumable, describe, describe_training
+from .checkpoint import check_resumable, describe_backbone, describe_training
 from .method import load_method_state, method_state
 from .state import (
     load_optimizer_state,
@@ -30,7 +30,7 @@ def training_meta(runner: MultiTaskRunner) -> dict[str, Any]:
         experiment_name=runner.experiment_name,
         time=time.strftime('%Y%m%d_%H%M%S', time.localtime()),
         mmengine_version=mmengine.__version__,
-        backbone=describe(runner.model.backbone),
+        backbone=describe_backbone(runner.model.backbone),
         joint=describe_training(runner.cfg),
     )
 

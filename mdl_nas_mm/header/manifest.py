@@ -124,7 +124,7 @@ def check_manifest(manifest: dict, dimensions_of: DimensionsOf | None) -> None:
             raise ValueError(f'{name}: more than {MAX_TASKS}')
     for name, value in hashes.items():
         _expect(value, str, f'hashes, {ascii(name)}')
-    check_sizes(manifest['backbone'], 'backbone')
+    _check_settings(manifest['backbone'], 'backbone')
     dimensions = None if dimensions_of is None else dimensions_of(manifest['backbone'])
     labels = set()
     for i, batch in enumerate(history):
@@ -142,7 +142,7 @@ def check_manifest(manifest: dict, dimensions_of: DimensionsOf | None) -> None:
             labels.add(label)
             _expect_keys(region, {'spec', 'settings'}, where)
             _expect(region['settings'], dict, f'{where}, settings')
-            check_sizes(region['settings'], f'{where}, settings')
+            _check_settings(region['settings'], f'{where}, settings')
             _check_spec(region['spec'], dimensions, where)
     for task, info in tasks.items():
         where = f'task {task!r}'
@@ -199,14 +199,14 @@ def _check_score(score: Mapping, where: str) -> None:
     _expect(score.get('metric'), str, f'{where}, score, metric')
 
 
-def check_sizes(value: Any, where: str) -> None:
+def _check_settings(value: Any, where: str) -> None:
     """Raises ValueError for a number that is not finite or that no backbone has."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            check_sizes(item, f'{where}, {str(key)[:MAX_NAME]}')
+            _check_settings(item, f'{where}, {str(key)[:MAX_NAME]}')
     elif isinstance(value, (list, tuple)):
         for item in value:
-            check_sizes(item, where)
+            _check_settings(item, where)
     elif isinstance(value, (int, float)):
         if not math.isfinite(value) or not -MAX_BLOCKS <= value <= MAX_SIZE:
             raise ValueError(f'{where}: {value} is no size')

@@ -21,7 +21,7 @@ _NEAREST, _FARTHEST = 0.05, 150.0
 _WIDEST = 2048
 
 
-def misfit(name: str, label: np.ndarray, num_classes: int | None = None) -> str | None:
+def label_error(name: str, label: np.ndarray, num_classes: int | None = None) -> str | None:
     """What is wrong with a label, in a few words.
 
     Args:

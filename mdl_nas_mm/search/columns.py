@@ -119,7 +119,7 @@ class JointColumns:
         return found
 
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """(count, columns) rows, each choice drawn uniformly."""
+        """(count, columns) rows, each choice sampled uniformly."""
         return rng.integers(0, self.choices, (count, len(self)))
 
     def _depth_columns(self) -> list[tuple[int, int, np.ndarray]]:

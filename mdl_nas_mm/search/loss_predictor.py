@@ -235,7 +235,7 @@ def _agreement(measured: np.ndarray, predicted: np.ndarray) -> dict[str, float |
     )
 
 
-def said_of(held_out: Mapping[str, Mapping[str, float | None]]) -> Sequence[str]:
+def accuracy_lines(held_out: Mapping[str, Mapping[str, float | None]]) -> Sequence[str]:
     """A line for each task: how well its losses are predicted."""
     return [
         f'{task}: error {own["error"]:.4f}, rank correlations kendall {own["kendall"] or 0:.3f}, '

@@ -11,7 +11,7 @@ from mdl_nas_mm.tasks.units import Unit
 
 from .costs import ParameterCost
 from .preferences import check_preferences
-from .registered import PARTS, check, registered_class
+from .registered import PARTS, check_part_config, registered_class
 from .settings import EvolutionSettings
 from .ties import Ties
 
@@ -19,7 +19,7 @@ from .ties import Ties
 SEARCH_KEYS = dict(
     budget="The most that all tasks may cost, `235_000_000`, `'235M'` or `'1.5G'`; needed.",
     with_heads='Whether necks and heads count as parameters, True.',
-    seed='Of the draws of the search, 0.',
+    seed='Of all that the search samples, 0.',
     evolution='How the evolution goes.',
     constraints='Task -> limits on its backbone.',
     random_baseline='Whether a random search of as many evaluations runs as well, False.',
@@ -89,7 +89,7 @@ class SearchPlan:
             raise ValueError(f'search_cfg.answers: {answers!r}, expected a number of images')
         parts = {part: given[part] for part in PARTS if given.get(part) is not None}
         for part, config in parts.items():
-            check(part, config)
+            check_part_config(part, config)
         prefer = given.get('prefer', dict.fromkeys(cfg.tasks, 1.0))
         check_preferences(prefer, tuple(cfg.tasks), 'search_cfg.prefer')
         tasks, units = tuple(cfg.tasks), tuple(units_of(cfg).shared)

@@ -37,7 +37,7 @@ def registered_class(part: str, config: Mapping) -> type:
     return found
 
 
-def check(part: str, config: Mapping) -> None:
+def check_part_config(part: str, config: Mapping) -> None:
     """Finds what is wrong with a part's config before it is built.
 
     Raises:
@@ -58,9 +58,9 @@ def build(part: str, config: Mapping, **there: Any) -> Any:
     """Builds a part from its config, and from what its constructor names of ``there``.
 
     Raises:
-        ValueError: see ``check``.
+        ValueError: see ``check_part_config``.
     """
-    check(part, config)
+    check_part_config(part, config)
     kind = registered_class(part, config)
     names = inspect.signature(kind).parameters
     given = {name: value for name, value in there.items() if name in names}

@@ -157,7 +157,7 @@ class BatchLedger:
         """Of each layer its shared weights, then those that some tasks own together."""
         several = self.ledger.several_owners
         return [
-            (layer, owners) for layer in layers_of(uses) for owners in (ALL, *several(layer[0]))
+            (layer, owners) for layer in uses_by_layer(uses) for owners in (ALL, *several(layer[0]))
         ]
 
     def _add(self, part: tuple, task: str) -> tuple[int, int]:
@@ -241,7 +241,7 @@ def _over(function: np.ufunc, arrays: list[np.ndarray], tasks: tuple[int, ...]) 
     return result
 
 
-def layers_of(uses: Sequence[ParamUse]) -> list[list[ParamUse]]:
+def uses_by_layer(uses: Sequence[ParamUse]) -> list[list[ParamUse]]:
     """The uses layer by layer; a layer's weight and bias share the same rows.
 
     Of two runs of columns two architectures have the fewer each by itself, so that only the first

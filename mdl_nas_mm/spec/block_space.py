@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from .choices import Choices, check_choice, check_part
+from .choices import Choices, check_choice, check_contained
 from .dimensions import Dimension, declared
 
 
@@ -127,4 +127,4 @@ class BlockSpace:
             raise ValueError(f'{where}: {called} has one share ratio a block')
         allowed = whole.named
         for name, choices in self.named.items():
-            check_part(choices, allowed[name], f'{where}, {name}')
+            check_contained(choices, allowed[name], f'{where}, {name}')

@@ -54,7 +54,7 @@ def check_choice(value, choices: tuple, where: str) -> None:
         raise ValueError(f'{where}: {value} is not one of {choices}')
 
 
-def check_part(own: Choices, whole: Choices, where: str) -> None:
+def check_contained(own: Choices, whole: Choices, where: str) -> None:
     """Raises ValueError, naming ``where``, for a choice that is not one of the whole's."""
     for choice in own:
         check_choice(choice, whole, where)

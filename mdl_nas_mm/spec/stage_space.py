@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .block_space import BlockSpace
-from .choices import Choices, check_choice, check_part, parse_block_choices, parse_choices
+from .choices import Choices, check_choice, check_contained, parse_block_choices, parse_choices
 from .dimensions import Dimension, Dimensions, absent_stage, check_ratio, declared
 from .spec import MAX_BLOCKS
 
@@ -139,7 +139,7 @@ class StageSpace:
             raise ValueError(f'{where}: per_stage=True is missing, which {called} has')
         allowed = whole.named
         for name, choices in self.named.items():
-            check_part(choices, allowed[name], f'{where}, {name}')
+            check_contained(choices, allowed[name], f'{where}, {name}')
         for i, (ours, theirs) in enumerate(zip(self.blocks, whole.blocks)):
             ours.check_part_of(theirs, f'{where}, block {i}', called)
 

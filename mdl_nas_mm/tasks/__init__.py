@@ -4,7 +4,7 @@ from .classes import check_classes, check_labels
 from .config import resolve_joint_config
 from .data import build_eval_loader, build_train_loader
 from .delta_t import Reference, delta_t, relative_change
-from .evaluate import Evaluation, evaluate, measure, process
+from .evaluate import Evaluation, evaluate, metrics_of, process
 from .group_batch import GroupBatch
 from .group_data import build_group_eval_loader, build_group_train_loader
 from .incremental import Base
@@ -49,7 +49,7 @@ __all__ = [
     'fixed_spec',
     'given_spec',
     'joint_evaluations',
-    'measure',
+    'metrics_of',
     'own_training',
     'process',
     'recalibrations',

@@ -115,7 +115,7 @@ def absent_names(path: str, classes: Sequence[str]) -> tuple[list[str], list[str
     return [name for name in classes if name not in categories], categories
 
 
-def check_file(task: str, path: str, classes: Sequence[str], raises: bool = True) -> None:
+def check_categories(task: str, path: str, classes: Sequence[str], raises: bool = True) -> None:
     """Raises ValueError where no class is a category of the file, and warns of those that are none.
 
     Args:
@@ -139,7 +139,7 @@ def _check_names(task: str, dataset: Any, raises: bool) -> None:
     """Compares the class names of a data set with those in its file."""
     classes, path = _classes_of(dataset), _file_of(dataset)
     if classes and len(getattr(dataset, 'cat_ids', classes)) < len(classes) and osp.isfile(path):
-        check_file(task, path, classes, raises)
+        check_categories(task, path, classes, raises)
 
 
 def _has_objects(dataset: Any) -> bool:

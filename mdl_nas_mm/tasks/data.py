@@ -27,7 +27,7 @@ from mdl_nas_mm.utils.private import start_workers
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 from mdl_nas_mm.utils.registries import registered
 
-from .classes import check_file
+from .classes import check_categories
 from .failures import NamedSamples, in_task
 from .loader_settings import is_shuffled
 from .scope import task_scope
@@ -266,5 +266,5 @@ def _check_not_empty(task: str, scope: str, dataset: Any, config: Mapping) -> No
     path = os.path.join(root or '', str(config.get('ann_file')))
     if isinstance(classes, (list, tuple)) and path.endswith('.json') and os.path.isfile(path):
         # Images without an object of these classes may have been left out.
-        check_file(task, path, classes)
+        check_categories(task, path, classes)
     raise ValueError(f'task {task!r}: no images in {name!r} of {root!r}') from None

@@ -82,7 +82,7 @@ def evaluate(
         TaskError: it has failed; names the task, the batch and its files.
     """
     process(predict, evaluation, on_batch)
-    return measure(evaluation)
+    return metrics_of(evaluation)
 
 
 @torch.no_grad()
@@ -111,7 +111,7 @@ def take_batch(
 
 
 @torch.no_grad()
-def measure(evaluation: Evaluation) -> dict[str, float]:
+def metrics_of(evaluation: Evaluation) -> dict[str, float]:
     """The second part of ``evaluate``: the metrics over the predictions of all its processes."""
     with (
         task_scope(evaluation.scope, evaluation.group),

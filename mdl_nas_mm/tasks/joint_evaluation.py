@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 
 from .classes import check_classes
-from .evaluate import Evaluation, OnBatch, measure, process, take_batch
+from .evaluate import Evaluation, OnBatch, metrics_of, process, take_batch
 from .failures import in_images
 from .group_batch import GroupBatch
 from .group_data import build_group_eval_loader
@@ -112,7 +112,7 @@ class JointEvaluation:
 
     def measure(self, tasks: Iterable[str]) -> dict[str, dict[str, float]]:
         """The second part: the metrics over the predictions of all processes, for some tasks."""
-        return {task: measure(self.tasks[task]) for task in tasks}
+        return {task: metrics_of(self.tasks[task]) for task in tasks}
 
     def _take(
         self,

@@ -45,8 +45,9 @@ class MultiTaskModel(BaseModel):
 
     Args:
         backbone: config of an elastic backbone.
-        tasks: task -> ``dict(scope=..., model=...)``, an upstream model's config. Each is drawn
-            from a seed of its own, so that its weights do not depend on which others there are.
+        tasks: task -> ``dict(scope=..., model=...)``, an upstream model's config. Each is
+            initialised from a seed of its own, so that its weights do not depend on which others
+            there are.
         parts: name -> ``dict(module=..., tasks=...)``, what tasks share beside the backbone; see
             ``read_parts``. The weights begin as those of the first of the tasks.
         elsewhere: the tasks of other processes with which tasks of this one share a part, and

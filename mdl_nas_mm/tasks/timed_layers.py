@@ -16,7 +16,7 @@ from mdl_nas_mm.spec import SubnetSpec
 from .model import MultiTaskModel
 
 
-def layers_of(model: MultiTaskModel, task: str, spec: SubnetSpec) -> list[TimedLayer]:
+def timed_layers_of(model: MultiTaskModel, task: str, spec: SubnetSpec) -> list[TimedLayer]:
     """The elastic layers behind a task's backbone, in the order in which they run.
 
     Raises:
@@ -55,7 +55,7 @@ def head_time(
             f'{table.name}: the head of task {task!r} was measured with {times.shapes}, not '
             f'{shapes}; measure it again with mdl-nas latency'
         )
-    return lambda spec: times.predict(layers_of(model, task, spec))
+    return lambda spec: times.predict(timed_layers_of(model, task, spec))
 
 
 class PartTimes:

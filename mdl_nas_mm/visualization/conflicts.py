@@ -38,11 +38,13 @@ def conflict_table(conflicts: Mapping[str, Any]) -> Table:
     for name in (*(f'cosine of {pair}' for pair in pairs), *(f'size of {t}' for t in tasks)):
         table.add_column(name, justify='right')
     for layer in (*conflicts['layers'], conflicts['whole']):
-        table.add_row(layer['layer'], layer['role'], *numbers(layer, pairs, tasks))
+        table.add_row(layer['layer'], layer['role'], *shown_numbers(layer, pairs, tasks))
     return table
 
 
-def numbers(layer: Mapping[str, Any], pairs: Sequence[str], tasks: Sequence[str]) -> list[str]:
+def shown_numbers(
+    layer: Mapping[str, Any], pairs: Sequence[str], tasks: Sequence[str]
+) -> list[str]:
     """The cosine of each pair and the size of each task, as mean and deviation."""
     cosines = [_shown(layer['cosine'].get(pair), '+.3f') for pair in pairs]
     return cosines + [_shown(layer['size'].get(task), '.3g') for task in tasks]
@@ -74,7 +76,7 @@ def beside_shares(report: Mapping[str, Any]) -> tuple[list[tuple], float | None]
         if not parts or not layer['cosine']:
             continue
         mean = fmean(each['mean'] for each in layer['cosine'].values())
-        shown = numbers(layer, _pairs(conflicts), conflicts['tasks'])
+        shown = shown_numbers(layer, _pairs(conflicts), conflicts['tasks'])
         shared = [f'{parts[task]:.0%}' if task in parts else '-' for task in tasks]
         rows.append((layer['layer'], layer['role'], f'{mean:+.3f}', *shown, *shared))
         if layer['role'] in partly:

@@ -101,7 +101,7 @@ def plot_costs(report: Mapping, task: str, beside: Sequence[Mapping] = ()) -> Ch
     return Chart(plot, (4.4, 3.2))
 
 
-def said_of(kind: str, point: Mapping, unit: str) -> str:
+def _text_of(kind: str, point: Mapping, unit: str) -> str:
     """What a page shows of a point under the pointer."""
     lines = [f'{point.get("name", kind)}: {shown_amount(point["cost"])} {unit}']
     wanted = point.get('preferences', {})
@@ -118,7 +118,7 @@ def _draw(chart: Chart, axes: Axes, what: tuple[str, Mapping, str], x: float, y:
     known = axes.get_legend_handles_labels()[1]
     label = kind if kind not in known else None
     (artist,) = axes.plot([x], [y], marker, color=colour, ms=size, ls='', label=label)
-    chart.tip(artist, said_of(*what))
+    chart.tip(artist, _text_of(*what))
 
 
 def _finish(chart: Chart, axes: Axes) -> None:

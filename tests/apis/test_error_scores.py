@@ -8,7 +8,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
 from mdl_nas_mm.apis import evaluate_deposit
-from mdl_nas_mm.apis.deposits import check
+from mdl_nas_mm.apis.deposits import verify_lines
 from mdl_nas_mm.apis.tasks import score_subnets, task_infos
 from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.header.contents import contents
@@ -57,5 +57,5 @@ def test_an_error_from_the_search_to_the_deposit(data, tmp_path, metric):
     assert score == scores['cls'] == 100 * metrics['mine/wrong']
     (line,) = (line.split() for line in contents(path) if 'mine' in line)
     assert line[:4] == ['cls', 'mmpretrain', 'mine/wrong', f'{score:.2f}']
-    said = list(check(path, data=True, trust=(metric,)))
+    said = list(verify_lines(path, data=True, trust=(metric,)))
     assert f'cls: mine/wrong = {score:.4f}, stored is {score:.4f}' in said

@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 from real_layout import HELD_OUT, write_data
 from refusals import raises_naming
 
-from mdl_nas_mm.engine.checkpoint import check_space, describe, load_weights
+from mdl_nas_mm.engine.checkpoint import check_space, describe_backbone, load_weights
 from mdl_nas_mm.families.swin import SWIN
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import VIT
@@ -114,7 +114,7 @@ def test_weights_of_the_stage_before_fit(name, resolve, build):
         before[name.replace('searched', 'joint-3x')] = True
     for other, strict in before.items():
         trained = build(resolve(other))
-        meta = dict(backbone=describe(trained.backbone))
+        meta = dict(backbone=describe_backbone(trained.backbone))
         check_space(other, dict(meta=meta), model.backbone)
         load_weights(other, model, trained.state_dict(), strict)
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from scenes.layouts import write_nyud, write_pascal
 
 from mdl_nas_mm.apis import save_deposit, sub_tasks
-from mdl_nas_mm.apis.differences import describe
+from mdl_nas_mm.apis.differences import describe_differences
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.tasks import fixed_spec, resolve_joint_config
 
@@ -113,8 +113,8 @@ def test_two_steps_of_the_base_and_of_each_stage(layouts, bases, tmp_path, monke
     path = sub_tasks.share_computation(cfg, tmp_path / 'work', [task])
     deposit = Deposit(path)
     assert list(deposit.tasks) == [cfg.inherit, task]
-    assert deposit.own_kinds[task].bases == (cfg.inherit,)
-    assert len(list(describe(path))) == 3
+    assert deposit.specific_kinds[task].bases == (cfg.inherit,)
+    assert len(list(describe_differences(path))) == 3
 
 
 @pytest.mark.parametrize('name', NAMES)

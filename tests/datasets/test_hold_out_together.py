@@ -11,7 +11,7 @@ from refusals import raises_naming
 from scenes.layouts import write_mtan, write_taskonomy
 
 from mdl_nas_mm.datasets.hold_out import hold_out
-from mdl_nas_mm.datasets.training_sets import divide_together, read_training_set
+from mdl_nas_mm.datasets.training_sets import divide_common_images, read_training_set
 from mdl_nas_mm.scenes.datasets import SceneFolders
 from mdl_nas_mm.tasks import task_scope
 
@@ -44,7 +44,7 @@ def test_no_image_is_in_both_parts_of_any_two_tasks(root, tmp_path):
     configs = datasets(root)
     sets = {task: read_training_set(config, SCOPES[task]) for task, config in configs.items()}
     aside, trained = set(), set()
-    for task, parts in divide_together(sets, 3).items():
+    for task, parts in divide_common_images(sets, 3).items():
         found = {}
         for name, text in dict(search=parts.search, rest=parts.rest).items():
             path = tmp_path / f'{task}.{name}{os.path.splitext(configs[task]["ann_file"])[1]}'
@@ -84,9 +84,9 @@ def test_a_task_without_any_label_of_what_is_set_aside_is_named(root):
     write_list(root, 'parts', (0, 8))
     sets = {task: read_training_set(configs[task], SCOPES[task]) for task in ('seg', 'parts')}
     with raises_naming(ValueError, "'parts'", 2, 0):
-        divide_together(sets, 2)
+        divide_common_images(sets, 2)
     with raises_naming(ValueError, 9):
-        divide_together(sets, 9)
+        divide_common_images(sets, 9)
 
 
 def test_scenes_are_listed_by_their_names(root):
@@ -118,7 +118,7 @@ def test_published_layouts_without_a_list_get_one(tmp_path):
     views |= dict(label='normals', ann_file='tiny.csv', allow_missing=True)
     for number, config in enumerate((mtan, views)):
         whole, found = files_of(config, 'mmseg'), {}
-        parts = divide_together({'a': read_training_set(config, 'mmseg')}, 1)['a']
+        parts = divide_common_images({'a': read_training_set(config, 'mmseg')}, 1)['a']
         for name, text in dict(search=parts.search, rest=parts.rest).items():
             path = tmp_path / f'{name}_{number}.txt'
             path.write_text(text)

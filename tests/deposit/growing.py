@@ -76,7 +76,7 @@ class Supernet:
         cfg, model = self.part(*joint)
         return add(path, model, joint, infos(cfg), dict(note='later'), self.trust)
 
-    def draw(self, rng, *tasks):
+    def sample(self, rng, *tasks):
         """Architectures of some of the tasks."""
         return JointSpec({task: self.model.backbone.space.sample(rng) for task in tasks})
 

@@ -36,12 +36,12 @@ def test_added_tasks_answer_and_go_again(data, kind, sharing, tmp_path):
     """One after the other on top of two; then they are removed in another order."""
     supernet, rng = Supernet(data, SHARINGS[sharing], kind), random.Random(1)
     path, before = tmp_path / 'a.safetensors', tmp_path / 'before.safetensors'
-    joint = supernet.draw(rng, 'a', 'b')
+    joint = supernet.sample(rng, 'a', 'b')
     supernet.pack(path, joint)
     original = shutil.copy(path, tmp_path / 'original.safetensors')
     for task in 'cde':
         shutil.copy(path, before)
-        new = supernet.draw(rng, task)
+        new = supernet.sample(rng, task)
         counts = supernet.add(path, new)
         joint = joined(joint, new)
         assert changed(before, path) == []
@@ -61,14 +61,14 @@ def test_added_tasks_answer_and_go_again(data, kind, sharing, tmp_path):
 
 
 def some_steps(supernet, path, rng, steps):
-    joint = supernet.draw(rng, *rng.sample(POOL, 2))
+    joint = supernet.sample(rng, *rng.sample(POOL, 2))
     supernet.pack(path, joint)
     before = path.with_name('before.safetensors')
     for _ in range(steps):
         shutil.copy(path, before)
         absent = [task for task in POOL if task not in joint]
         if len(joint) == 1 or (absent and rng.random() < 0.5):
-            new = supernet.draw(rng, *rng.sample(absent, rng.randint(1, min(2, len(absent)))))
+            new = supernet.sample(rng, *rng.sample(absent, rng.randint(1, min(2, len(absent)))))
             supernet.add(path, new)
             joint = joined(joint, new)
         else:
@@ -127,7 +127,7 @@ def refused_unchanged(path, named, action):
 
 def test_what_cannot_be_added_or_removed(data, tmp_path):
     supernet, rng, path = Supernet(data, 'Mask'), random.Random(3), tmp_path / 'a.safetensors'
-    joint, new = supernet.draw(rng, 'a', 'b'), supernet.draw(rng, 'c')
+    joint, new = supernet.sample(rng, 'a', 'b'), supernet.sample(rng, 'c')
     supernet.pack(path, joint)
     refused_unchanged(path, (path, "'a'"), lambda: supernet.add(path, joint))
     refused_unchanged(path, (path, "'c'", ['a', 'b']), lambda: remove(path, 'c'))
@@ -149,7 +149,7 @@ def test_what_cannot_be_added_or_removed(data, tmp_path):
 
 def test_what_a_task_owns_goes_with_it(data, tmp_path):
     supernet, path = Supernet(data, 'AllSpecific'), tmp_path / 'a.safetensors'
-    supernet.pack(path, supernet.draw(random.Random(0), 'a', 'b'))
+    supernet.pack(path, supernet.sample(random.Random(0), 'a', 'b'))
     own = {name for name in load_file(path) if name.startswith(('head/b/', 'specific/b'))}
     assert len(own) > 2
     remove(path, 'a')

@@ -17,7 +17,7 @@ from mdl_nas_mm.spec import footprint
 @pytest.mark.parametrize('sharing', SHARINGS.values(), ids=SHARINGS)
 def test_a_new_task_starts_from_what_is_there(data, sharing, tmp_path):
     supernet, rng, path = Supernet(data, sharing), random.Random(0), tmp_path / 'a.safetensors'
-    joint = supernet.draw(rng, 'a', 'b')
+    joint = supernet.sample(rng, 'a', 'b')
     supernet.pack(path, joint)
     deposit = Deposit(path)
     _, fresh = supernet.part('c')
@@ -45,7 +45,7 @@ def test_a_new_task_starts_from_what_is_there(data, sharing, tmp_path):
 
 def test_another_backbone_is_not_filled(data, tmp_path):
     supernet, path = Supernet(data, 'Sequential'), tmp_path / 'a.safetensors'
-    supernet.pack(path, supernet.draw(random.Random(0), 'a'))
+    supernet.pack(path, supernet.sample(random.Random(0), 'a'))
     other, deposit = Supernet(data, 'Mask').model.backbone, Deposit(path)
     with raises_naming(ValueError, 'sharing'):
         fill(deposit, other, 'a', as_task='a')

@@ -24,8 +24,8 @@ def whole(data, tmp_path_factory):
     """A deposit with a batch of two tasks and a later one; tests do not change it."""
     supernet, rng = Supernet(data, 'Mask'), random.Random(5)
     path = tmp_path_factory.mktemp('whole') / 'a.safetensors'
-    supernet.pack(path, supernet.draw(rng, 'a', 'b'))
-    supernet.add(path, supernet.draw(rng, 'c'))
+    supernet.pack(path, supernet.sample(rng, 'a', 'b'))
+    supernet.add(path, supernet.sample(rng, 'c'))
     content, deposit = path.read_bytes(), Deposit(path)
     (length,) = struct.unpack('<Q', content[:8])
     return SimpleNamespace(

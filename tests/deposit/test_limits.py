@@ -125,8 +125,8 @@ def files(data, tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp('limits'), random.Random(5)
     supernet = Supernet(data, 'Sequential')
     path = folder / 'good.safetensors'
-    supernet.pack(path, supernet.draw(rng, 'a', 'b'))
-    supernet.add(path, supernet.draw(rng, 'c'))
+    supernet.pack(path, supernet.sample(rng, 'a', 'b'))
+    supernet.add(path, supernet.sample(rng, 'c'))
     header, tensors = parts(path)
     for name, change in ATTACKS.items():
         manifest = json.loads(header['__metadata__']['manifest'])
@@ -168,7 +168,7 @@ def base(path):
 
 commands = dict(
     list=lambda path: list(contents(path)),
-    verify=lambda path: list(deposits.check(path)),
+    verify=lambda path: list(deposits.verify_lines(path)),
     extract=lambda path: extract(path, 'a', Path(sys.argv[3]).with_name(path.stem)),
     load_task=lambda path: load_task(path, 'a'),
     load_tasks=load_tasks,

@@ -35,8 +35,8 @@ def test_answers_are_those_of_single_tasks_and_memory_that_of_the_ledger(
     data, kind, sharing, tmp_path
 ):
     supernet, rng, path = Supernet(data, SHARINGS[sharing], kind), random.Random(0), tmp_path / 'a'
-    supernet.pack(path, supernet.draw(rng, 'a', 'b', 'c'))
-    supernet.add(path, supernet.draw(rng, 'd'))
+    supernet.pack(path, supernet.sample(rng, 'a', 'b', 'c'))
+    supernet.add(path, supernet.sample(rng, 'd'))
     remove(path, 'b')
     deposit, models = Deposit(path), load_tasks(path)
     assert list(models) == list(deposit.tasks) == ['a', 'c', 'd']
@@ -69,7 +69,7 @@ def test_one_architecture_for_all_is_views_alone(data, tmp_path):
 
 def test_tasks_that_were_added_share_a_backbone_with_those_before(data, tmp_path):
     supernet, path = Supernet(data, 'AllShared'), tmp_path / 'a.safetensors'
-    first, second = (supernet.draw(random.Random(seed), 'a')['a'] for seed in (0, 1))
+    first, second = (supernet.sample(random.Random(seed), 'a')['a'] for seed in (0, 1))
     assert first != second
     supernet.pack(path, JointSpec(dict(a=first, b=second)))
     supernet.add(path, JointSpec(dict(c=second)))
@@ -84,7 +84,7 @@ def test_tasks_that_were_added_share_a_backbone_with_those_before(data, tmp_path
 @torch.no_grad()
 def test_just_some_tasks_and_copies_of_them(data, tmp_path):
     supernet, path = Supernet(data, 'Sequential'), tmp_path / 'a.safetensors'
-    supernet.pack(path, supernet.draw(random.Random(0), 'a', 'b', 'c'))
+    supernet.pack(path, supernet.sample(random.Random(0), 'a', 'b', 'c'))
     models = load_tasks(path, ['c', 'a'])
     assert list(models) == ['c', 'a']
     twin = copy.deepcopy(models['c'])
@@ -99,7 +99,7 @@ def test_weights_in_half_the_bits(data, tmp_path):
     supernet, path = Supernet(data, 'Sequential'), tmp_path / 'a.safetensors'
     supernet.model.to(torch.bfloat16)
     cfg = resolve_joint_config(supernet.cfg)
-    joint = supernet.draw(random.Random(0), *supernet.model.tasks)
+    joint = supernet.sample(random.Random(0), *supernet.model.tasks)
     counts = pack(path, supernet.model, joint, cfg.model.backbone, infos(cfg))
     deposit = Deposit(path)
     assert deposit.dtype is torch.bfloat16

@@ -43,13 +43,13 @@ def check(supernet, path, joint):
 def test_owners_come_and_go(data, sharing, tmp_path):
     supernet, rng = Supernet(data, SHARINGS[sharing], owners=OWNERS), random.Random(1)
     path, before = tmp_path / 'a.safetensors', tmp_path / 'before.safetensors'
-    joint = supernet.draw(rng, 'a', 'b', 'c')
+    joint = supernet.sample(rng, 'a', 'b', 'c')
     supernet.pack(path, joint)
     check(supernet, path, joint)
     original = shutil.copy(path, tmp_path / 'original.safetensors')
     for task in 'de':
         shutil.copy(path, before)
-        new = supernet.draw(rng, task)
+        new = supernet.sample(rng, task)
         supernet.add(path, new)
         joint = JointSpec({**joint, **new})
         assert changed(before, path, TRUST) == []
@@ -84,7 +84,7 @@ def test_what_two_own_is_in_the_file_once(data, tmp_path):
 def test_a_backbone_with_other_owners_is_refused(data, tmp_path):
     path = tmp_path / 'a.safetensors'
     supernet, rng = Supernet(data, 'Sequential', owners=OWNERS), random.Random(0)
-    supernet.pack(path, supernet.draw(rng, 'a'))
+    supernet.pack(path, supernet.sample(rng, 'a'))
     other = Supernet(data, 'Sequential', owners=(('a', 'c'), ('b', 'd')))
     with raises_naming(ValueError, "'b'", LAYER):
         other.add(path, JointSpec(dict(b=other.model.backbone.space.largest())))

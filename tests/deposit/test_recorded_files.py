@@ -46,9 +46,9 @@ def files(data, kind, sharing, tmp_path):
     """Packed, added to, and with one removed."""
     supernet, rng, path = Supernet(data, SHARINGS[sharing], kind), random.Random(7), tmp_path / 'a'
     numbered(supernet)
-    supernet.pack(path, supernet.draw(rng, 'a', 'b', 'c'))
+    supernet.pack(path, supernet.sample(rng, 'a', 'b', 'c'))
     found = [written(path)]
-    supernet.add(path, supernet.draw(rng, 'd'))
+    supernet.add(path, supernet.sample(rng, 'd'))
     found.append(written(path))
     remove(path, 'b')
     return [*found, written(path)]

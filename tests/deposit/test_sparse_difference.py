@@ -56,8 +56,8 @@ def stored(cfg, base, *tasks, kind='SparseDifference'):
 
 def packed(supernet, path, kind='SparseDifference'):
     """Three tasks, ``b`` as ``a`` and a difference."""
-    spec = supernet.draw(random.Random(2), 'a')['a']
-    joint = JointSpec(dict(a=spec, b=spec, c=supernet.draw(random.Random(3), 'c')['c']))
+    spec = supernet.sample(random.Random(2), 'a')['a']
+    joint = JointSpec(dict(a=spec, b=spec, c=supernet.sample(random.Random(3), 'c')['c']))
     cfg, model = supernet.part(*joint)
     counts = pack(path, model, joint, cfg.model.backbone, stored(cfg, 'a', 'b', kind=kind))
     assert counts == Deposit(path).counts
@@ -137,7 +137,7 @@ def test_a_kind_that_somebody_registers_goes_all_the_way(data, tmp_path):
 
 def test_a_base_of_another_architecture_is_refused(data, tmp_path):
     supernet = Supernet(data, 'AllSpecific')
-    a, b = (supernet.draw(random.Random(seed), task)[task] for seed, task in ((2, 'a'), (3, 'b')))
+    a, b = (supernet.sample(random.Random(seed), task)[task] for seed, task in ((2, 'a'), (3, 'b')))
     assert a != b
     cfg, model = supernet.part('a', 'b')
     path, joint = tmp_path / 'a.safetensors', JointSpec(dict(a=a, b=b))

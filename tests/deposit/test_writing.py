@@ -19,7 +19,7 @@ from mdl_nas_mm.deposit.write import locked
 
 def deposited(data, tmp_path, sharing='Sequential', tasks='ab'):
     supernet, path = Supernet(data, sharing), tmp_path / 'a.safetensors'
-    joint = supernet.draw(random.Random(0), *tasks)
+    joint = supernet.sample(random.Random(0), *tasks)
     supernet.pack(path, joint)
     return supernet, path, joint
 
@@ -31,7 +31,7 @@ def test_a_second_writer_is_refused_while_one_is_at_it(data, tmp_path):
         for action in (
             lambda: remove(path, 'a'),
             lambda: supernet.pack(path, joint),
-            lambda: supernet.add(path, supernet.draw(random.Random(1), 'c')),
+            lambda: supernet.add(path, supernet.sample(random.Random(1), 'c')),
         ):
             with raises_naming(ValueError, path, 'process'):
                 action()
@@ -90,7 +90,7 @@ def test_size_is_that_of_the_ledger(data, tmp_path):
 def test_a_change_of_answers_is_told(data, tmp_path):
     supernet, path, joint = deposited(data, tmp_path)
     before = shutil.copy(path, tmp_path / 'before.safetensors')
-    supernet.add(path, supernet.draw(random.Random(1), 'c'))
+    supernet.add(path, supernet.sample(random.Random(1), 'c'))
     images = [np.full((20, 24, 3), 99, np.uint8)]
     assert largest_differences(before, path) == largest_differences(before, path, images)
     assert largest_differences(before, path) == dict(a=0.0, b=0.0)

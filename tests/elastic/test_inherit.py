@@ -38,7 +38,7 @@ def test_vit_of_mmpretrain(out_type, norm):
     model, vit = pretrain_vit(out_type), elastic_vit(out_type=out_type)
     state = {key.replace('ln', norm): value for key, value in model.state_dict().items()}
     report = vit.inherit(state)
-    assert report.style == 'OpenMMLab ViT' and not report.kept and not report.left_out
+    assert report.style == 'OpenMMLab ViT' and not report.missing and not report.left_out
     assert len(report.taken) == len(list(vit.parameters()))
     assert_same(vit(IMAGE), model(IMAGE))
 
@@ -59,7 +59,7 @@ def test_vit_of_mmseg():
     )
     model, vit = randomize(model), elastic_vit()
     report = vit.inherit(dict(state_dict=model.state_dict()))
-    assert not report.kept and not report.left_out
+    assert not report.missing and not report.left_out
     assert_same(vit(IMAGE), model(IMAGE))
 
 
@@ -69,7 +69,7 @@ def test_vit_of_timm():
     plain, vit = randomize(plain), elastic_vit(out_indices=(2,))
     head = {'head.weight': torch.ones(10, 16), 'head.bias': torch.ones(10)}
     report = vit.inherit(dict(model={**plain.state_dict(), **head}, epoch=300))
-    assert report.style == 'timm ViT' and not report.kept and report.left_out == tuple(head)
+    assert report.style == 'timm ViT' and not report.missing and report.left_out == tuple(head)
     assert_same(vit(IMAGE), [plain.features(IMAGE, 'featmap')])
 
 
@@ -96,7 +96,7 @@ def test_autoformer(choices):
     """Rows of q, k and v are interleaved, biases are not; all is cut as AutoFormer cuts it."""
     vit, stored, expected = autoformer_vit(**choices)
     report = vit.inherit(stored)
-    assert report.style == 'AutoFormer' and not report.kept and not report.resized
+    assert report.style == 'AutoFormer' and not report.missing and not report.resized
     assert {'head.weight', 'head.bias'} <= set(report.left_out)
     assert bool(report.cut) == ('embed_dim' not in choices)
     assert_same(vit(IMAGE), [expected])
@@ -107,7 +107,7 @@ def test_swin_of_mmpretrain(small):
     """Its maps are those of 24 to 3 tokens at 96 pixels and 10 to 2 at 40, which are padded."""
     model, swin = pretrain_swin(pad_small_map=small), elastic_swin(pad_small_map=small)
     report = swin.inherit({f'backbone.{k}': v for k, v in model.state_dict().items()})
-    assert report.style == 'OpenMMLab Swin' and not report.kept and not report.left_out
+    assert report.style == 'OpenMMLab Swin' and not report.missing and not report.left_out
     images = LARGE[..., :40, :56] if small else LARGE
     assert_same(swin(images), model(images))
 
@@ -116,7 +116,7 @@ def test_swin_of_mmpretrain(small):
 def test_swin_of_mmdet_and_mmseg(kind):
     model, swin = dense_swin(kind), elastic_swin(pad_small_map=True)
     report = swin.inherit(dict(state_dict=model.state_dict()))
-    assert not report.kept and not report.left_out
+    assert not report.missing and not report.left_out
     images = LARGE[..., :72, :40]
     assert_same(swin(images), model(images))
 
@@ -134,7 +134,7 @@ def test_official_swin(form):
     assert all(key.endswith('relative_position_index') for key in missing)
     swin = elastic_swin(out_indices=(3,), pad_small_map=True)
     report = swin.inherit(stored if form == 'official' else converted)
-    assert not report.kept and not report.without_place
+    assert not report.missing and not report.without_place
     if form == 'official':
         assert report.style == 'official Swin'
         assert report.left_out == ('head.weight', 'head.bias')
@@ -159,7 +159,9 @@ def test_norms_that_a_checkpoint_lacks_are_kept():
     stored = official_swin_state(8, SWIN['depths'], SWIN['num_heads'], window=3)
     swin = elastic_swin()
     report = swin.inherit(stored)
-    assert report.kept == tuple(f'norm{s}.{leaf}' for s in range(3) for leaf in ('weight', 'bias'))
+    assert report.missing == tuple(
+        f'norm{s}.{leaf}' for s in range(3) for leaf in ('weight', 'bias')
+    )
     assert (swin.norm0.weight == 1).all() and (swin.norm0.bias == 0).all()
     assert torch.equal(swin.norm3.weight, stored['model']['norm.weight'])
 

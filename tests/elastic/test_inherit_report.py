@@ -24,7 +24,7 @@ def test_weights_of_the_tasks_start_as_the_shared_ones(sharing):
     vit = elastic_vit(dict(VIT_SPACE, share_ratio=(0.3, 0.6)), sharing=sharing, tasks=('a', 'b'))
     scores = {key: value.clone() for key, value in vit.state_dict().items() if 'score' in key}
     report = vit.inherit(model.state_dict())
-    assert not report.kept and bool(scores) == (sharing == 'Mask')
+    assert not report.missing and bool(scores) == (sharing == 'Mask')
     assert all(torch.equal(vit.state_dict()[key], scores[key]) for key in scores)
     for task in ('a', 'b'):
         for ratio in (0, -1):
@@ -37,7 +37,7 @@ def test_own_weights_of_tasks_are_left_out():
     trained = randomize(elastic_vit(sharing='Mask', tasks=('a', 'b')))
     vit = elastic_vit()
     report = vit.inherit(trained.state_dict())
-    assert report.left_out and not report.kept and not report.without_place
+    assert report.left_out and not report.missing and not report.without_place
     assert all('.specific.' in key or key.endswith('.score') for key in report.left_out)
     for name, parameter in vit.named_parameters():
         assert torch.equal(parameter, trained.state_dict()[name])

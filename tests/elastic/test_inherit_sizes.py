@@ -41,7 +41,7 @@ def test_larger_weights_are_cut_to_those_of_a_subnet(family):
     small = supernet.space.smallest()
     backbone = build(SearchSpace.fixed(small, TRANSFORMER).to_config())
     report = backbone.inherit(supernet.state_dict())
-    assert report.cut and report.left_out and not report.kept and not report.without_place
+    assert report.cut and report.left_out and not report.missing and not report.without_place
     theirs = supernet.forward_subnet(images, None, small)
     ours = backbone(images)
     assert_same(ours, [other[:, : one.shape[1]] for one, other in zip(ours, theirs)])
@@ -67,7 +67,7 @@ def test_positions_without_and_with_a_class_token():
     model, vit = pretrain_vit(with_cls_token=False), elastic_vit()
     first = vit.pos_embed[:, 0].clone()
     report = vit.inherit(model.state_dict())
-    assert report.kept == ('cls_token',)
+    assert report.missing == ('cls_token',)
     assert torch.equal(vit.pos_embed, torch.cat((first[:, None], model.pos_embed), dim=1))
     both_without = elastic_vit(class_token=False)
     both_without.inherit(model.state_dict())

@@ -70,7 +70,7 @@ def test_published_weights_are_taken_over(backbone):
             key = key.replace(ours, theirs)
         state[f'backbone.{key}'] = value
     report = heir.inherit(state, reorder=True)
-    assert report.style == 'timm Mixer' and not report.kept and not report.left_out
+    assert report.style == 'timm Mixer' and not report.missing and not report.left_out
     expected = source(IMAGES)[0]
     torch.testing.assert_close(heir(IMAGES)[0], expected, rtol=1e-4, atol=1e-5)
 

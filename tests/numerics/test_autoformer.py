@@ -55,7 +55,7 @@ def drawn(vit, count=12):
 def test_every_subnetwork_is_autoformers(stored, logged):
     vit = ElasticViT(SPACE, **SETTINGS).double()
     report = vit.inherit(stored)
-    assert not report.kept and not report.cut and not report.without_place
+    assert not report.missing and not report.cut and not report.without_place
     assert 'preset' not in logged.text
     for spec in drawn(vit):
         width = spec.stages[0].embed_dim

@@ -153,7 +153,7 @@ def test_the_encoder_alone_is_elastic_swin_bit_for_bit(sharing):
     common = dict(sharing=sharing, tasks=TASKS, **SHAPE)
     swin = ElasticSwin(swin_space, window_size=window, **common)
     tree = ElasticSwinUNet(tree_space, skeletons=['e1+e2+e3+e4'], **common)
-    assert not tree.inherit(swin.state_dict()).kept
+    assert not tree.inherit(swin.state_dict()).missing
     # What tasks own is not inherited.
     own = dict(swin.named_parameters())
     tree.load_state_dict({k: own[k] for k in tree.state_dict() if k in own}, strict=False)

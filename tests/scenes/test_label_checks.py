@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mdl_nas_mm.scenes.checks import misfit
+from mdl_nas_mm.scenes.checks import label_error
 
 SIZE = (6, 8)
 
@@ -23,7 +23,7 @@ SIZE = (6, 8)
 )
 def test_values_that_cannot_be(name, value, said):
     label = np.full((*SIZE, 2) if name == 'curvature' else SIZE, value, np.float32)
-    assert said in (misfit(name, label) or '')
+    assert said in (label_error(name, label) or '')
 
 
 @pytest.mark.parametrize(
@@ -42,5 +42,5 @@ def test_values_that_cannot_be(name, value, said):
 )
 def test_good_values_pass(name, values):
     label = np.resize(np.asarray(values, np.float32), SIZE)
-    assert misfit(name, label) is None
-    assert misfit(name, np.zeros_like(label)) is None
+    assert label_error(name, label) is None
+    assert label_error(name, np.zeros_like(label)) is None

@@ -17,7 +17,7 @@ from mdl_nas_mm.search import (
     smallest_total,
 )
 from mdl_nas_mm.search.costs import SumOfTasks
-from mdl_nas_mm.search.registered import build, check
+from mdl_nas_mm.search.registered import build, check_part_config
 from mdl_nas_mm.search.ties import Ties
 from mdl_nas_mm.spec import JointSpec, SearchSpace
 
@@ -127,7 +127,7 @@ def test_tasks_with_spaces_of_their_own(space, make_ledger, proposed):
 )
 def test_parts_that_are_refused(part, config, named):
     with raises_naming(ValueError, f'search_cfg.{part}', *named):
-        check(part, config)
+        check_part_config(part, config)
 
 
 def test_a_part_is_given_what_its_constructor_names(space, make_ledger):

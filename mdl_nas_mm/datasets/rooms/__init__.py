@@ -1,14 +1,14 @@
 """The bundled scenes: rendered rooms with exact labels for several dense tasks.
 
 Walls, boxes, balls and boards carry scikit-learn's photographs and digits. ``write_rooms`` and
-``write_room_videos`` write them; a ``View``, drawn from a seed, can also be rendered and labelled
+``write_room_videos`` write them; a ``View``, sampled from a seed, can also be rendered and labelled
 by itself, mirrored, cropped and scaled.
 """
 
-from .clips import CLIPS, draw_clip
-from .draw import Material, draw_view
+from .clips import CLIPS, sample_clip
 from .files import IMAGES, LABELS, VIDEOS, material_of, view_of, write_room_videos, write_rooms
 from .render import CLASSES, Labels, label, render
+from .sampling import Material, sample_view
 from .scene import Ball, Box, Camera, Digits, Photo, RoomScene, View
 from .sensor import expose, measure
 
@@ -27,8 +27,8 @@ __all__ = [
     'Photo',
     'RoomScene',
     'View',
-    'draw_clip',
-    'draw_view',
+    'sample_clip',
+    'sample_view',
     'expose',
     'label',
     'material_of',

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from .draw import Material, draw_view, is_free, turned
+from .sampling import Material, is_free, sample_view, turned
 from .scene import Ball, Box, Camera, RoomScene, Solid, View
 
 CLIPS = ('still', 'moving')
 
 
-def draw_clip(
+def sample_clip(
     kind: str,
     material: Material,
     rng: np.random.Generator,
@@ -35,7 +35,7 @@ def draw_clip(
     """
     if kind not in CLIPS:
         raise ValueError(f'a clip is one of {", ".join(CLIPS)}, not {kind!r}')
-    first = draw_view(material, rng, height, width)
+    first = sample_view(material, rng, height, width)
     times = np.linspace(0, 1, frames)
     if kind == 'moving':
         way = rng.uniform((-0.35, -0.1, 0.1), (0.35, 0.1, 0.4))

@@ -23,9 +23,9 @@ import numpy as np
 from ..digits import PHOTO_COLUMNS, SPLITS, split_digits
 from ..formats import save_png
 from ..written_once import ImageCounter, write_once
-from .clips import CLIPS, draw_clip
-from .draw import Material, draw_view
+from .clips import CLIPS, sample_clip
 from .render import Labels, label, render
+from .sampling import Material, sample_view
 from .scene import View
 from .sensor import expose, measure
 
@@ -49,7 +49,7 @@ def write_rooms(
 
     Args:
         root: folder of the data; created, with its parents.
-        seed: seeds the splits and everything that is drawn.
+        seed: seeds the splits and everything that is sampled.
         images: images of each split.
         height: of every image, in pixels.
         width: of every image, in pixels.
@@ -95,7 +95,7 @@ def write_room_videos(
 
     Args:
         root: folder of the videos; created, with its parents.
-        seed: seeds everything that is drawn.
+        seed: seeds everything that is sampled.
         videos: videos of each kind in each split.
         frames: of each video.
         labelled_every: every so manieth frame, the last of the video among them, is named in
@@ -137,7 +137,7 @@ def write_room_videos(
             clip = folder / split / f'{kind}_{number}'
             rng = np.random.default_rng([seed, SPLITS.index(split), CLIPS.index(kind), number])
             pictures = []
-            views = draw_clip(kind, material_of(split, seed), rng, frames, height, width)
+            views = sample_clip(kind, material_of(split, seed), rng, frames, height, width)
             for frame, view in enumerate(views):
                 pictures.append(write_sample(clip, f'{frame:06d}', view, rng))
                 tick()
@@ -162,7 +162,7 @@ def material_of(split: str, seed: int = 0) -> Material:
 def view_of(split: str, number: int, seed: int = 0, height: int = 96, width: int = 128) -> View:
     """The view of an image that ``write_rooms`` writes; ``label`` gives its exact labels."""
     rng = np.random.default_rng([seed, SPLITS.index(split), number, 0])
-    return draw_view(material_of(split, seed), rng, height, width)
+    return sample_view(material_of(split, seed), rng, height, width)
 
 
 def write_sample(folder: Path, name: str, view: View, rng: np.random.Generator) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .scene import Ball, Camera, RoomScene, Solid, View
-from .textures import sample
+from .textures import colours_at
 from .trace import Hits, rays, surface, trace
 
 CLASSES = ('wall', 'floor', 'ceiling', 'box', 'ball', 'board')
@@ -123,7 +123,7 @@ def _carried(solids: tuple[Solid, ...], hits: Hits, found: _Surfaces) -> np.ndar
         for face, texture in enumerate(textures):
             mine = np.flatnonzero((hits.solid == number) & (found.faces == face))
             if len(mine):
-                colours[mine] = sample(texture, *found.places[:, mine])
+                colours[mine] = colours_at(texture, *found.places[:, mine])
     return colours
 
 
@@ -157,7 +157,7 @@ def _edges(regions: np.ndarray, depth: np.ndarray) -> np.ndarray:
     height, width = regions.shape
     inside = np.s_[1:-1, 1:-1]
     edges = np.zeros((height - 2, width - 2), bool)
-    for down, right in ((0, 1), (2, 1), (1, 0), (1, 2)):
-        there = np.s_[down : down + height - 2, right : right + width - 2]
+    for row, column in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        there = np.s_[row : row + height - 2, column : column + width - 2]
         edges |= (regions[there] != regions[inside]) & (depth[there] > depth[inside])
     return edges.astype(np.uint8)

@@ -31,7 +31,7 @@ def digit_images() -> np.ndarray:
 
 
 @lru_cache(maxsize=256)
-def pixels_of(texture: Texture) -> np.ndarray:
+def tile_of(texture: Texture) -> np.ndarray:
     """One tile of a texture, (H, W, 3) float32 in [0, 1]."""
     if isinstance(texture, Digits):
         tiles = [np.hstack([_digit(number) for number in row]) for row in texture.rows]
@@ -46,7 +46,7 @@ def pixels_of(texture: Texture) -> np.ndarray:
     return pixels.astype(np.float32)
 
 
-def sample(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def colours_at(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Colours at places of a surface, between pixels interpolated linearly.
 
     Args:
@@ -57,7 +57,7 @@ def sample(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     Returns:
         (N, 3) in [0, 1].
     """
-    pixels = pixels_of(texture)
+    pixels = tile_of(texture)
     height, width = pixels.shape[:2]
     left, x = _between((u * texture.repeat).astype(np.float32), width)
     top, y = _between((v * texture.repeat).astype(np.float32), height)

@@ -86,16 +86,16 @@ def surface(solid: Solid, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     local = axes @ (points - np.array(solid.centre)[:, None])
     if isinstance(solid, Ball):
         local /= solid.radius
-        around = np.arctan2(local[0], -local[2]) / (2 * np.pi) + 0.5
-        down = np.arccos(np.clip(-local[1], -1, 1)) / np.pi
-        return axes.T @ local, np.zeros(len(around), np.intp), np.stack((around, down))
+        u = np.arctan2(local[0], -local[2]) / (2 * np.pi) + 0.5
+        v = np.arccos(np.clip(-local[1], -1, 1)) / np.pi
+        return axes.T @ local, np.zeros(len(u), np.intp), np.stack((u, v))
     local /= np.array(solid.half)[:, None]
     axis = np.abs(local).argmax(axis=0)
     each = np.arange(len(axis))
     sign = np.sign(local[axis, each])
     outward = -axes.T if solid.kind == 'room' else axes.T
-    across, down = np.array([2, 0, 0])[axis], np.array([1, 2, 1])[axis]
-    places = np.stack((local[across, each], local[down, each]))
+    u_axis, v_axis = np.array([2, 0, 0])[axis], np.array([1, 2, 1])[axis]
+    places = np.stack((local[u_axis, each], local[v_axis, each]))
     return outward[:, axis] * sign, 2 * axis + (sign > 0), (np.clip(places, -1, 1) + 1) / 2
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from mdl_nas_mm.registry import STORED_KINDS
 
-from .base import Contents, NewTasks, OwnKind, Piece, Removal, StoredKind, check_form
+from .base import Contents, NewTasks, Piece, Removal, StoredKind, TaskSpecificKind, check_form
 from .control import Control, ControlKind, control_name, control_names
 from .head_rows import HeadRows
 from .masks import Masks, read_masks
@@ -21,7 +21,7 @@ __all__ = [
     'Contents',
     'Control',
     'NewTasks',
-    'OwnKind',
+    'TaskSpecificKind',
     'Piece',
     'Removal',
     'SparseDifference',
@@ -53,7 +53,7 @@ def kinds_of(tasks: Mapping[str, Mapping]) -> dict[str, StoredKind]:
     """
     own, found = [], []
     for task, info in tasks.items():
-        kind = _own_kind(task, info.get('stored', dict(type=OwnRows.__name__)))
+        kind = _specific_kind(task, info.get('stored', dict(type=OwnRows.__name__)))
         # No longer chains, so that reading a task reads few others, whatever a file says.
         whole = [each.task for each in own if not each.bases]
         for base in kind.bases:
@@ -61,7 +61,7 @@ def kinds_of(tasks: Mapping[str, Mapping]) -> dict[str, StoredKind]:
                 raise ValueError(f'task {task!r}, stored: {base!r} is no whole task before it')
         own.append(kind)
     for each in STORED_KINDS.module_dict.values():
-        is_own = issubclass(each, OwnKind)
+        is_own = issubclass(each, TaskSpecificKind)
         found += [kind for kind in own if type(kind) is each] if is_own else [each()]
     return {kind.key: kind for kind in found}
 
@@ -75,12 +75,12 @@ def find_kind(kinds: Mapping[str, StoredKind], name: str) -> StoredKind:
     return found
 
 
-def _own_kind(task: str, config: Mapping) -> OwnKind:
+def _specific_kind(task: str, config: Mapping) -> TaskSpecificKind:
     where, settings = f'task {task!r}, stored', dict(config)
     name = settings.pop('type', None)
     # mmengine would look for the name among all that can be imported.
     kind = STORED_KINDS.module_dict.get(name) if isinstance(name, str) else None
-    if kind is None or not issubclass(kind, OwnKind):
+    if kind is None or not issubclass(kind, TaskSpecificKind):
         raise ValueError(f'{where}: {ascii(name)[:80]} is no registered kind of own weights')
     known = {field.name for field in fields(kind)} - {'task'}
     for key in settings:

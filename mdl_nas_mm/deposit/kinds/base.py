@@ -159,13 +159,13 @@ class StoredKind:
         """
         return {}
 
-    def kept(self, name: str, removal: Removal) -> str | None:
+    def name_after(self, name: str, removal: Removal) -> str | None:
         """The name that a tensor has when a task is gone; None for one that goes as well."""
         return name
 
 
 @dataclass(frozen=True)
-class OwnKind(StoredKind):
+class TaskSpecificKind(StoredKind):
     """How is stored what one task alone owns of the backbone.
 
     A task's part of the manifest names the kind, and its settings, as ``stored``; without that
@@ -194,7 +194,7 @@ class OwnKind(StoredKind):
         """How many elements it has, as ``counts`` of the manifest says it."""
         raise NotImplementedError(f'{type(self).__name__} does not count its elements')
 
-    def kept(self, name: str, removal: Removal) -> str | None:
+    def name_after(self, name: str, removal: Removal) -> str | None:
         """It goes with the task."""
         return None if removal.task == self.task else name
 

@@ -28,6 +28,6 @@ class HeadRows(StoredKind):
                     raise ValueError(f'{each!r} is missing')
             joined_shape([contents.entries[each].shape for each in names])
 
-    def kept(self, name: str, removal: Removal) -> str | None:
+    def name_after(self, name: str, removal: Removal) -> str | None:
         """It is then of the others."""
         return renamed(removal.task, name)

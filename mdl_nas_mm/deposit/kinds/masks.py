@@ -50,6 +50,6 @@ class Masks(StoredKind):
         if not structure.scores or label not in structure.regions:
             super().check(name, entry, contents)
 
-    def kept(self, name: str, removal: Removal) -> str | None:
+    def name_after(self, name: str, removal: Removal) -> str | None:
         """See ``StoredKind``."""
         return name if name.removeprefix('mask/') in removal.labels else None

@@ -11,11 +11,11 @@ from torch import Tensor
 from mdl_nas_mm.spec.layout import Run
 
 from ..rectangles import StoredRectangle, as_slice, from_integers
-from .base import Contents, NewTasks, OwnKind, Stored, check_form
+from .base import Contents, NewTasks, Stored, TaskSpecificKind, check_form
 
 
 @dataclass(frozen=True)
-class OwnRows(OwnKind):
+class OwnRows(TaskSpecificKind):
     """All of them as they are."""
 
     prefix, has_weights = 'specific', True
@@ -31,7 +31,7 @@ class OwnRows(OwnKind):
         return {self.key: from_integers(array, new.weights.dtype)} if array.size else {}
 
     def elements(self, contents: Contents) -> int:
-        """See ``OwnKind``."""
+        """See ``TaskSpecificKind``."""
         return contents.region(self.task).own_size
 
     def needed(self, contents: Contents) -> Iterable[str]:

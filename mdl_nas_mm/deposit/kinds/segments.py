@@ -81,6 +81,6 @@ class SegmentsKind(StoredKind):
             found.setdefault(part.use.run, []).extend(in_segments(region, part, segments))
         return found
 
-    def kept(self, name: str, removal: Removal) -> str | None:
+    def name_after(self, name: str, removal: Removal) -> str | None:
         """See ``StoredKind``."""
         return name if name.removeprefix('shared/') in removal.segments else None

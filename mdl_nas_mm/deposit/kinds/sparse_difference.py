@@ -13,14 +13,14 @@ from mdl_nas_mm.spec.layout import Run
 
 from ..rectangles import as_integers, from_integers
 from ..regions import UsedRows
-from .base import Contents, NewTasks, OwnKind, Stored, check_form
+from .base import Contents, NewTasks, Stored, TaskSpecificKind, check_form
 
 # A gap of so many elements without a difference has none behind it.
 _LONG = 255
 
 
 @dataclass(frozen=True)
-class SparseDifference(OwnKind):
+class SparseDifference(TaskSpecificKind):
     """The own elements that are others than those of a base task of the same architecture.
 
     Places are counted over all own elements, in the layout's order, and stored as the gaps
@@ -38,7 +38,7 @@ class SparseDifference(OwnKind):
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """See ``OwnKind``."""
+        """See ``TaskSpecificKind``."""
         return (self.base,)
 
     @property
@@ -65,7 +65,7 @@ class SparseDifference(OwnKind):
         return dict(zip(self.names, (gaps, from_integers(values[places], new.weights.dtype))))
 
     def elements(self, contents: Contents) -> int:
-        """See ``OwnKind``."""
+        """See ``TaskSpecificKind``."""
         entry = contents.entries.get(self.names[1])
         if entry is None:
             raise ValueError(f'{self.names[1]!r} is missing')

@@ -38,6 +38,6 @@ class StateDicts(StoredKind):
         if not is_head(name) or not owners_in(name).named <= set(contents.tasks):
             super().check(name, entry, contents)
 
-    def kept(self, name: str, removal: Removal) -> str | None:
+    def name_after(self, name: str, removal: Removal) -> str | None:
         """What the task shared is then of the others."""
         return renamed(removal.task, name)

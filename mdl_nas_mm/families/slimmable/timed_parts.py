@@ -68,19 +68,19 @@ class SlimParts:
         names = list(self.shape.widths())
         whole = self.shape.widths()
         while missing:
-            # One part that is missing is met, the other widths are drawn.
+            # One part that is missing is met, the other widths are random.
             wanted = min(missing, key=lambda part: (part.name, part.channels))
             own = next(own for _, name, own in self._blocks if name == wanted.name)
             chosen = dict(zip(own, wanted.channels))
-            drawn = []
+            sampled = []
             for name, options in zip(names, ratios):
                 fitting = [
                     ratio
                     for ratio in options
                     if chosen.get(name) in (None, self._channels(ratio, whole[name]))
                 ]
-                drawn.append(WidthSpec(rng.choice(fitting)))
-            spec = SubnetSpec((WidthsSpec(tuple(drawn)),))
+                sampled.append(WidthSpec(rng.choice(fitting)))
+            spec = SubnetSpec((WidthsSpec(tuple(sampled)),))
             missing.difference_update(self.parts(spec))
             yield spec
 

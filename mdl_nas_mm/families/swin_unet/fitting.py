@@ -8,7 +8,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from mdl_nas_mm.elastic.fitting import fit_weight, misfit
+from mdl_nas_mm.elastic.fitting import fit_weight, misfit_error
 
 from ..swin.window_tables import ring_order
 from ..transformer.fitting import fit_layer
@@ -38,7 +38,7 @@ def fit_rings(key: str, value: Tensor, target: Tensor) -> tuple[Tensor, str]:
     """
     sides = [math.isqrt(len(table)) for table in (value, target)]
     if any(side % 2 == 0 or side**2 != len(t) for side, t in zip(sides, (value, target))):
-        raise misfit(key, value, target.shape, 'the rows are not those of a window')
+        raise misfit_error(key, value, target.shape, 'the rows are not those of a window')
     value, how = fit_weight(key, value, (len(value), target.shape[1]))
     if sides[0] >= sides[1]:
         return value[: len(target)], how if sides[0] == sides[1] else 'cut'

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mdl_nas_mm.elastic.fitting import fit_weight, misfit
+from mdl_nas_mm.elastic.fitting import fit_weight, misfit_error
 
 Grid = tuple[int, int]
 
@@ -17,7 +17,7 @@ Grid = tuple[int, int]
 def fit_layer(key: str, value: Tensor, size: Sequence[int], groups: int = 1) -> tuple[Tensor, str]:
     """See ``fit_weight``; patches have to be of the same size."""
     if key == 'patch_embed.proj.weight' and value.shape[1:] != tuple(size)[1:]:
-        raise misfit(key, value, size, 'patch_size and in_channels have to be the same')
+        raise misfit_error(key, value, size, 'patch_size and in_channels have to be the same')
     return fit_weight(key, value, size, groups)
 
 
@@ -50,5 +50,5 @@ def _interpolate(rows: Tensor, source: Grid, target: Grid) -> Tensor:
 def square(key: str, value: Tensor, size: Sequence[int], places: int) -> Grid:
     side = math.isqrt(places)
     if side * side != places:
-        raise misfit(key, value, size, f'{places} places are no square')
+        raise misfit_error(key, value, size, f'{places} places are no square')
     return side, side

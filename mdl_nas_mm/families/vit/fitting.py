@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from torch import Tensor
 
-from mdl_nas_mm.elastic.fitting import misfit
+from mdl_nas_mm.elastic.fitting import misfit_error
 
 from ..transformer.fitting import Grid, fit_layer, fit_rows, square
 from .shape import ViTShape
@@ -49,6 +49,6 @@ def fit_positions(
 def fit_distance_table(key: str, value: Tensor, target: Tensor) -> tuple[Tensor, str]:
     """AutoFormer's table of distances along one axis, whose row 0 is the class token's."""
     if value.shape[1] != target.shape[1]:
-        raise misfit(key, value, target.shape, 'head_dim has to be the same')
+        raise misfit_error(key, value, target.shape, 'head_dim has to be the same')
     grids = [(len(table) - 1, 1) for table in (value, target)]
     return fit_rows(key, value, target, (True, True), grids)

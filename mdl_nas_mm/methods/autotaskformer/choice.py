@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mdl_nas_mm.engine.checkpoint import describe, describe_training
+from mdl_nas_mm.engine.checkpoint import describe_backbone, describe_training
 from mdl_nas_mm.families.swin_unet.dimensions import restrict
 from mdl_nas_mm.families.swin_unet.skeletons import Skeleton, read_skeletons, union
 from mdl_nas_mm.registry import STEPS
@@ -192,5 +192,5 @@ def chosen_checkpoint(
                 number = [s.name for s in numbers[task]].index(skeleton.name)
                 source = f'{prefix}heads.{number}.{key.removeprefix(prefix)}'
         found[key] = state[source]
-    meta = dict(backbone=describe(model.backbone), joint=describe_training(resolved))
+    meta = dict(backbone=describe_backbone(model.backbone), joint=describe_training(resolved))
     return dict(state_dict=found, meta=meta)

@@ -130,7 +130,7 @@ def _names(task: str, skeletons: Skeletons) -> tuple[str, ...]:
 class AutoTaskFormerStep(SkeletonStep):
     """The loss of every skeleton, weighted by a Gumbel softmax of learned logits (Eq. 4, 5).
 
-    Noise is drawn for each task and pass. The logits are the step's own parameters, with an
+    Noise is sampled for each task and pass. The logits are the step's own parameters, with an
     optimizer of their own: ``optim_wrapper``. The likeliest skeleton of a task answers for it in a
     validation; when that changes it is said. The log has its number and the entropy of the
     distribution as ``<task>/skeleton`` and ``<task>/skeleton_entropy``.

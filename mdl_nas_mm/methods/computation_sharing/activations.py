@@ -101,7 +101,7 @@ class Frames:
     Attributes:
         penalty: of differences between the labelled frame and another.
         offsets: the other frames, from ``first`` to ``last``, the labelled one being 0.
-        use: ``sum`` adds up all of them, as Eq. 9 does; ``one`` takes one other than 0, drawn
+        use: ``sum`` adds up all of them, as Eq. 9 does; ``one`` takes one other than 0, sampled
             anew for each batch, times their number.
     """
 

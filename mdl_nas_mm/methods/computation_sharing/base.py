@@ -23,7 +23,7 @@ def owns_its_blocks(deposit: Deposit, task: str) -> bool:
     """Whether the task has weights of its own in attention and feed-forward layers."""
     policies = deposit.sharing.policies
     return all(policies[role].has_specific for role in SHARING if role in policies) and (
-        not deposit.own_kinds[task].bases
+        not deposit.specific_kinds[task].bases
     )
 
 

@@ -48,7 +48,7 @@ class FixedDifference(DifferenceStep):
         self.path, self.start = difference, load_difference(difference)
         self.activations = None if activations is None else ActivationPenalty(**activations)
         self.frames = None if frames is None else Frames.of(frames)
-        self._draw = (0, 0)
+        self._position = (0, 0)
 
     def make(self) -> None:
         """See ``DifferenceStep``; compares the file with the weights."""
@@ -75,11 +75,11 @@ class FixedDifference(DifferenceStep):
         recomputes = getattr(model.backbone, 'with_cp', False)
         if (self.activations or self.frames) and recomputes:
             raise ValueError('backbone.with_cp has to be False: activations are compared')
-        self._draw = (0, 0)
+        self._position = (0, 0)
 
     def before(self, passes: Passes) -> None:
         """See ``DifferenceStep``."""
-        self._draw = (passes.plan.seed, passes.iteration)
+        self._position = (passes.plan.seed, passes.iteration)
         self.after()
 
     def derive(self, scale: float) -> None:
@@ -136,7 +136,7 @@ class FixedDifference(DifferenceStep):
     ) -> Tensor:
         """The penalty of the differences between frames, ()."""
         assert self.frames is not None
-        generator = torch.Generator().manual_seed(derive_seed(*self._draw, 'offset'))
+        generator = torch.Generator().manual_seed(derive_seed(*self._position, 'offset'))
         offsets, factor = self.frames.chosen(generator)
         found = []
         for offset in offsets:

@@ -60,7 +60,7 @@ class GatedDifference(DifferenceStep):
             check_density(density, 'train_cfg.step')
         self.lambda_w, self.density, self.ramp, self.strength = lambda_w, density, ramp, strength
         self.grains = check_grains(gates)
-        self._draw = (0, 0)
+        self._position = (0, 0)
 
     def make(self) -> None:
         """See ``DifferenceStep``."""
@@ -84,7 +84,7 @@ class GatedDifference(DifferenceStep):
 
     def before(self, passes: Passes) -> None:
         """See ``DifferenceStep``."""
-        self._draw = (passes.plan.seed, passes.iteration)
+        self._position = (passes.plan.seed, passes.iteration)
         self.write(lambda name: self.base(name) + self._sampled(name))
 
     def logged(self, iteration: int) -> dict[str, Tensor]:
@@ -111,7 +111,7 @@ class GatedDifference(DifferenceStep):
 
     def _wanted(self) -> float:
         assert self.density is not None
-        done = 1.0 if not self.ramp else min(1.0, (self._draw[1] + 1) / self.ramp)
+        done = 1.0 if not self.ramp else min(1.0, (self._position[1] + 1) / self.ramp)
         return 1 - done * (1 - self.density)
 
     def _gates(self, name: str) -> Gates:
@@ -123,8 +123,8 @@ class GatedDifference(DifferenceStep):
         return self.differences[key_of(name)]
 
     def _sampled(self, name: str) -> Tensor:
-        """The difference with this step's gates, which are drawn the same whenever it is asked."""
+        """The difference with this step's gates, which are the same whenever it is asked."""
         difference = self._of(name)
         generator = torch.Generator(difference.device)
-        generator.manual_seed(derive_seed(*self._draw, 'gates', name))
+        generator.manual_seed(derive_seed(*self._position, 'gates', name))
         return self._gates(name).sample(generator) * difference

@@ -47,8 +47,8 @@ class Trial:
     def preferences(self, tasks: Sequence[str]) -> list[dict[str, float]]:
         """The samples, task -> number."""
         rng = np.random.default_rng(self.seed)
-        drawn = rng.dirichlet(np.full(len(tasks), self.alpha), self.count)
-        return [dict(zip(tasks, own.tolist())) for own in drawn]
+        sampled = rng.dirichlet(np.full(len(tasks), self.alpha), self.count)
+        return [dict(zip(tasks, own.tolist())) for own in sampled]
 
 
 def controllability(

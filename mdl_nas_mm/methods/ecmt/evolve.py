@@ -14,8 +14,8 @@ from .preferences import decoder_places
 
 # Parts of a whole by which decoders are lowered where they leave nothing for an encoder.
 _LOWER = 20
-# How often a mutation that does not fit is drawn anew.
-_DRAWS = 20
+# How often a mutation that does not fit is sampled anew.
+_TRIES = 20
 Costs = Callable[[np.ndarray], np.ndarray]
 
 
@@ -169,9 +169,9 @@ def _first_pool(
     uniform = np.round(shares[:, None] * (choices - 1)).astype(np.int64)
     # Of all levels, as the largest ones seldom fit.
     top = np.ceil((choices - 1) * rng.random((size, 1)))
-    drawn = np.floor(rng.random((size, len(choices))) * (top + 1)).astype(np.int64)
+    sampled = np.floor(rng.random((size, len(choices))) * (top + 1)).astype(np.int64)
     pool = np.tile(decoders, (levels + size, 1))
-    pool[:, : columns.encoder] = np.concatenate([uniform, drawn])
+    pool[:, : columns.encoder] = np.concatenate([uniform, sampled])
     fits = cost(pool[:levels]) <= budget
     fits[0] = True
     pool = np.concatenate([pool[:levels][fits], pool[levels:]])[: max(size, 1)]
@@ -199,7 +199,7 @@ def _mutated(
     if not step or not columns.encoder:
         return None
     count = min(layers, columns.encoder)
-    for _ in range(_DRAWS):
+    for _ in range(_TRIES):
         found = row.copy()
         picked = rng.choice(columns.encoder, count, replace=False)
         found[picked] = np.clip(found[picked] + step, 0, columns.choices[picked] - 1)

@@ -13,8 +13,8 @@ from mdl_nas_mm.spec import SearchSpace
 class LargestFirstSampler(SubnetSampler):
     """The largest subnet, the smallest, and random ones.
 
-    Lines 8 and 9 of Algorithm 1 draw ``models - 1`` random ones and add the smallest; the text has
-    ``models`` in all, as here.
+    Lines 8 and 9 of Algorithm 1 sample ``models - 1`` random ones and add the smallest; the text
+    has ``models`` in all, as here.
 
     Args:
         spaces, seed: see ``SubnetSampler``.

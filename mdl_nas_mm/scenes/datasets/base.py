@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
-from ..checks import misfit
+from ..checks import label_error
 from ..encodings import read_array, read_label
 from ..labels import SEGMENTATION, kind_named
 from .clips import with_clips
@@ -178,7 +178,7 @@ class SceneDataset(BaseSegDataset):
             for scene in scenes[:_LOOKED_AT]:
                 source = scene.labels[label]
                 found = read_label(label, source, self.backend_args)
-                wrong = misfit(label, found, source.get('num_classes'))
+                wrong = label_error(label, found, source.get('num_classes'))
                 if wrong is None and kind.is_map and scene is scenes[0]:
                     wrong = self.size_misfit(found.shape[:2], size)
                 if wrong:

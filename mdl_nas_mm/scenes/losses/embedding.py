@@ -21,23 +21,23 @@ def pair_loss(embeddings: Tensor, segments: Tensor) -> Tensor:
     """
     i, j = torch.triu_indices(len(segments), len(segments), 1, device=segments.device)
     squared = (embeddings[i] - embeddings[j]).square().sum(1)
-    together = segments[i] == segments[j]
+    is_same = segments[i] == segments[j]
     # -log 2 / (1 + exp(d^2)), and the other probability is tanh(d^2 / 2).
     near = F.softplus(squared) - torch.log(squared.new_tensor(2.0))
     far = -torch.tanh(squared / 2).clamp(min=1e-6).log()
-    found = [part.mean() for part in (near[together], far[~together]) if part.numel()]
+    found = [part.mean() for part in (near[is_same], far[~is_same]) if part.numel()]
     return torch.stack(found).mean() if found else embeddings.sum() * 0
 
 
 @MODELS.register_module()
 class PixelEmbeddingLoss(nn.Module):
-    """``pair_loss`` of pixels drawn from each image, averaged over the images.
+    """``pair_loss`` of pixels sampled from each image, averaged over the images.
 
     Called with embeddings (B, C, H, W) and segments (B, 1, H, W), nan where there is none. An image
     without a label counts as 0.
 
     Args:
-        pixels: how many are drawn of an image.
+        pixels: how many are sampled of an image.
         loss_weight: what it is multiplied by.
         loss_name: its name in the log.
     """
@@ -54,6 +54,6 @@ class PixelEmbeddingLoss(nn.Module):
 
     def _image(self, embedding: Tensor, segments: Tensor) -> Tensor:
         labelled = segments.flatten().isfinite().nonzero().flatten()
-        # Drawn on the CPU, so that a seed draws the same on any device.
-        drawn = labelled[torch.randperm(len(labelled))[: self.pixels].to(labelled.device)]
-        return pair_loss(embedding.flatten(1)[:, drawn].T, segments.flatten()[drawn])
+        # Sampled on the CPU, so that a seed gives the same on any device.
+        sampled = labelled[torch.randperm(len(labelled))[: self.pixels].to(labelled.device)]
+        return pair_loss(embedding.flatten(1)[:, sampled].T, segments.flatten()[sampled])

@@ -40,10 +40,10 @@ class EmbeddingMetric(DenseMetric):
         embedding, segments = prediction.flatten(1), label.flatten()
         order = torch.randperm(len(segments), generator=torch.Generator().manual_seed(0))
         order = order.to(segments.device)
-        drawn = order[segments[order] != SEGMENTATION.invalid][: self.pixels]
-        if len(drawn) < 2:
+        sampled = order[segments[order] != SEGMENTATION.invalid][: self.pixels]
+        if len(sampled) < 2:
             return np.zeros(2)
-        return np.array([1, pair_loss(embedding[:, drawn].T.double(), segments[drawn]).item()])
+        return np.array([1, pair_loss(embedding[:, sampled].T.double(), segments[sampled]).item()])
 
     def compute_metrics(self, results: Sequence[np.ndarray]) -> dict[str, float]:
         count, loss = self.summed(results)

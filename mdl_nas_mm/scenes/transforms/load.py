@@ -7,7 +7,7 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile
 
 from mdl_nas_mm.registry import TRANSFORMS
 
-from ..checks import misfit
+from ..checks import label_error
 from ..encodings import read_array, read_label, unit_normals
 from ..labels import NORMALS, SEGMENTATION, LabelKind, kind_named
 from .resize import resize_label
@@ -50,7 +50,8 @@ class LoadSceneLabel(BaseTransform):
         for name, source in results['labels'].items():
             kind = kind_named(name)
             label = read_label(name, source, self.backend_args)
-            if wrong := misfit(name, label, source.get('num_classes')) if _is_hard(kind) else None:
+            classes = source.get('num_classes')
+            if _is_hard(kind) and (wrong := label_error(name, label, classes)):
                 raise ValueError(f'{name} {source["path"]!r} {wrong}')
             if kind is NORMALS:
                 label = unit_normals(label)

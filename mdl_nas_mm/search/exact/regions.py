@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mdl_nas_mm.spec import Ledger, Owners, ParamUse, SubnetSpec
-from mdl_nas_mm.spec.batch_ledger import layers_of
+from mdl_nas_mm.spec.batch_ledger import uses_by_layer
 from mdl_nas_mm.spec.owners import ALL
 
 
@@ -51,7 +51,7 @@ def _slot_regions(
     ledger: Ledger, parts: Sequence[tuple[str, tuple]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sizes (regions,) and membership (parts, regions) of tasks' parts of which each has one."""
-    layers = zip(*(layers_of(ledger.layout.part_uses(part)) for _, part in parts), strict=True)
+    layers = zip(*(uses_by_layer(ledger.layout.part_uses(part)) for _, part in parts), strict=True)
     tasks = [task for task, _ in parts]
     found = [
         _layer_regions(ledger, uses, owners, tasks)

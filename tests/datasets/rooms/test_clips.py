@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from refusals import raises_naming
 
-from mdl_nas_mm.datasets.rooms import draw_clip, label, material_of
+from mdl_nas_mm.datasets.rooms import label, material_of, sample_clip
 from mdl_nas_mm.datasets.rooms.scene import Ball
 
 
 def clip(kind, seed, frames=6):
-    return draw_clip(kind, material_of('train'), np.random.default_rng(seed), frames, 24, 32)
+    return sample_clip(kind, material_of('train'), np.random.default_rng(seed), frames, 24, 32)
 
 
 @pytest.mark.parametrize('seed', range(4))

@@ -19,7 +19,7 @@ from mdl_nas_mm.datasets.rooms import (
     render,
     view_of,
 )
-from mdl_nas_mm.datasets.rooms.textures import pixels_of
+from mdl_nas_mm.datasets.rooms.textures import tile_of
 
 PLAIN = Photo(0, (0, 0, 64, 64), (0.8, 0.6, 0.4), contrast=0.0)
 ROOM = Box('room', (0.0, 0.0, 0.0), (1.3, 1.0, 3.0), (PLAIN,) * 6)
@@ -191,7 +191,7 @@ def test_digits_are_read_from_left_to_right():
     board = Box('board', (0.0, 0.0, 2.0), (1.2, 0.4, 0.01), (digits,) * 6)
     camera = Camera(32, 96, 80.0, (48.0, 16.0))
     image = render(View(RoomScene((ROOM, board), LAMP, ambient=1.0), camera)).mean(-1)
-    tile = pixels_of(digits).mean(-1)
+    tile = tile_of(digits).mean(-1)
     # The board's front is 1.99 away: 96.5 by 32.2 pixels.
     assert np.corrcoef(image.ravel(), tile.ravel())[0, 1] > 0.9
     assert np.corrcoef(image.ravel(), tile[:, ::-1].ravel())[0, 1] < 0.5

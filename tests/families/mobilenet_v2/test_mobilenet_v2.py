@@ -49,7 +49,7 @@ def test_the_largest_is_upstreams(kind, settings, more):
     if kind is not DetMobileNetV2:
         assert set(elastic.state_dict()) == set(upstream.state_dict())
     report = elastic.inherit(upstream.state_dict())
-    assert not report.kept and not report.left_out and not report.cut
+    assert not report.missing and not report.left_out and not report.cut
     assert_equal(elastic(IMAGES), upstream(IMAGES))
 
 
@@ -58,7 +58,7 @@ def test_torchvisions_weights_are_taken():
     published = random_weights(mobilenet_v2())
     elastic = ElasticMobileNetV2(space='ecmt-pascal', conv2=True, out_indices=(7,)).eval()
     report = elastic.inherit(published.state_dict())
-    assert report.style.startswith('torchvision') and not report.kept
+    assert report.style.startswith('torchvision') and not report.missing
     assert set(report.left_out) == {'classifier.1.weight', 'classifier.1.bias'}
     assert_equal(elastic(IMAGES), (published.features(IMAGES),))
 

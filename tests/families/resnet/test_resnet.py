@@ -59,7 +59,7 @@ def test_the_largest_is_upstreams(kind, settings, more):
     if kind is not ClsResNetV1c:
         assert list(elastic.state_dict()) == list(upstream.state_dict())
     report = elastic.inherit(upstream.state_dict())
-    assert not report.kept and not report.left_out and not report.cut
+    assert not report.missing and not report.left_out and not report.cut
     assert_equal(elastic(IMAGES), upstream(IMAGES))
 
 

@@ -38,10 +38,10 @@ def test_the_encoder_computes_what_mmpretrains_swin_does():
     theirs, tree = evaluated(pretrain_swin()), build()
     before = {name: value.clone() for name, value in tree.state_dict().items()}
     report = tree.inherit(theirs.state_dict())
-    assert set(report.kept) == {name for name in before if name.startswith('decoders.')}
+    assert set(report.missing) == {name for name in before if name.startswith('decoders.')}
     assert not (report.resized or report.cut or report.left_out or report.without_place)
     assert_same(encoder_maps(tree), theirs(LARGE))
-    for name in report.kept:
+    for name in report.missing:
         assert torch.equal(tree.state_dict()[name], before[name])
 
 
@@ -87,7 +87,7 @@ def test_its_own_weights_are_taken_as_they_are():
         for parameter in first.parameters():
             parameter.normal_()
     report = second.inherit(first.state_dict())
-    assert len(report.taken) == len(first.state_dict()) and not report.kept
+    assert len(report.taken) == len(first.state_dict()) and not report.missing
     for name, value in second.state_dict().items():
         assert torch.equal(value, first.state_dict()[name])
 
@@ -97,7 +97,7 @@ def test_elastic_swins_weights_and_norms_that_it_has_none_of():
     tree = build(post_norm=True)
     report = tree.inherit(swin.state_dict())
     assert report.style == 'ElasticSwin'
-    assert any('post_norm' in name for name in report.kept)
+    assert any('post_norm' in name for name in report.missing)
 
 
 @torch.no_grad()

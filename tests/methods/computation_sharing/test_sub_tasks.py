@@ -16,7 +16,7 @@ from safetensors import safe_open
 from sub_tasks import OPTIMIZER, base_deposit
 
 from mdl_nas_mm.apis import sub_tasks
-from mdl_nas_mm.apis.differences import describe, difference_of
+from mdl_nas_mm.apis.differences import describe_differences, difference_of
 from mdl_nas_mm.apis.sub_tasks import share_computation, upstream_base
 from mdl_nas_mm.deposit import Deposit, extract, remove, verify
 from mdl_nas_mm.deposit.verify import largest_differences
@@ -90,7 +90,7 @@ def test_a_deposit_has_base_differences_and_heads(base, shared):
         assert 'specific/more' not in file.keys()
         assert len(file.get_tensor('difference/more/values')) == deposit.counts.specific['more']
     assert deposit.counts.specific['more'] <= more.elements
-    lines = list(describe(path))
+    lines = list(describe_differences(path))
     stored = deposit.counts.specific['more']
     # Values that a rounding has taken away are not stored.
     lost = (more.elements - stored) * 8
@@ -216,7 +216,7 @@ def test_any_new_task_is_added_as_a_difference(data, base, shared, tmp_path, mon
     given = (path, config_file, '--checkpoint', checkpoint, '--difference-from', 'cls')
     call_tool(monkeypatch, 'deposit', 'add', *given)
     assert 'added more' in capsys.readouterr().out
-    assert Deposit(path).own_kinds['more'].bases == ('cls',)
+    assert Deposit(path).specific_kinds['more'].bases == ('cls',)
     difference = load_difference(shared / 'more' / 'places' / 'difference.safetensors')
     assert Deposit(path).counts.specific['more'] <= difference.elements
 

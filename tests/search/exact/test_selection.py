@@ -76,7 +76,7 @@ def build(layout, sharing, seed=0) -> ParameterCost:
     return ParameterCost(Ledger(layout, sharing, scores, heads=dict(a=100, b=7, c=1, d=3)))
 
 
-def draw(space, tasks, count, seed, coarse=False, common=0):
+def sample_scored(space, tasks, count, seed, coarse=False, common=0):
     """Random scored architectures, larger ones a little better; ``coarse`` scores tie often."""
     rng = random.Random(seed)
     shared = [space.sample(rng) for _ in range(common)]
@@ -168,7 +168,7 @@ def check(scored, cost, weights, same=False):
 @pytest.mark.parametrize(('tasks', 'count'), [('a', 20), ('ab', 14), ('abc', 8), ('abcd', 5)])
 def test_equals_trying_everything(name, sharing, tasks, count):
     cost = build(LAYOUTS[name](), sharing)
-    scored = draw(cost.ledger.layout.space, tasks, count, seed=len(tasks))
+    scored = sample_scored(cost.ledger.layout.space, tasks, count, seed=len(tasks))
     check(scored, cost, WEIGHTS)
 
 
@@ -177,7 +177,7 @@ def test_equals_trying_everything(name, sharing, tasks, count):
 def test_ties_go_to_the_smaller_total_and_then_to_the_first(sharing, tasks):
     """Few different scores, and architectures that several tasks have."""
     cost = build(LAYOUTS['ViT'](), sharing)
-    scored = draw(cost.ledger.layout.space, tasks, 9, seed=3, coarse=True, common=4)
+    scored = sample_scored(cost.ledger.layout.space, tasks, 9, seed=3, coarse=True, common=4)
     check(scored, cost, WEIGHTS)
     constant = {task: dict.fromkeys(specs, 10.0) for task, specs in scored.items()}
     check(constant, cost, WEIGHTS)
@@ -187,7 +187,7 @@ def test_ties_go_to_the_smaller_total_and_then_to_the_first(sharing, tasks):
 @pytest.mark.parametrize('tasks', ['a', 'ab', 'abcd'])
 def test_same_architecture_for_all_tasks(sharing, tasks):
     cost = build(LAYOUTS['Swin'](), sharing)
-    scored = draw(cost.ledger.layout.space, tasks, 25, seed=4, common=15)
+    scored = sample_scored(cost.ledger.layout.space, tasks, 25, seed=4, common=15)
     check(scored, cost, WEIGHTS, same=True)
     front, some = (
         pareto_front(scored, cost, WEIGHTS, all_tied(scored), points) for points in (None, 3)
@@ -203,14 +203,16 @@ def test_equals_trying_everything_of_many(sharing, seed):
     cost = build(LAYOUTS['ViT'](), sharing, seed)
     for tasks, count in (('abc', 40), ('abcd', 14)):
         for coarse in (False, True):
-            check(draw(cost.ledger.layout.space, tasks, count, seed, coarse), cost, WEIGHTS)
+            check(
+                sample_scored(cost.ledger.layout.space, tasks, count, seed, coarse), cost, WEIGHTS
+            )
 
 
 @every_sharing
 def test_front_in_many_windows(sharing):
     cost = build(LAYOUTS['ViT'](), sharing)
     for coarse in (False, True):
-        scored = draw(cost.ledger.layout.space, 'abc', 9, seed=12, coarse=coarse)
+        scored = sample_scored(cost.ledger.layout.space, 'abc', 9, seed=12, coarse=coarse)
         front = pareto_front(scored, cost, WEIGHTS, windows=14)
         assert [point(s) for s in front] == Everything(scored, cost, WEIGHTS).front()
 
@@ -222,7 +224,7 @@ def test_a_cost_that_each_task_pays_for_itself(tasks):
     measures['a'] = lambda spec: 3 * ledger.params(spec)
     cost = SumOfTasks(measures, space)
     for same in (False, True):
-        scored = draw(space, tasks, 9, seed=13, coarse=True, common=6)
+        scored = sample_scored(space, tasks, 9, seed=13, coarse=True, common=6)
         expected = Everything(scored, cost, WEIGHTS, same)
         ties = all_tied(scored) if same else None
         for budget in expected.budgets():
@@ -233,7 +235,7 @@ def test_a_cost_that_each_task_pays_for_itself(tasks):
 
 def test_five_tasks():
     cost = build(LAYOUTS['ViT'](), 'Sequential')
-    scored = draw(cost.ledger.layout.space, 'abcde', 4, seed=5)
+    scored = sample_scored(cost.ledger.layout.space, 'abcde', 4, seed=5)
     check(scored, cost, dict(WEIGHTS, e=1.1))
 
 
@@ -263,13 +265,13 @@ def test_learned_mask_scores(threshold):
     learned = model.scores()
     assert all(not np.array_equal(before[layer], learned[layer]) for layer in learned)
     cost = ParameterCost(model.ledger(dict(a=5)))
-    check(draw(model.space, 'abc', 9, seed=6), cost, WEIGHTS)
+    check(sample_scored(model.space, 'abc', 9, seed=6), cost, WEIGHTS)
 
 
 def test_heads_count_as_the_cost_says():
     whole = build(LAYOUTS['ViT'](), 'Sequential')
     backbones = ParameterCost(whole.ledger, with_heads=False)
-    scored = draw(whole.ledger.layout.space, 'ab', 10, seed=7)
+    scored = sample_scored(whole.ledger.layout.space, 'ab', 10, seed=7)
     check(scored, backbones, WEIGHTS)
     first, second = (pareto_front(scored, cost, WEIGHTS)[0] for cost in (whole, backbones))
     assert first.joint == second.joint
@@ -278,7 +280,7 @@ def test_heads_count_as_the_cost_says():
 
 def test_points_at_evenly_spread_budgets_are_of_the_front():
     cost = build(LAYOUTS['ViT'](), 'Sequential')
-    scored = draw(cost.ledger.layout.space, 'abc', 12, seed=8)
+    scored = sample_scored(cost.ledger.layout.space, 'abc', 12, seed=8)
     front = pareto_front(scored, cost, WEIGHTS)
     some = pareto_front(scored, cost, WEIGHTS, max_points=5)
     low, high = front[0].total, front[-1].total
@@ -306,7 +308,7 @@ def test_sums_that_differ_by_rounding_are_ties():
 
 def test_nothing_to_choose_from():
     cost = build(LAYOUTS['ViT'](), 'Sequential')
-    scored = draw(cost.ledger.layout.space, 'ab', 3, seed=10)
+    scored = sample_scored(cost.ledger.layout.space, 'ab', 3, seed=10)
     for empty in (dict(scored, b={}), dict(a={}, b={})):
         assert select(empty, cost, 10**12, WEIGHTS) is None
         assert pareto_front(empty, cost, WEIGHTS) == []
@@ -316,7 +318,7 @@ def test_nothing_to_choose_from():
 
 def test_refuses_what_cannot_be_compared():
     cost = build(LAYOUTS['ViT'](), 'Sequential')
-    scored = draw(cost.ledger.layout.space, 'ab', 3, seed=11)
+    scored = sample_scored(cost.ledger.layout.space, 'ab', 3, seed=11)
     with raises_naming(ValueError, 'task'):
         select({}, cost, 1, {})
     with raises_naming(ValueError, 'weight', "'b'", float('inf')):

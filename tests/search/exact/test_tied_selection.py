@@ -4,7 +4,7 @@ import random
 from itertools import product
 
 import pytest
-from search.exact.test_selection import LAYOUTS, WEIGHTS, build, draw, every_sharing, point
+from search.exact.test_selection import LAYOUTS, WEIGHTS, build, every_sharing, point, sample_scored
 from search.roots_once import RootsOnce, spaces_of
 
 from mdl_nas_mm.search.exact import pareto_front, select
@@ -85,7 +85,7 @@ def test_backbones_in_common_and_heads_of_their_own(given, coarse):
 def test_some_tasks_have_one_architecture(sharing):
     """The elements that tasks share, and architectures that not all tied tasks were scored with."""
     cost = build(LAYOUTS['Swin'](), sharing)
-    scored = draw(cost.ledger.layout.space, 'abcd', 7, seed=2, common=5)
+    scored = sample_scored(cost.ledger.layout.space, 'abcd', 7, seed=2, common=5)
     for given, agree in (
         ([('a', 'c')], lambda a, b, c, d: a == c),
         ([('a', 'd'), ('b', 'c')], lambda a, b, c, d: a == d and b == c),
@@ -95,7 +95,7 @@ def test_some_tasks_have_one_architecture(sharing):
 
 def test_nothing_that_tied_tasks_were_both_scored_with():
     cost = build(LAYOUTS['ViT'](), 'Sequential')
-    scored = draw(cost.ledger.layout.space, 'abc', 3, seed=10)
+    scored = sample_scored(cost.ledger.layout.space, 'abc', 3, seed=10)
     ties = Ties.of('abc', [('a', 'b')])
     assert select(scored, cost, 10**12, WEIGHTS, ties) is None
     assert pareto_front(scored, cost, WEIGHTS, ties) == []

@@ -96,37 +96,37 @@ class SharedComputation(nn.Module):
         is_key = moved or self._is_key(state, settings)
         before = {} if is_key or state is None else state.pairs
         # What comes after a frame that has moved is likely to have moved too, and takes nothing
-        # over: so that nothing but what tells it is kept, and written into memory.
-        keeps = settings.shares_frames and not moved
-        outputs, kept, work = {}, {}, []
+        # over: so that nothing but what tells it is cached, and written into memory.
+        caches = settings.shares_frames and not moved
+        outputs, cached, work = {}, {}, []
         passed: Passed | None = None
         plain = is_key and not settings.shares_tasks
         for task in self.tasks:
             own = steps[task]
-            given = (settings, passed, before.get(task), masks or {}, keeps)
+            given = (settings, passed, before.get(task), masks or {}, caches)
             stream = self._stream(task, own, *given)
             of_all = (task, settings.execution)
             if moved and plain and of_all in self._plain_work:
                 # Nothing is taken over by anybody: the backbone itself is a little faster.
                 outputs[task] = self.backbone(task)(images)
                 work += self._plain_work[of_all]
-                kept[task] = {own.first.name: stream.first(rows)} if task == self.base else {}
+                cached[task] = {own.first.name: stream.first(rows)} if task == self.base else {}
                 continue
             is_embedded_alike = not own.differs('patch_embed.', 'cls_token', 'pos_embed')
             outputs[task] = stream.run(rows if is_embedded_alike else own.rows.embed(images))
-            kept[task] = stream.kept
+            cached[task] = stream.cached
             work += stream.work
             if plain:
                 self._plain_work[of_all] = stream.work
             if task == self.base:
                 passed = stream.passed if settings.shares_tasks else None
                 if moved:
-                    kept[task] = {own.first.name: stream.passed.pairs[own.first.name]}
+                    cached[task] = {own.first.name: stream.passed.pairs[own.first.name]}
         if state is not None:
             state.use_up()
         age = 0 if is_key or state is None else state.age + 1
         size = tuple(images.shape)
-        return outputs, State(self._name, size, kept, age, tuple(work), is_key, keeps)
+        return outputs, State(self._name, size, cached, age, tuple(work), is_key, caches)
 
     def backbone(self, task: str) -> ElasticBackbone:
         """That of a task."""
@@ -188,7 +188,7 @@ class SharedComputation(nn.Module):
         base: Passed | None,
         before: Pairs | None,
         masks: Mapping[str, Mapping[str, Tensor]],
-        keeps: bool,
+        caches: bool,
     ) -> Stream:
         count = steps.blocks
         # A base has none to a base, and nobody has any to frames that are not looked at.
@@ -205,7 +205,7 @@ class SharedComputation(nn.Module):
         else:
             execution = ElementExecution(own)
         exact = settings.attention == 'exact'
-        return Stream(task, steps, execution, thresholds, exact, base, before, keeps)
+        return Stream(task, steps, execution, thresholds, exact, base, before, caches)
 
     def _steps_of(self, images: Tensor) -> dict[str, TaskSteps]:
         batch, _, *size = shape = tuple(images.shape)

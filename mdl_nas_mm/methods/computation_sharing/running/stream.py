@@ -59,11 +59,11 @@ class Stream:
         base: what the base computed of this frame; None to take over nothing of it.
         before: what this task computed of the frame before, which is used up; empty to take over
             nothing.
-        keeps: whether the next frame may take over something.
+        caches: whether the next frame may take over something.
 
     Attributes:
         passed: what it computed.
-        kept: name of a part -> what the next frame may take over.
+        cached: name of a part -> what the next frame may take over.
         work: what it took.
     """
 
@@ -76,13 +76,13 @@ class Stream:
         exact: bool,
         base: Passed | None = None,
         before: Pairs | None = None,
-        keeps: bool = False,
+        caches: bool = False,
     ) -> None:
         self.task, self.steps, self.execution = task, steps, execution
         self.thresholds, self.exact = thresholds, exact
-        self.base, self.before, self.keeps = base, before or {}, keeps
+        self.base, self.before, self.caches = base, before or {}, caches
         self.passed = Passed()
-        self.kept: Pairs = {}
+        self.cached: Pairs = {}
         self.work: list[Work] = []
 
     def run(self, rows: Tensor) -> tuple[Tensor, ...]:
@@ -93,7 +93,7 @@ class Stream:
                 front, behind = rows, self._taken_over(half, step, rows)
                 if behind is None:
                     behind = half.compute(rows)
-                    self._keep(half.parts)
+                    self._cache(half.parts)
                 self.passed.rows[half.parts[0].name] = (front, behind)
                 rows = behind
             if number in self.steps.rows.outputs:
@@ -231,9 +231,9 @@ class Stream:
         self._note(part.name, source.kind, *args)
         return done.pair.outputs
 
-    def _keep(self, parts: Sequence[Part]) -> None:
-        """Keeps what was computed of half a block, unless all of it is the base's."""
-        if not self.keeps:
+    def _cache(self, parts: Sequence[Part]) -> None:
+        """Caches what was computed of half a block, unless all of it is the base's."""
+        if not self.caches:
             return
         names = [each.name for part in parts for each in self.execution.split(part)]
         theirs = self.base.pairs if self.base is not None else {}
@@ -241,7 +241,7 @@ class Stream:
         if all(pair is theirs.get(name) for name, pair in pairs.items()):
             return
         for name, pair in pairs.items():
-            self.kept[name] = pair.copy() if pair is theirs.get(name) else pair
+            self.cached[name] = pair.copy() if pair is theirs.get(name) else pair
 
     def _products(self, attention: RowAttention, rows: Tensor, mask: Tensor | None) -> int:
         if mask is None:

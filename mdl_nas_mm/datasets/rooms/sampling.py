@@ -1,4 +1,4 @@
-"""Rooms drawn at random: a view is a function of its seed."""
+"""Rooms sampled at random: a view is a function of its seed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Material:
     columns: tuple[float, float]
 
 
-def draw_view(
+def sample_view(
     material: Material, rng: np.random.Generator, height: int = 96, width: int = 128
 ) -> View:
     """A room with boxes, balls and boards of digits, seen by someone who stands in it."""
