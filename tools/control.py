@@ -5,6 +5,7 @@ import argparse
 from mdl_nas_mm.utils.command_line import (
     Parser,
     add_cfg_options,
+    add_controller_options,
     add_trust_checkpoint,
     add_trusted_classes,
     parse_sizes,
@@ -33,14 +34,10 @@ def parse_args() -> argparse.Namespace:
     add('--prefer', nargs='+', metavar='TASK=NUMBER', help=text)
     text = 'For milliseconds: a table from mdl-nas latency, or words that name one in the file.'
     add('--latency', help=text)
-    add('--cycles', type=int, default=10, help=f'Mutations of the search {_DEFAULT}')
+    add_controller_options(parser)
     add('--pool', type=int, default=50, help=f'Encoders in its pool {_DEFAULT}')
     add('--layers', type=int, default=1, help=f'Layers that a mutation widens {_DEFAULT}')
-    text = 'Related tasks, whose decoders are alike (default: none; of a file, those in it).'
-    add('--alike', nargs='+', metavar='TASK,TASK', help=text)
     add('--seed', type=int, default=0, help=f'Of all that is random {_DEFAULT}')
-    text = "Sizes of the images of a config (default: of each task's validation)."
-    add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
     add('--out', help='JSON file to write the architectures into, which joint_spec can be.')
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
@@ -64,13 +61,12 @@ def main() -> None:
     log_to_screen('control', 'WARNING')
     with one_line_errors():
         settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
-        alike = [words.split(',') for words in args.alike or []]
         if args.predictor is None:
-            of_file = (args.source, settings, alike, args.latency, trusted_classes(args))
+            of_file = (args.source, settings, args.alike, args.latency, trusted_classes(args))
             controller = controller_of_file(*of_file)
         else:
             cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
-            given = (cfg, args.predictor, parse_sizes(args.input_size), settings, alike)
+            given = (cfg, args.predictor, parse_sizes(args.input_size), settings, args.alike)
             controller = controller_of_config(*given, args.latency)
         prefer = None if args.prefer is None else read_preferences(args.prefer)
         found = controller.configure(args.budget, prefer)

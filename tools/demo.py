@@ -50,17 +50,11 @@ def run(work_dir: Path) -> None:
     """All stages, each unless its result is there."""
     from mmengine.config import Config
 
+    from mdl_nas_mm import visualization
     from mdl_nas_mm.apis.incremental import add_tasks
     from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
     from mdl_nas_mm.datasets import write_demo_data
     from mdl_nas_mm.deposit import Deposit
-    from mdl_nas_mm.visualization import (
-        plot_answers,
-        plot_joint_spec,
-        print_added,
-        print_summary,
-        write_report,
-    )
 
     stages = Stages(work_dir, EXPECTED)
     stages.run('data', '', lambda _: write_demo_data('data/demo'))
@@ -70,11 +64,12 @@ def run(work_dir: Path) -> None:
     summary = run_pipeline(pretrain, joint, stages)
     added = add_tasks(summary['deposit'], new, stages)
     deposit = Deposit(summary['deposit'])
-    plot_answers(deposit.path, work_dir / 'answers.png')
-    plot_joint_spec(deposit.joint, deposit.counts, work_dir / 'architectures.png')
-    write_report(json.loads((work_dir / 'search' / 'report.json').read_text()), work_dir / 'search')
-    print_summary(summary, work_dir)
-    print_added(added)
+    visualization.plot_answers(deposit.path, work_dir / 'answers.png')
+    visualization.plot_joint_spec(deposit.joint, deposit.counts, work_dir / 'architectures.png')
+    report = json.loads((work_dir / 'search' / 'report.json').read_text())
+    visualization.write_report(report, work_dir / 'search')
+    visualization.print_summary(summary, work_dir)
+    visualization.print_added(added)
 
 
 if __name__ == '__main__':

@@ -33,33 +33,27 @@ def parse_args() -> Namespace:
     for command in (add, show, out, less, test):
         command.add_argument('deposit', type=there('deposit'), help='The file.')
     for command in (pack, add):
-        text = 'Path of the joint config that was trained.'
-        command.add_argument('config', type=there('config'), help=text)
+        command.add_argument('config', type=there('config'), help='Path of the trained config.')
         command.add_argument('--checkpoint', required=True, help='The trained model.')
-        text = 'JSON of the architectures (default: those that the config fixes).'
-        command.add_argument('--joint-spec', help=text)
-        text = 'Evaluate the tasks first, and store their scores (default: no scores).'
-        command.add_argument('--scored', action='store_true', help=text)
+        command.add_argument('--joint-spec', help='Architectures (default: those of the config).')
+        command.add_argument('--scored', action='store_true', help='Evaluate it, and store scores.')
         add_trust_checkpoint(command)
     text = 'Task of the file; of what the new ones own only that is stored which differs from it.'
     add.add_argument('--difference-from', help=text)
     file = verify.add_mutually_exclusive_group(required=True)
     file.add_argument('deposit', nargs='?', type=there('deposit'), help='The file.')
     file.add_argument('--after', type=there('deposit'), help='The later file, with --before.')
-    text = 'An earlier file, to compare answers with.'
-    verify.add_argument('--before', type=there('deposit'), help=text)
+    verify.add_argument('--before', type=there('deposit'), help='An earlier file, to compare with.')
     text = 'Images to compare answers on, with --before (default: noise).'
     verify.add_argument('--images', nargs='+', default=[], help=text)
-    text = 'Also evaluate on the validation splits (default: no).'
-    verify.add_argument('--data', action='store_true', help=text)
+    verify.add_argument('--data', action='store_true', help='Also evaluate on validation splits.')
     out.add_argument('--task', required=True, help='The task to write.')
     less.add_argument('--task', required=True, help='The task to remove.')
     test.add_argument('--task', help='The task to evaluate (default: all).')
     out.add_argument('--out', required=True, help='The folder to write into.')
     text = 'Whether to write classes of upstream alone (default: where that is possible).'
     out.add_argument('--stock', action=BooleanOptionalAction, help=text)
-    text = 'Joint config of the task: also write how its own config trains it (default: no).'
-    out.add_argument('--training', type=there('config'), help=text)
+    out.add_argument('--training', type=there('config'), help='Joint config: write its training.')
     add_request(out)
     for command in (pack, add, verify, out, less, test):
         add_trusted_classes(command)
@@ -79,9 +73,7 @@ def main() -> None:
 
     log_to_screen('deposit')
     with one_line_errors():
-        given = dict(vars(args), trust=trusted_classes(args))
-        del given['command'], given['imports']
-        for line in getattr(deposit_commands, args.command)(**given):
+        for line in deposit_commands.run(vars(args), trusted_classes(args)):
             print(line)
 
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from mdl_nas_mm.utils.command_line import (
     Parser,
-    add_cfg_options,
-    add_trust_checkpoint,
+    add_controller_options,
+    add_trained_config,
     parse_sizes,
-    there,
 )
 
 _DEFAULT = '(default: %(default)s).'
@@ -21,8 +20,7 @@ def parse_args() -> argparse.Namespace:
         'hypervolume. Started again, it goes on where it was.'
     )
     add = parser.add_argument
-    add('config', type=there('config'), help='Path of a joint config.')
-    add('--checkpoint', required=True, help='The trained supernet.')
+    add_trained_config(parser)
     add('--predictor', required=True, help='The file that mdl-nas predictor has written.')
     add('--reference', nargs='+', type=float, required=True, help='Worst loss of each task.')
     text = 'Of each architecture: 10G (multiply-adds), "5M params", 25ms (default: any).'
@@ -30,31 +28,23 @@ def parse_args() -> argparse.Namespace:
     add('--count', type=int, default=20, help=f'Preferences {_DEFAULT}')
     add('--alpha', type=float, default=0.2, help=f'Of the Dirichlet distribution {_DEFAULT}')
     add('--latency', help='For milliseconds: a table from mdl-nas latency.')
-    text = 'Related tasks, whose decoders are alike (default: none).'
-    add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
-    add('--cycles', type=int, default=10, help=f'Mutations of each search {_DEFAULT}')
+    add_controller_options(parser)
     add('--seed', type=int, default=0, help=f'Of preferences and searches {_DEFAULT}')
-    text = "Sizes of the images (default: of each task's validation)."
-    add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
     text = 'JSON of points to compare with, of models that are trained for one architecture.'
     add('--beside', metavar='FILE', help=text)
     add('--work-dir', help='Folder of results (default: work_dirs/<config>/hypervolume).')
-    add_cfg_options(parser)
-    add_trust_checkpoint(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    from mdl_nas_mm.engine.checkpoint import load_supernet
+    from mdl_nas_mm.apis.control_trial import measure_control
     from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
     from mdl_nas_mm.engine.log_lines import log_to_screen
-    from mdl_nas_mm.methods.ecmt import Controller, Evolution
-    from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
-    from mdl_nas_mm.search.losses import LossEvaluator, data_of_losses
+    from mdl_nas_mm.methods.ecmt import Evolution
+    from mdl_nas_mm.methods.ecmt.controllability import Trial
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
-    from mdl_nas_mm.utils.files import sha256_of, write_json
     from mdl_nas_mm.visualization import read_beside, write_control_report
 
     log_to_screen('hypervolume', 'WARNING')
@@ -64,20 +54,18 @@ def main() -> None:
         folder = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/hypervolume')
         beside = read_beside(args.beside, list(cfg.tasks)) if args.beside else []
         trial = Trial(tuple(args.reference), args.budget, args.count, args.alpha, args.seed)
-        settings = Evolution(cycles=args.cycles, seed=args.seed)
-        sizes = parse_sizes(args.input_size)
-        alike = [words.split(',') for words in args.alike]
-        controller = Controller.of(cfg, args.predictor, sizes, settings, alike, args.latency)
-        model = load_supernet(cfg, args.checkpoint)
-        found = controllability(
-            controller,
-            LossEvaluator(model, cfg, split='val'),
+        found = measure_control(
+            cfg,
+            args.checkpoint,
+            args.predictor,
             trial,
-            folder / 'points.jsonl',
-            data_of_losses(cfg, args.checkpoint, 'val') | dict(predictor=sha256_of(args.predictor)),
+            folder,
+            Evolution(cycles=args.cycles, seed=args.seed),
+            args.alike,
+            args.latency,
+            parse_sizes(args.input_size),
             lambda done, of: print(f'losses: {done}/{of}', flush=True),
         )
-        write_json(folder / 'report.json', found)
         print(f'hypervolume {found["hypervolume"]:.6g} of {args.count} preferences')
         print(f'of one width in all layers: {found["uniform_hypervolume"]:.6g}')
         print(f'of the largest architecture: {found["largest_hypervolume"]:.6g}')

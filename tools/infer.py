@@ -30,24 +30,20 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('deposit', type=command_line.there('deposit'), help='The file.')
-    text = 'Images, folders of images, videos (of which every frame is taken).'
-    add('inputs', nargs='+', help=text)
+    add('inputs', nargs='+', help='Images, folders of images, videos (every frame of them).')
     add('--tasks', nargs='+', help='Names of tasks (default: all).')
     add('--out-dir', default='outputs', help='The folder to write into (default: %(default)s).')
     add('--device', help='Such as cpu, cuda, cuda:1 (default: a GPU if there is one).')
     add('--batch-size', type=int, default=1, help='Images of a batch (default: %(default)s).')
     text = 'Lowest score of objects and key points that are drawn (default: %(default)s).'
     add('--pred-score-thr', type=float, default=0.3, help=text)
-    text = 'Larger images are left out (default: 100 million).'
-    add('--max-pixels', type=int, help=text)
-    text = 'Write predictions alone (default: drawings, too).'
-    add('--no-save-vis', action='store_true', help=text)
+    add('--max-pixels', type=int, help='Larger images are left out (default: 100 million).')
+    add('--no-save-vis', action='store_true', help='Write predictions alone, and no drawings.')
     text = 'Take over what was computed for another task, the frame before, or both.'
     add('--reuse', choices=('tasks', 'frames', 'both'), help=text)
     text = 'With --reuse: differences that count as none; 0 is exact (default: %(default)s).'
     add('--threshold', type=float, default=0.0, help=text)
-    text = 'With --reuse: JSON of thresholds of blocks between tasks (mdl-nas sharing-report).'
-    add('--thresholds', help=text)
+    add('--thresholds', help='With --reuse: thresholds between tasks, of mdl-nas sharing-report.')
     command_line.add_request(parser)
     command_line.add_trusted_classes(parser)
     return parser.parse_args()
@@ -56,7 +52,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args, failed = parse_args(), []
     from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
-    from mdl_nas_mm.apis.reuse import read_thresholds
     from mdl_nas_mm.engine.errors import one_line_errors
     from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
@@ -67,9 +62,8 @@ def main() -> None:
 
     log_to_screen('infer')
     with one_line_errors('what is written is whole'):
-        settings = {key: getattr(args, key) for key in ('reuse', 'threshold', 'budget', 'latency')}
-        if args.thresholds:
-            settings.update(thresholds=read_thresholds(args.thresholds))
+        keys = ('reuse', 'threshold', 'thresholds', 'budget', 'latency')
+        settings = {key: getattr(args, key) for key in keys}
         settings.update(trust=command_line.trusted_classes(args))
         settings.update(prefer=None if args.prefer is None else read_preferences(args.prefer))
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **settings)
@@ -80,8 +74,7 @@ def main() -> None:
     folders = 'preds' if args.no_save_vis else 'vis and preds'
     print(f'{images} images, {", ".join(inferencer.tasks)}: see {folders} in {args.out_dir}')
     if failed:
-        total = images + len(failed)
-        raise SystemExit(f'error: {len(failed)} of {total} images could not be used')
+        raise SystemExit(f'error: {len(failed)} of {images + len(failed)} images could not be used')
 
 
 if __name__ == '__main__':

@@ -4,15 +4,12 @@ import argparse
 
 from mdl_nas_mm.utils.command_line import (
     Parser,
-    add_cfg_options,
-    add_trust_checkpoint,
+    add_controller_options,
+    add_trained_config,
     add_trusted_classes,
     parse_sizes,
-    there,
     trusted_classes,
 )
-
-_DEFAULT = '(default: %(default)s).'
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,16 +19,14 @@ def parse_args() -> argparse.Namespace:
         'preferences, images to calibrate others with, and latency tables.'
     )
     add = parser.add_argument
-    add('config', type=there('config'), help='Path of a joint config.')
-    add('--checkpoint', required=True, help='The trained supernet.')
+    add_trained_config(parser)
     add('--predictor', required=True, help='The file that mdl-nas predictor has written.')
     add('--out', required=True, help='The safetensors file to write.')
     text = 'Of the grid, such as 4G 25ms "5M params" (default: any cost).'
     add('--budgets', nargs='+', default=[], help=text)
     text = 'Tables of machines where it runs, from mdl-nas latency; the first is for --budgets.'
     add('--latency', nargs='+', default=[], metavar='FILE', help=text)
-    text = 'Related tasks, such as depth,normals, whose decoders get one width (default: none).'
-    add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
+    add_controller_options(parser)
     add(
         '--prefer',
         nargs='+',
@@ -40,12 +35,8 @@ def parse_args() -> argparse.Namespace:
         help='Preferences of the grid; may be given several times (default: each task alone, and '
         'all alike).',
     )
-    add('--images', type=int, default=16, help=f'Training images to calibrate with {_DEFAULT}')
-    add('--cycles', type=int, default=10, help=f'Mutations of each search {_DEFAULT}')
-    text = "Sizes of the images (default: of each task's validation)."
-    add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
-    add_cfg_options(parser)
-    add_trust_checkpoint(parser)
+    text = 'Training images to calibrate with (default: %(default)s).'
+    add('--images', type=int, default=16, help=text)
     add_trusted_classes(parser)
     return parser.parse_args()
 
@@ -67,9 +58,9 @@ def main() -> None:
             args.predictor,
             args.out,
             budgets=args.budgets,
-            preferences=[read_preferences(words) for words in args.prefer or []],
+            preferences=list(map(read_preferences, args.prefer or [])),
             latency=args.latency,
-            alike=[words.split(',') for words in args.alike],
+            alike=args.alike,
             cycles=args.cycles,
             images=args.images,
             sizes=parse_sizes(args.input_size),

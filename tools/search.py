@@ -1,7 +1,6 @@
 """Searches every task's architecture: python tools/search.py CONFIG --checkpoint SUPERNET."""
 
 import argparse
-import json
 from pathlib import Path
 
 from mdl_nas_mm.utils.command_line import Parser, add_run_options, there
@@ -51,13 +50,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mdl_nas_mm.apis.search_config import read_search_config
     from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
     from mdl_nas_mm.engine.log_lines import log_to_screen
     from mdl_nas_mm.search import choose_again, run_search
-    from mdl_nas_mm.tasks import resolve_joint_config
-    from mdl_nas_mm.utils.config_file import read_config
-    from mdl_nas_mm.visualization import write_report
     from mdl_nas_mm.visualization.conflicts import read_conflicts
+    from mdl_nas_mm.visualization.search_report import result_lines
 
     with one_line_errors(AGAIN):
         conflicts = read_conflicts(args.conflicts) if args.conflicts else None
@@ -66,26 +64,14 @@ def main() -> None:
             work_dir = Path(args.work_dir or beside)
             result = choose_again(args.history, args.budget, work_dir)
         else:
-            given = dict(budget=args.budget, start=args.start)
-            given['random_baseline'] = args.random_baseline or None
-            given = {f'search_cfg.{k}': v for k, v in given.items() if v is not None}
-            options = {**given, **(args.cfg_options or {})}
-            cfg = read_config(args.config, options, args.trust_checkpoint)
-            work_dir = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/search')
             log_to_screen('search')
-            cfg = resolve_joint_config(cfg)
+            settings = {key: getattr(args, key) for key in ('budget', 'start', 'random_baseline')}
+            given = (args.config, args.cfg_options, args.trust_checkpoint)
+            cfg = read_search_config(*given, **settings)
+            work_dir = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/search')
             result = run_search(cfg, args.checkpoint, work_dir, args.launcher)
-        if result is None:
-            return
-        report = json.loads((work_dir / 'report.json').read_text())
-        if conflicts is not None:
-            report['conflicts'] = conflicts
-        unit = report.get('unit', 'parameters')
-        print(f'S-Score {result.score:.2f}, {result.total:,} {unit}')
-        for task, score in result.scores.items():
-            print(f'{task}: {score:.2f}')
-        for path in (work_dir / 'joint_spec.json', *write_report(report, work_dir)):
-            print(path)
+        if result is not None:
+            print(*result_lines(result, work_dir, conflicts), sep='\n')
 
 
 if __name__ == '__main__':

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.device import get_device
 
@@ -17,6 +18,19 @@ from mdl_nas_mm.tasks import own_training
 from . import deposits
 from .controlled import extract_chosen
 from .tasks import save_deposit
+
+
+def run(said: Mapping[str, Any], trust: Collection[str]) -> Iterator[str]:
+    """Runs one of the commands below.
+
+    Args:
+        said: by the command line: ``command``, its name, and its options.
+        trust: see ``Deposit``.
+    """
+    commands: dict[str, Callable[..., Iterator[str]]]
+    commands = dict(pack=pack, add=add, verify=verify, extract=extract, remove=remove, test=test)
+    options = {key: value for key, value in said.items() if key not in ('command', 'imports')}
+    return commands[said['command']](**dict(options, trust=trust))
 
 
 def pack(

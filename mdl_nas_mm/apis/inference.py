@@ -64,7 +64,7 @@ class MultiTaskInferencer:
         threshold: between exact, 0, and fast: differences up to it, of features of about 1, count
             as none.
         thresholds: sub-task -> a threshold a block, in place of that between tasks; such as
-            ``read_thresholds`` gives.
+            ``read_thresholds`` gives, or the path of its file.
         budget, prefer: of a controlled deposit, see ``configure``; without them its largest
             architecture answers.
         latency: of a controlled deposit, see ``load_controlled``.
@@ -84,7 +84,7 @@ class MultiTaskInferencer:
         trust: Collection[str] = (),
         reuse: str | None = None,
         threshold: float = 0.0,
-        thresholds: Thresholds | None = None,
+        thresholds: Thresholds | str | Path | None = None,
         budget: str | float | None = None,
         prefer: Mapping[str, float] | None = None,
         latency: str | Path | None = None,

@@ -52,20 +52,26 @@ Thresholds = Mapping[str, Sequence[float]]
 
 
 def sharing_settings(
-    reuse: str, threshold: float, thresholds: Thresholds | None = None, tasks: Collection[str] = ()
+    reuse: str,
+    threshold: float,
+    thresholds: Thresholds | str | Path | None = None,
+    tasks: Collection[str] = (),
 ) -> SharingSettings:
     """What an inferencer's arguments mean.
 
     Args:
         reuse: ``'tasks'``, ``'frames'`` or ``'both'``.
         threshold: 0 is exact; above, rows that do not change keep what they attended to.
-        thresholds: between tasks, in place of the threshold, which then is one between frames and
-            that of tasks that are not named.
+        thresholds: between tasks, or the path of a file of them, in place of the threshold, which
+            then is one between frames and that of tasks that are not named.
         tasks: all of them.
 
     Raises:
-        ValueError: the threshold is negative, or there are thresholds of another task.
+        FileNotFoundError, ValueError: the threshold is negative, there are thresholds of another
+            task, or see ``read_thresholds``.
     """
+    if isinstance(thresholds, (str, Path)):
+        thresholds = read_thresholds(thresholds)
     if threshold < 0:
         raise ValueError(f'threshold is {threshold}, expected at least 0')
     own = dict(thresholds or {})

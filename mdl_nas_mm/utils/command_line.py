@@ -114,6 +114,26 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trained_config(parser: argparse.ArgumentParser) -> None:
+    """Adds a joint config and its ``--checkpoint``, with the options of reading both."""
+    parser.add_argument('config', type=there('config'), help='Path of a joint config.')
+    parser.add_argument('--checkpoint', required=True, help='The trained supernet.')
+    add_cfg_options(parser)
+    add_trust_checkpoint(parser)
+
+
+def add_controller_options(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--alike``, ``--cycles`` and ``--input-size``, of what chooses architectures."""
+    add = parser.add_argument
+    text = 'Related tasks, whose decoders are alike (default: none; of a file, its own).'
+    by_comma = dict(type=lambda words: words.split(','), metavar='TASK,TASK')
+    add('--alike', nargs='+', default=[], help=text, **by_comma)
+    text = 'Mutations of each search (default: %(default)s).'
+    add('--cycles', type=int, default=10, help=text)
+    text = "Sizes of the images of a config (default: of each task's validation)."
+    add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
+
+
 def _local_rank(text: str) -> int:
     os.environ.setdefault('LOCAL_RANK', str(int(text)))
     return int(text)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
+from mdl_nas_mm.search import SearchResult
+from mdl_nas_mm.search.scored import ScoredJoint
 from mdl_nas_mm.spec import Owners
 from mdl_nas_mm.utils.files import written_whole
 
@@ -22,6 +25,26 @@ from .search_figures import (
     plot_scores,
 )
 from .search_run import answers, commands, facts
+
+
+def result_lines(
+    result: SearchResult | ScoredJoint, folder: Path, conflicts: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """Says what a search found, and writes its report; see ``write_report``.
+
+    Args:
+        result: of the search.
+        folder: what it has written into.
+        conflicts: see ``read_conflicts``.
+    """
+    report = json.loads((folder / 'report.json').read_text())
+    if conflicts is not None:
+        report['conflicts'] = conflicts
+    yield f'S-Score {result.score:.2f}, {result.total:,} {report.get("unit", "parameters")}'
+    for task, score in result.scores.items():
+        yield f'{task}: {score:.2f}'
+    for path in (folder / 'joint_spec.json', *write_report(report, folder)):
+        yield str(path)
 
 
 def write_report(report: Mapping, folder: str | Path) -> list[Path]:
