@@ -22,7 +22,8 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add_trained_config(parser)
     add('--predictor', required=True, help='The file that mdl-nas predictor has written.')
-    add('--reference', nargs='+', type=float, required=True, help='Worst loss of each task.')
+    text = 'Worst loss of each task, in the order of their names.'
+    add('--reference', nargs='+', type=float, required=True, help=text)
     text = 'Of each architecture: 10G (multiply-adds), "5M params", 25ms (default: any).'
     add('--budget', help=text)
     add('--count', type=int, default=20, help=f'Preferences {_DEFAULT}')

@@ -95,7 +95,7 @@ def assign_ranks(
     The tasks of an image group have the same batches, so they have the same ranks.
 
     Args:
-        tasks: all tasks, in the order of the config.
+        tasks: all tasks, in the order of their names.
         batches: ``batches_per_step`` of a ``RankAssignment``, or for an image group, by its name,
             that of each of its tasks; one for each task by default.
         world_size: number of ranks; with fewer than tasks, a rank has several.

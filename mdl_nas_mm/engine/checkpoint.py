@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os.path as osp
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -94,14 +94,29 @@ def check_space(path: str | Path, checkpoint: Mapping, backbone: ElasticBackbone
                 )
 
 
-def check_resumable(path: str | Path, checkpoint: Mapping, num_schedulers: int) -> None:
-    """Raises ValueError, naming what is missing, for a checkpoint that cannot be resumed."""
+def check_resumable(
+    path: str | Path, checkpoint: Mapping, num_schedulers: int, tasks: Sequence[str]
+) -> None:
+    """Raises ValueError, naming what is missing, for a checkpoint that cannot be resumed.
+
+    Args:
+        path: what errors call it.
+        checkpoint: as ``read_checkpoint`` gives it.
+        num_schedulers: of the training that is to go on.
+        tasks: of that, in their order.
+    """
     for key in ('meta', 'optimizer', 'message_hub'):
         if key not in checkpoint:
             raise ValueError(
                 f'checkpoint {path} has no {key!r}, so no training can go on from it; '
                 'load_from starts one from its weights'
             )
+    theirs = checkpoint['meta'].get('joint', {}).get('tasks', tasks)
+    if 'step' in checkpoint.get('method', {}) and list(theirs) != list(tasks):
+        raise ValueError(
+            f'checkpoint {path}: its state of train_cfg.step is of the tasks {list(theirs)}, not '
+            f'of {list(tasks)}, in this order; load_from starts a training from its weights'
+        )
     found = len(checkpoint.get('param_schedulers', ()))
     if found != num_schedulers:
         raise ValueError(

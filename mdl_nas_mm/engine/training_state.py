@@ -62,7 +62,8 @@ def restore_training(runner: MultiTaskRunner, path: str | Path, checkpoint: Mapp
     Raises:
         ValueError: it cannot be resumed, or is of another method.
     """
-    check_resumable(path, checkpoint, len(runner.param_schedulers or ()))
+    num_schedulers, tasks = len(runner.param_schedulers or ()), tuple(runner.cfg.model.tasks)
+    check_resumable(path, checkpoint, num_schedulers, tasks)
     meta, loop = checkpoint['meta'], runner.train_loop
     # A seed that was chosen at random, not given, is known to the checkpoint alone.
     runner.set_randomness(meta['seed'], deterministic=runner.deterministic)

@@ -129,7 +129,8 @@ class LossPredictor:
         theirs, ours = self.about['columns'], signature(columns)
         if self.tasks != list(columns.spaces):
             raise ValueError(
-                f'predictor: it is of the tasks {self.tasks}, not of {list(columns.spaces)}'
+                f'predictor: it is of the tasks {self.tasks}, not of {list(columns.spaces)}; learn '
+                'it anew with tools/predictor.py'
             )
         for key in ours:
             if theirs.get(key) != ours[key]:

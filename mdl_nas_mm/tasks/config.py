@@ -39,6 +39,9 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     ``image_groups``. New tasks for what is trained already have its backbone; see
     ``resolve_base``.
 
+    Tasks and parts are in the order of their names, whatever that of the config is, so that numbers
+    do not depend on it.
+
     A ``ResolvedConfig`` comes back unchanged. One that was written to a file, where it says
     ``resolved=True``, is resolved and checked again.
 
@@ -65,6 +68,8 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     _check_not_made(cfg)
     folder = osp.dirname(cfg.filename) if cfg.filename else '.'
     cfg = _with_names(cfg)
+    # Sums depend on their order, and mmengine writes a config with its keys in order.
+    cfg.tasks = {name: cfg.tasks[name] for name in sorted(cfg.tasks)}
     old = resolve_base(cfg, folder)
     check_subnets(cfg, folder)
     check_names(cfg.tasks)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def image_groups(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Tasks by what they say as ``images``, in the order of the config.
+    """Tasks by what they say as ``images``, in the order of their names.
 
     Their images are loaded once, and an image has a label of each task whose data set lists it.
     A name that a single task has means nothing.
@@ -16,7 +16,8 @@ def image_groups(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str,
         tasks: as in a joint config, resolved or not.
     """
     groups: dict[str, tuple[str, ...]] = {}
-    for name, task in tasks.items():
+    for name in sorted(tasks):
+        task = tasks[name]
         if task.get('images') is not None:
             groups[task['images']] = (*groups.get(task['images'], ()), name)
     return {name: members for name, members in groups.items() if len(members) > 1}

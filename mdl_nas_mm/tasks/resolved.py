@@ -45,12 +45,12 @@ class ResolvedConfig(Config):
 
     @property
     def tasks(self) -> dict[str, Task]:
-        """The tasks, by name, in the order of the config."""
+        """The tasks, by name, in the order of the names."""
         return {name: self._task(name, info) for name, info in self['tasks'].items()}
 
     @property
     def image_groups(self) -> dict[str, tuple[str, ...]]:
-        """Name of an image group -> its tasks, two or more, in the order of the config."""
+        """Name of an image group -> its tasks, two or more, in the order of the names."""
         return image_groups(self['tasks'])
 
     def _task(self, name: str, info: Mapping[str, Any]) -> Task:

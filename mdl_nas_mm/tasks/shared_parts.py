@@ -35,7 +35,7 @@ class SharedPart:
     Attributes:
         name: what a config calls it.
         module: its path in each of the models, such as ``neck`` or ``roi_head.bbox_head``.
-        tasks: its owners, in the order of the config's tasks.
+        tasks: its owners, in the order of their names.
         sharing: config of the policy that says which output channels they share; all without it.
         share_ratio: of the output channels of each layer, as the policy takes it.
         of: a task of the base, whose module they take as it is; see ``resolve_base``.
@@ -79,7 +79,7 @@ def read_parts(
 
     Args:
         config: of all parts.
-        tasks: all tasks of the joint config, in its order.
+        tasks: all tasks of the joint config.
         base: those of its base, where it has one.
 
     Raises:
@@ -88,7 +88,8 @@ def read_parts(
     """
     if not isinstance(config or {}, Mapping):
         raise ValueError(f'parts: {config!r}, expected settings by name')
-    parts = tuple(_read_part(name, value, tasks, base) for name, value in (config or {}).items())
+    named = sorted((config or {}).items())
+    parts = tuple(_read_part(name, value, tasks, base) for name, value in named)
     for i, part in enumerate(parts):
         for other in parts[:i]:
             paths = sorted(f'{p.module}.' for p in (part, other))

@@ -67,7 +67,7 @@ def resolve_subnets(cfg: Config, folder: str) -> None:
     space = family_of(cfg.backbone).space(cfg.backbone.space, cfg.backbone)
     spaces = {task: space.with_parts(own) for task, own in parts.items()}
     joint = read_given_spec(cfg.joint_spec, joint_dimensions(cfg.model), folder)
-    known = ((task, spec) for task, spec in joint.items() if task in spaces)
+    known = ((task, joint[task]) for task in spaces if task in joint)
     joint = JointSpec({task: spaces[task].completed(spec) for task, spec in known})
     check_joint(joint, spaces)
     cfg.joint_spec = joint.to_dict()

@@ -61,7 +61,7 @@ def find_units(
     Args:
         groups: name of an image group -> its tasks.
         backbone: config of the backbone of all tasks.
-        models: task -> ``dict(scope=..., model=...)``, all tasks in the order of the config.
+        models: task -> ``dict(scope=..., model=...)``, all tasks in the order of their names.
     """
     group_of = {task: name for name, tasks in groups.items() for task in tasks}
     found: dict[str, tuple[Unit, ...]] = {}

@@ -11,7 +11,7 @@ from mdl_nas_mm.deposit import pack
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import resolve_joint_config
 
-TASKS = ('seg', 'depth', 'normals', 'edges')
+TASKS = ('depth', 'edges', 'normals', 'seg')
 # Of the same stride and width as the ViT of the demo.
 SWIN = dict(
     type='ElasticSwin',

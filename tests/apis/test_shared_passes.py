@@ -122,8 +122,8 @@ def test_weights_of_single_tasks_keep_a_pass_each(specific, images, passed, deco
 
 def test_a_deposit_of_which_some_tasks_share(mixed, images, passed, decoded):
     """A backbone may be one where a pass is not: it depends on what the tasks make of an image."""
-    assert same_backbones(Deposit(mixed)) == [('seg', 'normals', 'edges'), ('depth',)]
-    assert one_pass(Deposit(mixed)) == [('seg', 'normals'), ('edges',), ('depth',)]
+    assert same_backbones(Deposit(mixed)) == [('depth',), ('edges', 'normals', 'seg')]
+    assert one_pass(Deposit(mixed)) == [('depth',), ('edges',), ('normals', 'seg')]
     found = together(mixed, images[0])
     assert passed == [1] * 3 and decoded == images[:1]
     assert differences(plain(found), plain(each_alone(mixed, images[0]))) == []
@@ -147,8 +147,8 @@ def test_tasks_of_two_libraries_share_a_pass_of_equal_images(root, tmp_path, ima
     cfg = rooms_config(root)
     cfg.tasks = {'seg': cfg.tasks.seg, 'cls': classifier(root)}
     path = pack_rooms(tmp_path / 'a', cfg)
-    assert one_pass(Deposit(path)) == [('seg',), ('cls',)]
-    assert same_backbones(Deposit(path)) == [('seg', 'cls')]
+    assert one_pass(Deposit(path)) == [('cls',), ('seg',)]
+    assert same_backbones(Deposit(path)) == [('cls', 'seg')]
     found = inferencer(path)(images[:2])
     assert passed == [1, 1]
     for task in ('seg', 'cls'):
@@ -203,8 +203,8 @@ def test_other_settings_and_other_pipelines(root, tmp_path):
         batch_size=2, dataset=dict(data_root=str(root), pipeline=pipeline)
     )
     opened = Deposit(pack_rooms(tmp_path / 'a', cfg))
-    assert same_backbones(opened) == [('seg', 'depth', 'edges'), ('normals',)]
-    assert one_pass(opened) == [('seg', 'depth'), ('edges',), ('normals',)]
+    assert same_backbones(opened) == [('depth', 'edges', 'seg'), ('normals',)]
+    assert one_pass(opened) == [('depth', 'seg'), ('edges',), ('normals',)]
 
 
 @torch.no_grad()
@@ -252,8 +252,8 @@ def test_the_tool_names_and_tests_them(deposits, mixed, specific, monkeypatch, c
             line for line in capsys.readouterr().out.splitlines() if line.startswith('one pass')
         ]
 
-    assert said('verify', deposits['ViT']) == ['one pass: seg, depth, normals, edges']
-    assert said('verify', mixed) == ['one pass: seg, normals']
+    assert said('verify', deposits['ViT']) == ['one pass: depth, edges, normals, seg']
+    assert said('verify', mixed) == ['one pass: normals, seg']
     assert said('verify', specific) == []
     call_tool(monkeypatch, 'deposit', 'test', deposits['ViT'])
     assert sum(passed) == IMAGES
@@ -278,7 +278,7 @@ def test_a_task_that_is_refused_shares_nothing(deposits, tmp_path, change):
         deposits['ViT'], tmp_path / 'a.safetensors', lambda m: change(m['tasks']['depth'])
     )
     with watched() as seen:
-        assert ('seg', 'normals', 'edges') in one_pass(Deposit(path))
+        assert ('edges', 'normals', 'seg') in one_pass(Deposit(path))
         assert any(line.startswith('depth ') for line in contents(path))
     assert not seen
 

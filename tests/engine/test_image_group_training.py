@@ -69,7 +69,7 @@ def test_killed_and_resumed_it_ends_like_the_uninterrupted(data, tmp_path):
     # A batch of cls and two of the rooms, of two subnets each.
     assert len(passed) == 4 * (1 + 2) * 2
     (log,) = (tmp_path / 'whole').glob('*/*.log')
-    assert "images 'rooms': 'seg', 'parts' share a pass" in log.read_text()
+    assert "images 'rooms': 'parts', 'seg' share a pass" in log.read_text()
     logged = runner.message_hub.log_scalars
     assert {'train/seg/loss', 'train/parts/loss', 'train/cls/loss'} <= logged.keys()
     killed = build_runner(group_config(data, tmp_path / 'data'), tmp_path / 'killed')
@@ -171,5 +171,5 @@ def test_different_architectures_of_a_pass_are_refused(data, tmp_path):
     cfg.joint_spec = dict(cls=arch(small), seg=arch(large), parts=arch(large))
     resolve_joint_config(copy.deepcopy(cfg))
     cfg.joint_spec.parts = arch(small)
-    with raises_naming(ValueError, "'seg'", "'parts'", 'joint_spec', 'tasks.parts.images'):
+    with raises_naming(ValueError, "'seg'", "'parts'", 'joint_spec', 'tasks.seg.images'):
         resolve_joint_config(cfg)

@@ -181,7 +181,7 @@ def test_model_that_does_not_keep_its_backbone_is_refused(data, monkeypatch):
         build_model(cfg)
 
 
-def test_order_of_the_tasks_is_that_of_the_config(data):
+def test_order_of_the_tasks_is_that_of_their_names(data):
     for names in itertools.permutations(TASKS, 2):
         cfg = only(joint_config(data), *names)
-        assert tuple(build_model(cfg).tasks) == names
+        assert tuple(build_model(cfg).tasks) == tuple(sorted(names))

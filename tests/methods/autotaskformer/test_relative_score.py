@@ -139,9 +139,9 @@ def test_a_metric_without_direction_is_refused_before_training(tmp_path):
 def test_means_that_are_none(tmp_path):
     cfg = resolve_joint_config(config(tmp_path))
     evaluate = Evaluated({t: [{'mIoU': 0.0}] for t in cfg.tasks})
-    with raises_naming(ValueError, "'mIoU'", "'seg'", 'reference'):
+    with raises_naming(ValueError, "'mIoU'", "'alone'", 'reference'):
         MeanRelativeScore(evaluate, lambda *_: [dict.fromkeys(cfg.tasks, 0)], cfg, tmp_path)
-    (tmp_path / 'means.json').write_text(json.dumps(dict(means=dict(seg=dict(mIoU=3.0)))))
+    (tmp_path / 'means.json').write_text(json.dumps(dict(means=dict(alone=dict(mIoU=3.0)))))
     with raises_naming(ValueError, 'means.json', "'mIoU'", "'parts'"):
         MeanRelativeScore(None, None, cfg, tmp_path, file=str(tmp_path / 'means.json'))
     with raises_naming(FileNotFoundError, 'none.json'):
