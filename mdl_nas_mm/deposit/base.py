@@ -109,10 +109,12 @@ class DepositBase:
         self._share_alike(module)
         self._check_stored(module)
 
-    def head(self, task: str) -> dict[str, Tensor]:
+    def entries(self, task: str, module: str) -> dict[str, Tensor]:
         """See ``Base``."""
         found = {}
         for key, (name, *others) in self._deposit.head_names(task).items():
+            if not key.startswith(f'{module}.'):
+                continue
             if others:
                 raise ValueError(f'base {self.path}: {key!r} of task {task!r} is shared in part')
             found[key] = self._deposit.read(name)

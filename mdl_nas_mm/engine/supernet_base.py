@@ -108,15 +108,16 @@ class SupernetBase:
                 )
             parameter.copy_(value)
 
-    def head(self, task: str) -> dict[str, Tensor]:
+    def entries(self, task: str, module: str) -> dict[str, Tensor]:
         """See ``Base``."""
         found: dict[str, Tensor] = {}
         for name, value in self._checkpoint['state_dict'].items():
             key = name_in_task(name) if task in owners_of(name) else None
-            if key is not None and key in found:
+            if key is None or not key.startswith(f'{module}.'):
+                continue
+            if key in found:
                 raise ValueError(f'base {self.path}: {key!r} of task {task!r} is shared in part')
-            if key is not None:
-                found[key] = value
+            found[key] = value
         return found
 
     def _specific_names(self, state: Mapping) -> dict[str, str]:

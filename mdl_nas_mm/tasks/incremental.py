@@ -57,8 +57,12 @@ class Base(Protocol):
     def __call__(self, module: nn.Module) -> None:
         """Fills the shared weights, and every task's own with those of the inherited task."""
 
-    def head(self, task: str) -> dict[str, Tensor]:
-        """Entries of a task's upstream model outside of the backbone, by their keys in it.
+    def entries(self, task: str, module: str) -> dict[str, Tensor]:
+        """Entries of a module of a task's upstream model, by their keys in the model.
+
+        Args:
+            task: of the base.
+            module: path of what is no part of the backbone.
 
         Raises:
             ValueError: the task shares output channels of one with others.

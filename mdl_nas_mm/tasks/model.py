@@ -193,7 +193,7 @@ class MultiTaskModel(BaseModel):
             each.begin_as(next(self.tasks[t] for t in each.part.tasks if t in self.tasks))
             if each.part.of is not None:
                 base = WEIGHT_INITIALIZERS.build(self._backbone_config['init_cfg'])
-                each.take_over(base.head(each.part.of))
+                each.take_over(base.entries(each.part.of, each.part.module))
 
     def preprocess(self, task: str, data: dict) -> dict:
         """A batch of one task as its model takes it in training."""

@@ -133,7 +133,10 @@ def _read_part(
         _check_policy(where, **policy)
     if of is not None and (policy or of not in (base or ())):
         wrong = f'is no task of the base, which has {sorted(base or ())}'
-        wrong = "needs a 'base'" if base is None else 'goes without a policy' if policy else wrong
+        if base is None:
+            wrong = "needs a 'base'"
+        elif policy:
+            wrong = f'takes the part whole, without a policy; remove {(*POLICY_KEYS,)}, or of'
         raise ValueError(f'{where}: of={of!r} {wrong}')
     return SharedPart(name, module, tuple(t for t in tasks if t in owners), **policy, of=of)
 

@@ -24,8 +24,19 @@ ALL = 'det+more+seg'
 @pytest.fixture(scope='module')
 def bases(data, tmp_path_factory):
     """A supernet's checkpoint, and the deposit of it."""
-    folder, changes = tmp_path_factory.mktemp('base'), {'train_cfg.max_iters': 1, 'val_cfg': None}
-    cfg = with_shared_pyramid(data, changes)
+    return trained_bases(data, tmp_path_factory.mktemp('base'), {})
+
+
+@pytest.fixture(scope='module')
+def partly(data, tmp_path_factory):
+    """The same, of tasks that share channels of the pyramid."""
+    policy = dict(sharing='Sequential', share_ratio=0.5)
+    return trained_bases(data, tmp_path_factory.mktemp('partly'), policy)
+
+
+def trained_bases(data, folder, policy):
+    cfg = with_shared_pyramid(data, {'train_cfg.max_iters': 1, 'val_cfg': None})
+    cfg.parts.pyramid.update(policy)
     build_runner(cfg, folder).train()
     cfg, supernet = resolve_joint_config(cfg), folder / 'iter_1.pth'
     pack_joint(folder / 'a.safetensors', cfg, load_supernet(cfg, supernet), architectures())
@@ -129,6 +140,20 @@ def test_a_module_of_other_sizes_is_refused_when_training_begins(data, bases):
     model = MODELS.build(resolve_joint_config(cfg).model)
     with raises_naming(ValueError, 'parts.pyramid', "'neck.", "'seg'", "'more'"):
         model.init_weights()
+
+
+@pytest.mark.parametrize('number', [0, 1], ids=['supernet', 'deposit'])
+def test_what_the_base_shares_in_part_is_refused_and_nothing_else_is(data, partly, number):
+    cfg = with_old_pyramid(data, partly[number], joint=architectures() if number == 0 else None)
+    model = MODELS.build(resolve_joint_config(cfg).model)
+    with raises_naming(ValueError, partly[number].name, "'neck.", "'seg'"):
+        model.init_weights()
+    cfg.parts = dict(head=dict(module='decode_head', tasks=('more',), of='seg'))
+    model = MODELS.build(resolve_joint_config(cfg).model)
+    model.init_weights()
+    state = torch.load(partly[0], weights_only=False)['state_dict']
+    named = dict(model.parts.more.named_parameters())
+    assert named and all(torch.equal(p, state[f'tasks.seg.{key}']) for key, p in named.items())
 
 
 def test_there_has_to_be_a_base(data):
