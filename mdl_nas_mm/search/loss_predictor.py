@@ -14,25 +14,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.randomness import seeded
 from mdl_nas_mm.utils.rank_correlation import kendall, spearman
-from mdl_nas_mm.utils.strict_json import strict_json
-from mdl_nas_mm.utils.tensor_header import read_header
 
 from .columns import JointColumns
 from .layers_training import LayersTraining
+from .predictor_files import opened_predictor, save_predictor
 
 _WIDTHS = (100, 100, 50)
 _FEWEST = 20
 _HELD_OUT = 0.1
-# No predictor of a thousand layers and a hundred tasks has as much.
-_MAX_BYTES = 2**24
-_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -145,8 +138,7 @@ class LossPredictor:
 
     def save(self, path: str | Path) -> None:
         """Writes tensors and JSON into one safetensors file."""
-        with written_whole(Path(path)) as temporary:
-            save_file(self.weights, temporary, {'loss_predictor': json.dumps(self.about)})
+        save_predictor(path, self.weights, 'loss_predictor', self.about)
 
     @classmethod
     def load(cls, path: str | Path) -> LossPredictor:
@@ -156,17 +148,8 @@ class LossPredictor:
             FileNotFoundError: there is no such file.
             ValueError: it is no predictor of losses.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f'predictor {path} is not there')
-        try:
-            with open(path, 'rb') as file:
-                header, _, size = read_header(file)
-            if size > _MAX_BYTES:
-                raise ValueError(f'more than {_MAX_BYTES:,} bytes')
-            about = strict_json(header['__metadata__']['loss_predictor'])
-            return cls.of(about, load_file(path))
-        except _DAMAGE as error:
-            raise ValueError(f'predictor {path}: damaged ({str(error)[:200]!r})') from None
+        with opened_predictor(path, 'loss_predictor') as (about, tensors):
+            return cls.of(about, tensors)
 
     @classmethod
     def of(cls, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LossPredictor:

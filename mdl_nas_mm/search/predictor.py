@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mdl_nas_mm.spec import SearchSpace
-from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.randomness import seeded
 from mdl_nas_mm.utils.rank_correlation import kendall, spearman
-from mdl_nas_mm.utils.strict_json import strict_json
-from mdl_nas_mm.utils.tensor_header import read_header
 
 from .encoding import Encoder
+from .predictor_files import opened_predictor, save_predictor
 from .scored import Pair, Scored
 
 _FEWEST = 10
@@ -28,9 +23,6 @@ _FOLDS = 5
 _HIDDEN = 64
 _STEPS = 200
 _RATE = 1e-2
-# No predictor of a thousand choices and ten tasks has as much.
-_MAX_BYTES = 2**26
-_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 class Predictor:
@@ -123,8 +115,7 @@ class Predictor:
             for name, value in network.state_dict().items()
         }
         about = dict(spaces=self.spaces, held_out=self.held_out)
-        with written_whole(Path(path)) as temporary:
-            save_file(tensors, temporary, {'predictor': json.dumps(about)})
+        save_predictor(path, tensors, 'predictor', about)
 
     @classmethod
     def load(cls, path: str | Path) -> Predictor:
@@ -134,22 +125,13 @@ class Predictor:
             FileNotFoundError: there is no such file.
             ValueError: it is no predictor.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f'predictor {path} is not there')
-        try:
-            with open(path, 'rb') as file:
-                header, _, size = read_header(file)
-            if size > _MAX_BYTES:
-                raise ValueError(f'more than {_MAX_BYTES:,} bytes')
-            about, tensors = strict_json(header['__metadata__']['predictor']), load_file(path)
+        with opened_predictor(path, 'predictor') as (about, tensors):
             networks = {}
             for task, space in about['spaces'].items():
                 networks[task] = ScoreNetwork(len(Encoder(space).columns))
                 names = networks[task].state_dict()
                 networks[task].load_state_dict({name: tensors[f'{task}.{name}'] for name in names})
             return cls(about['spaces'], networks, about['held_out'])
-        except _DAMAGE as error:
-            raise ValueError(f'predictor {path}: damaged ({str(error)[:200]!r})') from None
 
 
 class ScoreNetwork(nn.Module):

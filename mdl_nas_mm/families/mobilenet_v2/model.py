@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
-import torch
 import torch.nn.functional as F
-import torch.utils.checkpoint as checkpointing
 from torch import Tensor, nn
 
 from mdl_nas_mm.registry import MODELS
@@ -143,14 +140,7 @@ class ElasticMobileNetV2(SlimBackbone):
             return F.relu6(self.conv2(x, counts['conv2']), inplace=True)
         if stage == 0:
             x = F.relu6(self.conv1(x, counts['conv1']), inplace=True)
-        for block in self.get_submodule(self.stages[stage]).children():
-            block = cast(InvertedResidual, block)
-            args = x, [counts[width] for width in block.writes]
-            if self.with_cp and torch.is_grad_enabled():
-                x = cast(Tensor, checkpointing.checkpoint(block, *args, use_reentrant=False))
-            else:
-                x = block(*args)
-        return x
+        return self.run_blocks(self.get_submodule(self.stages[stage]), x, counts)
 
     def frozen_modules(self) -> list[nn.Module]:
         """See ``SlimBackbone``."""

@@ -9,6 +9,7 @@ from typing import Any
 from mdl_nas_mm.elastic.family import NoStockClassError
 
 from ..slimmable.backbone import SlimBackbone
+from ..slimmable.stock import check_channels, returned_stages
 from .shape import STRIDES, MobileNetV2Shape
 
 
@@ -24,16 +25,9 @@ def _config(backbone: SlimBackbone, scope: str) -> dict[str, Any]:
         raise NoStockClassError(f'MobileNetV2 has {len(shape.strides)} stages, not {shape.stages}')
     factor = counts['conv1'] / 32
     whole = MobileNetV2Shape(**{**asdict(shape), 'widen_factor': factor})
-    for name, channels in whole.widths().items():
-        if counts.get(name) != channels:
-            raise NoStockClassError(
-                f'{name} has {counts.get(name)} channels; in a MobileNetV2 of widen_factor '
-                f'{factor} it has {channels}'
-            )
-    indices = list(backbone.out_indices)
-    if indices != sorted(set(indices)):
-        raise NoStockClassError(f'MobileNetV2 returns a stage once, wanted are {indices}')
-    config = dict(widen_factor=factor, out_indices=tuple(indices), norm_cfg=backbone.norm_cfg)
+    check_channels(backbone, whole.widths(), f'a MobileNetV2 of widen_factor {factor}')
+    indices = returned_stages(backbone, 'MobileNetV2')
+    config = dict(widen_factor=factor, out_indices=indices, norm_cfg=backbone.norm_cfg)
     if shape.in_channels != 3:
         raise NoStockClassError(f'MobileNetV2 takes 3 channels, not {shape.in_channels}')
     if shape.conv2:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
-import torch
 import torch.nn.functional as F
-import torch.utils.checkpoint as checkpointing
 from torch import Tensor, nn
 
 from mdl_nas_mm.registry import MODELS
@@ -178,14 +175,7 @@ class ElasticResNet(SlimBackbone):
         """See ``SlimBackbone``."""
         if stage == 0:
             x = F.max_pool2d(self._run_stem(x, counts), 3, 2, 1)
-        for block in self.get_submodule(f'layer{stage + 1}').children():
-            block = cast(ResidualBlock, block)
-            args = x, [counts[name] for name in block.writes]
-            if self.with_cp and torch.is_grad_enabled():
-                x = cast(Tensor, checkpointing.checkpoint(block, *args, use_reentrant=False))
-            else:
-                x = block(*args)
-        return x
+        return self.run_blocks(self.get_submodule(f'layer{stage + 1}'), x, counts)
 
     def _run_stem(self, x: Tensor, counts: Mapping[str, int]) -> Tensor:
         convs = [layer for layer in self.shape.layers() if layer.name in _STEM]

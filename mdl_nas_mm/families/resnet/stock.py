@@ -9,6 +9,7 @@ from typing import Any
 from mdl_nas_mm.elastic.family import NoStockClassError
 
 from ..slimmable.backbone import SlimBackbone
+from ..slimmable.stock import check_channels, returned_stages
 from .shape import ResNetShape
 
 # Libraries with a ResNet of their own.
@@ -30,15 +31,8 @@ def _config(backbone: SlimBackbone, scope: str) -> dict[str, Any]:
             f'channels it has {base}'
         )
     whole = ResNetShape(**{**asdict(shape), 'stem_channels': stem, 'base_channels': base})
-    for name, channels in whole.widths().items():
-        if counts[name] != channels:
-            raise NoStockClassError(
-                f'{name} has {counts[name]} channels; in a ResNet of {base} base channels it '
-                f'has {channels}'
-            )
-    indices = list(backbone.out_indices)
-    if indices != sorted(set(indices)):
-        raise NoStockClassError(f'ResNet returns a stage once, wanted are {indices}')
+    check_channels(backbone, whole.widths(), f'a ResNet of {base} base channels')
+    indices = returned_stages(backbone, 'ResNet')
     contracts = shape.contract_dilation and max(shape.dilations) > 1
     name = 'ResNet' if scope in _OWN_RESNET else 'mmpretrain.ResNet'
     if contracts and scope != 'mmseg':
@@ -52,7 +46,7 @@ def _config(backbone: SlimBackbone, scope: str) -> dict[str, Any]:
         num_stages=len(shape.strides),
         strides=shape.strides,
         dilations=shape.dilations,
-        out_indices=tuple(indices),
+        out_indices=indices,
         style=shape.style,
         deep_stem=shape.deep_stem,
         norm_cfg=backbone.norm_cfg,

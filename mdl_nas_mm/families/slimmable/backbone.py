@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils import checkpoint as checkpointing
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.backbone import of_task
@@ -24,8 +26,8 @@ class SlimBackbone(ElasticBackbone):
     """A backbone that returns the maps of some stages, counted from 0.
 
     Stages behind the last one that any task takes are not there. A subclass defines ``run_stage``
-    and ``output_widths``, and sets ``frozen_stages`` and ``norm_eval``, which mean what they do
-    upstream.
+    and ``output_widths``, and sets ``frozen_stages``, ``norm_eval`` and ``with_cp``, which mean
+    what they do upstream.
 
     Args:
         space, sharing, tasks, arch, task, init_cfg: see ``ElasticBackbone``.
@@ -38,6 +40,7 @@ class SlimBackbone(ElasticBackbone):
 
     frozen_stages = -1
     norm_eval = False
+    with_cp = False
 
     def __init__(
         self,
@@ -78,6 +81,24 @@ class SlimBackbone(ElasticBackbone):
             counts: width -> channels.
         """
         raise NotImplementedError
+
+    def run_blocks(self, blocks: nn.Module, x: Tensor, counts: Mapping[str, int]) -> Tensor:
+        """The map (B, C, h, w) behind blocks, computed anew in the backward pass ``with_cp``.
+
+        Args:
+            blocks: one after the other; each has ``writes``, the widths of its layers, and is
+                called with the map and their channels.
+            x: the map in front of them.
+            counts: width -> channels.
+        """
+        for each in blocks.children():
+            block: Any = each
+            args = x, [counts[width] for width in block.writes]
+            if self.with_cp and torch.is_grad_enabled():
+                x = cast(Tensor, checkpointing.checkpoint(block, *args, use_reentrant=False))
+            else:
+                x = block(*args)
+        return x
 
     def forward_subnet(self, x: Tensor, task: str | None, spec: SubnetSpec) -> tuple[Tensor, ...]:
         """Maps (B, C, h, w) of the wanted stages, with zeros behind the channels in use."""
