@@ -34,7 +34,7 @@ def main() -> None:
     from mmengine.runner import Runner
 
     from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.engine.kept_outputs import DrawnFilesHook, dump_predictions
+    from mdl_nas_mm.engine.saved_outputs import DrawnFilesHook, dump_predictions
     from mdl_nas_mm.tasks import choose_joint_spec
     from mdl_nas_mm.utils.config_file import read_training
     from mdl_nas_mm.utils.data_only import data_only

@@ -1,4 +1,4 @@
-"""What a validation has predicted, kept: drawings and files of predictions of every task."""
+"""What a validation has predicted, saved: drawings and files of predictions of every task."""
 
 from __future__ import annotations
 
