@@ -66,5 +66,6 @@ def test_a_rank_needs_as_much_for_twelve_tasks_as_for_three(data, tmp_path):
     three = initial(3, joint_config(data, POLICY), tmp_path / 'three')
     twelve = initial(12, repeated(joint_config(data, POLICY), 4), tmp_path / 'twelve')
     for rank, state in enumerate(twelve):
-        assert tasks_in(state) == {f'{TASKS[rank % 3]}_{rank // 3}'}
-        assert elements(state) == elements(three[rank % 3])
+        # In the order of their names.
+        assert tasks_in(state) == {f'{TASKS[rank // 4]}_{rank % 4}'}
+        assert elements(state) == elements(three[rank // 4])

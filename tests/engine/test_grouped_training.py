@@ -45,5 +45,5 @@ def test_a_step_decodes_an_image_once(root, tmp_path):
 def test_what_does_not_fit_ends_the_training_before_its_first_step(root, tmp_path):
     cfg = joint_config(root)
     cfg.tasks.parts.train_dataloader.dataset.pipeline[2].prob = 0.2
-    with pytest.raises(ValueError, match="'seg'.*prob=0.5.*'parts'.*prob=0.2"):
+    with pytest.raises(ValueError, match="'parts'.*prob=0.2.*'seg'.*prob=0.5"):
         build_runner(cfg, tmp_path / 'run').train()

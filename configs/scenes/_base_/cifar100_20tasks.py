@@ -26,13 +26,13 @@ slim = {
     for name in _names
 }
 # What transformers of ImageNet change: images of 224 x 224 under its means, and the head's inputs.
-_preprocessor = dict(
+_pixels = dict(
     num_classes=5, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=False
 )
 _resize = dict(type='Resize', scale=(224, 224), interpolation='bicubic')
 enlarged = {
     name: dict(
-        model=dict(head=dict(in_channels=768), data_preprocessor=_preprocessor),
+        model=dict(head=dict(in_channels=768), data_preprocessor=_pixels),
         train_dataloader=dict(
             batch_size=32,
             dataset=dict(
