@@ -8,7 +8,7 @@ from mdl_nas_mm.methods.computation_sharing.running import SharedComputation, Sh
 from mdl_nas_mm.methods.computation_sharing.running.parts import steps_of
 from mdl_nas_mm.methods.computation_sharing.running.rows import RowExecution
 from mdl_nas_mm.methods.computation_sharing.running.state import Pair
-from mdl_nas_mm.methods.computation_sharing.running.times import PartTimes, Times
+from mdl_nas_mm.methods.computation_sharing.running.times import RowTimes, Times
 
 SETTINGS = SharingSettings('both', cost='times')
 
@@ -19,7 +19,7 @@ def tasks_of(build):
 
 
 def given_times(monkeypatch, **fixed):
-    found = PartTimes(1.0, dict(fixed), dict(base=0.0, frame=0.0))
+    found = RowTimes(1.0, dict(fixed), dict(base=0.0, frame=0.0))
     monkeypatch.setattr(Times, 'of', lambda *_: found)
 
 

@@ -22,7 +22,7 @@ FEW, MANY = 0.125, 0.5
 
 
 @dataclass(frozen=True)
-class PartTimes:
+class RowTimes:
     """Seconds of one part.
 
     Attributes:
@@ -49,16 +49,16 @@ class Times:
 
     def __init__(self, update: Update) -> None:
         self._update = update
-        self._known: dict[tuple, PartTimes] = {}
+        self._known: dict[tuple, RowTimes] = {}
 
-    def of(self, part: Part, pair: Pair) -> PartTimes:
+    def of(self, part: Part, pair: Pair) -> RowTimes:
         """Those of a part, given what it has computed of as many rows."""
         shape = (len(pair.inputs), *(tuple(layer.weight.shape) for layer in part.layers))
         if shape not in self._known:
             self._known[shape] = self._measured(part, pair.copy())
         return self._known[shape]
 
-    def _measured(self, part: Part, pair: Pair) -> PartTimes:
+    def _measured(self, part: Part, pair: Pair) -> RowTimes:
         inputs, rows = pair.inputs.clone(), len(pair.inputs)
         few, many = (max(1, round(share * rows)) for share in (FEW, MANY))
 
@@ -73,7 +73,7 @@ class Times:
             low, high = seconds(kind, few), seconds(kind, many)
             row[kind] = max(0.0, (high - low) / max(1, many - few))
             fixed[kind] = max(0.0, low - few * row[kind])
-        return PartTimes(_median(lambda: whole(part, inputs), inputs), fixed, row)
+        return RowTimes(_median(lambda: whole(part, inputs), inputs), fixed, row)
 
 
 def _median(run: Callable[[], object], like: Tensor) -> float:
