@@ -33,6 +33,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir', default='work_dirs/demo', help='Where everything goes (default: %(default)s).'
     )
+    # Each on one thread; a step is the same, but for rounding, whatever their number.
+    parser.add_argument(
+        '--processes',
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        help='That train together (default here: %(default)s).',
+    )
     return parser.parse_args()
 
 
@@ -43,10 +50,10 @@ def main() -> None:
     from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
 
     with one_line_errors(AGAIN):
-        run(Path(args.work_dir).resolve())
+        run(Path(args.work_dir).resolve(), args.processes)
 
 
-def run(work_dir: Path) -> None:
+def run(work_dir: Path, processes: int) -> None:
     """All stages, each unless its result is there."""
     from mmengine.config import Config
 
@@ -61,8 +68,8 @@ def run(work_dir: Path) -> None:
     pretrain = Config.fromfile(CONFIGS / 'demo_pretrain.py')
     joint = Config.fromfile(CONFIGS / 'demo_joint.py')
     new = {name: Config.fromfile(CONFIGS / f'demo_{name}.py') for name in ('sketch', 'pose')}
-    summary = run_pipeline(pretrain, joint, stages)
-    added = add_tasks(summary['deposit'], new, stages)
+    summary = run_pipeline(pretrain, joint, stages, processes)
+    added = add_tasks(summary['deposit'], new, stages, processes)
     deposit = Deposit(summary['deposit'])
     visualization.plot_answers(deposit.path, work_dir / 'answers.png')
     visualization.plot_joint_spec(deposit.joint, deposit.counts, work_dir / 'architectures.png')

@@ -47,4 +47,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=30),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=30, T_max=max_iters - 30),
 ]
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=50))
+default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=50))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,16 @@ from .deposits import add_to_deposit
 from .pipeline import Stages, train_stage, trained_checkpoint
 
 
-def add_tasks(deposit: str | Path, configs: Mapping[str, Config], stages: Stages) -> dict:
+def add_tasks(
+    deposit: str | Path, configs: Mapping[str, Config], stages: Stages, processes: int = 1
+) -> dict:
     """Trains new tasks on a deposit, and adds them to a copy of it, one after the other.
 
     Args:
         deposit: the base; stays as it is.
         configs: stage -> config of new tasks, whatever ``base`` it names.
         stages: have these names, and ``add``, in the folder of which the new deposit lies.
+        processes: see ``train_stage``.
 
     Returns:
         ``deposit``, the new file; ``tasks``: new task -> its ``metric``, ``score`` (percent) and
@@ -45,7 +49,8 @@ def add_tasks(deposit: str | Path, configs: Mapping[str, Config], stages: Stages
     for name, cfg in configs.items():
         cfg.base = str(deposit)
         cfg = resolve_joint_config(cfg)
-        folder = stages.run(name, cfg.pretty_text, lambda f, cfg=cfg: train_stage(cfg, f))
+        train = partial(train_stage, cfg, processes=processes)
+        folder = stages.run(name, cfg.pretty_text, train)
         trained.append((cfg, trained_checkpoint(folder)))
     folder = stages.run('add', '', lambda f: _add_all(Path(deposit), trained, f))
     summary = json.loads((folder / 'added.json').read_text())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config
@@ -109,11 +112,33 @@ def _minutes(seconds: float) -> str:
     return f'{int(seconds) // 60}:{int(seconds) % 60:02d} min'
 
 
-def train_stage(cfg: Config, folder: Path) -> None:
-    """Trains a joint config in a folder, or goes on where it stopped there."""
+def train_stage(cfg: Config, folder: Path, processes: int = 1) -> None:
+    """Trains a joint config in a folder, or goes on where it stopped there.
+
+    Args:
+        cfg: the config.
+        folder: of logs and checkpoints.
+        processes: of this machine, which share the batches of a step; see docs/distributed.md.
+
+    Raises:
+        ValueError: one of several processes has failed, and has said why.
+    """
     cfg.work_dir = str(folder)
+    if processes > 1:
+        _train_on_processes(cfg, folder, processes)
+        return
     resume_from(cfg, 'auto')
     RUNNERS.build(cfg).train()
+
+
+def _train_on_processes(cfg: Config, folder: Path, processes: int) -> None:
+    path = folder / 'config.py'
+    cfg.dump(str(path))
+    start = ('torch.distributed.run', '--standalone', f'--nproc-per-node={processes}')
+    train = ('mdl_nas_mm', 'train', path, '--launcher', 'pytorch', '--work-dir', folder, '--resume')
+    command = map(str, (sys.executable, '-m', *start, '-m', *train))
+    if subprocess.run(list(command)).returncode:
+        raise ValueError(f'{folder}: the training has failed, as said above')
 
 
 def trained_checkpoint(folder: Path) -> Path:
@@ -127,7 +152,9 @@ def trained_checkpoint(folder: Path) -> Path:
     return found
 
 
-def run_pipeline(pretrain: Config | None, joint: Config, stages: Stages) -> dict:
+def run_pipeline(
+    pretrain: Config | None, joint: Config, stages: Stages, processes: int = 1
+) -> dict:
     """Pre-training, joint fine-tuning, search, deposit, evaluation.
 
     Started again after an interruption, it goes on where it was.
@@ -136,6 +163,7 @@ def run_pipeline(pretrain: Config | None, joint: Config, stages: Stages) -> dict
         pretrain: config of the supernet's pre-training; None for a joint training from scratch.
         joint: config of the joint fine-tuning, with ``search_cfg``.
         stages: runs each stage in its folder, and knows those that are done.
+        processes: see ``train_stage``.
 
     Returns:
         The summary; see ``summarise``.
@@ -153,9 +181,10 @@ def run_pipeline(pretrain: Config | None, joint: Config, stages: Stages) -> dict
     joint.load_from = None
     settings = joint.pretty_text
     if pretrain is not None:
-        first = stages.run('pretrain', pretrain.pretty_text, lambda f: train_stage(pretrain, f))
+        train = partial(train_stage, pretrain, processes=processes)
+        first = stages.run('pretrain', pretrain.pretty_text, train)
         joint.load_from = str(trained_checkpoint(first))
-    second = stages.run('joint', settings, lambda f: train_stage(joint, f))
+    second = stages.run('joint', settings, partial(train_stage, joint, processes=processes))
     supernet = trained_checkpoint(second)
     found = stages.run('search', '', lambda f: run_search(joint, supernet, f))
     dimensions = family_of(joint.model.backbone).dimensions

@@ -5,6 +5,7 @@ import importlib
 import os
 
 import pytest
+import torch
 from helpers import TASKS, differences, joint_config, only, read_json
 from refusals import raises_naming
 from safetensors.torch import load_file
@@ -158,3 +159,19 @@ def test_changed_settings_start_a_stage_and_all_later_ones_anew(tmp_path):
     ran, seconds = run_all('new')
     assert ran == ['b', 'c'] and set(seconds) == {'a', 'b', 'c'}
     assert run_all('new')[0] == []
+
+
+@pytest.mark.slow
+def test_several_processes_train_the_same(configs, whole, tmp_path):
+    """But for rounding; the tasks and the batches of a step are divided among them."""
+    folder, summary = whole
+    found = run_pipeline(*copy.deepcopy(configs), Stages(tmp_path, EXPECTED), processes=2)
+    for stage in ('pretrain/iter_1.pth', 'joint/iter_2.pth'):
+        ours, theirs = (
+            torch.load(each / stage, weights_only=False)['state_dict']
+            for each in (tmp_path, folder)
+        )
+        assert ours.keys() == theirs.keys()
+        for name, value in theirs.items():
+            torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-4, msg=name)
+    assert found['tasks'].keys() == summary['tasks'].keys()
