@@ -100,6 +100,8 @@ class Stages:
         if not any(self.expected.values()):
             return 'begins'
         done = [stage for stage in names[: names.index(name)] if stage in self.state]
+        # Data that were there already say nothing of the machine.
+        done = [s for s in done if self.state[s]['seconds'] > self.expected[s] / 10]
         left = names[names.index(name) :]
         took = sum(self.state[stage]['seconds'] for stage in done)
         planned = sum(self.expected[stage] for stage in done)

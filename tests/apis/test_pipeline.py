@@ -175,3 +175,12 @@ def test_several_processes_train_the_same(configs, whole, tmp_path):
         for name, value in theirs.items():
             torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-4, msg=name)
     assert found['tasks'].keys() == summary['tasks'].keys()
+
+
+def test_what_was_there_already_says_nothing_of_the_pace(tmp_path, capsys):
+    stages = Stages(tmp_path, dict(data=60, train=120))
+    stages.run('data', '', lambda folder: None)
+    stages.run('train', '', lambda folder: None)
+    first, _, second, _ = capsys.readouterr().out.splitlines()
+    assert 'about 1:00 min; about 3:00 min' in first
+    assert 'about 2:00 min; about 2:00 min' in second
