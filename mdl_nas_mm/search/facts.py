@@ -62,7 +62,7 @@ def flops(cfg: ResolvedConfig, model: MultiTaskModel, joint: JointSpec) -> dict[
 
 
 class _Enough(Exception):
-    """The first batch of every task was drawn."""
+    """Every task of an evaluation was drawn."""
 
 
 def draw_answers(
@@ -87,7 +87,8 @@ def draw_answers(
         Task -> its files, from ``folder``.
     """
     found: dict[str, list[str]] = {}
-    if not cfg.search_cfg.get('answers', _ANSWERS):
+    most = cfg.search_cfg.get('answers', _ANSWERS)
+    if not most:
         return found
     for evaluation in {id(each): each for each in evaluations.values()}.values():
         subnets = model.subnets({task: joint[task] for task in evaluation.tasks})
@@ -95,7 +96,7 @@ def draw_answers(
         predict = cast(Mapping[str, Callable[[dict], list]], given)
         try:
             with quiet():
-                evaluation.process(predict, partial(_draw, evaluation, cfg, folder, found))
+                evaluation.process(predict, partial(_draw, evaluation, cfg, folder, most, found))
         except _Enough:
             continue
         except Exception as error:
@@ -113,6 +114,7 @@ def _draw(
     evaluation: JointEvaluation,
     cfg: ResolvedConfig,
     folder: Path,
+    most: int,
     found: dict[str, list[str]],
     task: str,
     index: int,
@@ -120,12 +122,13 @@ def _draw(
     outputs: list,
 ) -> None:
     """Draws some of the first batch of a task, and adds their files to ``found``."""
-    if index:
+    if not index:
+        scope, meta = cfg.tasks[task].scope, evaluation.tasks[task].evaluator.dataset_meta
+        visualizer = task_visualizer(task, scope, meta)
+        for place, sample in enumerate(outputs[:most]):
+            name = f'answers/{task}_{place}.png'
+            draw_sample(visualizer, scope, sample, pixels_of(sample, batch, place), folder / name)
+            found.setdefault(task, []).append(name)
+    # Before another batch is predicted.
+    if index or found.keys() >= set(evaluation.tasks):
         raise _Enough
-    scope, meta = cfg.tasks[task].scope, evaluation.tasks[task].evaluator.dataset_meta
-    visualizer = task_visualizer(task, scope, meta)
-    most = cfg.search_cfg.get('answers', _ANSWERS)
-    for place, sample in enumerate(outputs[:most]):
-        name = f'answers/{task}_{place}.png'
-        draw_sample(visualizer, scope, sample, pixels_of(sample, batch, place), folder / name)
-        found.setdefault(task, []).append(name)
