@@ -136,11 +136,13 @@ def train_stage(cfg: Config, folder: Path, processes: int = 1) -> None:
 def _train_on_processes(cfg: Config, folder: Path, processes: int) -> None:
     path = folder / 'config.py'
     cfg.dump(str(path))
-    start = ('torch.distributed.run', '--standalone', f'--nproc-per-node={processes}')
+    start = ('torch.distributed.run', f'--nproc-per-node={processes}', '--standalone')
     train = ('mdl_nas_mm', 'train', path, '--launcher', 'pytorch', '--work-dir', folder, '--resume')
-    command = map(str, (sys.executable, '-m', *start, '-m', *train))
-    if subprocess.run(list(command)).returncode:
-        raise ValueError(f'{folder}: the training has failed, as said above')
+    command = list(map(str, (sys.executable, '-m', *start, '-m', *train)))
+    try:
+        subprocess.run(command, check=True)
+    except subprocess.CalledProcessError:
+        raise ValueError(f'{folder}: the training has failed, as said above') from None
 
 
 def trained_checkpoint(folder: Path) -> Path:

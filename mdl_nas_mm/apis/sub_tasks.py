@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import shutil
-import subprocess
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -220,7 +218,7 @@ def _train(
                 state = read_checkpoint(cfg.load_from)['method']['step']
                 fixed = fix_places(state, settings.get('density'), settings.get('by') or 'gate')
                 save_difference(cfg.train_cfg.step.difference, fixed)
-            _run(cfg, into, processes)
+            train_stage(cfg, into, processes)
             if stage != 'gates':
                 state = read_checkpoint(trained_checkpoint(into))['method']['step']
                 start = load_difference(cfg.train_cfg.step.difference)
@@ -231,18 +229,6 @@ def _train(
         before = folder / 'places' / 'start.safetensors' if stage == 'gates' else done / _FILE
     assert cfg is not None
     return cfg, trained_checkpoint(done)
-
-
-def _run(cfg: ResolvedConfig, folder: Path, processes: int) -> None:
-    """One training, or the rest of it, in this process or in some."""
-    if processes == 1:
-        train_stage(cfg, folder)
-        return
-    path = folder / 'stage.py'
-    cfg.dump(str(path))
-    torchrun = [sys.executable, '-m', 'torch.distributed.run', f'--nproc-per-node={processes}']
-    command = ['-m', 'mdl_nas_mm', 'train', str(path), '--launcher', 'pytorch']
-    subprocess.run([*torchrun, *command, '--work-dir', str(folder), '--resume'], check=True)
 
 
 def _add_all(

@@ -15,7 +15,7 @@ from refusals import raises_naming
 from safetensors import safe_open
 from sub_tasks import OPTIMIZER, base_deposit
 
-from mdl_nas_mm.apis import sub_tasks
+from mdl_nas_mm.apis import pipeline, sub_tasks
 from mdl_nas_mm.apis.differences import describe_differences, difference_of
 from mdl_nas_mm.apis.sub_tasks import share_computation, upstream_base
 from mdl_nas_mm.deposit import Deposit, extract, remove, verify
@@ -284,7 +284,7 @@ def test_a_stage_of_several_processes_is_a_training_under_torchrun(
         name, *args = launched[:start] + launched[start + 2 :]
         call_tool(monkeypatch, name, *args)
 
-    monkeypatch.setattr(sub_tasks.subprocess, 'run', here)
+    monkeypatch.setattr(pipeline.subprocess, 'run', here)
     stage_after_gates(data, base, shared, tmp_path)
     (command,) = seen
     assert command[1:4] == ['-m', 'torch.distributed.run', '--nproc-per-node=2']
