@@ -19,8 +19,8 @@ class SharingSettings:
     Attributes:
         reuse: ``'tasks'``: sub-tasks take over what the base computed of the same images (Eq. 3
             and 4); ``'frames'``: each task what it computed of the frame before (Eq. 5);
-            ``'both'``: layer by layer whichever costs less (Section 3.3); ``'none'``: every task
-            computes all by itself.
+            ``'both'``: for each half of a block whichever costs less (Section 3.3); ``'none'``:
+            every task computes all by itself.
         execution: ``'rows'`` computes the tokens that changed, gathered into dense products;
             ``'elements'`` is the paper's, by single elements, which is counted but computed
             densely.
