@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 
 from mdl_nas_mm.utils.command_line import (
     Parser,
@@ -41,14 +42,15 @@ def main() -> None:
 
     from mdl_nas_mm.apis.analyze import analyze
     from mdl_nas_mm.engine.checkpoint import read_checkpoint
-    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.spec.owners import backbone_scores, part_scores
     from mdl_nas_mm.tasks import choose_joint_spec, resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.utils.quiet import quiet
     from mdl_nas_mm.visualization.analysis import analysis_tables
 
-    with one_line_errors():
+    console = Console(file=sys.stdout)
+    with command('analyze') as say:
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
         if args.joint_spec:
             choose_joint_spec(cfg, args.joint_spec)
@@ -62,10 +64,10 @@ def main() -> None:
         with counting, quiet():
             report = analyze(cfg, input_sizes=parse_sizes(args.input_size), scores=scores)
         if args.json:
-            print(json.dumps(report))
+            say(json.dumps(report))
             return
         for table in analysis_tables(report):
-            Console().print(table)
+            console.print(table)
 
 
 if __name__ == '__main__':

@@ -51,15 +51,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mdl_nas_mm.apis.controlled import controller_of_config, controller_of_file
-    from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.methods.ecmt import Evolution
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.utils.files import write_json
 
-    log_to_screen('control', 'WARNING')
-    with one_line_errors():
+    with command('control', 'WARNING') as say:
         settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
         if args.predictor is None:
             of_file = (args.source, settings, args.alike, args.latency, trusted_classes(args))
@@ -71,10 +69,10 @@ def main() -> None:
         prefer = None if args.prefer is None else read_preferences(args.prefer)
         found = controller.configure(args.budget, prefer)
         for line in found.lines():
-            print(line)
+            say(line)
         if args.out:
             write_json(args.out, dict(joint_spec=found.joint.to_dict()))
-            print(args.out)
+            say(args.out)
 
 
 if __name__ == '__main__':

@@ -68,13 +68,11 @@ def main() -> None:
         return
     # Large libraries are imported once the arguments are known to be right.
     from mdl_nas_mm.apis import deposit_commands
-    from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
 
-    log_to_screen('deposit')
-    with one_line_errors():
+    with command('deposit') as say:
         for line in deposit_commands.run(vars(args), trusted_classes(args)):
-            print(line)
+            say(line)
 
 
 if __name__ == '__main__':

@@ -44,18 +44,16 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mdl_nas_mm.deposit.export import check_exportable, default_size, export, load_model
-    from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
 
-    log_to_screen('export')
-    with one_line_errors():
+    with command('export') as say:
         trusted = args.trust_checkpoint, trusted_classes(args)
         model, dataloader = load_model(args.source, args.task, args.checkpoint, *trusted)
         check_exportable(model, args.part)
         height, width = args.input_size or default_size(model, dataloader)
         difference = export(model, args.out, (height, width), args.part)
-        print(f'{args.out}: {args.part} model for images of {height} x {width}')
-        print(f'largest difference to torch: {difference:.1e}')
+        say(f'{args.out}: {args.part} model for images of {height} x {width}')
+        say(f'largest difference to torch: {difference:.1e}')
 
 
 if __name__ == '__main__':

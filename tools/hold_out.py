@@ -44,16 +44,16 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mdl_nas_mm.datasets.hold_out import hold_out
-    from mdl_nas_mm.engine.errors import one_line_errors
+    from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.utils.config_file import read_config
 
-    with one_line_errors():
+    with command('hold-out') as say:
         cfg = read_config(args.config, args.cfg_options)
         for task, search, rest, images, is_new in hold_out(cfg):
-            print(f'{task}: {images[0]:,} images set aside in {search}')
-            print(f'{task}: {images[1]:,} images left in {rest}')
+            say(f'{task}: {images[0]:,} images set aside in {search}')
+            say(f'{task}: {images[1]:,} images left in {rest}')
             if not is_new:
-                print(f'{task}: both files were there already')
+                say(f'{task}: both files were there already')
 
 
 if __name__ == '__main__':

@@ -40,16 +40,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mdl_nas_mm.apis.control_trial import measure_control
-    from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
+    from mdl_nas_mm.engine.errors import AGAIN
     from mdl_nas_mm.methods.ecmt import Evolution
     from mdl_nas_mm.methods.ecmt.controllability import Trial
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.visualization import read_beside, write_control_report
 
-    log_to_screen('hypervolume', 'WARNING')
-    with one_line_errors(AGAIN):
+    with command('hypervolume', 'WARNING', go_on=AGAIN) as say:
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
         cfg = resolve_joint_config(cfg)
         folder = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/hypervolume')
@@ -65,13 +64,13 @@ def main() -> None:
             args.alike,
             args.latency,
             parse_sizes(args.input_size),
-            lambda done, of: print(f'losses: {done}/{of}', flush=True),
+            lambda done, of: print(f'losses: {done}/{of}'),
         )
-        print(f'hypervolume {found["hypervolume"]:.6g} of {args.count} preferences')
-        print(f'of one width in all layers: {found["uniform_hypervolume"]:.6g}')
-        print(f'of the largest architecture: {found["largest_hypervolume"]:.6g}')
-        print(folder / 'report.json')
-        print(write_control_report(found, folder, beside))
+        say(f'hypervolume {found["hypervolume"]:.6g} of {args.count} preferences')
+        say(f'of one width in all layers: {found["uniform_hypervolume"]:.6g}')
+        say(f'of the largest architecture: {found["largest_hypervolume"]:.6g}')
+        say(folder / 'report.json')
+        say(write_control_report(found, folder, beside))
 
 
 if __name__ == '__main__':

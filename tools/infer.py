@@ -52,16 +52,14 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args, failed = parse_args(), []
     from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
-    from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 
     def leave_out(path: str, reason: str) -> None:
         failed.append(path)
         print(f'left out: {path} {reason}', file=sys.stderr)
 
-    log_to_screen('infer')
-    with one_line_errors('what is written is whole'):
+    with command('infer', go_on='what is written is whole') as say:
         keys = ('reuse', 'threshold', 'thresholds', 'budget', 'latency')
         settings = {key: getattr(args, key) for key in keys}
         settings.update(trust=command_line.trusted_classes(args))
@@ -71,8 +69,8 @@ def main() -> None:
         how.update(out_dir=args.out_dir, max_pixels=args.max_pixels or MAX_PIXELS)
         # One image after the other, as all results of a long video may not fit into memory.
         images = sum(1 for _ in inferencer.stream(args.inputs, on_bad=leave_out, **how))
-    folders = 'preds' if args.no_save_vis else 'vis and preds'
-    print(f'{images} images, {", ".join(inferencer.tasks)}: see {folders} in {args.out_dir}')
+        folders = 'preds' if args.no_save_vis else 'vis and preds'
+        say(f'{images} images, {", ".join(inferencer.tasks)}: see {folders} in {args.out_dir}')
     if failed:
         raise SystemExit(f'error: {len(failed)} of {images + len(failed)} images could not be used')
 

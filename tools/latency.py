@@ -37,13 +37,11 @@ def main() -> None:
     from rich.progress import track
 
     from mdl_nas_mm.apis.latency import LatencyMeter, comparison_lines
-    from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
 
-    log_to_screen('latency')
-    with one_line_errors():
+    with command('latency') as say:
         if args.random_specs < 1:
             raise ValueError(f'--random-specs {args.random_specs}: expected at least 1')
         cfg = read_config(args.config, args.cfg_options)
@@ -59,11 +57,9 @@ def main() -> None:
         table = meter.compared(table, result)
         table.save(args.out)
         height, width = meter.timing.input_size
-        print(
-            f'{args.out}: {len(table.milliseconds)} parts, {args.batch_size} x {height} x {width}'
-        )
+        say(f'{args.out}: {len(table.milliseconds)} parts, {args.batch_size} x {height} x {width}')
         for line in comparison_lines(table, result):
-            print(line)
+            say(line)
 
 
 if __name__ == '__main__':

@@ -44,14 +44,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mdl_nas_mm.apis.controlled import make_controlled
-    from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
     from mdl_nas_mm.utils.amounts import shown_amount
     from mdl_nas_mm.utils.config_file import read_config
 
-    log_to_screen('control', 'WARNING')
-    with one_line_errors():
+    with command('pack-control', 'WARNING') as say:
         controlled = make_controlled(
             read_config(args.config, args.cfg_options, args.trust_checkpoint),
             args.checkpoint,
@@ -68,8 +66,8 @@ def main() -> None:
         )
         for member in controlled.front:
             found = member.found
-            print(f'{shown_amount(found.cost)} {found.unit}, preferences {dict(found.preferences)}')
-        print(args.out)
+            say(f'{shown_amount(found.cost)} {found.unit}, preferences {dict(found.preferences)}')
+        say(args.out)
 
 
 if __name__ == '__main__':

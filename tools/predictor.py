@@ -1,6 +1,7 @@
 """Learns to predict scores or losses: python tools/predictor.py HISTORY, or CONFIG --checkpoint."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from mdl_nas_mm.utils.command_line import Parser, add_run_options, there
@@ -33,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def losses(args: argparse.Namespace) -> Path | None:
+def losses(args: argparse.Namespace, say: Callable[[str], None]) -> Path | None:
     """Measures and learns; None on other ranks than the first."""
     from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings, accuracy_lines
     from mdl_nas_mm.search.loss_samples import measure_losses
@@ -48,7 +49,7 @@ def losses(args: argparse.Namespace) -> Path | None:
         return None
     predictor = LossPredictor.fit(*measured, PredictorSettings(seed=args.seed))
     for line in accuracy_lines(predictor.about['held_out']):
-        print(line)
+        say(line)
     path = Path(args.out or folder / 'predictor.safetensors')
     predictor.save(path)
     return path
@@ -56,20 +57,19 @@ def losses(args: argparse.Namespace) -> Path | None:
 
 def main() -> None:
     args = parse_args()
-    from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
+    from mdl_nas_mm.engine.errors import AGAIN
     from mdl_nas_mm.search.predictor_score import log_held_out
     from mdl_nas_mm.search.results import learn_from_history
 
-    log_to_screen('predictor')
-    with one_line_errors(AGAIN):
+    with command('predictor', go_on=AGAIN) as say:
         path = args.out
         if args.checkpoint:
-            path = losses(args)
+            path = losses(args, say)
         else:
             learn_from_history(args.source, args.seed, log_held_out).save(path)
         if path is not None:
-            print(path)
+            say(path)
 
 
 if __name__ == '__main__':

@@ -51,27 +51,26 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mdl_nas_mm.apis.search_config import read_search_config
-    from mdl_nas_mm.engine.errors import AGAIN, one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
+    from mdl_nas_mm.engine.errors import AGAIN
     from mdl_nas_mm.search import choose_again, run_search
     from mdl_nas_mm.visualization.conflicts import read_conflicts
     from mdl_nas_mm.visualization.search_report import result_lines
 
-    with one_line_errors(AGAIN):
+    with command('search', go_on=AGAIN) as say:
         conflicts = read_conflicts(args.conflicts) if args.conflicts else None
         if args.history:
             beside = Path(args.history).parent / f'budget_{args.budget}'
             work_dir = Path(args.work_dir or beside)
             result = choose_again(args.history, args.budget, work_dir)
         else:
-            log_to_screen('search')
             settings = {key: getattr(args, key) for key in ('budget', 'start', 'random_baseline')}
             given = (args.config, args.cfg_options, args.trust_checkpoint)
             cfg = read_search_config(*given, **settings)
             work_dir = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/search')
             result = run_search(cfg, args.checkpoint, work_dir, args.launcher)
         if result is not None:
-            print(*result_lines(result, work_dir, conflicts), sep='\n')
+            say(*result_lines(result, work_dir, conflicts), sep='\n')
 
 
 if __name__ == '__main__':

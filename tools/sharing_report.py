@@ -45,21 +45,19 @@ def main() -> None:
     from mdl_nas_mm.apis.reuse import sharing_settings
     from mdl_nas_mm.apis.shared_scores import thresholds_for
     from mdl_nas_mm.apis.sharing_report import densities_of, read_sweep
-    from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.methods.computation_sharing.running import boundary
     from mdl_nas_mm.utils.files import write_json
     from mdl_nas_mm.visualization import plot_densities, plot_sweep
 
-    out, trust = args.out_dir, trusted_classes(args)
-    log_to_screen('sharing_report')
-    with one_line_errors():
+    with command('sharing-report') as say:
+        out, trust = args.out_dir, trusted_classes(args)
         if args.video:
             found = densities_of(args.deposit, args.video, args.threshold, trust=trust)
             facts = {}
             for task, layers in found.items():
                 facts[task] = dict(boundary=boundary(layers), layers=list(map(asdict, layers)))
-                print(f'{task}: {boundary(layers)} of {len(layers)} layers from the base')
+                say(f'{task}: {boundary(layers)} of {len(layers)} layers from the base')
             write_json(out / 'densities.json', facts)
             plot_densities(found, out / 'densities.png')
         if args.loss is not None:
@@ -73,7 +71,7 @@ def main() -> None:
             swept = read_sweep(args.sweep)
             plot_sweep(swept, out / 'sweep.png')
             write_json(out / 'sweep.json', list(map(asdict, swept)))
-        print(out)
+        say(out)
 
 
 if __name__ == '__main__':

@@ -29,8 +29,7 @@ def main() -> None:
     args = parse_args()
     from mdl_nas_mm.elastic.arch_source import read_joint_spec
     from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
-    from mdl_nas_mm.engine.errors import one_line_errors
-    from mdl_nas_mm.engine.log_lines import log_to_screen
+    from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.families.swin_unet.dimensions import CELL_TREE
     from mdl_nas_mm.methods.autotaskformer.choice import (
         SkeletonChoice,
@@ -44,8 +43,7 @@ def main() -> None:
     from mdl_nas_mm.utils.torch_file import write_torch_file
     from mdl_nas_mm.visualization.skeletons import plot_skeletons
 
-    log_to_screen('skeletons', 'WARNING')
-    with one_line_errors():
+    with command('skeletons', 'WARNING') as say:
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
         cfg = resolve_joint_config(cfg)
         checkpoint = read_checkpoint(args.checkpoint, args.trust_checkpoint)
@@ -64,7 +62,7 @@ def main() -> None:
             write_json(folder / 'joint_spec.json', choice.restricted(joint).to_dict())
         content = chosen_checkpoint(cfg, choice, checkpoint)
         write_torch_file(folder / 'supernet.pth', content)
-        print(*choice.lines(), '', folder / 'config.py', folder / 'supernet.pth', sep='\n')
+        say(*choice.lines(), '', folder / 'config.py', folder / 'supernet.pth', sep='\n')
 
 
 if __name__ == '__main__':

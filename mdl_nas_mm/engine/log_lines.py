@@ -55,17 +55,10 @@ def on_screen(record: logging.LogRecord) -> bool:
     return text.count('\n') < 30 and not text.startswith(_FILE_ONLY)
 
 
-def log_to_screen(name: str, level: str = 'INFO') -> MMLogger:
-    """The logger of a command without a log file, as the current one.
-
-    Args:
-        name: of the command.
-        level: the least that is said.
-    """
-    logger = MMLogger.get_instance(name, log_file=None, log_level=level)
-    for handler in logger.handlers:
-        handler.addFilter(on_screen)
-    return logger
+def screens(logger: logging.Logger) -> list[logging.StreamHandler]:
+    """What shows a logger's records to people who watch, and writes none into a file."""
+    streams = (handler for handler in logger.handlers if isinstance(handler, logging.StreamHandler))
+    return [stream for stream in streams if not isinstance(stream, logging.FileHandler)]
 
 
 def opening(runner: Runner) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os.path as osp
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -53,7 +52,7 @@ from .grad_sync import (
 )
 from .groups import TaskGroups
 from .launch import check_same_config, start_processes
-from .log_lines import on_screen, opening
+from .log_lines import on_screen, opening, screens
 from .recipe_settings import check_mixed_precision
 from .settings import check_settings
 from .state import leave_out, own_state, to_cpu, whole_state
@@ -100,9 +99,8 @@ class MultiTaskRunner(OpenRunner):
     def build_logger(self, *args, **kwargs) -> MMLogger:
         """A logger of whose listings and notices of no use the file alone has all."""
         logger = super().build_logger(*args, **kwargs)
-        for handler in logger.handlers:
-            if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(on_screen)
+        for screen in screens(logger):
+            screen.addFilter(on_screen)
         return logger
 
     def setup_env(self, env_cfg: Mapping) -> None:

@@ -5,9 +5,9 @@ import re
 
 import pytest
 from helpers import TASKS, build_runner, joint_config
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MMLogger
 
-from mdl_nas_mm.engine.log_lines import kept_records, log_to_screen, on_screen
+from mdl_nas_mm.engine.log_lines import kept_records, on_screen
 
 
 @pytest.fixture(scope='module')
@@ -45,15 +45,6 @@ def test_screen_leaves_out_listings_and_what_nobody_can_act_on():
     assert not on_screen(record('a\n' * 40))
     assert not on_screen(record('The prefix is not set in metric class IoUMetric.'))
     assert not on_screen(record('"FileClient" will be deprecated in future.'))
-
-
-def test_commands_without_a_log_file_have_the_same_screen(capsys):
-    logger = log_to_screen('some command')
-    assert MMLogger.get_current_instance() is logger
-    print_log('The prefix is not set in metric class IoUMetric.', 'current', logging.WARNING)
-    print_log('worth reading', 'current')
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.endswith('worth reading')
 
 
 def test_records_are_kept_inside_of_the_block_alone():
