@@ -7,7 +7,7 @@ from .distillation import ChannelMeanLoss, SoftTargetLoss
 from .loops import MultiTaskTrainLoop
 from .runner import MultiTaskRunner
 from .sample_hook import SampleSubnetHook
-from .samplers import FixedSampler, SandwichSampler
+from .samplers import FixedSampler, SandwichSampler, UniformSampler
 from .supernet_base import SupernetBase
 from .validation import MultiTaskValLoop
 
@@ -27,4 +27,5 @@ __all__ = [
     'SoftTargetLoss',
     'SupernetBase',
     'UncertaintyWeighting',
+    'UniformSampler',
 ]

@@ -87,6 +87,37 @@ class SandwichSampler(SubnetSampler):
 
 
 @SUBNET_SAMPLERS.register_module()
+class UniformSampler(SubnetSampler):
+    """Random subnets alone; one of them is single-path training, as AutoFormer's (ICCV 2021).
+
+    A step of one takes a third of the time of a sandwich with one random subnet.
+
+    Args:
+        spaces, seed: see ``SubnetSampler``.
+        num_random: subnets a task and step.
+    """
+
+    def __init__(
+        self,
+        spaces: Mapping[str | None, SearchSpace],
+        seed: int | str = 0,
+        num_random: int = 1,
+    ) -> None:
+        super().__init__(spaces, seed)
+        if num_random < 1:
+            raise ValueError(f'UniformSampler: num_random={num_random}, expected one from 1')
+        self.num_random = num_random
+
+    def propose(self, iteration: int) -> Proposal:
+        """A function of seed, iteration and task alone."""
+        rngs = {task: self.rng(iteration, task) for task in self.spaces}
+        return {
+            task: [space.sample(rngs[task]) for _ in range(self.num_random)]
+            for task, space in self.spaces.items()
+        }
+
+
+@SUBNET_SAMPLERS.register_module()
 class FixedSampler(SubnetSampler):
     """One architecture a task, in every step: plain multi-task training.
 

@@ -17,9 +17,13 @@ from mdl_nas_mm.engine.checkpoint import latest_checkpoint, read_checkpoint
 pytestmark = pytest.mark.distributed
 
 
-@pytest.mark.parametrize('optimizer', ['SGD', 'AdamW'])
-def test_three_processes_are_one(data, tmp_path, optimizer):
+@pytest.mark.parametrize(
+    ('optimizer', 'sampler'),
+    [('SGD', 'SandwichSampler'), ('AdamW', 'SandwichSampler'), ('AdamW', 'UniformSampler')],
+)
+def test_three_processes_are_one(data, tmp_path, optimizer, sampler):
     cfg = training(data, optimizer=optimizer)
+    cfg.train_cfg.sampler = dict(type=sampler, num_random=2 if sampler == 'SandwichSampler' else 1)
     one = trained(0, cfg, tmp_path / 'one')
     three = trained(3, cfg, tmp_path / 'three')
     assert largest_difference(one['state_dict'], three['state_dict']) < 1e-5
