@@ -48,11 +48,11 @@ TABLES = dict(cls=1, det=2, seg=3)
 NOTES = """
 Where they differ by more than 3 %:
 
-- **MDL-NAS-B, classification.** 49.0 and 53.5 million follow from the architectures of the
-  supplement's Table 1; so do the FLOPs. The paper's numbers are 3 % above both.
+- **MDL-NAS-B, classification.** Sizes and FLOPs follow from the architectures of the supplement's
+  Table 1. The paper's numbers are 2 to 3 % above both.
 - **MDL-NAS-B, detection.** The paper says that its size comes from cross-window propagation
-  blocks, and not of which kind. ViTDet has attention over the whole map in four blocks, which adds
-  no weights (the rows without more), or four residual blocks of convolutions. Of its three kinds
+  blocks, but not of which kind. ViTDet has attention over the whole map in four blocks, which adds
+  no weights (the plain rows), or four residual blocks of convolutions. Of its three kinds
   the largest, two 3 x 3 convolutions each ("convolutions": `propagation='basic'`, beside that
   attention), comes nearest, with 24 to 28 million more at a width of 576 or 624; one 3 x 3
   (`naive`) adds half of that, `bottleneck` a fifth. The rest of the difference is not explained.
@@ -63,7 +63,7 @@ Where they differ by more than 3 %:
   neck and heads; we found no reading of the supplement's Table 2 that gives 3 to 5 million more
   parameters at the same FLOPs.
 - **MDL-NAS-T + seq, segmentation, and its total.** This column of the supplement's Table 2 is not
-  legible; the architecture here is not the paper's (`docs/experiments.md`).
+  legible; the architecture here is not the paper's ([experiments.md](experiments.md)).
 - **Totals of MDL-NAS-B** follow the heads above. **Totals under the mask policy** depend on trained
   scores: with scores as they are initialised, a threshold of 0.9 shares a tenth of the channels,
   where a trained supernet may share most.
