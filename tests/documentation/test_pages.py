@@ -68,6 +68,7 @@ def test_configs_that_pages_name_are_there_without_an_installation():
 @pytest.mark.parametrize(
     'page, names',
     [
+        ('index.md', ('joint.py',)),
         ('scenes.md', ('rooms.py', 'rooms_search.py')),
         ('ecmt.md', ('slim_rooms.py',)),
         ('autotaskformer.md', ('tree_rooms.py',)),
