@@ -37,8 +37,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--processes',
         type=int,
-        default=min(2, os.cpu_count() or 1),
-        help='That train together (default here: %(default)s).',
+        help='That train together (default: up to two, each on a GPU or a core of its own).',
     )
     return parser.parse_args()
 
@@ -53,17 +52,17 @@ def main() -> None:
         run(Path(args.work_dir).resolve(), args.processes)
 
 
-def run(work_dir: Path, processes: int) -> None:
+def run(work_dir: Path, processes: int | None) -> None:
     """All stages, each unless its result is there."""
     from mmengine.config import Config
 
     from mdl_nas_mm import visualization
     from mdl_nas_mm.apis.incremental import add_tasks
-    from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
+    from mdl_nas_mm.apis.pipeline import Stages, run_pipeline, usual_processes
     from mdl_nas_mm.datasets import write_demo_data
     from mdl_nas_mm.deposit import Deposit
 
-    stages = Stages(work_dir, EXPECTED)
+    stages, processes = Stages(work_dir, EXPECTED), processes or usual_processes()
     stages.run('data', '', lambda _: write_demo_data('data/demo'))
     pretrain = Config.fromfile(CONFIGS / 'demo_pretrain.py')
     joint = Config.fromfile(CONFIGS / 'demo_joint.py')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
@@ -19,6 +21,7 @@ from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.elastic.arch_source import read_joint_spec
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
+from mdl_nas_mm.engine.launch import backend_of
 from mdl_nas_mm.header.contents import metric_of
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
@@ -114,6 +117,11 @@ def _minutes(seconds: float) -> str:
     return f'{int(seconds) // 60}:{int(seconds) % 60:02d} min'
 
 
+def usual_processes() -> int:
+    """How many processes train a small model: up to two, each on a GPU or a core of its own."""
+    return min(2, torch.cuda.device_count() or os.cpu_count() or 1)
+
+
 def train_stage(cfg: Config, folder: Path, processes: int = 1) -> None:
     """Trains a joint config in a folder, or goes on where it stopped there.
 
@@ -123,14 +131,26 @@ def train_stage(cfg: Config, folder: Path, processes: int = 1) -> None:
         processes: of this machine, which share the batches of a step; see docs/distributed.md.
 
     Raises:
-        ValueError: one of several processes has failed, and has said why.
+        ValueError: there are more processes than GPUs; or one of several has failed, and has
+            said why.
     """
     cfg.work_dir = str(folder)
     if processes > 1:
+        _check_gpus(cfg, processes)
         _train_on_processes(cfg, folder, processes)
         return
     resume_from(cfg, 'auto')
     RUNNERS.build(cfg).train()
+
+
+def _check_gpus(cfg: Config, processes: int) -> None:
+    """Raises ValueError where processes would have to share a GPU, which NCCL cannot."""
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < processes and backend_of(cfg) == 'nccl':
+        raise ValueError(
+            f'processes: {processes}, and the machine has {gpus} GPUs; NCCL needs one for each '
+            "process, env_cfg=dict(dist_cfg=dict(backend='gloo')) does not"
+        )
 
 
 def _train_on_processes(cfg: Config, folder: Path, processes: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from collections.abc import Mapping
 from datetime import timedelta
 
 import torch
@@ -17,13 +18,18 @@ from mdl_nas_mm.utils.one_line import first_line
 from .errors import announce
 
 _NEEDED = {
-    'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'),
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
 }
 
 
 BACKENDS = ('nccl', 'gloo')
+
+
+def backend_of(cfg: Mapping) -> str:
+    """The backend that a joint config asks for, where there are GPUs."""
+    return ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('backend', BACKENDS[0])
 
 
 def start_processes(launcher: str, timeout: timedelta, backend: str = 'nccl') -> None:

@@ -19,7 +19,7 @@ from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_load
 from mdl_nas_mm.utils.private import acts_by_epoch
 from mdl_nas_mm.utils.registries import named_in
 
-from .launch import BACKENDS
+from .launch import BACKENDS, backend_of
 from .loops import MultiTaskTrainLoop
 from .recipe_settings import check_own_recipe, check_recipe
 from .task_pictures import PICTURE_HOOKS, picture_library
@@ -317,7 +317,7 @@ def _check_environment(env_cfg: Mapping, randomness: Mapping) -> None:
     _check_known(env_cfg, ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'), 'env_cfg')
     dist_cfg = env_cfg.get('dist_cfg') or {}
     _check_known(dist_cfg, ('backend', 'timeout'), 'env_cfg.dist_cfg')
-    backend = dist_cfg.get('backend', BACKENDS[0])
+    backend = backend_of(dict(env_cfg=env_cfg))
     if backend not in BACKENDS:
         raise ValueError(f'env_cfg.dist_cfg.backend is {backend!r}, expected one of {BACKENDS}')
     allowed = ('seed', 'diff_rank_seed', 'deterministic')

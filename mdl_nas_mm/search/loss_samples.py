@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.groups import new_group
-from mdl_nas_mm.engine.launch import check_same_config, start_processes
+from mdl_nas_mm.engine.launch import backend_of, check_same_config, start_processes
 from mdl_nas_mm.tasks import ResolvedConfig, sampled_spaces
 
 from .columns import JointColumns
@@ -57,7 +57,7 @@ def measure_losses(
         ValueError: the files are of another supernet, or a loss is not finite.
     """
     if launcher != 'none':
-        start_processes(launcher, _TIMEOUT)
+        start_processes(launcher, _TIMEOUT, backend_of(cfg))
         check_same_config(cfg)
     processes = dist.get_world_size() if dist.is_initialized() else 1
     rank = dist.get_rank() if processes > 1 else 0

@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from mdl_nas_mm.engine.assignment import assign_ranks
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.groups import TaskGroups, new_group
-from mdl_nas_mm.engine.launch import check_same_config, start_processes
+from mdl_nas_mm.engine.launch import backend_of, check_same_config, start_processes
 from mdl_nas_mm.engine.settings import check_score
 from mdl_nas_mm.spec import JointSpec, Ledger, Owners
 from mdl_nas_mm.tasks import (
@@ -72,7 +72,7 @@ def run_search(
     """
     SearchPlan.from_config(cfg)
     if launcher != 'none':
-        start_processes(launcher, _TIMEOUT)
+        start_processes(launcher, _TIMEOUT, backend_of(cfg))
         check_same_config(cfg)
     given = (cfg.get('groups'), get_world_size(), cfg.image_groups)
     assignment = assign_ranks(tuple(cfg.tasks), *given)

@@ -161,6 +161,29 @@ def test_changed_settings_start_a_stage_and_all_later_ones_anew(tmp_path):
     assert run_all('new')[0] == []
 
 
+@pytest.mark.parametrize(('gpus', 'cores', 'usual'), [(0, 8, 2), (0, 1, 1), (1, 8, 1), (4, 8, 2)])
+def test_each_process_has_a_gpu_or_a_core_of_its_own(monkeypatch, gpus, cores, usual):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
+    monkeypatch.setattr(os, 'cpu_count', lambda: cores)
+    assert pipeline.usual_processes() == usual
+
+
+def test_processes_that_would_share_a_gpu_are_refused(configs, tmp_path, monkeypatch):
+    """NCCL would fail with them, and say nothing of it that helps."""
+    started = []
+    monkeypatch.setattr(pipeline.subprocess, 'run', lambda command, check: started.append(command))
+    cfg = copy.deepcopy(configs[0])
+    for gpus, backend in ((1, None), (1, 'gloo'), (2, None), (0, None)):
+        monkeypatch.setattr(torch.cuda, 'device_count', lambda gpus=gpus: gpus)
+        cfg.env_cfg = dict(dist_cfg=dict(backend=backend)) if backend else {}
+        if (gpus, backend) == (1, None):
+            with raises_naming(ValueError, 'processes', 2, 1, 'gloo'):
+                pipeline.train_stage(cfg, tmp_path, processes=2)
+        else:
+            pipeline.train_stage(cfg, tmp_path, processes=2)
+    assert len(started) == 3
+
+
 @pytest.mark.slow
 def test_several_processes_train_the_same(configs, whole, tmp_path):
     """But for rounding; the tasks and the batches of a step are divided among them."""

@@ -108,14 +108,16 @@ def test_synchronised_batch_norm_in_the_backbone(tmp_path):
     assert second == first
 
 
-def test_launcher_without_its_environment(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize('missing', ['RANK', 'LOCAL_RANK'])
+def test_launcher_without_its_environment(data, tmp_path, monkeypatch, missing):
     path = write_config(training(data), tmp_path / 'mine.py')
-    for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
-        monkeypatch.delenv(name, raising=False)
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.setenv(name, '1')
+    monkeypatch.delenv(missing)
     says = refusal_of_tool(
         monkeypatch, 'train', path, '--work-dir', tmp_path / 'work', '--launcher', 'pytorch'
     )
-    assert_names(says, "launcher 'pytorch'", ' RANK ', 'torchrun', '--launcher none')
+    assert_names(says, "launcher 'pytorch'", f' {missing} ', 'torchrun', '--launcher none')
 
 
 def test_a_port_that_is_in_use(data, tmp_path, monkeypatch):
