@@ -11,13 +11,14 @@ class Clock:
     """Marks points in time; on a GPU in its own stream, so that nothing waits for it."""
 
     def __init__(self, device: torch.device) -> None:
-        self.on_gpu = device.type == 'cuda'
+        self.device, self.on_gpu = device, device.type == 'cuda'
         self.marks: list = []
 
     def mark(self) -> None:
         if self.on_gpu:
             self.marks.append(torch.cuda.Event(enable_timing=True))
-            self.marks[-1].record()
+            # An event's own default is the current GPU, which may be another one.
+            self.marks[-1].record(torch.cuda.current_stream(self.device))
         else:
             self.marks.append(time.perf_counter())
 
@@ -25,6 +26,6 @@ class Clock:
         """Milliseconds from each mark to the next."""
         pairs = list(zip(self.marks, self.marks[1:]))
         if self.on_gpu:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
             return [first.elapsed_time(second) for first, second in pairs]
         return [1000 * (second - first) for first, second in pairs]

@@ -10,6 +10,7 @@ from helpers import ROOT, call_tool, read_json, refusal_of_tool
 from mmengine.config import Config
 from refusals import assert_names, raises_naming
 
+from mdl_nas_mm.apis.clock import Clock
 from mdl_nas_mm.apis.latency import LatencyMeter, comparison_lines
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.families.swin.model import ElasticSwinBlock
@@ -156,3 +157,27 @@ def test_the_tool_refuses_in_one_line(monkeypatch, tmp_path, options, named):
     args = (CONFIG, '--task', 'cls', '--out', tmp_path / 'table.json', *options)
     assert_names(refusal_of_tool(monkeypatch, 'latency', *args), 'error: ', *named)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_clock_marks_the_stream_of_its_own_gpu(monkeypatch):
+    """Whichever is the current one."""
+    marked, waited, device = [], [], torch.device('cuda', 1)
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self, stream):
+            marked.append(stream)
+
+        def elapsed_time(self, other):
+            return 3.0
+
+    monkeypatch.setattr(torch.cuda, 'Event', Event)
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: f'stream of {device}')
+    monkeypatch.setattr(torch.cuda, 'synchronize', waited.append)
+    clock = Clock(device)
+    clock.mark()
+    clock.mark()
+    assert clock.gaps() == [3.0]
+    assert marked == ['stream of cuda:1'] * 2 and waited == [device]
