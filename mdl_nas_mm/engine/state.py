@@ -19,8 +19,6 @@ from mdl_nas_mm.utils.private import SCHEDULED_BY_GROUP, ParamScheduler, set_las
 
 from .groups import TaskGroups
 
-# Lists by parameter group, which follow from the optimizer.
-
 
 def optimizer_state(optim_wrapper: OptimWrapper, model: nn.Module) -> dict[str, Any]:
     """Moments and settings by name of the parameter.
@@ -48,6 +46,8 @@ def optimizer_state(optim_wrapper: OptimWrapper, model: nn.Module) -> dict[str, 
 def load_optimizer_state(optim_wrapper: OptimWrapper, model: nn.Module, saved: Mapping) -> None:
     """Takes over what ``optimizer_state`` gave, for the parameters that are here.
 
+    A loss scale begins anew where the training had none, as one on a processor.
+
     Raises:
         ValueError: names a parameter that the saved state does not know.
     """
@@ -68,7 +68,7 @@ def load_optimizer_state(optim_wrapper: OptimWrapper, model: nn.Module, saved: M
     base = getattr(optim_wrapper, 'base_param_settings', None)
     if base is not None:
         base.update(saved['base_settings'])
-    if hasattr(optim_wrapper, 'loss_scaler'):
+    if hasattr(optim_wrapper, 'loss_scaler') and saved.get('loss_scaler'):
         optim_wrapper.loss_scaler.load_state_dict(saved['loss_scaler'])
 
 

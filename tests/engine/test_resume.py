@@ -18,10 +18,12 @@ from helpers import (
     write_config,
 )
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.engine import checkpoint, loops, step
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
+from mdl_nas_mm.engine.state import load_optimizer_state, optimizer_state
 from mdl_nas_mm.tasks import MultiTaskModel
 
 ITERATIONS = 6
@@ -262,3 +264,22 @@ def test_a_checkpoint_that_is_cut_short(tmp_path, monkeypatch):
     assert not said
     with raises_naming(ValueError, cut):
         resume_from(cfg, 'auto')
+
+
+def test_a_loss_scale_begins_anew_where_there_was_none():
+    """As of a training in float32, or on a processor, that goes on in fp16."""
+    taken = []
+
+    class Scaler:
+        load_state_dict = staticmethod(taken.append)
+
+        def state_dict(self):
+            return dict(scale=8.0)
+
+    model = torch.nn.Linear(2, 2)
+    plain, scaled = (OptimWrapper(torch.optim.SGD(model.parameters(), lr=1.0)) for _ in range(2))
+    scaled.loss_scaler = Scaler()
+    load_optimizer_state(scaled, model, optimizer_state(plain, model))
+    assert not taken
+    load_optimizer_state(scaled, model, optimizer_state(scaled, model))
+    assert taken == [dict(scale=8.0)]
