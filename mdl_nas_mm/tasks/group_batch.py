@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from mdl_nas_mm.utils.private import map_leaves
 
 
 @dataclass(frozen=True)
@@ -23,3 +28,16 @@ class GroupBatch:
     images: int
     batches: Mapping[str, dict | None]
     places: Mapping[str, tuple[int, ...]]
+
+    def pin_memory(self) -> GroupBatch:
+        """Asked for by torch's loaders with ``pin_memory``: each image is page-locked once."""
+        pinned: dict[int, Tensor] = {}
+
+        def pin(value: Any) -> Any:
+            if not isinstance(value, Tensor):
+                return value
+            if id(value) not in pinned:
+                pinned[id(value)] = value.pin_memory()
+            return pinned[id(value)]
+
+        return replace(self, batches=map_leaves(pin, dict(self.batches)))

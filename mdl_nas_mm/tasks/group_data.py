@@ -52,6 +52,7 @@ def build_group_train_loader(
     """An endless loader of what this rank has of an image group's training batches.
 
     It gives a ``GroupBatch`` where ``build_train_loader`` gives a batch of a single task.
+
     Args:
         images: name of the group.
         scopes: task -> its library, of all tasks of the group.

@@ -212,3 +212,23 @@ def test_evaluation_has_each_image_once_and_labels_of_their_own_size(root):
     shapes = {tuple(image.shape) for batch in batches for image in batch.batches['cls']['inputs']}
     assert shapes == {(3, 24, 24)}
     assert batches[0].batches['depth']['data_samples'][0].gt_depth_map.shape == (16, 16)
+
+
+def test_images_are_pinned_once_for_all_of_their_tasks(root, monkeypatch):
+    """By torch's loaders, which ask what they do not know to do it itself."""
+    pinned = []
+
+    def pin(self, *_):
+        pinned.append(self)
+        return self.clone()
+
+    (batch,) = first(train_loader(loaders(root, 'seg', 'cls')), 1)
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', pin)
+    found = torch.utils.data._utils.pin_memory.pin_memory(batch)
+    assert len(pinned) == batch.images and found.places == batch.places
+    for task, own in found.batches.items():
+        assert own['data_samples'] == batch.batches[task]['data_samples']
+        for image, before in zip(own['inputs'], batch.batches[task]['inputs'], strict=True):
+            assert image is not before and torch.equal(image, before)
+    shared = zip(*(found.batches[task]['inputs'] for task in ('seg', 'cls')))
+    assert all(one is other for one, other in shared)
