@@ -202,6 +202,18 @@ def test_a_gate_tells_rows_that_change_from_those_that_do_not():
     assert chosen.mean() > 1.2 * others.mean()
 
 
+def test_a_model_is_cast_after_it_has_run():
+    tasks, images = three_tasks(vit, torch.float32), torch.cat(moving_patch(4))
+    model = shared(tasks, reuse='tasks', threshold=1e-3, attention='queries')
+    model.fit_gates(images.float())
+    model(images.float())
+    outputs, _ = model.double()(images)
+    anew = shared(tasks, reuse='tasks', threshold=1e-3, attention='queries')
+    anew.gates = model.gates
+    for task, expected in anew(images)[0].items():
+        assert all(map(torch.equal, outputs[task], expected))
+
+
 def test_a_key_frame_comes_in_time_and_when_much_has_moved():
     tasks, frames = three_tasks(vit), moving_patch(6)
     frames[4] = torch.rand_like(frames[4])

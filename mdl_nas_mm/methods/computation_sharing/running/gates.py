@@ -25,7 +25,7 @@ class Gate:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Root mean square (R,) of the outputs' change over that of all outputs, of (R, C)."""
-        return (inputs @ self.weight + self.bias).exp()
+        return (inputs @ self.weight.to(inputs) + self.bias.to(inputs)).exp()
 
 
 def fit_gate(inputs: Tensor, changes: Tensor, outputs: Tensor, ridge: float = 1e-2) -> Gate:

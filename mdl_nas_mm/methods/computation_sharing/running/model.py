@@ -61,8 +61,8 @@ class SharedComputation(nn.Module):
         self.eval()
         self.gates: dict[str, dict[str, Gate]] = {}
         self._name = uuid.uuid4().hex
-        # Of the last size alone: a video has one.
-        self._steps: tuple[tuple[int, ...], dict[str, TaskSteps]] | None = None
+        # Of the last size, device and data type alone: a video has one.
+        self._steps: tuple[tuple, dict[str, TaskSteps]] | None = None
         # What a frame of that size takes of which nothing is shared: (task, execution) -> its work.
         self._plain_work: dict[tuple[str, str], list[Work]] = {}
         self._times = Times(RowExecution({}, {}, 1.0).update)
@@ -208,14 +208,15 @@ class SharedComputation(nn.Module):
         return Stream(task, steps, execution, thresholds, exact, base, before, caches)
 
     def _steps_of(self, images: Tensor) -> dict[str, TaskSteps]:
-        batch, _, *size = shape = tuple(images.shape)
-        if self._steps is None or self._steps[0] != shape:
+        batch, _, *size = images.shape
+        kind = (images.shape, images.device, images.dtype)
+        if self._steps is None or self._steps[0] != kind:
             base = self._backbones[0]
             found = {}
             for task, backbone in zip(self.tasks, self._backbones):
                 of = None if task == self.base else base
                 found[task] = steps_of(backbone, of, batch, (size[0], size[1]))
-            self._steps = (shape, found)
+            self._steps = (kind, found)
             self._plain_work = {}
         return self._steps[1]
 
