@@ -1,6 +1,8 @@
 """Runs a function in several processes of one machine, connected as torchrun connects them.
 
-They do without GPUs, over gloo, unless a test says that each shall have one, over NCCL.
+They do without GPUs, over gloo, unless a test says that each shall have one, over NCCL. Forked
+processes begin with what is loaded here, but cannot use CUDA where anybody has looked for it
+before; those with a GPU are new ones, which load the function by its name.
 """
 
 import multiprocessing
@@ -10,11 +12,11 @@ import time
 import traceback
 
 import mmdet.utils
+import mmengine.device.utils
 import mmpretrain.utils
 import mmseg.utils
 import torch
 
-# Processes are forked, and begin with what is loaded here.
 for library in (mmdet, mmpretrain, mmseg):
     library.utils.register_all_modules(init_default_scope=False)
 # An export or a compilation gives torch a stand-in for a GPU where there is none. A first backward
@@ -32,6 +34,8 @@ def free_port():
 def _enter(rank, world_size, port, log, gpus, function, args):
     if not gpus:
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
+        # mmengine has looked when it was imported.
+        mmengine.device.utils.DEVICE = 'cpu'
     os.environ.update(
         RANK=str(rank),
         WORLD_SIZE=str(world_size),
@@ -61,7 +65,8 @@ class Processes:
     """Processes that run ``function(*args)``, each with its output in a file of the folder."""
 
     def __init__(self, world_size, function, *args, folder, gpus=False):
-        context, port = multiprocessing.get_context('fork'), free_port()
+        context = multiprocessing.get_context('spawn' if gpus else 'fork')
+        port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         self.logs = [folder / f'rank_{rank}.txt' for rank in range(world_size)]
         self.processes = [

@@ -19,6 +19,6 @@ def test_two_ranks_normalise_over_their_whole_batch(data, tmp_path):
     cfg = only(training(data, batches=dict(seg=1)), 'seg')
     cfg.tasks.seg.train_dataloader.batch_size = 4
     cfg.tasks.seg.model.decode_head.update(norm_cfg=dict(type='SyncBN'), dropout_ratio=0)
-    one = trained(0, cfg, tmp_path / 'one')['state_dict']
-    two = trained(2, cfg, tmp_path / 'two')['state_dict']
+    one = trained(0, cfg, tmp_path / 'one', gpus=True)['state_dict']
+    two = trained(2, cfg, tmp_path / 'two', gpus=True)['state_dict']
     assert largest_difference(one, two) < 1e-4

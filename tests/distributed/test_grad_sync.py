@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from distributed.processes import run_processes
+from mmengine.device import get_device
 from torch import nn
 
 from mdl_nas_mm.engine.grad_sync import GradientReducer
@@ -16,8 +17,8 @@ SIZES = [(3, 4), (5,), (2, 2), (7,), (4, 3)]
 
 
 def parameters(seed):
-    generator = torch.Generator().manual_seed(seed)
-    return [nn.Parameter(torch.randn(size, generator=generator)) for size in SIZES]
+    generator, device = torch.Generator().manual_seed(seed), get_device()
+    return [nn.Parameter(torch.randn(size, generator=generator).to(device)) for size in SIZES]
 
 
 def loss(shared, own, rank, world_size):
