@@ -72,7 +72,9 @@ def divide(dataset: Mapping, scope: str, count: int) -> Parts:
         ValueError: The data set does not read files of the known formats, or is too small.
         FileNotFoundError: Its annotations or images are not there.
     """
-    return _divided(read_training_set(dataset, scope), count)
+    whole = read_training_set(dataset, scope)
+    _check_count(count, len(whole.files))
+    return whole.divided(whole.choose(count))
 
 
 def divide_common_images(sets: Mapping[str, TrainingSet], count: int) -> dict[str, Parts]:
@@ -96,22 +98,6 @@ def divide_common_images(sets: Mapping[str, TrainingSet], count: int) -> dict[st
                 f'{found[task].images[0]}, of all others of {found[task].images[1]}'
             )
     return found
-
-
-def divide_coco(content: Mapping, count: int) -> Parts:
-    """Divides the images of COCO's format, in the order of their ids, with their annotations.
-
-    Annotation files of the same images so have the same ones set aside.
-
-    Raises:
-        ValueError: There are not more than ``count`` images.
-    """
-    return _divided(_coco(content), count)
-
-
-def _divided(whole: TrainingSet, count: int) -> Parts:
-    _check_count(count, len(whole.files))
-    return whole.divided(whole.choose(count))
 
 
 def read_training_set(dataset: Mapping, scope: str) -> TrainingSet:

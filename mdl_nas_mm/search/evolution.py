@@ -3,7 +3,7 @@
 Nothing here knows a model or a file: candidates are values, scores come from a function, sizes
 from a cost, chance from an explicit random generator. The same generator state and the same
 scores give the same run, so an interrupted search is resumed by running it again with a
-function that remembers its scores (``History.cached``).
+function that remembers its scores (``Evaluations``).
 
 Scores are per task, so a joint spec may be put together of architectures that were never proposed
 together. After each generation the best of all these combinations is found exactly, see

@@ -132,10 +132,6 @@ class LossPredictor:
                     'with tools/predictor.py'
                 )
 
-    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What a file keeps of it: tensors, and plain values."""
-        return self.weights, self.about
-
     def save(self, path: str | Path) -> None:
         """Writes tensors and JSON into one safetensors file."""
         save_predictor(path, self.weights, 'loss_predictor', self.about)

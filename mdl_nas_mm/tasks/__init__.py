@@ -15,7 +15,7 @@ from .own_training import own_training
 from .recalibrate import recalibrations
 from .resolved import ResolvedConfig
 from .scope import task_scope
-from .scores import NoScore, Score, Scoring, score_of
+from .scores import NoScore, Score, Scoring
 from .subnets import choose_joint_spec, fixed_spec, given_spec, sampled_spaces
 from .task import Split, Task
 from .units import Units, find_units, tied, units_of
@@ -55,7 +55,6 @@ __all__ = [
     'recalibrations',
     'relative_change',
     'resolve_joint_config',
-    'score_of',
     'task_scope',
     'tied',
     'units_of',

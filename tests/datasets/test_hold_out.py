@@ -18,7 +18,7 @@ from mmengine.registry import DATASETS
 from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.datasets.hold_out import hold_out
-from mdl_nas_mm.datasets.training_sets import balanced, divide, divide_coco, evenly_spaced
+from mdl_nas_mm.datasets.training_sets import balanced, divide, evenly_spaced
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 
 # Digits have no class twice as often as another, so that ten of them are one of each.
@@ -237,32 +237,38 @@ def test_names_in_folders_and_in_a_file(tmp_path):
     assert again.search.splitlines() == ['bremen/0'] and again.images == (1, 3)
 
 
-def test_coco_keeps_all_else_and_goes_by_ids():
+def divide_coco(folder, content, count):
+    (folder / 'coco.json').write_text(json.dumps(content))
+    dataset = dict(type='CocoDataset', data_root=str(folder), ann_file='coco.json')
+    return divide(dataset, 'mmdet', count)
+
+
+def test_coco_keeps_all_else_and_goes_by_ids(tmp_path):
     """In whatever order images stand; also of images without annotations."""
     images = [dict(id=i, file_name=f'{i}.jpg') for i in (7, 3, 11, 5)]
     notes = [dict(id=i, image_id=image) for i, image in enumerate((3, 7, 7, 11))]
     content = dict(info=dict(year=2017), images=images, annotations=notes, categories=[dict(id=1)])
-    parts = divide_coco(content, 2)
+    parts = divide_coco(tmp_path, content, 2)
     search, rest = json.loads(parts.search), json.loads(parts.rest)
     assert [image['id'] for image in search['images']] == [11, 5]
     assert [note['id'] for note in search['annotations']] == [3]
     assert [note['id'] for note in rest['annotations']] == [0, 1, 2]
     for part in (search, rest):
         assert part['categories'] == content['categories'] and part['info'] == content['info']
-    other = divide_coco(dict(content, images=images[::-1], annotations=[]), 2)
+    other = divide_coco(tmp_path, dict(content, images=images[::-1], annotations=[]), 2)
     assert {image['id'] for image in json.loads(other.search)['images']} == {5, 11}
 
 
-def test_coco_with_ids_of_two_kinds_and_lists_of_images_alone():
+def test_coco_with_ids_of_two_kinds_and_lists_of_images_alone(tmp_path):
     images = [dict(id=i, file_name=f'{i}.jpg') for i in (7, '3', 11, '20')]
-    parts = divide_coco(dict(images=images, annotations=[dict(id=1, image_id='3')]), 2)
+    parts = divide_coco(tmp_path, dict(images=images, annotations=[dict(id=1, image_id='3')]), 2)
     search, rest = json.loads(parts.search), json.loads(parts.rest)
     assert [image['id'] for image in search['images']] == ['3', 11]
     assert search['annotations'] and not rest['annotations']
-    parts = divide_coco(dict(images=images), 1)
+    parts = divide_coco(tmp_path, dict(images=images), 1)
     assert 'annotations' not in json.loads(parts.rest) and parts.images == (1, 3)
     with raises_naming(ValueError, '1 images'):
-        divide_coco(dict(images=[*images, images[0]]), 1)
+        divide_coco(tmp_path, dict(images=[*images, images[0]]), 1)
 
 
 @pytest.mark.parametrize(
