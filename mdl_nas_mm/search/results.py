@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from mdl_nas_mm.trust import check_config
 from mdl_nas_mm.utils.files import held, write_json, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
 from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
+from mdl_nas_mm.utils.torch_file import check_records
 
 from .constraints import Constraints
 from .history import History
@@ -253,14 +255,23 @@ def _models(header: Mapping[str, Any], where: str) -> MultiTaskModel:
     return weightless(ConfigDict(config))
 
 
+def _read_scores(path: Path) -> dict[str, np.ndarray]:
+    """The scores of masks that a search has written, no more than the file has bytes for."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_records(archive, path.stat().st_size)
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (zipfile.BadZipFile, ValueError, OSError, MemoryError) as error:
+        raise ValueError(f'{path}: damaged ({error!r})') from None
+
+
 def _supernet(header: Mapping[str, Any], folder: Path) -> tuple[Supernet, Ledger]:
     """What a search was in, without its weights, and the ledger, from what its history says."""
     config = from_json(header['backbone'])
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         backbone = made_backbone(config, f'{folder / "history.jsonl"}: backbone')
-    scores = {}
-    if (folder / 'scores.npz').is_file():
-        with np.load(folder / 'scores.npz') as arrays:
-            scores = dict(arrays)
+    path = folder / 'scores.npz'
+    scores = _read_scores(path) if path.is_file() else {}
     supernet = Supernet(backbone, members_of(from_json(header['models'])))
     return supernet, Ledger(supernet.layout, supernet.sharing, scores, header['heads'])

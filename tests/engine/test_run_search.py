@@ -1,9 +1,12 @@
 """A search on a real supernet: within its budget, resumable, and refused before it has begun."""
 
 import copy
+import io
 import json
 import math
+import zipfile
 
+import numpy as np
 import pytest
 import torch
 from helpers import (
@@ -412,8 +415,52 @@ def test_a_mask_supernet_keeps_its_scores_for_later(data, tmp_path, quick_mmengi
     cfg.search_cfg = dict(budget='1G', evolution=dict(EVOLUTION, generations=1))
     supernet = tmp_path / 'supernet' / 'iter_1.pth'
     result = run_search(resolve_joint_config(cfg), supernet, tmp_path / 'search')
-    chosen = choose_again(tmp_path / 'search' / 'history.jsonl', result.total, tmp_path / 'again')
+    again = (tmp_path / 'search' / 'history.jsonl', result.total, tmp_path / 'again')
+    chosen = choose_again(*again)
     assert (chosen.joint, chosen.total) == (result.best, result.total)
+    kept = tmp_path / 'search' / 'scores.npz'
+    whole = kept.read_bytes()
+    for content in (whole[:100], b'', packed(whole), huge(2**50), huge(2**33)):
+        kept.write_bytes(content)
+        with raises_naming(ValueError, kept, 'damaged'):
+            choose_again(*again)
+
+
+def packed(content):
+    """The same arrays, compressed: a small file could unpack to any size."""
+    file = io.BytesIO()
+    with np.load(io.BytesIO(content)) as arrays:
+        np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def huge(size):
+    """An array that says to have more numbers than are there."""
+    array = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        array, dict(descr='<f4', fortran_order=False, shape=(size,))
+    )
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w') as archive:
+        archive.writestr('scores.npy', array.getvalue())
+    return file.getvalue()
+
+
+def test_processes_speak_as_the_config_says(cfg, supernet, tmp_path, monkeypatch):
+    """As those of a training; several may have one GPU then."""
+    started = []
+
+    def start(*args):
+        started.append(args)
+        raise Stop
+
+    monkeypatch.setattr(run_module, 'start_processes', start)
+    gloo = copy.deepcopy(cfg)
+    gloo.env_cfg = dict(dist_cfg=dict(backend='gloo'))
+    for each in (cfg, gloo):
+        with pytest.raises(Stop):
+            run_search(each, supernet, tmp_path, 'pytorch')
+    assert [(args[0], args[2]) for args in started] == [('pytorch', 'nccl'), ('pytorch', 'gloo')]
 
 
 def test_random_baseline_has_as_many_evaluations(data, supernet, cfg, tmp_path):

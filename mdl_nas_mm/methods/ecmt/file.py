@@ -109,6 +109,9 @@ def load_controlled(
         model = _model(deposit, config)
         predictor = LossPredictor.of(about['predictor'], _under('predictor/', control.tensors))
         sizes: dict[str, Size] = {t: (int(h), int(w)) for t, (h, w) in about['sizes'].items()}
+        # The seed is any number.
+        check_numbers(dict(about['evolution'], seed=0), f'{where}: evolution')
+        check_numbers(sizes, f'{where}: sizes')
         tables = [LatencyTable.from_dict(each, where) for each in about['latency']]
         controller = Controller.of_model(
             weightless(config).eval(),

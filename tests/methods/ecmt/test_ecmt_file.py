@@ -113,6 +113,8 @@ def test_files_that_are_not_what_they_should_be(written, tmp_path):
         (lambda c: c['predictor']['tasks'].reverse(), 'predictor'),
         (lambda c: c['models'].pop('parts'), 'parts'),
         (lambda c: c.pop('sizes'), 'sizes'),
+        (lambda c: c['sizes'].update(seg=[2**20, 8]), 'sizes'),
+        (lambda c: c['evolution'].update(pool=10**9), 'pool'),
         (lambda c: c['images'].clear(), 'calibrate'),
         (lambda c: c['latency'].append(dict(timing=3)), 'latency'),
     )
