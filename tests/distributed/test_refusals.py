@@ -5,14 +5,17 @@ import os
 import runpy
 import socket
 import sys
+from datetime import timedelta
 
 import pytest
 from distributed.processes import Processes
 from distributed.trainings import training
 from helpers import ROOT, only, refusal_of_tool, write_config
 from image_group import joint_config, write_images
-from refusals import assert_names
+from refusals import assert_names, raises_naming
 from shared_images import UPSTREAM, WIDTHS
+
+from mdl_nas_mm.engine.launch import start_processes
 
 pytestmark = pytest.mark.distributed
 
@@ -108,16 +111,21 @@ def test_synchronised_batch_norm_in_the_backbone(tmp_path):
     assert second == first
 
 
-@pytest.mark.parametrize('missing', ['RANK', 'LOCAL_RANK'])
-def test_launcher_without_its_environment(data, tmp_path, monkeypatch, missing):
+def test_launcher_without_its_environment(data, tmp_path, monkeypatch):
     path = write_config(training(data), tmp_path / 'mine.py')
-    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'):
-        monkeypatch.setenv(name, '1')
-    monkeypatch.delenv(missing)
+    names = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
     says = refusal_of_tool(
         monkeypatch, 'train', path, '--work-dir', tmp_path / 'work', '--launcher', 'pytorch'
     )
-    assert_names(says, "launcher 'pytorch'", f' {missing} ', 'torchrun', '--launcher none')
+    assert_names(says, "launcher 'pytorch'", ' RANK ', 'torchrun', '--launcher none')
+    for missing in names:
+        for name in names:
+            monkeypatch.setenv(name, '1')
+        monkeypatch.delenv(missing)
+        with raises_naming(ValueError, "launcher 'pytorch'", f' {missing} '):
+            start_processes('pytorch', timedelta(seconds=1))
 
 
 def test_a_port_that_is_in_use(data, tmp_path, monkeypatch):
