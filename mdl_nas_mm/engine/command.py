@@ -9,7 +9,7 @@ from functools import partial
 
 from mmengine.logging import MMLogger
 
-from mdl_nas_mm.utils.private import loggers
+from mdl_nas_mm.utils.private import loggers, show_on
 
 from .errors import RESUME, one_line_errors
 from .log_lines import on_screen, screens
@@ -42,9 +42,9 @@ def _logged_on_stderr() -> Generator[None]:
     """What loggers that are there already show on the screen goes to stderr inside the block."""
     before = [(screen, screen.stream) for logger in loggers() for screen in screens(logger)]
     for screen, _ in before:
-        screen.stream = sys.stderr
+        show_on(screen, sys.stderr)
     try:
         yield
     finally:
         for screen, stream in before:
-            screen.stream = stream
+            show_on(screen, stream)

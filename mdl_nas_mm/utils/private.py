@@ -11,7 +11,7 @@ import importlib
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch.distributed as dist
@@ -205,6 +205,11 @@ def restore_train_step(model: BaseModel) -> None:
 def loggers() -> list[logging.Logger]:
     """mmengine's loggers, of which it tells the latest only."""
     return list(MMLogger._instance_dict.values())
+
+
+def show_on(screen: logging.StreamHandler, stream: TextIO) -> None:
+    """Lets a handler write elsewhere; ``setStream`` flushes what it had, which may be closed."""
+    screen.stream = stream
 
 
 @contextmanager

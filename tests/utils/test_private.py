@@ -4,6 +4,8 @@ Each test says what is relied on and, where it fails, which release of which lib
 """
 
 import copy
+import io
+import logging
 from collections import OrderedDict
 from importlib import metadata
 
@@ -233,6 +235,15 @@ def test_train_step_is_replaced_and_restored():
 def test_every_logger_is_known():
     made = [MMLogger.get_instance(f'test_private_{i}') for i in range(2)]
     assert all(any(logger is known for known in private.loggers()) for logger in made)
+
+
+def test_a_handler_whose_stream_is_closed_writes_elsewhere():
+    closed, other = io.StringIO(), io.StringIO()
+    closed.close()
+    screen = logging.StreamHandler(closed)
+    private.show_on(screen, other)
+    screen.handle(logging.makeLogRecord(dict(msg='a line')))
+    assert other.getvalue() == 'a line\n'
 
 
 def test_checkpoints_are_read_with_one_function_inside_the_block():
