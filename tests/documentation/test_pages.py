@@ -140,6 +140,19 @@ def test_table_has_every_class_of_a_registry_with_its_arguments(registry):
         assert [argument.name for argument in said[key].arguments] == there
 
 
+def test_tables_say_what_other_classes_say_of_an_argument_and_not_where():
+    text = tables.filled((ROOT / 'docs' / 'reference' / 'classes.md').read_text())
+    assert 'keep weights and optimizer states that no subnet' in text
+    assert not re.search(r'^\|.*\| see ``(SubnetSampler|Step|SharingKind|Balancer)``', text, re.M)
+
+
+def test_tables_have_what_a_config_says_alone():
+    for registry in ('SUBNET_SAMPLERS', 'STEPS', 'SEARCH_SCORES', 'SEARCH_COSTS'):
+        assert not re.search(
+            r'^\| `(spaces|evaluate|ledger)` \|', tables.classes_table(registry), re.M
+        )
+
+
 def test_table_of_a_backbone_has_every_argument_and_default():
     said = {each.name: each for each in sources.described('ElasticSwin').arguments}
     parameters = inspect.signature(MODELS.get('ElasticSwin')).parameters

@@ -117,7 +117,16 @@ def _arguments(node: ast.ClassDef) -> Iterator[Argument]:
     for each in (owner, node):
         texts |= entries(ast.get_docstring(each) or '')
     for name, default in _signature(owner):
-        yield Argument(name, default, texts.get(name, ''))
+        yield Argument(name, default, _followed(name, texts.get(name, '')))
+
+
+def _followed(name: str, text: str) -> str:
+    """The text of an argument; that of another class where it only points to it."""
+    target = re.fullmatch(r'see ``(\w+)``\.', text)
+    if target is None or target[1] not in _nodes():
+        return text
+    there = entries(ast.get_docstring(_nodes()[target[1]]) or '').get(name)
+    return text if there is None else _followed(name, there)
 
 
 def _owner(node: ast.ClassDef) -> ast.ClassDef:

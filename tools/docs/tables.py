@@ -8,7 +8,7 @@ import re
 from sources import Argument, Described, described, entries_of, registered, subclasses
 
 # Made by the package itself, never said in a config.
-_MADE = {'runner', 'dataloader', 'evaluator', 'tasks'}
+_MADE = {'runner', 'dataloader', 'evaluator', 'spaces', 'tasks'}
 
 
 def keys_table(module: str, name: str) -> str:
@@ -20,7 +20,7 @@ def keys_table(module: str, name: str) -> str:
 
 def class_table(name: str) -> str:
     """The arguments of a class, or the fields of a dataclass."""
-    return _arguments(described(name).arguments)
+    return _arguments(tuple(a for a in described(name).arguments if a.name not in _MADE))
 
 
 def classes_table(registry: str) -> str:
@@ -57,16 +57,24 @@ def filled(markdown: str) -> str:
 
 def _section(found: Described, level: int = 3) -> str:
     lines = [f'{"#" * level} `{found.name}`', found.text]
-    if found.arguments:
-        lines.append(_arguments(found.arguments))
+    said = tuple(each for each in found.arguments if each.name not in _made(found.registry))
+    if said:
+        lines.append(_arguments(said))
     return '\n\n'.join(lines)
+
+
+def _made(registry: str) -> set[str]:
+    """Arguments that classes of a registry are given beside those of a config."""
+    there = entries_of('search/registered.py', '_THERE')
+    for part, name in entries_of('search/registered.py', '_REGISTRIES').items():
+        if ast.unparse(name) == registry:
+            return _MADE | set(ast.literal_eval(there[part]))
+    return _MADE
 
 
 def _arguments(arguments: tuple[Argument, ...]) -> str:
     rows = [
-        f'| `{each.name}` | {_default(each.default)} | {_cell(each.text)} |'
-        for each in arguments
-        if each.name not in _MADE
+        f'| `{each.name}` | {_default(each.default)} | {_cell(each.text)} |' for each in arguments
     ]
     return '\n'.join(['| argument | default | |', '|---|---|---|', *rows])
 
