@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mdl_nas_mm.elastic import ElasticBackbone
+from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import ResolvedConfig
 from mdl_nas_mm.tasks.part_flops import PartFlops
@@ -89,7 +90,7 @@ class Constraints:
                 limit = parse_count(settings['flops'], f'{where}.flops', example)
                 limits.append(Constraint(task, measure, limit))
             if 'latency' in settings:
-                given_table = (settings['table'], size, spaces[task])
+                given_table = (LatencyTable.load(settings['table']), size, spaces[task])
                 is_poor = settings.get('poor_table', False)
                 measure = latency_of(backbone, part_times, task, *given_table, is_poor)
                 limit = parse_milliseconds(settings['latency'], f'{where}.latency')

@@ -13,6 +13,7 @@ import numpy as np
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.registry import SEARCH_COSTS
 from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks.part_flops import PartFlops
@@ -205,11 +206,12 @@ class LatencyCost(SumOfTasks):
                 f'search_cfg.cost: LatencyCost has tables of {sorted(tables)}, expected one of '
                 f'{alone}, {sorted(expected)}'
             )
+        loaded = {task: LatencyTable.load(file) for task, file in tables.items()}
         measures = {}
         for task, space in spaces.items():
             size, first = of_task(input_size, task, 'input_size'), followers.get(task)
             _check_size(task, first, size, input_size)
-            table, others = tables[task if first is None else first], _others(task, units)
+            table, others = loaded[task if first is None else first], _others(task, units)
             given = (task, table, size, space, poor_tables, first is None, others)
             measure = latency_of(backbone, part_times, *given)
             measures[task] = partial(_microseconds, measure.cost)

@@ -69,7 +69,7 @@ def latency_of(
     backbone: ElasticBackbone,
     part_times: PartTimes,
     task: str,
-    file: str,
+    table: LatencyTable,
     size: tuple[int, int] | None,
     space: SearchSpace,
     poor_table: bool = False,
@@ -84,7 +84,7 @@ def latency_of(
         backbone: whose architectures are measured.
         part_times: of necks and heads that the table has.
         task: whose settings of the backbone.
-        file: a table that ``mdl-nas latency`` wrote; without a pass, that of the task that has it.
+        table: without a pass, that of the task that has it.
         size: (height, width), which the table has to be of; by default whatever it is of.
         space: whose choices it has to have.
         poor_table: take it also where its predictions do not follow what was measured.
@@ -92,10 +92,8 @@ def latency_of(
         others: tasks that share the pass.
 
     Raises:
-        FileNotFoundError: there is no such table.
-        ValueError: it does not fit, or is poor.
+        ValueError: the table does not fit, or is poor.
     """
-    table = LatencyTable.load(file)
     measured = table.timing
     if has_pass:
         check_table(table, backbone, task, tuple(size or measured.input_size), space)
@@ -104,8 +102,9 @@ def latency_of(
     head = part_times(task, table)
     if space.parts and head is None:
         print_log(
-            f'search: {file} is of the backbone; the time of {", ".join(dict(space.parts))} is not '
-            'in it, whatever the architecture; mdl-nas latency --heads measures it',
+            f'search: {table.name} is of the backbone; it lacks the time of '
+            f'{", ".join(dict(space.parts))}, whatever the architecture; mdl-nas latency --heads '
+            'measures it',
             'current',
             logging.WARNING,
         )

@@ -187,7 +187,7 @@ def test_what_a_pass_of_two_tasks_costs_is_what_runs(trained):
     assert 2 * run(SharedPass()) == run(nullcontext())
 
 
-def test_a_latency_budget_has_one_table_a_pass(trained, tmp_path):
+def test_a_latency_budget_has_one_table_a_pass(trained, tmp_path, monkeypatch):
     cfg, supernet = trained
     model, tables, sums = load_supernet(resolve_joint_config(cfg), supernet), {}, {}
     for task in ('cls', 'parts'):
@@ -200,7 +200,10 @@ def test_a_latency_budget_has_one_table_a_pass(trained, tmp_path):
         given = searching(cfg, cost=dict(type='LatencyCost', tables=tables), budget='9s')
         return SearchProblem.from_config(given, model.supernet, model.head_sizes())
 
+    read, load = [], LatencyTable.load
+    monkeypatch.setattr(LatencyTable, 'load', lambda path: read.append(path) or load(path))
     joint = problem(**tables).sample(1, 0)[0]
+    assert read == list(tables.values())
     expected = sum(round(1000 * sums[task](joint[task])) for task in ('cls', 'parts'))
     assert problem(**tables).cost.totals([joint])[0] == expected
     with raises_naming(ValueError, "['cls', 'parts']", "['cls', 'seg']"):
