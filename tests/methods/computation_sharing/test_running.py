@@ -9,6 +9,7 @@ from refusals import raises_naming
 from sharing_models import moving_patch, sub_task, swin, vit
 
 from mdl_nas_mm.families import ElasticResNet
+from mdl_nas_mm.families.transformer.row_steps import RowNorm
 from mdl_nas_mm.methods.computation_sharing import linear_layers
 from mdl_nas_mm.methods.computation_sharing.running import (
     SharedComputation,
@@ -242,6 +243,22 @@ def test_what_moves_leaves_nothing_until_it_stands():
     whole, nothing = (True, True, parts), (True, False, 0)
     # The third still one is the first that takes something over.
     assert facts == [whole, nothing, nothing, nothing, whole, *2 * [(False, True, parts)]]
+
+
+@pytest.mark.parametrize('reuse', ['frames', 'both'])
+def test_inputs_of_the_first_part_are_normed_once(monkeypatch, reuse):
+    """Whether a frame has moved is told by what is computed with, moved or not."""
+    tasks, frames, norm, normed = three_tasks(vit), moving_patch(4), RowNorm.__call__, []
+    frames[1:3] = [torch.rand_like(frame) for frame in frames[1:3]]
+    first = tasks['a'].blocks[0].norm1.weight
+    monkeypatch.setattr(
+        RowNorm, '__call__', lambda own, rows: normed.append(own.weight) or norm(own, rows)
+    )
+    model, state = shared(tasks, reuse=reuse), None
+    for frame in frames:
+        normed.clear()
+        _, state = model(frame, state)
+        assert sum(weight is first for weight in normed) == 1
 
 
 def test_a_frame_writes_into_the_state_before_it_but_not_into_a_copy():

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic.backbone import ElasticBackbone
 
 from .elements import ElementExecution
-from .execution import Execution
+from .execution import Execution, whole
 from .gates import Gate, fit_gate
 from .parts import TaskSteps, check_alike, steps_of
-from .rows import RowExecution
+from .rows import RowExecution, changed_rows
 from .settings import SharingSettings
 from .state import Pairs, State
 from .stream import Passed, Stream
@@ -92,7 +92,8 @@ class SharedComputation(nn.Module):
         self._check(images, state)
         steps = self._steps_of(images)
         settings, rows = settings or self.settings, steps[self.base].rows.embed(images)
-        moved = self._has_moved(state, steps, rows, settings)
+        inputs = steps[self.base].first_inputs(rows)
+        moved = self._has_moved(state, steps[self.base], inputs, settings)
         is_key = moved or self._is_key(state, settings)
         before = {} if is_key or state is None else state.pairs
         # What comes after a frame that has moved is likely to have moved too, and takes nothing
@@ -110,10 +111,15 @@ class SharedComputation(nn.Module):
                 # Nothing is taken over by anybody: the backbone itself is a little faster.
                 outputs[task] = self.backbone(task)(images)
                 work += self._plain_work[of_all]
-                cached[task] = {own.first.name: stream.first(rows)} if task == self.base else {}
+                cached[task] = {}
+                if task == self.base:
+                    cached[task][own.first.name] = whole(own.first, inputs).pair
                 continue
             is_embedded_alike = not own.differs('patch_embed.', 'cls_token', 'pos_embed')
-            outputs[task] = stream.run(rows if is_embedded_alike else own.rows.embed(images))
+            outputs[task] = stream.run(
+                rows if is_embedded_alike else own.rows.embed(images),
+                inputs if task == self.base else None,
+            )
             cached[task] = stream.cached
             work += stream.work
             if plain:
@@ -163,16 +169,17 @@ class SharedComputation(nn.Module):
     def _has_moved(
         self,
         state: State | None,
-        steps: Mapping[str, TaskSteps],
-        rows: Tensor,
+        base: TaskSteps,
+        inputs: Tensor,
         settings: SharingSettings,
     ) -> bool:
         """Whether so much has changed since the frame before that it is of no use."""
         if state is None or not settings.shares_frames or not state.pairs[self.base]:
             return False
-        given = (settings, None, state.pairs[self.base], {}, False)
-        stream = self._stream(self.base, steps[self.base], *given)
-        return stream.changed(rows) > settings.moved
+        known = state.pairs[self.base][base.first.name].inputs
+        threshold = settings.of_blocks('frame_threshold', self.base, base.blocks)[0]
+        mask = changed_rows(inputs, known, threshold)
+        return int(mask.sum()) / len(mask) > settings.moved
 
     def _is_key(self, state: State | None, settings: SharingSettings) -> bool:
         """Whether a frame that has not moved is computed without the one before all the same."""

@@ -100,6 +100,12 @@ class TaskSteps:
         """The one whose inputs tell how much of a frame has changed."""
         return self.parts[self.rows.steps[0].name][0]
 
+    def first_inputs(self, rows: Tensor) -> Tensor:
+        """What the first part is given of embedded rows."""
+        step = self.rows.steps[0]
+        assert isinstance(step, BlockSteps)
+        return step.norm1(rows)
+
     def differs(self, *prefixes: str) -> bool:
         """Whether any parameter below these names differs, outside of the parts."""
         return any(name.startswith(prefixes) for name in self.other)

@@ -13,8 +13,7 @@ from mdl_nas_mm.families.transformer.row_steps import BlockSteps, MergingSteps, 
 
 from .execution import PLAIN, Execution, Source, whole
 from .parts import Part, TaskSteps
-from .rows import changed_rows
-from .state import Pair, Pairs
+from .state import Pairs
 from .work import Work
 
 
@@ -85,11 +84,16 @@ class Stream:
         self.cached: Pairs = {}
         self.work: list[Work] = []
 
-    def run(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """The outputs of the backbone, given embedded rows (R, C)."""
+    def run(self, rows: Tensor, inputs: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The outputs of the backbone.
+
+        Args:
+            rows: embedded, (R, C).
+            inputs: those of the first part, where they are known.
+        """
         outputs = {}
         for number, step in enumerate(self.steps.rows.steps):
-            for half in self._halves(step):
+            for half in self._halves(step, None if number else inputs):
                 front, behind = rows, self._taken_over(half, step, rows)
                 if behind is None:
                     behind = half.compute(rows)
@@ -100,32 +104,18 @@ class Stream:
                 outputs[number] = self.steps.rows.outputs[number](rows)
         return tuple(outputs[number] for number in self.steps.rows.order)
 
-    def changed(self, rows: Tensor) -> float:
-        """The part of the embedded rows that changed since the frame before."""
-        known = self.before[self.steps.first.name].inputs
-        mask = changed_rows(self._first_inputs(rows), known, self.thresholds['frame'][0])
-        return int(mask.sum()) / len(mask)
-
-    def first(self, rows: Tensor) -> Pair:
-        """What the first part computes of embedded rows."""
-        return whole(self.steps.first, self._first_inputs(rows)).pair
-
-    def _first_inputs(self, rows: Tensor) -> Tensor:
-        step = self.steps.rows.steps[0]
-        assert isinstance(step, BlockSteps)
-        return step.norm1(rows)
-
-    def _halves(self, step: BlockSteps | MergingSteps) -> list[_Half]:
+    def _halves(self, step: BlockSteps | MergingSteps, inputs: Tensor | None) -> list[_Half]:
         name, parts = step.name, self.steps.parts[step.name]
         if isinstance(step, MergingSteps):
             merge = lambda rows: self._advance(parts[0], step.gather(rows))  # noqa: E731
             return [_Half(parts, (f'{name}.norm.',), merge)]
         qkv, proj, mlp = parts
+        normed = lambda rows: step.norm1(rows) if inputs is None else inputs  # noqa: E731
         return [
             _Half(
                 (qkv, proj),
                 (f'{name}.norm1.', f'{name}.attn.'),
-                lambda rows: rows + self._attend(step, qkv, proj, step.norm1(rows)),
+                lambda rows: rows + self._attend(step, qkv, proj, normed(rows)),
             ),
             _Half(
                 (mlp,),
