@@ -8,7 +8,7 @@ a transformer's block gets, or (B, C, H, W) for images and maps.
 import sys
 from contextlib import suppress
 
-from .utils.notices import WithoutNotices
+from .utils.notices import WithoutNotices, ignore_warnings
 from .version import __version__
 
 __all__ = ['__version__']
@@ -23,3 +23,4 @@ with suppress(ImportError):
     MODULE2PACKAGE.setdefault('mdl_nas_mm', 'mdl_nas_mm.version')
 
 sys.meta_path.insert(0, WithoutNotices())
+ignore_warnings()

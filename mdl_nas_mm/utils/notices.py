@@ -1,7 +1,8 @@
-"""Upstream's libraries are imported without what they say of optional parts that they lack."""
+"""Upstream's libraries without what they say that nobody can act on."""
 
 from __future__ import annotations
 
+import builtins
 import io
 import warnings
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import ModuleType
+from typing import Any
 
 # OneDL's forks print the one and warn of the other when these are imported, whatever is done then.
 _NOTICE = 'Could not import OneDL'
@@ -22,6 +24,35 @@ _MODULES = {
     'mmseg.datasets',
     'mmseg.datasets.transforms',
 }
+# What COCO's API and its copies print whenever they load and evaluate.
+_PROGRESS = (
+    'loading annotations into memory',
+    'Loading and preparing results',
+    'creating index',
+    'index created',
+    'Running per image evaluation',
+    'Evaluate annotation type',
+    'Accumulating evaluation results',
+    'Done (t=',
+    'DONE (t=',
+)
+_PRINTING = {
+    'pycocotools.coco',
+    'pycocotools.cocoeval',
+    'xtcocotools.coco',
+    'xtcocotools.cocoeval',
+    'mmdet.datasets.api_wrappers.coco_api',
+    'mmdet.datasets.api_wrappers.cocoeval_mp',
+    'mmdet.evaluation.functional.ytvis',
+    'mmdet.evaluation.functional.ytviseval',
+}
+# mmseg warns of its own default whenever a loss is built.
+_DEFAULT = 'Default ``avg_non_ignore`` is False'
+
+
+def ignore_warnings() -> None:
+    """Leaves out warnings that modules give when they are used, in the whole process."""
+    warnings.filterwarnings('ignore', _DEFAULT)
 
 
 class _QuietLoader(SourceFileLoader):
@@ -40,6 +71,20 @@ class _QuietLoader(SourceFileLoader):
                 print(*lines, sep='\n', flush=True)
 
 
+class _WithoutProgress(SourceFileLoader):
+    """Executes a module with a ``print`` that leaves its progress out."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """As of any module of a file."""
+        vars(module)['print'] = _print
+        super().exec_module(module)
+
+
+def _print(*values: object, **settings: Any) -> None:
+    if not (values and str(values[0]).startswith(_PROGRESS)):
+        builtins.print(*values, **settings)
+
+
 class WithoutNotices(MetaPathFinder):
     """Finds the modules that say it where they lie, and nothing else.
 
@@ -51,12 +96,19 @@ class WithoutNotices(MetaPathFinder):
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The module as it is found without this, but executed without what it says."""
-        found = PathFinder.find_spec(name, path, target) if name in _MODULES else None
-        if found is None or found.origin is None:
+        loader = _LOADERS.get(name)
+        found = None if loader is None else PathFinder.find_spec(name, path, target)
+        if loader is None or found is None or found.origin is None:
             return None
         return spec_from_file_location(
             name,
             found.origin,
-            loader=_QuietLoader(name, found.origin),
+            loader=loader(name, found.origin),
             submodule_search_locations=found.submodule_search_locations,
         )
+
+
+_LOADERS: dict[str, type[SourceFileLoader]] = {
+    **dict.fromkeys(_MODULES, _QuietLoader),
+    **dict.fromkeys(_PRINTING, _WithoutProgress),
+}
