@@ -23,12 +23,20 @@ def clip_over_all_ranks(model: MultiTaskModel, ranks: TaskGroups) -> Callable[..
     shared = by_owners.pop(ALL)
     led = [p for owners, found in by_owners.items() if ranks.leads(owners) for p in found]
 
-    def clip(parameters: Iterable[nn.Parameter], max_norm: float, norm_type: float = 2.0) -> Tensor:
+    def clip(
+        parameters: Iterable[nn.Parameter],
+        max_norm: float,
+        norm_type: float = 2.0,
+        error_if_nonfinite: bool = False,
+        foreach: bool | None = None,
+    ) -> Tensor:
         if norm_type != 2:
             raise ValueError(f'clip_grad: norm_type {norm_type}, only 2 works over several ranks')
         own = _squares(led, shared[0].device)
         dist.all_reduce(own)
         norm = (_squares(shared, shared[0].device) + own).sqrt()
+        if error_if_nonfinite and not norm.isfinite():
+            raise RuntimeError(f'clip_grad: the norm of all gradients is {norm.item()}')
         factor = (max_norm / (norm + 1e-6)).clamp(max=1)
         for parameter in parameters:
             # Those without a gradient are not among them.

@@ -101,7 +101,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help='How the processes are started (default: none, one process).',
     )
     # What is read is the environment, which torchrun sets as well.
-    hidden = dict(type=_local_rank, default='0', help=argparse.SUPPRESS)
+    hidden = dict(type=_local_rank, help=argparse.SUPPRESS)
     parser.add_argument('--local_rank', '--local-rank', **hidden)
 
 
