@@ -55,14 +55,14 @@ def main() -> None:
         if args.joint_spec:
             choose_joint_spec(cfg, args.joint_spec)
         cfg = resolve_joint_config(cfg, check_files=False)
-        scores = None
+        sizes, scores = parse_sizes(args.input_size, cfg.tasks), None
         if args.checkpoint:
             state = read_checkpoint(args.checkpoint, args.trust_checkpoint)['state_dict']
             scores = backbone_scores(state) | part_scores(state)
             scores = {layer: score.numpy() for layer, score in scores.items()}
         counting = Console(stderr=True).status(f'counting {len(cfg.tasks)} tasks')
         with counting, quiet():
-            report = analyze(cfg, input_sizes=parse_sizes(args.input_size), scores=scores)
+            report = analyze(cfg, input_sizes=sizes, scores=scores)
         if args.json:
             say(json.dumps(report))
             return

@@ -2,12 +2,14 @@
 
 import argparse
 
+from mdl_nas_mm.header.contents import tasks_of
 from mdl_nas_mm.utils.command_line import (
     Parser,
     add_cfg_options,
     add_controller_options,
     add_trust_checkpoint,
     add_trusted_classes,
+    parse_alike,
     parse_sizes,
     there,
     trusted_classes,
@@ -45,31 +47,37 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.predictor is None and args.source.endswith('.py'):
         parser.error(f'{args.source} is a config, which takes --predictor')
+    if args.predictor is None and args.input_size:
+        parser.error('--input-size is of a config; a file has its own')
     return args
 
 
 def main() -> None:
     args = parse_args()
-    from mdl_nas_mm.apis.controlled import controller_of_config, controller_of_file
+    from mdl_nas_mm.apis.controlled import controller_of_file
     from mdl_nas_mm.engine.command import command
-    from mdl_nas_mm.methods.ecmt import Evolution
+    from mdl_nas_mm.methods.ecmt import Controller, Evolution
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
+    from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.utils.files import write_json
 
     with command('control', 'WARNING') as say:
         settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
-        if args.predictor is None:
-            of_file = (args.source, settings, args.alike, args.latency, trusted_classes(args))
-            controller = controller_of_file(*of_file)
-        else:
+        cfg = None
+        if args.predictor is not None:
             cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
-            given = (cfg, args.predictor, parse_sizes(args.input_size), settings, args.alike)
-            controller = controller_of_config(*given, args.latency)
-        prefer = None if args.prefer is None else read_preferences(args.prefer)
+            cfg = resolve_joint_config(cfg)
+        tasks = tasks_of(args.source) if cfg is None else cfg.tasks
+        prefer, alike = read_preferences(args.prefer, tasks), parse_alike(args.alike, tasks)
+        given = (settings, alike, args.latency)
+        if cfg is None:
+            controller = controller_of_file(args.source, *given, trusted_classes(args))
+        else:
+            sizes = parse_sizes(args.input_size, tasks)
+            controller = Controller.of(cfg, args.predictor, sizes, *given)
         found = controller.configure(args.budget, prefer)
-        for line in found.lines():
-            say(line)
+        say(*found.lines(), sep='\n')
         if args.out:
             write_json(args.out, dict(joint_spec=found.joint.to_dict()))
             say(args.out)

@@ -7,6 +7,7 @@ from mdl_nas_mm.utils.command_line import (
     Parser,
     add_controller_options,
     add_trained_config,
+    parse_alike,
     parse_sizes,
 )
 
@@ -61,9 +62,9 @@ def main() -> None:
             trial,
             folder,
             Evolution(cycles=args.cycles, seed=args.seed),
-            args.alike,
+            parse_alike(args.alike, cfg.tasks),
             args.latency,
-            parse_sizes(args.input_size),
+            parse_sizes(args.input_size, cfg.tasks),
             lambda done, of: print(f'losses: {done}/{of}'),
         )
         say(f'hypervolume {found["hypervolume"]:.6g} of {args.count} preferences')

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from mdl_nas_mm.header.contents import tasks_of
 from mdl_nas_mm.utils import command_line
 from mdl_nas_mm.utils.command_line import Parser
 
@@ -63,7 +64,7 @@ def main() -> None:
         keys = ('reuse', 'threshold', 'thresholds', 'budget', 'latency')
         settings = {key: getattr(args, key) for key in keys}
         settings.update(trust=command_line.trusted_classes(args))
-        settings.update(prefer=None if args.prefer is None else read_preferences(args.prefer))
+        settings.update(prefer=read_preferences(args.prefer, tasks_of(args.deposit)))
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **settings)
         how = {key: getattr(args, key) for key in ('batch_size', 'pred_score_thr', 'no_save_vis')}
         how.update(out_dir=args.out_dir, max_pixels=args.max_pixels or MAX_PIXELS)

@@ -7,6 +7,7 @@ from mdl_nas_mm.utils.command_line import (
     add_controller_options,
     add_trained_config,
     add_trusted_classes,
+    parse_alike,
     parse_sizes,
     trusted_classes,
 )
@@ -31,6 +32,7 @@ def parse_args() -> argparse.Namespace:
         '--prefer',
         nargs='+',
         action='append',
+        default=[],
         metavar='TASK=NUMBER',
         help='Preferences of the grid; may be given several times (default: each task alone, and '
         'all alike).',
@@ -46,22 +48,25 @@ def main() -> None:
     from mdl_nas_mm.apis.controlled import make_controlled
     from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
+    from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.amounts import shown_amount
     from mdl_nas_mm.utils.config_file import read_config
 
     with command('pack-control', 'WARNING') as say:
+        cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
+        cfg = resolve_joint_config(cfg)
         controlled = make_controlled(
-            read_config(args.config, args.cfg_options, args.trust_checkpoint),
+            cfg,
             args.checkpoint,
             args.predictor,
             args.out,
             budgets=args.budgets,
-            preferences=list(map(read_preferences, args.prefer or [])),
+            preferences=[read_preferences(words, cfg.tasks) for words in args.prefer],
             latency=args.latency,
-            alike=args.alike,
+            alike=parse_alike(args.alike, cfg.tasks),
             cycles=args.cycles,
             images=args.images,
-            sizes=parse_sizes(args.input_size),
+            sizes=parse_sizes(args.input_size, cfg.tasks),
             trust=trusted_classes(args),
         )
         for member in controlled.front:

@@ -55,11 +55,14 @@ def analyze(
     Raises:
         ValueError: an architecture is not in the space, or a size is not known.
     """
+    names = tuple(cfg.tasks)
+    for name in input_sizes or {}:
+        if name not in names:
+            raise ValueError(f'input size: unknown task {name!r}, expected some of {sorted(names)}')
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         model = MODELS.build(cfg.model)
     model.eval()
     _give_scores(model, scores)
-    names = tuple(cfg.tasks)
     if joint is None and cfg.get('joint_spec') is not None:
         joint = given_spec(cfg)
     joint = joint or JointSpec({name: space.largest() for name, space in model.spaces.items()})
@@ -70,9 +73,6 @@ def analyze(
         initial_scores(model.backbone) if scores is None else scores,
         model.head_sizes(),
     )
-    for name in input_sizes or {}:
-        if name not in names:
-            raise ValueError(f'input size: {name!r} is no task of {sorted(names)}')
     counts = ledger.count(joint)
     tasks = {}
     for name in names:

@@ -8,15 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mmengine.config import Config
-
 from mdl_nas_mm.deposit import Deposit, extract, pack
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.methods.ecmt import Controller, Evolution
 from mdl_nas_mm.methods.ecmt.file import control_of, load_controlled
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.spec import Counts
-from mdl_nas_mm.tasks import ResolvedConfig, resolve_joint_config
+from mdl_nas_mm.tasks import ResolvedConfig
 from mdl_nas_mm.tasks.input_size import validation_size
 from mdl_nas_mm.utils.files import sha256_of
 
@@ -24,18 +22,6 @@ from .tasks import task_infos
 
 # What a deposit says of tasks and packs anew, or that is of another architecture.
 _OF_ARCHITECTURE = ('spec', 'region', 'params', 'needs', 'scored', 'stored')
-
-
-def controller_of_config(
-    cfg: Config,
-    predictor: str | Path,
-    sizes: Mapping[str, tuple[int, int]],
-    settings: Evolution,
-    alike: Sequence[Sequence[str]] = (),
-    latency: str | Path | LatencyTable | None = None,
-) -> Controller:
-    """What chooses architectures for budgets and preferences; see ``Controller.of``."""
-    return Controller.of(resolve_joint_config(cfg), predictor, sizes, settings, alike, latency)
 
 
 def controller_of_file(
@@ -58,7 +44,7 @@ def controller_of_file(
 
 
 def make_controlled(
-    cfg: Config,
+    cfg: ResolvedConfig,
     checkpoint: str | Path,
     predictor: str | Path,
     path: str | Path,
@@ -75,7 +61,7 @@ def make_controlled(
     """Calibrates a grid of architectures of a trained model, and writes it with them.
 
     Args:
-        cfg: a joint config, not resolved.
+        cfg: a resolved joint config.
         checkpoint: the trained supernet.
         predictor: the file with the predictor of its losses.
         path: the deposit to write.
@@ -91,19 +77,18 @@ def make_controlled(
         FileNotFoundError, ValueError: see ``Controller.of``, ``ControlledModel.of`` and
             ``save_controlled``.
     """
-    resolved = resolve_joint_config(cfg)
     sizes = {
-        task: sizes.get(task) or validation_size(resolved.val_dataloader[task], task)
-        for task in resolved.tasks
+        task: sizes.get(task) or validation_size(cfg.val_dataloader[task], task)
+        for task in cfg.tasks
     }
     tables = [LatencyTable.load(file) for file in latency]
     first = tables[0] if tables else None
     settings = Evolution(cycles=cycles)
-    controller = Controller.of(resolved, predictor, sizes, settings, alike, first)
-    controlled = ControlledModel.of(resolved, checkpoint, controller, images)
-    alone = [{task: 1.0} for task in resolved.tasks] + [dict.fromkeys(resolved.tasks, 1.0)]
+    controller = Controller.of(cfg, predictor, sizes, settings, alike, first)
+    controlled = ControlledModel.of(cfg, checkpoint, controller, images)
+    alone = [{task: 1.0} for task in cfg.tasks] + [dict.fromkeys(cfg.tasks, 1.0)]
     controlled.add_to_front(budgets or [None], preferences or alone)
-    save_controlled(resolved, checkpoint, controlled, path, sizes, tables, trust)
+    save_controlled(cfg, checkpoint, controlled, path, sizes, tables, trust)
     return controlled
 
 

@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit import extract as write_task
 from mdl_nas_mm.deposit import remove as remove_task
+from mdl_nas_mm.header.contents import tasks_of
 from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 from mdl_nas_mm.spec import Counts
 from mdl_nas_mm.tasks import own_training
@@ -101,7 +102,7 @@ def extract(
     if budget is None and prefer is None:
         yield write_task(deposit, task, out, stock, trust, trained)
         return
-    wanted = None if prefer is None else read_preferences(prefer)
+    wanted = read_preferences(prefer, tasks_of(deposit))
     yield extract_chosen(deposit, task, out, budget, wanted, stock, trust, latency, trained)
 
 

@@ -26,12 +26,27 @@ def contents(path: str | Path) -> Iterator[str]:
         FileNotFoundError: there is no such file.
         ValueError: the file is cut short, altered, or no deposit.
     """
-    with opened(path) as file:
-        metadata, entries = read_entries(file)
-    manifest = decode(metadata, str(path), None)
+    manifest, entries = _header(path)
     with malformed(f'deposit {path}: manifest'):
         lines = list(_lines(manifest, entries, Path(path).stat().st_size))
     yield from lines
+
+
+def tasks_of(path: str | Path) -> list[str]:
+    """The names of a deposit's tasks.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``contents``.
+    """
+    manifest, _ = _header(path)
+    with malformed(f'deposit {path}: manifest'):
+        return list(manifest['tasks'])
+
+
+def _header(path: str | Path) -> tuple[Mapping, Mapping[str, HeaderEntry]]:
+    with opened(path) as file:
+        metadata, entries = read_entries(file)
+    return decode(metadata, str(path), None), entries
 
 
 def metric_of(info: Mapping[str, Any]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -126,8 +127,7 @@ def add_controller_options(parser: argparse.ArgumentParser) -> None:
     """Adds ``--alike``, ``--cycles`` and ``--input-size``, of what chooses architectures."""
     add = parser.add_argument
     text = 'Related tasks, whose decoders are alike (default: none; of a file, its own).'
-    by_comma = dict(type=lambda words: words.split(','), metavar='TASK,TASK')
-    add('--alike', nargs='+', default=[], help=text, **by_comma)
+    add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
     text = 'Mutations of each search (default: %(default)s).'
     add('--cycles', type=int, default=10, help=text)
     text = "Sizes of the images of a config (default: of each task's validation)."
@@ -182,17 +182,44 @@ def trusted_classes(args: argparse.Namespace) -> list[str]:
     return args.trust
 
 
-def parse_sizes(texts: list[str]) -> dict[str, tuple[int, int]]:
+def check_tasks(option: str, named: Iterable[str], known: Collection[str]) -> None:
+    """Raises ValueError for a task that there is not; names those that there are."""
+    for task in named:
+        if task not in known:
+            raise ValueError(f'{option}: unknown task {task!r}, expected some of {sorted(known)}')
+
+
+def parse_sizes(texts: Iterable[str], tasks: Collection[str]) -> dict[str, tuple[int, int]]:
     """Task -> (height, width) from 'det=800x1280' or 'cls=224'.
 
+    Args:
+        texts: of the option.
+        tasks: all that there are.
+
     Raises:
-        ValueError: see ``parse_size``.
+        ValueError: see ``check_tasks`` and ``parse_size``.
     """
     sizes = {}
     for text in texts:
         task, _, size = text.partition('=')
         sizes[task] = parse_size(size, text, 'TASK=HEIGHTxWIDTH')
+    check_tasks('--input-size', sizes, tasks)
     return sizes
+
+
+def parse_alike(texts: Iterable[str], tasks: Collection[str]) -> list[list[str]]:
+    """Sets of related tasks from 'seg,parts'.
+
+    Args:
+        texts: of the option.
+        tasks: all that there are.
+
+    Raises:
+        ValueError: see ``check_tasks``.
+    """
+    sets = [text.split(',') for text in texts]
+    check_tasks('--alike', chain(*sets), tasks)
+    return sets
 
 
 def parse_size(

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from mdl_nas_mm.search.preferences import check_preferences
 
 
-def read_preferences(said: Iterable[str]) -> dict[str, float]:
-    """Task -> number, of words such as ``seg=1`` and ``depth=0.3``.
+def read_preferences(said: Iterable[str] | None, tasks: Collection[str]) -> dict[str, float] | None:
+    """Task -> number, of words such as ``seg=1`` and ``depth=0.3``; None where nothing is said.
+
+    Args:
+        said: the words.
+        tasks: all that there are.
 
     Raises:
-        ValueError: a word has another form.
+        ValueError: a word has another form, or see ``check_preferences``.
     """
-    found = {}
+    if said is None:
+        return None
+    found: dict[str, float] = {}
     for word in said:
         task, equals, value = word.partition('=')
         try:
@@ -24,6 +30,7 @@ def read_preferences(said: Iterable[str]) -> dict[str, float]:
             equals = ''
         if not (task and equals):
             raise ValueError(f'preference {word!r}: expected TASK=NUMBER, such as seg=1')
+    check_preferences(found, list(tasks), 'preferences')
     return found
 
 

@@ -8,7 +8,7 @@ from elastic_head import CLASSES, SPACE, WIDTHS, ElasticHead  # noqa: F401
 from helpers import call_tool, refusal_of_tool
 from image_group import joint_config, write_images
 from mmengine.config import Config
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.methods.ecmt import Controller, Evolution, InfeasibleBudget
@@ -145,10 +145,31 @@ def test_the_command_line(files, tmp_path, monkeypatch, capsys):
         (['--prefer', 'seg'], ["'seg'", 'TASK=NUMBER']),
         (['--budget', '3 apples'], ['apples']),
         (['--latency', str(tmp_path / 'none.json')], ['none.json']),
-        (['--alike', 'seg,nope'], ['related tasks', "'nope'"]),
     ):
         said = refusal_of_tool(monkeypatch, *arguments, *extra)
         assert all(name in said for name in names), said
+
+
+@pytest.mark.parametrize(
+    'option', [['--input-size', 'nope=16'], ['--prefer', 'nope=1'], ['--alike', 'nope,seg']]
+)
+@pytest.mark.parametrize('tool', ['control', 'pack_control', 'hypervolume'])
+def test_unknown_tasks_are_refused_before_anything_is_loaded(
+    files, tmp_path, monkeypatch, tool, option
+):
+    """Neither a predictor nor a checkpoint is there that could be loaded."""
+    if (tool, option[0]) == ('hypervolume', '--prefer'):
+        pytest.skip('it samples the preferences')
+    nothing = tmp_path / 'nothing'
+    nothing.write_text('')
+    given = [files[0], '--predictor', nothing, *option]
+    if tool != 'control':
+        given += ['--checkpoint', nothing]
+    if tool == 'pack_control':
+        given += ['--out', tmp_path / 'out']
+    if tool == 'hypervolume':
+        given += ['--reference', *'1' * len(SIZE)]
+    assert_names(refusal_of_tool(monkeypatch, tool, *given), "'nope'", *SIZE)
 
 
 def test_the_command_line_knows_milliseconds_and_related_tasks(

@@ -13,7 +13,7 @@ from helpers import call_tool, refusal_of_tool
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis import (
     MultiTaskInferencer,
@@ -28,6 +28,7 @@ from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.families import ElasticResNet
 from mdl_nas_mm.header.contents import contents
+from mdl_nas_mm.methods.ecmt import file
 from mdl_nas_mm.methods.ecmt.costs import MACS
 from mdl_nas_mm.methods.ecmt.file import load_controlled
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
@@ -291,6 +292,14 @@ def test_the_command_lines(supernet, tmp_path, monkeypatch, capsys):
     drawn = [out, tmp_path / 'a.png', '--out-dir', tmp_path / 'drawn', '--device', 'cpu']
     call_tool(monkeypatch, 'infer', *drawn, *asked)
     assert list((tmp_path / 'drawn' / 'vis' / 'seg').glob('a*'))
-    wrong = ['--budget', '1G', '--prefer', 'nope=1', *named]
-    assert 'nope' in refusal_of_tool(monkeypatch, 'infer', *drawn, *wrong)
     assert str(checkpoint) in refusal_of_tool(monkeypatch, 'control', checkpoint)
+    monkeypatch.setattr(file, 'load_around_one', None)
+    wrong = ['--budget', '1G', '--prefer', 'nope=1', *named]
+    extract = ['extract', out, '--task', 'seg', '--out', tmp_path / 'x']
+    for tool, arguments in (('infer', drawn), ('control', [out]), ('deposit', extract)):
+        assert_names(refusal_of_tool(monkeypatch, tool, *arguments, *wrong), "'nope'", *TASKS)
+    related = refusal_of_tool(monkeypatch, 'control', out, '--alike', 'seg,nope', *named)
+    assert_names(related, "'nope'", *TASKS)
+    with pytest.raises(SystemExit) as refused:
+        call_tool(monkeypatch, 'control', out, *sizes, *named)
+    assert refused.value.code == 2 and '--input-size' in capsys.readouterr().err
