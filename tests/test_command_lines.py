@@ -17,7 +17,7 @@ CONFIG = str(ROOT / 'configs' / 'demo' / 'demo_joint.py')
 WITH_CONFIG = dict(
     train=(),
     test=('binary',),
-    search=('--checkpoint', 'absent.pth'),
+    search=('--checkpoint', 'binary'),
     analyze=(),
     latency=('--task', 'cls', '--out', 'out.json'),
     hold_out=(),
@@ -130,7 +130,7 @@ def test_settings_out_of_range(data, tmp_path, monkeypatch, option, says):
 @pytest.mark.parametrize(
     ('size', 'says'),
     [
-        ('nope=16', "'nope' is no task of ['cls', 'det', 'seg']"),
+        ('nope=16', "unknown task 'nope', expected some of ['cls', 'det', 'seg']"),
         ('cls=0', '1 to 16384 pixels a side'),
         ('cls=-4', 'expected TASK=HEIGHTxWIDTH'),
         ('cls=99999999', '1 to 16384 pixels a side'),
@@ -177,6 +177,31 @@ def test_sizes_of_analyze(monkeypatch, size, says):
 def test_other_arguments(monkeypatch, tool, args):
     line, status = said(monkeypatch, tool, *args)
     assert status == 1 and line.startswith('error: ') and '\n' not in line
+
+
+NOT_THERE = [
+    ('infer', ['empty', 'text.txt', 'gone.png'], 'gone.png'),
+    ('deposit', ['pack', CONFIG, '--checkpoint', 'gone.pth', '--out', 'o'], 'gone.pth'),
+    ('deposit', ['verify', 'empty', '--before', 'empty', '--images', 'gone.png'], 'gone.png'),
+    ('export', ['empty', '--task', 'a', '--out', 'a.txt'], '.onnx'),
+    ('hypervolume', [CONFIG, '--checkpoint', 'empty', '--beside', 'gone.json'], 'gone.json'),
+    ('pack_control', [CONFIG, '--checkpoint', 'empty', '--latency', 'gone.json'], 'gone.json'),
+    ('predictor', [CONFIG, '--checkpoint', 'gone.pth'], 'gone.pth'),
+    ('search', [CONFIG, '--checkpoint', 'empty', '--start', 'gone.json'], 'gone.json'),
+    ('sharing_report', ['--deposit', 'empty', '--video', 'gone.mp4'], 'gone.mp4'),
+    ('skeletons', [CONFIG, '--checkpoint', 'gone.pth'], 'gone.pth'),
+    ('latency', [CONFIG, '--task', 'cls', '--out', 'folder'], 'folder'),
+    ('latency', [CONFIG, '--task', 'cls', '--out', 'text.txt/o.json'], 'text.txt'),
+    ('deposit', ['pack', CONFIG, '--checkpoint', 'empty', '--out', 'folder'], 'folder'),
+]
+
+
+@pytest.mark.parametrize(('tool', 'args', 'named'), NOT_THERE)
+def test_what_is_not_there_or_cannot_be_written_is_refused_first(monkeypatch, tool, args, named):
+    """Before what is there is read: each such file is empty."""
+    line, status = said(monkeypatch, tool, *args)
+    assert status == 1 and line.startswith('error: ') and '\n' not in line
+    assert named in line
 
 
 def test_scale_and_preview_of_demonstration_data(monkeypatch, tmp_path, capsys):

@@ -30,6 +30,11 @@ def test_every_script_is_a_command():
     assert {'train', 'search', 'deposit', 'hold-out', 'doctor'} <= scripts
 
 
+def test_scripts_are_short():
+    lengths = {path.name: len(path.read_text().splitlines()) for path in commands().values()}
+    assert max(lengths.values()) < 80, lengths
+
+
 def test_usage_says_what_each_command_is_for(monkeypatch, capsys):
     lines = {line.split()[0]: line.split()[1:] for line in usage().splitlines() if '  ' in line}
     assert set(commands()) <= set(lines) and all(lines[name] for name in commands())

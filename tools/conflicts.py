@@ -15,10 +15,12 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('config', type=there('config'), help='Path of a joint config.')
-    add('--checkpoint', required=True, help='A checkpoint of its training.')
+    text = 'A checkpoint of its training.'
+    add('--checkpoint', type=there('checkpoint'), required=True, help=text)
     add('--joint-spec', help='JSON of the architectures (default: the largest, most shared ones).')
     add(
         '--start-of',
+        type=there('config'),
         metavar='CONFIG',
         help='Joint config that share ratios are proposed for (default: the same).',
     )

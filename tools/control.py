@@ -3,17 +3,8 @@
 import argparse
 
 from mdl_nas_mm.header.contents import tasks_of
-from mdl_nas_mm.utils.command_line import (
-    Parser,
-    add_cfg_options,
-    add_controller_options,
-    add_trust_checkpoint,
-    add_trusted_classes,
-    parse_alike,
-    parse_sizes,
-    there,
-    trusted_classes,
-)
+from mdl_nas_mm.utils import command_line
+from mdl_nas_mm.utils.command_line import Parser, there, writable
 
 _DEFAULT = '(default: %(default)s).'
 
@@ -29,21 +20,18 @@ def parse_args() -> argparse.Namespace:
         type=there('file'),
         help='A file that mdl-nas pack-control has written, or path of a joint config.',
     )
-    add('--predictor', help='Of a config: the file that mdl-nas predictor has written.')
-    text = 'The most that it may cost: 10G (multiply-adds), "5M params", 25ms (default: any).'
-    add('--budget', help=text)
-    text = 'How much tasks matter, in any scale (default: all alike).'
-    add('--prefer', nargs='+', metavar='TASK=NUMBER', help=text)
-    text = 'For milliseconds: a table from mdl-nas latency, or words that name one in the file.'
-    add('--latency', help=text)
-    add_controller_options(parser)
+    text = 'Of a config: the file that mdl-nas predictor has written.'
+    add('--predictor', type=there('predictor'), help=text)
+    command_line.add_request(parser)
+    command_line.add_controller_options(parser)
     add('--pool', type=int, default=50, help=f'Encoders in its pool {_DEFAULT}')
     add('--layers', type=int, default=1, help=f'Layers that a mutation widens {_DEFAULT}')
     add('--seed', type=int, default=0, help=f'Of all that is random {_DEFAULT}')
-    add('--out', help='JSON file to write the architectures into, which joint_spec can be.')
-    add_cfg_options(parser)
-    add_trust_checkpoint(parser)
-    add_trusted_classes(parser)
+    text = 'JSON file to write the architectures into, which joint_spec can be.'
+    add('--out', type=writable, help=text)
+    command_line.add_cfg_options(parser)
+    command_line.add_trust_checkpoint(parser)
+    command_line.add_trusted_classes(parser)
     args = parser.parse_args()
     if args.predictor is None and args.source.endswith('.py'):
         parser.error(f'{args.source} is a config, which takes --predictor')
@@ -69,13 +57,13 @@ def main() -> None:
             cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
             cfg = resolve_joint_config(cfg)
         tasks = tasks_of(args.source) if cfg is None else cfg.tasks
-        prefer, alike = read_preferences(args.prefer, tasks), parse_alike(args.alike, tasks)
-        given = (settings, alike, args.latency)
+        prefer = None if args.prefer is None else read_preferences(args.prefer, tasks)
+        given = (settings, command_line.parse_alike(args.alike, tasks), args.latency)
         if cfg is None:
-            controller = controller_of_file(args.source, *given, trusted_classes(args))
+            controller = controller_of_file(args.source, *given, command_line.trusted_classes(args))
         else:
-            sizes = parse_sizes(args.input_size, tasks)
-            controller = Controller.of(cfg, args.predictor, sizes, *given)
+            sizes = command_line.parse_sizes(args.input_size, tasks)
+            controller = Controller.of(cfg, str(args.predictor), sizes, *given)
         found = controller.configure(args.budget, prefer)
         say(*found.lines(), sep='\n')
         if args.out:

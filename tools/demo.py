@@ -30,15 +30,12 @@ def parse_args() -> argparse.Namespace:
         description='Make one deposited model for three tasks, then add two to it. Started again, '
         'it goes on where it was.'
     )
-    parser.add_argument(
-        '--work-dir', default='work_dirs/demo', help='Where everything goes (default: %(default)s).'
-    )
+    add = parser.add_argument
+    text = 'Where everything goes (default: %(default)s).'
+    add('--work-dir', default='work_dirs/demo', help=text)
     # Each on one thread; a step is the same, but for rounding, whatever their number.
-    parser.add_argument(
-        '--processes',
-        type=int,
-        help='That train together (default: up to two, each on a GPU or a core of its own).',
-    )
+    text = 'That train together (default: up to two, each on a GPU or a core of its own).'
+    add('--processes', type=int, help=text)
     return parser.parse_args()
 
 

@@ -3,14 +3,8 @@
 from argparse import BooleanOptionalAction, Namespace
 
 from mdl_nas_mm.header.contents import contents
-from mdl_nas_mm.utils.command_line import (
-    Parser,
-    add_request,
-    add_trust_checkpoint,
-    add_trusted_classes,
-    there,
-    trusted_classes,
-)
+from mdl_nas_mm.utils import command_line
+from mdl_nas_mm.utils.command_line import Parser, there, writable
 from mdl_nas_mm.utils.early_errors import early_errors
 
 
@@ -28,16 +22,18 @@ def parse_args() -> Namespace:
     out = command_named('extract', 'Write a config and a checkpoint for other tools.')
     less = command_named('remove', 'Remove a task.')
     test = command_named('test', 'Evaluate tasks on their validation split.')
-    pack.add_argument('--out', dest='deposit', required=True, help='The file to write.')
+    given = dict(dest='deposit', type=writable, required=True)
+    pack.add_argument('--out', **given, help='The file to write.')
     pack.add_argument('--overwrite', action='store_true', help='Replace a file that is there.')
     for command in (add, show, out, less, test):
         command.add_argument('deposit', type=there('deposit'), help='The file.')
     for command in (pack, add):
         command.add_argument('config', type=there('config'), help='Path of the trained config.')
-        command.add_argument('--checkpoint', required=True, help='The trained model.')
+        trained = dict(type=there('checkpoint'), required=True)
+        command.add_argument('--checkpoint', **trained, help='The trained model.')
         command.add_argument('--joint-spec', help='Architectures (default: those of the config).')
         command.add_argument('--scored', action='store_true', help='Evaluate it, and store scores.')
-        add_trust_checkpoint(command)
+        command_line.add_trust_checkpoint(command)
     text = 'Task of the file; of what the new ones own only that is stored which differs from it.'
     add.add_argument('--difference-from', help=text)
     file = verify.add_mutually_exclusive_group(required=True)
@@ -45,7 +41,7 @@ def parse_args() -> Namespace:
     file.add_argument('--after', type=there('deposit'), help='The later file, with --before.')
     verify.add_argument('--before', type=there('deposit'), help='An earlier file, to compare with.')
     text = 'Images to compare answers on, with --before (default: noise).'
-    verify.add_argument('--images', nargs='+', default=[], help=text)
+    verify.add_argument('--images', nargs='+', type=there('image'), default=[], help=text)
     verify.add_argument('--data', action='store_true', help='Also evaluate on validation splits.')
     out.add_argument('--task', required=True, help='The task to write.')
     less.add_argument('--task', required=True, help='The task to remove.')
@@ -54,9 +50,9 @@ def parse_args() -> Namespace:
     text = 'Whether to write classes of upstream alone (default: where that is possible).'
     out.add_argument('--stock', action=BooleanOptionalAction, help=text)
     out.add_argument('--training', type=there('config'), help='Joint config: write its training.')
-    add_request(out)
+    command_line.add_request(out)
     for command in (pack, add, verify, out, less, test):
-        add_trusted_classes(command)
+        command_line.add_trusted_classes(command)
     return parser.parse_args()
 
 
@@ -71,7 +67,7 @@ def main() -> None:
     from mdl_nas_mm.engine.command import command
 
     with command('deposit') as say:
-        for line in deposit_commands.run(vars(args), trusted_classes(args)):
+        for line in deposit_commands.run(vars(args), command_line.trusted_classes(args)):
             say(line)
 
 

@@ -8,6 +8,7 @@ from mdl_nas_mm.utils.command_line import (
     add_trusted_classes,
     there,
     trusted_classes,
+    writable,
 )
 
 
@@ -20,9 +21,11 @@ def parse_args() -> argparse.Namespace:
         'source', type=there('file'), help='A deposit, or the config of an extracted task.'
     )
     parser.add_argument('--task', help='Which task of a deposit.')
-    parser.add_argument('--checkpoint', help="Weights for a config (default: the config's own).")
-    parser.add_argument('--out', required=True, help='The file to write (.onnx or .pt2).')
-    parser.add_argument(
+    add = parser.add_argument
+    text = "Weights for a config (default: the config's own)."
+    add('--checkpoint', type=there('checkpoint'), help=text)
+    add('--out', type=writable, required=True, help='The file to write (.onnx or .pt2).')
+    add(
         '--part',
         choices=('whole', 'features', 'backbone'),
         default='whole',
@@ -43,10 +46,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mdl_nas_mm.deposit.export import check_exportable, default_size, export, load_model
+    from mdl_nas_mm.deposit.export import (
+        check_exportable,
+        check_file,
+        default_size,
+        export,
+        load_model,
+    )
     from mdl_nas_mm.engine.command import command
 
     with command('export') as say:
+        check_file(args.out)
         trusted = args.trust_checkpoint, trusted_classes(args)
         model, dataloader = load_model(args.source, args.task, args.checkpoint, *trusted)
         check_exportable(model, args.part)

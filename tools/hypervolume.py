@@ -3,13 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import (
-    Parser,
-    add_controller_options,
-    add_trained_config,
-    parse_alike,
-    parse_sizes,
-)
+from mdl_nas_mm.utils import command_line
+from mdl_nas_mm.utils.command_line import Parser, there
 
 _DEFAULT = '(default: %(default)s).'
 
@@ -21,19 +16,21 @@ def parse_args() -> argparse.Namespace:
         'hypervolume. Started again, it goes on where it was.'
     )
     add = parser.add_argument
-    add_trained_config(parser)
-    add('--predictor', required=True, help='The file that mdl-nas predictor has written.')
+    command_line.add_trained_config(parser)
+    text = 'The file that mdl-nas predictor has written.'
+    add('--predictor', type=there('predictor'), required=True, help=text)
     text = 'Worst loss of each task, in the order of their names.'
     add('--reference', nargs='+', type=float, required=True, help=text)
     text = 'Of each architecture: 10G (multiply-adds), "5M params", 25ms (default: any).'
     add('--budget', help=text)
     add('--count', type=int, default=20, help=f'Preferences {_DEFAULT}')
     add('--alpha', type=float, default=0.2, help=f'Of the Dirichlet distribution {_DEFAULT}')
-    add('--latency', help='For milliseconds: a table from mdl-nas latency.')
-    add_controller_options(parser)
+    text = 'For milliseconds: a table from mdl-nas latency.'
+    add('--latency', type=there('latency table'), help=text)
+    command_line.add_controller_options(parser)
     add('--seed', type=int, default=0, help=f'Of preferences and searches {_DEFAULT}')
     text = 'JSON of points to compare with, of models that are trained for one architecture.'
-    add('--beside', metavar='FILE', help=text)
+    add('--beside', type=there('file'), metavar='FILE', help=text)
     add('--work-dir', help='Folder of results (default: work_dirs/<config>/hypervolume).')
     return parser.parse_args()
 
@@ -62,9 +59,9 @@ def main() -> None:
             trial,
             folder,
             Evolution(cycles=args.cycles, seed=args.seed),
-            parse_alike(args.alike, cfg.tasks),
+            command_line.parse_alike(args.alike, cfg.tasks),
             args.latency,
-            parse_sizes(args.input_size, cfg.tasks),
+            command_line.parse_sizes(args.input_size, cfg.tasks),
             lambda done, of: print(f'losses: {done}/{of}'),
         )
         say(f'hypervolume {found["hypervolume"]:.6g} of {args.count} preferences')

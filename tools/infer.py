@@ -1,19 +1,17 @@
 """Runs the tasks of a deposit on images: python tools/infer.py DEPOSIT INPUTS... --out-dir OUT."""
 
 import argparse
-import sys
 
 from mdl_nas_mm.header.contents import tasks_of
 from mdl_nas_mm.utils import command_line
-from mdl_nas_mm.utils.command_line import Parser
+from mdl_nas_mm.utils.command_line import Parser, there
 
 EPILOG = """\
 Of every image IMAGE, OUT then has
   vis/IMAGE.jpg           the drawings of all tasks beside each other
   vis/TASK/IMAGE.jpg      the drawing of one task
   preds/TASK/IMAGE.json   its prediction; a map is beside it, of labels as PNG, others as NPY
-and of every video VIDEO vis/VIDEO.mp4 and vis/TASK/VIDEO.mp4. Tasks with the same weights have one
-pass, as `mdl-nas deposit verify` says.
+and of every video VIDEO vis/VIDEO.mp4 and vis/TASK/VIDEO.mp4.
 An image that cannot be used is named and left out; the exit status is 1 then.
 
 examples:
@@ -30,8 +28,9 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('deposit', type=command_line.there('deposit'), help='The file.')
-    add('inputs', nargs='+', help='Images, folders of images, videos (every frame of them).')
+    add('deposit', type=there('deposit'), help='The file.')
+    text = 'Images, folders of images, videos (every frame of them).'
+    add('inputs', nargs='+', type=there('input'), help=text)
     add('--tasks', nargs='+', help='Names of tasks (default: all).')
     add('--out-dir', default='outputs', help='The folder to write into (default: %(default)s).')
     add('--device', help='Such as cpu, cuda, cuda:1 (default: a GPU if there is one).')
@@ -58,20 +57,20 @@ def main() -> None:
 
     def leave_out(path: str, reason: str) -> None:
         failed.append(path)
-        print(f'left out: {path} {reason}', file=sys.stderr)
+        print(f'left out: {path} {reason}')
 
     with command('infer', go_on='what is written is whole') as say:
         keys = ('reuse', 'threshold', 'thresholds', 'budget', 'latency')
         settings = {key: getattr(args, key) for key in keys}
-        settings.update(trust=command_line.trusted_classes(args))
-        settings.update(prefer=read_preferences(args.prefer, tasks_of(args.deposit)))
+        tasks = tasks_of(args.deposit)
+        prefer = None if args.prefer is None else read_preferences(args.prefer, tasks)
+        settings.update(trust=command_line.trusted_classes(args), prefer=prefer)
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **settings)
         how = {key: getattr(args, key) for key in ('batch_size', 'pred_score_thr', 'no_save_vis')}
         how.update(out_dir=args.out_dir, max_pixels=args.max_pixels or MAX_PIXELS)
         # One image after the other, as all results of a long video may not fit into memory.
         images = sum(1 for _ in inferencer.stream(args.inputs, on_bad=leave_out, **how))
-        folders = 'preds' if args.no_save_vis else 'vis and preds'
-        say(f'{images} images, {", ".join(inferencer.tasks)}: see {folders} in {args.out_dir}')
+        say(f'{images} images, {", ".join(inferencer.tasks)}: see {args.out_dir}')
     if failed:
         raise SystemExit(f'error: {len(failed)} of {images + len(failed)} images could not be used')
 

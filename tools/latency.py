@@ -2,7 +2,7 @@
 
 import argparse
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, parse_size, there
+from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, parse_size, there, writable
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,7 +15,7 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add('config', type=there('config'), help='Path of a joint config.')
     add('--task', required=True, help='The task whose images and outputs are measured.')
-    add('--out', required=True, help='The JSON file to write.')
+    add('--out', type=writable, required=True, help='The JSON file to write.')
     text = "Size of the images (default: that of the task's validation)."
     add('--input-size', metavar='HEIGHTxWIDTH', help=text)
     add('--batch-size', type=int, default=1, help='Images at once (default: %(default)s).')

@@ -2,15 +2,8 @@
 
 import argparse
 
-from mdl_nas_mm.utils.command_line import (
-    Parser,
-    add_controller_options,
-    add_trained_config,
-    add_trusted_classes,
-    parse_alike,
-    parse_sizes,
-    trusted_classes,
-)
+from mdl_nas_mm.utils import command_line
+from mdl_nas_mm.utils.command_line import Parser, there, writable
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,14 +13,16 @@ def parse_args() -> argparse.Namespace:
         'preferences, images to calibrate others with, and latency tables.'
     )
     add = parser.add_argument
-    add_trained_config(parser)
-    add('--predictor', required=True, help='The file that mdl-nas predictor has written.')
-    add('--out', required=True, help='The safetensors file to write.')
+    command_line.add_trained_config(parser)
+    text = 'The file that mdl-nas predictor has written.'
+    add('--predictor', type=there('predictor'), required=True, help=text)
+    add('--out', type=writable, required=True, help='The safetensors file to write.')
     text = 'Of the grid, such as 4G 25ms "5M params" (default: any cost).'
     add('--budgets', nargs='+', default=[], help=text)
     text = 'Tables of machines where it runs, from mdl-nas latency; the first is for --budgets.'
-    add('--latency', nargs='+', default=[], metavar='FILE', help=text)
-    add_controller_options(parser)
+    table = there('latency table')
+    add('--latency', nargs='+', type=table, default=[], metavar='FILE', help=text)
+    command_line.add_controller_options(parser)
     add(
         '--prefer',
         nargs='+',
@@ -39,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     )
     text = 'Training images to calibrate with (default: %(default)s).'
     add('--images', type=int, default=16, help=text)
-    add_trusted_classes(parser)
+    command_line.add_trusted_classes(parser)
     return parser.parse_args()
 
 
@@ -63,11 +58,11 @@ def main() -> None:
             budgets=args.budgets,
             preferences=[read_preferences(words, cfg.tasks) for words in args.prefer],
             latency=args.latency,
-            alike=parse_alike(args.alike, cfg.tasks),
+            alike=command_line.parse_alike(args.alike, cfg.tasks),
             cycles=args.cycles,
             images=args.images,
-            sizes=parse_sizes(args.input_size, cfg.tasks),
-            trust=trusted_classes(args),
+            sizes=command_line.parse_sizes(args.input_size, cfg.tasks),
+            trust=command_line.trusted_classes(args),
         )
         for member in controlled.front:
             found = member.found

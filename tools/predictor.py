@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser, add_run_options, there
+from mdl_nas_mm.utils.command_line import Parser, add_run_options, there, writable
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,12 +19,13 @@ def parse_args() -> argparse.Namespace:
         type=there('file'),
         help='The history.jsonl of a search, or path of a joint config.',
     )
-    add('--checkpoint', help='Of a config: the trained supernet, whose losses are measured.')
+    text = 'Of a config: the trained supernet, whose losses are measured.'
+    add('--checkpoint', type=there('checkpoint'), help=text)
     text = 'Architectures to measure (default: %(default)s).'
     add('--samples', type=int, default=2000, help=text)
     add('--work-dir', help='Folder of the losses (default: work_dirs/<config>/predictor).')
     text = 'The safetensors file to write (default: predictor.safetensors beside the losses).'
-    add('--out', help=text)
+    add('--out', type=writable, help=text)
     text = 'Of samples, weights and what is held out (default: %(default)s).'
     add('--seed', type=int, default=0, help=text)
     add_run_options(parser)

@@ -13,7 +13,8 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('config', nargs='?', type=there('config'), help='Path of a joint config with search_cfg.')
-    add('--checkpoint', help='The trained supernet, unless there is --from.')
+    text = 'The trained supernet, unless there is --from.'
+    add('--checkpoint', type=there('checkpoint'), help=text)
     add(
         '--budget',
         help='The most that all tasks together may cost, such as 235M (default: see search_cfg).',
@@ -21,6 +22,7 @@ def parse_args() -> argparse.Namespace:
     add(
         '--from',
         dest='history',
+        type=there('history'),
         metavar='HISTORY',
         help='history.jsonl of an earlier search: choose for --budget among what it has scored, '
         'without a config, a checkpoint or any evaluation.',
@@ -34,11 +36,10 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='Also search at random, with as many evaluations.',
     )
-    add(
-        '--start',
-        help='JSON of joint specs, such as proposed.json, to start from (default: random).',
-    )
-    add('--conflicts', help='File of mdl-nas conflicts, to show beside what is shared.')
+    text = 'JSON of joint specs, such as proposed.json, to start from (default: random).'
+    add('--start', type=there('joint specs'), help=text)
+    text = 'File of mdl-nas conflicts, to show beside what is shared.'
+    add('--conflicts', type=there('file of conflicts'), help=text)
     add_run_options(parser)
     args = parser.parse_args()
     if args.history and (args.config or args.checkpoint or not args.budget):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from mdl_nas_mm.utils.command_line import Parser, add_trusted_classes, trusted_classes
+from mdl_nas_mm.utils.command_line import Parser, add_trusted_classes, there, trusted_classes
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,8 +16,10 @@ def parse_args() -> argparse.Namespace:
         'scores against lambdas of several trainings.'
     )
     add = parser.add_argument
-    add('--deposit', help='A deposit with sub-tasks that are differences.')
-    add('--video', nargs='+', help='Densities: of a video, or of its frames in their order.')
+    text = 'A deposit with sub-tasks that are differences.'
+    add('--deposit', type=there('deposit'), help=text)
+    text = 'Densities: of a video, or of its frames in their order.'
+    add('--video', nargs='+', type=there('video'), help=text)
     text = 'Differences that count as none, of densities and videos (default: %(default)s).'
     add('--threshold', type=float, default=0.0, help=text)
     text = 'Thresholds with which sub-tasks lose so many percent, for mdl-nas infer --thresholds.'
@@ -26,7 +28,8 @@ def parse_args() -> argparse.Namespace:
     add('--key-frames', type=int, help=text)
     text = 'Settings of the validation data sets for these two, KEY=VALUE: images set aside.'
     add('--data', nargs='+', action=DictAction, help=text)
-    add('--sweep', nargs='+', help='Scores against lambdas: folders of share-computation.')
+    text = 'Scores against lambdas: folders of share-computation.'
+    add('--sweep', nargs='+', type=there('folder'), help=text)
     text = 'The folder to write into (default: %(default)s).'
     add('--out-dir', type=Path, default='outputs/sharing', help=text)
     add_trusted_classes(parser)
@@ -46,20 +49,14 @@ def main() -> None:
     from mdl_nas_mm.apis.shared_scores import thresholds_for
     from mdl_nas_mm.apis.sharing_report import densities_of, read_sweep
     from mdl_nas_mm.engine.command import command
-    from mdl_nas_mm.methods.computation_sharing.running import boundary
     from mdl_nas_mm.utils.files import write_json
-    from mdl_nas_mm.visualization import plot_densities, plot_sweep
+    from mdl_nas_mm.visualization import plot_sweep, write_densities
 
     with command('sharing-report') as say:
         out, trust = args.out_dir, trusted_classes(args)
         if args.video:
             found = densities_of(args.deposit, args.video, args.threshold, trust=trust)
-            facts = {}
-            for task, layers in found.items():
-                facts[task] = dict(boundary=boundary(layers), layers=list(map(asdict, layers)))
-                say(f'{task}: {boundary(layers)} of {len(layers)} layers from the base')
-            write_json(out / 'densities.json', facts)
-            plot_densities(found, out / 'densities.png')
+            say(*write_densities(found, out), sep='\n')
         if args.loss is not None:
             chosen = thresholds_for(args.deposit, args.loss, args.data, trust=trust)
             write_json(out / 'thresholds.json', chosen)

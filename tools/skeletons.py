@@ -14,11 +14,13 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('config', type=there('config'), help='Path of the joint config that was trained.')
-    add('--checkpoint', required=True, help='The file that the training has written.')
+    text = 'The file that the training has written.'
+    add('--checkpoint', type=there('checkpoint'), required=True, help=text)
     text = 'Evaluate every skeleton, and take the best (default: the likeliest).'
     add('--validate', action='store_true', help=text)
     add('--tasks', nargs='+', metavar='TASK', help='Just these, and their cells (default: all).')
-    add('--joint-spec', help='Architectures that a search has found, to be cut to these cells.')
+    text = 'Architectures that a search has found, to be cut to these cells.'
+    add('--joint-spec', type=there('joint spec'), help=text)
     add('--out', help='Folder to write into (default: skeletons, beside the checkpoint).')
     add_cfg_options(parser)
     add_trust_checkpoint(parser)

@@ -43,7 +43,9 @@ def measure_control(
     Raises:
         FileNotFoundError, ValueError: see ``Controller.of`` and ``controllability``.
     """
+    trial.check(cfg.tasks)
     controller = Controller.of(cfg, predictor, sizes or {}, settings, alike, latency)
+    controller.limit(trial.budget)
     evaluator = LossEvaluator(load_supernet(cfg, checkpoint), cfg, split='val')
     data = data_of_losses(cfg, checkpoint, 'val') | dict(predictor=sha256_of(predictor))
     file = folder / 'points.jsonl'

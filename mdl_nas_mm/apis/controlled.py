@@ -85,6 +85,8 @@ def make_controlled(
     first = tables[0] if tables else None
     settings = Evolution(cycles=cycles)
     controller = Controller.of(cfg, predictor, sizes, settings, alike, first)
+    for budget in budgets:
+        controller.limit(budget)
     controlled = ControlledModel.of(cfg, checkpoint, controller, images)
     alone = [{task: 1.0} for task in cfg.tasks] + [dict.fromkeys(cfg.tasks, 1.0)]
     controlled.add_to_front(budgets or [None], preferences or alone)

@@ -102,7 +102,7 @@ def extract(
     if budget is None and prefer is None:
         yield write_task(deposit, task, out, stock, trust, trained)
         return
-    wanted = read_preferences(prefer, tasks_of(deposit))
+    wanted = None if prefer is None else read_preferences(prefer, tasks_of(deposit))
     yield extract_chosen(deposit, task, out, budget, wanted, stock, trust, latency, trained)
 
 

@@ -95,6 +95,14 @@ def _height_width(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
+def check_file(path: str | Path) -> None:
+    """Raises ValueError for a file of an unknown kind, or whose package is missing or too old."""
+    suffix = Path(path).suffix
+    if suffix not in SUFFIXES:
+        raise ValueError(f'--out {path}: name it .onnx or .pt2')
+    _check_packages(suffix)
+
+
 def export(
     model: nn.Module, path: str | Path, input_size: tuple[int, int], part: str = 'whole'
 ) -> float:
@@ -118,11 +126,9 @@ def export(
         ValueError: the suffix or the part is unknown, the part cannot be exported, a package is
             missing or too old, or the answers differ by more than 1e-4 of the largest.
     """
-    path, suffix = Path(path), Path(path).suffix
-    if suffix not in SUFFIXES:
-        raise ValueError(f'--out {path}: name it .onnx or .pt2')
-    _check_packages(suffix)
+    check_file(path)
     check_exportable(model, part)
+    path, suffix = Path(path), Path(path).suffix
     module, name = _part(model, part, input_size)
     images = torch.randn(2, 3, *input_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -58,6 +58,16 @@ def there(what: str) -> Callable[[str], str]:
     return checked
 
 
+def writable(text: str) -> str:
+    """An argument's type: a file to write, refused in one line before anything is computed."""
+    path = Path(text).absolute()
+    folder = next(parent for parent in path.parents if parent.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        reason = 'it is a folder' if path.is_dir() else f'{folder} is no folder to write into'
+        raise SystemExit(f'error: {text} cannot be written, {reason}')
+    return text
+
+
 class SettingsAction(argparse.Action):
     """``key=value`` ... as settings by key."""
 
@@ -118,7 +128,8 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
 def add_trained_config(parser: argparse.ArgumentParser) -> None:
     """Adds a joint config and its ``--checkpoint``, with the options of reading both."""
     parser.add_argument('config', type=there('config'), help='Path of a joint config.')
-    parser.add_argument('--checkpoint', required=True, help='The trained supernet.')
+    supernet = dict(type=there('checkpoint'), required=True, help='The trained supernet.')
+    parser.add_argument('--checkpoint', **supernet)
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
 
@@ -159,12 +170,12 @@ def add_trusted_classes(parser: argparse.ArgumentParser) -> None:
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--budget``, ``--prefer`` and ``--latency``, of a controlled deposit."""
-    text = 'Of a controlled deposit, what it may cost: 10G (multiply-adds), 25ms (default: any).'
+    """Adds ``--budget``, ``--prefer`` and ``--latency``, of a controlled model."""
+    text = 'Of a controlled model: at most 10G (multiply-adds), "5M params" or 25ms (default: any).'
     parser.add_argument('--budget', help=text)
-    text = 'Of a controlled deposit, how much tasks matter, in any scale (default: all alike).'
+    text = 'Of a controlled model, how much tasks matter, in any scale (default: all alike).'
     parser.add_argument('--prefer', nargs='+', metavar='TASK=NUMBER', help=text)
-    text = 'For milliseconds: a table from mdl-nas latency, or words that name one in the deposit.'
+    text = 'For milliseconds: a table from mdl-nas latency, or words that name one in the file.'
     parser.add_argument('--latency', help=text)
 
 

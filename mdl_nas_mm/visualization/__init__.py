@@ -4,7 +4,7 @@ from .answers import plot_answers
 from .architectures import plot_joint_spec
 from .control_report import read_beside, write_control_report
 from .dense import plot_dense_answers
-from .densities import plot_densities
+from .densities import plot_densities, write_densities
 from .search_hook import SearchHook
 from .search_report import write_report
 from .summary import print_added, print_comparison, print_summary
@@ -22,5 +22,6 @@ __all__ = [
     'print_summary',
     'read_beside',
     'write_control_report',
+    'write_densities',
     'write_report',
 ]

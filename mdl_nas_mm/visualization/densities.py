@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from mdl_nas_mm.methods.computation_sharing.running import Density, boundary
+from mdl_nas_mm.utils.files import write_json
 
 from .chart import CHOSEN, MUTED, SHARED, SPECIFIC, Chart
+
+
+def write_densities(
+    densities: Mapping[str, Sequence[Density]], folder: str | Path
+) -> Iterator[str]:
+    """Writes ``densities.json`` and ``densities.png``, and says where each task's boundary is.
+
+    Args:
+        densities: task -> layers, see ``measure_densities``.
+        folder: where to write.
+    """
+    facts = {
+        task: dict(boundary=boundary(layers), layers=list(map(asdict, layers)))
+        for task, layers in densities.items()
+    }
+    write_json(Path(folder) / 'densities.json', facts)
+    plot_densities(densities, Path(folder) / 'densities.png')
+    for task, own in facts.items():
+        yield f'{task}: {own["boundary"]} of {len(own["layers"])} layers from the base'
 
 
 def plot_densities(densities: Mapping[str, Sequence[Density]], path: str | Path) -> None:

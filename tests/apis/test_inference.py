@@ -311,7 +311,7 @@ def test_tool(deposit, images, tmp_path, monkeypatch, capsys):
         monkeypatch, 'infer', deposit, *images['det'][:2], '--tasks', 'det', 'cls',
         '--out-dir', out, '--device', 'cpu', '--batch-size', '2',
     )  # fmt: skip
-    assert f'2 images, det, cls: see vis and preds in {out}' in capsys.readouterr().out
+    assert f'2 images, det, cls: see {out}' in capsys.readouterr().out
     assert sorted(path.name for path in (out / 'preds').iterdir()) == ['cls', 'det']
     assert len(list((out / 'vis' / 'det').iterdir())) == 2
     gone, no_image = tmp_path / 'gone.safetensors', tmp_path / 'gone.png'

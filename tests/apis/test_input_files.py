@@ -235,7 +235,7 @@ def test_the_tool_goes_on_and_its_exit_status_says_it(deposits, tmp_path, monkey
     message = refusal_of_tool(monkeypatch, 'infer', deposits['digit'], folder, *arguments)
     assert_names(message, 'error: ', len(expected), f'{len(expected) + 2} images')
     told = capsys.readouterr()
-    assert '2 images, cls: see vis and preds in' in told.out
+    assert f'2 images, cls: see {out}' in told.out
     assert [line for line in told.err.splitlines() if line.startswith('left out: ')] == [
         f'left out: {folder / name} {reason}' for name, reason in expected.items()
     ]

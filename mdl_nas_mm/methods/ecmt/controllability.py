@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,14 @@ class Trial:
                 'and an alpha above 0'
             )
 
+    def check(self, tasks: Collection[str]) -> None:
+        """Raises ValueError where the reference point has another number of tasks."""
+        if len(self.reference) != len(tasks):
+            raise ValueError(
+                f'reference point: {len(self.reference)} losses for {len(tasks)} tasks, '
+                f'{list(tasks)}'
+            )
+
     def preferences(self, tasks: Sequence[str]) -> list[dict[str, float]]:
         """The samples, task -> number."""
         rng = np.random.default_rng(self.seed)
@@ -81,10 +89,7 @@ def controllability(
         ValueError: the reference point has another number of tasks; or see ``configure``.
     """
     columns, tasks = controller.columns, list(controller.columns.spaces)
-    if len(trial.reference) != len(tasks):
-        raise ValueError(
-            f'reference point: {len(trial.reference)} losses for {len(tasks)} tasks, {tasks}'
-        )
+    trial.check(tasks)
     asked = trial.preferences(tasks)
     found = [controller.configure(trial.budget, prefer) for prefer in asked]
     cost, top = controller.costs[found[0].unit], columns.choices - 1

@@ -105,6 +105,8 @@ def load_controlled(
     control, where = deposit.control(), f'deposit {path}: control'
     try:
         about = control.about
+        tables = [LatencyTable.from_dict(each, where) for each in about['latency']]
+        table = chosen_table(tables, latency)
         config = _config(deposit, about['models'], where)
         model = _model(deposit, config)
         predictor = LossPredictor.of(about['predictor'], _under('predictor/', control.tensors))
@@ -112,14 +114,13 @@ def load_controlled(
         # The seed is any number.
         check_numbers(dict(about['evolution'], seed=0), f'{where}: evolution')
         check_numbers(sizes, f'{where}: sizes')
-        tables = [LatencyTable.from_dict(each, where) for each in about['latency']]
         controller = Controller.of_model(
             weightless(config).eval(),
             predictor,
             sizes,
             Evolution(**about['evolution']),
             about['alike'],
-            latency=chosen_table(tables, latency),
+            latency=table,
         )
         found = _under('images/', control.tensors)
         images = {task: found[str(number)] for task, number in about['images'].items()}

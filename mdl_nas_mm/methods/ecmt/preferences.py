@@ -9,8 +9,8 @@ import numpy as np
 from mdl_nas_mm.search.preferences import check_preferences
 
 
-def read_preferences(said: Iterable[str] | None, tasks: Collection[str]) -> dict[str, float] | None:
-    """Task -> number, of words such as ``seg=1`` and ``depth=0.3``; None where nothing is said.
+def read_preferences(said: Iterable[str], tasks: Collection[str]) -> dict[str, float]:
+    """Task -> number, of words such as ``seg=1`` and ``depth=0.3``.
 
     Args:
         said: the words.
@@ -19,8 +19,6 @@ def read_preferences(said: Iterable[str] | None, tasks: Collection[str]) -> dict
     Raises:
         ValueError: a word has another form, or see ``check_preferences``.
     """
-    if said is None:
-        return None
     found: dict[str, float] = {}
     for word in said:
         task, equals, value = word.partition('=')

@@ -150,6 +150,15 @@ def test_the_command_line(files, tmp_path, monkeypatch, capsys):
         assert all(name in said for name in names), said
 
 
+def test_a_reference_point_of_too_few_tasks_is_refused_before_a_supernet_is_loaded(
+    files, tmp_path, monkeypatch
+):
+    nothing = tmp_path / 'nothing'
+    nothing.write_text('')
+    given = [files[0], '--predictor', nothing, '--checkpoint', nothing, '--reference', '1']
+    assert_names(refusal_of_tool(monkeypatch, 'hypervolume', *given), 'reference point', 1, 3)
+
+
 @pytest.mark.parametrize(
     'option', [['--input-size', 'nope=16'], ['--prefer', 'nope=1'], ['--alike', 'nope,seg']]
 )

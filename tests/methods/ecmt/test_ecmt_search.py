@@ -47,7 +47,6 @@ def test_preferences_that_mean_nothing(said, named):
 def test_preferences_are_read_from_words():
     tasks = ['depth', 'seg']
     assert read_preferences(['seg=1', 'depth=0.3'], tasks) == dict(seg=1.0, depth=0.3)
-    assert read_preferences(None, tasks) is None
     for word in ('seg', 'seg=', '=1', 'seg=high'):
         with raises_naming(ValueError, repr(word), 'TASK=NUMBER'):
             read_preferences([word], tasks)
