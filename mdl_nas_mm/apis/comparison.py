@@ -109,9 +109,10 @@ def compare(
         repeats: timed runs of an image, of which the median counts.
 
     Returns:
-        ``tasks``: task -> ``metric``, ``together``, ``alone``, ``delta_t``, and of a model of its
-        own ``params`` and ``flops``; ``delta_t``; ``params`` and ``flops`` of ``one`` pass for all
-        and of ``each`` by itself; ``ms``, the same of the time for an image.
+        ``tasks``: task -> ``metric``, ``together``, ``alone``, as the evaluator gives it, the
+        ``unit`` that it is shown in, ``delta_t``, and of a model of its own ``params`` and
+        ``flops``; ``delta_t``; ``params`` and ``flops`` of ``one`` pass for all and of ``each`` by
+        itself; ``ms``, the same of the time for an image.
     """
     cfg = resolve_joint_config(joint)
     opened = Deposit(deposit)
@@ -128,6 +129,7 @@ def compare(
             metric=scoring.key,
             together=first,
             alone=second,
+            unit=scoring.unit / scoring.factor,
             delta_t=changes[-1],
             params=sizes['backbone_params'] + sizes['head_params'],
             flops=sizes['flops'],

@@ -10,9 +10,10 @@ from mmengine.config import Config
 from mdl_nas_mm.deposit import Deposit, add, one_pass
 from mdl_nas_mm.deposit.verify import largest_differences, verify
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.header.contents import metric_of
+from mdl_nas_mm.header.contents import metric_of, unit_of
 from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.tasks import choose_joint_spec, fixed_spec, resolve_joint_config
+from mdl_nas_mm.utils.amounts import shown_score
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
@@ -113,10 +114,11 @@ def verify_lines(
     yield from (f'one pass: {", ".join(unit)}' for unit in one_pass(deposit) if len(unit) > 1)
     changed = []
     for task, score in _scores(path, None, device, trust) if data else ():
-        stored = deposit.tasks[task].get('scored')
+        info = deposit.tasks[task]
+        stored, unit = info.get('scored'), unit_of(info)
         changed += [task] if stored is not None and abs(score - stored) > SAME_SCORE else []
-        beside = 'no score is stored' if stored is None else f'stored is {stored:.4f}'
-        yield f'{task}: {metric_of(deposit.tasks[task])} = {score:.4f}, {beside}'
+        beside = 'no score is stored' if stored is None else f'stored is {stored / unit:.4f}'
+        yield f'{task}: {metric_of(info)} = {score / unit:.4f}, {beside}'
     if before is not None:
         pixels = [image.pixels for image in read_images(open_inputs(images))] if images else []
         for task, difference in largest_differences(before, path, pixels, trust).items():
@@ -136,7 +138,7 @@ def score_lines(
     """Evaluates a task, or all of them, on the validation split; a line for each."""
     tasks = Deposit(path, trust).tasks
     for name, score in _scores(path, task, device, trust):
-        yield f'{name}: {metric_of(tasks[name])} = {score:.2f}'
+        yield f'{name}: {metric_of(tasks[name])} = {shown_score(score, unit_of(tasks[name]))}'
 
 
 def _scores(

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mdl_nas_mm.deposit import Deposit
-from mdl_nas_mm.header.contents import metric_of
+from mdl_nas_mm.header.contents import metric_of, unit_of
 from mdl_nas_mm.methods.computation_sharing import Difference, difference_between, linear_layers
 from mdl_nas_mm.tasks import ResolvedConfig
+from mdl_nas_mm.utils.amounts import shown_score
 
 
 def base_and_sub_tasks(opened: Deposit) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ def describe_differences(deposit: str | Path, trust: Collection[str] = ()) -> It
             f'sparse rows, {opened.size_of(kind.key):,} in the deposit'
         )
         if 'scored' in info:
-            yield f'{task}: score {info["scored"]:.2f}'
+            yield f'{task}: {metric_of(info)} = {shown_score(info["scored"], unit_of(info))}'
 
 
 def facts_of(
@@ -84,5 +85,5 @@ def facts_of(
         densities=found.densities,
         csr_bytes=found.csr_bytes(),
         metric=metric_of(info),
-        score=info.get('scored'),
+        score=info['scored'] / unit_of(info) if 'scored' in info else None,
     )

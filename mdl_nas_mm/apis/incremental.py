@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
-from mdl_nas_mm.header.contents import metric_of
+from mdl_nas_mm.header.contents import metric_of, unit_of
 from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import build_eval_loader, given_spec, resolve_joint_config
 from mdl_nas_mm.utils.files import write_json
@@ -37,9 +37,10 @@ def add_tasks(
         processes: see ``train_stage``.
 
     Returns:
-        ``deposit``, the new file; ``tasks``: new task -> its ``metric``, ``score`` (percent) and
-        ``added`` parameters, head included; ``differences``: old task -> the largest absolute
-        difference of its answers on validation images; ``seconds``.
+        ``deposit``, the new file; ``tasks``: new task -> its ``metric``, ``score``, the ``unit``
+        that it is shown in (see ``unit_of``) and ``added`` parameters, head included;
+        ``differences``: old task -> the largest absolute difference of its answers on validation
+        images; ``seconds``.
 
     Raises:
         RuntimeError: an old task does not answer as before.
@@ -53,8 +54,11 @@ def add_tasks(
         folder = stages.run(name, cfg.pretty_text, train)
         trained.append((cfg, trained_checkpoint(folder)))
     folder = stages.run('add', '', lambda f: _add_all(Path(deposit), trained, f))
-    summary = json.loads((folder / 'added.json').read_text())
-    return dict(summary, deposit=str(folder / 'deposit.safetensors'), seconds=stages.seconds())
+    summary, new = json.loads((folder / 'added.json').read_text()), folder / 'deposit.safetensors'
+    for task, info in Deposit(new).tasks.items():
+        if task in summary['tasks']:
+            summary['tasks'][task]['unit'] = unit_of(info)
+    return dict(summary, deposit=str(new), seconds=stages.seconds())
 
 
 def _add_all(old: Path, trained: list[tuple[Config, Path]], folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from mdl_nas_mm.deposit import Deposit
-from mdl_nas_mm.header.contents import metric_of
+from mdl_nas_mm.header.contents import metric_of, unit_of
 from mdl_nas_mm.methods.computation_sharing.running import SharingSettings
 
 from .differences import base_and_sub_tasks
@@ -25,7 +25,7 @@ class VideoScore:
 
     Attributes:
         metric: the name of its score.
-        score: of the labelled frames.
+        score: of the labelled frames, as people know the metric.
         executed: multiply-adds of its backbone on a labelled frame, over those that it takes alone.
         counted: the same as the paper counts.
     """
@@ -78,7 +78,8 @@ def video_scores(
             runs.append((score, models.work))
         scores, works = zip(*runs)
         parts = (fmean(w[key] / w['whole'] for w in works) for key in ('executed', 'counted'))
-        found[task] = VideoScore(metric_of(opened.tasks[task]), fmean(scores), *parts)
+        info = opened.tasks[task]
+        found[task] = VideoScore(metric_of(info), fmean(scores) / unit_of(info), *parts)
     return found
 
 

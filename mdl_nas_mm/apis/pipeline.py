@@ -22,7 +22,7 @@ from mdl_nas_mm.elastic.arch_source import read_joint_spec
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
 from mdl_nas_mm.engine.launch import backend_of
-from mdl_nas_mm.header.contents import metric_of
+from mdl_nas_mm.header.contents import metric_of, unit_of
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
@@ -261,14 +261,16 @@ def score(deposit: str | Path) -> dict[str, dict]:
 def summarise(tasks: dict[str, dict], deposit: str | Path) -> dict:
     """What ``summary.json`` holds: the tasks' results and the deposit's sizes.
 
+    Each task has the ``unit`` in which its scores are shown, see ``unit_of``.
     Detection scores are given in percent beside the main one, as ``bbox_mAP_50`` and
     ``segm_mAP``.
     """
-    counts = Deposit(deposit).counts
-    results = {}
+    opened, results = Deposit(deposit), {}
+    counts = opened.counts
     for task, result in tasks.items():
         metrics = result['metrics']
         results[task] = {key: value for key, value in result.items() if key != 'metrics'}
+        results[task]['unit'] = unit_of(opened.tasks[task])
         for key in ('bbox_mAP_50', 'segm_mAP'):
             if f'coco/{key}' in metrics:
                 results[task][key] = 100 * metrics[f'coco/{key}']

@@ -37,7 +37,8 @@ class SweptTask:
         lambda_a: the coefficient of its activations; None without the third stage.
         density: the part of the base's weights that differ.
         metric: the name of its score.
-        score: on the validation split; None where it was not evaluated.
+        score: on the validation split, as people know the metric; None where it was not
+            evaluated.
     """
 
     folder: str

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mdl_nas_mm.spec import Counts
+from mdl_nas_mm.utils.amounts import shown_score
 
 from .entries import DTYPES, HeaderEntry, opened, read_entries
 from .manifest import decode, malformed
@@ -59,6 +60,18 @@ def metric_of(info: Mapping[str, Any]) -> str:
     return score if isinstance(score, str) else score['metric']
 
 
+def unit_of(info: Mapping[str, Any]) -> float:
+    """What one of a deposited task's metric counts in its score, as ``shown_score`` takes it.
+
+    Args:
+        info: see ``Deposit.tasks``.
+    """
+    score = info.get('score')
+    scale = score.get('scale') if isinstance(score, Mapping) else None
+    # Percent and fractions, which are named, are shown in percent.
+    return scale if isinstance(scale, (int, float)) else 1.0
+
+
 def _lines(manifest: Mapping, entries: Mapping[str, HeaderEntry], size: int) -> Iterator[str]:
     width, counts = _width(entries), Counts(**manifest['counts'])
     rows = [('task', 'library', 'metric', 'score', 'shared', 'own', 'head', 'sharing')]
@@ -70,7 +83,7 @@ def _lines(manifest: Mapping, entries: Mapping[str, HeaderEntry], size: int) -> 
                 task,
                 info['scope'],
                 metric_of(info),
-                f'{info["scored"]:.2f}' if 'scored' in info else '-',
+                shown_score(info['scored'], unit_of(info)) if 'scored' in info else '-',
                 _bytes((whole - own) * width),
                 _bytes(own * width),
                 _bytes(sum(entry.end - entry.start for entry in heads)),

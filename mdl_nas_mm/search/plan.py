@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from mdl_nas_mm.tasks import ResolvedConfig, units_of
+from mdl_nas_mm.tasks import ResolvedConfig, Task, units_of
 from mdl_nas_mm.tasks.units import Unit
 
 from .costs import ParameterCost
@@ -46,6 +46,7 @@ class SearchPlan:
         random_baseline: whether a random search with as many evaluations is run as well.
         tied: what tasks have in common, see ``Ties``; the backbone, where they share a pass.
         units: tasks that share a pass on the same images, where they are several.
+        shown: task -> the unit in which its score is shown, see ``shown_score``.
         cost, score, selection: configs of registered classes; None for parameters, evaluations
             of the supernet, and the exact selection.
     """
@@ -59,6 +60,7 @@ class SearchPlan:
     weights: dict[str, float]
     tied: tuple[tuple[str, ...], ...] = ()
     units: tuple[Unit, ...] = ()
+    shown: dict[str, float] = field(default_factory=dict)
     cost: dict | None = None
     score: dict | None = None
     selection: dict | None = None
@@ -80,7 +82,7 @@ class SearchPlan:
             raise ValueError(
                 "search_cfg: 'with_heads' is of parameters, leave it out beside 'cost'"
             )
-        known = [field.name for field in fields(EvolutionSettings)]
+        known = [each.name for each in fields(EvolutionSettings)]
         for key in given.get('evolution', {}):
             if key not in known:
                 raise ValueError(f'search_cfg, evolution: unknown key {key!r}, expected {known}')
@@ -107,6 +109,7 @@ class SearchPlan:
             },
             tied=tied,
             units=units,
+            shown={task: _shown_unit(info) for task, info in cfg.tasks.items()},
             **{part: config.to_dict() for part, config in parts.items()},
         )
 
@@ -129,6 +132,15 @@ class SearchPlan:
     def to_dict(self) -> dict:
         """As JSON knows it."""
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def _shown_unit(task: Task) -> float:
+    """The unit of a task's scores in a search, negative of an error."""
+    split = task.search or task.val
+    if split is None:
+        return task.score.unit
+    scoring = task.scoring(split)
+    return scoring.gain(scoring.unit)
 
 
 def _tied(given: Any, tasks: Sequence[str]) -> list[Sequence[str]]:

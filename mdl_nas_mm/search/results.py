@@ -101,6 +101,7 @@ def write_results(
         tasks=list(plan.metrics),
         metrics=plan.metrics,
         weights=plan.weights,
+        shown=plan.shown,
         budget=plan.budget,
         with_heads=plan.with_heads,
         units=plan.units,
@@ -110,8 +111,8 @@ def write_results(
         labels=dimensions.labels,
         ratios=[dimension.name for dimension in dimensions.all if dimension.is_ratio],
         **layer_counts(problem.ledger, chosen.joint),
-        **more,
     )
+    report.update(more)
     if plan.cost is not None:
         report['unit'] = problem.cost.unit
     write_json(folder / 'report.json', report)

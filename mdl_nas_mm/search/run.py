@@ -203,10 +203,14 @@ class SearchRun:
         self.progress.begin('Search', settings.generations)
         result = self.problem.search(score, settings, seed, report)
         final: Score = score
+        about: dict[str, Any] = dict(score=score.describe())
         if score.finalists:
             self.progress.begin('Finalists', 1)
             result, final = self._evaluated(result, score.finalists), self.evaluations
-        return result, dict(score=score.describe()), final
+        else:
+            # Its scores may be in whatever unit.
+            about['shown'] = {}
+        return result, about, final
 
     def _answers(self, best: JointSpec | None) -> dict[str, list[str]]:
         """Draws each task's answers on one of its ranks; the first rank says the architectures."""

@@ -35,11 +35,14 @@ class Score:
         factor: what its numbers are multiplied by; None where the config leaves that to what is
             known of the metric.
         greater: whether more of it is better; None as well.
+        unit: the factor, where it is a number of the config's: what one of the metric's own unit
+            counts. Of percent and fractions 1, as they are shown in percent.
     """
 
     metric: str
     factor: float | None = None
     greater: bool | None = None
+    unit: float = 1.0
 
     @classmethod
     def read(cls, task: str, config: str | Mapping[str, Any]) -> Score:
@@ -67,7 +70,9 @@ class Score:
         if rule is not None and rule not in RULES:
             raise ValueError(f'{where}: rule is {rule!r}, expected one of {tuple(RULES)}')
         greater = None if rule is None else RULES[rule]
-        return cls(config['metric'], None if scale is None else _factor(scale, where), greater)
+        factor = None if scale is None else _factor(scale, where)
+        unit = 1.0 if factor is None or scale in _SCALES else factor
+        return cls(config['metric'], factor, greater, unit)
 
 
 def _factor(scale: Any, where: str) -> float:
@@ -92,6 +97,7 @@ class Scoring:
         factor: what its numbers are multiplied by.
         greater: whether more of it is better.
         metric: what is known of it.
+        unit: what one of the unit that it is shown in counts, see ``Score``.
     """
 
     task: str
@@ -99,6 +105,7 @@ class Scoring:
     factor: float
     greater: bool
     metric: FoundMetric
+    unit: float = 1.0
 
     @classmethod
     def of(cls, task: str, scope: str, score: Score, evaluator: Any) -> Scoring:
@@ -135,7 +142,7 @@ class Scoring:
         greater = kind.greater if score.greater is None else score.greater
         if factor is None or greater is None:
             raise ValueError(_not_said(task, score, found))
-        return cls(task, score.metric, factor, greater, found)
+        return cls(task, score.metric, factor, greater, found, score.unit)
 
     @property
     def note(self) -> str | None:

@@ -8,9 +8,21 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from mdl_nas_mm.utils.amounts import shown_score
+
 from .chart import CHOSEN, EVOLUTION, MUTED, RANDOM, SHARED, SPECIFIC, Chart, shortened
 
 _ROW = 0.245  # height of a row of text, in inches
+
+
+def unit_of(report: Mapping, task: str) -> float:
+    """The unit in which a task's score is shown, see ``shown_score``."""
+    return report.get('shown', {}).get(task, 1.0)
+
+
+def task_score(report: Mapping, task: str, score: float) -> str:
+    """A task's score as people know its metric."""
+    return shown_score(score, unit_of(report, task))
 
 
 def plot_generations(report: Mapping) -> Chart:
@@ -76,7 +88,8 @@ def plot_front(report: Mapping) -> Chart:
             (artist,) = axes.plot(
                 [point['total']], [point['s_score']], marker, color=colour, ms=size
             )
-            parts = '\n'.join(f'{task}: {score:.2f}' for task, score in point['scores'].items())
+            of_tasks = point['scores'].items()
+            parts = '\n'.join(f'{task}: {task_score(report, task, own)}' for task, own in of_tasks)
             where = f'{point["total"]:,} {unit}, S-Score {point["s_score"]:.2f}'
             chart.tip(artist, f'{name}{where}\n{parts}')
         if front:
@@ -103,13 +116,16 @@ def plot_scores(report: Mapping, tasks: Sequence[str]) -> Chart:
 
     def plot(chart: Chart) -> None:
         for axes, task in zip(chart.axes, tasks):
+            counted = unit_of(report, task)
             for point in front:
                 score = point['scores'][task]
-                (dot,) = axes.plot([point['total']], [score], 'o', color=EVOLUTION, ms=4)
-                chart.tip(dot, f'{task}: {score:.2f} at {point["total"]:,} {unit}')
+                place = [point['total']], [score / counted]
+                (dot,) = axes.plot(*place, 'o', color=EVOLUTION, ms=4)
+                told = task_score(report, task, score)
+                chart.tip(dot, f'{task}: {told} at {point["total"]:,} {unit}')
             score = chosen['scores'][task]
-            (star,) = axes.plot([chosen['total']], [score], '*', color=CHOSEN, ms=12)
-            chart.tip(star, f'chosen, {task}: {score:.2f}')
+            (star,) = axes.plot([chosen['total']], [score / counted], '*', color=CHOSEN, ms=12)
+            chart.tip(star, f'chosen, {task}: {task_score(report, task, score)}')
             if len(tasks) > 1:
                 axes.set_title(shortened(task, 24), fontsize=10)
             axes.xaxis.set_major_formatter(EngFormatter(sep='\N{THIN SPACE}'))

@@ -23,6 +23,7 @@ from .search_figures import (
     plot_generations,
     plot_layers,
     plot_scores,
+    task_score,
 )
 from .search_run import answers, commands, facts
 
@@ -42,7 +43,7 @@ def result_lines(
         report['conflicts'] = conflicts
     yield f'S-Score {result.score:.2f}, {result.total:,} {report.get("unit", "parameters")}'
     for task, score in result.scores.items():
-        yield f'{task}: {score:.2f}'
+        yield f'{task}: {report["metrics"][task]} = {task_score(report, task, score)}'
     for path in (folder / 'joint_spec.json', *write_report(report, folder)):
         yield str(path)
 
@@ -52,6 +53,7 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
 
     Args:
         report: what a search leaves as ``report.json``: ``tasks``, ``metrics``, ``weights``,
+            ``shown`` (task -> the unit in which its score is shown, where it is not percent),
             ``budget``, ``with_heads``, ``unit`` (of budget and totals, where they are no
             parameters), ``score`` (what said the scores of generations, where it were no
             evaluations), ``constraints`` (lines to read), ``units`` (lists of tasks that share a
@@ -142,7 +144,10 @@ def _bars_of_a_block(report: Mapping) -> str:
 
 def _conditions(report: Mapping) -> list[str]:
     """What the search was bound to, in lines."""
-    lines = ["S-Score: the sum of the tasks' scores, each times its weight; errors are negative."]
+    lines = [
+        "S-Score: the sum of the tasks' scores, each times its weight; errors, shown in their own "
+        'unit, take away what their scale makes of them.'
+    ]
     if 'score' in report:
         lines.append(_estimated(report['score']))
     for unit in report['units']:
@@ -200,10 +205,11 @@ def _task_table(report: Mapping) -> str:
         shown = [' / '.join(str(stage[key]) for stage in stages) for key in sizes]
         head = sum(n for label, n in counts['heads'].items() if task in Owners.read(label))
         numbers = (f'{counts["specific"][task]:,}', f'{head:,}')
-        score = (f'{chosen["scores"][task]:.2f}', f'{report["weights"][task]:g}')
+        score = task_score(report, task, chosen['scores'][task])
         counted = report.get('flops', {})
         operations = (short(counted[task]),) if task in counted else ('',) if counted else ()
-        rows.append((task, report['metrics'][task], *score, *shown, *numbers, *operations))
+        weight = f'{report["weights"][task]:g}'
+        rows.append((task, report['metrics'][task], score, weight, *shown, *numbers, *operations))
     names = [labels.get(key, key.replace('_', ' ')) for key in sizes]
     names = ['task', 'metric', 'score', 'weight', *names, 'own', 'neck and head']
     names += ['multiply-adds of the backbone'] if report.get('flops') else []
@@ -266,7 +272,7 @@ def _details(report: Mapping) -> Iterable[str]:
         yield folded('Failed evaluations', table(('task', 'reason', 'spec'), rows, texts=3))
     rows = [
         (f'{point["total"]:,}', f'{point["s_score"]:.2f}')
-        + tuple(f'{point["scores"][task]:.2f}' for task in tasks)
+        + tuple(task_score(report, task, point['scores'][task]) for task in tasks)
         for point in front
     ]
     yield folded(f'Front, {len(front)} joint specs', table(('total', 'S-Score', *tasks), rows))

@@ -7,6 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from mdl_nas_mm.utils.amounts import shown_score
+
 
 def print_summary(summary: dict, work_dir: str | Path) -> None:
     """Prints scores, sizes and where everything lies.
@@ -25,8 +27,8 @@ def print_summary(summary: dict, work_dir: str | Path) -> None:
         table.add_row(
             task,
             result['metric'],
-            f'{result["score_in_supernet"]:.2f}',
-            f'{result["score"]:.2f}',
+            shown_score(result['score_in_supernet'], result['unit']),
+            shown_score(result['score'], result['unit']),
             f'{result["params"]:,}',
             f'{result["flops"]:,}',
         )
@@ -61,7 +63,8 @@ def print_added(summary: dict) -> None:
     for name in ('score', 'added parameters'):
         table.add_column(name, justify='right')
     for task, result in summary['tasks'].items():
-        table.add_row(task, result['metric'], f'{result["score"]:.2f}', f'{result["added"]:,}')
+        score = shown_score(result['score'], result['unit'])
+        table.add_row(task, result['metric'], score, f'{result["added"]:,}')
     console.print(table)
     for task, difference in summary['differences'].items():
         console.print(f'largest difference of the answers of {task}: {difference:g}')
@@ -87,7 +90,7 @@ def print_comparison(summary: dict, seconds: dict[str, float]) -> None:
         table.add_row(
             task,
             result['metric'],
-            *(f'{result[key]:.2f}' for key in ('together', 'alone')),
+            *(shown_score(result[key], result['unit']) for key in ('together', 'alone')),
             f'{result["delta_t"]:+.1f} %',
             *(f'{result[key]:,}' for key in ('params', 'flops')),
             '',

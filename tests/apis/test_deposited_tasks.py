@@ -42,6 +42,7 @@ from mdl_nas_mm.tasks import (
     task_scope,
 )
 from mdl_nas_mm.tasks.model import build_task_model
+from mdl_nas_mm.utils.amounts import shown_score
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 from mdl_nas_mm.utils.upstream import upstream_config_path
@@ -162,7 +163,7 @@ def test_deposit_tool(cfg, supernet, joint, deposit, tmp_path, monkeypatch, caps
     assert [row[:4] for row in rows[1:4]][1] == ['det', 'mmdet', 'coco/bbox_mAP', '-']
     call_tool(monkeypatch, 'deposit', 'test', out, '--task', 'cls')
     ((score, _),) = evaluate_deposit(out, ['cls']).values()
-    assert f'cls: accuracy/top1 = {score:.2f}' in capsys.readouterr().out
+    assert f'cls: accuracy/top1 = {shown_score(score)}' in capsys.readouterr().out
 
     def says(*args):
         return refusal_of_tool(monkeypatch, 'deposit', *args)
@@ -263,7 +264,7 @@ def test_deposit_tool_changes_and_checks(data, cfg, supernet, joint, tmp_path, m
     call_tool(monkeypatch, 'deposit', 'list', out)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     for task, row in zip(('cls', 'seg', 'det'), rows[1:]):
-        assert row[0] == task and row[3] == f'{Deposit(out).tasks[task]["scored"]:.2f}'
+        assert row[0] == task and row[3] == shown_score(Deposit(out).tasks[task]['scored'])
     call_tool(monkeypatch, 'deposit', 'verify', out, '--data', '--before', before)
     printed = capsys.readouterr().out
     assert f'all {len(Deposit(out).names())} tensors match their hashes' in printed
