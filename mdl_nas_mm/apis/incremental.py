@@ -54,11 +54,8 @@ def add_tasks(
         folder = stages.run(name, cfg.pretty_text, train)
         trained.append((cfg, trained_checkpoint(folder)))
     folder = stages.run('add', '', lambda f: _add_all(Path(deposit), trained, f))
-    summary, new = json.loads((folder / 'added.json').read_text()), folder / 'deposit.safetensors'
-    for task, info in Deposit(new).tasks.items():
-        if task in summary['tasks']:
-            summary['tasks'][task]['unit'] = unit_of(info)
-    return dict(summary, deposit=str(new), seconds=stages.seconds())
+    summary = json.loads((folder / 'added.json').read_text())
+    return dict(summary, deposit=str(folder / 'deposit.safetensors'), seconds=stages.seconds())
 
 
 def _add_all(old: Path, trained: list[tuple[Config, Path]], folder: Path) -> None:
@@ -77,6 +74,7 @@ def _add_all(old: Path, trained: list[tuple[Config, Path]], folder: Path) -> Non
         task: dict(
             metric=metric_of(info),
             score=info['scored'],
+            unit=unit_of(info),
             added=after.counts.specific[task] + after.counts.heads[task],
         )
         for task, info in after.tasks.items()
