@@ -142,7 +142,9 @@ class Runs:
 
     def measure(self, name: str, seed: int) -> dict[str, Any]:
         """Scores and parameters of a row."""
-        row = ROWS[name]
+        return dict(self._measured(ROWS[name], name, seed), seed=seed)
+
+    def _measured(self, row: Row, name: str, seed: int) -> dict[str, Any]:
         cfg = config_of(self.args, row, seed)
         if not row.alone:
             return self._one(row, cfg, seed, name)
