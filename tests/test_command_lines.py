@@ -55,6 +55,7 @@ def data(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / 'image.png').touch()
     for name, content in {**FILES, **DEPOSITS}.items():
         if content is ...:
             os.mkdir(name)

@@ -81,7 +81,7 @@ def test_description_works_outside_of_the_repository(wheel):
     assert all(link.startswith(('https://', '#')) for link in links)
     for field in ('Author', 'Keywords', 'Classifier', 'Project-URL'):
         assert f'{field}: ' in fields
-    assert 'docs/search.md' in text
+    assert 'docs/export.md' in text
 
 
 def test_index_without_weights_says_so(wheel):

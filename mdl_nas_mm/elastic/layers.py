@@ -47,7 +47,9 @@ class ElasticLinear(TaskParameters):
 
     def forward(self, x: Tensor, task: str | None, out_features: int, share_ratio: float) -> Tensor:
         """Maps (..., in) to (..., groups * out_features)."""
-        return F.linear(x, *self.take(task, out_features, x.shape[-1], share_ratio))
+        # Of other strides torch multiplies in one of two ways, by whether weights want gradients,
+        # and on some processors their last digits differ: a deposit would not answer to the bit.
+        return F.linear(x.contiguous(), *self.take(task, out_features, x.shape[-1], share_ratio))
 
 
 class ElasticLayerNorm(TaskParameters):
