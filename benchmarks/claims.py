@@ -23,6 +23,7 @@ from typing import Any
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import torch
+from measuring import machine
 from mmengine.config import Config
 from trainings import Rows, set_steps, trained
 
@@ -141,8 +142,8 @@ class Runs:
         self.args, self.folder = args, folder
 
     def measure(self, name: str, seed: int) -> dict[str, Any]:
-        """Scores and parameters of a row."""
-        return dict(self._measured(ROWS[name], name, seed), seed=seed)
+        """Scores and parameters of a row, and where they are from."""
+        return dict(self._measured(ROWS[name], name, seed), seed=seed, machine=machine())
 
     def _measured(self, row: Row, name: str, seed: int) -> dict[str, Any]:
         cfg = config_of(self.args, row, seed)

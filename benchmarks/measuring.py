@@ -145,6 +145,11 @@ def saved_mebibytes(run: Callable[[], object], model: nn.Module) -> float:
     return most / 2**20
 
 
+def machine() -> str:
+    """Number and name of the processor's cores."""
+    return f'{os.cpu_count()} cores, {hardware_name(torch.device("cpu"))}'
+
+
 def report(args: argparse.Namespace, results: Mapping[str, object]) -> None:
     """Prints the results with what they were measured on, and keeps them."""
     left_out = ('--write', args.write, f'--write={args.write}')
@@ -152,7 +157,7 @@ def report(args: argparse.Namespace, results: Mapping[str, object]) -> None:
     result = dict(
         command=shlex.join(['python', f'benchmarks/{Path(sys.argv[0]).name}', *words]),
         options={key: value for key, value in vars(args).items() if value and key != 'write'},
-        machine=f'{os.cpu_count()} cores, {hardware_name(torch.device("cpu"))}',
+        machine=machine(),
         # Of the last quarter of an hour, what the script itself makes of it included.
         load=round(os.getloadavg()[2], 1),
         python=platform.python_version(),

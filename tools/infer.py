@@ -62,9 +62,9 @@ def main() -> None:
     with command('infer', go_on='what is written is whole') as say:
         keys = ('reuse', 'threshold', 'thresholds', 'budget', 'latency')
         settings = {key: getattr(args, key) for key in keys}
-        tasks = tasks_of(args.deposit)
-        prefer = None if args.prefer is None else read_preferences(args.prefer, tasks)
-        settings.update(trust=command_line.trusted_classes(args), prefer=prefer)
+        settings.update(trust=command_line.trusted_classes(args), prefer=None)
+        if args.prefer is not None:
+            settings.update(prefer=read_preferences(args.prefer, tasks_of(args.deposit)))
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **settings)
         how = {key: getattr(args, key) for key in ('batch_size', 'pred_score_thr', 'no_save_vis')}
         how.update(out_dir=args.out_dir, max_pixels=args.max_pixels or MAX_PIXELS)

@@ -19,6 +19,7 @@ from mdl_nas_mm.tasks import MultiTaskModel, given_spec, task_scope, units_of, v
 from mdl_nas_mm.tasks.elastic_parts import part_name
 from mdl_nas_mm.tasks.part_flops import counted
 from mdl_nas_mm.tasks.units import Unit
+from mdl_nas_mm.utils.task_names import check_tasks
 
 Size = tuple[int, int]
 
@@ -56,9 +57,7 @@ def analyze(
         ValueError: an architecture is not in the space, or a size is not known.
     """
     names = tuple(cfg.tasks)
-    for name in input_sizes or {}:
-        if name not in names:
-            raise ValueError(f'input size: unknown task {name!r}, expected some of {sorted(names)}')
+    check_tasks('input size', input_sizes or {}, names)
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         model = MODELS.build(cfg.model)
     model.eval()

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .task_names import check_tasks
 from .upstream import upstream_config_path
 
 # Beyond any image; what such an option is multiplied with has to stay countable.
@@ -191,13 +192,6 @@ def trusted_classes(args: argparse.Namespace) -> list[str]:
         except ImportError as error:
             raise ValueError(f'--import {name}: {error}') from None
     return args.trust
-
-
-def check_tasks(option: str, named: Iterable[str], known: Collection[str]) -> None:
-    """Raises ValueError for a task that there is not; names those that there are."""
-    for task in named:
-        if task not in known:
-            raise ValueError(f'{option}: unknown task {task!r}, expected some of {sorted(known)}')
 
 
 def parse_sizes(texts: Iterable[str], tasks: Collection[str]) -> dict[str, tuple[int, int]]:
