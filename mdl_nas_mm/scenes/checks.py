@@ -60,6 +60,24 @@ def label_error(name: str, label: np.ndarray, num_classes: int | None = None) ->
     return None
 
 
+def emptiness(name: str, label: np.ndarray) -> str | None:
+    """What a label lacks of which nothing can be learned, in a few words.
+
+    Args:
+        name: of the label.
+        label: as ``read_label`` gives it.
+
+    Returns:
+        None where it lacks nothing.
+    """
+    kind = kind_named(name)
+    if kind in (EDGES, SALIENCY) and not (label == 1).any():
+        return 'has no pixel that is 1'
+    if kind.is_map and not kind.valid(label).any():
+        return 'has no pixel with a label'
+    return None
+
+
 def _odd_disparity(values: np.ndarray) -> str | None:
     if not np.isfinite(values).all() or values.min() < 0:
         return f'has disparities such as {values.min():g}; they are finite and none is below 0'
@@ -80,10 +98,13 @@ def _odd_depth(values: np.ndarray) -> str | None:
     if middle > _FARTHEST:
         return (
             f'has a median depth of {middle:g} m, which looks like millimetres or another unit; '
-            "say which one (unit='mm')"
+            "SceneFolders is told which one (unit='mm')"
         )
     if middle < _NEAREST:
-        return f'has a median depth of {middle:g} m, which is too small; say its unit (unit=...)'
+        return (
+            f'has a median depth of {middle:g} m, which is too small; SceneFolders is told its '
+            'unit (unit=...)'
+        )
     return None
 
 

@@ -3,7 +3,7 @@
 A data set says for each label of an image which file it is in and how it is encoded, as a dict:
 ``path``, ``encoding`` (a name in ``ENCODINGS``) and the options of that function. ``read_label``
 reads it. All functions get the file's array as it is, and give values in the units of ``labels``;
-``key`` names the variable of a .mat file.
+``key`` names the variable of a .mat file, and ``bits``, 8 or 16, is how many a value has to have.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine import fileio
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+
+from mdl_nas_mm.utils.one_line import first_line
 
 from .labels import DEPTH, kind_named
 from .thinning import thin
@@ -24,10 +26,10 @@ from .thinning import thin
 # Lengths of 8-bit normals: beside rounding and JPEG they are 1; greys, white and black are far off.
 _SHORTEST, _LONGEST = 0.1, 1.4
 DEPTH_UNITS = dict(m=1.0, cm=1e-2, mm=1e-3)
-# What decoding raises for content that it is not made for.
+# What an encoding raises for content that it is not made for.
 _MISFITS = (ValueError, LookupError, TypeError, AttributeError)
 # What a source says that its function does not take.
-_NOT_OPTIONS = ('path', 'encoding', 'key', 'num_classes', 'mask')
+_NOT_OPTIONS = ('path', 'encoding', 'key', 'num_classes', 'mask', 'bits')
 
 
 def read_label(
@@ -55,6 +57,7 @@ def read_label(
             f'{name} {path!r}: encoding {encoding!r} is none of {", ".join(ENCODINGS)}'
         )
     try:
+        _check_numbers(array, source.get('bits'))
         label = ENCODINGS[encoding](array, **options)
     except _MISFITS as error:
         raise ValueError(f'{name} {path!r} is not as {encoding!r} says: {error}') from error
@@ -64,6 +67,17 @@ def read_label(
             raise ValueError(f'{name} {path!r} and {source["mask"]["path"]!r} differ in size')
         label[~has_depth] = kind_named(name).invalid
     return label
+
+
+def _check_numbers(array: Any, bits: int | None) -> None:
+    """Raises ValueError for complex numbers, and where 8 bits are meant and there are more."""
+    if not isinstance(array, np.ndarray):
+        return
+    if array.dtype.kind == 'c':
+        raise ValueError('it has complex numbers')
+    # 16 bits of a file may come in 32.
+    if bits is not None and (bits == 8) != (array.dtype == np.uint8):
+        raise ValueError(f'it has {8 * array.dtype.itemsize} bits a value, {bits} were expected')
 
 
 def read_array(path: str, key: str | None = None, backend_args: dict | None = None) -> Any:
@@ -80,13 +94,17 @@ def read_array(path: str, key: str | None = None, backend_args: dict | None = No
     content = fileio.get(path, backend_args=backend_args)
     try:
         return _READERS.get(path.rpartition('.')[2].lower(), _read_image)(content, key)
-    except (OSError, *_MISFITS) as error:
-        text = ' '.join(str(error).split())
-        raise ValueError(f'{path!r} cannot be read: {text}') from error
+    except Exception as error:
+        # Decoders raise anything for what is cut off, or another kind of file: EOFError, SyntaxError.
+        raise ValueError(f'{path!r} cannot be read: {first_line(error)}') from error
 
 
 def _read_image(content: bytes, key: str | None) -> np.ndarray:
-    with Image.open(io.BytesIO(content)) as image:
+    try:
+        image = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        raise ValueError('it is no image') from error
+    with image:
         return np.array(image)
 
 
@@ -231,6 +249,8 @@ def binary(array: np.ndarray, threshold: float = 0.5) -> np.ndarray:
         (H, W) float32, 0 or 1.
     """
     values = _one_channel(array)
+    if not values.min() >= 0:
+        raise ValueError(f'edges and saliency are 0 and more, it has {values.min():g}')
     if values.dtype == bool or values.max() <= 1:
         return (values > threshold).astype(np.float32)
     largest = np.iinfo(values.dtype).max if np.issubdtype(values.dtype, np.integer) else 255
@@ -347,6 +367,8 @@ def human_parts(annotation: Any) -> np.ndarray:
             continue
         found[found == 255] = 0
         for part in parts:
+            if str(part.part_name) not in _PARTS:
+                raise ValueError(f'PASCAL-Part has no part {str(part.part_name)!r} of a person')
             found[np.asarray(part.mask, dtype=bool)] = _PARTS[str(part.part_name)]
     return found
 

@@ -71,3 +71,9 @@ def test_missing_files_are_named(root):
 def test_lists_may_end_in_any_way(root):
     (root / 'gt_sets' / 'train.txt').write_bytes(b'0001\r0002\r')
     assert len(build(root, label='depth')) == 2
+
+
+@pytest.mark.parametrize('every', [0, -1, 'x', 1.5, 5])
+def test_every_is_a_number_of_frames(root, every):
+    with raises_naming((ValueError, FileNotFoundError), 'NYUDScenes', 'every', every):
+        build(root, label='depth', ann_file='', every=every)

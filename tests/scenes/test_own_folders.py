@@ -135,6 +135,16 @@ def test_a_list_without_names_is_named(folder):
         build(folder, label='depth', ann_file='train.txt')
 
 
+@pytest.mark.parametrize(
+    'clip',
+    [dict(clip_length=0), dict(clip_step=0), dict(clip_length='2'), dict(clip_after=-1)]
+    + [dict(clip_length=4), dict(clip_length=3, clip_after=3)],
+)
+def test_clips_that_cannot_be_are_named(folder, clip):
+    with raises_naming(ValueError, 'SceneFolders', *clip, *clip.values()):
+        build(folder, label='depth', **clip)
+
+
 def test_images_that_are_missing_are_named(folder):
     (folder / 'train.txt').write_text('a\nz\n')
     with raises_naming(FileNotFoundError, f'{folder}', 'z'):
@@ -158,6 +168,10 @@ def test_images_that_are_missing_are_named(folder):
         ('regression', dict(folder='heat', channels=3), '2 channels'),
         ('regression', dict(folder='heat', encoding='guessed'), 'guessed'),
         ('regression', dict(folder='heat', slope=3), 'slope'),
+        ('regression', dict(folder='complex'), 'complex'),
+        ('depth', dict(folder='complex'), 'complex'),
+        ('edges', dict(folder='negative'), '-1'),
+        ('saliency', dict(folder='unknown'), 'nan'),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(folder, label, told, said):
@@ -165,6 +179,8 @@ def test_what_does_not_fit_is_said_in_one_line(folder, label, told, said):
         inverted = np.ones(SIZE, dtype=np.uint8) * 255
         inverted[0, :5] = 0
         save(folder / 'inverted' / f'{name}.png', inverted)
+        for odd, value in dict(complex=1j, negative=-1.0, unknown=np.nan).items():
+            save(folder / odd / f'{name}.npy', np.full(SIZE, value))
     with raises_naming(ValueError, label, said, f'{folder}/{told["folder"]}/a.'):
         build(folder, label=label, **{label: told})
 
@@ -210,6 +226,22 @@ def test_depth_that_is_nowhere_is_said(folder):
     assert len(build(folder, label='depth')) == 3
 
 
+@pytest.mark.parametrize(
+    ('label', 'parts', 'nothing', 'something'),
+    [('semseg', 'masks', 255, 1), ('edges', 'edges', 0, 255), ('edges', 'edges', 99, 255)],
+)
+def test_labels_that_are_nowhere_are_said(folder, label, parts, nothing, something):
+    for name in NAMES:
+        save(folder / parts / f'{name}.png', np.full(SIZE, nothing, dtype=np.uint8))
+    with raises_naming(ValueError, f'{parts}/a.png', 'no pixel'):
+        build(folder, label=label)
+    # One that has some is enough, wherever it is.
+    few = np.full(SIZE, nothing, dtype=np.uint8)
+    few[0, 0] = something
+    save(folder / parts / 'c.png', few)
+    assert len(build(folder, label=label)) == 3
+
+
 def test_suffixes_folders_within_and_matlab_files(tmp_path):
     save(tmp_path / 'images' / 'x' / 'one.png', image(*SIZE))
     save(tmp_path / 'labels' / 'x' / 'one_depth.mat', np.full(SIZE, 2.5), key='metres')
@@ -220,10 +252,28 @@ def test_suffixes_folders_within_and_matlab_files(tmp_path):
         build(tmp_path, label='depth', depth=dict(depth, key='depth'))
 
 
-def test_a_file_that_is_none_is_named(folder):
-    (folder / 'depth' / 'a.png').write_bytes(b'nothing')
-    with raises_naming(ValueError, 'depth/a.png'):
+@pytest.mark.parametrize('ending', ['png', 'npy', 'mat', 'json'])
+@pytest.mark.parametrize('content', [b'', b'nothing', b'PK\x03\x04' + bytes(50)])
+def test_a_file_that_is_none_is_named(folder, ending, content):
+    for path in (folder / 'depth').iterdir():
+        path.unlink()
+    for name in NAMES:
+        (folder / 'depth' / f'{name}.{ending}').write_bytes(content)
+    with raises_naming(ValueError, f'depth/a.{ending}') as error:
         build(folder, label='depth')
+    assert 'object at' not in str(error.value)
+
+
+@pytest.mark.parametrize('content', [b'a\nk\xfcche\n', 'a\nc\n'.encode('utf-16')])
+def test_a_list_that_is_no_text_is_named(folder, content):
+    (folder / 'train.txt').write_bytes(content)
+    with raises_naming(ValueError, f'{folder}/train.txt', 'UTF-8'):
+        build(folder, label='depth', ann_file='train.txt')
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(folder):
+    (folder / 'train.txt').write_bytes('a\r\nc\r\n'.encode('utf-8-sig'))
+    assert len(build(folder, label='depth', ann_file='train.txt')) == 2
 
 
 @pytest.mark.parametrize('encoding, source, value, expected', [

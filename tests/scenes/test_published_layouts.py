@@ -65,9 +65,11 @@ def test_images_that_are_arrays_become_those_of_any_pipeline(mtan):
     save(mtan / 'x.npy', image(*SIZE))
     found = LoadSceneImage()(dict(img_path=f'{mtan}/x.npy'))
     np.testing.assert_array_equal(found['img'][..., ::-1], image(*SIZE))
-    save(mtan / 'y.npy', image(*SIZE) * 1.0)
-    with raises_naming(ValueError, 'y.npy'):
-        LoadSceneImage()(dict(img_path=f'{mtan}/y.npy'))
+    grey = np.full((*SIZE, 3), 0.5)
+    for wrong in (image(*SIZE) * 1.0, grey - 1, grey * np.nan, image(*SIZE).astype(np.uint16)):
+        save(mtan / 'y.npy', wrong)
+        with raises_naming(ValueError, 'y.npy'):
+            LoadSceneImage()(dict(img_path=f'{mtan}/y.npy'))
 
 
 def test_mtan_cityscapes(mtan):
@@ -82,8 +84,13 @@ def test_mtan_cityscapes(mtan):
     assert (found['gt_seg_map'] == 255).all()
     assert len(build('MTANScenes', mtan, label='semseg').metainfo['classes']) == 7
     # What is a disparity cannot be asked for as a depth.
-    with raises_naming(ValueError, "'depth'", 'disparity'):
+    with raises_naming(ValueError, "'depth'", 'disparity', mtan / 'train' / 'normal'):
         build('MTANScenes', mtan, label='depth')
+
+
+def test_files_of_the_system_are_no_images(mtan):
+    (mtan / 'train' / 'image' / '.DS_Store').write_bytes(b'')
+    assert len(build('MTANScenes', mtan, label='depth')) == 2
 
 
 # Cityscapes
@@ -103,6 +110,13 @@ def test_cityscapes(tmp_path):
     np.testing.assert_allclose(found[1:], 20)
     (tmp_path / 'one.txt').write_text('bonn/bonn_000001_000019\n')
     assert len(build('CityscapesScenes', tmp_path, label='depth', ann_file='one.txt')) == 1
+    save(tmp_path / 'leftImg8bit' / 'val' / 'aachen' / 'thumbnail.png', image(*SIZE))
+    assert len(build('CityscapesScenes', tmp_path, label='depth', split='val')) == 2
+    path = 'disparity/val/aachen/aachen_000000_000019_disparity.png'
+    save(tmp_path / path, np.full(SIZE, 60, np.uint8))
+    for label in ('depth', 'disparity'):
+        with raises_naming(ValueError, label, path, 8, 16):
+            build('CityscapesScenes', tmp_path, label=label, split='val')
     for path in (tmp_path / 'gtFine' / 'train').rglob('*bonn*.png'):
         path.unlink()
     with raises_naming(FileNotFoundError, '1 files', 'labelTrainIds'):
@@ -230,6 +244,23 @@ def test_taskonomy_classes_and_points(taskonomy):
     np.testing.assert_array_equal(points, np.eye(3).ravel())
 
 
+@pytest.mark.parametrize(
+    ('label', 'folder', 'kind', 'named'),
+    [
+        ('depth', 'depth_zbuffer', np.uint8, (8, 16)),
+        ('depth_euclidean', 'depth_euclidean', np.uint8, (8, 16)),
+        ('keypoints2d', 'keypoints2d', np.uint8, (8, 16)),
+        ('edges2d', 'edge_texture', np.uint8, (8, 16)),
+        ('reshading', 'reshading', np.uint16, (16, 8)),
+    ],
+)
+def test_taskonomy_files_have_their_bits(taskonomy, label, folder, kind, named):
+    for path in (taskonomy / folder).rglob('*.png'):
+        save(path, np.full(SIZE, 100, kind))
+    with raises_naming(ValueError, label, folder, *named):
+        taskonomy_label(taskonomy, label)
+
+
 def test_taskonomy_without_depth(taskonomy):
     for path in (taskonomy / 'depth_zbuffer').rglob('*.png'):
         path.unlink()
@@ -251,6 +282,11 @@ def test_one_building_may_be_missing(taskonomy, end):
         taskonomy_label(taskonomy, 'depth', split='dev')
     with raises_naming(ValueError, 'tiny.csv', "'test'"):
         taskonomy_label(taskonomy, 'depth', split='test')
+    (taskonomy / 'tiny.csv').write_bytes(text.encode('utf-8-sig'))
+    assert len(taskonomy_label(taskonomy, 'depth')) == 2
+    (taskonomy / 'tiny.csv').write_bytes(text.encode('utf-16'))
+    with raises_naming(ValueError, 'tiny.csv', 'UTF-8'):
+        taskonomy_label(taskonomy, 'depth')
 
 
 # Clips of raw frames

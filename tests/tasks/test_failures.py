@@ -95,8 +95,9 @@ def test_maps_that_do_not_fit_their_images(shape, named):
 
 def test_the_class_of_a_data_set_cannot_be_built(own):
     cfg = joint_config(own, changes={'tasks.cls.train_dataloader.dataset.typo': 1})
-    with raises_naming(TaskError, "'cls'", 'CustomDataset', 'TypeError', 'typo'):
+    with raises_naming(TaskError, "'cls'", 'CustomDataset', 'TypeError', 'typo') as error:
         first_batch(cfg, 'cls', 0)
+    assert error.value.is_clear
 
 
 def test_what_names_the_task_already_is_left_as_it_is():

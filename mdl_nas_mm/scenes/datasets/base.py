@@ -11,14 +11,14 @@ import numpy as np
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
-from ..checks import label_error
+from ..checks import emptiness, label_error
 from ..encodings import read_array, read_label
 from ..labels import SEGMENTATION, kind_named
 from .clips import with_clips
 from .listing import Listing, named
 from .scene import Scene
 
-# So many images are looked at until one has a label somewhere.
+# So many images are looked at until one has a depth, say, somewhere; of most labels, all of them.
 _LOOKED_AT = 5
 
 
@@ -53,6 +53,8 @@ class SceneDataset(BaseSegDataset):
     LABEL_METAINFO: Mapping[str, Mapping[str, Sequence]] = {}
     # Where the images lie below ``data_root``, if ``ann_file`` lists their names without endings.
     image_folder: str | None = None
+    # Which of several layouts was found, and why, as an unknown label depends on it.
+    layout = ''
 
     def __init__(
         self,
@@ -65,6 +67,9 @@ class SceneDataset(BaseSegDataset):
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
+        clip = dict(clip_length=clip_length, clip_step=clip_step, clip_after=clip_after)
+        for key, least in dict(clip_length=1, clip_step=1, clip_after=0).items():
+            check_count(named(self), key, clip[key], least)
         self.allow_missing = allow_missing
         self.clip_length = clip_length
         self.clip_step = clip_step
@@ -103,12 +108,20 @@ class SceneDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Looks for all files, and reads and checks the labels of the first image."""
         scenes = self._with_files(list(self.scenes()))
+        if not scenes:
+            of = f', of those that {self.ann_file!r} names' if self.ann_file else ''
+            folder = os.path.join(self.data_root or '', self.image_folder or '')
+            raise FileNotFoundError(
+                f'{named(self)}: there are no images with {self._names()} in {folder!r}{of}'
+            )
         if self.clip_length > 1:
             clip = self.clip_length, self.clip_step, self.clip_after
             scenes = list(with_clips(scenes, *clip))
-        if not scenes:
-            of = f', of those that {self.ann_file!r} names' if self.ann_file else ''
-            raise FileNotFoundError(f'{named(self)}: there are no images with {self._names()}{of}')
+            if not scenes:
+                raise ValueError(
+                    f'{named(self)}: no image has the frames around it of a clip of '
+                    f'clip_length={clip[0]}, clip_step={clip[1]}, clip_after={clip[2]}'
+                )
         self._check_first(scenes)
         return [self._data_info(scene) for scene in scenes]
 
@@ -119,8 +132,10 @@ class SceneDataset(BaseSegDataset):
             raise ValueError(f'{named(self)}: say which label, of {", ".join(known)}')
         for name in chosen:
             if name not in known:
+                layout = f' ({self.layout})' if self.layout else ''
                 raise ValueError(
                     f'{named(self)}: label {name!r} is not one of {", ".join(known) or "any"}'
+                    f'{layout}'
                 )
         keys = [kind_named(name).key for name in chosen]
         for name, key in zip(chosen, keys):
@@ -174,8 +189,9 @@ class SceneDataset(BaseSegDataset):
         """Raises ValueError for what the labels of the first image do not fit."""
         size = image_size(scenes[0].img_path, self.backend_args)
         for label in self.labels:
-            kind, is_empty = kind_named(label), True
-            for scene in scenes[:_LOOKED_AT]:
+            kind, empty = kind_named(label), None
+            # Many images may have no person, but not no depth or normals.
+            for scene in scenes[:_LOOKED_AT] if kind.smooth else scenes:
                 source = scene.labels[label]
                 found = read_label(label, source, self.backend_args)
                 wrong = label_error(label, found, source.get('num_classes'))
@@ -183,14 +199,13 @@ class SceneDataset(BaseSegDataset):
                     wrong = self.size_misfit(found.shape[:2], size)
                 if wrong:
                     raise ValueError(f'{named(self)}: {label} {source["path"]!r} {wrong}')
-                is_empty = kind.is_map and not kind.valid(found).any()
-                if not is_empty:
+                empty = emptiness(label, found)
+                if not empty:
                     break
-            # Other ones may have some, as persons, but not of depth or normals.
-            if is_empty and kind.smooth:
+            else:
                 raise ValueError(
-                    f'{named(self)}: {label} {scenes[0].labels[label]["path"]!r} has no pixel '
-                    'with a label, nor have the next ones; is the encoding another one?'
+                    f'{named(self)}: {label} {scenes[0].labels[label]["path"]!r} {empty}, nor have '
+                    'the next ones; is the encoding another one?'
                 )
 
     def size_misfit(self, of_label: tuple[int, ...], of_image: tuple[int, ...]) -> str | None:
@@ -219,6 +234,12 @@ class SceneDataset(BaseSegDataset):
 
     def _names(self) -> str:
         return ', '.join(self.labels)
+
+
+def check_count(where: str, key: str, value: Any, least: int) -> None:
+    """Raises ValueError unless a setting is a whole number that is not too small."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f'{where}: {key} is {value!r}, expected a whole number from {least} on')
 
 
 def image_size(path: str, backend_args: dict | None = None) -> tuple[int, ...]:

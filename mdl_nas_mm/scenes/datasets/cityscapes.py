@@ -17,8 +17,8 @@ from .scene import Scene
 _IMAGE = '_leftImg8bit.png'
 _SOURCES: dict[str, tuple[str, str, dict[str, Any]]] = dict(
     semseg=('gtFine', '_gtFine_labelTrainIds.png', dict(encoding='classes', num_classes=19)),
-    depth=('disparity', '_disparity.png', dict(encoding='cityscapes_depth')),
-    disparity=('disparity', '_disparity.png', dict(encoding='cityscapes_disparity')),
+    depth=('disparity', '_disparity.png', dict(encoding='cityscapes_depth', bits=16)),
+    disparity=('disparity', '_disparity.png', dict(encoding='cityscapes_disparity', bits=16)),
 )
 
 
@@ -76,5 +76,7 @@ class CityscapesScenes(SceneDataset):
             yield Scene(os.path.join(folder, name + _IMAGE), labels)
 
     def _names_of(self, folder: str) -> list[str]:
-        found = names_in(self.ann_file) if self.ann_file else images_below(folder, ('.png',))
-        return [name.removesuffix(_IMAGE) for name in found]
+        if self.ann_file:
+            return names_in(self.ann_file)
+        images = (name for name in images_below(folder) if name.endswith(_IMAGE))
+        return [name.removesuffix(_IMAGE) for name in images]

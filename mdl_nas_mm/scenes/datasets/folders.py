@@ -57,8 +57,8 @@ class SceneFolders(SceneDataset):
       themselves, with ``invalid=(0, 0, 0)``;
     - ``edges``, ``saliency``: ``threshold=0.5``, above which part of the largest value is 1;
     - ``regression``: (v - ``centre``) / ``scale``; ``invalid``, a value that is none; ``channels``;
-    - any of them: ``key``, the variable of .mat files; ``encoding``, another one of
-      ``mdl_nas_mm.scenes.encodings``.
+    - any of them: ``key``, the variable of .mat files; ``bits``, 8 or 16, which a value has to
+      have; ``encoding``, another one of ``mdl_nas_mm.scenes.encodings``.
 
     A label has the size of its image.
 

@@ -57,12 +57,27 @@ def names_in(path: str, with_spaces: bool = False) -> list[str]:
     Args:
         path: of the file.
         with_spaces: names may have spaces within, so that they are one a line.
+
+    Raises:
+        ValueError: it is no text.
     """
-    with open(path, encoding='utf-8', newline=None) as file:
-        text = file.read()
+    text = read_list(path)
     if not with_spaces:
         return text.split()
     return [name for name in map(str.strip, text.splitlines()) if name]
+
+
+def read_list(path: str) -> str:
+    """The text of a list, in UTF-8, with or without the mark that some editors write before it.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    try:
+        with open(path, encoding='utf-8-sig', newline=None) as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path!r} is no text in UTF-8: {error.reason}') from error
 
 
 def images_below(folder: str, endings: Sequence[str] = IMAGE_ENDINGS) -> list[str]:

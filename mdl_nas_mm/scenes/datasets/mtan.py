@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mdl_nas_mm.registry import DATASETS
 
 from .base import SceneDataset
-from .listing import Listing, named, names_in
+from .listing import images_below, named, names_in
 from .scene import Scene
 
 _NYU = (
@@ -53,7 +53,10 @@ class MTANScenes(SceneDataset):
             raise FileNotFoundError(
                 f'{named(self)}: there is no folder {self.folder!r} with image/'
             )
-        self.is_nyu = os.path.isdir(os.path.join(self.folder, 'normal'))
+        normals = os.path.join(self.folder, 'normal')
+        self.is_nyu = os.path.isdir(normals)
+        there = 'a' if self.is_nyu else 'no'
+        self.layout = f'{"NYUD-v2" if self.is_nyu else "Cityscapes"}: there is {there} {normals!r}'
         super().__init__(label=label, **kwargs)
 
     def known_labels(self) -> Sequence[str]:
@@ -63,9 +66,10 @@ class MTANScenes(SceneDataset):
         return dict(classes=_NYU if self.is_nyu else _CITYSCAPES) if label == 'semseg' else {}
 
     def scenes(self) -> Iterator[Scene]:
-        names: Iterable[str] = Listing().files(os.path.join(self.folder, 'image'))
         if self.ann_file:
-            names = (f'{name}.npy' for name in names_in(self.ann_file))
+            names = [f'{name}.npy' for name in names_in(self.ann_file)]
+        else:
+            names = images_below(os.path.join(self.folder, 'image'), ('.npy',))
         for name in sorted(names, key=lambda name: (len(name), name)):
             labels = {label: self._source(label, name) for label in self.labels}
             yield Scene(os.path.join(self.folder, 'image', name), labels)

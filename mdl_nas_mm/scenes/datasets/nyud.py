@@ -8,7 +8,7 @@ from typing import Any
 
 from mdl_nas_mm.registry import DATASETS
 
-from .base import SceneDataset
+from .base import SceneDataset, check_count
 from .listing import Listing, images_below, named, names_in
 from .scene import Scene
 
@@ -94,8 +94,10 @@ class NYUDScenes(SceneDataset):
         self.every = every
         self.classes = ('background', *classes) if background else tuple(classes)
         self.background = background
-        if bool(ann_file) == bool(every):
+        if bool(ann_file) == (every is not None):
             raise ValueError(f'{named(self)}: say ann_file, such as gt_sets/train.txt, or every')
+        if every is not None:
+            check_count(named(self), 'every', every, 1)
         super().__init__(label=label, ann_file=ann_file, **kwargs)
 
     def known_labels(self) -> Sequence[str]:
@@ -121,6 +123,10 @@ class NYUDScenes(SceneDataset):
             places[video] = places.get(video, 0) + 1
             if places[video] % self.every == 0:
                 yield os.path.splitext(path)[0]
+        if max(places.values(), default=0) < self.every:
+            raise FileNotFoundError(
+                f'{named(self)}: no folder in {folder!r} has as many frames as every={self.every}'
+            )
 
     def _source(self, root: str, label: str, name: str, listing: Listing) -> dict:
         folder, endings = _SOURCES[label]

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mdl_nas_mm.registry import DATASETS
 
 from .base import SceneDataset
-from .listing import Listing, named, names_in
+from .listing import Listing, named, names_in, read_list
 from .scene import Scene
 
 _OBJECTS = (
@@ -20,9 +20,9 @@ _OBJECTS = (
     *('tv', 'microwave', 'oven', 'toaster', 'sink', 'refrigerator', 'book', 'clock', 'vase'),
 )
 _IMAGE = '_domain_rgb.png'
-_DEPTH = dict(encoding='depth', unit=1 / 512, invalid=65535)
-_HEAT = dict(encoding='values', scale=65535)
-_GREY = dict(encoding='values', scale=255, channels=1)
+_DEPTH = dict(encoding='depth', unit=1 / 512, invalid=65535, bits=16)
+_HEAT = dict(encoding='values', scale=65535, bits=16)
+_GREY = dict(encoding='values', scale=255, channels=1, bits=8)
 # Label: its folder, the domain in its files' names, how they are read, whether depth masks it.
 _SOURCES: dict[str, tuple[str, str, dict[str, Any], bool]] = dict(
     semseg=(
@@ -35,14 +35,14 @@ _SOURCES: dict[str, tuple[str, str, dict[str, Any], bool]] = dict(
     depth_euclidean=(
         'depth_euclidean',
         'depth_euclidean.png',
-        dict(encoding='values', scale=512, invalid=65535),
+        dict(encoding='values', scale=512, invalid=65535, bits=16),
         False,
     ),
     normals=('normal', 'normal.png', dict(encoding='normals_8bit', centre=127), True),
     curvature=(
         'principal_curvature',
         'principal_curvature.png',
-        dict(encoding='values', centre=127, scale=127, channels=2),
+        dict(encoding='values', centre=127, scale=127, channels=2, bits=8),
         True,
     ),
     reshading=('reshading', 'reshading.png', _GREY, True),
@@ -50,7 +50,7 @@ _SOURCES: dict[str, tuple[str, str, dict[str, Any], bool]] = dict(
     keypoints3d=('keypoints3d', 'keypoints3d.png', _HEAT, True),
     edges2d=('edge_texture', 'edge_texture.png', _HEAT, False),
     edges3d=('edge_occlusion', 'edge_occlusion.png', _HEAT, True),
-    autoencoding=('rgb', 'rgb.png', dict(encoding='values', scale=255, channels=3), False),
+    autoencoding=('rgb', 'rgb.png', dict(encoding='values', scale=255, channels=3, bits=8), False),
     segment_unsup2d=('segment_unsup2d', 'segment_unsup2d.png', dict(encoding='classes'), False),
     segment_unsup25d=('segment_unsup25d', 'segment_unsup25d.png', dict(encoding='classes'), False),
     class_object=('class_object', 'class_object.npy', dict(encoding='probabilities'), False),
@@ -181,8 +181,7 @@ def buildings_in(path: str, split: str) -> list[str]:
     Raises:
         ValueError: the list has no such column, or no building in it.
     """
-    with open(path, encoding='utf-8', newline=None) as file:
-        rows: list[Mapping[str, str]] = list(csv.DictReader(file.read().split()))
+    rows: list[Mapping[str, str]] = list(csv.DictReader(read_list(path).split()))
     columns = list(rows[0]) if rows else []
     if 'id' not in columns or split not in columns:
         raise ValueError(f'{path!r} has no column {split!r}, but {", ".join(columns) or "nothing"}')

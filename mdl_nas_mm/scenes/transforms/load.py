@@ -99,9 +99,14 @@ class LoadSceneImage(LoadImageFromFile):
         if image.ndim != 3 or image.shape[-1] != 3:
             raise ValueError(f'image {path!r} is of shape {image.shape}, not (H, W, 3)')
         if np.issubdtype(image.dtype, np.floating):
-            if image.max() > 1.01:
-                raise ValueError(f'image {path!r} has floats up to {image.max():g}, not up to 1')
+            lowest, highest = image.min(), image.max()
+            if not (lowest > -0.01 and highest < 1.01):
+                raise ValueError(
+                    f'image {path!r} has floats from {lowest:g} to {highest:g}, not from 0 to 1'
+                )
             image = image.astype(np.float32) * 255
+        elif image.dtype != np.uint8:
+            raise ValueError(f'image {path!r} is of {image.dtype}, neither of floats nor of bytes')
         results['img'] = np.ascontiguousarray(image[..., ::-1])
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
