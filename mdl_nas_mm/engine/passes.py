@@ -230,7 +230,8 @@ class Passes:
     def _on_features(self, task: str) -> Generator[None]:
         """Around a head on shared features; what is random in it does not depend on the others."""
         if self._features is None:
-            yield
+            with self._named(task):
+                yield
             return
         seed = self._seed(task, f'pass {self._shared_passes}')
         with self._named(task), seeded(seed), self._features.of(task):

@@ -92,7 +92,7 @@ def _odd_disparity(values: np.ndarray) -> str | None:
 
 
 def _odd_depth(values: np.ndarray) -> str | None:
-    if values.min() < 0:
+    if not values.min() >= 0:
         return f'has depths below 0, such as {values.min():g} m'
     middle = float(np.median(values))
     if middle > _FARTHEST:

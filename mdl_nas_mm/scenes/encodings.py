@@ -95,7 +95,7 @@ def read_array(path: str, key: str | None = None, backend_args: dict | None = No
     try:
         return _READERS.get(path.rpartition('.')[2].lower(), _read_image)(content, key)
     except Exception as error:
-        # Decoders raise anything for what is cut off, or another kind of file: EOFError, SyntaxError.
+        # Decoders raise anything for what is cut off, or of another kind, such as SyntaxError.
         raise ValueError(f'{path!r} cannot be read: {first_line(error)}') from error
 
 
@@ -179,9 +179,9 @@ def depth(
     """
     values = _one_channel(array).astype(np.float32)
     lost = ~np.isfinite(values) | np.isin(values, np.asarray(invalid, np.float32))
-    if isinstance(unit, str) and unit not in DEPTH_UNITS:
+    scale = DEPTH_UNITS.get(unit) if isinstance(unit, str) else unit
+    if not (isinstance(scale, (int, float)) and 0 < scale < np.inf):
         raise ValueError(f"unit is 'm', 'cm', 'mm' or a number of metres, not {unit!r}")
-    scale = DEPTH_UNITS[unit] if isinstance(unit, str) else unit
     return np.where(lost, 0, values * np.float32(scale)).astype(np.float32)
 
 
@@ -285,6 +285,8 @@ def values(
     Returns:
         (H, W, C) float32, nan where there is none.
     """
+    if not scale or not np.isfinite((centre, scale)).all():
+        raise ValueError(f'centre and scale are {centre} and {scale}, numbers, the second not 0')
     found = array[..., None] if array.ndim == 2 else array
     if channels is not None and found.shape[-1] < channels:
         raise ValueError(f'it has {found.shape[-1]} channels, not {channels}')
@@ -305,8 +307,9 @@ def probabilities(array: np.ndarray, kept: Sequence[int] | None = None) -> np.nd
     """
     found = np.asarray(array, dtype=np.float32).ravel()
     if kept is not None:
-        if max(kept) >= len(found):
-            raise ValueError(f'it has {len(found)} classes, not {max(kept)}')
+        strange = [place for place in kept if place not in range(len(found))]
+        if strange:
+            raise ValueError(f'it has classes 0 to {len(found) - 1}, not {strange[0]!r}')
         found = found[list(kept)]
     total = found.sum()
     if not total > 0 or found.min() < 0:

@@ -2,7 +2,9 @@
 
 import copy
 
+import image_group
 import mmcv
+import numpy as np
 import pytest
 import torch
 from helpers import build_runner, differences, joint_config, only, refusal_of_tool, write_config
@@ -85,6 +87,25 @@ def test_channels_that_do_not_fit(data, tmp_path):
     changes = {'tasks.seg.model.decode_head.in_channels': [7, 7]}
     error = refused(data, tmp_path, changes, "task 'seg'", 'in_channels', 'Feature2Pyramid')
     assert error.errisinstance(TaskError) and error.value.is_clear
+
+
+def test_a_failure_in_an_image_group_is_that_of_its_task(tmp_path):
+    cfg = image_group.joint_config(image_group.write_images(tmp_path / 'data'))
+    cfg.tasks.seg.model.decode_head.loss_decode.class_weight = [1.0, 2.0]
+    with raises_naming(TaskError, "task 'seg'", 'iteration 0') as error:
+        build_runner(cfg, tmp_path).train()
+    assert "'parts'" not in str(error.value)
+
+
+def test_a_sample_of_an_image_group_names_the_images(tmp_path):
+    root = image_group.write_images(tmp_path / 'data')
+    cfg = image_group.joint_config(root)
+    cfg.tasks.pop('alone')
+    runner = build_runner(cfg, tmp_path)
+    mmcv.imwrite(np.zeros((8, 20), np.uint8), str(root / 'seg' / '3.png'))
+    with raises_naming(ValueError, "images 'scene'", 'iteration 0', root / 'seg/3.png') as error:
+        runner.train()
+    assert "task 'scene'" not in str(error.value)
 
 
 def test_head_that_cannot_be_built_is_named(data, tmp_path):

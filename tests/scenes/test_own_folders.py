@@ -91,8 +91,13 @@ def test_a_single_label_needs_no_name(folder):
         build(folder, depth=None, **nothing)
     with raises_naming(ValueError, 'semseg', 'classes'):
         build(folder, label='semseg', semseg=dict(folder='masks'))
+    for classes in ((), 'floor', 3, (1, 2)):
+        with raises_naming(ValueError, 'semseg', 'classes', repr(classes)):
+            build(folder, label='semseg', semseg=dict(folder='masks', classes=classes))
     with raises_naming(ValueError, 'depth', 'folder'):
         build(folder, label='depth', depth=dict(unit='mm'))
+    with raises_naming(ValueError, 'SceneFolders', 'depth', "'maps'"):
+        build(folder, label='depth', depth='maps')
 
 
 def test_two_labels_under_one_key_are_refused(folder):
@@ -165,6 +170,11 @@ def test_images_that_are_missing_are_named(folder):
         ('normals', dict(folder='heat', encoding='normals_8bit'), 'three channels'),
         ('semseg', dict(folder='depth', classes=CLASSES), 'class 65535'),
         ('edges', dict(folder='inverted'), '90%'),
+        ('depth', dict(folder='depth', unit=None), 'None'),
+        ('depth', dict(folder='depth', unit=[0.001]), '[0.001]'),
+        ('depth', dict(folder='depth', unit=0), '0'),
+        ('depth', dict(folder='depth', unit=float('nan')), 'nan'),
+        ('regression', dict(folder='heat', scale=0), 'scale'),
         ('regression', dict(folder='heat', channels=3), '2 channels'),
         ('regression', dict(folder='heat', encoding='guessed'), 'guessed'),
         ('regression', dict(folder='heat', slope=3), 'slope'),

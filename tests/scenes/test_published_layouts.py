@@ -240,6 +240,9 @@ def test_taskonomy_classes_and_points(taskonomy):
     assert objects['seg_fields'] == []
     scenes = loaded(taskonomy_label(taskonomy, 'class_scene', kept_classes=(1, 3)))['gt_point']
     np.testing.assert_allclose(scenes, [0.25, 0.75], rtol=1e-6)
+    for kept in (365, -1, 'kitchen'):
+        with raises_naming(ValueError, 'class_scene.npy', 364, kept):
+            taskonomy_label(taskonomy, 'class_scene', kept_classes=(1, kept))
     points = loaded(taskonomy_label(taskonomy, 'vanishing_points'))['gt_vanishing_points']
     np.testing.assert_array_equal(points, np.eye(3).ravel())
 
@@ -397,6 +400,15 @@ def test_cifar100_as_twenty_tasks(tmp_path, monkeypatch):
     assert build('CIFAR100Task', tmp_path, coarse='fish').metainfo['classes'][1] == 'flatfish'
     with raises_naming(ValueError, "'birds'"):
         build('CIFAR100Task', tmp_path, coarse='birds')
+    with raises_naming(ValueError, 'split', "'val'"):
+        build('CIFAR100Task', tmp_path, coarse='fish', split='val')
+    for content in (b'', b'nothing', pickle.dumps(dict(data=np.zeros((1, 3072), np.uint8)))):
+        (tmp_path / 'cifar-100-python' / 'test').write_bytes(content)
+        with raises_naming(ValueError, "'fish'", tmp_path, 'cannot be read'):
+            build('CIFAR100Task', tmp_path, coarse='fish', download=False, split='test')
+    (tmp_path / 'cifar-100-python' / 'test').unlink()
+    with raises_naming(ValueError, "'fish'", tmp_path, 'download'):
+        build('CIFAR100Task', tmp_path, coarse='fish', download=False, split='test')
 
 
 @pytest.mark.parametrize(

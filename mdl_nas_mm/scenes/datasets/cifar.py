@@ -10,6 +10,7 @@ from mmengine.fileio import exists, get, join_path
 from mmpretrain.datasets import CIFAR100
 
 from mdl_nas_mm.registry import DATASETS
+from mdl_nas_mm.utils.one_line import first_line
 
 COARSE_CLASSES: dict[str, tuple[str, ...]] = {
     'aquatic_mammals': ('beaver', 'dolphin', 'otter', 'seal', 'whale'),
@@ -50,9 +51,9 @@ class CIFAR100Task(CIFAR100):
             so on.
 
     Raises:
-        ValueError: there is no such coarse class; ``metainfo`` does not name five classes; or the
-            files have a label beyond the hundred, or no image of one of the five, or name other
-            classes, or in another order.
+        ValueError: there is no such coarse class or split; ``metainfo`` does not name five classes;
+            or the files are not there, or not the published ones, have a label beyond the hundred,
+            or no image of one of the five, or name other classes, or in another order.
     """
 
     file_refusal = 'unpickles its files, and fetches'
@@ -64,6 +65,8 @@ class CIFAR100Task(CIFAR100):
                 f'CIFAR100Task: coarse is 0 to 19 or a name as {names[1]!r}, not {coarse!r}'
             )
         self.coarse = coarse if isinstance(coarse, str) else names[coarse]
+        if kwargs.get('split', 'train') not in ('train', 'test'):
+            raise ValueError(f"CIFAR100Task: split is 'train' or 'test', not {kwargs['split']!r}")
         metainfo = dict(kwargs.pop('metainfo', None) or {})
         metainfo.setdefault('classes', COARSE_CLASSES[self.coarse])
         if len(metainfo['classes']) != len(COARSE_CLASSES[self.coarse]):
@@ -77,9 +80,13 @@ class CIFAR100Task(CIFAR100):
         """Those of the five classes, renumbered."""
         names, fine = CIFAR100.METAINFO['classes'], COARSE_CLASSES[self.coarse]
         numbers = [names.index(name) for name in fine]
-        infos = super().load_data_list()
-        labels = {int(info['gt_label']) for info in infos}
         where = f'CIFAR100Task {self.coarse!r}, {self.data_prefix["root"]!r}'
+        try:
+            infos = super().load_data_list()
+        except Exception as error:
+            # Among others that they are not there, or not of the published sums.
+            raise ValueError(f'{where}: its files cannot be read: {first_line(error)}') from error
+        labels = {int(info['gt_label']) for info in infos}
         if beyond := sorted(labels.difference(range(len(names)))):
             raise ValueError(f'{where}: has a label {beyond[0]}, expected 0 to {len(names) - 1}')
         if lost := [name for name, number in zip(fine, numbers) if number not in labels]:

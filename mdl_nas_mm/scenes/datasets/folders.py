@@ -86,16 +86,26 @@ class SceneFolders(SceneDataset):
         regression: Mapping | None = None,
         **kwargs: Any,
     ) -> None:
-        told = (semseg, human_parts, depth, normals, edges, saliency, regression)
-        self.told = {name: dict(each) for name, each in zip(_LABELS, told) if each is not None}
-        self.image_folder = images
-        if not self.told:
+        told = dict(
+            zip(_LABELS, (semseg, human_parts, depth, normals, edges, saliency, regression))
+        )
+        told = {name: each for name, each in told.items() if each is not None}
+        if not told:
             raise ValueError(f"{named(self)}: no label is told, such as depth=dict(folder='depth')")
-        for name, each in self.told.items():
+        for name, each in told.items():
+            if not isinstance(each, Mapping):
+                raise ValueError(
+                    f"{named(self)}: {name} is {each!r}, expected settings: dict(folder='depth')"
+                )
             if 'folder' not in each:
                 raise ValueError(f'{named(self)}: {name} has no folder')
-            if kind_named(name) is SEGMENTATION and not each.get('classes'):
-                raise ValueError(f'{named(self)}: {name} has no classes')
+            if kind_named(name) is SEGMENTATION and not _are_names(each.get('classes')):
+                raise ValueError(
+                    f'{named(self)}: {name} has no classes, which are names: '
+                    f'{each.get("classes")!r}'
+                )
+        self.told = {name: dict(each) for name, each in told.items()}
+        self.image_folder = images
         super().__init__(label=label, ann_file=ann_file, **kwargs)
 
     def known_labels(self) -> Sequence[str]:
@@ -139,3 +149,9 @@ class SceneFolders(SceneDataset):
         if 'classes' in told:
             source['num_classes'] = len(told['classes'])
         return source
+
+
+def _are_names(classes: Any) -> bool:
+    """Whether these are names of classes, and some."""
+    is_list = isinstance(classes, Sequence) and not isinstance(classes, str)
+    return is_list and len(classes) > 0 and all(isinstance(name, str) for name in classes)
