@@ -45,7 +45,7 @@ def main() -> None:
     from mdl_nas_mm.apis.controlled import controller_of_file
     from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.methods.ecmt import Controller, Evolution
-    from mdl_nas_mm.methods.ecmt.preferences import read_preferences
+    from mdl_nas_mm.methods.ecmt.preferences import check_request, read_preferences
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.utils.files import write_json
@@ -58,6 +58,7 @@ def main() -> None:
             cfg = resolve_joint_config(cfg)
         tasks = tasks_of(args.source) if cfg is None else cfg.tasks
         prefer = None if args.prefer is None else read_preferences(args.prefer, tasks)
+        check_request(args.budget, prefer, list(tasks))
         given = (settings, command_line.parse_alike(args.alike, tasks), args.latency)
         if cfg is None:
             controller = controller_of_file(args.source, *given, command_line.trusted_classes(args))

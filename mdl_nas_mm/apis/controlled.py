@@ -12,6 +12,7 @@ from mdl_nas_mm.deposit import Deposit, extract, pack
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.methods.ecmt import Controller, Evolution
 from mdl_nas_mm.methods.ecmt.file import control_of, load_controlled
+from mdl_nas_mm.methods.ecmt.preferences import check_request
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.spec import Counts
 from mdl_nas_mm.tasks import ResolvedConfig
@@ -77,6 +78,8 @@ def make_controlled(
         FileNotFoundError, ValueError: see ``Controller.of``, ``ControlledModel.of`` and
             ``save_controlled``.
     """
+    for budget in budgets:
+        check_request(budget, None, list(cfg.tasks))
     sizes = {
         task: sizes.get(task) or validation_size(cfg.val_dataloader[task], task)
         for task in cfg.tasks
@@ -162,6 +165,7 @@ def extract_chosen(
     """
     deposit = Deposit(path, trust)
     deposit.check_task(task)
+    check_request(budget, prefer, list(deposit.tasks))
     controlled = load_controlled(path, trust, latency)
     member, _ = controlled.search(budget, prefer)
     models = deposit.control().about['models']

@@ -18,6 +18,7 @@ from rich.progress import track
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.methods.ecmt.controller import Configuration
 from mdl_nas_mm.methods.ecmt.file import load_controlled
+from mdl_nas_mm.methods.ecmt.preferences import check_request
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.utils.device import usable_device
 from mdl_nas_mm.utils.process_wide import process_wide
@@ -130,6 +131,7 @@ class MultiTaskInferencer:
             raise ValueError('reuse: what was computed is not taken over by other architectures')
         if self.controlled is None:
             opened = self._opened
+            check_request(budget, prefer, list(opened.tasks))
             controlled = load_controlled(opened.path, opened.trust, self._latency)
             given = (opened, self.tasks, self._device, opened.trust)
             self.passes = TaskPasses(*given, controlled=controlled)

@@ -202,11 +202,13 @@ def parse_sizes(texts: Iterable[str], tasks: Collection[str]) -> dict[str, tuple
         tasks: all that there are.
 
     Raises:
-        ValueError: see ``check_tasks`` and ``parse_size``.
+        ValueError: a task comes twice; see ``check_tasks`` and ``parse_size``.
     """
     sizes = {}
     for text in texts:
         task, _, size = text.partition('=')
+        if task in sizes:
+            raise ValueError(f'--input-size {text!r}: task {task!r} is named twice')
         sizes[task] = parse_size(size, text, 'TASK=HEIGHTxWIDTH')
     check_tasks('--input-size', sizes, tasks)
     return sizes

@@ -15,6 +15,7 @@ from mdl_nas_mm.spec import JointSpec
 
 from .controller import Controller
 from .hypervolume import hypervolume
+from .preferences import check_request
 
 _BINS = 5
 
@@ -43,6 +44,9 @@ class Trial:
                 f'hypervolume: {self.count} preferences, alpha {self.alpha}, expected at least one '
                 'and an alpha above 0'
             )
+        if not np.isfinite(self.reference).all():
+            raise ValueError(f'reference point: {self.reference}, expected finite losses')
+        check_request(self.budget, None, ())
 
     def check(self, tasks: Collection[str]) -> None:
         """Raises ValueError where the reference point has another number of tasks."""

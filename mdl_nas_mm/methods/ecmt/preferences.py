@@ -8,6 +8,8 @@ import numpy as np
 
 from mdl_nas_mm.search.preferences import check_preferences
 
+from .costs import read_budget
+
 
 def read_preferences(said: Iterable[str], tasks: Collection[str]) -> dict[str, float]:
     """Task -> number, of words such as ``seg=1`` and ``depth=0.3``.
@@ -17,11 +19,13 @@ def read_preferences(said: Iterable[str], tasks: Collection[str]) -> dict[str, f
         tasks: all that there are.
 
     Raises:
-        ValueError: a word has another form, or see ``check_preferences``.
+        ValueError: a word has another form, or a task's second one; see ``check_preferences``.
     """
     found: dict[str, float] = {}
     for word in said:
         task, equals, value = word.partition('=')
+        if task in found:
+            raise ValueError(f'preference {word!r}: task {task!r} is named twice')
         try:
             found[task] = float(value)
         except ValueError:
@@ -30,6 +34,24 @@ def read_preferences(said: Iterable[str], tasks: Collection[str]) -> dict[str, f
             raise ValueError(f'preference {word!r}: expected TASK=NUMBER, such as seg=1')
     check_preferences(found, list(tasks), 'preferences')
     return found
+
+
+def check_request(
+    budget: str | float | None, prefer: Mapping[str, float] | None, tasks: Sequence[str]
+) -> None:
+    """Looks at a budget and preferences before any model is loaded for them.
+
+    Args:
+        budget, prefer: see ``Controller.configure``.
+        tasks: all tasks.
+
+    Raises:
+        ValueError: the budget is in no known unit, or see ``normalised``.
+    """
+    if budget is not None:
+        read_budget(budget)
+    if prefer is not None:
+        check_preferences(prefer, tasks, 'preferences')
 
 
 def normalised(prefer: Mapping[str, float], tasks: Sequence[str]) -> dict[str, float]:

@@ -238,6 +238,10 @@ def test_controllability_is_measured_once_and_summed_up(controller, tmp_path):
     with raises_naming(ValueError, 'reference point', 2, 3):
         short = Trial(reference=(3.0, 3.0))
         controllability(controller, measured(columns, []), short, file, {})
+    with raises_naming(ValueError, 'reference', 'nan'):
+        Trial(reference=(1.0, float('nan')))
+    with raises_naming(ValueError, 'furlongs'):
+        Trial(reference=(1.0,), budget='5 furlongs')
     with raises_naming(ValueError, 'alpha', 0):
         Trial(reference=(1.0,), alpha=0)
 

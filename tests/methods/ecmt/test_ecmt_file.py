@@ -143,6 +143,26 @@ def test_a_deposit_without_control_says_so(supernet, tmp_path):
             ask()
 
 
+@pytest.mark.parametrize(
+    ('request_', 'named'),
+    [
+        (dict(budget='5 furlongs'), 'furlongs'),
+        (dict(prefer=dict(seg=float('nan'))), 'nan'),
+        (dict(prefer=dict(segg=1)), "'segg'"),
+    ],
+)
+def test_a_request_that_means_nothing_loads_no_model(written, request_, named, monkeypatch):
+    for module in ('inference', 'controlled'):
+        monkeypatch.setattr(f'mdl_nas_mm.apis.{module}.load_controlled', None)
+    with raises_naming(ValueError, named):
+        MultiTaskInferencer(written[1], device='cpu', trust=TRUST, **request_)
+    with raises_naming(ValueError, named):
+        extract_chosen(written[1], 'seg', 'nowhere', trust=TRUST, **request_)
+    if 'budget' in request_:
+        said = refusal_of_tool(monkeypatch, 'control', written[1], '--budget', request_['budget'])
+        assert_names(said, named)
+
+
 def test_a_file_has_the_latency_tables_of_some_machines(supernet, controlled, tmp_path):
     cfg, checkpoint, _ = supernet
     path, other = tmp_path / 'controlled.safetensors', tmp_path / 'latency.json'

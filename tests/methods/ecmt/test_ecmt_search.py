@@ -52,6 +52,8 @@ def test_preferences_are_read_from_words():
             read_preferences([word], tasks)
     with raises_naming(ValueError, "'nope'", 'depth', 'seg'):
         read_preferences(['nope=1'], tasks)
+    with raises_naming(ValueError, "'seg=2'", "'seg'", 'twice'):
+        read_preferences(['seg=1', 'seg=2'], tasks)
 
 
 def test_widths_of_decoders_by_equation_4():
