@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from mdl_nas_mm.tasks import restart
 from mdl_nas_mm.tasks.failures import in_images, in_task
 
 
@@ -16,7 +17,6 @@ class JointLoader:
         loaders: task, or image group -> its loader.
         length: joint batches.
         counts: task or image group -> batches of its loader in a joint one.
-        start: number of the first joint batch.
         groups: which of these are image groups.
     """
 
@@ -25,13 +25,18 @@ class JointLoader:
         loaders: Mapping,
         length: int,
         counts: Mapping[str, int] | None = None,
-        start: int = 0,
         groups: Collection[str] = (),
     ) -> None:
         self.loaders, self.groups = dict(loaders), groups
-        self.length, self.start = length, start
+        self.length, self.start = length, 0
         self.counts = dict(counts or dict.fromkeys(loaders, 1))
         self.dataset = next(iter(self.loaders.values())).dataset
+
+    def restart(self, seed: int, start: int) -> None:
+        """Begins at joint batch number ``start``, with another seed; see ``tasks.restart``."""
+        self.start = start
+        for name, loader in self.loaders.items():
+            restart(loader, name, seed, start)
 
     def __len__(self) -> int:
         return self.length

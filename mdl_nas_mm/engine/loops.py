@@ -94,6 +94,8 @@ class MultiTaskTrainLoop(BaseLoop):
             runner.logger.info(note)
         self.gather_losses = LossGatherer(self.ranks)
         self.synchronised = synchronised(runner.model, self.ranks)
+        self.plan = self._plan()
+        self.dataloader = self._loader()
         self.restore(0)
         self._check_norms()
         if not self.step.keeps_statistics:
@@ -118,7 +120,7 @@ class MultiTaskTrainLoop(BaseLoop):
             self.units.of,
         )
 
-    def _loader(self, start: int) -> JointLoader:
+    def _loader(self) -> JointLoader:
         cfg, assignment, loaders, counts = self.runner.cfg, self.ranks.assignment, {}, {}
         scopes, groups = {task: info.scope for task, info in cfg.tasks.items()}, cfg.image_groups
         for task, config in self.configs.items():
@@ -127,14 +129,14 @@ class MultiTaskTrainLoop(BaseLoop):
                 continue
             parts = [(part.batch, part.part, part.parts) for part in self.plan.parts[task]]
             steps = (assignment.batches_per_step[task], parts, self.ranks.groups[task])
-            settings = (self.runner.seed, start, *steps)
+            settings = (self.runner.seed, *steps)
             if name == task:
                 loaders[name] = build_train_loader(task, scopes[task], config, *settings)
             else:
                 members = {member: scopes[member] for member in groups[name]}
                 loaders[name] = build_group_train_loader(name, members, self.configs, *settings)
             counts[name] = len(parts)
-        return JointLoader(loaders, self._max_iters, counts, start, groups)
+        return JointLoader(loaders, self._max_iters, counts, groups)
 
     @property
     def max_epochs(self) -> int:
@@ -167,7 +169,7 @@ class MultiTaskTrainLoop(BaseLoop):
         self._iter, self.plan = iteration, self._plan()
         cfg, seed = self.runner.cfg, self.runner.seed
         self.sampler = build_sampler(self._sampler, self.spaces, seed, fixed_spec(cfg))
-        self.dataloader = self._loader(start=iteration)
+        self.dataloader.restart(seed, iteration)
 
     def run(self):
         """Trains to the end."""

@@ -2,7 +2,7 @@
 
 from .classes import check_classes, check_labels
 from .config import resolve_joint_config
-from .data import build_eval_loader, build_train_loader
+from .data import build_eval_loader, build_train_loader, restart
 from .delta_t import Reference, delta_t, relative_change
 from .evaluate import Evaluation, evaluate, metrics_of, process
 from .group_batch import GroupBatch
@@ -55,6 +55,7 @@ __all__ = [
     'recalibrations',
     'relative_change',
     'resolve_joint_config',
+    'restart',
     'task_scope',
     'tied',
     'units_of',

@@ -62,17 +62,17 @@ class PositionSeeded(Dataset):
 class EndlessOrder(Sampler):
     """(index, position) without end: one permutation after the other."""
 
-    def __init__(self, dataset: PositionSeeded, shuffle: bool, seed: int) -> None:
+    def __init__(self, dataset: PositionSeeded, shuffle: bool) -> None:
         self.dataset = dataset
         self.shuffle = shuffle
-        self.seed = seed
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         size = len(self.dataset)
         for epoch in itertools.count():
             order = torch.arange(size)
             if self.shuffle:
-                generator = torch.Generator().manual_seed(derive_seed(self.seed, 'epoch', epoch))
+                seed = derive_seed(self.dataset.seed, 'epoch', epoch)
+                generator = torch.Generator().manual_seed(seed)
                 order = torch.randperm(size, generator=generator)
             for i, index in enumerate(order.tolist()):
                 yield index, epoch * size + i
@@ -85,20 +85,18 @@ class BatchParts:
         batch_sampler: endless batches of indices.
         batches_per_step: how many of them make up one step.
         parts: (batch, part, parts) of each step, see ``RankAssignment.parts``.
+
+    Attributes:
         start: the first step.
     """
 
     def __init__(
-        self,
-        batch_sampler: Any,
-        batches_per_step: int,
-        parts: Sequence[tuple[int, int, int]],
-        start: int,
+        self, batch_sampler: Any, batches_per_step: int, parts: Sequence[tuple[int, int, int]]
     ) -> None:
         self.batch_sampler = batch_sampler
         self.batches_per_step = batches_per_step
         self.parts = parts
-        self.start = start
+        self.start = 0
 
     def __iter__(self) -> Iterator[list]:
         batches = itertools.islice(
@@ -120,12 +118,11 @@ def build_train_loader(
     scope: str,
     config: Mapping,
     seed: int,
-    start: int = 0,
     batches_per_step: int = 1,
     parts: Sequence[tuple[int, int, int]] = ((0, 0, 1),),
     group: dist.ProcessGroup | None = None,
 ) -> DataLoader:
-    """An endless loader of what this rank has of a task's training batches, from a step on.
+    """An endless loader of what this rank has of a task's training batches.
 
     The upstream config's data set, batch sampler, collation and worker settings are kept; its
     sampler is replaced by ``EndlessOrder``, which honours its ``shuffle``.
@@ -135,7 +132,6 @@ def build_train_loader(
         scope: the library of the task.
         config: its upstream ``train_dataloader``.
         seed: of the order of the images, and of augmentation.
-        start: the first step.
         batches_per_step: batches of the config's size that make up one step.
         parts: this rank's (batch, part, parts) of each step; it gets one batch for each.
         group: the task's ranks; a data set that fetches its files does so on the first of them.
@@ -145,7 +141,7 @@ def build_train_loader(
     """
     config = copy.deepcopy(dict(config))
     seed = derive_seed(seed, task)
-    steps = partial(BatchParts, batches_per_step=batches_per_step, parts=parts, start=start)
+    steps = partial(BatchParts, batches_per_step=batches_per_step, parts=parts)
     check_parts(f'task {task!r}', config['batch_size'], parts)
     with task_scope(scope, group):
         dataset = build_dataset(task, scope, config.pop('dataset'))
@@ -171,7 +167,7 @@ def endless_loader(
         steps: what of the endless batches is given.
     """
     dataset = PositionSeeded(NamedSamples(dataset), seed)
-    sampler = EndlessOrder(dataset, is_shuffled(config.pop('sampler', None), scope), seed)
+    sampler = EndlessOrder(dataset, is_shuffled(config.pop('sampler', None), scope))
     batch_size, batches = config.pop('batch_size'), config.pop('batch_sampler', None)
     if batches is None:
         batches = BatchSampler(sampler, batch_size, drop_last=False)
@@ -190,6 +186,19 @@ def endless_loader(
         worker_init_fn=end_with_parent,
         **config,
     )
+
+
+def restart(loader: DataLoader, name: str, seed: int, start: int) -> None:
+    """Has an endless loader that has given nothing yet begin at a step, with another seed.
+
+    Args:
+        loader: of ``build_train_loader`` or ``build_group_train_loader``.
+        name: its task or image group.
+        seed: see there.
+        start: the first step.
+    """
+    loader.dataset.seed = derive_seed(seed, name)
+    loader.batch_sampler.start = start
 
 
 def check_parts(whose: str, batch_size: int, parts: Sequence[tuple[int, int, int]]) -> None:

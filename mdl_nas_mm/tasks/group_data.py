@@ -44,7 +44,6 @@ def build_group_train_loader(
     scopes: Mapping[str, str],
     configs: Mapping[str, Mapping],
     seed: int,
-    start: int = 0,
     batches_per_step: int = 1,
     parts: Sequence[tuple[int, int, int]] = ((0, 0, 1),),
     group: dist.ProcessGroup | None = None,
@@ -58,7 +57,7 @@ def build_group_train_loader(
         scopes: task -> its library, of all tasks of the group.
         configs: task -> config of its training loader, perhaps of others too.
         seed: see ``build_train_loader``.
-        start, batches_per_step, parts, group: see ``build_train_loader``.
+        batches_per_step, parts, group: see ``build_train_loader``.
 
     Raises:
         ValueError: the tasks cannot be joined, or a first sample cannot be had.
@@ -68,7 +67,7 @@ def build_group_train_loader(
     split, seed = 'train_dataloader', derive_seed(seed, images)
     _check_alike(images, split, scopes, own)
     scope, config = next(iter(scopes.values())), next(iter(own.values()))
-    steps = partial(BatchParts, batches_per_step=batches_per_step, parts=parts, start=start)
+    steps = partial(BatchParts, batches_per_step=batches_per_step, parts=parts)
     check_parts(f'images {images!r}', config['batch_size'], parts)
     dataset = _joined(images, scopes, own, split, group)
     _first_samples(dataset, split)

@@ -25,6 +25,7 @@ from mdl_nas_mm.engine import checkpoint, loops, step
 from mdl_nas_mm.engine.checkpoint import latest_checkpoint, resume_from
 from mdl_nas_mm.engine.state import load_optimizer_state, optimizer_state
 from mdl_nas_mm.tasks import MultiTaskModel
+from mdl_nas_mm.tasks import data as task_data
 
 ITERATIONS = 6
 
@@ -221,6 +222,19 @@ def test_training_tool_runs_and_goes_on(data, tmp_path, monkeypatch):
     assert sum('resumed iter: 2' in text for text in logs) == 1
     run(training(data), tmp_path / 'whole')
     assert differences(final_state(tmp_path / 'resumed'), final_state(tmp_path / 'whole')) == []
+
+
+def test_resuming_builds_each_training_set_once(data, tmp_path, monkeypatch):
+    cfg, built = training(data), []
+    run(cfg, tmp_path)
+    original = task_data.build_dataset
+
+    def counting(task, *args):
+        built.append(task)
+        return original(task, *args)
+
+    monkeypatch.setattr(task_data, 'build_dataset', counting)
+    assert run(cfg, tmp_path).iter == ITERATIONS and sorted(built) == sorted(TASKS)
 
 
 def test_resume_without_a_checkpoint_starts_as_the_config_says(data, tmp_path):

@@ -12,7 +12,12 @@ from helpers import TASKS, joint_config, plain
 from mmengine.config import ConfigDict
 from refusals import raises_naming
 
-from mdl_nas_mm.tasks import build_eval_loader, build_train_loader, resolve_joint_config
+from mdl_nas_mm.tasks import (
+    build_eval_loader,
+    build_train_loader,
+    resolve_joint_config,
+    restart,
+)
 from mdl_nas_mm.tasks.data import EndlessOrder, PositionSeeded
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
@@ -38,7 +43,8 @@ def cfg(data):
 def take(cfg, task, count, start=0, seed=0, **settings):
     """Batches as plain values that can be compared."""
     config = ConfigDict(cfg.train_dataloader[task], **settings)
-    loader = build_train_loader(task, cfg.tasks[task].scope, config, seed, start)
+    loader = build_train_loader(task, cfg.tasks[task].scope, config, seed)
+    restart(loader, task, seed, start)
     return [digest(plain(batch)) for batch in itertools.islice(iter(loader), count)]
 
 
@@ -73,7 +79,7 @@ def test_augmentation_differs_by_epoch(cfg):
     """All positions of an image have their own draw, in each of four epochs."""
     dataset = build_train_loader('seg', 'mmseg', cfg.train_dataloader.seg, 0).dataset
     size = len(dataset)
-    order = list(itertools.islice(iter(EndlessOrder(dataset, True, 0)), 4 * size))
+    order = list(itertools.islice(iter(EndlessOrder(dataset, True)), 4 * size))
     versions = {}
     for index, position in order:
         versions.setdefault(index, set()).add(dataset[index, position]['inputs'].numpy().tobytes())
@@ -81,9 +87,9 @@ def test_augmentation_differs_by_epoch(cfg):
 
 
 def test_an_epoch_has_each_image_once():
-    dataset = PositionSeeded(list(range(7)), seed=0)
+    dataset = PositionSeeded(list(range(7)), seed=5)
     for shuffle in (True, False):
-        order = list(itertools.islice(iter(EndlessOrder(dataset, shuffle, seed=5)), 21))
+        order = list(itertools.islice(iter(EndlessOrder(dataset, shuffle)), 21))
         assert [position for _, position in order] == list(range(21))
         epochs = [[index for index, _ in order[i : i + 7]] for i in (0, 7, 14)]
         assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
