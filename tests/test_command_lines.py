@@ -182,6 +182,7 @@ def test_other_arguments(monkeypatch, tool, args):
 
 NOT_THERE = [
     ('infer', ['empty', 'text.txt', 'gone.png'], 'gone.png'),
+    ('infer', ['empty', 'text.txt', 'folder'], 'folder'),
     ('deposit', ['pack', CONFIG, '--checkpoint', 'gone.pth', '--out', 'o'], 'gone.pth'),
     ('deposit', ['verify', 'empty', '--before', 'empty', '--images', 'gone.png'], 'gone.png'),
     ('export', ['empty', '--task', 'a', '--out', 'a.txt'], '.onnx'),
@@ -218,6 +219,12 @@ def test_scale_and_preview_of_demonstration_data(monkeypatch, tmp_path, capsys):
 def test_checkpoint_of_a_test_is_looked_for_first(monkeypatch):
     line, status = said(monkeypatch, 'test', CONFIG, 'absent.pth')
     assert status == 1 and line == 'error: checkpoint absent.pth is not there'
+
+
+@pytest.mark.parametrize(('tool', 'args'), [('control', []), ('predictor', ['--out', 'o'])])
+def test_what_is_no_config_has_no_settings_to_override(monkeypatch, capsys, tool, args):
+    _, status = said(monkeypatch, tool, 'empty', *args, '--cfg-options', 'max_iters=1')
+    assert status == 2 and '--cfg-options' in capsys.readouterr().err
 
 
 def test_a_config_is_controlled_with_a_predictor(monkeypatch, capsys):

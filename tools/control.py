@@ -37,6 +37,8 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'{args.source} is a config, which takes --predictor')
     if args.predictor is None and args.input_size:
         parser.error('--input-size is of a config; a file has its own')
+    if args.predictor is None and args.cfg_options:
+        parser.error('--cfg-options are of a config; a file has none')
     return args
 
 

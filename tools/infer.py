@@ -52,6 +52,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args, failed = parse_args(), []
     from mdl_nas_mm.apis import MAX_PIXELS, MultiTaskInferencer
+    from mdl_nas_mm.apis.input_images import open_inputs
     from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
 
@@ -60,11 +61,11 @@ def main() -> None:
         print(f'left out: {path} {reason}')
 
     with command('infer', go_on='what is written is whole') as say:
+        open_inputs(args.inputs, report=lambda *_: None)  # Empty folders are refused at once.
         keys = ('reuse', 'threshold', 'thresholds', 'budget', 'latency')
         settings = {key: getattr(args, key) for key in keys}
-        settings.update(trust=command_line.trusted_classes(args), prefer=None)
-        if args.prefer is not None:
-            settings.update(prefer=read_preferences(args.prefer, tasks_of(args.deposit)))
+        prefer = args.prefer and read_preferences(args.prefer, tasks_of(args.deposit))
+        settings.update(trust=command_line.trusted_classes(args), prefer=prefer)
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **settings)
         how = {key: getattr(args, key) for key in ('batch_size', 'pred_score_thr', 'no_save_vis')}
         how.update(out_dir=args.out_dir, max_pixels=args.max_pixels or MAX_PIXELS)

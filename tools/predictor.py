@@ -32,6 +32,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not (args.checkpoint or args.out):
         parser.error('give a history.jsonl with --out, or a config with --checkpoint')
+    if args.cfg_options and not args.checkpoint:
+        parser.error('--cfg-options are of a config, which takes --checkpoint')
     return args
 
 
