@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from measuring import medians, parser, report
 
-from mdl_nas_mm.apis import clock
 from mdl_nas_mm.apis.latency import LatencyMeter
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.elastic.shared_pass import SharedPass
@@ -32,6 +31,7 @@ from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.part_flops import weightless
+from mdl_nas_mm.utils import clock
 
 SIZE, SPACE = (192, 256), dict(width_ratio=(0.4, 0.7, 1.0))
 # Parts of the way from the smallest to the largest, and what is preferred.

@@ -17,8 +17,7 @@ from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, sampled_spaces, task_scope
 from mdl_nas_mm.tasks.timed_layers import shapes_of, timed_layers_of
-
-from .clock import Clock
+from mdl_nas_mm.utils.clock import Clock
 
 # Architectures that are fitted, the largest and the smallest among them, and those to compare with.
 FITTED, COMPARED = 24, 6

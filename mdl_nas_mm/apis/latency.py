@@ -20,10 +20,10 @@ from mdl_nas_mm.elastic.timed_parts import LatencyPart
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.tasks import ResolvedConfig, sampled_spaces, task_scope, validation_size
+from mdl_nas_mm.utils.clock import Clock
 from mdl_nas_mm.utils.device import hardware_name, usable_device
 from mdl_nas_mm.utils.rank_correlation import pearson, spearman
 
-from .clock import Clock
 from .head_latency import HeadMeter
 
 Track = Callable[[Sequence], Iterable]

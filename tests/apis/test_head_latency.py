@@ -32,7 +32,7 @@ def table(cfg):
     """With a clock that ticks at every look: each layer, and what is before them, takes a tick."""
     ticks = iter(range(10**7))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mdl_nas_mm.apis.clock.time.perf_counter', lambda: next(ticks) / 1000)
+        patch.setattr('mdl_nas_mm.utils.clock.time.perf_counter', lambda: next(ticks) / 1000)
         return LatencyMeter(cfg, 'cls', SIZES['cls'], runs=1, warmup=0).measure(TASKS)
 
 

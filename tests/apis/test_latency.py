@@ -10,12 +10,12 @@ from helpers import ROOT, call_tool, read_json, refusal_of_tool
 from mmengine.config import Config
 from refusals import assert_names, raises_naming
 
-from mdl_nas_mm.apis.clock import Clock
 from mdl_nas_mm.apis.latency import LatencyMeter, comparison_lines
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.families.swin.model import ElasticSwinBlock
 from mdl_nas_mm.families.vit.model import ElasticBlock
 from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.clock import Clock
 
 CONFIG = ROOT / 'configs/demo/demo_joint.py'
 STAGE = dict(embed_dim=(8, 12), depth=(1, 2), num_heads=(1, 2), mlp_ratio=(1, 2), share_ratio=0.5)
@@ -73,7 +73,7 @@ def test_parts_of_a_run_add_up_to_it(meter, monkeypatch):
     """With a clock that ticks at every look, each block takes a tick, and what is between them
     counts for what is around."""
     ticks = iter(range(10**6))
-    monkeypatch.setattr('mdl_nas_mm.apis.clock.time.perf_counter', lambda: next(ticks) / 1000)
+    monkeypatch.setattr('mdl_nas_mm.utils.clock.time.perf_counter', lambda: next(ticks) / 1000)
     spec = meter.space.sample(random.Random(0))
     parts = list(meter._parts(spec))
     assert [part for part, _ in parts] == meter.timing.timed.parts(spec)

@@ -43,7 +43,7 @@ def test_the_table_learns_every_choice(meter):
 def test_parts_of_a_run_add_up_to_it(meter, monkeypatch):
     """With a clock that ticks at every look, each block and what is between takes a tick."""
     ticks = iter(range(10**6))
-    monkeypatch.setattr('mdl_nas_mm.apis.clock.time.perf_counter', lambda: next(ticks) / 1000)
+    monkeypatch.setattr('mdl_nas_mm.utils.clock.time.perf_counter', lambda: next(ticks) / 1000)
     spec = meter.space.sample(random.Random(0))
     parts = list(meter._parts(spec))
     assert [part for part, _ in parts] == meter.timing.timed.parts(spec)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, units_of
 from mdl_nas_mm.tasks.recalibrate import BatchNormRecalibration
 from mdl_nas_mm.utils.amounts import shown_amount
+from mdl_nas_mm.utils.clock import Clock
 from mdl_nas_mm.utils.private import BatchNorm
 
 from .controller import Configuration, Controller
@@ -151,10 +151,12 @@ class ControlledModel:
             The architecture, and the seconds that its calibration took.
         """
         found = self.controller.configure(budget, prefer, cycles)
-        started = time.perf_counter()
+        clock = Clock(next(self.model.parameters()).device)
+        clock.mark()
         member = Calibrated(found, budget, self.calibrated(found))
         self.switch(member)
-        return member, time.perf_counter() - started
+        clock.mark()
+        return member, clock.gaps()[0] / 1000
 
     def largest(self) -> Calibrated:
         """The largest architecture, calibrated."""

@@ -11,6 +11,12 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import recalibrations, task_scope, units_of
+from mdl_nas_mm.utils.clock import Clock
+
+
+def test_its_calibration_is_timed_by_the_clock_of_its_device(controlled, monkeypatch):
+    monkeypatch.setattr(Clock, 'gaps', lambda clock: [3000.0] * (len(clock.marks) - 1))
+    assert controlled.search(middle(controlled))[1] == 3.0
 
 
 @torch.no_grad()
