@@ -23,6 +23,7 @@ from mdl_nas_mm.tasks import ResolvedConfig, sampled_spaces, task_scope, validat
 from mdl_nas_mm.utils.clock import Clock
 from mdl_nas_mm.utils.device import hardware_name, usable_device
 from mdl_nas_mm.utils.rank_correlation import pearson, spearman
+from mdl_nas_mm.utils.task_names import check_tasks
 
 from .head_latency import HeadMeter
 
@@ -59,8 +60,7 @@ class LatencyMeter:
         runs: int = 10,
         warmup: int = 2,
     ) -> None:
-        if task not in cfg.tasks:
-            raise ValueError(f'latency: unknown task {task!r}, expected {sorted(cfg.tasks)}')
+        check_tasks('latency', [task], cfg.tasks)
         least = dict(batch_size=(batch_size, 1), threads=(threads, 1), runs=(runs, 1))
         for key, (value, smallest) in (least | dict(warmup=(warmup, 0))).items():
             if value < smallest:

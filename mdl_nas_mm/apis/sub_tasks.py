@@ -32,6 +32,7 @@ from mdl_nas_mm.tasks import (
 )
 from mdl_nas_mm.tasks.input_size import input_size
 from mdl_nas_mm.utils.files import sha256_of, write_json
+from mdl_nas_mm.utils.task_names import check_tasks
 
 from .deposits import add_to_deposit
 from .differences import facts_of
@@ -74,9 +75,7 @@ def share_computation(
         RuntimeError: a task of the base does not answer as before.
     """
     work_dir, names = Path(work_dir), list(tasks or cfg.tasks)
-    for name in names:
-        if name not in cfg.tasks:
-            raise ValueError(f'there is no task {name!r} in the config, only {sorted(cfg.tasks)}')
+    check_tasks('sub-tasks', names, cfg.tasks)
     settings = {name: _settings(cfg, name) for name in names}
     cfg = _with_base(cfg, work_dir, any(map(_trains_norms, settings.values())))
     # All of them before anything is trained, so that what is wrong later is said now.

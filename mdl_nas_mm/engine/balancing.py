@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mdl_nas_mm.registry import BALANCERS
+from mdl_nas_mm.utils.task_names import check_tasks
 
 
 class Balancer(nn.Module):
@@ -51,12 +52,7 @@ class Balancer(nn.Module):
         return {}
 
     def _known(self, tasks: Sequence[str], setting: str) -> list[str]:
-        for task in tasks:
-            if task not in self.tasks:
-                raise ValueError(
-                    f'train_cfg.step.balance.{setting}: there is no task {task!r}, only '
-                    f'{", ".join(self.tasks)}'
-                )
+        check_tasks(f'train_cfg.step.balance.{setting}', tasks, self.tasks)
         return list(tasks)
 
 

@@ -11,6 +11,7 @@ from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import ResolvedConfig
 from mdl_nas_mm.tasks.part_flops import PartFlops
 from mdl_nas_mm.tasks.timed_layers import PartTimes
+from mdl_nas_mm.utils.task_names import check_tasks
 
 from .measures import Measure, flops_of, latency_of, parse_count, parse_milliseconds
 
@@ -75,8 +76,7 @@ class Constraints:
         limits, given = [], (cfg.get('search_cfg') or {}).get('constraints') or {}
         for task, settings in given.items():
             where = f'search_cfg.constraints.{task}'
-            if task not in cfg.tasks:
-                raise ValueError(f'{where}: no such task, expected {sorted(cfg.tasks)}')
+            check_tasks(where, [task], cfg.tasks)
             for key in settings:
                 if key not in CONSTRAINT_KEYS:
                     raise ValueError(f'{where}: unknown key {key!r}, expected {[*CONSTRAINT_KEYS]}')

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 
+from mdl_nas_mm.utils.task_names import check_tasks
+
 
 def check_preferences(prefer: Mapping[str, float], tasks: Sequence[str], where: str) -> None:
     """Raises ValueError for preferences that mean nothing.
@@ -17,9 +19,8 @@ def check_preferences(prefer: Mapping[str, float], tasks: Sequence[str], where: 
     """
     if not isinstance(prefer, Mapping):
         raise ValueError(f'{where}: {prefer!r}, expected task -> number, as dict({tasks[0]}=1)')
+    check_tasks(where, prefer, tasks)
     for task, value in prefer.items():
-        if task not in tasks:
-            raise ValueError(f'{where}: unknown task {task!r}, expected some of {list(tasks)}')
         is_number = isinstance(value, Real) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value) or value < 0:
             raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mdl_nas_mm.utils.config_file import read_config
+from mdl_nas_mm.utils.task_names import check_tasks
 from mdl_nas_mm.utils.type_names import config_with_names
 
 from .config import resolve_joint_config
@@ -33,8 +34,7 @@ def own_training(path: str | Path, task: str) -> dict[str, Any]:
     """
     where, cfg = f'config {path}', read_config(path)
     tasks = cfg.get('tasks') or {}
-    if task not in tasks:
-        raise ValueError(f'{where}: no task {task!r}, it has {sorted(tasks)}')
+    check_tasks(where, [task], tasks)
     own = tasks[task].get('config')
     if own is None:
         raise ValueError(

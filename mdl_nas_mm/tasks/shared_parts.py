@@ -15,6 +15,7 @@ from mdl_nas_mm.sharing.shared_rows import layers_by_channels
 from mdl_nas_mm.spec import Owners
 from mdl_nas_mm.spec.choices import is_number
 from mdl_nas_mm.spec.dimensions import check_ratio
+from mdl_nas_mm.utils.task_names import check_tasks
 
 # What each is, for who reads the reference.
 PART_KEYS = dict(
@@ -125,9 +126,7 @@ def _read_part(
         raise ValueError(
             f'{where}: tasks is {owners!r}, expected {"two" if least > 1 else "one"} or more'
         )
-    for task in owners:
-        if task not in tasks:
-            raise ValueError(f'{where}: there is no task {task!r}, only {sorted(tasks)}')
+    check_tasks(where, owners, tasks)
     policy = {key: config[key] for key in needed if key in POLICY_KEYS}
     if policy:
         _check_policy(where, **policy)

@@ -19,6 +19,7 @@ from mdl_nas_mm.spec.owners import task_entry
 from mdl_nas_mm.tasks import ResolvedConfig, resolve_joint_config
 from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.tasks.resolved import unresolved
+from mdl_nas_mm.utils.task_names import check_tasks
 
 from .heads import common_settings, head_of
 from .step import SkeletonStep
@@ -85,9 +86,7 @@ class SkeletonChoice:
         """
         if tasks is None:
             return self
-        for task in tasks:
-            if task not in self.skeletons:
-                raise ValueError(f'there is no task {task!r}, only {", ".join(self.skeletons)}')
+        check_tasks('skeletons', tasks, self.skeletons)
         chosen = {task: each for task, each in self.skeletons.items() if task in tasks}
         return SkeletonChoice(chosen, self.probabilities, self.scores)
 

@@ -17,6 +17,7 @@ from mdl_nas_mm.tasks.delta_t import relative_change, scoring_of
 from mdl_nas_mm.tasks.scores import NoScore
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.strict_json import read_json
+from mdl_nas_mm.utils.task_names import check_tasks
 
 FILE = 'reference.json'
 # A metric by its name; one of which it is not known whether more is better says so.
@@ -115,11 +116,7 @@ def read_metrics(
     Raises:
         ValueError: see ``MeanRelativeScore``; names the task.
     """
-    for task in metrics:
-        if task not in cfg.tasks:
-            raise ValueError(
-                f'search_cfg.score.metrics: there is no task {task!r}, only {", ".join(cfg.tasks)}'
-            )
+    check_tasks('search_cfg.score.metrics', metrics, cfg.tasks)
     found = {}
     for task, info in cfg.tasks.items():
         assert info.search is not None

@@ -18,6 +18,7 @@ from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.utils.randomness import derive_seed
+from mdl_nas_mm.utils.task_names import check_tasks
 
 from .heads import VALUE, SkeletonHeads, weighing
 from .logits import SkeletonLogits, Temperature, gumbel
@@ -49,12 +50,7 @@ class SkeletonStep(Step):
         for task in spaces:
             if task not in given:
                 raise ValueError(f'train_cfg.step: skeletons: nothing for task {task!r}')
-        for task in given:
-            if task not in spaces:
-                raise ValueError(
-                    f'train_cfg.step: skeletons: there is no task {task!r}, only '
-                    f'{", ".join(spaces)}'
-                )
+        check_tasks('train_cfg.step: skeletons', given, spaces)
         self.names = {task: _names(task, given[task]) for task in spaces}
 
     def weights(self, task: str, iteration: int, number: int, seed: int) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, sampled_spaces
 from mdl_nas_mm.tasks.input_size import validation_size
 from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.utils.amounts import shown_amount
+from mdl_nas_mm.utils.task_names import check_tasks
 
 from .costs import (
     MACS,
@@ -101,10 +103,7 @@ class Controller:
         alike: Sequence[Sequence[str]] = (),
     ) -> None:
         predictor.check(columns)
-        for related in alike:
-            unknown = sorted(set(related) - set(columns.spaces))
-            if unknown:
-                raise ValueError(f'related tasks: unknown task {unknown[0]!r}')
+        check_tasks('related tasks', chain(*alike), columns.spaces)
         self.columns, self.predictor, self.costs = columns, predictor, costs
         self.evolution, self.alike = evolution or Evolution(), alike
 
