@@ -180,6 +180,11 @@ def test_other_arguments(monkeypatch, tool, args):
     assert status == 1 and line.startswith('error: ') and '\n' not in line
 
 
+def test_too_few_samples_are_refused_before_any_is_measured(monkeypatch):
+    line, status = said(monkeypatch, 'predictor', CONFIG, '--checkpoint', 'empty', '--samples', '3')
+    assert status == 1 and '3 samples' in line and '20' in line
+
+
 NOT_THERE = [
     ('infer', ['empty', 'text.txt', 'gone.png'], 'gone.png'),
     ('infer', ['empty', 'text.txt', 'folder'], 'folder'),

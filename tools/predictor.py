@@ -39,11 +39,17 @@ def parse_args() -> argparse.Namespace:
 
 def losses(args: argparse.Namespace, say: Callable[[str], None]) -> Path | None:
     """Measures and learns; None on other ranks than the first."""
-    from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings, accuracy_lines
+    from mdl_nas_mm.search.loss_predictor import (
+        LossPredictor,
+        PredictorSettings,
+        accuracy_lines,
+        check_samples,
+    )
     from mdl_nas_mm.search.loss_samples import measure_losses
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
 
+    check_samples(args.samples)
     cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
     folder = Path(args.work_dir or f'work_dirs/{Path(args.source).stem}/predictor')
     given = (args.samples, args.seed, args.launcher)

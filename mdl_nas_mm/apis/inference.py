@@ -93,6 +93,8 @@ class MultiTaskInferencer:
         opened = Deposit(deposit, trust)
         self.tasks = tuple(opened.tasks if tasks is None else tasks)
         sharing = None
+        if reuse is None and (threshold or thresholds is not None):
+            raise ValueError("threshold, thresholds: of what is reused; say reuse, such as 'both'")
         if reuse is not None:
             sharing = sharing_settings(reuse, threshold, thresholds, opened.tasks)
         self.show_progress = show_progress

@@ -22,6 +22,7 @@ from mdl_nas_mm.methods.computation_sharing.running import (
     by_task,
 )
 from mdl_nas_mm.methods.computation_sharing.running.parts import check_alike
+from mdl_nas_mm.utils.amounts import check_at_least
 from mdl_nas_mm.utils.strict_json import read_json
 
 
@@ -72,8 +73,7 @@ def sharing_settings(
     """
     if isinstance(thresholds, (str, Path)):
         thresholds = read_thresholds(thresholds)
-    if threshold < 0:
-        raise ValueError(f'threshold is {threshold}, expected at least 0')
+    check_at_least(threshold, 0, 'threshold is')
     own = dict(thresholds or {})
     for task in own:
         if task not in tasks:

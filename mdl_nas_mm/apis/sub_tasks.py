@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mdl_nas_mm.deposit import Deposit, pack
 from mdl_nas_mm.deposit.verify import largest_differences
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
+from mdl_nas_mm.engine.settings import check_settings
 from mdl_nas_mm.methods.computation_sharing import (
     fix_places,
     load_difference,
@@ -20,7 +21,7 @@ from mdl_nas_mm.methods.computation_sharing import (
 )
 from mdl_nas_mm.methods.computation_sharing.base import owns_its_blocks, write_base
 from mdl_nas_mm.methods.computation_sharing.fixed import trained_difference
-from mdl_nas_mm.methods.computation_sharing.places import check_density
+from mdl_nas_mm.methods.computation_sharing.places import CRITERIA, check_density
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import Counts
 from mdl_nas_mm.tasks import (
@@ -82,6 +83,8 @@ def share_computation(
     stages = {name: dict(_stages(cfg, name, settings[name])) for name in names}
     for name in names:
         check_size(stages[name]['gates'], name)
+        for stage in stages[name].values():
+            check_settings(stage)
     trained = {
         name: _train(stages[name], settings[name], work_dir / name, processes) for name in names
     }
@@ -131,8 +134,13 @@ def upstream_base(cfg: Config, checkpoint: str | Path, path: str | Path) -> Coun
 
 def _settings(cfg: Config, task: str) -> dict[str, Any]:
     """What ``computation_sharing`` says of a task."""
-    common = dict(cfg.get('computation_sharing') or {})
-    own = dict((common.pop('tasks', None) or {}).get(task) or {})
+    given = cfg.get('computation_sharing') or {}
+    if not isinstance(given, Mapping):
+        raise ValueError(f'computation_sharing: {given!r}, expected settings by name')
+    common = dict(given)
+    of_tasks = common.pop('tasks', None) or {}
+    check_tasks('computation_sharing.tasks', of_tasks, cfg.tasks)
+    own = dict(of_tasks.get(task) or {})
     found = Config(dict(stages=copy.deepcopy(common)))
     found.merge_from_dict(dict(stages=own))
     settings = dict(found.stages)
@@ -142,6 +150,13 @@ def _settings(cfg: Config, task: str) -> dict[str, Any]:
     for key in STAGES[:2]:
         if settings.get(key) is None:
             raise ValueError(f'computation_sharing: {key!r} is missing, what the stage has other')
+    for key in STAGES:
+        if not isinstance(settings.get(key) or {}, Mapping):
+            raise ValueError(
+                f'computation_sharing.{key}: {settings[key]!r}, expected what the stage has other'
+            )
+    if (settings.get('by') or CRITERIA[0]) not in CRITERIA:
+        raise ValueError(f'computation_sharing.by: {settings["by"]!r}, expected one of {CRITERIA}')
     if settings.get('density') is not None:
         check_density(settings['density'], f'computation_sharing, task {task!r}')
     return settings
@@ -160,7 +175,12 @@ def _with_base(cfg: Config, work_dir: Path, norms: bool) -> Config:
     if path is None:
         raise ValueError("'base' is missing: the deposit of the task that others start from")
     deposit = Deposit(path, cfg.get('trust') or ())
-    deposit.check_task(cfg.get('inherit'))
+    if cfg.get('inherit') is None:
+        raise ValueError(
+            f"'inherit' is missing: the task of {path} that others start from, one of "
+            f'{list(deposit.tasks)}'
+        )
+    deposit.check_task(cfg.inherit)
     if not owns_its_blocks(deposit, cfg.inherit):
         kind = '_with_norms' if norms else ''
         cfg.base = str(work_dir / 'base' / f'{sha256_of(path)[:16]}{kind}.safetensors')

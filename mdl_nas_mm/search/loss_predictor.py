@@ -98,8 +98,7 @@ class LossPredictor:
             ValueError: there are too few samples.
         """
         settings = settings or PredictorSettings()
-        if len(rows) < _FEWEST:
-            raise ValueError(f'predictor: {len(rows)} samples, expected at least {_FEWEST}')
+        check_samples(len(rows))
         order = np.random.default_rng(settings.seed).permutation(len(rows))
         unseen, seen = np.split(order, [max(2, round(_HELD_OUT * len(rows)))])
         encoded = columns.encoded(rows)
@@ -117,18 +116,19 @@ class LossPredictor:
         }
         return found
 
-    def check(self, columns: JointColumns) -> None:
-        """Raises ValueError unless it is of these tasks and choices."""
+    def check(self, columns: JointColumns, name: str | Path = '') -> None:
+        """Raises ValueError, naming its file, unless it is of these tasks and choices."""
+        where = f'predictor {name}'.rstrip()
         theirs, ours = self.about['columns'], signature(columns)
         if self.tasks != list(columns.spaces):
             raise ValueError(
-                f'predictor: it is of the tasks {self.tasks}, not of {list(columns.spaces)}; learn '
+                f'{where}: it is of the tasks {self.tasks}, not of {list(columns.spaces)}; learn '
                 'it anew with tools/predictor.py'
             )
         for key in ours:
             if theirs.get(key) != ours[key]:
                 raise ValueError(
-                    f'predictor: it is of another space, which differs in {key!r}; learn it anew '
+                    f'{where}: it is of another space, which differs in {key!r}; learn it anew '
                     'with tools/predictor.py'
                 )
 
@@ -159,6 +159,12 @@ class LossPredictor:
             if tuple(tensors[name].shape) != size or not tensors[name].isfinite().all():
                 raise ValueError(f'{name} is of another size, or not finite')
         return cls(about, {name: tensors[name] for name in sizes})
+
+
+def check_samples(count: int) -> None:
+    """Raises ValueError for fewer samples than can be learned from."""
+    if count < _FEWEST:
+        raise ValueError(f'predictor: {count} samples, expected at least {_FEWEST}')
 
 
 def signature(columns: JointColumns) -> dict[str, list]:

@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 
 from mdl_nas_mm.registry import SEARCH_SCORES
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
+from mdl_nas_mm.utils.amounts import check_at_least
 
 from .predictor import Predictor
 from .scored import Pair, Score
@@ -34,6 +35,12 @@ class EstimatedScore(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What a report says of it, JSON-able."""
+
+
+def check_counts(config: Mapping[str, Any]) -> None:
+    """Raises ValueError for numbers of samples and finalists of a score that are none."""
+    for key in ('samples', 'finalists'):
+        check_at_least(config.get(key, 1), 1, f'search_cfg.score: {key}')
 
 
 @SEARCH_SCORES.register_module()
@@ -66,10 +73,7 @@ class PredictorScore:
         seed: int = 0,
         file: str | None = None,
     ) -> None:
-        if samples < 1 or finalists < 1:
-            raise ValueError(
-                f'search_cfg.score: samples {samples}, finalists {finalists}, expected at least 1'
-            )
+        check_counts(dict(samples=samples, finalists=finalists))
         self.finalists, self.file = finalists, file
         if file is not None:
             self.predictor = Predictor.load(file)
@@ -83,6 +87,11 @@ class PredictorScore:
                 scored[task][spec] = score
         self.predictor = Predictor.fit(scored, spaces, seed, log_held_out)
         self.predictor.save(Path(folder) / FILE)
+
+    @staticmethod
+    def check_config(cfg: Mapping[str, Any]) -> None:
+        """See ``EstimatedScore``."""
+        check_counts(cfg['search_cfg']['score'])
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float]:
         return self.predictor(pairs)

@@ -1,4 +1,9 @@
-"""Numbers as people read them."""
+"""Numbers as people read and write them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
 
 
 def shown_amount(value: float) -> str:
@@ -17,3 +22,10 @@ def shown_score(score: float, unit: float = 1.0) -> str:
     # Zero is not to be negative.
     value = score / unit + 0.0
     return f'{value:.4g}' if 0 < abs(value) < 1 else f'{value:.2f}'
+
+
+def check_at_least(value: Any, least: float, where: str) -> None:
+    """Raises ValueError, naming ``where``, unless a value is a finite number that is not below."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (is_number and least <= value < math.inf):
+        raise ValueError(f'{where} {value!r}, expected a number of at least {least:g}')

@@ -91,5 +91,8 @@ def test_the_frames_of_a_video_come_one_after_the_other(deposit, video):
 def test_an_unknown_way_of_reuse_is_refused(deposit):
     with raises_naming(ValueError, 'reuse', "'all'"):
         MultiTaskInferencer(deposit, reuse='all')
-    with raises_naming(ValueError, 'threshold', -1):
-        MultiTaskInferencer(deposit, reuse='tasks', threshold=-1)
+    for threshold in (-1, float('nan')):
+        with raises_naming(ValueError, 'threshold', threshold):
+            MultiTaskInferencer(deposit, reuse='tasks', threshold=threshold)
+    with raises_naming(ValueError, 'threshold', 'reuse'):
+        MultiTaskInferencer(deposit, threshold=0.1)

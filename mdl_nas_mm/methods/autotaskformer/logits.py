@@ -54,8 +54,10 @@ class Temperature:
             raise ValueError(f'{where}: has to stay above 0')
         if self.end > self.start:
             raise ValueError(f'{where}: it rises, has to fall')
-        if self.steps < 1:
-            raise ValueError(f'train_cfg.step.temperature: steps {self.steps}, expected at least 1')
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise ValueError(
+                f'train_cfg.step.temperature: steps {self.steps}, expected a number of at least 1'
+            )
 
     def __call__(self, iteration: int) -> float:
         """The temperature of a step."""

@@ -10,6 +10,7 @@ from typing import Any
 from mdl_nas_mm.registry import SEARCH_SCORES
 from mdl_nas_mm.search.evaluations import Evaluations
 from mdl_nas_mm.search.history import Outcome
+from mdl_nas_mm.search.predictor_score import check_counts
 from mdl_nas_mm.search.scored import Pair
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import ResolvedConfig, Scoring
@@ -62,8 +63,7 @@ class MeanRelativeScore:
         seed: int = 0,
         file: str | None = None,
     ) -> None:
-        if samples < 1:
-            raise ValueError(f'search_cfg.score: samples {samples}, expected at least 1')
+        check_counts(dict(samples=samples))
         self.evaluate, self.file, self.samples = evaluate, file, samples
         self.scorings = read_metrics(cfg, metrics or {})
         if file is not None:
@@ -79,8 +79,10 @@ class MeanRelativeScore:
         """What of a config can be refused before its supernet is trained.
 
         Raises:
-            ValueError: a metric is none, or it is not known which is better of it.
+            ValueError: a metric is none, or it is not known which is better of it; or there are no
+                samples.
         """
+        check_counts(cfg.search_cfg.score)
         if all(task.search is not None for task in cfg.tasks.values()):
             read_metrics(cfg, cfg.search_cfg.score.get('metrics') or {})
 
@@ -122,6 +124,8 @@ def read_metrics(
         assert info.search is not None
         score, where = info.scoring(info.search), f'search_cfg.score.metrics: task {task!r}'
         said = metrics.get(task, [score.key])
+        if not isinstance(said, (Mapping, list, tuple)):
+            raise ValueError(f'{where}: {said!r}, expected a list of metrics')
         rules = said if isinstance(said, Mapping) else dict.fromkeys(said, {})
         for name, rule in rules.items():
             if not isinstance(rule, Mapping) or set(rule) - {'rule'}:

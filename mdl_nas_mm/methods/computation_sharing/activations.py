@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mdl_nas_mm.utils.amounts import check_at_least
+
 from .layers import linear_layers
 
 GRAINS = ('elements', 'tokens')
@@ -66,11 +68,7 @@ class ActivationPenalty:
                     f'train_cfg.step: {key} {getattr(self, key)!r} of activations, expected one '
                     f'of {values}'
                 )
-        if self.coefficient < 0:
-            raise ValueError(
-                f'train_cfg.step: coefficient {self.coefficient!r} of activations, expected at '
-                'least 0'
-            )
+        check_at_least(self.coefficient, 0, 'train_cfg.step: of activations, coefficient')
 
     def __call__(
         self, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], images: int

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import SearchSpace
+from mdl_nas_mm.utils.amounts import check_at_least
 from mdl_nas_mm.utils.randomness import derive_seed
 
 from .gates import Gates, check_grains
@@ -54,8 +55,10 @@ class GatedDifference(DifferenceStep):
         super().__init__(spaces, optim_wrapper, norms_and_biases)
         if (lambda_w is None) == (density is None):
             raise ValueError('train_cfg.step: give lambda_w or density, one of them')
-        if lambda_w is not None and lambda_w < 0:
-            raise ValueError(f'train_cfg.step: lambda_w {lambda_w!r}, expected at least 0')
+        if lambda_w is not None:
+            check_at_least(lambda_w, 0, 'train_cfg.step: lambda_w')
+        check_at_least(ramp, 0, 'train_cfg.step: ramp')
+        check_at_least(strength, 0, 'train_cfg.step: strength')
         if density is not None:
             check_density(density, 'train_cfg.step')
         self.lambda_w, self.density, self.ramp, self.strength = lambda_w, density, ramp, strength

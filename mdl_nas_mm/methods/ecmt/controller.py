@@ -162,6 +162,7 @@ class Controller:
         """
         learned, model = LossPredictor.load(predictor), weightless(cfg.model).eval()
         spaces = sampled_spaces(cfg, model.backbone.space)
+        learned.check(JointColumns(spaces), predictor)
         found = {
             task: (sizes or {}).get(task) or validation_size(cfg.val_dataloader[task], task)
             for task in spaces

@@ -13,6 +13,7 @@ from mdl_nas_mm.engine.step import Step
 from mdl_nas_mm.engine.unit_batch import UnitBatch
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.utils.amounts import check_at_least
 
 
 @STEPS.register_module()
@@ -42,8 +43,7 @@ class ECMTStep(Step):
         kd_weight: float = 1.0,
     ) -> None:
         super().__init__(spaces, freeze_rest, optim_wrapper)
-        if not kd_weight >= 0:
-            raise ValueError(f'train_cfg.step: kd_weight {kd_weight!r}, expected at least 0')
+        check_at_least(kd_weight, 0, 'train_cfg.step: kd_weight')
         self.kd_weight, self.compare = kd_weight, ChannelMeanLoss()
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:

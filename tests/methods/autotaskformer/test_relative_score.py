@@ -131,6 +131,14 @@ def test_a_metric_without_direction_is_refused_before_training(tmp_path):
             build_runner(cfg, tmp_path / 'work')
         with raises_naming(ValueError, 'search_cfg.score.metrics', *named):
             check_search(resolve_joint_config(cfg))
+    for kind in ('MeanRelativeScore', 'PredictorScore'):
+        for samples in (0, 'all'):
+            cfg.search_cfg.score = dict(type=kind, samples=samples)
+            with raises_naming(ValueError, 'search_cfg.score', 'samples', repr(samples)):
+                build_runner(cfg, tmp_path / 'work')
+    cfg.search_cfg.score = dict(type='MeanRelativeScore', metrics=dict(seg='mIoU'))
+    with raises_naming(ValueError, "'seg'", "'mIoU'", 'list'):
+        build_runner(cfg, tmp_path / 'work')
     cfg.search_cfg.score = dict(type='MeanRelativScore')
     with raises_naming(ValueError, 'search_cfg.score', 'MeanRelativScore'):
         build_runner(cfg, tmp_path / 'work')

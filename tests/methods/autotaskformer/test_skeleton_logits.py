@@ -75,6 +75,9 @@ def test_the_temperature_falls_by_the_same_factor_in_each_step():
         Temperature(steps=10, start=0.1, end=5.0)
     with raises_naming(ValueError, 'temperature', 0.0):
         Temperature(steps=10, end=0.0)
+    for steps in (0, 2.5):
+        with raises_naming(ValueError, 'temperature', 'steps', steps):
+            Temperature(steps=steps)
 
 
 @pytest.mark.parametrize(

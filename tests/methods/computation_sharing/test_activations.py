@@ -97,6 +97,8 @@ def test_one_offset_counts_as_often_as_there_are_others():
     ('build', 'named'),
     [
         (lambda: ActivationPenalty(-1.0), 'coefficient'),
+        (lambda: ActivationPenalty('x'), 'coefficient'),
+        (lambda: ActivationPenalty(float('nan')), 'nan'),
         (lambda: ActivationPenalty(1.0, 'layers'), "'layers'"),
         (lambda: ActivationPenalty(1.0, reduction='max'), "'max'"),
         (lambda: Frames.of(dict(coefficient=1.0, first=0, last=0)), 'frames'),

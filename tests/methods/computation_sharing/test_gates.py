@@ -102,6 +102,10 @@ def test_unknown_gates_are_refused(grains):
         (dict(density=0.1, lambda_w=1e-8), 'lambda_w'),
         (dict(), 'lambda_w'),
         (dict(lambda_w=-1), 'lambda_w'),
+        (dict(lambda_w='x'), "'x'"),
+        (dict(lambda_w=float('nan')), 'nan'),
+        (dict(density=0.1, ramp=-1), 'ramp'),
+        (dict(density=0.1, strength=None), 'strength'),
     ],
     ids=str,
 )

@@ -285,6 +285,22 @@ def test_a_state_of_another_model_or_size_is_refused():
         model(frame, shared(tasks)(frame)[1])
     with raises_naming(ValueError, 'state', '2x3x32x32', '2x3x40x32'):
         model(torch.rand(2, 3, 40, 32, dtype=torch.float64), model(frame)[1])
+    with raises_naming(ValueError, 'state', 'tuple'):
+        model(frame, model(frame))
+
+
+@pytest.mark.parametrize(
+    ('change', 'named'),
+    [
+        (lambda frame: frame[0], ('(3, 32, 32)',)),
+        (lambda frame: frame[:0], ('(0, 3, 32, 32)',)),
+        (lambda frame: frame.numpy(), ('ndarray',)),
+        (lambda frame: (255 * frame).byte(), ('uint8',)),
+    ],
+)
+def test_frames_that_are_none_are_refused(change, named):
+    with raises_naming(ValueError, 'frame', *named):
+        shared(three_tasks(vit))(change(moving_patch(1)[0]))
 
 
 def test_a_base_of_another_architecture_or_size_is_refused():
@@ -313,7 +329,9 @@ def test_a_family_that_is_not_computed_row_by_row_is_refused():
         (dict(execution='dense'), ('execution', "'dense'")),
         (dict(attention='keys'), ('attention', "'keys'")),
         (dict(key_every=-1), ('key_every', -1)),
+        (dict(key_every=1.5), ('key_every', 1.5)),
         (dict(moved=0), ('moved', 0)),
+        (dict(moved='x'), ('moved', "'x'")),
         (dict(dense=1.5), ('dense', 1.5)),
         (dict(cost='watts'), ('cost', "'watts'")),
         (dict(cost='times', execution='elements'), ("'times'", "'elements'")),
@@ -328,6 +346,10 @@ def test_settings_that_mean_nothing_are_refused(settings, named):
     ('threshold', 'named'),
     [
         (-0.1, ("'a'", -0.1)),
+        (float('nan'), ("'a'", 'nan')),
+        (None, ("'a'", 'None')),
+        ('exact', ("'a'", "'exact'")),
+        ([0.1, float('nan'), 0.1], ("'a'", 'nan')),
         ([0.1, 0.1], ("'a'", 2, 3)),
         (dict(a=0.1, b=0.1), ("'c'",)),
     ],

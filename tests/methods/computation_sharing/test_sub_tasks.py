@@ -245,6 +245,12 @@ def test_images_of_another_size_than_the_bases_are_refused(monkeypatch):
         ({'computation_sharing.places': None}, ("'places'",)),
         ({'base': None}, ("'base'",)),
         ({'inherit': 'nobody'}, ("'nobody'",)),
+        ({'inherit': None}, ("'inherit'", "'cls'")),
+        ({'computation_sharing.by': 'luck'}, ('computation_sharing.by', "'luck'")),
+        ({'computation_sharing.gates': 3}, ('computation_sharing.gates', 3)),
+        ({'computation_sharing.tasks': dict(nobody={})}, ('tasks', "'nobody'", "'more'")),
+        ({'computation_sharing.places.train_cfg.step.typo': 1}, ('train_cfg.step', 'typo')),
+        ({'computation_sharing': [1]}, ('computation_sharing', '[1]')),
     ],
     ids=str,
 )

@@ -128,6 +128,8 @@ def test_requests_that_cannot_be_met(files, controller):
     other = JointColumns({task: spaces[task].root for task in spaces})
     with raises_naming(ValueError, 'predictor', 'another space'):
         Controller(other, controller.predictor, {})
+    with raises_naming(ValueError, 'p.safetensors', 'another space'):
+        controller.predictor.check(other, 'p.safetensors')
 
 
 def test_the_command_line(files, tmp_path, monkeypatch, capsys):

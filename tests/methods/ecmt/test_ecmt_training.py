@@ -124,6 +124,9 @@ def test_the_largest_then_the_smallest_then_random_ones():
         LargestFirstSampler(dict(seg=space), models=1)
     with raises_naming(ValueError, 'kd_weight', '-1'):
         ECMTStep({}, kd_weight=-1)
+    for weight in ('much', float('nan'), float('inf'), None):
+        with raises_naming(ValueError, 'kd_weight', repr(weight)):
+            ECMTStep({}, kd_weight=weight)
 
 
 def ecmt_config(root):

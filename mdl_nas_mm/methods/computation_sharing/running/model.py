@@ -87,7 +87,8 @@ class SharedComputation(nn.Module):
             Task -> the outputs of its backbone; and the state for the next frame.
 
         Raises:
-            ValueError: the state is of another model, of images of another size, or used up.
+            ValueError: the images are none, or the state is none, of another model, of images of
+                another size, or used up.
         """
         self._check(images, state)
         steps = self._steps_of(images)
@@ -228,8 +229,21 @@ class SharedComputation(nn.Module):
         return self._steps[1]
 
     def _check(self, images: Tensor, state: State | None) -> None:
+        if not isinstance(images, Tensor) or images.ndim != 4 or 0 in images.shape:
+            shape = tuple(getattr(images, 'shape', ()))
+            raise ValueError(
+                f'frame: {type(images).__name__} of shape {shape}, expected a tensor '
+                '(batch, channels, height, width)'
+            )
+        if not images.is_floating_point():
+            raise ValueError(f'frame: it is of {images.dtype}, expected the numbers of the model')
         if state is None:
             return
+        if not isinstance(state, State):
+            raise ValueError(
+                f'state is a {type(state).__name__}; it is the second of what the model returned '
+                'for the frame before'
+            )
         if state.model != self._name:
             raise ValueError(
                 'state is of another model; begin a video with state=None, and give each frame '

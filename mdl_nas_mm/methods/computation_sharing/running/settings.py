@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mdl_nas_mm.utils.amounts import check_at_least
+
 REUSE = ('none', 'tasks', 'frames', 'both')
 EXECUTIONS = ('rows', 'elements')
 ATTENTION = ('exact', 'queries')
@@ -57,11 +59,12 @@ class SharingSettings:
                 raise ValueError(f'{key} is {getattr(self, key)!r}, expected one of {values}')
         if self.cost == 'times' and self.execution != 'rows':
             raise ValueError("cost 'times' is measured of rows; execution is 'elements'")
-        if self.key_every < 0:
-            raise ValueError(f'key_every is {self.key_every}, expected at least 0')
+        if not isinstance(self.key_every, int) or self.key_every < 0:
+            raise ValueError(f'key_every is {self.key_every!r}, expected a number of at least 0')
         for key in ('moved', 'dense'):
-            if not 0 < getattr(self, key) <= 1:
-                raise ValueError(f'{key} is {getattr(self, key)}, expected in (0, 1]')
+            value = getattr(self, key)
+            if not (isinstance(value, (int, float)) and 0 < value <= 1):
+                raise ValueError(f'{key} is {value!r}, expected in (0, 1]')
 
     @property
     def shares_tasks(self) -> bool:
@@ -89,17 +92,19 @@ class SharingSettings:
             blocks: how many there are.
 
         Raises:
-            ValueError: there is none for the task, not one a block, or a negative one.
+            ValueError: there is none for the task, not one a block, or one that is no number of at
+                least 0.
         """
+        key = 'threshold' if getattr(self, key) is None else key
         value = getattr(self, key)
-        value = self.threshold if value is None else value
         if isinstance(value, Mapping):
             if task not in value:
                 raise ValueError(f'{key}: none for task {task!r}, only for {sorted(value)}')
             value = value[task]
-        values = list(value) if isinstance(value, Sequence) else [value] * blocks
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        values = list(value) if is_list else [value] * blocks
         if len(values) != blocks:
             raise ValueError(f'{key} of task {task!r}: {len(values)} values for {blocks} blocks')
-        if min(values) < 0:
-            raise ValueError(f'{key} of task {task!r} is {min(values)}, expected at least 0')
+        for each in values:
+            check_at_least(each, 0, f'{key} of task {task!r} is')
         return [float(each) for each in values]
