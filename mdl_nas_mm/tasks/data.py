@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -197,8 +197,8 @@ def restart(loader: DataLoader, name: str, seed: int, start: int) -> None:
         seed: see there.
         start: the first step.
     """
-    loader.dataset.seed = derive_seed(seed, name)
-    loader.batch_sampler.start = start
+    dataset, steps = cast(PositionSeeded, loader.dataset), cast(BatchParts, loader.batch_sampler)
+    dataset.seed, steps.start = derive_seed(seed, name), start
 
 
 def check_parts(whose: str, batch_size: int, parts: Sequence[tuple[int, int, int]]) -> None:
