@@ -43,7 +43,10 @@ _MEANINGS = (
     (r'failed to load image: \S+\.npy', 'mdl_nas_mm.LoadSceneImage loads images that are .npy'),
     (r'cannot identify image file|image file is truncated|failed to load image', ''),
     # A key of a config, which is named, or one that it lacks.
-    (r'__init__\(\) (got an unexpected keyword|missing \d+ required)', ''),
+    (
+        r'__init__\(\) (got an unexpected keyword|missing \d+ required)|is not in the .* registry',
+        '',
+    ),
 )
 # A fault in code or in a config: where it is has to be seen.
 _UNCLEAR = re.compile(r': (Key|Type|Attribute|Index|Name|Assertion|Runtime|Import)Error: ')

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.model import ModuleDict
 
+from mdl_nas_mm.utils.amounts import check_at_least
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.type_names import config_with_names, with_names, without_delete
 from mdl_nas_mm.utils.upstream import upstream_config_path
@@ -95,6 +96,8 @@ def _check_keys(name: str, task: ConfigDict, settings: Collection[str]) -> None:
     for key in task.get('backbone', {}):
         if key not in settings:
             raise ValueError(f'task {name!r}: unknown key backbone.{key}, not of {(*settings,)}')
+    for key in ('loss_weight', 'score_weight'):
+        check_at_least(task.get(key, 1.0), 0, f'task {name!r}: {key}')
     if task.get('score') is None:
         raise ValueError(f"task {name!r}: 'score', the metric to maximise, is missing")
     Score.read(name, task.score)

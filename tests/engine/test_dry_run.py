@@ -112,6 +112,10 @@ def test_head_that_cannot_be_built_is_named(data, tmp_path):
     changes = {'tasks.seg.model.decode_head.in_channels': 7}
     with raises_naming(TaskError, "task 'seg'", 'model'):
         build_runner(joint_config(data, changes=changes), tmp_path)
+    changes = {'tasks.seg.model.decode_head.loss_decode.type': 'CrossEntropyLos'}
+    with raises_naming(TaskError, "task 'seg'", 'model', 'CrossEntropyLos') as error:
+        build_runner(joint_config(data, changes=changes), tmp_path)
+    assert error.value.is_clear
 
 
 def test_metric_that_the_evaluator_does_not_give(data, tmp_path):

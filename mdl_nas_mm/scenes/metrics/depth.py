@@ -53,6 +53,11 @@ class DepthErrorMetric(DenseMetric):
     ) -> None:
         super().__init__(collect_device, prefix)
         self.min_depth, self.max_depth = min_depth, np.inf if max_depth is None else max_depth
+        if not 0 <= min_depth < self.max_depth:
+            raise ValueError(
+                f'DepthErrorMetric: depths from {min_depth} to {max_depth}, expected at least 0, '
+                'and a larger one'
+            )
         self.least = least
 
     def compare(self, prediction: Tensor, label: Tensor) -> np.ndarray:

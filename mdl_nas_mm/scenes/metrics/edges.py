@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from mdl_nas_mm.registry import METRICS
+from mdl_nas_mm.utils.amounts import check_at_least
 
 from ..labels import EDGES
 from ..thinning import thin
@@ -50,6 +51,8 @@ class EdgeMetric(DenseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device, prefix)
+        check_at_least(max_distance, 0, 'EdgeMetric: max_distance is')
+        check_at_least(thresholds, 1, 'EdgeMetric: thresholds is')
         self.max_distance = max_distance
         self.thresholds = np.linspace(0, 1, thresholds + 2)[1:-1]
 

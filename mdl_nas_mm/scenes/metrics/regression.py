@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from mdl_nas_mm.registry import METRICS
+from mdl_nas_mm.utils.amounts import check_at_least
 
 from .dense_metric import DenseMetric
 
@@ -36,6 +37,8 @@ class RegressionErrorMetric(DenseMetric):
     ) -> None:
         super().__init__(collect_device, prefix)
         self.prediction, self.label = f'pred_{key}', f'gt_{key}'
+        if data_range is not None:
+            check_at_least(data_range, 0, 'RegressionErrorMetric: data_range is')
         self.data_range = data_range
 
     def compare(self, prediction: Tensor, label: Tensor) -> np.ndarray:

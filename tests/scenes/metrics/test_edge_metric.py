@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from refusals import raises_naming
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
@@ -101,3 +102,17 @@ def test_processes_exchange_counts_alone():
     label = columns((10, 40), {5: 1})
     evaluate(metric, *itertools.repeat((label, label), 2))
     assert [each.shape for each in metric.results] == [(3, 4)] * 2
+
+
+@pytest.mark.parametrize(
+    ('settings', 'named'),
+    [
+        (dict(max_distance=-1), ('max_distance', -1)),
+        (dict(max_distance=float('nan')), ('max_distance', 'nan')),
+        (dict(thresholds=0), ('thresholds', 0)),
+        (dict(thresholds='all'), ('thresholds', "'all'")),
+    ],
+)
+def test_settings_that_are_none_are_refused(settings, named):
+    with raises_naming(ValueError, 'EdgeMetric', *named):
+        EdgeMetric(**settings)
