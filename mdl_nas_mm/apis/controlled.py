@@ -17,6 +17,7 @@ from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.spec import Counts
 from mdl_nas_mm.tasks import ResolvedConfig
 from mdl_nas_mm.tasks.input_size import validation_size
+from mdl_nas_mm.utils.amounts import check_at_least
 from mdl_nas_mm.utils.files import sha256_of
 
 from .tasks import task_infos
@@ -78,6 +79,7 @@ def make_controlled(
         FileNotFoundError, ValueError: see ``Controller.of``, ``ControlledModel.of`` and
             ``save_controlled``.
     """
+    check_at_least(images, 1, 'images')
     for budget in budgets:
         check_request(budget, None, list(cfg.tasks))
     sizes = {

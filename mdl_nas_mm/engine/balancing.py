@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -75,6 +76,8 @@ class UncertaintyWeighting(Balancer):
     ) -> None:
         super().__init__(tasks)
         self.classification = self._known(classification, 'classification')
+        if not (isinstance(init, (int, float)) and math.isfinite(init)):
+            raise ValueError(f'train_cfg.step.balance.init is {init!r}, expected a number')
         self.log_variances = nn.Parameter(torch.full((len(self.tasks),), float(init)))
 
     def forward(self, task: str, loss: Tensor) -> Tensor:
@@ -117,8 +120,8 @@ class DynamicWeightAverage(Balancer):
     def __init__(self, tasks: Sequence[str], window: int, temperature: float = 2.0) -> None:
         super().__init__(tasks)
         for name, value in (('window', window), ('temperature', temperature)):
-            if not value > 0:
-                raise ValueError(f'train_cfg.step.balance.{name} is {value}, has to be above 0')
+            if not (isinstance(value, (int, float)) and value > 0):
+                raise ValueError(f'train_cfg.step.balance.{name} is {value!r}, has to be above 0')
         self.window, self.temperature = window, temperature
         each = torch.zeros(len(self.tasks), dtype=torch.float64)
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))
@@ -176,6 +179,10 @@ class GradientAggregation(Balancer):
 
     def __init__(self, tasks: Sequence[str], aggregator: Mapping[str, Any]) -> None:
         super().__init__(tasks)
+        if not isinstance(aggregator, Mapping) or 'type' not in aggregator:
+            raise ValueError(
+                f"train_cfg.step.balance.aggregator is {aggregator!r}, expected dict(type='UPGrad')"
+            )
         self.aggregator = _torchjd_aggregator(**aggregator)
 
     def aggregate(self, gradients: Tensor) -> Tensor:

@@ -129,6 +129,18 @@ def test_any_number_of_processes_does_the_same(data, tmp_path, step):
             dict(type='JointStep', balance=dict(type='DynamicWeightAverage')),
             ('balance', 'window'),
         ),
+        (
+            dict(type='JointStep', balance=dict(type='DynamicWeightAverage', window='x')),
+            ('balance.window', "'x'"),
+        ),
+        (
+            dict(type='JointStep', balance=dict(type='UncertaintyWeighting', init='x')),
+            ('balance.init', "'x'"),
+        ),
+        (
+            dict(type='JointStep', balance=dict(type='GradientAggregation', aggregator='PCGrad')),
+            ('balance.aggregator', "'PCGrad'", 'type='),
+        ),
     ],
 )
 def test_mistakes_are_named(data, tmp_path, step, named):

@@ -22,6 +22,7 @@ from mdl_nas_mm.apis import (
     save_controlled,
     save_deposit,
 )
+from mdl_nas_mm.apis.controlled import make_controlled
 from mdl_nas_mm.deposit import Deposit, remove, verify
 from mdl_nas_mm.deposit.export import load_model
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
@@ -126,6 +127,12 @@ def test_files_that_are_not_what_they_should_be(written, tmp_path):
     missing = altered(packed, tmp_path / 'other', lambda m: m['hashes'].pop('control/images/0'))
     with raises_naming(ValueError, missing, 'control'):
         load_controlled(missing, TRUST)
+
+
+def test_images_to_calibrate_with_are_some(supernet, tmp_path):
+    cfg, checkpoint, _ = supernet
+    with raises_naming(ValueError, 'images', 0):
+        make_controlled(cfg, checkpoint, 'absent', tmp_path / 'a', images=0)
 
 
 def test_a_deposit_without_control_says_so(supernet, tmp_path):
