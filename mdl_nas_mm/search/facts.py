@@ -51,14 +51,28 @@ def others(candidates: list[ScoredJoint]) -> list[dict[str, float]]:
     return [dict(total=each.total, s_score=each.score) for each in candidates[::step]]
 
 
-def flops(cfg: ResolvedConfig, model: MultiTaskModel, joint: JointSpec) -> dict[str, int]:
-    """Task -> multiply-adds of its backbone on one image, where its pipeline says the size."""
+def image_sizes(
+    evaluations: Mapping[str, JointEvaluation], cfg: ResolvedConfig
+) -> dict[str, tuple[int, int]]:
+    """Task -> (height, width) of its images: what its pipeline says, else that of the first one.
+
+    Args:
+        evaluations: task -> what it is evaluated with.
+        cfg: the resolved joint config.
+    """
     found = {}
-    for task, spec in joint.items():
-        size = input_size(cfg.search_dataloader[task])
+    for task, evaluation in evaluations.items():
+        size = input_size(cfg.search_dataloader[task]) or _size_of_first(evaluation, task)
         if size is not None:
-            found[task] = model.backbone.flops(task, spec, size)
+            found[task] = size
     return found
+
+
+def _size_of_first(evaluation: JointEvaluation, task: str) -> tuple[int, int] | None:
+    """None where the first image of a group has no label of the task."""
+    sample = evaluation.loader.dataset[0]
+    sample = sample if len(evaluation.tasks) == 1 else sample.get(task)
+    return None if sample is None else tuple(sample['inputs'].shape[-2:])
 
 
 class _Enough(Exception):

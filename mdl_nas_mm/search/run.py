@@ -36,7 +36,7 @@ from .constraints import Constraints
 from .evaluations import Evaluations, open_history, open_parts
 from .evaluator import SupernetEvaluator
 from .evolution import SearchFailed, SearchResult, leaders
-from .facts import draw_answers, flops, others, run_facts
+from .facts import draw_answers, image_sizes, others, run_facts
 from .plan import SearchPlan
 from .predictor_score import EstimatedScore
 from .problem import SearchProblem, read_start
@@ -148,7 +148,7 @@ class SearchRun:
         """What was found; None on other ranks than the first, which evaluate for it."""
         if self.ranks.rank:
             self.evaluations.serve()
-            self._answers(None)
+            self._of_best(None)
             return None
         _warn_of_validation(self.cfg)
         for task in self.cfg.tasks.values():
@@ -174,8 +174,7 @@ class SearchRun:
             seconds=round(time.monotonic() - self.started, 1),
             run=run_facts(self.cfg, self.checkpoint, self.plan.seed),
             others=others(result.candidates),
-            flops=flops(self.cfg, self.model, result.best),
-            answers=self._answers(result.best),
+            **self._of_best(result.best),
             **estimated,
         )
         front = self.problem.selection.front(result.scored, result.candidates)
@@ -212,13 +211,22 @@ class SearchRun:
             about['shown'] = {}
         return result, about, final
 
-    def _answers(self, best: JointSpec | None) -> dict[str, list[str]]:
-        """Draws each task's answers on one of its ranks; the first rank says the architectures."""
+    def _of_best(self, best: JointSpec | None) -> dict[str, dict[str, Any]]:
+        """Answers, sizes of images and multiply-adds of each task, by one of its ranks.
+
+        The first rank says the architectures.
+        """
         joint, leads = self.ranks.all_gather(best)[0], self.ranks.leads
         own = self.evaluator.evaluations.items()
         own = {task: each for task, each in own if leads(Owners.of(task))}
-        found = draw_answers(self.model, own, self.cfg, joint, self.folder)
-        return {t: files for each in self.ranks.all_gather(found) for t, files in each.items()}
+        sizes, flops = image_sizes(own, self.cfg), self.model.backbone.flops
+        found = dict(
+            answers=draw_answers(self.model, own, self.cfg, joint, self.folder),
+            input_sizes=sizes,
+            flops={task: flops(task, joint[task], size) for task, size in sizes.items()},
+        )
+        gathered = self.ranks.all_gather(found)
+        return {key: {t: v for each in gathered for t, v in each[key].items()} for key in found}
 
     def _evaluated(self, result: SearchResult, finalists: int) -> SearchResult:
         """The best of what was evaluated, after the best of a search by estimates were."""

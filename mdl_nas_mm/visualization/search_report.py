@@ -65,8 +65,8 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
             ``seconds`` (None where that is not known), and perhaps ``conflicts``, what
             ``tools/conflicts.py`` has measured; ``run`` (``config``, ``checkpoint``, ``date``,
             ``command``, ``seed``, ``versions``); ``others`` (``total``, ``s_score`` of scored
-            candidates); ``flops`` (task -> multiply-adds); ``answers`` (task -> pictures, from
-            ``folder``).
+            candidates); ``flops`` (task -> multiply-adds) and ``input_sizes`` (task ->
+            height and width); ``answers`` (task -> pictures, from ``folder``).
         folder: made if it is not there.
 
     Returns:
@@ -206,14 +206,21 @@ def _task_table(report: Mapping) -> str:
         head = sum(n for label, n in counts['heads'].items() if task in Owners.read(label))
         numbers = (f'{counts["specific"][task]:,}', f'{head:,}')
         score = task_score(report, task, chosen['scores'][task])
-        counted = report.get('flops', {})
-        operations = (short(counted[task]),) if task in counted else ('',) if counted else ()
+        operations = (_operations(report, task),) if report.get('flops') else ()
         weight = f'{report["weights"][task]:g}'
         rows.append((task, report['metrics'][task], score, weight, *shown, *numbers, *operations))
     names = [labels.get(key, key.replace('_', ' ')) for key in sizes]
     names = ['task', 'metric', 'score', 'weight', *names, 'own', 'neck and head']
     names += ['multiply-adds of the backbone'] if report.get('flops') else []
     return table(names, rows, texts=2)
+
+
+def _operations(report: Mapping, task: str) -> str:
+    """A task's multiply-adds, and of what size of images, where both are known."""
+    counted, size = report['flops'].get(task), report.get('input_sizes', {}).get(task)
+    if counted is None:
+        return ''
+    return short(counted) + (f' at {size[0]} x {size[1]}' if size else '')
 
 
 def _size_bars(counts: Mapping) -> str:

@@ -364,8 +364,10 @@ def test_report_counts_what_was_chosen(cfg, supernet, whole):
     run = report['run']
     assert run['checkpoint'] == str(supernet) and run['seed'] == cfg.search_cfg.get('seed', 0)
     assert 'torch' in run['versions'] and run['date'] and run['command']
-    # Of tasks whose pipeline says how large images are.
-    assert report['flops']['det'] > 0 and set(report['flops']) <= {*TASKS}
+    # Of those too whose pipeline names no size.
+    assert set(report['flops']) == set(report['input_sizes']) == {*TASKS}
+    for task, size in report['input_sizes'].items():
+        assert report['flops'][task] == model.backbone.flops(task, result.best[task], size)
     assert report['others'] and set(report['answers']) == {*TASKS}
     for files in report['answers'].values():
         assert files and all((folder / file).is_file() for file in files)

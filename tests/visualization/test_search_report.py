@@ -224,11 +224,11 @@ RUN = dict(
 
 def test_the_page_says_how_the_search_ran_and_what_is_next(tmp_path):
     report = make_report(('cls', 'det'), VIT)
-    report |= dict(run=RUN, flops=dict(cls=4_200_000_000))
+    report |= dict(run=RUN, flops=dict(cls=4_200_000_000), input_sizes=dict(cls=[48, 64]))
     report['others'] = [dict(total=report['chosen']['total'], s_score=1.0)]
     write_report(report, tmp_path)
     text = Page((tmp_path / 'report.html').read_text()).text
-    for said in (*map(str, list(RUN.values())[:-1]), '2.0', '4.2'):
+    for said in (*map(str, list(RUN.values())[:-1]), '2.0', '4.2', 'at 48 x 64'):
         assert said in text
     assert f'mdl-nas test {RUN["config"]} {RUN["checkpoint"]}' in text
     assert str(tmp_path / 'joint_spec.json') in text
