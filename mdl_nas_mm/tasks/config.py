@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os.path as osp
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -82,29 +82,14 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
             data_files.check_files(name, task)
         if cfg.get('train_cfg') is not None:
             _say_unused_hooks(name, task.custom_hooks)
-    model = dict(
-        type='MultiTaskModel',
-        backbone=_backbone(cfg, tasks),
-        tasks={name: dict(scope=task.scope, model=task.model) for name, task in tasks.items()},
-    )
-    parts = read_parts(cfg.get('parts'), tuple(tasks), old)
-    if parts:
-        model['parts'] = {part.name: part.to_config() for part in parts}
-    if cfg.get('base') is not None:
-        model['trained'] = cfg.trained
-    cfg.model = model
+    cfg.model = _model(cfg, tasks, old)
     resolve_subnets(cfg, folder)
     keys = ['train_dataloader', 'search_dataloader', 'search_evaluator']
     # Without a validation loop mmengine refuses what only such a loop would use.
     keys += ['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') is not None else []
     for key in keys:
         cfg[key] = {name: task[key] for name, task in tasks.items()}
-    if cfg.get('train_cfg') is not None and cfg.get('optim_wrapper') is None:
-        recipes = {name: task.get('optim_wrapper') for name, task in tasks.items()}
-        scopes = {name: task.scope for name, task in tasks.items()}
-        cfg.optim_wrapper = common_recipe(recipes, scopes)
-    if cfg.get('optim_wrapper') is not None:
-        cfg.optim_wrapper = with_weight_decay(cfg.optim_wrapper)
+    _complete_recipe(cfg, tasks)
     cfg.tasks = {name: {key: task[key] for key in KEYS_OF_TASK} for name, task in tasks.items()}
     cfg.resolved = True
     if cfg.get('base') is not None:
@@ -155,6 +140,33 @@ def _with_names(cfg: Config) -> Config:
         elif key != 'tasks':
             cfg[key] = without_delete(with_names(cfg[key], 'mdl_nas_mm', key))
     return cfg
+
+
+def _model(
+    cfg: Config, tasks: Mapping[str, ConfigDict], old: Collection[str] | None
+) -> dict[str, Any]:
+    """The config of the joint model; ``old`` are the tasks of the base, where there is one."""
+    model = dict(
+        type='MultiTaskModel',
+        backbone=_backbone(cfg, tasks),
+        tasks={name: dict(scope=task.scope, model=task.model) for name, task in tasks.items()},
+    )
+    parts = read_parts(cfg.get('parts'), tuple(tasks), old)
+    if parts:
+        model['parts'] = {part.name: part.to_config() for part in parts}
+    if cfg.get('base') is not None:
+        model['trained'] = cfg.trained
+    return model
+
+
+def _complete_recipe(cfg: Config, tasks: Mapping[str, ConfigDict]) -> None:
+    """Writes the optimizer of a training, where the config has none that of the tasks."""
+    if cfg.get('train_cfg') is not None and cfg.get('optim_wrapper') is None:
+        recipes = {name: task.get('optim_wrapper') for name, task in tasks.items()}
+        scopes = {name: task.scope for name, task in tasks.items()}
+        cfg.optim_wrapper = common_recipe(recipes, scopes)
+    if cfg.get('optim_wrapper') is not None:
+        cfg.optim_wrapper = with_weight_decay(cfg.optim_wrapper)
 
 
 def _backbone(cfg: Config, tasks: Mapping[str, ConfigDict]) -> ConfigDict:
