@@ -76,6 +76,8 @@ class SandwichSampler(SubnetSampler):
         num_random: int = 2,
     ) -> None:
         super().__init__(spaces, seed)
+        if num_random < 0:
+            raise ValueError(f'SandwichSampler: num_random={num_random}, expected one from 0')
         self.num_random = num_random
 
     def propose(self, iteration: int) -> Proposal:

@@ -2,9 +2,10 @@
 
 from collections import Counter
 
+import pytest
 from refusals import raises_naming
 
-from mdl_nas_mm.engine.samplers import UniformSampler
+from mdl_nas_mm.engine.samplers import SandwichSampler, UniformSampler
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import SearchSpace
 
@@ -48,6 +49,7 @@ def test_steps_follow_from_seed_iteration_and_task():
     assert alone.propose(7)['det'] == steps[7]['det']
 
 
-def test_none_is_refused():
-    with raises_naming(ValueError, 'UniformSampler', 'num_random', '0'):
-        UniformSampler(dict(cls=SPACE), num_random=0)
+@pytest.mark.parametrize(('sampler', 'number'), [(UniformSampler, 0), (SandwichSampler, -1)])
+def test_too_few_subnets_are_refused(sampler, number):
+    with raises_naming(ValueError, sampler.__name__, 'num_random', str(number)):
+        sampler(dict(cls=SPACE), num_random=number)
