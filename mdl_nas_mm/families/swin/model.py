@@ -18,7 +18,7 @@ from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.sharing import AllShared, Sharing
 from mdl_nas_mm.spec import SubnetSpec
 
-from ..transformer.dimensions import BlockSpec, derive_head_dim, hidden_features
+from ..transformer.dimensions import BlockSpec, StageSpec, derive_head_dim, hidden_features
 from ..transformer.mlp import ElasticMLP
 from ..transformer.patch_embed import ElasticPatchEmbed
 from .family import SWIN
@@ -200,16 +200,21 @@ class ElasticSwin(ElasticBackbone):
         if len(self.out_channels) != len(widths) or any(map(int.__lt__, self.out_channels, widths)):
             raise ValueError(f'out_channels {out_channels} are not at least the widest, {widths}')
         self.patch_embed = ElasticPatchEmbed(in_channels, widths[0], patch_size, NORM_EPS)
-        self.stages = nn.ModuleList()
+        self._add_stages(largest, drop_path_rate)
+        for s in shape.out_stages:
+            self.add_module(f'norm{s}', ElasticLayerNorm(widths[s], _SHARED, (), NORM_EPS))
+
+    def _add_stages(self, largest: Sequence[StageSpec], drop_path_rate: float) -> None:
+        self.stages, shape = nn.ModuleList(), self.shape
         deepest, before = max(self.space.largest().depth - 1, 1), 0
         for s, stage in enumerate(largest):
             blocks = [
                 ElasticSwinBlock(
                     i,
-                    widths[s],
+                    stage.embed_dim,
                     block,
                     head_dim=shape.head_dim,
-                    qkv_bias=qkv_bias,
+                    qkv_bias=shape.qkv_bias,
                     window=shape.window_sizes[s],
                     sharing=self.sharing,
                     tasks=self.tasks,
@@ -218,11 +223,10 @@ class ElasticSwin(ElasticBackbone):
                 for i, block in enumerate(stage.blocks)
             ]
             before += len(blocks)
-            last = s + 1 == len(largest)
-            merging = None if last else ElasticPatchMerging(widths[s], widths[s + 1])
+            merging = None
+            if s + 1 < len(largest):
+                merging = ElasticPatchMerging(stage.embed_dim, largest[s + 1].embed_dim)
             self.stages.append(ElasticSwinStage(blocks, merging))
-        for s in shape.out_stages:
-            self.add_module(f'norm{s}', ElasticLayerNorm(widths[s], _SHARED, (), NORM_EPS))
 
     def _out_stages(self) -> tuple[int, ...]:
         """Stages that any task's output needs, or ValueError."""

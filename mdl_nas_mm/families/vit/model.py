@@ -19,7 +19,7 @@ from mdl_nas_mm.sharing import Sharing
 from mdl_nas_mm.spec import SubnetSpec
 
 from ..transformer.attention import ElasticAttention
-from ..transformer.dimensions import BlockSpec, derive_head_dim, hidden_features
+from ..transformer.dimensions import BlockSpec, StageSpec, derive_head_dim, hidden_features
 from ..transformer.mlp import ElasticMLP
 from ..transformer.patch_embed import ElasticPatchEmbed
 from ..transformer.windows import cut, join, pad_to_windows
@@ -222,27 +222,8 @@ class ElasticViT(ElasticBackbone):
         self._set_outputs(settings['out_type'], indices)
 
         self.patch_embed = ElasticPatchEmbed(in_channels, width, patch_size)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if class_token else None
-        self.pos_embed = None
-        if absolute_position:
-            tokens = self.shape.grid[0] * self.shape.grid[1] + class_token
-            self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
-            nn.init.trunc_normal_(self.pos_embed, std=position_std, a=-2, b=2)
-        if self.cls_token is not None:
-            nn.init.trunc_normal_(self.cls_token, std=0.02)
-        last = max(len(largest.blocks) - 1, 1)
-        self.blocks = nn.ModuleList(
-            ElasticBlock(
-                width,
-                block,
-                shape,
-                sharing=self.sharing,
-                tasks=self.tasks,
-                drop_path=drop_path_rate * i / last,
-                norm_eps=eps,
-            )
-            for i, block in enumerate(largest.blocks)
-        )
+        self._add_tokens(width, position_std)
+        self._add_blocks(largest, drop_path_rate, eps)
         self.norm = ElasticLayerNorm(width, self.sharing['stem'], (), eps)
         self.propagations = nn.ModuleDict()
         for kind, tasks in propagations.items():
@@ -251,6 +232,33 @@ class ElasticViT(ElasticBackbone):
                 ElasticPropagation(kind, width, policy, tasks, eps)
                 for _ in global_blocks(len(largest.blocks))
             )
+
+    def _add_tokens(self, width: int, position_std: float) -> None:
+        """The class token and the positions, as far as the shape has them."""
+        shape = self.shape
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if shape.class_token else None
+        self.pos_embed = None
+        if shape.absolute_position:
+            tokens = shape.grid[0] * shape.grid[1] + shape.class_token
+            self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
+            nn.init.trunc_normal_(self.pos_embed, std=position_std, a=-2, b=2)
+        if self.cls_token is not None:
+            nn.init.trunc_normal_(self.cls_token, std=0.02)
+
+    def _add_blocks(self, largest: StageSpec, drop_path_rate: float, norm_eps: float) -> None:
+        last = max(len(largest.blocks) - 1, 1)
+        self.blocks = nn.ModuleList(
+            ElasticBlock(
+                largest.embed_dim,
+                block,
+                self.shape,
+                sharing=self.sharing,
+                tasks=self.tasks,
+                drop_path=drop_path_rate * i / last,
+                norm_eps=norm_eps,
+            )
+            for i, block in enumerate(largest.blocks)
+        )
 
     def _propagations(self) -> dict[str, tuple[str, ...]]:
         """Kind of propagation -> the tasks that own one; none in a backbone without tasks."""
