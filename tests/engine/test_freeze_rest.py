@@ -2,12 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 from helpers import POLICIES, TASKS, build_model, joint_config, only, plan_alone
 from mmengine.optim import OptimWrapper
 
-from mdl_nas_mm.engine.freeze import used_mask
+from mdl_nas_mm.engine.freeze import freeze_rest, used_mask
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import train_step
 from mdl_nas_mm.methods.mdl_nas import JointStep
@@ -177,3 +178,19 @@ def test_freezing_with_another_optimizer(data, batches, momentum):
     for name, (after, *_) in training.snapshot().items():
         if name in used:
             assert torch.equal(before[name][0][~used[name]], after[~used[name]]), name
+
+
+def test_two_runs_of_columns_from_the_first_step():
+    """Of a layer behind a concatenation; rows are used at different lengths."""
+    weight = torch.nn.Parameter(torch.ones(3, 5))
+    used = used_mask(weight, np.array([2, 1, 0])) | used_mask(weight, np.array([2, 0, 1]), 3)
+    expected = [[1, 1, 0, 1, 1], [1, 0, 0, 0, 0], [0, 0, 0, 1, 0]]
+    assert torch.equal(used, torch.tensor(expected, dtype=torch.bool))
+    optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.1)
+    for _ in range(2):
+        weight.grad = torch.ones_like(weight)
+        with freeze_rest(optimizer, {weight: used}):
+            optimizer.step()
+        state = optimizer.state[weight]
+        assert torch.equal(weight != 1, used)
+        assert all(torch.equal(state[key] != 0, used) for key in MOMENTS)
