@@ -118,9 +118,12 @@ def config_of(args: argparse.Namespace, row: Row, seed: int, *tasks: str) -> Con
     cfg = Config.fromfile(str(ROOT / DOMAINS[args.domain][0]))
     cfg.load_from, cfg.randomness = None, dict(seed=seed)
     cfg.tasks = {name: task for name, task in cfg.tasks.items() if not tasks or name in tasks}
+    # The paper's steps, and upstream's settings of each task.
+    cfg.train_cfg.sampler = dict(type='SandwichSampler', num_random=1)
     for task in cfg.tasks.values():
         # Images in common would tie the architectures of some rows, and not those of others.
-        task.pop('images', None)
+        for key in ('images', 'train_dataloader', 'model'):
+            task.pop(key, None)
     cfg.backbone.sharing = row.sharing
     cfg.backbone.space.update(share_ratio=row.ratios, per_stage=False)
     if not row.sizes:

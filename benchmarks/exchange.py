@@ -35,12 +35,13 @@ BUCKET_BYTES = 2**18
 
 
 def prepare(work_dir: str, copies: int):
-    """The demo's joint training without anything beside its steps, each task several times."""
+    """The demo's joint training by sandwich, with nothing beside it, each task several times."""
     from mmengine.config import Config
 
     cfg = Config.fromfile(ROOT / 'configs/demo/demo_joint.py')
     cfg.merge_from_dict(dict(work_dir=work_dir, load_from=None, val_cfg=None, launcher='pytorch'))
-    cfg.train_cfg.max_iters = STEPS
+    sandwich = dict(type='SandwichSampler', num_random=1)
+    cfg.train_cfg.update(max_iters=STEPS, sampler=sandwich)
     cfg.default_hooks.checkpoint = cfg.param_scheduler = None
     if copies > 1:
         cfg.tasks = {f'{t}_{i}': cfg.tasks[t] for i in range(copies) for t in cfg.tasks}

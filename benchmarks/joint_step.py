@@ -31,12 +31,13 @@ WARM_UP = 5
 
 
 def prepare(work_dir: str, steps: int):
-    """The demo's joint training alone: no validation, checkpoints, schedules, trained weights."""
+    """The demo's joint training by sandwich: no validation, checkpoints, schedules, weights."""
     from mmengine.config import Config
 
     cfg = Config.fromfile(CONFIG)
     cfg.merge_from_dict(dict(work_dir=work_dir, load_from=None, val_cfg=None))
-    cfg.train_cfg.max_iters = steps
+    sandwich = dict(type='SandwichSampler', num_random=1)
+    cfg.train_cfg.update(max_iters=steps, sampler=sandwich)
     cfg.default_hooks.checkpoint = cfg.param_scheduler = None
     return cfg
 

@@ -13,15 +13,15 @@ from mdl_nas_mm.utils.command_line import Parser
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'demo'
 # Seconds on the machine that the README names; only to tell the time left.
 EXPECTED = dict(
-    data=9,
-    pretrain=75,
-    joint=685,
-    search=33,
-    deposit=5,
-    evaluate=6,
-    sketch=38,
-    pose=47,
-    add=4,
+    data=13,
+    pretrain=154,
+    joint=1054,
+    search=120,
+    deposit=9,
+    evaluate=9,
+    sketch=111,
+    pose=190,
+    add=7,
 )
 
 

@@ -7,7 +7,7 @@ _base_ = ['demo_pretrain.py']
 
 backbone = dict(sharing='Sequential')
 tasks = dict(
-    cls=dict(backbone=dict(out_indices=(-1,))),
+    cls=dict(backbone=dict(out_indices=(-1,)), train_dataloader=dict(batch_size=32)),
     det=dict(
         config='tasks/det.py',
         score='coco/bbox_mAP',
@@ -16,6 +16,22 @@ tasks = dict(
             dataset=dict(ann_file='annotations/search.json', data_prefix=dict(img='images/search/'))
         ),
         search_evaluator=dict(ann_file='data/demo/det/annotations/search.json'),
+        # Short trainings: upstream's fc_cls of std 0.01 predicts background for long.
+        model=dict(
+            roi_head=dict(
+                bbox_head=dict(
+                    init_cfg=[
+                        dict(type='Normal', std=0.1, override=dict(name='fc_cls')),
+                        dict(type='Normal', std=0.001, override=dict(name='fc_reg')),
+                        dict(
+                            type='Xavier', distribution='uniform', override=dict(name='shared_fcs')
+                        ),
+                    ],
+                    loss_bbox=dict(loss_weight=2.0),
+                )
+            ),
+            train_cfg=dict(rcnn=dict(sampler=dict(num=32))),
+        ),
     ),
     seg=dict(
         config='tasks/seg.py',
@@ -29,8 +45,13 @@ tasks = dict(
     ),
 )
 load_from = 'work_dirs/demo_pretrain/iter_300.pth'
-max_iters = 660
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+max_iters = 1500
+# One random subnet of each task a step: more and cheaper steps than those of a sandwich.
+train_cfg = dict(
+    max_iters=max_iters,
+    val_interval=max_iters,
+    sampler=dict(_delete_=True, type='UniformSampler'),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=20, T_max=max_iters - 20),

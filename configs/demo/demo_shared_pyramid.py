@@ -2,8 +2,7 @@
 
 python tools/train.py configs/demo/demo_shared_pyramid.py
 
-Starts from demo_pretrain.py's checkpoint. With the search that follows: cls 91.64, det 69.60 and
-seg 77.23 in one file of 1,536,188 parameters; see docs/parts.md.
+Starts from demo_pretrain.py's checkpoint. What sharing it saves is in docs/parts.md.
 """
 
 _base_ = ['demo_joint.py']
