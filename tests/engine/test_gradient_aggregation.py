@@ -112,8 +112,8 @@ def test_it_is_torchjd_applied_to_each_task_by_itself(
     name, settings, sharing, units, step, monkeypatch
 ):
     if name == 'CAGrad':
-        # torchjd's needs cvxpy, and is compared below where that is there.
-        monkeypatch.setattr(aggregation, name, CAGradByScipy)
+        # torchjd's needs cvxpy, without which older versions have none; it is compared above.
+        monkeypatch.setattr(aggregation, name, CAGradByScipy, raising=False)
     # Of these weights one task's gradient conflicts with both others', so that the order matters.
     model, found = build(model_config('ViT', sharing), seed=3), {}
     rows = gradients_by_hand(model, step)
@@ -135,11 +135,13 @@ def test_it_is_torchjd_applied_to_each_task_by_itself(
     with seeded(derive_seed(0, step, 'balance')):
         expected = getattr(aggregation, name)(**settings)(torch.stack(list(flat.values())))
     parts = expected.split([p.numel() for p in parameters.values()])
+    # Where the last digits of the rows differ, scipy stops within the root of its ftol.
+    close = dict(rtol=1e-5, atol=1e-7) if name == 'CAGrad' else dict(rtol=1e-6, atol=1e-9)
     for (key, parameter), part in zip(parameters.items(), parts):
         reached = any(own[key] is not None for own in rows.values())
         assert (found[key] is not None) == reached
         if reached:
-            torch.testing.assert_close(found[key], part.view_as(parameter), rtol=1e-6, atol=1e-9)
+            torch.testing.assert_close(found[key], part.view_as(parameter), **close)
     for key in found.keys() - parameters.keys():
         (task,) = [task for task in TASKS if task in key.split('.')]
         own = rows[task][key] if task in rows else None
