@@ -29,8 +29,7 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('deposit', type=there('deposit'), help='The file.')
-    text = 'Images, folders of images, videos (every frame of them).'
-    add('inputs', nargs='+', type=there('input'), help=text)
+    add('inputs', nargs='+', type=there('input'), help='Images, folders of images, and videos.')
     add('--tasks', nargs='+', help='Names of tasks (default: all).')
     add('--out-dir', default='outputs', help='The folder to write into (default: %(default)s).')
     add('--device', help='Such as cpu, cuda, cuda:1 (default: a GPU if there is one).')
@@ -64,8 +63,8 @@ def main() -> None:
         open_inputs(args.inputs, report=lambda *_: None)  # Empty folders are refused at once.
         keys = ('reuse', 'threshold', 'thresholds', 'budget', 'latency')
         settings = {key: getattr(args, key) for key in keys}
-        prefer = args.prefer and read_preferences(args.prefer, tasks_of(args.deposit))
-        settings.update(trust=command_line.trusted_classes(args), prefer=prefer)
+        settings['prefer'] = args.prefer and read_preferences(args.prefer, tasks_of(args.deposit))
+        settings['trust'] = command_line.trusted_classes(args)
         inferencer = MultiTaskInferencer(args.deposit, args.tasks, args.device, **settings)
         how = {key: getattr(args, key) for key in ('batch_size', 'pred_score_thr', 'no_save_vis')}
         how.update(out_dir=args.out_dir, max_pixels=args.max_pixels or MAX_PIXELS)

@@ -39,25 +39,21 @@ def parse_args() -> argparse.Namespace:
 
 def losses(args: argparse.Namespace, say: Callable[[str], None]) -> Path | None:
     """Measures and learns; None on other ranks than the first."""
-    from mdl_nas_mm.search.loss_predictor import (
-        LossPredictor,
-        PredictorSettings,
-        accuracy_lines,
-        check_samples,
-    )
+    from mdl_nas_mm.search import loss_predictor
     from mdl_nas_mm.search.loss_samples import measure_losses
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
 
-    check_samples(args.samples)
+    loss_predictor.check_samples(args.samples)
     cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
     folder = Path(args.work_dir or f'work_dirs/{Path(args.source).stem}/predictor')
     given = (args.samples, args.seed, args.launcher)
     measured = measure_losses(resolve_joint_config(cfg), args.checkpoint, folder, *given)
     if measured is None:
         return None
-    predictor = LossPredictor.fit(*measured, PredictorSettings(seed=args.seed))
-    for line in accuracy_lines(predictor.about['held_out']):
+    settings = loss_predictor.PredictorSettings(seed=args.seed)
+    predictor = loss_predictor.LossPredictor.fit(*measured, settings)
+    for line in loss_predictor.accuracy_lines(predictor.about['held_out']):
         say(line)
     path = Path(args.out or folder / 'predictor.safetensors')
     predictor.save(path)
@@ -72,10 +68,8 @@ def main() -> None:
     from mdl_nas_mm.search.results import learn_from_history
 
     with command('predictor', go_on=AGAIN) as say:
-        path = args.out
-        if args.checkpoint:
-            path = losses(args, say)
-        else:
+        path = losses(args, say) if args.checkpoint else Path(args.out)
+        if path is not None and not args.checkpoint:
             learn_from_history(args.source, args.seed, log_held_out).save(path)
         if path is not None:
             say(path)

@@ -41,6 +41,10 @@ class PositionSeeded(Dataset):
         self.dataset = dataset
         self.seed = seed
 
+    def reseed(self, seed: int) -> None:
+        """Gives samples of another seed from now on."""
+        self.seed = seed
+
     def __len__(self) -> int:
         return len(self.dataset)
 
@@ -97,6 +101,10 @@ class BatchParts:
         self.batches_per_step = batches_per_step
         self.parts = parts
         self.start = 0
+
+    def restart(self, start: int) -> None:
+        """Begins at a step."""
+        self.start = start
 
     def __iter__(self) -> Iterator[list]:
         batches = itertools.islice(
@@ -198,7 +206,8 @@ def restart(loader: DataLoader, name: str, seed: int, start: int) -> None:
         start: the first step.
     """
     dataset, steps = cast(PositionSeeded, loader.dataset), cast(BatchParts, loader.batch_sampler)
-    dataset.seed, steps.start = derive_seed(seed, name), start
+    dataset.reseed(derive_seed(seed, name))
+    steps.restart(start)
 
 
 def check_parts(whose: str, batch_size: int, parts: Sequence[tuple[int, int, int]]) -> None:

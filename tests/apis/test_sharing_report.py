@@ -120,7 +120,7 @@ def test_scores_of_videos_are_means_over_key_frames(deposit, frames):
         assert own.executed > 0 and own.counted > 0
     nothing = video_scores(deposit, SharingSettings('none'), before=0)
     assert {own.executed for own in nothing.values()} == {1.0}
-    with raises_naming(ValueError, "'seg'", 'no images'):
+    with raises_naming(ValueError, "'seg'", 'clip_length=41'):
         video_scores(deposit, everything, before=40)
     with raises_naming(ValueError, 'before', -1):
         video_scores(deposit, everything, before=-1)

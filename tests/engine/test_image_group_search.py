@@ -87,8 +87,9 @@ def test_scores_are_those_of_a_pass_each(trained, tmp_path, passed):  # noqa: F8
     count = len(result.scored['seg'])
     assert count == len(result.scored['parts']) > 4 and len(set(scores.values())) > 4
     assert alone - together == 4 * count
-    # Two more are loaded when the evaluations are built, one with each of the sets of labels.
-    assert (loaded, decoded) == (10 * count + 2, 6 * count + 2)
+    # More are loaded when the evaluations are built, and for the report's sizes of images: one with
+    # each of the sets of labels.
+    assert (loaded, decoded) == (10 * count + 4, 6 * count + 4)
 
 
 @pytest.mark.parametrize('stop', [1, 5])
