@@ -11,6 +11,7 @@ from typing import Any
 from mdl_nas_mm.deposit import Deposit, extract, pack
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.methods.ecmt import Controller, Evolution
+from mdl_nas_mm.methods.ecmt.costs import read_budget
 from mdl_nas_mm.methods.ecmt.file import control_of, load_controlled
 from mdl_nas_mm.methods.ecmt.preferences import check_request
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
@@ -81,7 +82,7 @@ def make_controlled(
     """
     check_at_least(images, 1, 'images')
     for budget in budgets:
-        check_request(budget, None, list(cfg.tasks))
+        read_budget(budget)
     sizes = {
         task: sizes.get(task) or validation_size(cfg.val_dataloader[task], task)
         for task in cfg.tasks

@@ -24,6 +24,7 @@ from mdl_nas_mm.methods.computation_sharing.running import (
 from mdl_nas_mm.methods.computation_sharing.running.parts import check_alike
 from mdl_nas_mm.utils.amounts import check_at_least
 from mdl_nas_mm.utils.strict_json import read_json
+from mdl_nas_mm.utils.task_names import check_tasks
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,7 @@ def sharing_settings(
         thresholds = read_thresholds(thresholds)
     check_at_least(threshold, 0, 'threshold is')
     own = dict(thresholds or {})
-    for task in own:
-        if task not in tasks:
-            raise ValueError(f'thresholds: there is no task {task!r}, only {sorted(tasks)}')
+    check_tasks('thresholds', own, tasks)
     return SharingSettings(
         reuse,
         threshold=dict.fromkeys(tasks, threshold) | own if own else threshold,

@@ -27,7 +27,6 @@ from mdl_nas_mm.tasks import (
     task_scope,
 )
 from mdl_nas_mm.tasks.evaluate import metrics_of
-from mdl_nas_mm.tasks.failures import in_images, in_task
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
@@ -68,9 +67,7 @@ def _train(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
     for name, loader in loop.dataloader.loaders.items():
         units = loop.units.of[name]
         size = loop.configs[units[0][0]]['batch_size']
-        where = f'iteration {loop.iter}'
-        named = in_images if name in loop.dataloader.groups else in_task
-        with named(name, where):
+        with loop.dataloader.named(name, f'iteration {loop.iter}'):
             # Images in their own order, each with the augmentation of its place.
             places = [(i % len(loader.dataset), i) for i in range(size)]
             batch = next(_batches(loader, places))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from mdl_nas_mm.tasks import restart
@@ -47,10 +48,13 @@ class JointLoader:
         for number in itertools.count(self.start):
             batches = {}
             for name, iterator in iterators.items():
-                named = in_images if name in self.groups else in_task
-                with named(name, f'iteration {number}'):
+                with self.named(name, f'iteration {number}'):
                     batches[name] = [next(iterator) for _ in range(self.counts[name])]
             yield batches
+
+    def named(self, name: str, where: str) -> AbstractContextManager:
+        """Around what may fail for the data of a task or of an image group, which errors name."""
+        return (in_images if name in self.groups else in_task)(name, where)
 
     @property
     def datasets(self) -> dict[str, Any]:

@@ -29,3 +29,9 @@ def check_at_least(value: Any, least: float, where: str) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (is_number and least <= value < math.inf):
         raise ValueError(f'{where} {value!r}, expected a number of at least {least:g}')
+
+
+def check_count(where: str, key: str, value: Any, least: int) -> None:
+    """Raises ValueError unless a setting is a whole number that is not too small."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f'{where}: {key} is {value!r}, expected a whole number from {least} on')

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mdl_nas_mm.utils.amounts import check_count
+
 # How fast the mean weight of a skeleton follows: some 100 steps.
 _FOLLOWS = 0.01
 
@@ -54,10 +56,7 @@ class Temperature:
             raise ValueError(f'{where}: has to stay above 0')
         if self.end > self.start:
             raise ValueError(f'{where}: it rises, has to fall')
-        if not isinstance(self.steps, int) or self.steps < 1:
-            raise ValueError(
-                f'train_cfg.step.temperature: steps {self.steps}, expected a number of at least 1'
-            )
+        check_count('train_cfg.step.temperature', 'steps', self.steps, 1)
 
     def __call__(self, iteration: int) -> float:
         """The temperature of a step."""

@@ -11,6 +11,8 @@ import numpy as np
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
+from mdl_nas_mm.utils.amounts import check_count
+
 from ..checks import emptiness, label_error
 from ..encodings import read_array, read_label
 from ..labels import SEGMENTATION, kind_named
@@ -234,12 +236,6 @@ class SceneDataset(BaseSegDataset):
 
     def _names(self) -> str:
         return ', '.join(self.labels)
-
-
-def check_count(where: str, key: str, value: Any, least: int) -> None:
-    """Raises ValueError unless a setting is a whole number that is not too small."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f'{where}: {key} is {value!r}, expected a whole number from {least} on')
 
 
 def image_size(path: str, backend_args: dict | None = None) -> tuple[int, ...]:

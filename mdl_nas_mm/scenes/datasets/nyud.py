@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mdl_nas_mm.registry import DATASETS
+from mdl_nas_mm.utils.amounts import check_count
 
-from .base import SceneDataset, check_count
+from .base import SceneDataset
 from .listing import Listing, images_below, named, names_in
 from .scene import Scene
 

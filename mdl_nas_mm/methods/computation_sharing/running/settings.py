@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mdl_nas_mm.utils.amounts import check_at_least
+from mdl_nas_mm.utils.amounts import check_at_least, check_count
 
 REUSE = ('none', 'tasks', 'frames', 'both')
 EXECUTIONS = ('rows', 'elements')
@@ -59,8 +59,7 @@ class SharingSettings:
                 raise ValueError(f'{key} is {getattr(self, key)!r}, expected one of {values}')
         if self.cost == 'times' and self.execution != 'rows':
             raise ValueError("cost 'times' is measured of rows; execution is 'elements'")
-        if not isinstance(self.key_every, int) or self.key_every < 0:
-            raise ValueError(f'key_every is {self.key_every!r}, expected a number of at least 0')
+        check_count('computation sharing', 'key_every', self.key_every, 0)
         for key in ('moved', 'dense'):
             value = getattr(self, key)
             if not (isinstance(value, (int, float)) and 0 < value <= 1):
