@@ -136,11 +136,28 @@ def train_stage(cfg: Config, folder: Path, processes: int = 1) -> None:
     """
     cfg.work_dir = str(folder)
     if processes > 1:
-        _check_gpus(cfg, processes)
-        _train_on_processes(cfg, folder, processes)
+        _run_on_processes(processes, cfg, folder, 'train', '--resume')
         return
     resume_from(cfg, 'auto')
     RUNNERS.build(cfg).train()
+
+
+def search_stage(cfg: Config, supernet: Path, folder: Path, processes: int = 1) -> None:
+    """Searches in a folder as ``run_search`` does, or goes on where it stopped there.
+
+    Args:
+        cfg: a resolved joint config with ``search_cfg``.
+        supernet: the checkpoint of the trained supernet.
+        folder: of the history and the results.
+        processes: of this machine, which share the tasks and the architectures to score.
+
+    Raises:
+        ValueError: see ``run_search`` and ``train_stage``.
+    """
+    if processes > 1:
+        _run_on_processes(processes, cfg, folder, 'search', '--checkpoint', supernet)
+        return
+    run_search(cfg, supernet, folder)
 
 
 def _check_gpus(cfg: Config, processes: int) -> None:
@@ -153,16 +170,19 @@ def _check_gpus(cfg: Config, processes: int) -> None:
         )
 
 
-def _train_on_processes(cfg: Config, folder: Path, processes: int) -> None:
+def _run_on_processes(processes: int, cfg: Config, folder: Path, *command: str | Path) -> None:
+    """Runs ``mdl-nas COMMAND`` of a config in a folder, on several processes of this machine."""
+    _check_gpus(cfg, processes)
     path = folder / 'config.py'
     cfg.dump(str(path))
+    name, *options = command
     start = ('torch.distributed.run', f'--nproc-per-node={processes}', '--standalone')
-    train = ('mdl_nas_mm', 'train', path, '--launcher', 'pytorch', '--work-dir', folder, '--resume')
-    command = list(map(str, (sys.executable, '-m', *start, '-m', *train)))
+    given = (path, '--launcher', 'pytorch', '--work-dir', folder, *options)
+    line = list(map(str, (sys.executable, '-m', *start, '-m', 'mdl_nas_mm', name, *given)))
     try:
-        subprocess.run(command, check=True)
+        subprocess.run(line, check=True)
     except subprocess.CalledProcessError:
-        raise ValueError(f'{folder}: the training has failed, as said above') from None
+        raise ValueError(f'{folder}: mdl-nas {name} has failed, as said above') from None
 
 
 def trained_checkpoint(folder: Path) -> Path:
@@ -187,7 +207,7 @@ def run_pipeline(
         pretrain: config of the supernet's pre-training; None for a joint training from scratch.
         joint: config of the joint fine-tuning, with ``search_cfg``.
         stages: runs each stage in its folder, and knows those that are done.
-        processes: see ``train_stage``.
+        processes: see ``train_stage`` and ``search_stage``.
 
     Returns:
         The summary; see ``summarise``.
@@ -210,7 +230,7 @@ def run_pipeline(
         joint.load_from = str(trained_checkpoint(first))
     second = stages.run('joint', settings, partial(train_stage, joint, processes=processes))
     supernet = trained_checkpoint(second)
-    found = stages.run('search', '', lambda f: run_search(joint, supernet, f))
+    found = stages.run('search', '', lambda f: search_stage(joint, supernet, f, processes))
     dimensions = family_of(joint.model.backbone).dimensions
     spec = read_joint_spec(found / 'joint_spec.json', dimensions)
     packed = stages.run('deposit', 'scored', lambda f: _deposit(joint, supernet, spec, f))

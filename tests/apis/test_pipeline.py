@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
 from mdl_nas_mm.engine import MultiTaskRunner
+from mdl_nas_mm.tasks import resolve_joint_config
 
 pipeline = importlib.import_module('mdl_nas_mm.apis.pipeline')
 EXPECTED = dict(pretrain=1, joint=2, search=3, deposit=1, evaluate=1)
@@ -182,6 +183,15 @@ def test_processes_that_would_share_a_gpu_are_refused(configs, tmp_path, monkeyp
         else:
             pipeline.train_stage(cfg, tmp_path, processes=2)
     assert len(started) == 3
+
+
+@pytest.mark.distributed
+def test_a_search_on_several_processes_finds_the_same(configs, whole, tmp_path):
+    cfg, folder = resolve_joint_config(copy.deepcopy(configs[1])), whole[0]
+    supernet = pipeline.trained_checkpoint(folder / 'joint')
+    pipeline.search_stage(cfg, supernet, tmp_path, processes=2)
+    for name in ('joint_spec.json', 'front.json'):
+        assert read_json(tmp_path / name) == read_json(folder / 'search' / name), name
 
 
 @pytest.mark.slow
