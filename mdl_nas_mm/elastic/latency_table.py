@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.utils.amounts import is_number
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.strict_json import read_json
 
@@ -188,7 +189,7 @@ class LatencyTable:
             for i, entry in enumerate(content['parts']):
                 own = dict(entry)
                 value = own.pop('milliseconds')
-                if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+                if not is_number(value) or value < 0:
                     raise ValueError(f'part {i}: {value!r} are no milliseconds')
                 values[kind(**own)] = float(value)
             heads = {t: HeadTimes.from_dict(own) for t, own in content.get('heads', {}).items()}

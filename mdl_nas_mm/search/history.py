@@ -15,6 +15,7 @@ from typing import Any
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.spec import Dimensions, SubnetSpec
 from mdl_nas_mm.tasks.elastic_parts import joint_dimensions
+from mdl_nas_mm.utils.amounts import is_number
 from mdl_nas_mm.utils.files import named_failures
 from mdl_nas_mm.utils.jsonable import from_json, to_json
 from mdl_nas_mm.utils.strict_json import strict_json
@@ -162,7 +163,7 @@ class History:
                 return pair, Outcome(None, {}, str(entry['failure']))
             metrics = from_json(entry['metrics'])
             for key, value in dict(metrics, score=entry['score']).items():
-                if isinstance(value, bool) or not isinstance(value, (int, float)):
+                if not is_number(value):
                     raise ValueError(f'{key} {value!r} is no number')
             return pair, Outcome(float(entry['score']), metrics)
         except (ValueError, LookupError, TypeError, OverflowError) as error:

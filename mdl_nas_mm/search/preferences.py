@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Real
 
+from mdl_nas_mm.utils.amounts import is_number
 from mdl_nas_mm.utils.task_names import check_tasks
 
 
@@ -21,8 +21,7 @@ def check_preferences(prefer: Mapping[str, float], tasks: Sequence[str], where: 
         raise ValueError(f'{where}: {prefer!r}, expected task -> number, as dict({tasks[0]}=1)')
     check_tasks(where, prefer, tasks)
     for task, value in prefer.items():
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or value < 0:
+        if not is_number(value) or not math.isfinite(value) or value < 0:
             raise ValueError(
                 f'{where}: task {task!r} has {value!r}, expected a number of at least 0'
             )

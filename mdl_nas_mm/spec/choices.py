@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any, TypeGuard
+from typing import Any
+
+from mdl_nas_mm.utils.amounts import is_number
 
 from .spec import MAX_SIZE
 
 Choices = tuple[Any, ...]
 # Of one dimension; more are damage or malice.
 MAX_CHOICES = 1000
-
-
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a real number; NumPy's own are."""
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def parse_choices(value, where: str, positive: bool = True, whole: bool = False) -> tuple:

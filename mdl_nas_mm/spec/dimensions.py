@@ -23,7 +23,8 @@ from functools import cached_property, lru_cache
 from numbers import Real
 from typing import Any
 
-from .choices import is_number
+from mdl_nas_mm.utils.amounts import is_number
+
 from .spec import MAX_BLOCKS, MAX_SIZE, MAX_STAGES, JointSpec, SubnetSpec
 
 

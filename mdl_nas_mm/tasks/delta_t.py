@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mdl_nas_mm.utils.amounts import is_number
+
 from .metric_kinds import find_metric, names_given
 from .scores import RULES, NoScore, Score, Scoring
 
@@ -123,8 +125,7 @@ def scoring_of(
 
 
 def _value(task: str, name: str, value: Any) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value <= 0:
+    if not is_number(value) or not math.isfinite(value) or value <= 0:
         raise ValueError(
             f'task {task!r}, reference: {name!r} of the single-task model is {value!r}, expected a '
             'number above 0'

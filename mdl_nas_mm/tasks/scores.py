@@ -10,6 +10,8 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from mdl_nas_mm.utils.amounts import is_number
+
 from .metric_kinds import UNKNOWN, FoundMetric, MetricKind, by_name, find_metric, names_given
 
 _SCALES = dict(percent=1.0, fraction=100.0)
@@ -78,8 +80,7 @@ class Score:
 def _factor(scale: Any, where: str) -> float:
     if isinstance(scale, str) and scale in _SCALES:
         return _SCALES[scale]
-    is_number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-    if not is_number or not math.isfinite(scale) or scale <= 0:
+    if not is_number(scale) or not math.isfinite(scale) or scale <= 0:
         raise ValueError(
             f'{where}: scale is {scale!r}, expected one of {tuple(_SCALES)} or a number above 0; '
             "of an error say rule='less'"

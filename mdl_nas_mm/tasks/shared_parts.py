@@ -13,8 +13,8 @@ from torch import nn
 from mdl_nas_mm.sharing import SharingKind, read_policy
 from mdl_nas_mm.sharing.shared_rows import layers_by_channels
 from mdl_nas_mm.spec import Owners
-from mdl_nas_mm.spec.choices import is_number
 from mdl_nas_mm.spec.dimensions import check_ratio
+from mdl_nas_mm.utils.amounts import is_number
 from mdl_nas_mm.utils.task_names import check_tasks
 
 # What each is, for who reads the reference.

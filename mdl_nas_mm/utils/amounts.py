@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from numbers import Real
+from typing import Any, TypeGuard
 
 
 def shown_amount(value: float) -> str:
@@ -24,10 +25,14 @@ def shown_score(score: float, unit: float = 1.0) -> str:
     return f'{value:.4g}' if 0 < abs(value) < 1 else f'{value:.2f}'
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a real number; NumPy's own are, and nan and infinity."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def check_at_least(value: Any, least: float, where: str) -> None:
     """Raises ValueError, naming ``where``, unless a value is a finite number that is not below."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (is_number and least <= value < math.inf):
+    if not (is_number(value) and least <= value < math.inf):
         raise ValueError(f'{where} {value!r}, expected a number of at least {least:g}')
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from mdl_nas_mm.utils.amounts import shown_amount
+from mdl_nas_mm.utils.amounts import is_number, shown_amount
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.strict_json import read_json
 
@@ -61,7 +60,7 @@ def read_beside(path: str | Path, tasks: Sequence[str]) -> list[dict[str, Any]]:
         for key, value in values.items():
             if key not in ('cost', *tasks):
                 raise ValueError(f'{where}: point {number}: unknown task {key!r}')
-            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            if not is_number(value) or not math.isfinite(value):
                 raise ValueError(f'{where}: point {number}: {key} is {value!r}, no number')
     return found
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from mdl_nas_mm.elastic.backbone import check_sizes
-from mdl_nas_mm.spec.choices import is_number
+from mdl_nas_mm.utils.amounts import is_number
 
 from ..slimmable.layout import Layer, stage_count
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mdl_nas_mm.spec import Dimensions, SearchSpace, SubnetSpec
-from mdl_nas_mm.spec.choices import is_number, parse_block_choices
+from mdl_nas_mm.spec.choices import parse_block_choices
 from mdl_nas_mm.spec.dimensions import blocks_of, size
+from mdl_nas_mm.utils.amounts import is_number
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mdl_nas_mm.utils.amounts import check_count
+from mdl_nas_mm.utils.amounts import check_count, is_number
 
 # How fast the mean weight of a skeleton follows: some 100 steps.
 _FOLLOWS = 0.01
@@ -44,7 +44,7 @@ class Temperature:
                 'and end'
             )
         for key, value in config.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+            if not is_number(value) or value != value:
                 raise ValueError(
                     f'train_cfg.step.temperature: {key} is {value!r}, expected a number'
                 )

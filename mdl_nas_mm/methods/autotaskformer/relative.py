@@ -16,6 +16,7 @@ from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import ResolvedConfig, Scoring
 from mdl_nas_mm.tasks.delta_t import relative_change, scoring_of
 from mdl_nas_mm.tasks.scores import NoScore
+from mdl_nas_mm.utils.amounts import is_number
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.strict_json import read_json
 from mdl_nas_mm.utils.task_names import check_tasks
@@ -187,7 +188,7 @@ def read_means(
         for name in own:
             theirs = means.get(task) if isinstance(means, Mapping) else None
             mean = theirs.get(name) if isinstance(theirs, Mapping) else None
-            if isinstance(mean, bool) or not isinstance(mean, (int, float)) or not mean:
+            if not is_number(mean) or not mean:
                 raise ValueError(f'reference {path}: it has no mean of {name!r} of task {task!r}')
             found.setdefault(task, {})[name] = float(mean)
     return found

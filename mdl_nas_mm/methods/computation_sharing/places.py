@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mdl_nas_mm.utils.amounts import is_number
+
 from .differences import Difference, SparseWeight
 from .gates import GRAINS, nonzero_probability, settled
 
@@ -95,5 +97,5 @@ def _best(
 
 def check_density(density: Any, where: str) -> None:
     """Raises ValueError for a density outside (0, 1]."""
-    if isinstance(density, bool) or not isinstance(density, (int, float)) or not 0 < density <= 1:
+    if not is_number(density) or not 0 < density <= 1:
         raise ValueError(f'{where}: density {density!r}, expected a number above 0 and up to 1')
