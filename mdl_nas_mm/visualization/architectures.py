@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from mdl_nas_mm.spec import Counts, JointSpec
 from mdl_nas_mm.spec.dimensions import declared
-from mdl_nas_mm.utils.files import written_whole
+
+from .chart import RANDOM, Chart
 
 
 def plot_joint_spec(joint: JointSpec, counts: Counts, path: str | Path) -> None:
@@ -29,34 +25,44 @@ def plot_joint_spec(joint: JointSpec, counts: Counts, path: str | Path) -> None:
         for task, spec in joint.items()
     }
     shown = declared(type(next(block for blocks in blocks_of.values() for block in blocks)))
-    figure, axes = plt.subplots(1, len(shown) + 1, figsize=(3 * len(shown) + 4, 3))
-    for axis, dimension in zip(axes, shown):
-        for offset, (task, blocks) in enumerate(blocks_of.items()):
-            width = 0.8 / len(joint)
-            places = [i + offset * width for i in range(len(blocks))]
-            axis.bar(
-                places, [getattr(block, dimension.name) for block in blocks], width, label=task
-            )
-        axis.set_title(dimension.label, fontsize=10)
-        axis.set_xlabel('block')
-    axes[0].legend(fontsize=8, loc='lower left')
-    _plot_sizes(axes[-1], joint, counts)
-    figure.tight_layout()
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, format='png', dpi=110)
-    plt.close(figure)
+
+    def plot(chart: Chart) -> None:
+        for axes, dimension in zip(chart.axes, shown):
+            values = {
+                task: [getattr(block, dimension.name) for block in blocks]
+                for task, blocks in blocks_of.items()
+            }
+            _plot_blocks(axes, dimension.label, values)
+        _plot_sizes(chart.axes[-1], joint, counts)
+        tasks, sizes = chart.axes[0].containers, chart.axes[-1].containers
+        names = (*joint, 'shared')
+        chart.figure.legend(
+            (*tasks, sizes[0]), names, loc='outside upper left', ncols=len(names), columnspacing=1.2
+        )
+
+    Chart(plot, (3 * len(shown) + 4, 3), (1, len(shown) + 1)).write_png(Path(path))
 
 
-def _plot_sizes(axis: Axes, joint: JointSpec, counts: Counts) -> None:
+def _plot_blocks(axes: Axes, label: str, values: dict[str, list[float]]) -> None:
+    """A bar for each block of each task."""
+    width = 0.8 / len(values)
+    for i, (task, own) in enumerate(values.items()):
+        offset = (i - (len(values) - 1) / 2) * width
+        axes.bar([block + offset for block in range(len(own))], own, width, label=task)
+    axes.set_xticks(range(max(map(len, values.values()))))
+    axes.set_title(label, fontsize=10)
+    axes.set_xlabel('block')
+
+
+def _plot_sizes(axes: Axes, joint: JointSpec, counts: Counts) -> None:
     """Two bars: the one backbone file, and one file a task."""
     # What some tasks own together is shared as well.
     shared = (counts.backbone_total - sum(counts.specific[task] for task in joint)) / 1e6
-    axis.bar(0, shared, color='0.6', label='shared')
+    axes.bar(0, shared, color=RANDOM)
     bottoms = [shared, 0.0]
-    for task in joint:
+    for i, task in enumerate(joint):
         for x, size in enumerate((counts.specific[task], counts.backbones[task])):
-            axis.bar(x, size / 1e6, bottom=bottoms[x], color=f'C{list(joint).index(task)}')
+            axes.bar(x, size / 1e6, bottom=bottoms[x], color=f'C{i}')
             bottoms[x] += size / 1e6
-    axis.set_xticks((0, 1), ('one deposit', 'separate'))
-    axis.set_title('backbone parameters (M)', fontsize=10)
-    axis.legend(fontsize=8)
+    axes.set_xticks((0, 1), ('one deposit', 'separate'))
+    axes.set_title('backbone parameters (M)', fontsize=10)
