@@ -15,11 +15,11 @@ CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'demo'
 EXPECTED = dict(
     data=13,
     pretrain=154,
-    joint=1054,
+    joint=738,
     search=120,
     deposit=9,
     evaluate=9,
-    sketch=111,
+    sketch=167,
     pose=190,
     add=7,
 )

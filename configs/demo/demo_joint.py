@@ -45,7 +45,7 @@ tasks = dict(
     ),
 )
 load_from = 'work_dirs/demo_pretrain/iter_300.pth'
-max_iters = 1500
+max_iters = 1050
 # One random subnet of each task a step: more and cheaper steps than those of a sandwich.
 train_cfg = dict(
     max_iters=max_iters,

@@ -2,7 +2,7 @@ r"""A new data set for the demo's deposit: digits on squared paper, from where c
 
 python tools/train.py configs/demo/demo_sketch.py
 python tools/deposit.py add work_dirs/demo/deposit/deposit.safetensors \
-    configs/demo/demo_sketch.py --checkpoint work_dirs/demo_sketch/iter_300.pth
+    configs/demo/demo_sketch.py --checkpoint work_dirs/demo_sketch/iter_450.pth
 """
 
 _base_ = ['../_base_/joint_runtime.py']
@@ -10,7 +10,7 @@ _base_ = ['../_base_/joint_runtime.py']
 base = 'work_dirs/demo/deposit/deposit.safetensors'
 inherit = 'cls'
 tasks = dict(sketch=dict(config='tasks/sketch.py', score='accuracy/top1'))
-max_iters = 300
+max_iters = 450
 train_cfg = dict(type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='MultiTaskValLoop')
 optim_wrapper = dict(
