@@ -47,9 +47,9 @@ from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import (
     ResolvedConfig,
     joint_evaluations,
+    pass_groups_of,
     resolve_joint_config,
     sampled_spaces,
-    units_of,
 )
 from mdl_nas_mm.tasks.delta_t import relative_change
 from mdl_nas_mm.tasks.part_flops import weightless
@@ -267,7 +267,7 @@ class Experiment:
         splits = {task: info.val for task, info in cfg.tasks.items() if info.val is not None}
         found, subnets = {}, model.subnets(dict(joint))
         with quiet():
-            for each in joint_evaluations(cfg.tasks, splits, units_of(cfg)).values():
+            for each in joint_evaluations(cfg.tasks, splits, pass_groups_of(cfg)).values():
                 metrics = each.evaluate({task: subnets[task].val_step for task in each.tasks})
                 for task, own in metrics.items():
                     scoring = each.tasks[task].scoring

@@ -117,9 +117,9 @@ def stepper(
     wrapper = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=0.0))
     if not update:
         wrapper.step = lambda: None
-    units = {'images': (tasks,)} if as_group else {task: ((task,),) for task in tasks}
+    pass_groups = {'images': (tasks,)} if as_group else {task: ((task,),) for task in tasks}
     sizes, weights = dict.fromkeys(tasks, count), dict.fromkeys(tasks, 1.0)
-    plan = StepPlan.make(assign_ranks(tasks, None, 1), 0, sizes, weights, 0, units)
+    plan = StepPlan.make(assign_ranks(tasks, None, 1), 0, sizes, weights, 0, pass_groups)
     specs = dict.fromkeys(tasks, [model.backbone.space.largest()])
     made = step or JointStep({}, freeze_rest=update)
 

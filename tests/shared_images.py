@@ -227,11 +227,11 @@ def one_pass(
     return passes
 
 
-def plan_of(units: Sequence[tuple[str, ...]], batches: int = 1) -> StepPlan:
+def plan_of(pass_groups: Sequence[tuple[str, ...]], batches: int = 1) -> StepPlan:
     """That of a single process with one image group."""
     assignment = RankAssignment(dict.fromkeys(TASKS, (0,)), dict.fromkeys(TASKS, batches))
     sizes = dict.fromkeys(TASKS, IMAGES)
-    return StepPlan.make(assignment, 0, sizes, WEIGHTS, 0, {GROUP: tuple(units)})
+    return StepPlan.make(assignment, 0, sizes, WEIGHTS, 0, {GROUP: tuple(pass_groups)})
 
 
 def largest_difference(first: MultiTaskModel, second: MultiTaskModel) -> float:

@@ -15,10 +15,10 @@ from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec, Ledger, Owners, SubnetSpec, check_joint
 from mdl_nas_mm.spec.owners import SCORE, part_entry, scores_in
-from mdl_nas_mm.tasks import MultiTaskModel, given_spec, task_scope, units_of, validation_size
+from mdl_nas_mm.tasks import MultiTaskModel, given_spec, pass_groups_of, task_scope, validation_size
 from mdl_nas_mm.tasks.elastic_parts import part_name
 from mdl_nas_mm.tasks.part_flops import counted
-from mdl_nas_mm.tasks.units import Unit
+from mdl_nas_mm.tasks.pass_groups import PassGroup
 from mdl_nas_mm.utils.task_names import check_tasks
 
 Size = tuple[int, int]
@@ -83,7 +83,9 @@ def analyze(
             head_params=counts.head_of(name),
             **_task_flops(model, name, joint, size),
         )
-    passes = [_pass(tasks, unit) for unit in units_of(cfg).shared if _is_one(tasks, joint, unit)]
+    passes = [
+        _pass(tasks, group) for group in pass_groups_of(cfg).shared if _is_one(tasks, joint, group)
+    ]
     return dict(
         tasks=tasks,
         passes=passes,
@@ -92,17 +94,17 @@ def analyze(
     )
 
 
-def _is_one(tasks: Mapping[str, dict], joint: JointSpec, unit: Unit) -> bool:
+def _is_one(tasks: Mapping[str, dict], joint: JointSpec, group: PassGroup) -> bool:
     """Whether what is counted of tasks that may share a pass is of one pass."""
-    found = {(joint[task].root, *tasks[task]['input_size']) for task in unit}
+    found = {(joint[task].root, *tasks[task]['input_size']) for task in group}
     return len(found) == 1
 
 
-def _pass(tasks: Mapping[str, dict], unit: Unit) -> dict[str, Any]:
+def _pass(tasks: Mapping[str, dict], group: PassGroup) -> dict[str, Any]:
     """What tasks that share a pass take to run."""
-    backbone = tasks[unit[0]]['backbone_flops']
-    heads = sum(tasks[task]['neck_flops'] + tasks[task]['head_flops'] for task in unit)
-    return dict(tasks=list(unit), backbone_flops=backbone, flops=backbone + heads)
+    backbone = tasks[group[0]]['backbone_flops']
+    heads = sum(tasks[task]['neck_flops'] + tasks[task]['head_flops'] for task in group)
+    return dict(tasks=list(group), backbone_flops=backbone, flops=backbone + heads)
 
 
 def _flops_of_all(tasks: Mapping[str, dict], passes: Sequence[dict]) -> int:

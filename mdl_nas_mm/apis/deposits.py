@@ -111,7 +111,7 @@ def verify_lines(
         if not is_whole:
             deposit.read(name)
     yield f'{path}: all {len(whole)} tensors match their hashes'
-    yield from (f'one pass: {", ".join(unit)}' for unit in one_pass(deposit) if len(unit) > 1)
+    yield from (f'one pass: {", ".join(group)}' for group in one_pass(deposit) if len(group) > 1)
     changed = []
     for task, score in _scores(path, None, device, trust) if data else ():
         info = deposit.tasks[task]

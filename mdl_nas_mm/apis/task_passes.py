@@ -53,7 +53,7 @@ class TaskPasses:
     Attributes:
         reuse: who shares computation; None without ``sharing``.
         inferencers: by task, also that of ``person_task``, in the order in which they run.
-        units: tasks by the backbone that they share, or have stages of in common.
+        pass_groups: tasks by the backbone that they share, or have stages of in common.
         person_task: finds the boxes that top-down poses are looked for in; None without one.
 
     Raises:
@@ -74,16 +74,17 @@ class TaskPasses:
         self.person_task = _person_task(deposit, tasks)
         # Persons first, as poses are looked for in their boxes.
         names = list(dict.fromkeys((*filter(None, [self.person_task]), *tasks)))
-        self.units = agreeing_backbones(deposit, names)
+        self.pass_groups = agreeing_backbones(deposit, names)
         self._controlled = controlled
         models: Mapping[str, BaseModel]
         if controlled is None:
             models = load_around_one(deposit, names, device)
         else:
             # All tasks have one encoder, whatever its architecture.
-            models, self.units = dict(controlled.to(device).model.tasks.items()), [tuple(names)]
+            models = dict(controlled.to(device).model.tasks.items())
+            self.pass_groups = [tuple(names)]
         self.inferencers: dict[str, TaskInferencer] = {}
-        for task in (task for unit in self.units for task in unit):
+        for task in (task for group in self.pass_groups for task in group):
             info = deposit.tasks[task]
             kind = INFERENCERS[info['scope']]
             self.inferencers[task] = kind(task, info, models[task], device, trust)
@@ -119,9 +120,9 @@ class TaskPasses:
         answers: dict[str, list[BaseDataElement]] = {}
         batches: dict[str, Any] = {}
         persons = None
-        for unit in self.units:
-            with SharedPass() if len(unit) > 1 else nullcontext():
-                for task in unit:
+        for group in self.pass_groups:
+            with SharedPass() if len(group) > 1 else nullcontext():
+                for task in group:
                     inferencer, by = self.inferencers[task], self._prepared_by[task]
                     reused = self.reuse.task(task) if self.reuse else nullcontext()
                     chosen = self._chosen(task)

@@ -12,17 +12,17 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
-from mdl_nas_mm.deposit import Deposit, load_around_one, pack, stored_units
+from mdl_nas_mm.deposit import Deposit, load_around_one, pack, stored_pass_groups
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import Counts, JointSpec, check_joint
 from mdl_nas_mm.tasks import (
     JointEvaluation,
+    PassGroups,
     ResolvedConfig,
     Split,
     Task,
-    Units,
+    pass_groups_of,
     recalibrations,
-    units_of,
 )
 from mdl_nas_mm.tasks.data_files import check_kind
 from mdl_nas_mm.utils.fetch import local_file
@@ -75,25 +75,27 @@ def save_deposit(
     """
     model = load_supernet(cfg, checkpoint)
     check_joint(joint, model.spaces)
-    units = list(_units_with_one_backbone(cfg, joint))
+    pass_groups = list(_pass_groups_with_one_backbone(cfg, joint))
     subnets: dict[str, nn.Module] = {}
-    for unit in units:
-        subnets |= model.subnets({task: joint[task] for task in unit})
-    for unit, norms in recalibrations(cfg, model, units=units).items():
-        norms.apply({task: subnets[task] for task in unit})
+    for group in pass_groups:
+        subnets |= model.subnets({task: joint[task] for task in group})
+    for group, norms in recalibrations(cfg, model, pass_groups=pass_groups).items():
+        norms.apply({task: subnets[task] for task in group})
     scores = score_subnets(cfg, subnets) if scored else {}
     provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
     infos = task_infos(cfg, scores)
     return pack(path, model, joint, cfg.model.backbone, infos, provenance, trust, subnets)
 
 
-def _units_with_one_backbone(cfg: ResolvedConfig, joint: JointSpec) -> Iterator[tuple[str, ...]]:
+def _pass_groups_with_one_backbone(
+    cfg: ResolvedConfig, joint: JointSpec
+) -> Iterator[tuple[str, ...]]:
     """Tasks that share a pass and, in the joint spec, an architecture of the backbone."""
-    for unit in (unit for units in units_of(cfg).of.values() for unit in units):
-        if len({joint[task].root for task in unit}) == 1:
-            yield unit
+    for group in (group for groups in pass_groups_of(cfg).of.values() for group in groups):
+        if len({joint[task].root for task in group}) == 1:
+            yield group
         else:
-            yield from ((task,) for task in unit)
+            yield from ((task,) for task in group)
 
 
 def task_infos(cfg: ResolvedConfig, scores: Mapping[str, float]) -> dict[str, dict[str, Any]]:
@@ -125,8 +127,8 @@ def score_subnets(cfg: ResolvedConfig, subnets: Mapping[str, nn.Module]) -> dict
     if cfg.get('val_dataloader') is None:
         raise ValueError('scores need a validation: the joint config has no val_cfg')
     found: dict[str, Evaluated] = {}
-    for name in units_of(cfg).of:
-        found |= _evaluate(cfg.tasks, units_of(cfg), name, lambda tasks: subnets)
+    for name in pass_groups_of(cfg).of:
+        found |= _evaluate(cfg.tasks, pass_groups_of(cfg), name, lambda tasks: subnets)
     return {name: found[name][0] for name in cfg.tasks}
 
 
@@ -169,11 +171,11 @@ def evaluated_groups(
     names = list(opened.tasks) if tasks is None else tasks
     for task in names:
         opened.check_task(task)
-    units = stored_units(opened, names)
+    pass_groups = stored_pass_groups(opened, names)
     load = partial(load_around_one, opened, device=device)
-    for name, members in units.of.items():
-        known = {task: _known(opened, task) for unit in members for task in unit}
-        yield _evaluate(known, units, name, load, show_progress)
+    for name, members in pass_groups.of.items():
+        known = {task: _known(opened, task) for group in members for task in group}
+        yield _evaluate(known, pass_groups, name, load, show_progress)
 
 
 def _known(opened: Deposit, task: str) -> Task:
@@ -185,7 +187,7 @@ def _known(opened: Deposit, task: str) -> Task:
 
 def _evaluate(
     tasks: Mapping[str, Task],
-    units: Units,
+    pass_groups: PassGroups,
     name: str,
     load: Callable[[Sequence[str]], Mapping[str, Any]],
     show_progress: bool = False,
@@ -194,14 +196,14 @@ def _evaluate(
 
     Args:
         tasks: these and perhaps others.
-        units: see ``Units``.
+        pass_groups: see ``PassGroups``.
         name: of the task, or of the image group.
-        load: gives the upstream models of tasks, those of a unit with the same backbone.
+        load: gives the upstream models of tasks, those of a pass group with the same backbone.
         show_progress: whether to show a bar on stderr.
     """
-    members = [task for unit in units.of[name] for task in unit]
+    members = [task for group in pass_groups.of[name] for task in group]
     splits = {task: split for task in members if (split := tasks[task].val) is not None}
-    evaluation = JointEvaluation.build(name, units.of[name], tasks, splits)
+    evaluation = JointEvaluation.build(name, pass_groups.of[name], tasks, splits)
     for own in evaluation.tasks.values():
         own.scoring.say_note()
     models = load(members)

@@ -11,7 +11,7 @@ from .one_pass import (
     load_around_one,
     one_pass,
     same_backbones,
-    stored_units,
+    stored_pass_groups,
 )
 from .pack import add, pack, remove
 from .unpack import Deposit
@@ -33,6 +33,6 @@ __all__ = [
     'pack',
     'remove',
     'same_backbones',
-    'stored_units',
+    'stored_pass_groups',
     'verify',
 ]

@@ -59,9 +59,9 @@ def load_tasks(
         return tensors[name]
 
     names = list(deposit.tasks) if tasks is None else tasks
-    for unit in same_backbones(deposit, names):
-        backbone = _backbone(deposit, unit[0], read, device)
-        for task in unit:
+    for group in same_backbones(deposit, names):
+        backbone = _backbone(deposit, group[0], read, device)
+        for task in group:
             models[task] = deposit.build_model(task, backbone, read).to(device).eval()
     return {task: models[task] for task in names}
 

@@ -21,8 +21,8 @@ from mdl_nas_mm.header.manifest import malformed
 from mdl_nas_mm.header.names import BACKBONE
 from mdl_nas_mm.spec.spec import united
 from mdl_nas_mm.tasks.image_groups import check_names, image_groups
+from mdl_nas_mm.tasks.pass_groups import PassGroup, PassGroups, as_lists, difference_of_images
 from mdl_nas_mm.tasks.pipelines import Transform, build_transforms, merged_stages
-from mdl_nas_mm.tasks.units import Unit, Units, as_lists, difference_of_images
 from mdl_nas_mm.utils.data_paths import prepared_dataset
 
 from .configs import USED
@@ -30,7 +30,7 @@ from .regions import Region
 from .unpack import Deposit
 
 
-def same_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]:
+def same_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[tuple[str, ...]]:
     """Tasks by the backbone that they have: the same architecture, weights and settings.
 
     What they share can be in memory once. They have one pass where they are given the same images.
@@ -48,7 +48,7 @@ def same_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list
     return _grouped(names, partial(_have_one_backbone, deposit))
 
 
-def agreeing_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]:
+def agreeing_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[PassGroup]:
     """Tasks whose backbones are one, or have the same weights in all stages that both have.
 
     They can have one pass of the same images, which runs each stage once.
@@ -66,7 +66,7 @@ def agreeing_backbones(deposit: Deposit, tasks: Sequence[str] | None = None) -> 
     return _grouped(names, partial(_agree, deposit))
 
 
-def one_pass(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]:
+def one_pass(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[PassGroup]:
     """Tasks by the pass that they can share on one image: those of a backbone that also prepare
     the image in the same way.
 
@@ -79,14 +79,14 @@ def one_pass(deposit: Deposit, tasks: Sequence[str] | None = None) -> list[Unit]
     Raises:
         ValueError: see ``same_backbones``.
     """
-    units: list[Unit] = []
+    pass_groups: list[PassGroup] = []
     for alike in agreeing_backbones(deposit, tasks):
         pipelines = {task: _pipeline(deposit, task) for task in alike} if len(alike) > 1 else {}
-        units += _grouped(alike, partial(_see_one_image, deposit, pipelines))
-    return units
+        pass_groups += _grouped(alike, partial(_see_one_image, deposit, pipelines))
+    return pass_groups
 
 
-def stored_units(deposit: Deposit, tasks: Sequence[str] | None = None) -> Units:
+def stored_pass_groups(deposit: Deposit, tasks: Sequence[str] | None = None) -> PassGroups:
     """The tasks by the images that they were trained on together, and by who shares a pass.
 
     Args:
@@ -97,7 +97,7 @@ def stored_units(deposit: Deposit, tasks: Sequence[str] | None = None) -> Units:
         ValueError: see ``same_backbones``.
     """
     names = list(deposit.tasks) if tasks is None else list(tasks)
-    of: dict[str, tuple[Unit, ...]] = {}
+    of: dict[str, tuple[PassGroup, ...]] = {}
     for batch in deposit.manifest['history']:
         own = {t: deposit.tasks[t] for t in names if deposit.tasks[t]['region'] in batch['regions']}
         with malformed(f'deposit {deposit.path}: manifest'):
@@ -109,7 +109,7 @@ def stored_units(deposit: Deposit, tasks: Sequence[str] | None = None) -> Units:
             of[label] = tuple(one_pass(deposit, members))
         grouped = {task for members in groups.values() for task in members}
         of |= {task: ((task,),) for task in own if task not in grouped}
-    return Units(of)
+    return PassGroups(of)
 
 
 def load_around_one(
@@ -128,9 +128,9 @@ def load_around_one(
         ValueError: see ``Deposit.load_task``.
     """
     models: dict[str, BaseModel] = {}
-    for unit in agreeing_backbones(deposit, tasks):
+    for group in agreeing_backbones(deposit, tasks):
         known: dict[str, nn.Parameter] = {}
-        for first, *others in same_backbones(deposit, unit):
+        for first, *others in same_backbones(deposit, group):
             models[first] = deposit.load_task(first, device)
             share_parameters(models[first].backbone, known)
             for task in others:
@@ -139,16 +139,18 @@ def load_around_one(
     return {task: models[task] for task in tasks}
 
 
-def _grouped(tasks: Iterable[str], are_alike: Callable[[str, str], bool]) -> list[Unit]:
-    """Tasks by what they have in common with all of a unit."""
-    units: list[list[str]] = []
+def _grouped(tasks: Iterable[str], are_alike: Callable[[str, str], bool]) -> list[tuple[str, ...]]:
+    """Tasks by what they have in common with all of a group."""
+    groups: list[list[str]] = []
     for task in tasks:
-        found = next((unit for unit in units if all(are_alike(own, task) for own in unit)), None)
+        found = next(
+            (group for group in groups if all(are_alike(own, task) for own in group)), None
+        )
         if found is None:
-            units.append([task])
+            groups.append([task])
         else:
             found.append(task)
-    return list(map(tuple, units))
+    return list(map(tuple, groups))
 
 
 def _have_one_backbone(deposit: Deposit, first: str, second: str) -> bool:

@@ -58,7 +58,7 @@ class SharedPass:
 
     They are those of equal images by the same architecture with the same settings. Whoever enters
     it answers for the weights: tasks whose layers have weights of their own do not share a pass,
-    see ``mdl_nas_mm.tasks.units``.
+    see ``mdl_nas_mm.tasks.pass_groups``.
 
     Args:
         trains: whether features that need a gradient are kept as well. A backward pass frees what

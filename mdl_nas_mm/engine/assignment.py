@@ -124,7 +124,7 @@ def assign_ranks(
             )
     leads = {task: members[0] for members in groups.values() for task in members}
     leads = {task: leads.get(task, task) for task in tasks}
-    ranks = _of_units({task: batches[task] for task in leads.values()}, world_size)
+    ranks = _ranks_of_leads({task: batches[task] for task in leads.values()}, world_size)
     batches = {task: batches[task] for task in tasks}
     return RankAssignment({task: ranks[lead] for task, lead in leads.items()}, batches)
 
@@ -143,7 +143,7 @@ def _by_task(batches: Mapping[str, int], groups: Mapping[str, Sequence[str]]) ->
     return found
 
 
-def _of_units(batches: Mapping[str, int], world_size: int) -> dict[str, tuple[int, ...]]:
+def _ranks_of_leads(batches: Mapping[str, int], world_size: int) -> dict[str, tuple[int, ...]]:
     """Ranks of tasks, or of image groups by their first tasks."""
     if world_size < len(batches):
         return _several_a_rank(batches, world_size)

@@ -31,8 +31,8 @@ from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 from .labels import count_labels
+from .pass_batch import PassBatch
 from .passes import Passes
-from .unit_batch import UnitBatch
 
 if TYPE_CHECKING:
     from .runner import MultiTaskRunner
@@ -65,21 +65,21 @@ def _train(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
     loop = runner.train_loop
     given_specs = fixed_spec(runner.cfg) or {}
     for name, loader in loop.dataloader.loaders.items():
-        units = loop.units.of[name]
-        size = loop.configs[units[0][0]]['batch_size']
+        pass_groups = loop.pass_groups.of[name]
+        size = loop.configs[pass_groups[0][0]]['batch_size']
         with loop.dataloader.named(name, f'iteration {loop.iter}'):
             # Images in their own order, each with the augmentation of its place.
             places = [(i % len(loader.dataset), i) for i in range(size)]
             batch = next(_batches(loader, places))
         given = {name: [batch]}
         passes = Passes(model, runner.optim_wrapper, given, loop.plan, loop.iter)
-        for unit in units:
-            part = loop.plan.parts[unit[0]][0]
-            unit_batch = UnitBatch.of(unit, part, batch, count_labels(given))
-            if not unit_batch.tasks:
+        for group in pass_groups:
+            part = loop.plan.parts[group[0]][0]
+            pass_batch = PassBatch.of(group, part, batch, count_labels(given))
+            if not pass_batch.tasks:
                 continue
-            with passes.prepared(unit_batch) as data:
-                for task in unit_batch.tasks:
+            with passes.prepared(pass_batch) as data:
+                for task in pass_batch.tasks:
                     spec = given_specs.get(task) or loop.spaces[task].largest()
                     loop.step.loss(passes, task, spec, data[task])
 
@@ -90,8 +90,8 @@ def _validate(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
     for evaluation in loop.evaluations.values():
         first = _of_first_batch(evaluation, runner.cfg.val_evaluator)
         predict: dict[str, Any] = {}
-        for unit in evaluation.units:
-            subnets = model.subnets({task: loop.joint_spec[task] for task in unit})
+        for group in evaluation.pass_groups:
+            subnets = model.subnets({task: loop.joint_spec[task] for task in group})
             predict.update({task: subnet.val_step for task, subnet in subnets.items()})
         first.process(predict)
         for own in first.tasks.values():

@@ -13,9 +13,9 @@ from mdl_nas_mm.tasks import (
     build_group_train_loader,
     build_train_loader,
     fixed_spec,
+    pass_groups_of,
     sampled_spaces,
     tied,
-    units_of,
 )
 
 from .dry_run import dry_run
@@ -89,8 +89,8 @@ class MultiTaskTrainLoop(BaseLoop):
         self.stop_timeout, self._runs_dry = stop_timeout, dry_run
         self.ranks: TaskGroups = runner.ranks
         self.configs = {task: dataloader[task] for task in self.ranks.tasks}
-        self.units = units_of(runner.cfg)
-        for note in self.units.notes:
+        self.pass_groups = pass_groups_of(runner.cfg)
+        for note in self.pass_groups.notes:
             runner.logger.info(note)
         self.gather_losses = LossGatherer(self.ranks)
         self.synchronised = synchronised(runner.model, self.ranks)
@@ -117,7 +117,7 @@ class MultiTaskTrainLoop(BaseLoop):
             {task: config['batch_size'] for task, config in self.configs.items()},
             {task: info.loss_weight for task, info in runner.cfg.tasks.items()},
             runner.seed,
-            self.units.of,
+            self.pass_groups.of,
         )
 
     def _loader(self) -> JointLoader:
@@ -236,7 +236,7 @@ class MultiTaskTrainLoop(BaseLoop):
         # In the steps whose end is logged, where both intervals are alike.
         grad_norms = interval > 0 and (index + 1) % interval == 0
         passes = Passes(*given, labelled, self.step.balance, grad_norms)
-        specs = tied(self.units.shared, self.sampler.propose(index))
+        specs = tied(self.pass_groups.shared, self.sampler.propose(index))
         outputs = train_step(self.step, passes, specs)
         outputs = self.gather_losses(outputs)
         self.sampler.observe(index, outputs)

@@ -20,10 +20,10 @@ from mdl_nas_mm.utils.randomness import derive_seed, seeded
 from .balancing import Balancer
 from .grad_sync import GradientReducer
 from .labels import Labelled, count_labels
+from .pass_batch import PassBatch
 from .plan import StepPlan
 from .shared_features import SharedFeatures
 from .task_gradients import TaskGradients
-from .unit_batch import UnitBatch
 from .untouched import untouched
 
 
@@ -65,7 +65,7 @@ class Passes:
         self._labelled = count_labels(batches) if labelled is None else labelled
         self._announced: deque[Mapping[str, SubnetSpec]] = deque()
         # Set inside of ``prepared``, and of ``shared`` for several tasks.
-        self._batch: UnitBatch | None = None
+        self._batch: PassBatch | None = None
         self._features: SharedFeatures | None = None
         self._shared_passes = 0
         self._gradients: TaskGradients | None = None
@@ -73,17 +73,20 @@ class Passes:
             self._gradients = TaskGradients(model.parameters_by_owners()[ALL], list(plan.shares))
         self.losses: dict[str, Tensor] = {}
 
-    def batches(self) -> Iterator[UnitBatch]:
-        """This process's parts of the batches, unit by unit; those without a label are left out."""
+    def batches(self) -> Iterator[PassBatch]:
+        """This process's parts of the batches, one pass group after the other.
+
+        Those without a label are left out.
+        """
         for name, group in self._batches.items():
-            for unit in self.plan.units[name]:
-                for part, batch in zip(self.plan.parts[unit[0]], group, strict=True):
-                    found = UnitBatch.of(unit, part, batch, self._labelled)
+            for pass_group in self.plan.pass_groups[name]:
+                for part, batch in zip(self.plan.parts[pass_group[0]], group, strict=True):
+                    found = PassBatch.of(pass_group, part, batch, self._labelled)
                     if found.tasks:
                         yield found
 
     @contextmanager
-    def prepared(self, batch: UnitBatch) -> Generator[dict[str, dict]]:
+    def prepared(self, batch: PassBatch) -> Generator[dict[str, dict]]:
         """Gives a batch preprocessed, by task, for all passes over it, which belong into the block.
 
         What is random inside depends on the step and the part alone: dropout and upstream's
@@ -155,7 +158,7 @@ class Passes:
             )
         return loss
 
-    def factor(self, task: str, batch: UnitBatch) -> float:
+    def factor(self, task: str, batch: PassBatch) -> float:
         """How much a task's loss of a batch counts in the sum over all ranks and tasks."""
         return batch.weights[task] * self.plan.weights[task] * self.plan.shares[task]
 
@@ -166,7 +169,7 @@ class Passes:
         step that announces nothing has them sent when all of its passes are done.
 
         Args:
-            passes: the subnets of each; see ``UnitBatch.subnets``.
+            passes: the subnets of each; see ``PassBatch.subnets``.
         """
         # Gradients that are kept apart are sent in the end.
         self._announced = deque(passes if self._gradients is None else ())
@@ -184,7 +187,7 @@ class Passes:
         with nullcontext() if self._features is not None else self._exchanging():
             self.optim_wrapper.backward(loss)
 
-    def log(self, task: str, batch: UnitBatch, values: Mapping[str, Tensor]) -> None:
+    def log(self, task: str, batch: PassBatch, values: Mapping[str, Tensor]) -> None:
         """Puts what a task's part of a batch gave into the log, weighted with its images."""
         for name, value in values.items():
             key = f'{task}/{name}'

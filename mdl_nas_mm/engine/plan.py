@@ -34,15 +34,15 @@ class StepPlan:
         weights: task -> weight of its loss.
         shares: task -> how much it counts for shared weights; of all tasks they sum to 1.
         seed: what the randomness of upstream models is derived from.
-        units: what this process has a loader of, tasks and image groups -> its units: tasks that
-            have their passes through the backbone together.
+        pass_groups: what this process has a loader of, tasks and image groups -> its pass groups,
+            each of tasks that share one pass through the backbone.
     """
 
     parts: Mapping[str, Sequence[BatchPart]]
     weights: Mapping[str, float]
     shares: Mapping[str, float]
     seed: int
-    units: Mapping[str, Sequence[tuple[str, ...]]]
+    pass_groups: Mapping[str, Sequence[tuple[str, ...]]]
 
     @classmethod
     def make(
@@ -52,7 +52,7 @@ class StepPlan:
         batch_sizes: Mapping[str, int],
         weights: Mapping[str, float],
         seed: int,
-        units: Mapping[str, Sequence[tuple[str, ...]]] | None = None,
+        pass_groups: Mapping[str, Sequence[tuple[str, ...]]] | None = None,
     ) -> StepPlan:
         """The plan of a rank.
 
@@ -62,7 +62,7 @@ class StepPlan:
             batch_sizes: images of one batch, by task.
             weights: task -> weight of its losses.
             seed: of what is random in the passes.
-            units: those of all ranks; by default each task is one.
+            pass_groups: those of all ranks; by default each task is one.
         """
         parts: dict[str, list[BatchPart]] = {}
         for task in assignment.tasks_of(rank):
@@ -73,6 +73,6 @@ class StepPlan:
                 weight = (own.stop - own.start) / (size * count)
                 parts[task].append(BatchPart(batch, part, of, weight))
         shares = {task: assignment.share(task) for task in assignment.tasks}
-        units = units or {task: ((task,),) for task in assignment.tasks}
-        own = {name: found for name, found in units.items() if found[0][0] in parts}
+        pass_groups = pass_groups or {task: ((task,),) for task in assignment.tasks}
+        own = {name: found for name, found in pass_groups.items() if found[0][0] in parts}
         return cls(parts, weights, shares, seed, own)

@@ -22,12 +22,12 @@ from mdl_nas_mm.tasks import (
     delta_t,
     fixed_spec,
     joint_evaluations,
+    pass_groups_of,
     recalibrations,
     sampled_spaces,
-    units_of,
 )
+from mdl_nas_mm.tasks.pass_groups import PassGroup
 from mdl_nas_mm.tasks.recalibrate import BatchNormRecalibration
-from mdl_nas_mm.tasks.units import Unit
 
 from .grad_sync import sync_buffers
 from .groups import TaskGroups
@@ -81,7 +81,7 @@ class MultiTaskValLoop(BaseLoop):
         self.ranks: TaskGroups = runner.ranks
         cfg, groups = runner.cfg, self.ranks.groups
         splits = {task: Split(dataloader[task], evaluator[task]) for task in self.ranks.tasks}
-        self.evaluations = joint_evaluations(cfg.tasks, splits, units_of(cfg), groups)
+        self.evaluations = joint_evaluations(cfg.tasks, splits, pass_groups_of(cfg), groups)
         self._say_how_metrics_count()
         loaders = {name: evaluation.loader for name, evaluation in self.evaluations.items()}
         length = sum(len(each.loader) * len(each.tasks) for each in self.evaluations.values())
@@ -91,7 +91,7 @@ class MultiTaskValLoop(BaseLoop):
         self.joint_spec = fixed_spec(runner.cfg) or largest
         self.at: Evaluated | None = None
         # Made with the first validation: it keeps images.
-        self.norms: Mapping[Unit, BatchNormRecalibration] | None = None
+        self.norms: Mapping[PassGroup, BatchNormRecalibration] | None = None
 
     def _say_how_metrics_count(self) -> None:
         evaluations = self.evaluations.values()
@@ -114,7 +114,7 @@ class MultiTaskValLoop(BaseLoop):
         runner.call_hook('before_val_epoch')
         runner.model.eval()
         if self.norms is None:
-            own = [unit for each in self.evaluations.values() for unit in each.units]
+            own = [group for each in self.evaluations.values() for group in each.pass_groups]
             solo = runner.model.own_group
             self.norms = recalibrations(runner.cfg, runner.model, solo, own)
         sync_buffers(runner.model, self.ranks)
@@ -148,7 +148,7 @@ class MultiTaskValLoop(BaseLoop):
             )
 
         for evaluation in self.evaluations.values():
-            with self._predictors(evaluation.units) as predict:
+            with self._predictors(evaluation.pass_groups) as predict:
                 if len(self.ranks.assignment.ranks[next(iter(predict))]) == 1:
                     with request.leaving():
                         evaluation.process(predict, on_batch)
@@ -161,18 +161,20 @@ class MultiTaskValLoop(BaseLoop):
         return own
 
     @contextmanager
-    def _predictors(self, units: Sequence[Unit]) -> Generator[dict[str, Callable[[dict], list]]]:
-        """Task -> what predicts with its subnet; those of a unit have one backbone.
+    def _predictors(
+        self, pass_groups: Sequence[PassGroup]
+    ) -> Generator[dict[str, Callable[[dict], list]]]:
+        """Task -> what predicts with its subnet; those of a pass group have one backbone.
 
         Batch norms have the statistics of just these architectures inside of the block, where
         ``recalibrate_images`` says from how many images.
         """
         found = {}
         with ExitStack() as stack:
-            for unit in units:
-                subnets = self.runner.model.subnets({task: self.joint_spec[task] for task in unit})
+            for group in pass_groups:
+                subnets = self.runner.model.subnets({task: self.joint_spec[task] for task in group})
                 if self.norms:
-                    stack.enter_context(self.norms[unit].applied(subnets))
+                    stack.enter_context(self.norms[group].applied(subnets))
                 found.update({task: subnet.val_step for task, subnet in subnets.items()})
             yield found
 

@@ -17,8 +17,8 @@ from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.registry import SEARCH_COSTS
 from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks.part_flops import PartFlops
+from mdl_nas_mm.tasks.pass_groups import PassGroup
 from mdl_nas_mm.tasks.timed_layers import PartTimes
-from mdl_nas_mm.tasks.units import Unit
 
 from .budget import floor_spec, smallest_sizes
 from .exact.choices import Costs
@@ -139,7 +139,7 @@ class FlopsCost(SumOfTasks):
         backbone: counts its own.
         part_flops: counts those of elastic parts.
         images: task -> config of the loader of images that candidates are scored on.
-        units: tasks that share a pass.
+        pass_groups: tasks that share a pass.
         input_size: (height, width), or task -> (height, width); by default that of the images.
     """
 
@@ -150,16 +150,16 @@ class FlopsCost(SumOfTasks):
         backbone: ElasticBackbone,
         part_flops: PartFlops,
         images: Mapping[str, Mapping],
-        units: Sequence[Unit] = (),
+        pass_groups: Sequence[PassGroup] = (),
         input_size: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        measures, followers = {}, _followers(units)
+        measures, followers = {}, _followers(pass_groups)
         for task, loader in images.items():
             size = of_task(input_size, task, 'input_size')
             _check_size(task, followers.get(task), size, input_size)
             has_pass = task not in followers
             measures[task] = flops_of(
-                backbone, part_flops, task, loader, size, has_pass, _others(task, units)
+                backbone, part_flops, task, loader, size, has_pass, _others(task, pass_groups)
             ).cost
         super().__init__(measures, backbone.space)
 
@@ -181,7 +181,7 @@ class LatencyCost(SumOfTasks):
         spaces: task -> the choices that its table has to have.
         tables: task -> file that ``mdl-nas latency`` wrote; of tasks that share a pass, that of
             the first.
-        units: tasks that share a pass.
+        pass_groups: tasks that share a pass.
         input_size: as for ``FlopsCost``; by default that of each table.
         poor_tables: take also tables whose predictions do not follow what was measured.
     """
@@ -194,14 +194,14 @@ class LatencyCost(SumOfTasks):
         part_times: PartTimes,
         spaces: Mapping[str, SearchSpace],
         tables: Mapping[str, str],
-        units: Sequence[Unit] = (),
+        pass_groups: Sequence[PassGroup] = (),
         input_size: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
         poor_tables: bool = False,
     ) -> None:
-        followers = _followers(units)
+        followers = _followers(pass_groups)
         expected = set(spaces) - set(followers)
         if set(tables) != expected:
-            alone = 'each pass' if units else 'each task'
+            alone = 'each pass' if pass_groups else 'each task'
             raise ValueError(
                 f'search_cfg.cost: LatencyCost has tables of {sorted(tables)}, expected one of '
                 f'{alone}, {sorted(expected)}'
@@ -211,7 +211,7 @@ class LatencyCost(SumOfTasks):
         for task, space in spaces.items():
             size, first = of_task(input_size, task, 'input_size'), followers.get(task)
             _check_size(task, first, size, input_size)
-            table, others = loaded[task if first is None else first], _others(task, units)
+            table, others = loaded[task if first is None else first], _others(task, pass_groups)
             given = (task, table, size, space, poor_tables, first is None, others)
             measure = latency_of(backbone, part_times, *given)
             measures[task] = partial(_microseconds, measure.cost)
@@ -222,14 +222,14 @@ class LatencyCost(SumOfTasks):
         return round(1000 * parse_milliseconds(budget, 'budget'))
 
 
-def _followers(units: Sequence[Unit]) -> dict[str, str]:
+def _followers(pass_groups: Sequence[PassGroup]) -> dict[str, str]:
     """Task -> the first of those that it shares a pass with, which pays it."""
-    return {task: unit[0] for unit in units for task in unit[1:]}
+    return {task: group[0] for group in pass_groups for task in group[1:]}
 
 
-def _others(task: str, units: Sequence[Unit]) -> tuple[str, ...]:
+def _others(task: str, pass_groups: Sequence[PassGroup]) -> tuple[str, ...]:
     """The tasks that have their maps of the pass that a task pays."""
-    return next((unit[1:] for unit in units if unit[0] == task), ())
+    return next((group[1:] for group in pass_groups if group[0] == task), ())
 
 
 def _check_size(task: str, first: str | None, size: Any, sizes: Any) -> None:

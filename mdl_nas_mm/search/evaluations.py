@@ -9,7 +9,7 @@ import torch.distributed as dist
 
 from mdl_nas_mm.engine.groups import TaskGroups
 from mdl_nas_mm.spec import JointSpec, SubnetSpec
-from mdl_nas_mm.tasks.units import Unit
+from mdl_nas_mm.tasks.pass_groups import PassGroup
 
 from .history import History, Outcome
 from .progress import SearchProgress
@@ -30,7 +30,7 @@ class Evaluations:
             rank; the last one is this rank's own, where there are several.
         ranks: None for a single process.
         progress: where it is to be shown.
-        units: the tasks that share a pass.
+        pass_groups: the tasks that share a pass.
 
     Attributes:
         used: what this search has asked for, in its order.
@@ -43,9 +43,9 @@ class Evaluations:
         parts: Sequence[History] = (),
         ranks: TaskGroups | None = None,
         progress: SearchProgress | None = None,
-        units: Sequence[Unit] = (),
+        pass_groups: Sequence[PassGroup] = (),
     ) -> None:
-        self.units = {task: unit for unit in units for task in unit}
+        self.pass_group_of = {task: group for group in pass_groups for task in group}
         self.evaluate, self._history, self.parts = evaluate, history, parts
         self.ranks = None if ranks is None or ranks.alone else ranks
         self.progress = progress
@@ -103,7 +103,7 @@ class Evaluations:
             part.path.unlink()
 
     def _joined_pairs(self, pairs: Sequence[Pair]) -> list[JointSpec]:
-        """The pairs as what is scored at once: those of a unit with one backbone, one a task.
+        """The pairs as what is scored at once: those of a pass group with one backbone, one a task.
 
         What was scored before is among them: a batch of all tasks may differ in its rounding from
         that of one, and a search that goes on has to end in the same.
@@ -111,8 +111,8 @@ class Evaluations:
         found: list[dict[str, SubnetSpec]] = []
         of_pass: dict[tuple, list[dict[str, SubnetSpec]]] = {}
         for task, spec in pairs:
-            unit = self.units.get(task)
-            alike = of_pass.setdefault((unit, spec.root), []) if unit else []
+            group = self.pass_group_of.get(task)
+            alike = of_pass.setdefault((group, spec.root), []) if group else []
             joint = next((joint for joint in alike if task not in joint), None)
             if joint is None:
                 joint = {}
@@ -146,11 +146,11 @@ class Evaluations:
     def _own(self, joints: Sequence[JointSpec], ranks: TaskGroups) -> dict[Pair, Outcome]:
         """Evaluates this rank's part of the joint specs."""
         own, part = {}, self.parts[-1]
-        for unit in dict.fromkeys(self.units.get(task, (task,)) for task in ranks.tasks):
-            # Tasks of a unit have the same ranks.
-            sharers = ranks.assignment.ranks[unit[0]]
-            of_unit = [joint for joint in joints if not set(unit).isdisjoint(joint)]
-            for joint in of_unit[sharers.index(ranks.rank) :: len(sharers)]:
+        for group in dict.fromkeys(self.pass_group_of.get(task, (task,)) for task in ranks.tasks):
+            # Tasks of a pass group have the same ranks.
+            sharers = ranks.assignment.ranks[group[0]]
+            of_group = [joint for joint in joints if not set(group).isdisjoint(joint)]
+            for joint in of_group[sharers.index(ranks.rank) :: len(sharers)]:
                 outcomes = self._one(joint)
                 for pair, outcome in outcomes.items():
                     if pair not in part.evaluations:

@@ -18,10 +18,10 @@ from mdl_nas_mm.tasks import (
     JointEvaluation,
     MultiTaskModel,
     ResolvedConfig,
+    pass_groups_of,
     recalibrations,
-    units_of,
 )
-from mdl_nas_mm.tasks.units import Unit
+from mdl_nas_mm.tasks.pass_groups import PassGroup
 from mdl_nas_mm.utils.quiet import quiet
 
 from .history import Outcome
@@ -51,12 +51,12 @@ class SupernetEvaluator:
         self.model, self.cfg, self.solo = revert_sync_batchnorm(model.eval()), cfg, solo
         self.model.use_parts()
         self.evaluations: dict[str, JointEvaluation] = {}
-        shared = {task: unit for unit in units_of(cfg).shared for task in unit}
-        units = dict.fromkeys(shared.get(task, (task,)) for task in model.tasks)
+        shared = {task: group for group in pass_groups_of(cfg).shared for task in group}
+        pass_groups = dict.fromkeys(shared.get(task, (task,)) for task in model.tasks)
         with quiet():
-            for unit in units:
-                self._build(unit, cfg.search_dataloader[unit[0]]['batch_size'])
-            self.norms = recalibrations(cfg, self.model, solo, units)
+            for group in pass_groups:
+                self._build(group, cfg.search_dataloader[group[0]]['batch_size'])
+            self.norms = recalibrations(cfg, self.model, solo, pass_groups)
 
     def __call__(self, specs: Mapping[str, SubnetSpec]) -> dict[str, Outcome]:
         """Task -> what came of it: what the search maximises and all metrics, or why not.
@@ -88,17 +88,17 @@ class SupernetEvaluator:
         print_log(f'search: {tasks} go on with batches of {size} images', 'current')
         return self(specs)
 
-    def _build(self, unit: Unit, batch_size: int) -> None:
+    def _build(self, group: PassGroup, batch_size: int) -> None:
         # Starting workers for each subnet would take longer than evaluating it.
         settings = dict(batch_size=batch_size, persistent_workers=True)
         splits = {}
-        for task in unit:
+        for task in group:
             split = self.cfg.tasks[task].search
             assert split is not None
             splits[task] = replace(split, dataloader={**split.dataloader, **settings})
-        name = self.cfg.tasks[unit[0]].images or unit[0]
-        built = JointEvaluation.build(name, [unit], self.cfg.tasks, splits, self.solo)
-        self.evaluations.update(dict.fromkeys(unit, built))
+        name = self.cfg.tasks[group[0]].images or group[0]
+        built = JointEvaluation.build(name, [group], self.cfg.tasks, splits, self.solo)
+        self.evaluations.update(dict.fromkeys(group, built))
 
     def _evaluate(
         self, specs: Mapping[str, SubnetSpec], evaluation: JointEvaluation

@@ -20,13 +20,13 @@ from mdl_nas_mm.tasks import (
     MultiTaskModel,
     ResolvedConfig,
     joint_evaluations,
+    pass_groups_of,
     recalibrations,
     task_scope,
-    units_of,
 )
 from mdl_nas_mm.tasks.failures import in_task
 from mdl_nas_mm.tasks.group_batch import GroupBatch
-from mdl_nas_mm.tasks.units import Unit
+from mdl_nas_mm.tasks.pass_groups import PassGroup
 from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 from mdl_nas_mm.utils.jsonable import to_json
@@ -66,13 +66,13 @@ class LossEvaluator:
             if own is None:
                 raise ValueError(f'task {name!r}: {split}_dataloader, for its losses, is missing')
             splits[name] = own
-        units = units_of(cfg)
+        pass_groups = pass_groups_of(cfg)
         groups = dict.fromkeys(cfg.tasks, solo)
         with quiet():
-            found = joint_evaluations(cfg.tasks, splits, units, groups)
-            every = [unit for each in found.values() for unit in each.units]
+            found = joint_evaluations(cfg.tasks, splits, pass_groups, groups)
+            every = [group for each in found.values() for group in each.pass_groups]
             self.norms = recalibrations(cfg, self.model, solo, every)
-        self.data = [(each.units, _CachedBatches(each.loader)) for each in found.values()]
+        self.data = [(each.pass_groups, _CachedBatches(each.loader)) for each in found.values()]
 
     @torch.no_grad()
     def __call__(self, joint: JointSpec) -> dict[str, float]:
@@ -82,34 +82,34 @@ class LossEvaluator:
             ValueError: a loss is not finite, or no image has a task's label.
         """
         found: dict[str, float] = {}
-        for units, batches in self.data:
-            for unit in units:
-                subnets = self.model.subnets({task: joint[task] for task in unit})
-                estimated = self.norms[unit].applied(subnets) if self.norms else nullcontext()
+        for pass_groups, batches in self.data:
+            for group in pass_groups:
+                subnets = self.model.subnets({task: joint[task] for task in group})
+                estimated = self.norms[group].applied(subnets) if self.norms else nullcontext()
                 with estimated, quiet():
-                    found |= self._measured(unit, subnets, batches)
+                    found |= self._measured(group, subnets, batches)
         return found
 
     def _measured(
-        self, unit: Unit, subnets: Mapping[str, Any], batches: Iterable[Any]
+        self, group: PassGroup, subnets: Mapping[str, Any], batches: Iterable[Any]
     ) -> dict[str, float]:
-        sums, images = dict.fromkeys(unit, 0.0), dict.fromkeys(unit, 0)
+        sums, images = dict.fromkeys(group, 0.0), dict.fromkeys(group, 0)
         for batch in batches:
-            own = batch.batches if isinstance(batch, GroupBatch) else {unit[0]: batch}
-            with SharedPass() if len(unit) > 1 else nullcontext():
-                for task in unit:
+            own = batch.batches if isinstance(batch, GroupBatch) else {group[0]: batch}
+            with SharedPass() if len(group) > 1 else nullcontext():
+                for task in group:
                     samples = own[task]
                     if samples is not None:
                         size = len(samples['data_samples'])
                         sums[task] += size * self._loss(task, subnets[task], samples)
                         images[task] += size
-        for task in unit:
+        for task in group:
             if not images[task] or not math.isfinite(sums[task]):
                 raise ValueError(
                     f'task {task!r}: its loss is {sums[task]} over {images[task]} images, '
                     'expected a finite number over some'
                 )
-        return {task: sums[task] / images[task] for task in unit}
+        return {task: sums[task] / images[task] for task in group}
 
     def _loss(self, task: str, subnet: Any, batch: dict) -> float:
         """The mean loss of a batch. Upstream's preprocessors change what they are given."""

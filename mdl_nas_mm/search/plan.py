@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from mdl_nas_mm.tasks import ResolvedConfig, Task, units_of
-from mdl_nas_mm.tasks.units import Unit
+from mdl_nas_mm.tasks import ResolvedConfig, Task, pass_groups_of
+from mdl_nas_mm.tasks.pass_groups import PassGroup
 
 from .costs import ParameterCost
 from .preferences import check_preferences
@@ -45,7 +45,7 @@ class SearchPlan:
             included.
         random_baseline: whether a random search with as many evaluations is run as well.
         tied: what tasks have in common, see ``Ties``; the backbone, where they share a pass.
-        units: tasks that share a pass on the same images, where they are several.
+        pass_groups: tasks that share a pass on the same images, where they are several.
         shown: task -> the unit in which its score is shown, see ``shown_score``.
         cost, score, selection: configs of registered classes; None for parameters, evaluations
             of the supernet, and the exact selection.
@@ -59,7 +59,7 @@ class SearchPlan:
     metrics: dict[str, str]
     weights: dict[str, float]
     tied: tuple[tuple[str, ...], ...] = ()
-    units: tuple[Unit, ...] = ()
+    pass_groups: tuple[PassGroup, ...] = ()
     shown: dict[str, float] = field(default_factory=dict)
     cost: dict | None = None
     score: dict | None = None
@@ -94,8 +94,8 @@ class SearchPlan:
             check_part_config(part, config)
         prefer = given.get('prefer', dict.fromkeys(cfg.tasks, 1.0))
         check_preferences(prefer, tuple(cfg.tasks), 'search_cfg.prefer')
-        tasks, units = tuple(cfg.tasks), tuple(units_of(cfg).shared)
-        tied = Ties.of(tasks, (*_tied(given.get('tied', ()), tasks), *units)).sets
+        tasks, pass_groups = tuple(cfg.tasks), tuple(pass_groups_of(cfg).shared)
+        tied = Ties.of(tasks, (*_tied(given.get('tied', ()), tasks), *pass_groups)).sets
         return cls(
             budget=parse_budget(given['budget'], parts.get('cost')),
             with_heads=given.get('with_heads', True),
@@ -108,19 +108,23 @@ class SearchPlan:
                 for task, info in cfg.tasks.items()
             },
             tied=tied,
-            units=units,
+            pass_groups=pass_groups,
             shown={task: _shown_unit(info) for task, info in cfg.tasks.items()},
             **{part: config.to_dict() for part, config in parts.items()},
         )
 
     @classmethod
     def from_dict(cls, data: Mapping) -> SearchPlan:
-        """The inverse of ``to_dict``; also of what was written before there were ``tied`` sets."""
+        """The inverse of ``to_dict``; also of what was written before there were ``tied`` sets.
+
+        What was written while ``pass_groups`` were ``units`` is read as well.
+        """
         evolution, given = dict(data['evolution']), dict[str, Any](data)
+        given['pass_groups'] = given.pop('units', given.get('pass_groups', ()))
         if evolution.pop('same_for_all_tasks', False):
             given['tied'] = [list(data['metrics'])]
         given['evolution'] = EvolutionSettings(**evolution)
-        for key in ('tied', 'units'):
+        for key in ('tied', 'pass_groups'):
             given[key] = tuple(map(tuple, given.get(key, ())))
         return cls(**given)
 

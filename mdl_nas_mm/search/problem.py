@@ -156,7 +156,9 @@ def make_cost(
     """
     config = plan.cost or dict(type='ParameterCost', with_heads=plan.with_heads)
     there = dict(backbone=backbone, part_flops=part_flops, part_times=part_times, ledger=ledger)
-    return build('cost', config, **there, spaces=spaces, images=images, units=plan.units)
+    return build(
+        'cost', config, **there, spaces=spaces, images=images, pass_groups=plan.pass_groups
+    )
 
 
 def make_selection(plan: SearchPlan, cost: Cost) -> Selection:

@@ -11,7 +11,7 @@ from mdl_nas_mm.registry import SCOPE, SEARCH_COSTS, SEARCH_SCORES, SEARCH_SELEC
 _REGISTRIES = dict(cost=SEARCH_COSTS, score=SEARCH_SCORES, selection=SEARCH_SELECTIONS)
 # What there is to build them from: a constructor is given what it names of these.
 _THERE = dict(
-    cost=('ledger', 'backbone', 'part_flops', 'part_times', 'spaces', 'images', 'units'),
+    cost=('ledger', 'backbone', 'part_flops', 'part_times', 'spaces', 'images', 'pass_groups'),
     score=('evaluate', 'sample', 'spaces', 'model', 'cfg', 'folder'),
     selection=('cost', 'weights', 'ties'),
 )

@@ -104,7 +104,7 @@ def write_results(
         shown=plan.shown,
         budget=plan.budget,
         with_heads=plan.with_heads,
-        units=plan.units,
+        pass_groups=plan.pass_groups,
         chosen=choice,
         generations=log,
         front=points,

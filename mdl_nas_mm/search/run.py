@@ -135,7 +135,7 @@ class SearchRun:
             solo = new_group([ranks.rank], _TIMEOUT, use_local_synchronization=True)
         self.evaluator = SupernetEvaluator(model, cfg, solo)
         parts = open_parts(folder, header, ranks)
-        given = (parts, ranks, self._progress, self.plan.units)
+        given = (parts, ranks, self._progress, self.plan.pass_groups)
         self.evaluations = Evaluations(self.evaluator, history, *given)
 
     @property

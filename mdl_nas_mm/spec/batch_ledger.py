@@ -45,17 +45,17 @@ class BatchLedger:
         self.with_heads = with_heads
         largest = [self.layout.part_uses(part) for part in self.layout.parts(self._largest())]
         self._slots = {uses[0].name: slot for slot, uses in enumerate(largest)}
-        units = [self._weights(uses) for uses in largest]
-        self._width = max(map(len, units))
+        weights = [self._weights(uses) for uses in largest]
+        self._width = max(map(len, weights))
         self._roles = {use.role for uses in largest for use in uses}
         self._all_alike = all(use.tasks is None for uses in largest for use in uses)
         self._ratios = sorted({1.0} | self.layout.space.share_ratios())
-        self._passing = self._score_tables(units)
+        self._passing = self._score_tables(weights)
         self._parts: dict[tuple, dict[tuple, tuple[int, int]]] = {}
         # Number 0 is the part that an architecture does not have.
         self._tables: list[np.ndarray] = [np.zeros((1, self._width), np.int64) for _ in range(4)]
         self._own: np.ndarray = np.zeros(1, np.int64)
-        self._bits: np.ndarray = np.zeros((1, self._width, self._most_bytes(units)), np.uint8)
+        self._bits: np.ndarray = np.zeros((1, self._width, self._most_bytes(weights)), np.uint8)
 
     def totals(self, joints: Sequence[JointSpec]) -> np.ndarray:
         """Parameters (P_share + sum of P_spe, and heads) of joint specs of one set of tasks."""
@@ -119,7 +119,7 @@ class BatchLedger:
     def specific(self, encoded: np.ndarray) -> np.ndarray:
         """Backbone parameters of encoded architectures that no other task could share."""
         rows = self._shared_rows([encoded], (0,))
-        shared = np.einsum('npu,npu->n', rows, self._tables[1][encoded])
+        shared = np.einsum('npl,npl->n', rows, self._tables[1][encoded])
         return self._own[encoded].sum(axis=1) - shared
 
     def _unions(self, encoded: list[np.ndarray]) -> np.ndarray:
@@ -129,7 +129,7 @@ class BatchLedger:
         for size in range(2, len(encoded) + 1):
             for tasks in combinations(range(len(encoded)), size):
                 fewest = _over(np.minimum, columns, tasks)
-                both = np.einsum('npu,npu->n', self._shared_rows(encoded, tasks), fewest)
+                both = np.einsum('npl,npl->n', self._shared_rows(encoded, tasks), fewest)
                 total = total + (-1) ** (size + 1) * both
         return total
 
@@ -140,8 +140,8 @@ class BatchLedger:
         if self._passing is not None:
             fewer = _over(np.minimum, [channels[e] for e in encoded], tasks)
             higher = _over(np.maximum, [ratios[e] for e in encoded], tasks)
-            slots, units = np.ogrid[: rows.shape[1], : rows.shape[2]]
-            rows = rows + self._passing[slots, units, fewer, higher]
+            slots, layers = np.ogrid[: rows.shape[1], : rows.shape[2]]
+            rows = rows + self._passing[slots, layers, fewer, higher]
         if self._bits.shape[2]:
             common = _over(np.bitwise_and, [self._bits[e] for e in encoded], tasks)
             rows = rows + _ONES[common].sum(axis=3, dtype=np.int64)
@@ -165,57 +165,57 @@ class BatchLedger:
         uses = self.layout.part_uses(part)
         new = np.zeros((4, 1, self._width), np.int64)
         bits = np.zeros((1, *self._bits.shape[1:]), np.uint8)
-        for unit, (layer, owners) in enumerate(self._weights(uses)):
+        for place, (layer, owners) in enumerate(self._weights(uses)):
             if task not in owners:
                 continue
             first = layer[0]
-            new[1, 0, unit] = sum(use.columns for use in layer)
+            new[1, 0, place] = sum(use.columns for use in layer)
             prefix = self._prefix(first)
             if owners.are_all and prefix is not None:
-                new[0, 0, unit] = first.groups * prefix
+                new[0, 0, place] = first.groups * prefix
             elif owners.are_all and self._levels(first) is not None:
-                new[2, 0, unit] = first.channels
-                new[3, 0, unit] = self._ratios.index(first.share_ratio)
+                new[2, 0, place] = first.channels
+                new[3, 0, place] = self._ratios.index(first.share_ratio)
             else:
                 rows = self.ledger.shared_rows(first)
                 rows = rows if owners.are_all else ~rows
                 lengths = replace(first, columns=1).row_lengths(rows)
                 packed = np.packbits(lengths.astype(bool))
-                bits[0, unit, : len(packed)] = packed
+                bits[0, place, : len(packed)] = packed
         self._tables = [np.concatenate(pair) for pair in zip(self._tables, new)]
         self._own = np.append(self._own, sum(use.size for use in uses))
         self._bits = np.concatenate((self._bits, bits))
         return self._slots[uses[0].name], len(self._own) - 1
 
-    def _score_tables(self, units: list[list[Weights]]) -> np.ndarray | None:
+    def _score_tables(self, weights: list[list[Weights]]) -> np.ndarray | None:
         """[part, layer, c, ratio]: rows of the first c channels whose level is at least a ratio."""
         scored = [
-            (slot, unit, layer[0])
-            for slot, weights in enumerate(units)
-            for unit, (layer, owners) in enumerate(weights)
+            (slot, place, layer[0])
+            for slot, of_part in enumerate(weights)
+            for place, (layer, owners) in enumerate(of_part)
             if owners.are_all and self._levels(layer[0]) is not None
         ]
         if not scored:
             return None
         longest = max(use.max_channels for _, _, use in scored)
-        shape = (len(units), self._width, longest + 1, len(self._ratios))
+        shape = (len(weights), self._width, longest + 1, len(self._ratios))
         tables = np.zeros(shape, np.int32)
-        for slot, unit, use in scored:
+        for slot, place, use in scored:
             levels = self._levels(use)
             assert levels is not None
             levels = levels.reshape(use.groups, -1)
             for i, ratio in enumerate(self._ratios):
                 passing = (levels >= np.float32(ratio)).sum(axis=0).cumsum()
-                tables[slot, unit, 1 : len(passing) + 1, i] = passing
-                tables[slot, unit, len(passing) + 1 :, i] = passing[-1]
+                tables[slot, place, 1 : len(passing) + 1, i] = passing
+                tables[slot, place, len(passing) + 1 :, i] = passing[-1]
         return tables
 
-    def _most_bytes(self, units: list[list[Weights]]) -> int:
+    def _most_bytes(self, weights: list[list[Weights]]) -> int:
         """Bytes that a bit for each row of a layer takes at most, where rows are compared so."""
         rows = [
             layer[0].groups * layer[0].max_channels
-            for weights in units
-            for layer, owners in weights
+            for of_part in weights
+            for layer, owners in of_part
             if not owners.are_all
             or (self._prefix(layer[0]) is None and self._levels(layer[0]) is None)
         ]

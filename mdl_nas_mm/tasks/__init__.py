@@ -12,13 +12,13 @@ from .input_size import validation_size
 from .joint_evaluation import JointEvaluation, joint_evaluations
 from .model import BackboneSlot, MultiTaskModel
 from .own_training import own_training
+from .pass_groups import PassGroups, find_pass_groups, pass_groups_of, tied
 from .recalibrate import recalibrations
 from .resolved import ResolvedConfig
 from .scope import task_scope
 from .scores import NoScore, Score, Scoring
 from .subnets import choose_joint_spec, fixed_spec, given_spec, sampled_spaces
 from .task import Split, Task
-from .units import Units, find_units, tied, units_of
 
 __all__ = [
     'BackboneSlot',
@@ -28,13 +28,13 @@ __all__ = [
     'JointEvaluation',
     'MultiTaskModel',
     'NoScore',
+    'PassGroups',
     'Reference',
     'ResolvedConfig',
     'Score',
     'Scoring',
     'Split',
     'Task',
-    'Units',
     'build_eval_loader',
     'build_group_eval_loader',
     'build_group_train_loader',
@@ -45,12 +45,13 @@ __all__ = [
     'delta_t',
     'sampled_spaces',
     'evaluate',
-    'find_units',
+    'find_pass_groups',
     'fixed_spec',
     'given_spec',
     'joint_evaluations',
     'metrics_of',
     'own_training',
+    'pass_groups_of',
     'process',
     'recalibrations',
     'relative_change',
@@ -58,6 +59,5 @@ __all__ = [
     'restart',
     'task_scope',
     'tied',
-    'units_of',
     'validation_size',
 ]

@@ -20,12 +20,12 @@ from . import data_files
 from .image_groups import check_names
 from .incremental import check_inputs, resolve_base
 from .loader_settings import check_counts
+from .pass_groups import check_tied, pass_groups_of
 from .recipes import common_recipe, with_weight_decay
 from .resolved import KEYS_OF_TASK, MADE, ResolvedConfig, check_same, unresolved
 from .shared_parts import read_parts
 from .subnets import check_subnets, given_spec, resolve_subnets
 from .task_config import resolve_task
-from .units import check_tied, units_of
 
 
 def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfig:
@@ -96,7 +96,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
         check_inputs(cfg)
     cfg = ResolvedConfig.of(cfg)
     if cfg.get('joint_spec') is not None:
-        check_tied(units_of(cfg).shared, given_spec(cfg))
+        check_tied(pass_groups_of(cfg).shared, given_spec(cfg))
     for task in cfg.tasks.values():
         for split in filter(None, (task.val, task.search)):
             task.scoring(split)

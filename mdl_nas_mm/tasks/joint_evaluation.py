@@ -1,4 +1,4 @@
-"""Evaluates the tasks of an image group: an image is loaded once, and a unit has one pass of it."""
+"""Evaluates the tasks of an image group: an image is loaded once, and run once a pass group."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .evaluate import Evaluation, OnBatch, metrics_of, process, take_batch
 from .failures import in_images
 from .group_batch import GroupBatch
 from .group_data import build_group_eval_loader
+from .pass_groups import PassGroup, PassGroups
 from .scope import task_scope
 from .task import Split, Task
-from .units import Unit, Units
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,20 @@ class JointEvaluation:
     Attributes:
         name: of the task, or of the image group.
         tasks: task -> its own part.
-        units: the tasks by who shares a pass.
+        pass_groups: the tasks by who shares a pass.
         loader: of the task's batches, or of ``GroupBatch`` where there are several tasks.
     """
 
     name: str
     tasks: Mapping[str, Evaluation]
-    units: Sequence[Unit]
+    pass_groups: Sequence[PassGroup]
     loader: DataLoader
 
     @classmethod
     def build(
         cls,
         name: str,
-        units: Sequence[Unit],
+        pass_groups: Sequence[PassGroup],
         tasks: Mapping[str, Task],
         splits: Mapping[str, Split],
         group: dist.ProcessGroup | None = None,
@@ -53,7 +53,7 @@ class JointEvaluation:
 
         Args:
             name: of the single task, or of the image group.
-            units: the tasks by who shares a pass.
+            pass_groups: the tasks by who shares a pass.
             tasks: of these and perhaps others, what is known of them.
             splits: task -> its loader and its evaluator.
             group: the ranks that evaluate together, each with its part of the images.
@@ -61,10 +61,10 @@ class JointEvaluation:
         Raises:
             ValueError, FileNotFoundError: see ``Task.evaluation``, ``build_group_eval_loader``.
         """
-        names = [task for unit in units for task in unit]
+        names = [task for pass_group in pass_groups for task in pass_group]
         if len(names) == 1:
             single = tasks[names[0]].evaluation(splits[names[0]], group)
-            return cls(name, {names[0]: single}, units, single.loader)
+            return cls(name, {names[0]: single}, pass_groups, single.loader)
         scopes = {task: tasks[task].scope for task in names}
         scorings = {task: tasks[task].scoring(splits[task]) for task in names}
         own = {task: splits[task] for task in names}
@@ -76,7 +76,7 @@ class JointEvaluation:
             check_classes(task, tasks[task].model, dataset)
             given = (loader, dataset, splits[task].evaluator, size)
             found[task] = Evaluation.build(scorings[task], scopes[task], *given, group)
-        return cls(name, found, units, loader)
+        return cls(name, found, pass_groups, loader)
 
     def evaluate(
         self,
@@ -96,8 +96,8 @@ class JointEvaluation:
         """The first part: gives the evaluators all predictions of this process.
 
         Args:
-            predict: task -> its model's ``val_step``, of all tasks or of some; those of a unit have
-                one backbone.
+            predict: task -> its model's ``val_step``, of all tasks or of some; those of a pass
+                group have one backbone.
             on_batch: called for each task that has a label of any image of a batch.
         """
         if len(self.tasks) == 1:
@@ -105,9 +105,9 @@ class JointEvaluation:
             process(predict[task], single, on_batch)
             return
         for index, batch in enumerate(self._batches()):
-            for unit in self.units:
-                with SharedPass() if len(unit) > 1 else nullcontext():
-                    for task in (task for task in unit if task in predict):
+            for pass_group in self.pass_groups:
+                with SharedPass() if len(pass_group) > 1 else nullcontext():
+                    for task in (task for task in pass_group if task in predict):
                         self._take(task, predict[task], index, batch.batches[task], on_batch)
 
     def measure(self, tasks: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -143,7 +143,7 @@ class JointEvaluation:
 def joint_evaluations(
     tasks: Mapping[str, Task],
     splits: Mapping[str, Split],
-    units: Units,
+    pass_groups: PassGroups,
     groups: Mapping[str, dist.ProcessGroup | None] | None = None,
 ) -> dict[str, JointEvaluation]:
     """Task, or image group -> what it is evaluated with.
@@ -151,11 +151,11 @@ def joint_evaluations(
     Args:
         tasks: all tasks of a config.
         splits: task -> what it is evaluated on, of those to evaluate; all of a group or none.
-        units: of the config.
+        pass_groups: of the config.
         groups: task -> process group of its ranks.
     """
     return {
         name: JointEvaluation.build(name, own, tasks, splits, (groups or {}).get(own[0][0]))
-        for name, own in units.of.items()
+        for name, own in pass_groups.of.items()
         if own[0][0] in splits
     }

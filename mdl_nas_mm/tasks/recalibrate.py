@@ -21,21 +21,21 @@ from .data import build_train_loader
 from .failures import batches_of, in_task
 from .group_data import build_group_train_loader
 from .model import MultiTaskModel
+from .pass_groups import PassGroup
 from .resolved import ResolvedConfig
 from .scope import task_scope
-from .units import Unit
 
 
 class BatchNormRecalibration:
-    """Estimates the running statistics of whatever subnets of a unit are asked for.
+    """Estimates the running statistics of whatever subnets of a pass group are asked for.
 
     The statistics of training are a mean over all subnets of a step, while each has its own.
     They are a function of the subnets and the seed alone, whatever was random before. Those of a
-    backbone that the unit's tasks have in common are estimated once for all of them.
+    backbone that the group's tasks have in common are estimated once for all of them.
 
     Args:
         model: the supernet.
-        unit: whose subnets: a task, or several on the same images.
+        pass_group: whose subnets: a task, or several on the same images.
         loaders: task -> config of its training loader.
         images: training images to estimate from; the first ones, rounded up to a batch.
         seed: of the order of the data, and of what is random in upstream's transforms.
@@ -45,26 +45,26 @@ class BatchNormRecalibration:
     def __init__(
         self,
         model: MultiTaskModel,
-        unit: Unit,
+        pass_group: PassGroup,
         loaders: Mapping[str, Mapping | None],
         images: int,
         seed: int = 0,
         solo: dist.ProcessGroup | None = None,
     ) -> None:
-        self.unit, self.solo = unit, solo
-        self.scopes = {task: model.scopes[task] for task in unit}
-        self.seed = derive_seed(seed, *unit, 'recalibrate')
+        self.pass_group, self.solo = pass_group, solo
+        self.scopes = {task: model.scopes[task] for task in pass_group}
+        self.seed = derive_seed(seed, *pass_group, 'recalibrate')
         self.batches: Sequence[Mapping[str, dict]] = ()
-        if not any(norms_of(model.tasks[task]) for task in unit) and not norms_of(model.backbone):
+        if not norms_of(model.backbone, *(model.tasks[task] for task in pass_group)):
             return
         configs: dict[str, Mapping] = {}
-        for task in unit:
+        for task in pass_group:
             config = loaders[task]
             if config is None:
                 raise ValueError(f'task {task!r}: recalibrate_images needs a train_dataloader')
             configs[task] = config
-        loaded = self._loaded(configs, -(-images // configs[unit[0]]['batch_size']), seed)
-        prepare = {task: model.tasks[task].data_preprocessor for task in unit}
+        loaded = self._loaded(configs, -(-images // configs[pass_group[0]]['batch_size']), seed)
+        prepare = {task: model.tasks[task].data_preprocessor for task in pass_group}
         with seeded(self.seed):
             self.batches = [
                 {task: self._prepared(task, prepare[task], own) for task, own in batch.items()}
@@ -75,12 +75,12 @@ class BatchNormRecalibration:
         self, configs: Mapping[str, Mapping], count: int, seed: int
     ) -> Iterator[Mapping[str, dict]]:
         """Task -> its samples, of each batch; without tasks of which it has no label."""
-        lead = self.unit[0]
-        if len(self.unit) == 1:
+        lead = self.pass_group[0]
+        if len(self.pass_group) == 1:
             alone = build_train_loader(lead, self.scopes[lead], configs[lead], seed)
             batches = batches_of(lead, 'recalibration, batch', alone)
             return ({lead: batch} for batch in islice(batches, count))
-        name = join_names(self.unit)
+        name = join_names(self.pass_group)
         loader = build_group_train_loader(name, self.scopes, configs, seed)
         groups = (group.batches for group in islice(loader, count))
         return ({t: own for t, own in group.items() if own is not None} for group in groups)
@@ -94,7 +94,7 @@ class BatchNormRecalibration:
         """Replaces the running statistics by those of one architecture.
 
         Args:
-            subnets: the unit's tasks, or some, -> their models; see ``MultiTaskModel.subnets``.
+            subnets: the group's tasks, or some, -> their models; see ``MultiTaskModel.subnets``.
         """
         norms = _norms(subnets)
         # Each process has all of the images itself.
@@ -121,7 +121,7 @@ class BatchNormRecalibration:
     def _run(self, subnets: Mapping[str, nn.Module]) -> None:
         """Lets all batches through; other processes are at other subnets meanwhile."""
         for batch in self.batches:
-            with SharedPass() if len(self.unit) > 1 else nullcontext():
+            with SharedPass() if len(self.pass_group) > 1 else nullcontext():
                 for task, own in batch.items():
                     if task not in subnets:
                         continue
@@ -150,16 +150,16 @@ def recalibrations(
     cfg: ResolvedConfig,
     model: MultiTaskModel,
     solo: dist.ProcessGroup | None = None,
-    units: Iterable[Unit] | None = None,
-) -> dict[Unit, BatchNormRecalibration]:
-    """Unit -> what its subnets' statistics are estimated with; nothing without
+    pass_groups: Iterable[PassGroup] | None = None,
+) -> dict[PassGroup, BatchNormRecalibration]:
+    """Pass group -> what its subnets' statistics are estimated with; nothing without
     ``recalibrate_images`` in the joint config.
 
     Args:
         cfg: the resolved joint config.
         model: the supernet.
         solo: process group of this process alone, where there are more.
-        units: tasks that have one backbone together; by default each is alone.
+        pass_groups: tasks that have one backbone together; by default each is alone.
 
     Raises:
         ValueError: ``recalibrate_images`` is no number of images.
@@ -169,9 +169,12 @@ def recalibrations(
         raise ValueError(f'recalibrate_images: {images!r}, expected a number of images')
     if not images:
         return {}
-    units = [(task,) for task in model.tasks] if units is None else units
+    pass_groups = [(task,) for task in model.tasks] if pass_groups is None else pass_groups
     loaders = {task: cfg.tasks[task].train for task in model.tasks}
-    return {unit: BatchNormRecalibration(model, unit, loaders, images, solo=solo) for unit in units}
+    return {
+        pass_group: BatchNormRecalibration(model, pass_group, loaders, images, solo=solo)
+        for pass_group in pass_groups
+    }
 
 
 def norms_of(*models: nn.Module) -> list[BatchNorm]:

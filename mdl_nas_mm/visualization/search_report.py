@@ -56,17 +56,16 @@ def write_report(report: Mapping, folder: str | Path) -> list[Path]:
             ``shown`` (task -> the unit in which its score is shown, where it is not percent),
             ``budget``, ``with_heads``, ``unit`` (of budget and totals, where they are no
             parameters), ``score`` (what said the scores of generations, where it were no
-            evaluations), ``constraints`` (lines to read), ``units`` (lists of tasks that share a
-            pass), ``chosen``
-            (``joint_spec``, ``s_score``, ``total``, ``scores``), ``generations``, ``random``
-            (None, or the generations of random search), ``front`` (``total``, ``s_score``,
-            ``scores``; ascending totals), ``layers`` and ``counts`` (see ``layer_counts``),
-            ``evaluations``, ``saved_by_cache``, ``failed`` (``task``, ``spec``, ``reason``),
-            ``seconds`` (None where that is not known), and perhaps ``conflicts``, what
+            evaluations), ``constraints`` (lines to read), ``pass_groups`` (lists of tasks that
+            share a pass), ``chosen`` (``joint_spec``, ``s_score``, ``total``, ``scores``),
+            ``generations``, ``random`` (None, or the generations of random search), ``front``
+            (``total``, ``s_score``, ``scores``; ascending totals), ``layers`` and ``counts`` (see
+            ``layer_counts``), ``evaluations``, ``saved_by_cache``, ``failed`` (``task``, ``spec``,
+            ``reason``), ``seconds`` (None where that is not known), and perhaps ``conflicts``, what
             ``tools/conflicts.py`` has measured; ``run`` (``config``, ``checkpoint``, ``date``,
             ``command``, ``seed``, ``versions``); ``others`` (``total``, ``s_score`` of scored
-            candidates); ``flops`` (task -> multiply-adds) and ``input_sizes`` (task ->
-            height and width); ``answers`` (task -> pictures, from ``folder``).
+            candidates); ``flops`` (task -> multiply-adds) and ``input_sizes`` (task -> height and
+            width); ``answers`` (task -> pictures, from ``folder``).
         folder: made if it is not there.
 
     Returns:
@@ -150,10 +149,10 @@ def _conditions(report: Mapping) -> list[str]:
     ]
     if 'score' in report:
         lines.append(_estimated(report['score']))
-    for unit in report['units']:
-        others = ', '.join(unit[:-1])
+    for group in report['pass_groups']:
+        others = ', '.join(group[:-1])
         lines.append(
-            f'{others} and {unit[-1]} share a pass through the backbone: they have one '
+            f'{others} and {group[-1]} share a pass through the backbone: they have one '
             'architecture of it, and its operations and time count once.'
         )
     return lines + [f'Constraint: {line}' for line in report['constraints']]

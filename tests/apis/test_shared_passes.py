@@ -12,7 +12,13 @@ from mmengine.logging import MMLogger
 from refusals import assert_names
 
 from mdl_nas_mm.apis import MultiTaskInferencer, SharedPass, evaluate_deposit, load_tasks
-from mdl_nas_mm.deposit import Deposit, load_around_one, one_pass, same_backbones, stored_units
+from mdl_nas_mm.deposit import (
+    Deposit,
+    load_around_one,
+    one_pass,
+    same_backbones,
+    stored_pass_groups,
+)
 from mdl_nas_mm.families import ElasticSwin, ElasticViT
 from mdl_nas_mm.header.contents import contents
 
@@ -128,7 +134,7 @@ def test_a_deposit_of_which_some_tasks_share(mixed, images, passed, decoded):
     found = together(mixed, images[0])
     assert passed == [1] * 3 and decoded == images[:1]
     assert differences(plain(found), plain(each_alone(mixed, images[0]))) == []
-    assert set(inferencer(mixed, ['edges', 'depth']).passes.units) == {('edges',), ('depth',)}
+    assert set(inferencer(mixed, ['edges', 'depth']).passes.pass_groups) == {('edges',), ('depth',)}
 
 
 def test_what_a_file_says_of_its_images_is_no_reason(root, tmp_path, images, passed):
@@ -138,7 +144,7 @@ def test_what_a_file_says_of_its_images_is_no_reason(root, tmp_path, images, pas
         task.pop('images')
     path = pack_rooms(tmp_path / 'apart', cfg)
     assert one_pass(Deposit(path)) == [TASKS]
-    assert stored_units(Deposit(path)).of == {task: ((task,),) for task in TASKS}
+    assert stored_pass_groups(Deposit(path)).of == {task: ((task,),) for task in TASKS}
     together(path, images[0])
     assert passed == [1]
 
@@ -219,14 +225,14 @@ def test_models_around_one_backbone(deposits, mixed, load, name, passed):
     else:
         models = load_around_one(opened, TASKS)
     assert list(models) == list(TASKS)
-    units, images = same_backbones(opened), torch.randn(2, 3, 96, 128)
-    for unit in units:
-        assert len({id(models[task].backbone) for task in unit}) == 1
+    pass_groups, images = same_backbones(opened), torch.randn(2, 3, 96, 128)
+    for group in pass_groups:
+        assert len({id(models[task].backbone) for task in group}) == 1
         passed.clear()
         with SharedPass():
-            features = {task: models[task].backbone(images) for task in unit}
+            features = {task: models[task].backbone(images) for task in group}
         assert passed == [2]
-        for task in unit:
+        for task in group:
             expected = opened.load_task(task).backbone(images)
             assert all(map(torch.equal, features[task], expected))
     weights = {id(p): p for model in models.values() for p in model.backbone.parameters()}

@@ -17,7 +17,7 @@ from mdl_nas_mm.families.swin_unet import read_skeletons
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import given_spec, resolve_joint_config, task_scope
-from mdl_nas_mm.tasks.units import units_of
+from mdl_nas_mm.tasks.pass_groups import pass_groups_of
 
 FOLDER = ROOT / 'configs' / 'autotaskformer'
 NEW_TASKS = ('generalise_taskonomy-3tasks', 'transfer_nyud-3tasks')
@@ -71,7 +71,7 @@ def small(name):
 def test_two_steps_and_a_validation(name, tmp_path):
     """All tasks learn on all skeletons of one pass; the few have a score as well."""
     cfg = small(name)
-    assert units_of(cfg).of.popitem()[1] == ((*cfg.tasks,),)
+    assert pass_groups_of(cfg).of.popitem()[1] == ((*cfg.tasks,),)
     runner = build_runner(cfg, tmp_path)
     count = len(read_skeletons(cfg.backbone.skeletons))
     for task in runner.model.tasks.values():

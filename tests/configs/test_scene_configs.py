@@ -25,7 +25,7 @@ from scenes.layouts import (
 from mdl_nas_mm.datasets.hold_out import hold_out
 from mdl_nas_mm.search import run_search
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.tasks.units import units_of
+from mdl_nas_mm.tasks.pass_groups import pass_groups_of
 
 FOLDER = ROOT / 'configs' / 'scenes'
 NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
@@ -140,7 +140,7 @@ def small(cfg, name):
 def test_two_steps_and_a_validation(name, tmp_path):
     """All tasks learn, in one pass if they have the same images, and all have a score."""
     cfg = small_joint(name)
-    groups = units_of(cfg).of
+    groups = pass_groups_of(cfg).of
     is_cifar = 'cifar100' in name
     assert len(groups) == len(cfg.tasks) if is_cifar else groups.popitem()[1] == ((*cfg.tasks,),)
     runner = build_runner(cfg, tmp_path)

@@ -21,7 +21,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.search import run_search
 from mdl_nas_mm.spec.owners import read_name
 from mdl_nas_mm.tasks import fixed_spec, resolve_joint_config, task_scope
-from mdl_nas_mm.tasks.units import find_units
+from mdl_nas_mm.tasks.pass_groups import find_pass_groups
 
 OWN = dict(cls='none', det='basic', seg='bottleneck')
 # Those of the images, and one that is no multiple of a patch.
@@ -162,5 +162,5 @@ def test_tasks_with_their_own_share_no_pass():
     for kind, together in (('none', True), ('basic', False)):
         backbone = dict(type='mdl_nas_mm.ElasticViT', propagation=dict.fromkeys('ab', kind))
         settings = dict(out_type='featmap', out_indices=(-1,), window_size=2)
-        units = find_units(dict(images=('a', 'b')), {**backbone, **settings}, models)
-        assert bool(units.shared) is together
+        pass_groups = find_pass_groups(dict(images=('a', 'b')), {**backbone, **settings}, models)
+        assert bool(pass_groups.shared) is together

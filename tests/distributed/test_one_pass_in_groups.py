@@ -30,7 +30,7 @@ from mdl_nas_mm.engine.plan import StepPlan
 
 pytestmark = pytest.mark.distributed
 STEPS = 5
-UNITS = dict(AllShared=(TASKS,), Sequential=tuple((task,) for task in TASKS))
+PASS_GROUPS = dict(AllShared=(TASKS,), Sequential=tuple((task,) for task in TASKS))
 
 
 def train(
@@ -48,7 +48,7 @@ def train(
         sets = [(own, ranks.group_of(o)) for o, own in model.parameters_by_owners().items()]
         reducer = GradientReducer(sets, bucket_bytes=2000)
     sizes, gather, logs = dict.fromkeys(TASKS, IMAGES), LossGatherer(ranks), []
-    given = (assignment, ranks.rank, sizes, WEIGHTS, 0, {GROUP: UNITS[sharing]})
+    given = (assignment, ranks.rank, sizes, WEIGHTS, 0, {GROUP: PASS_GROUPS[sharing]})
     plan, optimizer = StepPlan.make(*given), optimizer_of(model)
     balance = aggregator and GradientAggregation(TASKS, dict(type=aggregator))
     for step in range(STEPS):

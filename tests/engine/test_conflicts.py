@@ -40,10 +40,10 @@ TOGETHER, ALONE = (TASKS,), tuple((task,) for task in TASKS)
 STEPS = (0, 3)
 
 
-def measured(model, joint, units):
+def measured(model, joint, pass_groups):
     wrapper = OptimWrapper(optimizer_of(model))
     batches = [{GROUP: [group_batch(step, 0, missing=True)]} for step in STEPS]
-    return measure_conflicts(model, wrapper, batches, plan_of(units), joint)
+    return measure_conflicts(model, wrapper, batches, plan_of(pass_groups), joint)
 
 
 def gradients(model, joint, step):
@@ -103,17 +103,19 @@ def by_hand(model, joint, step):
 
 
 @pytest.mark.parametrize(
-    ('sharing', 'units'), [('AllShared', TOGETHER), ('Sequential', ALONE)], ids=['one', 'each']
+    ('sharing', 'pass_groups'),
+    [('AllShared', TOGETHER), ('Sequential', ALONE)],
+    ids=['one', 'each'],
 )
-def test_they_are_those_of_each_task_by_itself(sharing, units):
+def test_they_are_those_of_each_task_by_itself(sharing, pass_groups):
     """Of an image group in one pass, and of tasks that share parts of different sizes."""
     model = build(model_config('ViT', sharing))
     space = model.backbone.space
-    ends = (-1, 0, -1) if units is ALONE else (-1, -1, -1)
+    ends = (-1, 0, -1) if pass_groups is ALONE else (-1, -1, -1)
     joint = JointSpec({task: space.largest(end) for task, end in zip(TASKS, ends)})
     expected = [by_hand(copy.deepcopy(model), joint, step) for step in STEPS]
     before = {n: p.clone() for n, p in model.named_parameters()}
-    found = measured(model, joint, units)
+    found = measured(model, joint, pass_groups)
     assert found['steps'] == 2 and found['tasks'] == list(TASKS)
     assert all(torch.equal(p, before[n]) and p.grad is None for n, p in model.named_parameters())
     seen = set()

@@ -103,13 +103,15 @@ def test_cagrad_helps_the_worst_task_most(tasks):
 
 @pytest.mark.parametrize('step', [0, 3], ids=['all tasks', 'one without a label'])
 @pytest.mark.parametrize(
-    ('sharing', 'units'), [('AllShared', TOGETHER), ('Sequential', ALONE)], ids=['one', 'each']
+    ('sharing', 'pass_groups'),
+    [('AllShared', TOGETHER), ('Sequential', ALONE)],
+    ids=['one', 'each'],
 )
 @pytest.mark.parametrize(
     ('name', 'settings'), [('Mean', {}), ('UPGrad', {}), ('PCGrad', {}), ('CAGrad', dict(c=0.4))]
 )
 def test_it_is_torchjd_applied_to_each_task_by_itself(
-    name, settings, sharing, units, step, monkeypatch
+    name, settings, sharing, pass_groups, step, monkeypatch
 ):
     if name == 'CAGrad':
         # torchjd's needs cvxpy, without which older versions have none; it is compared above.
@@ -124,7 +126,7 @@ def test_it_is_torchjd_applied_to_each_task_by_itself(
     )
     batches = {GROUP: [group_batch(step, 0, missing=True)]}
     balance = GradientAggregation(TASKS, dict(type=name, **settings))
-    passes = one_pass(model, optimizer, step, plan_of(units), batches, balance=balance)
+    passes = one_pass(model, optimizer, step, plan_of(pass_groups), batches, balance=balance)
     found = {n: None if g is None else g.clone() for n, g in found.items()}
     parameters = {n: p for n, p in model.named_parameters() if is_shared(n)}
     flat = {}
@@ -169,9 +171,11 @@ def test_gradients_are_in_memory_once():
 
 
 @pytest.mark.parametrize(
-    ('sharing', 'units'), [('AllShared', TOGETHER), ('Sequential', ALONE)], ids=['one', 'each']
+    ('sharing', 'pass_groups'),
+    [('AllShared', TOGETHER), ('Sequential', ALONE)],
+    ids=['one', 'each'],
 )
-def test_in_mixed_precision(sharing, units):
+def test_in_mixed_precision(sharing, pass_groups):
     """With the backbone in bfloat16 it is as in float32, to the precision of bfloat16."""
     found = {}
     for wrapper in (OptimWrapper, CPUAmpOptimWrapper):
@@ -185,17 +189,21 @@ def test_in_mixed_precision(sharing, units):
             )
         )
         batches = {GROUP: [group_batch(0, 0, missing=True)]}
-        one_pass(model, optimizer, 0, plan_of(units), batches, wrapper=wrapper, balance=balance)
+        one_pass(
+            model, optimizer, 0, plan_of(pass_groups), batches, wrapper=wrapper, balance=balance
+        )
     full, mixed = found.values()
     assert mixed.dtype is torch.float32 and mixed.shape == full.shape
     assert 1e-4 < float((mixed - full).norm() / full.norm()) < 0.05
 
 
 @pytest.mark.parametrize(
-    ('sharing', 'units'), [('AllShared', TOGETHER), ('Sequential', ALONE)], ids=['one', 'each']
+    ('sharing', 'pass_groups'),
+    [('AllShared', TOGETHER), ('Sequential', ALONE)],
+    ids=['one', 'each'],
 )
 @pytest.mark.parametrize('missing', [False, True], ids=['all', 'missing'])
-def test_norms_without_aggregation(sharing, units, missing):
+def test_norms_without_aggregation(sharing, pass_groups, missing):
     """They are those of an aggregation, and the weights those of a step that measures nothing."""
     ends, norms = [], {}
     for name, more in (
@@ -206,7 +214,7 @@ def test_norms_without_aggregation(sharing, units, missing):
         model = build(model_config('ViT', sharing))
         optimizer = optimizer_of(model)
         batches = {GROUP: [group_batch(3, 0, missing=missing)]}
-        passes = one_pass(model, optimizer, 3, plan_of(units), batches, **more)
+        passes = one_pass(model, optimizer, 3, plan_of(pass_groups), batches, **more)
         ends.append(model)
         norms[name] = {k: float(v) for k, v in passes.losses.items() if 'grad_norm' in k}
     assert difference_of_models(*ends[:2]) < 1e-12

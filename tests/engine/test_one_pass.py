@@ -48,7 +48,7 @@ def gradients(model):
 
 @pytest.mark.parametrize('missing', [False, True], ids=['all labels', 'missing labels'])
 @pytest.mark.parametrize(
-    ('backbone', 'sharing', 'units'),
+    ('backbone', 'sharing', 'pass_groups'),
     [
         *((backbone, 'AllShared', TOGETHER) for backbone in (*BACKBONES, *UPSTREAM)),
         *(
@@ -58,7 +58,7 @@ def gradients(model):
         ),
     ],
 )
-def test_one_pass_is_k_passes(backbone, sharing, units, missing, monkeypatch):
+def test_one_pass_is_k_passes(backbone, sharing, pass_groups, missing, monkeypatch):
     """Losses, gradients and weights of five steps of two batches, in float64."""
     ours = build(model_config(backbone, sharing))
     theirs, found, passed = copy.deepcopy(ours), {}, count_passes(ours, monkeypatch)
@@ -67,9 +67,9 @@ def test_one_pass_is_k_passes(backbone, sharing, units, missing, monkeypatch):
     for step in range(STEPS):
         found.clear(), passed.clear()
         groups = [group_batch(step, batch, missing) for batch in range(2)]
-        passes = one_pass(ours, optimizers[0], step, plan_of(units, 2), {GROUP: groups})
+        passes = one_pass(ours, optimizers[0], step, plan_of(pass_groups, 2), {GROUP: groups})
         tasks = sum(own is not None for group in groups for own in group.batches.values())
-        assert len(passed) == 2 * (2 if units == TOGETHER else tasks)
+        assert len(passed) == 2 * (2 if pass_groups == TOGETHER else tasks)
         expected = k_passes(theirs, optimizers[1], step, missing, 2)
         own = {task: passes.losses.get(f'{task}/loss') for task in TASKS}
         own = {task: float(value) for task, value in own.items() if value is not None}
@@ -115,7 +115,7 @@ def test_a_pass_is_shared_whatever_else_a_step_does(case, monkeypatch):
         first.backbone.requires_grad_(False)
     before = copy.deepcopy(first)
     models, logs = (first, copy.deepcopy(first)), []
-    for model, units in zip(models, (TOGETHER, ALONE)):
+    for model, pass_groups in zip(models, (TOGETHER, ALONE)):
         optimizer = optimizer_of(model)
         for step in range(2):
             batch = group_batch(step, 0, missing=False)
@@ -123,7 +123,7 @@ def test_a_pass_is_shared_whatever_else_a_step_does(case, monkeypatch):
                 narrow('parts', batch)
             wrapper = Scaled if case == 'scaled' else OptimWrapper
             passes = one_pass(
-                model, optimizer, step, plan_of(units), {GROUP: [batch]}, distill, wrapper
+                model, optimizer, step, plan_of(pass_groups), {GROUP: [batch]}, distill, wrapper
             )
         logs.append({name: float(value) for name, value in passes.losses.items()})
     assert logs[0] == pytest.approx(logs[1], abs=1e-9)
@@ -186,12 +186,12 @@ def test_a_task_in_a_group_by_itself_trains_to_the_bit_as_without(monkeypatch):
     config = model_config('ViT', 'AllShared', ('seg',))
     config['backbone']['drop_path_rate'] = 0.3
     states = []
-    for units, batch in (
+    for pass_groups, batch in (
         ({GROUP: (('seg',),)}, {GROUP: [group_batch(0, 0, False, tasks=('seg',))]}),
         (None, {'seg': [own_batch('seg', 0, 0, range(IMAGES))]}),
     ):
         assignment = RankAssignment(dict(seg=(0,)), dict(seg=1))
-        plan = StepPlan.make(assignment, 0, dict(seg=IMAGES), WEIGHTS, 0, units)
+        plan = StepPlan.make(assignment, 0, dict(seg=IMAGES), WEIGHTS, 0, pass_groups)
         model = build(config)
         one_pass(model, optimizer_of(model), 0, plan, batch)
         states.append(model.state_dict())

@@ -37,10 +37,10 @@ def test_losses_are_those_of_each_tasks_own_images(supernet):
         joint = dict.fromkeys(cfg.tasks, spec)
         found = evaluate(joint)
         for task in cfg.tasks:
-            unit = next(unit for unit in evaluate.norms if task in unit)
-            subnets = model.subnets({name: spec for name in unit})
+            group = next(group for group in evaluate.norms if task in group)
+            subnets = model.subnets({name: spec for name in group})
             losses = []
-            with evaluate.norms[unit].applied(subnets), task_scope('mmseg'):
+            with evaluate.norms[group].applied(subnets), task_scope('mmseg'):
                 own = cfg.tasks[task]
                 split = replace(own.search, dataloader=dict(own.search.dataloader, batch_size=1))
                 for batch in own.evaluation(split).loader:

@@ -46,7 +46,7 @@ def make_report(
         budget=int(total * 1.05),
         with_heads=True,
         constraints=['det: latency at most 40 ms'],
-        units=[],
+        pass_groups=[],
         chosen=dict(joint_spec=joint.to_dict(), s_score=s_score, total=total, scores=scores),
         generations=_generations(rng, s_score, total, 6),
         random=_generations(rng, s_score - 2, total, 4) if with_random else None,

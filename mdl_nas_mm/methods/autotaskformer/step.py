@@ -10,9 +10,9 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mdl_nas_mm.engine.pass_batch import PassBatch
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import Step
-from mdl_nas_mm.engine.unit_batch import UnitBatch
 from mdl_nas_mm.families.swin_unet.skeletons import read_skeletons
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
@@ -88,7 +88,7 @@ class SkeletonStep(Step):
                 )
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
-        """Unit by unit, batch by batch, subnet by subnet, task by task."""
+        """Group by group, batch by batch, subnet by subnet, task by task."""
         passes.announce(each for batch in passes.batches() for each in batch.subnets(specs))
         for batch in passes.batches():
             with passes.prepared(batch) as data:
@@ -97,7 +97,7 @@ class SkeletonStep(Step):
     def _train(
         self,
         passes: Passes,
-        batch: UnitBatch,
+        batch: PassBatch,
         data: Mapping[str, dict],
         subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
-from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, units_of
+from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, pass_groups_of
 from mdl_nas_mm.tasks.recalibrate import BatchNormRecalibration
 from mdl_nas_mm.utils.amounts import shown_amount
 from mdl_nas_mm.utils.clock import Clock
@@ -94,13 +94,13 @@ class ControlledModel:
             controller: of the same config.
             images: how many, rounded up to a batch.
         """
-        model, units = load_supernet(cfg, checkpoint), units_of(cfg)
-        own = [unit for of_loader in units.of.values() for unit in of_loader]
+        model, pass_groups = load_supernet(cfg, checkpoint), pass_groups_of(cfg)
+        own = [group for of_loader in pass_groups.of.values() for group in of_loader]
         found: dict[str, Tensor] = {}
-        for unit in own:
-            loaders = {task: cfg.tasks[task].train for task in unit}
-            batches = BatchNormRecalibration(model, unit, loaders, images).batches
-            for task in unit:
+        for group in own:
+            loaders = {task: cfg.tasks[task].train for task in group}
+            batches = BatchNormRecalibration(model, group, loaders, images).batches
+            for task in group:
                 inputs = [batch[task]['inputs'] for batch in batches if task in batch]
                 if inputs:
                     found[task] = torch.cat(inputs)

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from mdl_nas_mm.engine.distillation import Captured, ChannelMeanLoss, capture
+from mdl_nas_mm.engine.pass_batch import PassBatch
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import Step
-from mdl_nas_mm.engine.unit_batch import UnitBatch
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.utils.amounts import check_at_least
@@ -47,7 +47,7 @@ class ECMTStep(Step):
         self.kd_weight, self.compare = kd_weight, ChannelMeanLoss()
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
-        """Unit by unit, batch by batch, subnet by subnet; a task's first subnet teaches."""
+        """Group by group, batch by batch, subnet by subnet; a task's first subnet teaches."""
         passes.announce(each for batch in passes.batches() for each in batch.subnets(specs))
         for batch in passes.batches():
             with passes.prepared(batch) as data:
@@ -56,7 +56,7 @@ class ECMTStep(Step):
     def _train(
         self,
         passes: Passes,
-        batch: UnitBatch,
+        batch: PassBatch,
         data: Mapping[str, dict],
         subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:

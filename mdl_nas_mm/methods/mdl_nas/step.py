@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from mdl_nas_mm.engine.distillation import Distillation, capture
+from mdl_nas_mm.engine.pass_batch import PassBatch
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import Step
-from mdl_nas_mm.engine.unit_batch import UnitBatch
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 
@@ -38,7 +38,7 @@ class JointStep(Step):
         self.distillation = None if distill is None else Distillation(**distill)
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
-        """Unit by unit, batch by batch, subnet by subnet, task by task."""
+        """Group by group, batch by batch, subnet by subnet, task by task."""
         orders = {task: self._order(group) for task, group in specs.items()}
         passes.announce(each for batch in passes.batches() for each in batch.subnets(orders))
         train = self._train if self.distillation is None else self._distil
@@ -52,7 +52,7 @@ class JointStep(Step):
     def _train(
         self,
         passes: Passes,
-        batch: UnitBatch,
+        batch: PassBatch,
         data: Mapping[str, dict],
         subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:
@@ -69,7 +69,7 @@ class JointStep(Step):
     def _distil(
         self,
         passes: Passes,
-        batch: UnitBatch,
+        batch: PassBatch,
         data: Mapping[str, dict],
         subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:

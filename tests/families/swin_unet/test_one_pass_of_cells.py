@@ -32,7 +32,7 @@ from mdl_nas_mm.families.swin_unet.shape import module_of
 from mdl_nas_mm.families.swin_unet.skeletons import CELLS as EVERY_CELL
 from mdl_nas_mm.search.costs import FlopsCost
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks.units import check_tied, find_units, tied
+from mdl_nas_mm.tasks.pass_groups import check_tied, find_pass_groups, tied
 
 SKELETONS = dict(seg=['d3.1'], parts=['e1', 'd2.1'], edges=['e2'])
 CELLS = {'seg': 'e1 e2 e3 d3.2 d3.1', 'parts': 'e1 e2 d2.1', 'edges': 'e1 e2'}
@@ -85,7 +85,7 @@ def test_a_step_of_one_pass_is_that_of_a_pass_for_each_task(missing, run_cells):
     ours = build(config())
     theirs = copy.deepcopy(ours)
     optimizers = [optimizer_of(model) for model in (ours, theirs)]
-    assert find_units({GROUP: TASKS}, BACKBONE, config()['tasks']).of == {GROUP: (TASKS,)}
+    assert find_pass_groups({GROUP: TASKS}, BACKBONE, config()['tasks']).of == {GROUP: (TASKS,)}
     for step in range(3):
         run_cells.clear()
         batch = group_batch(step, 0, missing)
@@ -124,8 +124,8 @@ def test_a_shared_pass_costs_the_union_of_its_cells():
     loader = dict(dataset=dict(pipeline=[]))
     loaders = dict.fromkeys(TASKS, loader)
 
-    def flops(units):
-        cost = FlopsCost(backbone, lambda *_: 0, loaders, units, size)
+    def flops(pass_groups):
+        cost = FlopsCost(backbone, lambda *_: 0, loaders, pass_groups, size)
         return cost.totals([JointSpec(dict.fromkeys(TASKS, whole))])[0]
 
     alone = {task: backbone.flops(task, whole, size) for task in TASKS}

@@ -19,7 +19,7 @@ from mdl_nas_mm.methods.autotaskformer.choice import SkeletonChoice
 from mdl_nas_mm.methods.autotaskformer.heads import weighing
 from mdl_nas_mm.search import run_search
 from mdl_nas_mm.tasks import resolve_joint_config
-from mdl_nas_mm.tasks.units import units_of
+from mdl_nas_mm.tasks.pass_groups import pass_groups_of
 from mdl_nas_mm.utils.torch_file import write_torch_file
 
 WIDTHS = (8, 12, 16, 16)
@@ -126,7 +126,7 @@ def test_the_new_supernet_computes_what_the_old_did(trained, chosen):
     old = resolve_joint_config(Config.fromfile(trained / 'tree.py'))
     old = load_supernet(old, trained / 'tree.pth')
     cfg, new = supernet(chosen)
-    assert [set(unit) for unit in units_of(cfg).shared] == [{'seg', 'parts'}]
+    assert [set(group) for group in pass_groups_of(cfg).shared] == [{'seg', 'parts'}]
     whole = old.spaces['seg'].sample(random.Random(0))
     spec = restrict(whole, UNION)
     assert cells_of(new.spaces['seg'].largest()) == UNION

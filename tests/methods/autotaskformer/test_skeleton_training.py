@@ -52,7 +52,7 @@ def step_of(**others):
 def run(model, step, specs, iteration=2, together=True):
     """Name -> gradient of a step of the package, those of the step itself among them."""
     model, step, found = copy.deepcopy(model), copy.deepcopy(step), {}
-    units = (TASKS,) if together else tuple((task,) for task in TASKS)
+    pass_groups = (TASKS,) if together else tuple((task,) for task in TASKS)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
     def keep(*_):
@@ -61,7 +61,7 @@ def run(model, step, specs, iteration=2, together=True):
 
     optimizer.register_step_pre_hook(keep)
     batches = {GROUP: [group_batch(0, 0, False)]}
-    passes = Passes(model, OptimWrapper(optimizer), batches, plan_of(units), iteration)
+    passes = Passes(model, OptimWrapper(optimizer), batches, plan_of(pass_groups), iteration)
     train_step(step, passes, dict.fromkeys(TASKS, specs))
     return found, passes.losses
 

@@ -10,7 +10,7 @@ from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import recalibrations, task_scope, units_of
+from mdl_nas_mm.tasks import pass_groups_of, recalibrations, task_scope
 from mdl_nas_mm.utils.clock import Clock
 
 
@@ -89,7 +89,7 @@ def test_a_backbone_of_several_tasks_is_estimated_once(supernet):
     """Its norms count one pass a batch, and have the statistics of the plain backbone's own."""
     cfg, path, _ = supernet
     model, space = load_supernet(cfg, path), load_supernet(cfg, path).backbone.space
-    norms = recalibrations(cfg, model, units=[('seg', 'parts')])[('seg', 'parts')]
+    norms = recalibrations(cfg, model, pass_groups=[('seg', 'parts')])[('seg', 'parts')]
     specs = {task: model.spaces[task].completed(space.smallest()) for task in ('seg', 'parts')}
     subnets = model.subnets(specs)
     norms.apply(subnets)
@@ -116,12 +116,12 @@ def test_a_deposit_has_the_statistics_of_the_tasks_that_share_a_pass(supernet, t
     spec = model.backbone.space.smallest()
     joint = JointSpec({task: model.spaces[task].completed(spec) for task in TASKS})
     save_deposit(cfg, path, joint, file, trust=TRUST)
-    (shared,), found = units_of(cfg).shared, {}
+    (shared,), found = pass_groups_of(cfg).shared, {}
     assert set(shared) == {'seg', 'parts'}
-    for unit in (shared, ('seg',), ('parts',)):
-        subnets = model.subnets({task: joint[task] for task in unit})
-        recalibrations(cfg, model, units=[unit])[unit].apply(subnets)
-        found[unit] = subnets[unit[0]].backbone.bn1.running_mean.clone()
+    for group in (shared, ('seg',), ('parts',)):
+        subnets = model.subnets({task: joint[task] for task in group})
+        recalibrations(cfg, model, pass_groups=[group])[group].apply(subnets)
+        found[group] = subnets[group[0]].backbone.bn1.running_mean.clone()
     expected, *alone = found.values()
     for task in ('seg', 'parts'):
         deposited = load_task(file, task, trust=TRUST).backbone.bn1.running_mean

@@ -39,7 +39,7 @@ def subnets(model, seed=0):
 def gradients_of(model, specs, kd, missing=False, together=True):
     """Name -> gradient of the package's step, and what it logs."""
     model, found = copy.deepcopy(model), {}
-    units = (TASKS,) if together else tuple((task,) for task in TASKS)
+    pass_groups = (TASKS,) if together else tuple((task,) for task in TASKS)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
     def keep(*_):
@@ -47,7 +47,7 @@ def gradients_of(model, specs, kd, missing=False, together=True):
 
     optimizer.register_step_pre_hook(keep)
     batches = {GROUP: [group_batch(0, 0, missing)]}
-    passes = Passes(model, OptimWrapper(optimizer), batches, plan_of(units), 0)
+    passes = Passes(model, OptimWrapper(optimizer), batches, plan_of(pass_groups), 0)
     step = ECMTStep(dict.fromkeys(TASKS, model.backbone.space), kd_weight=kd)
     train_step(step, passes, dict.fromkeys(TASKS, specs))
     return found, {name: float(value) for name, value in passes.losses.items()}

@@ -8,7 +8,7 @@ from shared_images import BACKBONES, CLASSES, segmentor
 
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks.units import check_tied, find_units, tied
+from mdl_nas_mm.tasks.pass_groups import check_tied, find_pass_groups, tied
 
 TASKS = ('seg', 'parts', 'cls', 'edges')
 GROUPS = dict(rooms=('seg', 'parts', 'edges'))
@@ -21,13 +21,13 @@ def models(**changes):
     return found
 
 
-def units(sharing='AllShared', changes=None, **backbone):
+def pass_groups(sharing='AllShared', changes=None, **backbone):
     config = dict(BACKBONES['ViT'], sharing=sharing, **backbone)
-    return find_units(GROUPS, config, models(**(changes or {})))
+    return find_pass_groups(GROUPS, config, models(**(changes or {})))
 
 
 def test_tasks_of_a_group_share_a_pass():
-    found = units()
+    found = pass_groups()
     assert found.of == dict(rooms=(('seg', 'parts', 'edges'),), cls=(('cls',),))
     assert list(found.of) == ['rooms', 'cls']
     assert found.shared == [('seg', 'parts', 'edges')]
@@ -37,14 +37,14 @@ def test_tasks_of_a_group_share_a_pass():
 
 @pytest.mark.parametrize('sharing', ['Sequential', 'Mask', dict(norm='AllSpecific')])
 def test_weights_of_single_tasks_need_a_pass_each(sharing):
-    found = units(sharing)
+    found = pass_groups(sharing)
     assert found.of['rooms'] == (('seg',), ('parts',), ('edges',)) and not found.shared
     assert 'weights of single tasks' in found.notes[0]
 
 
 def test_other_settings_of_the_backbone_need_another_pass():
     outputs = dict(seg=(-1,), parts=(0, -1), cls=(-1,), edges=[0, -1])
-    found = units(out_indices=outputs)
+    found = pass_groups(out_indices=outputs)
     assert found.of['rooms'] == (('seg',), ('parts', 'edges'))
     assert "'parts' and 'seg' differ in backbone.out_indices" in found.notes[0]
 
@@ -60,14 +60,14 @@ def test_other_settings_of_the_backbone_need_another_pass():
     ],
 )
 def test_other_images_need_another_pass(changes, key):
-    found = units(changes=dict(parts=changes))
+    found = pass_groups(changes=dict(parts=changes))
     assert found.of['rooms'] == (('seg', 'edges'), ('parts',))
     assert f'data_preprocessor.{key}' in found.notes[0]
 
 
 def test_labels_may_be_prepared_otherwise_and_defaults_be_said():
     same = dict(seg_pad_val=7, pad_val=0, mean=(100, 100.0, 100), type='mmseg.SegDataPreProcessor')
-    assert units(changes=dict(parts=same)).shared == [GROUPS['rooms']]
+    assert pass_groups(changes=dict(parts=same)).shared == [GROUPS['rooms']]
 
 
 def test_subnets_are_tied_to_those_of_the_first_task():

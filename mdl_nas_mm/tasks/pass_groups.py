@@ -25,121 +25,122 @@ _OF_LABELS = {
     *('num_classes', 'to_onehot', 'non_blocking'),
 }
 
-Unit = tuple[str, ...]
+PassGroup = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Units:
+class PassGroups:
     """The tasks of a joint config by what they share.
 
     Attributes:
-        of: what has a loader of its own, a task or an image group -> its units, each of tasks
-            that share a pass: one architecture of the backbone, one forward and backward pass.
+        of: what has a loader of its own, a task or an image group -> its pass groups, each of
+            tasks that share a pass: one architecture of the backbone, one forward and backward
+            pass.
         notes: a line for each group of images: which of its tasks share a pass, and why others
             do not.
     """
 
-    of: Mapping[str, tuple[Unit, ...]]
+    of: Mapping[str, tuple[PassGroup, ...]]
     notes: tuple[str, ...] = ()
 
     @property
-    def shared(self) -> list[Unit]:
-        """The units of several tasks."""
-        return [unit for units in self.of.values() for unit in units if len(unit) > 1]
+    def shared(self) -> list[PassGroup]:
+        """The pass groups of several tasks."""
+        return [group for groups in self.of.values() for group in groups if len(group) > 1]
 
 
-def find_units(
-    groups: Mapping[str, Sequence[str]],
+def find_pass_groups(
+    image_groups: Mapping[str, Sequence[str]],
     backbone: Mapping[str, Any],
     models: Mapping[str, Mapping[str, Any]],
-) -> Units:
-    """The units of all tasks.
+) -> PassGroups:
+    """The pass groups of all tasks.
 
     Tasks of an image group share a pass if the backbone has no weights of single tasks, their
     settings of it are the same, and their data preprocessors do the same to images.
 
     Args:
-        groups: name of an image group -> its tasks.
+        image_groups: name of an image group -> its tasks.
         backbone: config of the backbone of all tasks.
         models: task -> ``dict(scope=..., model=...)``, all tasks in the order of their names.
     """
-    group_of = {task: name for name, tasks in groups.items() for task in tasks}
-    found: dict[str, tuple[Unit, ...]] = {}
+    images_of = {task: name for name, tasks in image_groups.items() for task in tasks}
+    found: dict[str, tuple[PassGroup, ...]] = {}
     notes = []
     for task in models:
-        name = group_of.get(task)
+        name = images_of.get(task)
         if name is None:
             found[task] = ((task,),)
         elif name not in found:
-            found[name], reasons = _of_group(groups[name], backbone, models)
+            found[name], reasons = _of_image_group(image_groups[name], backbone, models)
             notes.append(_note(name, found[name], reasons))
-    return Units(found, tuple(notes))
+    return PassGroups(found, tuple(notes))
 
 
-def units_of(cfg: ResolvedConfig) -> Units:
-    """The units of a resolved config."""
-    return find_units(cfg.image_groups, cfg.model.backbone, cfg.model.tasks)
+def pass_groups_of(cfg: ResolvedConfig) -> PassGroups:
+    """The pass groups of a resolved config."""
+    return find_pass_groups(cfg.image_groups, cfg.model.backbone, cfg.model.tasks)
 
 
 def tied(
-    units: Iterable[Unit], proposed: Mapping[str, Sequence[SubnetSpec]]
+    pass_groups: Iterable[PassGroup], proposed: Mapping[str, Sequence[SubnetSpec]]
 ) -> dict[str, list[SubnetSpec]]:
-    """Subnets of which the tasks of a unit have the same backbone, that of its first task.
+    """Subnets of which the tasks of a pass group have the same backbone, that of its first task.
 
     Where each has some stages of one architecture, that is it. Each task keeps its own elastic
     parts. Where a task has more subnets than the first one, its backbones are those of all; a task
     with fewer repeats its last parts.
 
     Args:
-        units: tasks that share a pass; others stay as they are.
+        pass_groups: tasks that share a pass; others stay as they are.
         proposed: task -> its subnets of a step.
     """
-    specs = {task: list(group) for task, group in proposed.items()}
-    for unit in units:
-        roots = [spec.root for spec in max((specs[task] for task in unit), key=len)]
+    specs = {task: list(own) for task, own in proposed.items()}
+    for group in pass_groups:
+        roots = [spec.root for spec in max((specs[task] for task in group), key=len)]
         for i, root in enumerate(roots):
-            others = (specs[task][min(i, len(specs[task]) - 1)].root for task in unit)
+            others = (specs[task][min(i, len(specs[task]) - 1)].root for task in group)
             roots[i] = united([root, *others]) or root
-        for task in unit:
+        for task in group:
             own = specs[task]
             pairs = ((own[min(i, len(own) - 1)], root) for i, root in enumerate(roots))
             specs[task] = [spec.with_root(root) for spec, root in pairs]
     return specs
 
 
-def check_tied(units: Iterable[Unit], joint: JointSpec) -> None:
+def check_tied(pass_groups: Iterable[PassGroup], joint: JointSpec) -> None:
     """Raises ValueError where tasks that share a pass have different backbones."""
-    for unit in units:
-        for task in unit[1:]:
-            if united([joint[unit[0]].root, joint[task].root]) is None:
+    for group in pass_groups:
+        for task in group[1:]:
+            if united([joint[group[0]].root, joint[task].root]) is None:
                 raise ValueError(
-                    f'tasks {unit[0]!r} and {task!r} share a pass on the same images, but '
+                    f'tasks {group[0]!r} and {task!r} share a pass on the same images, but '
                     'joint_spec, or base, has different architectures of the backbone for them; '
                     f'give both the same, or remove tasks.{task}.images'
                 )
 
 
-def _of_group(
+def _of_image_group(
     tasks: Sequence[str], backbone: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]
-) -> tuple[tuple[Unit, ...], list[str]]:
-    """The units of an image group, and why there are several."""
+) -> tuple[tuple[PassGroup, ...], list[str]]:
+    """The pass groups of an image group, and why there are several."""
     family = family_of(backbone)
     if Sharing.from_config(backbone.get('sharing'), family.dimensions.roles).has_specific:
         return tuple((task,) for task in tasks), ['the backbone has weights of single tasks']
-    units: list[list[str]] = []
+    pass_groups: list[list[str]] = []
     reasons: list[str] = []
     for task in tasks:
         differences = []
-        for unit in units:
-            differs = _difference(unit[0], task, backbone, family.task_settings, models)
+        for group in pass_groups:
+            differs = _difference(group[0], task, backbone, family.task_settings, models)
             if differs is None:
-                unit.append(task)
+                group.append(task)
                 break
-            differences.append(f'{task!r} and {unit[0]!r} differ in {differs}')
+            differences.append(f'{task!r} and {group[0]!r} differ in {differs}')
         else:
-            units.append([task])
+            pass_groups.append([task])
             reasons += differences[:1]
-    return tuple(map(tuple, units)), reasons
+    return tuple(map(tuple, pass_groups)), reasons
 
 
 def _difference(
@@ -192,9 +193,9 @@ def as_lists(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-def _note(name: str, units: Sequence[Unit], reasons: Sequence[str]) -> str:
-    together = [', '.join(map(repr, unit)) for unit in units if len(unit) > 1]
-    alone = [repr(unit[0]) for unit in units if len(unit) == 1]
+def _note(name: str, pass_groups: Sequence[PassGroup], reasons: Sequence[str]) -> str:
+    together = [', '.join(map(repr, group)) for group in pass_groups if len(group) > 1]
+    alone = [repr(group[0]) for group in pass_groups if len(group) == 1]
     said = [f'{tasks} share a pass' for tasks in together]
     if alone:
         said.append(f'{", ".join(alone)} {"has a pass" if len(alone) == 1 else "have a pass each"}')

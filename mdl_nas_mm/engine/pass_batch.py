@@ -13,12 +13,12 @@ from .plan import BatchPart
 
 
 @dataclass(frozen=True)
-class UnitBatch:
-    """What a process has of one batch of a unit: of a task, or of several on the same images.
+class PassBatch:
+    """What a process has of one batch of a pass group, of a task or of several on the same images.
 
     Attributes:
         part: which part of which batch it is.
-        batches: the unit's tasks -> their samples, in the unit's order; without those that have
+        batches: the group's tasks -> their samples, in the group's order; without those that have
             no label of any of the images.
         weights: task -> its share of the images with its label in the step, on all processes.
         places: task -> the places of its images among those of the batch; of several tasks.
@@ -34,24 +34,24 @@ class UnitBatch:
     @classmethod
     def of(
         cls,
-        unit: Sequence[str],
+        group: Sequence[str],
         part: BatchPart,
         batch: dict | GroupBatch,
         labelled: Mapping[str, Labelled],
-    ) -> UnitBatch:
+    ) -> PassBatch:
         """From what a loader has given, of a task or of an image group.
 
         Args:
-            unit: its tasks.
+            group: its tasks.
             part: which part of which batch of the step it is.
             batch: as the loader gave it.
             labelled: of the tasks of image groups; see ``count_labels``.
         """
         if not isinstance(batch, GroupBatch):
-            return cls(part, {unit[0]: batch}, {unit[0]: part.weight})
+            return cls(part, {group[0]: batch}, {group[0]: part.weight})
         found: dict[str, dict] = {}
         weights, apart = {}, []
-        for task in unit:
+        for task in group:
             own = batch.batches[task]
             if own is not None:
                 found[task] = own
