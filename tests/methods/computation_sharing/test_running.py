@@ -296,6 +296,8 @@ def test_a_state_of_another_model_or_size_is_refused():
         (lambda frame: frame[:0], ('(0, 3, 32, 32)',)),
         (lambda frame: frame.numpy(), ('ndarray',)),
         (lambda frame: (255 * frame).byte(), ('uint8',)),
+        (lambda frame: frame.half(), ('float16', 'float64')),
+        (lambda frame: torch.cat([frame, frame[:, :1]], 1), ('4 channels', '3')),
     ],
 )
 def test_frames_that_are_none_are_refused(change, named):

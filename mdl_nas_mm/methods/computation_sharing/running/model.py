@@ -235,8 +235,15 @@ class SharedComputation(nn.Module):
                 f'frame: {type(images).__name__} of shape {shape}, expected a tensor '
                 '(batch, channels, height, width)'
             )
-        if not images.is_floating_point():
-            raise ValueError(f'frame: it is of {images.dtype}, expected the numbers of the model')
+        base = self.backbone(self.base)
+        dtype, channels = next(base.parameters()).dtype, base.shape.in_channels
+        if images.dtype != dtype:
+            raise ValueError(f'frame: its numbers are {images.dtype}, those of the model {dtype}')
+        if images.shape[1] != channels:
+            raise ValueError(
+                f'frame: it has {images.shape[1]} channels, the model takes {channels}: (batch, '
+                'channels, height, width)'
+            )
         if state is None:
             return
         if not isinstance(state, State):
