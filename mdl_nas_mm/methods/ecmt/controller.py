@@ -130,7 +130,6 @@ class Controller:
                 in milliseconds.
         """
         columns = JointColumns(spaces or model.spaces)
-        predictor.check(columns)
         known = [multiply_adds(model, columns, sizes), parameters(model, columns)]
         table = chosen_table((), latency)
         if table is not None:
