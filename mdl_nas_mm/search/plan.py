@@ -115,12 +115,8 @@ class SearchPlan:
 
     @classmethod
     def from_dict(cls, data: Mapping) -> SearchPlan:
-        """The inverse of ``to_dict``; also of what was written before there were ``tied`` sets.
-
-        What was written while ``pass_groups`` were ``units`` is read as well.
-        """
+        """The inverse of ``to_dict``; also of what was written before there were ``tied`` sets."""
         evolution, given = dict(data['evolution']), dict[str, Any](data)
-        given['pass_groups'] = given.pop('units', given.get('pass_groups', ()))
         if evolution.pop('same_for_all_tasks', False):
             given['tied'] = [list(data['metrics'])]
         given['evolution'] = EvolutionSettings(**evolution)
