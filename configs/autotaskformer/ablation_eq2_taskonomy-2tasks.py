@@ -27,7 +27,7 @@ _heads = dict(
 )
 tasks = dict(
     autoencoding=dict(
-        config='../scenes/tasks/taskonomy_autoencoding.py',
+        config='mdl_nas_mm::scenes/tasks/taskonomy_autoencoding.py',
         score='ms_ssim',
         images='taskonomy',
         loss_weight=0.1,
@@ -35,7 +35,7 @@ tasks = dict(
         model=_heads,
     ),
     edges2d=dict(
-        config='../scenes/tasks/taskonomy_edges2d.py',
+        config='mdl_nas_mm::scenes/tasks/taskonomy_edges2d.py',
         score='ms_ssim',
         images='taskonomy',
         loss_weight=30.0,

@@ -31,15 +31,19 @@ _fcn = dict(
 )
 tasks = dict(
     jigsaw=dict(
-        config='tasks/taskonomy_jigsaw.py',
+        config='mdl_nas_mm::autotaskformer/tasks/taskonomy_jigsaw.py',
         score='top1',
         model=dict(decode_head=dict(in_channels=_width, in_index=0)),
     ),
     inpainting=dict(
-        config='tasks/taskonomy_inpainting.py', score='ms_ssim', model=dict(decode_head=_fcn)
+        config='mdl_nas_mm::autotaskformer/tasks/taskonomy_inpainting.py',
+        score='ms_ssim',
+        model=dict(decode_head=_fcn),
     ),
     denoising=dict(
-        config='tasks/taskonomy_denoising.py', score='ms_ssim', model=dict(decode_head=_fcn)
+        config='mdl_nas_mm::autotaskformer/tasks/taskonomy_denoising.py',
+        score='ms_ssim',
+        model=dict(decode_head=_fcn),
     ),
 )
 train_cfg = dict(type='MultiTaskTrainLoop')

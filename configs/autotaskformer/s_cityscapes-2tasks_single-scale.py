@@ -24,14 +24,14 @@ _mlp = dict(
 _seg = dict(**_mlp, num_classes=19, loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True))
 tasks = dict(
     seg=dict(
-        config='../scenes/tasks/cityscapes_seg.py',
+        config='mdl_nas_mm::scenes/tasks/cityscapes_seg.py',
         score='mIoU',
         images='cityscapes',
         model=dict(decode_head=dict(**_heads, head=_seg)),
     ),
     # A tenth of the distance counts as much as ten points of mIoU.
     depth=dict(
-        config='../scenes/tasks/cityscapes_depth.py',
+        config='mdl_nas_mm::scenes/tasks/cityscapes_depth.py',
         score=dict(metric='abs_rel', scale=100.0),
         images='cityscapes',
         model=dict(decode_head=dict(**_heads, head=_mlp)),

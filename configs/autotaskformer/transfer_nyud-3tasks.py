@@ -69,7 +69,7 @@ _model = dict(
 )
 tasks = dict(
     nyud_seg=dict(
-        config='../scenes/tasks/nyud_seg.py',
+        config='mdl_nas_mm::scenes/tasks/nyud_seg.py',
         score='mIoU',
         images='nyud',
         model=dict(_model, decode_head=_seg),
@@ -77,7 +77,7 @@ tasks = dict(
         val_dataloader=_val,
     ),
     nyud_depth=dict(
-        config='../scenes/tasks/nyud_depth.py',
+        config='mdl_nas_mm::scenes/tasks/nyud_depth.py',
         score='ms_ssim',
         images='nyud',
         loss_weight=3.0,
@@ -90,7 +90,7 @@ tasks = dict(
         ],
     ),
     nyud_normals=dict(
-        config='../scenes/tasks/nyud_normals.py',
+        config='mdl_nas_mm::scenes/tasks/nyud_normals.py',
         score=dict(metric='mean', scale=1.0),
         images='nyud',
         loss_weight=20.0,

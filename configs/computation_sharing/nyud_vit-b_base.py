@@ -13,7 +13,7 @@ _base_ = ['_base_/vit-b.py']
 backbone = dict(img_size=(448, 576))
 tasks = dict(
     seg=dict(
-        config='../scenes/tasks/nyud_seg.py',
+        config='mdl_nas_mm::scenes/tasks/nyud_seg.py',
         train_dataloader=dict(batch_size=64),
         reference=dict(mIoU=50.48),
         model=dict(decode_head=dict(num_classes=40)),

@@ -25,14 +25,14 @@ _head = dict(
 )
 tasks = dict(
     depth=dict(
-        config='../scenes/tasks/nyud_depth.py',
+        config='mdl_nas_mm::scenes/tasks/nyud_depth.py',
         score=dict(metric='rmse', scale=50.0),
         train_dataloader=dict(batch_size=64),
         reference=dict(rmse=0.5215),
         model=dict(decode_head=_head),
     ),
     normals=dict(
-        config='../scenes/tasks/nyud_normals.py',
+        config='mdl_nas_mm::scenes/tasks/nyud_normals.py',
         score=dict(metric='mean', scale=1.0),
         loss_weight=10.0,
         train_dataloader=dict(batch_size=64),
@@ -40,7 +40,7 @@ tasks = dict(
         model=dict(decode_head=_head),
     ),
     edges=dict(
-        config='../scenes/tasks/nyud_edges.py',
+        config='mdl_nas_mm::scenes/tasks/nyud_edges.py',
         score='odsF',
         loss_weight=50.0,
         train_dataloader=dict(batch_size=64),

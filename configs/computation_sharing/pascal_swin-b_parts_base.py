@@ -20,7 +20,7 @@ _head = dict(
 )
 tasks = dict(
     parts=dict(
-        config='../scenes/tasks/pascal_parts.py',
+        config='mdl_nas_mm::scenes/tasks/pascal_parts.py',
         score='mIoU',
         loss_weight=2.0,
         reference=dict(mIoU=71.6),

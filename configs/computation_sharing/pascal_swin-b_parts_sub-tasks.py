@@ -17,7 +17,7 @@ inherit = 'parts'
 _maps = dict(decode_head=dict(in_channels=1024))
 tasks = dict(
     seg=dict(
-        config='../scenes/tasks/pascal_seg.py',
+        config='mdl_nas_mm::scenes/tasks/pascal_seg.py',
         score='mIoU',
         reference=dict(mIoU=79.1),
         model=dict(

@@ -20,7 +20,7 @@ _head = dict(
 )
 tasks = dict(
     seg=dict(
-        config='../scenes/tasks/pascal_seg.py',
+        config='mdl_nas_mm::scenes/tasks/pascal_seg.py',
         score='mIoU',
         reference=dict(mIoU=79.1),
         model=dict(

@@ -13,7 +13,7 @@ _base_ = ['_base_/vit-b.py']
 backbone = dict(img_size=(512, 512))
 tasks = dict(
     seg=dict(
-        config='../scenes/tasks/pascal_seg.py',
+        config='mdl_nas_mm::scenes/tasks/pascal_seg.py',
         reference=dict(mIoU=78.24),
         model=dict(decode_head=dict(num_classes=21)),
     )

@@ -9,7 +9,7 @@ backbone = dict(sharing='Sequential')
 tasks = dict(
     cls=dict(backbone=dict(out_indices=(-1,)), train_dataloader=dict(batch_size=32)),
     det=dict(
-        config='tasks/det.py',
+        config='mdl_nas_mm::demo/tasks/det.py',
         score='coco/bbox_mAP',
         backbone=dict(out_type='featmap', out_indices=(-1,)),
         search_dataloader=dict(
@@ -34,7 +34,7 @@ tasks = dict(
         ),
     ),
     seg=dict(
-        config='tasks/seg.py',
+        config='mdl_nas_mm::demo/tasks/seg.py',
         score='mIoU',
         backbone=dict(out_type='featmap', out_indices=(2, 3, 4, -1)),
         search_dataloader=dict(

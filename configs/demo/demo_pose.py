@@ -8,4 +8,4 @@ python tools/deposit.py add work_dirs/demo/deposit/deposit.safetensors \
 _base_ = ['demo_sketch.py']
 
 inherit = 'det'
-tasks = dict(_delete_=True, pose=dict(config='tasks/pose.py', score='coco/AP'))
+tasks = dict(_delete_=True, pose=dict(config='mdl_nas_mm::demo/tasks/pose.py', score='coco/AP'))

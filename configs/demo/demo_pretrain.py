@@ -23,7 +23,7 @@ backbone = dict(
 )
 tasks = dict(
     cls=dict(
-        config='tasks/cls.py',
+        config='mdl_nas_mm::demo/tasks/cls.py',
         score='accuracy/top1',
         backbone=dict(out_type='avg_featmap'),
         search_dataloader=dict(dataset=dict(data_prefix='search')),

@@ -32,14 +32,14 @@ _search = dict(dataset=dict(ann_file='gt_sets/search.txt'))
 # own configs have, normals and edges drown the classes.
 tasks = dict(
     seg=dict(
-        config='tasks/room_seg.py',
+        config='mdl_nas_mm::demo/tasks/room_seg.py',
         score='mIoU',
         loss_weight=3.0,
         images='rooms',
         search_dataloader=_search,
     ),
     depth=dict(
-        config='tasks/room_depth.py',
+        config='mdl_nas_mm::demo/tasks/room_depth.py',
         score=dict(metric='rmse', scale=1.0),
         loss_weight=0.5,
         # Ten centimetres count as much as three points of mIoU or three degrees.
@@ -48,14 +48,14 @@ tasks = dict(
         search_dataloader=_search,
     ),
     normals=dict(
-        config='tasks/room_normals.py',
+        config='mdl_nas_mm::demo/tasks/room_normals.py',
         score=dict(metric='mean', scale=1.0),
         loss_weight=0.4,
         images='rooms',
         search_dataloader=_search,
     ),
     edges=dict(
-        config='tasks/room_edges.py',
+        config='mdl_nas_mm::demo/tasks/room_edges.py',
         score='odsF',
         loss_weight=1.5,
         images='rooms',

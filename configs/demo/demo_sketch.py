@@ -9,7 +9,7 @@ _base_ = ['../_base_/joint_runtime.py']
 
 base = 'work_dirs/demo/deposit/deposit.safetensors'
 inherit = 'cls'
-tasks = dict(sketch=dict(config='tasks/sketch.py', score='accuracy/top1'))
+tasks = dict(sketch=dict(config='mdl_nas_mm::demo/tasks/sketch.py', score='accuracy/top1'))
 max_iters = 450
 train_cfg = dict(type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='MultiTaskValLoop')

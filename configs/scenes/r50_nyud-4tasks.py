@@ -11,7 +11,7 @@ _base_ = ['r50_nyud-3tasks.py']
 _head = dict(type='ASPPHead', in_channels=2048, in_index=0, dilations=(1, 12, 24, 36))
 tasks = dict(
     edges=dict(
-        config='tasks/nyud_edges.py',
+        config='mdl_nas_mm::scenes/tasks/nyud_edges.py',
         score='odsF',
         images='nyud',
         loss_weight=50.0,

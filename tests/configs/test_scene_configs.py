@@ -214,7 +214,7 @@ def test_ignored_pixels_are_no_part_of_a_mean(name):
 
 def test_every_task_config_is_of_a_joint_one():
     used = {
-        task.config.removeprefix('tasks/').removesuffix('.py')
+        Path(task.config.partition('::')[2]).stem
         for name in NAMES
         for task in Config.fromfile(FOLDER / f'{name}.py').tasks.values()
     }

@@ -41,7 +41,7 @@ _classes = dict(class_object=(2.0, 47.9), class_scene=(2.0, 60.3))
 tasks = dict(
     **{
         name: dict(
-            config=f'../scenes/tasks/taskonomy_{name}.py',
+            config=f'mdl_nas_mm::scenes/tasks/taskonomy_{name}.py',
             score='top1',
             images='taskonomy',
             loss_weight=weight,
@@ -52,7 +52,7 @@ tasks = dict(
     },
     # The paper shows this loss times 100.
     vanishing_points=dict(
-        config='../scenes/tasks/taskonomy_vanishing_points.py',
+        config='mdl_nas_mm::scenes/tasks/taskonomy_vanishing_points.py',
         score=dict(metric='l2', scale=1000.0),
         images='taskonomy',
         loss_weight=5.0,
@@ -60,7 +60,7 @@ tasks = dict(
         model=_of_points,
     ),
     semseg=dict(
-        config='../scenes/tasks/taskonomy_semseg.py',
+        config='mdl_nas_mm::scenes/tasks/taskonomy_semseg.py',
         score='mIoU',
         images='taskonomy',
         loss_weight=5.0,
@@ -69,7 +69,7 @@ tasks = dict(
     ),
     **{
         name: dict(
-            config=f'../scenes/tasks/taskonomy_{name}.py',
+            config=f'mdl_nas_mm::scenes/tasks/taskonomy_{name}.py',
             score='ms_ssim',
             images='taskonomy',
             loss_weight=weight,
@@ -80,7 +80,7 @@ tasks = dict(
     },
     **{
         name: dict(
-            config=f'../scenes/tasks/taskonomy_{name}.py',
+            config=f'mdl_nas_mm::scenes/tasks/taskonomy_{name}.py',
             score=dict(metric='loss', scale=100.0),
             images='taskonomy',
             model=_of_maps,

@@ -14,19 +14,19 @@ _head = dict(
 )
 tasks = dict(
     saliency=dict(
-        config='../scenes/tasks/pascal_saliency.py',
+        config='mdl_nas_mm::scenes/tasks/pascal_saliency.py',
         score='maxF_pooled',
         loss_weight=5.0,
         model=dict(decode_head=_head),
     ),
     normals=dict(
-        config='../scenes/tasks/pascal_normals.py',
+        config='mdl_nas_mm::scenes/tasks/pascal_normals.py',
         score=dict(metric='mean', scale=1.0),
         loss_weight=10.0,
         model=dict(decode_head=_head),
     ),
     edges=dict(
-        config='../scenes/tasks/pascal_edges.py',
+        config='mdl_nas_mm::scenes/tasks/pascal_edges.py',
         score='odsF',
         loss_weight=50.0,
         model=dict(decode_head=_head),

@@ -4,7 +4,7 @@ _base_ = ['pascal_sub-tasks.py']
 
 tasks = dict(
     parts=dict(
-        config='../scenes/tasks/pascal_parts.py',
+        config='mdl_nas_mm::scenes/tasks/pascal_parts.py',
         score='mIoU',
         loss_weight=2.0,
         model=dict(

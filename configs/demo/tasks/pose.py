@@ -3,11 +3,13 @@
 mim train mmpose configs/demo/tasks/pose.py
 """
 
+_base_ = ['digit_keypoints.py']
+
 default_scope = 'mmpose'
 custom_imports = dict(imports=['mmpretrain.models'], allow_failed_imports=False)
 
 data_root = 'data/demo/pose/'
-metainfo = dict(from_file='configs/demo/tasks/digit_keypoints.py')
+metainfo = _base_.dataset_info
 width = 96
 codec = dict(type='UDPHeatmap', input_size=(32, 32), heatmap_size=(16, 16), sigma=1)
 

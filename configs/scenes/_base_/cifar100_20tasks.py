@@ -9,7 +9,7 @@ _names = (
 )
 tasks = {
     name: dict(
-        config='tasks/cifar100.py',
+        config='mdl_nas_mm::scenes/tasks/cifar100.py',
         score='accuracy/top1',
         train_dataloader=dict(dataset=dict(coarse=number)),
         val_dataloader=dict(dataset=dict(coarse=number)),

@@ -4,7 +4,7 @@ _base_ = ['nyud_vit-b_3tasks.py']
 
 tasks = dict(
     edges=dict(
-        config='tasks/nyud_edges.py',
+        config='mdl_nas_mm::scenes/tasks/nyud_edges.py',
         score='odsF',
         images='nyud',
         loss_weight=50.0,

@@ -24,6 +24,8 @@ _others = dict(
     ),
 )
 tasks = {
-    name: dict(config=f'tasks/taskonomy_{name}.py', images='taskonomy', **settings)
+    name: dict(
+        config=f'mdl_nas_mm::scenes/tasks/taskonomy_{name}.py', images='taskonomy', **settings
+    )
     for name, settings in _others.items()
 }

@@ -11,7 +11,7 @@ _maps = dict(
 )
 tasks = dict(
     semseg=dict(
-        config='tasks/taskonomy_semseg.py',
+        config='mdl_nas_mm::scenes/tasks/taskonomy_semseg.py',
         score='mIoU',
         images='taskonomy',
         loss_weight=5.0,
@@ -19,7 +19,10 @@ tasks = dict(
     ),
     **{
         name: dict(
-            config=f'tasks/taskonomy_{name}.py', score='ms_ssim', images='taskonomy', **numbers
+            config=f'mdl_nas_mm::scenes/tasks/taskonomy_{name}.py',
+            score='ms_ssim',
+            images='taskonomy',
+            **numbers,
         )
         for name, numbers in _maps.items()
     },
