@@ -10,4 +10,4 @@ Expected (Tables 5 and 6, Fig. 2): 82.9 top-1, 43.9 box AP, 49.6 mIoU, 55M in al
 
 _base_ = ['_base_/mdl-nas-b_sizes.py', '_base_/joint_1x.py']
 
-joint_spec = 'archs/mdl-nas-b_ab1.json'
+joint_spec = 'mdl_nas_mm::mdl_nas/archs/mdl-nas-b_ab1.json'

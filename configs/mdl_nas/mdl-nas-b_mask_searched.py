@@ -13,4 +13,4 @@ Expected: 82.6 top-1, 48.2 box AP, 50.1 mIoU, 235M parameters with heads (Table 
 _base_ = ['_base_/mdl-nas-b_joint.py', '_base_/joint_3x.py']
 
 backbone = dict(sharing='Mask')
-joint_spec = 'archs/mdl-nas-b_mask.json'
+joint_spec = 'mdl_nas_mm::mdl_nas/archs/mdl-nas-b_mask.json'

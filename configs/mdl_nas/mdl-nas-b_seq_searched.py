@@ -13,4 +13,4 @@ Expected: 82.9 top-1, 48.0 box AP, 50.8 mIoU, 256M parameters with heads (Table 
 _base_ = ['_base_/mdl-nas-b_joint.py', '_base_/joint_3x.py']
 
 backbone = dict(sharing='Sequential')
-joint_spec = 'archs/mdl-nas-b_seq.json'
+joint_spec = 'mdl_nas_mm::mdl_nas/archs/mdl-nas-b_seq.json'

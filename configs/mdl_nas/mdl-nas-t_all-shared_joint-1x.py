@@ -10,4 +10,4 @@ Expected (Tables 5 and 6, Fig. 2): 81.8 top-1, 40.2 box AP, 47.2 mIoU, 28M in al
 
 _base_ = ['_base_/mdl-nas-t_sizes.py', '_base_/joint_1x.py']
 
-joint_spec = 'archs/mdl-nas-t_ab1.json'
+joint_spec = 'mdl_nas_mm::mdl_nas/archs/mdl-nas-t_ab1.json'

@@ -57,4 +57,4 @@ backbone = dict(
         ),
     ],
 )
-joint_spec = 'archs/mdl-nas-t_mask.json'
+joint_spec = 'mdl_nas_mm::mdl_nas/archs/mdl-nas-t_mask.json'

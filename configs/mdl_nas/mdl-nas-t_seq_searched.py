@@ -17,4 +17,4 @@ ratio 0.5, so neither its score nor the total can be compared with the paper's.
 _base_ = ['_base_/mdl-nas-t_joint.py', '_base_/joint_3x.py']
 
 backbone = dict(sharing='Sequential')
-joint_spec = 'archs/mdl-nas-t_seq.json'
+joint_spec = 'mdl_nas_mm::mdl_nas/archs/mdl-nas-t_seq.json'

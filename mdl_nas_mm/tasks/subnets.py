@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mdl_nas_mm.elastic.arch_source import read_archs, read_joint_spec
 from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.spec import Dimensions, JointSpec, SearchSpace, check_joint
+from mdl_nas_mm.utils.upstream import upstream_config_path
 
 from .elastic_parts import joint_dimensions, part_spaces
 
@@ -18,8 +19,9 @@ def check_subnets(cfg: Config, folder: str) -> None:
     """Checks a joint config's ``joint_spec`` and ``subspace``, before upstream's configs are read.
 
     ``joint_spec`` is one architecture for each task: task -> architecture, or the report of a
-    search, or the path of a JSON file with either, or of a deposit. ``subspace`` is a part of
-    ``backbone.space``, in the form of a space.
+    search, or the path of a JSON file with either, which may be a package's own
+    (``mdl_nas_mm::mdl_nas/archs/mdl-nas-b_mask.json``), or of a deposit. ``subspace`` is a part
+    of ``backbone.space``, in the form of a space.
 
     Args:
         cfg: the joint config, not resolved yet.
@@ -93,8 +95,10 @@ def _found(source: str | Mapping, folder: str) -> tuple[str | Mapping, str]:
     """Where a ``joint_spec`` is, and what errors call it."""
     if not isinstance(source, str):
         return source, 'joint_spec'
-    beside = osp.join(folder, source)
-    return beside if osp.isfile(beside) else source, f'joint_spec {source!r}'
+    where, beside = f'joint_spec {source!r}', osp.join(folder, source)
+    if '::' in source:
+        return str(upstream_config_path(source)), where
+    return beside if osp.isfile(beside) else source, where
 
 
 def _check_alone(cfg: Config) -> None:
