@@ -14,5 +14,5 @@ Expected: 73.6 AP, 43.7M parameters added (Table 8 of the paper).
 _base_ = ['_base_/mdl-nas-b_coco-pose.py']
 
 base = 'work_dirs/mdl-nas-b_mask_joint-3x/iter_263880.pth'
-joint_spec = '../mdl_nas/archs/mdl-nas-b_mask.json'
+joint_spec = 'mdl_nas_mm::mdl_nas/archs/mdl-nas-b_mask.json'
 trained = 'scores'

@@ -14,5 +14,5 @@ Expected: 86.9 top-1, 38.9M parameters added (Table 7 of the paper).
 _base_ = ['_base_/mdl-nas-b_cub.py']
 
 base = 'work_dirs/mdl-nas-b_mask_joint-3x/iter_263880.pth'
-joint_spec = '../mdl_nas/archs/mdl-nas-b_mask.json'
+joint_spec = 'mdl_nas_mm::mdl_nas/archs/mdl-nas-b_mask.json'
 trained = 'scores'
