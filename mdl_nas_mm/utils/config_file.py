@@ -13,6 +13,11 @@ from mmengine.config import Config
 
 from .one_line import in_one_line
 
+_PACKAGE = Path(__file__).resolve().parent.parent
+# Where mmengine looks for ``mdl_nas_mm::...``. A checkout has bases and tasks alone there, as mim,
+# which looks into the whole source tree, would find any other config twice.
+_INSTALLED, _SOURCE = _PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs'
+
 
 def read_config(
     path: str | Path, options: Mapping[str, Any] | None = None, trust_checkpoint: bool = False
@@ -40,7 +45,7 @@ def read_config(
         cfg = Config.fromfile(str(path))
     except FileNotFoundError as error:
         what = f'{error.filename} is not there' if error.filename else error
-        raise FileNotFoundError(f'{where}: {what}') from error
+        raise FileNotFoundError(f'{where}: {what}{_in_a_checkout(str(what))}') from error
     except (Exception, SystemExit) as error:
         raise ValueError(f'{where}{_reason(error)}') from error
     try:
@@ -81,6 +86,13 @@ def _check_content(path: Path) -> None:
             raise ValueError(f'expected settings by name, found a {type(content).__name__}')
     else:
         raise ValueError('expected a .py, .json, .yaml or .yml file')
+
+
+def _in_a_checkout(what: str) -> str:
+    """What to do where a config of this package was looked for, and lies in its source tree."""
+    _, found, below = what.partition(f'{_INSTALLED}/')
+    path = _SOURCE / below.partition('"')[0]
+    return f'; in a checkout name it by its path, {path}' if found and path.is_file() else ''
 
 
 def _reason(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from refusals import raises_naming
 
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.tasks.subnets import read_given_spec
+from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.upstream import upstream_config_path
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
@@ -50,3 +51,14 @@ def test_a_demo_task_names_no_file_of_a_folder_that_it_is_run_in(tmp_path, monke
     cfg = Config.fromfile(ROOT / 'demo/tasks/pose.py')
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         assert len(loader.dataset.metainfo.keypoint_info) == 5
+
+
+def test_a_checkout_says_where_a_whole_config_of_its_own_lies(tmp_path):
+    """It has just bases and tasks where mmengine looks, so that mim finds the others once."""
+    path = ROOT / 'scenes/swin-t_nyud-3tasks.py'
+    child = tmp_path / 'mine.py'
+    child.write_text("_base_ = ['mdl_nas_mm::scenes/swin-t_nyud-3tasks.py']\n")
+    with raises_naming(FileNotFoundError, child, 'in a checkout', path):
+        read_config(child)
+    child.write_text(f'_base_ = [{str(path)!r}]\n')
+    assert set(read_config(child).tasks) == {'seg', 'depth', 'normals'}
