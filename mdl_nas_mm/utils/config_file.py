@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import mmengine
 from mmengine.config import Config
 
 from .one_line import in_one_line
+from .upstream import upstream_config_path
 
-_PACKAGE = Path(__file__).resolve().parent.parent
 # Where mmengine looks for ``mdl_nas_mm::...``. A checkout has bases and tasks alone there, as mim,
 # which looks into the whole source tree, would find any other config twice.
-_INSTALLED, _SOURCE = _PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs'
+_INSTALLED = Path(__file__).resolve().parent.parent / '.mim' / 'configs'
 
 
 def read_config(
@@ -91,8 +92,12 @@ def _check_content(path: Path) -> None:
 def _in_a_checkout(what: str) -> str:
     """What to do where a config of this package was looked for, and lies in its source tree."""
     _, found, below = what.partition(f'{_INSTALLED}/')
-    path = _SOURCE / below.partition('"')[0]
-    return f'; in a checkout name it by its path, {path}' if found and path.is_file() else ''
+    if found:
+        with suppress(FileNotFoundError):
+            name, _, _ = below.partition('"')
+            path = upstream_config_path(f'mdl_nas_mm::{name}')
+            return f'; in a checkout name it by its path, {path}'
+    return ''
 
 
 def _reason(error: BaseException) -> str:

@@ -46,9 +46,9 @@ def plot_joint_spec(joint: JointSpec, counts: Counts, path: str | Path) -> None:
 def _plot_blocks(axes: Axes, label: str, values: dict[str, list[float]]) -> None:
     """A bar for each block of each task."""
     width = 0.8 / len(values)
-    for i, (task, own) in enumerate(values.items()):
+    for i, own in enumerate(values.values()):
         offset = (i - (len(values) - 1) / 2) * width
-        axes.bar([block + offset for block in range(len(own))], own, width, label=task)
+        axes.bar([block + offset for block in range(len(own))], own, width)
     axes.set_xticks(range(max(map(len, values.values()))))
     axes.set_title(label, fontsize=10)
     axes.set_xlabel('block')
