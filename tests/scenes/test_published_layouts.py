@@ -285,6 +285,9 @@ def test_one_building_may_be_missing(taskonomy, end):
         taskonomy_label(taskonomy, 'depth', split='dev')
     with raises_naming(ValueError, 'tiny.csv', "'test'"):
         taskonomy_label(taskonomy, 'depth', split='test')
+    (taskonomy / 'tiny.csv').write_bytes(text.replace('gone,1,0,0', 'gone,1').encode())
+    with raises_naming(ValueError, 'tiny.csv', 'gone,1', '2', '4'):
+        taskonomy_label(taskonomy, 'depth')
     (taskonomy / 'tiny.csv').write_bytes(text.encode('utf-8-sig'))
     assert len(taskonomy_label(taskonomy, 'depth')) == 2
     (taskonomy / 'tiny.csv').write_bytes(text.encode('utf-16'))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.logging import print_log
@@ -179,12 +179,16 @@ def buildings_in(path: str, split: str) -> list[str]:
     """The buildings of a split, of an official list.
 
     Raises:
-        ValueError: the list has no such column, or no building in it.
+        ValueError: the list has no such column, a row of another length, or no building in it.
     """
-    rows: list[Mapping[str, str]] = list(csv.DictReader(read_list(path).split()))
-    columns = list(rows[0]) if rows else []
+    columns, *lines = csv.reader(read_list(path).split() or [''])
+    for line in lines:
+        if len(line) != len(columns):
+            row, count = ','.join(line), len(columns)
+            raise ValueError(f'{path!r}: {row!r} has {len(line)} values, expected {count}')
     if 'id' not in columns or split not in columns:
         raise ValueError(f'{path!r} has no column {split!r}, but {", ".join(columns) or "nothing"}')
+    rows = (dict(zip(columns, line)) for line in lines)
     found = [row['id'] for row in rows if row[split] == '1']
     if not found:
         raise ValueError(f'{path!r} has no building of {split!r}')
