@@ -16,7 +16,7 @@ from .pass_groups import PassGroups, find_pass_groups, pass_groups_of, tied
 from .recalibrate import recalibrations
 from .resolved import ResolvedConfig
 from .scope import task_scope
-from .scores import NoScore, Score, Scoring
+from .scores import NoScore, Score, Scoring, score_of
 from .subnets import choose_joint_spec, fixed_spec, given_spec, sampled_spaces
 from .task import Split, Task
 
@@ -56,6 +56,7 @@ __all__ = [
     'recalibrations',
     'relative_change',
     'resolve_joint_config',
+    'score_of',
     'restart',
     'task_scope',
     'tied',

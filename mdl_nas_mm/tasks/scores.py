@@ -211,6 +211,23 @@ def as_before(scope: str, score: Score, evaluator: Any) -> Score:
     return Score(score.metric, kind.factor or 1.0, kind.greater is not False)
 
 
+def score_of(task: str, metrics: Mapping[str, Any], score: str | Mapping[str, Any]) -> float:
+    """A task's score by nothing but the names of its metrics, such as those of a log's line.
+
+    ``Task.scoring`` knows the classes of the metrics as well.
+
+    Args:
+        task: what errors call it.
+        metrics: what an evaluator gave.
+        score: as in a config, see ``Score.read``.
+
+    Raises:
+        ValueError: see ``Score.read`` and ``Scoring``.
+    """
+    said = Score.read(task, score)
+    return Scoring.by_kind(task, said, by_name(said.metric)).score(metrics)
+
+
 def _not_said(task: str, score: Score, found: FoundMetric) -> str:
     """What to write for a metric of which it is not known how it counts."""
     kind: MetricKind = found.kind

@@ -16,18 +16,13 @@ from mdl_nas_mm.tasks import (
     Scoring,
     evaluate,
     resolve_joint_config,
+    score_of,
 )
-from mdl_nas_mm.tasks.metric_kinds import by_name
-
-
-def score_of(task, metrics, score):
-    """A task's score by nothing but the names of its metrics."""
-    said = Score.read(task, score)
-    return Scoring.by_kind(task, said, by_name(said.metric)).score(metrics)
 
 
 def test_scores_are_in_percent():
     assert score_of('cls', {'accuracy/top1': 91.5}, 'accuracy/top1') == 91.5
+    assert score_of('det', {'pascal_voc/mAP': 0.652}, 'pascal_voc/mAP') == pytest.approx(65.2)
     assert score_of('seg', {'mIoU': 60.0, 'aAcc': 80.0}, 'mIoU') == 60.0
     assert score_of('det', {'coco/bbox_mAP': 0.25}, 'coco/bbox_mAP') == 25.0
     assert score_of('det', {'coco/bbox_mAP': torch.tensor(0.5)}, 'coco/bbox_mAP') == 50.0
