@@ -2,7 +2,8 @@
 
 What does not fit is known then, and not after hours: channels of a neck or a head, labels, a
 transform, a metric that an evaluator does not give. All of it runs on copies, with random numbers
-of its own, so that the training is the same to the bit with it and without.
+of its own, so that the training is the same to the bit with it and without. Each process tries the
+tasks that it works for by itself, and none begins before all have passed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed as dist
 from mmengine.evaluator import Evaluator
 from torch.utils.data import DataLoader
 
@@ -26,6 +28,7 @@ from mdl_nas_mm.tasks import (
     fixed_spec,
     task_scope,
 )
+from mdl_nas_mm.tasks.data import part_of
 from mdl_nas_mm.tasks.evaluate import metrics_of
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
@@ -42,7 +45,8 @@ def dry_run(runner: MultiTaskRunner) -> None:
     """Passes the beginning of each task's data through a copy of the model.
 
     Args:
-        runner: of one process, with its loops built and its weights loaded.
+        runner: with its loops built and its weights loaded. With several processes every one has
+            to call this.
 
     Raises:
         TaskError, ValueError, FloatingPointError: something fails; names the task.
@@ -50,11 +54,13 @@ def dry_run(runner: MultiTaskRunner) -> None:
     start = time.monotonic()
     with seeded(derive_seed(runner.seed, 'dry run')):
         model = copy.deepcopy(runner.model)
+        model.leave_groups()
         _train(runner, model.train())
         if runner.val_loop is not None:
             # Upstream's metrics print tables, here of a single batch.
             with quiet():
                 _validate(runner, model.eval())
+    runner.ranks.wait()
     took = time.monotonic() - start
     runner.logger.info(f'dry run: a batch of every task has passed, {took:.1f} s')
 
@@ -66,16 +72,17 @@ def _train(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
     given_specs = fixed_spec(runner.cfg) or {}
     for name, loader in loop.dataloader.loaders.items():
         pass_groups = loop.pass_groups.of[name]
-        size = loop.configs[pass_groups[0][0]]['batch_size']
+        lead = pass_groups[0][0]
+        first = loop.plan.parts[lead][0]
+        own = part_of(loop.configs[lead]['batch_size'], first.part, first.parts)
         with loop.dataloader.named(name, f'iteration {loop.iter}'):
             # Images in their own order, each with the augmentation of its place.
-            places = [(i % len(loader.dataset), i) for i in range(size)]
+            places = [(i % len(loader.dataset), i) for i in range(own.stop - own.start)]
             batch = next(_batches(loader, places))
         given = {name: [batch]}
         passes = Passes(model, runner.optim_wrapper, given, loop.plan, loop.iter)
         for group in pass_groups:
-            part = loop.plan.parts[group[0]][0]
-            pass_batch = PassBatch.of(group, part, batch, count_labels(given))
+            pass_batch = PassBatch.of(group, first, batch, count_labels(given))
             if not pass_batch.tasks:
                 continue
             with passes.prepared(pass_batch) as data:
@@ -88,7 +95,7 @@ def _validate(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
     """Predictions of the architectures that are validated, and the names of their metrics."""
     loop = runner.val_loop
     for evaluation in loop.evaluations.values():
-        first = _of_first_batch(evaluation, runner.cfg.val_evaluator)
+        first = _of_first_batch(evaluation, runner.cfg.val_evaluator, model.own_group)
         predict: dict[str, Any] = {}
         for group in evaluation.pass_groups:
             subnets = model.subnets({task: loop.joint_spec[task] for task in group})
@@ -98,7 +105,9 @@ def _validate(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
             _check_score(own)
 
 
-def _of_first_batch(evaluation: JointEvaluation, evaluators: Mapping[str, Any]) -> JointEvaluation:
+def _of_first_batch(
+    evaluation: JointEvaluation, evaluators: Mapping[str, Any], group: dist.ProcessGroup | None
+) -> JointEvaluation:
     """The same evaluation of the first batch alone, with evaluators of its own."""
     loader: Any = evaluation.loader
     size = getattr(loader.batch_sampler, 'batch_size', None) or 1
@@ -106,10 +115,11 @@ def _of_first_batch(evaluation: JointEvaluation, evaluators: Mapping[str, Any]) 
     loader = _batches(loader, places)
     tasks = {}
     for task, own in evaluation.tasks.items():
-        with task_scope(own.scope):
+        with task_scope(own.scope, group):
             evaluator = Evaluator(copy.deepcopy(evaluators[task]))
         evaluator.dataset_meta = own.evaluator.dataset_meta
-        tasks[task] = replace(own, loader=loader, evaluator=evaluator, size=len(places))
+        given = dict(loader=loader, evaluator=evaluator, size=len(places), group=group)
+        tasks[task] = replace(own, **given)
     return replace(evaluation, loader=loader, tasks=tasks)
 
 

@@ -155,6 +155,10 @@ class TaskGroups:
         dist.all_reduce(count, group=self.objects)
         return bool(count)
 
+    def wait(self) -> None:
+        """Goes on when every rank is here."""
+        self.any(False)
+
     def any_of(self, task: str, flag: bool) -> bool:
         """Whether a flag is set on any rank of a task of this one."""
         if self.alone:

@@ -53,8 +53,8 @@ class MultiTaskTrainLoop(BaseLoop):
         step: how its batches become gradients, of ``STEPS``; by default as in MDL-NAS.
         stop_timeout: seconds that a process has after SIGTERM to agree with the others, to save
             and to stop; then it ends without.
-        dry_run: whether one process, before its first step, passes a batch of every task through a
-            copy of the model; see ``mdl_nas_mm.engine.dry_run``.
+        dry_run: whether a batch of every task passes through a copy of the model before the first
+            step; see ``mdl_nas_mm.engine.dry_run``.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class MultiTaskTrainLoop(BaseLoop):
 
     def run(self):
         """Trains to the end."""
-        if self._runs_dry and self.ranks.alone:
+        if self._runs_dry:
             dry_run(self.runner)
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')

@@ -254,7 +254,7 @@ class MultiTaskRunner(OpenRunner):
         if checkpoint is not None:
             write_torch_file(osp.join(out_dir, filename), checkpoint)
         # Nobody goes on, and perhaps removes an older one, before the file is there.
-        self.ranks.all_gather(None)
+        self.ranks.wait()
 
     def load_checkpoint(
         self, filename: str, map_location: str | Callable = 'cpu', strict: bool = False, **kwargs

@@ -165,7 +165,7 @@ def open_history(folder: Path, header: Mapping, ranks: TaskGroups) -> History | 
     Where that refuses the file, no other rank leaves one behind.
     """
     history = None if ranks.rank else History(folder / 'history.jsonl', header)
-    ranks.all_gather(None)
+    ranks.wait()
     return history
 
 

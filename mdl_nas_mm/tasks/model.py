@@ -181,6 +181,13 @@ class MultiTaskModel(BaseModel):
         finally:
             self._apart = ()
 
+    def leave_groups(self) -> None:
+        """From now on its passes meet no other rank; for a copy that is tried out."""
+        self.groups, self.batch_group = dict.fromkeys(self.groups, self.own_group), self.own_group
+        for module in self.modules():
+            if isinstance(module, nn.SyncBatchNorm):
+                module.process_group = self.own_group
+
     def init_weights(self) -> None:
         """Initialises as upstream does, each part from a seed of its own."""
         with self._seeded('init backbone'):
