@@ -91,7 +91,7 @@ def test_it_is_a_deposit_of_the_largest_architectures(written):
         with task_scope('mmseg'):
             answers = [found.seg_logits.data for found in model.test_step(images(task))]
         for found, expected in zip(answers, logits(controlled, task), strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     with raises_naming(ValueError, packed, 'together'):
         remove(packed, 'seg', TRUST)
 
@@ -202,7 +202,7 @@ def test_an_architecture_is_taken_out_as_it_answers(written, tmp_path):
     with task_scope('mmseg'):
         answers = [found.seg_logits.data for found in model.test_step(images('seg'))]
     for found, other in zip(answers, logits(expected, 'seg'), strict=True):
-        torch.testing.assert_close(found, other, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found, other, rtol=1e-5, atol=1e-5)
     elements = sum(p.numel() for p in model.backbone.parameters())
     uses = controlled.model.backbone.layout.uses(member.found.joint['seg'].root)
     assert elements == sum(use.size for use in uses)

@@ -43,7 +43,7 @@ def test_an_architecture_is_the_plain_model_of_its_slices_calibrated_alike(super
         with task_scope('mmseg'):
             expected = [found.seg_logits.data for found in model.test_step(images(task))]
         for found, other in zip(logits(controlled, task), expected, strict=True):
-            torch.testing.assert_close(found, other, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(found, other, rtol=1e-5, atol=1e-5)
 
 
 @torch.no_grad()
@@ -105,7 +105,7 @@ def test_a_backbone_of_several_tasks_is_estimated_once(supernet):
         other(batch['seg']['inputs'])
     for name, value in other.state_dict().items():
         if 'running' in name:
-            torch.testing.assert_close(value, backbone.state_dict()[name], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(value, backbone.state_dict()[name], rtol=1e-5, atol=1e-5)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from controlled_tasks import RESNET
 from helpers import build_runner
 from image_group import joint_config, write_images
 from mmengine.optim import OptimWrapper
@@ -23,10 +24,11 @@ from shared_images import (
 )
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mdl_nas_mm.engine.freeze import used_mask
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import train_step
 from mdl_nas_mm.methods.ecmt import ECMTStep, LargestFirstSampler
-from mdl_nas_mm.spec import SearchSpace
+from mdl_nas_mm.spec import SearchSpace, footprint
 
 KD = 0.7
 
@@ -96,17 +98,29 @@ def test_a_step_has_the_gradients_of_algorithm_1(backbone, missing):
         torch.testing.assert_close(found[name], apart[name], rtol=1e-6, atol=1e-10)
 
 
-def test_what_is_distilled_stays_within_the_student_and_out_of_the_decoders():
-    model = build(model_config('ViT', 'AllShared'))
-    space = model.backbone.space
-    specs = [space.largest(), space.smallest()]
+@pytest.mark.parametrize('backbone', [*BACKBONES, 'slimmable'])
+def test_what_is_distilled_stays_within_the_student_and_out_of_the_decoders(backbone):
+    config = model_config('ViT' if backbone == 'slimmable' else backbone, 'AllShared')
+    if backbone == 'slimmable':
+        config['backbone'] = dict(RESNET, tasks=TASKS)
+    model = build(config)
+    specs = [model.backbone.space.largest(), model.backbone.space.smallest()]
     (with_kd, _), (without, _) = (gradients_of(model, specs, kd) for kd in (KD, 0.0))
-    width = space.smallest().stages[0].embed_dim
-    weight = next(n for n, p in model.named_parameters() if 'patch_embed' in n and p.dim() == 4)
-    change = {name: with_kd[name] - without[name] for name in with_kd}
-    assert change[weight][:width].abs().max() > 0
-    assert not change[weight][width:].any()
-    assert not any(change[name].any() for name in change if name.startswith('tasks.'))
+    used = footprint(model.backbone.ledger(), [(TASKS[0], specs[1])])
+    inside, outside = 0, 0
+    for name, parameter in model.named_parameters():
+        if name not in with_kd:
+            continue
+        change = with_kd[name] - without.get(name, 0.0)
+        own = name.removeprefix('backbone.')
+        student = torch.zeros(change.shape, dtype=torch.bool)
+        for (of, first), lengths in used.items():
+            if of == own:
+                student |= used_mask(parameter, lengths, first)
+        assert not change[~student].any(), name
+        inside += int(change[student].count_nonzero())
+        outside += int((~student).sum())
+    assert min(inside, outside) > 100
 
 
 def test_the_largest_then_the_smallest_then_random_ones():
