@@ -106,6 +106,47 @@ def test_densities_are_those_of_the_differences():
     )
 
 
+def collected(backbone, images):
+    """Name of each linear layer in the blocks -> the rows (R, C) that hooks see it being given."""
+    found = {}
+    handles = [
+        layer.register_forward_pre_hook(
+            lambda _, args, name=name: found.update({name: args[0].flatten(0, -2)})
+        )
+        for name, layer in linear_layers(backbone).items()
+    ]
+    backbone(images)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+@pytest.mark.parametrize('reuse', ['tasks', 'frames'])
+@pytest.mark.parametrize('build', BUILDERS)
+@torch.no_grad()
+def test_counted_is_a_literal_count_by_hooks(build, reuse):
+    """Of the separate models: (S_w + S_a1) of each layer's products, or S_a2 of them."""
+    base = BUILDERS[build]()
+    tasks, frames = dict(a=base, b=sub_task(base, 1, first=1)), moving_patch(2)
+    settings = SharingSettings(reuse, 'elements', moved=1.0)
+    model, state = SharedComputation('a', tasks, settings), None
+    for frame in frames:
+        _, state = model(frame, state)
+    ours = collected(tasks['b'], frames[1])
+    theirs = collected(*((base, frames[1]) if reuse == 'tasks' else (tasks['b'], frames[0])))
+    expected = 0.0
+    for name, layer in linear_layers(tasks['b']).items():
+        weight, rows = layer.weight, ours[name]
+        density = float((rows != theirs[name]).double().mean())
+        if reuse == 'tasks':
+            other = base.get_parameter(f'{name}.weight')
+            density += float((weight != other).double().mean())
+        expected += density * len(rows) * weight.numel()
+    inside = {*linear_layers(base)}
+    counted = sum(each.counted for each in state.work if each.task == 'b' and each.part in inside)
+    assert counted == pytest.approx(expected, rel=1e-3)
+
+
 def test_the_boundary_is_where_the_sum_is_least():
     def of(*pairs):
         return [Density(f'{i}', 100, 0.1, a, b) for i, (a, b) in enumerate(pairs)]

@@ -150,8 +150,13 @@ def test_places_are_fixed_by_gate_or_size(first):
         fix_places(state, 0.2, 'luck')
 
 
-def test_places_stay_and_values_move(base, places, second):
+@pytest.mark.parametrize('activations', [None, dict(coefficient=1e-3)], ids=['second', 'third'])
+def test_places_stay_and_values_move(data, base, first, places, second, tmp_path, activations):
     begin, checkpoint = load_difference(places), read_checkpoint(second / 'iter_4.pth')
+    if activations:
+        changes = {'load_from': str(first / 'iter_4.pth')}
+        step = fixed(places, activations=activations)
+        checkpoint = train(sub_task(data, base, step, changes), tmp_path)
     state, change = checkpoint['method']['step'], change_of(checkpoint, base)
     for name, each in begin.weights.items():
         found = change.weights[name]
