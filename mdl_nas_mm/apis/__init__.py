@@ -3,7 +3,7 @@
 from mdl_nas_mm.deposit import load_tasks
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 
-from .controlled import extract_chosen, save_controlled
+from .controlled import controller_of_file, extract_chosen, save_controlled
 from .deposits import add_to_deposit
 from .image_files import MAX_PIXELS
 from .inference import MultiTaskInferencer
@@ -14,6 +14,7 @@ __all__ = [
     'MultiTaskInferencer',
     'SharedPass',
     'add_to_deposit',
+    'controller_of_file',
     'evaluate_deposit',
     'extract_chosen',
     'load_task',

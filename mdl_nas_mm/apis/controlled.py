@@ -29,21 +29,25 @@ _OF_ARCHITECTURE = ('spec', 'region', 'params', 'needs', 'scored', 'stored')
 
 def controller_of_file(
     path: str | Path,
-    settings: Evolution,
+    settings: Evolution | None = None,
     alike: Sequence[Sequence[str]] = (),
     latency: str | Path | None = None,
     trust: Collection[str] = (),
 ) -> Controller:
-    """That of a controlled deposit, with other settings.
+    """That of a controlled deposit.
 
     Args:
         path: the file.
-        settings: of its searches.
-        alike: sets of related tasks; by default those of the file.
+        settings: of its searches; by default those of the file, as ``alike``.
+        alike: sets of related tasks.
         latency, trust: see ``load_controlled``.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``load_controlled`` and ``Controller``.
     """
     found = load_controlled(path, trust, latency).controller
-    return Controller(found.columns, found.predictor, found.costs, settings, alike or found.alike)
+    settings, alike = settings or found.evolution, alike or found.alike
+    return Controller(found.columns, found.predictor, found.costs, settings, alike)
 
 
 def make_controlled(

@@ -17,6 +17,7 @@ from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis import (
     MultiTaskInferencer,
+    controller_of_file,
     extract_chosen,
     load_task,
     save_controlled,
@@ -29,7 +30,7 @@ from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.families import ElasticResNet
 from mdl_nas_mm.header.contents import contents
-from mdl_nas_mm.methods.ecmt import file
+from mdl_nas_mm.methods.ecmt import Evolution, file
 from mdl_nas_mm.methods.ecmt.costs import MACS
 from mdl_nas_mm.methods.ecmt.file import load_controlled
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
@@ -78,6 +79,18 @@ def test_all_of_it_is_in_one_file(written):
     # Tasks on the same images have them once.
     names = Deposit(packed, TRUST).names()
     assert sum(name.startswith('control/images/') for name in names) < len(TASKS)
+
+
+def test_a_file_gives_a_controller(written):
+    """With the settings of the file, or others."""
+    controlled, packed = written
+    budget, prefer = middle(controlled), dict(seg=1)
+    found = controller_of_file(packed, trust=TRUST).configure(budget=budget, prefer=prefer)
+    assert found.row.tolist() == controlled.front[0].found.row.tolist()
+    other = controller_of_file(packed, Evolution(cycles=0), [('seg', 'parts')], trust=TRUST)
+    assert other.evolution.cycles == 0 and other.alike == [('seg', 'parts')]
+    with raises_naming(FileNotFoundError, 'latency', 'a laptop'):
+        controller_of_file(packed, latency='a laptop', trust=TRUST)
 
 
 @torch.no_grad()
