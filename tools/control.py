@@ -47,17 +47,18 @@ def main() -> None:
     from mdl_nas_mm.apis.controlled import controller_of_file
     from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.methods.ecmt import Controller, Evolution
+    from mdl_nas_mm.methods.ecmt.control_settings import cycles_of
     from mdl_nas_mm.methods.ecmt.preferences import check_request, read_preferences
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.utils.files import write_json
 
     with command('control', 'WARNING') as say:
-        settings = Evolution(args.pool, args.cycles, args.layers, args.seed)
         cfg = None
         if args.predictor is not None:
             cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
             cfg = resolve_joint_config(cfg)
+        settings = Evolution(args.pool, cycles_of(args.cycles, cfg), args.layers, args.seed)
         tasks = tasks_of(args.source) if cfg is None else cfg.tasks
         prefer = None if args.prefer is None else read_preferences(args.prefer, tasks)
         check_request(args.budget, prefer, list(tasks))

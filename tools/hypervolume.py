@@ -19,12 +19,13 @@ def parse_args() -> argparse.Namespace:
     command_line.add_trained_config(parser)
     text = 'The file that mdl-nas predictor has written.'
     add('--predictor', type=there('predictor'), required=True, help=text)
-    text = 'Worst loss of each task, in the order of their names.'
-    add('--reference', nargs='+', type=float, required=True, help=text)
+    text = 'Worst loss of each task, in the order of their names (default: of the config).'
+    add('--reference', nargs='+', type=float, help=text)
     text = 'Of each architecture: 10G (multiply-adds), "5M params", 25ms (default: any).'
     add('--budget', help=text)
     add('--count', type=int, default=20, help=f'Preferences {_DEFAULT}')
-    add('--alpha', type=float, default=0.2, help=f'Of the Dirichlet distribution {_DEFAULT}')
+    text = 'Of the Dirichlet distribution (default: control.alpha of the config, or 0.2).'
+    add('--alpha', type=float, help=text)
     text = 'For milliseconds: a table from mdl-nas latency.'
     add('--latency', type=there('latency table'), help=text)
     command_line.add_controller_options(parser)
@@ -41,6 +42,7 @@ def main() -> None:
     from mdl_nas_mm.engine.command import command
     from mdl_nas_mm.engine.errors import AGAIN
     from mdl_nas_mm.methods.ecmt import Evolution
+    from mdl_nas_mm.methods.ecmt.control_settings import cycles_of
     from mdl_nas_mm.methods.ecmt.controllability import Trial
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
@@ -51,14 +53,14 @@ def main() -> None:
         cfg = resolve_joint_config(cfg)
         folder = Path(args.work_dir or f'work_dirs/{Path(args.config).stem}/hypervolume')
         beside = read_beside(args.beside, list(cfg.tasks)) if args.beside else []
-        trial = Trial(tuple(args.reference), args.budget, args.count, args.alpha, args.seed)
+        trial = Trial.of(cfg, args.reference, args.budget, args.count, args.alpha, args.seed)
         found = measure_control(
             cfg,
             args.checkpoint,
             args.predictor,
             trial,
             folder,
-            Evolution(cycles=args.cycles, seed=args.seed),
+            Evolution(cycles=cycles_of(args.cycles, cfg), seed=args.seed),
             command_line.parse_alike(args.alike, cfg.tasks),
             args.latency,
             command_line.parse_sizes(args.input_size, cfg.tasks),

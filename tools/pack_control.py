@@ -42,6 +42,7 @@ def main() -> None:
     args = parse_args()
     from mdl_nas_mm.apis.controlled import make_controlled
     from mdl_nas_mm.engine.command import command
+    from mdl_nas_mm.methods.ecmt.control_settings import cycles_of
     from mdl_nas_mm.methods.ecmt.preferences import read_preferences
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.amounts import shown_amount
@@ -59,7 +60,7 @@ def main() -> None:
             preferences=[read_preferences(words, cfg.tasks) for words in args.prefer],
             latency=args.latency,
             alike=command_line.parse_alike(args.alike, cfg.tasks),
-            cycles=args.cycles,
+            cycles=cycles_of(args.cycles, cfg),
             images=args.images,
             sizes=command_line.parse_sizes(args.input_size, cfg.tasks),
             trust=command_line.trusted_classes(args),

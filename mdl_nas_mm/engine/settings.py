@@ -36,6 +36,7 @@ JOINT_KEYS = dict(
     joint_spec='Task -> the one architecture that is trained, or the path of such a file.',
     subspace='A smaller space, of which alone subnets are sampled.',
     search_cfg='How a search goes.',
+    control='How its model is controlled, for commands: `reference`, `alpha`, `cycles`.',
     held_out_images='Task -> how many training images `mdl-nas hold-out` sets aside.',
     base='A deposit or a supernet that new tasks start from, in place of `backbone`.',
     inherit='The task of the base whose own weights and architecture new tasks start from.',

@@ -140,8 +140,8 @@ def add_controller_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     text = 'Related tasks, whose decoders are alike (default: none; of a file, its own).'
     add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
-    text = 'Mutations of each search (default: %(default)s).'
-    add('--cycles', type=int, default=10, help=text)
+    text = 'Mutations of each search (default: control.cycles of the config, or 10).'
+    add('--cycles', type=int, help=text)
     text = "Sizes of the images of a config (default: of each task's validation)."
     add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
 

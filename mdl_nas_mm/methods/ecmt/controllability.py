@@ -12,7 +12,9 @@ import numpy as np
 
 from mdl_nas_mm.search.loss_files import appending, read_losses
 from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.tasks import ResolvedConfig
 
+from .control_settings import ControlSettings
 from .controller import Controller
 from .hypervolume import hypervolume
 from .preferences import check_request
@@ -47,6 +49,25 @@ class Trial:
         if not np.isfinite(self.reference).all():
             raise ValueError(f'reference point: {self.reference}, expected finite losses')
         check_request(self.budget, None, ())
+
+    @classmethod
+    def of(
+        cls,
+        cfg: ResolvedConfig,
+        reference: Sequence[float] | None,
+        budget: str | None,
+        count: int,
+        alpha: float | None,
+        seed: int,
+    ) -> Trial:
+        """That of a config; ``reference`` and ``alpha`` are its own where they are not given.
+
+        Raises:
+            ValueError: see ``ControlSettings`` and ``Trial``.
+        """
+        control = ControlSettings.of(cfg)
+        point = control.point(cfg.tasks) if reference is None else tuple(reference)
+        return cls(point, budget, count, control.alpha if alpha is None else alpha, seed)
 
     def check(self, tasks: Collection[str]) -> None:
         """Raises ValueError where the reference point has another number of tasks."""

@@ -1,6 +1,7 @@
 """From a budget and preferences to architectures of a joint config."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.methods.ecmt import Controller, Evolution, InfeasibleBudget
+from mdl_nas_mm.methods.ecmt.control_settings import ControlSettings, cycles_of
 from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
 from mdl_nas_mm.methods.ecmt.costs import MACS, PARAMS, read_budget
 from mdl_nas_mm.methods.ecmt.hypervolume import hypervolume
@@ -256,3 +258,40 @@ def test_preferences_are_of_a_dirichlet_distribution():
     assert values.mean(0) == pytest.approx(np.full(4, 0.25), abs=0.02)
     # The variance of a component: (1/4)(3/4) / (4 alpha + 1).
     assert values.var(0) == pytest.approx(np.full(4, 0.1875 / 1.8), rel=0.1)
+
+
+def test_a_config_says_what_options_leave_open():
+    control = dict(reference=dict(seg=4, alone=2, parts=3), alpha=1.0, cycles=150)
+    cfg = SimpleNamespace(tasks=dict.fromkeys(sorted(SIZE)), get=dict(control=control).get)
+    trial = Trial.of(cfg, None, '1G', 20, None, 0)
+    assert (trial.reference, trial.alpha) == ((2.0, 3.0, 4.0), 1.0)
+    trial = Trial.of(cfg, [5, 5, 5], '1G', 20, 0.3, 0)
+    assert (trial.reference, trial.alpha) == ((5, 5, 5), 0.3)
+    assert (cycles_of(None, cfg), cycles_of(0, cfg), cycles_of(None, None)) == (150, 0, 10)
+    assert ControlSettings(reference=1).point('abc') == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ('control', 'named'),
+    [
+        (dict(), ('reference point', '--reference', 'control.reference')),
+        (dict(reference=dict(seg=4, parts=3)), ('control.reference', "'alone'")),
+        (dict(reference=dict(nope=4)), ('control.reference', "'nope'", 'seg')),
+        (dict(reference='much'), ('control', 'reference', "'much'")),
+        (dict(reference=dict(seg='much')), ('control', 'reference', 'seg', "'much'")),
+        (dict(alpha=0), ('control', 'alpha', 0)),
+        (dict(cycles=1.5), ('control', 'cycles', 1.5)),
+        (dict(cycle=3), ('control', "'cycle'", 'cycles')),
+        (3, ('control', 3, 'cycles')),
+    ],
+    ids=str,
+)
+def test_what_a_config_says_wrongly_is_refused_before_anything_is_loaded(
+    files, tmp_path, monkeypatch, control, named
+):
+    nothing = tmp_path / 'nothing'
+    nothing.write_text('')
+    path = tmp_path / 'joint.py'
+    path.write_text(f'_base_ = [{str(files[0])!r}]\ncontrol = {control!r}\n')
+    given = [path, '--predictor', nothing, '--checkpoint', nothing]
+    assert_names(refusal_of_tool(monkeypatch, 'hypervolume', *given), *named)
