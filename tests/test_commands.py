@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -45,6 +46,21 @@ def test_usage_says_what_each_command_is_for(monkeypatch, capsys):
 def test_version(monkeypatch, capsys):
     call(monkeypatch, '--version')
     assert mdl_nas_mm.__version__ in capsys.readouterr().out
+
+
+def test_options_that_texts_of_the_package_name_are_there(monkeypatch, capsys):
+    files, named = [*ROOT.glob('mdl_nas_mm/**/*.py'), *ROOT.glob('tools/*.py')], {}
+    for path in files:
+        # Literals that Python joins.
+        text = re.sub(r"'\s*\n\s*f?'", '', path.read_text())
+        for command, options in re.findall(r'mdl-nas ([a-z-]+)((?: --[a-z-]+)+)', text):
+            named.setdefault(command, set()).update(options.split())
+    assert {'infer', 'latency', 'search'} <= set(named)
+    for command, options in named.items():
+        with pytest.raises(SystemExit):
+            call(monkeypatch, command, '--help')
+        said = capsys.readouterr().out
+        assert not {option for option in options if option not in said}, command
 
 
 def test_command_that_is_none(monkeypatch, capsys):

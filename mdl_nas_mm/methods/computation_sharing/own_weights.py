@@ -71,7 +71,7 @@ def own_weights(model: MultiTaskModel, task: str, spec: SubnetSpec) -> dict[str,
         if own not in parameters or not owners_of(own).among([task]):
             raise ValueError(
                 f'task {task!r}: all tasks of the base share {use.name!r}; differences need a base '
-                'with weights of its own, which `mdl-nas share-computation --base` makes of any'
+                'with weights of its own, which `mdl-nas share-computation` makes of any'
             )
         found[use.name] = OwnWeight(use, own, parameters[own])
     return found
