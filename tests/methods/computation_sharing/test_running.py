@@ -129,9 +129,10 @@ def test_both_executions_are_equal_for_given_rows(build, attention):
 
 @pytest.mark.parametrize('execution', ['rows', 'elements'])
 @pytest.mark.parametrize('attention', ['exact', 'queries'])
-def test_error_grows_and_work_falls_with_the_threshold(execution, attention):
+@pytest.mark.parametrize('build', [vit, swin])
+def test_error_grows_and_work_falls_with_the_threshold(execution, attention, build):
     errors, executed = [], []
-    tasks, frames = three_tasks(vit), moving_patch(3)
+    tasks, frames = three_tasks(build), moving_patch(3)
     for threshold in (0.0, 0.1, 1.0):
         model = shared(
             tasks,
