@@ -9,6 +9,11 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from ..labels import KINDS
+
+# By name in a data sample; kinds that share one have the same value for no label.
+_MAPS = {kind.field: kind for kind in KINDS.values() if kind.is_map}
+
 
 class DenseMetric(BaseMetric):
     """Compares predictions with labels image by image.
@@ -67,6 +72,18 @@ class DenseMetric(BaseMetric):
 
     def _where(self, sample: Mapping[str, Any]) -> str:
         return f'image {sample.get("img_path")}'
+
+
+def has_label(label: Tensor, field: str) -> Tensor:
+    """Which elements of a label are of a pixel that has one, booleans of its shape.
+
+    Args:
+        label: (C, H, W), or (C,) of an image.
+        field: its name in a data sample, which says what a pixel without a label holds.
+    """
+    found = label.isfinite()
+    kind = _MAPS.get(field)
+    return found if kind is None else found & (label != kind.invalid).any(0)
 
 
 def _size(value: Tensor) -> str:

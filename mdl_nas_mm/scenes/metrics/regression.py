@@ -10,16 +10,17 @@ from torch import Tensor
 from mdl_nas_mm.registry import METRICS
 from mdl_nas_mm.utils.amounts import check_at_least
 
-from .dense_metric import DenseMetric
+from .dense_metric import DenseMetric, has_label
 
 
 @METRICS.register_module()
 class RegressionErrorMetric(DenseMetric):
     """``l1`` and ``l2``, the mean absolute and the mean squared error, and ``psnr``.
 
-    Means over images of the mean over an image's labelled elements, nan being none. ``psnr``, in
-    decibels, is of the mean squared error of an image, and at most 100; it is there with
-    ``data_range`` alone. Taskonomy's loss of vanishing points is ``l2`` of ``point``.
+    Means over images of the mean over an image's labelled elements; ``mdl_nas_mm.scenes.labels``
+    says what has no label. ``psnr``, in decibels, is of the mean squared error of an image, and at
+    most 100; it is there with ``data_range`` alone. Taskonomy's loss of vanishing points is ``l2``
+    of ``point``.
 
     Args:
         key: what is compared: ``pred_<key>`` with ``gt_<key>``, such as ``regression``, ``point``
@@ -44,7 +45,7 @@ class RegressionErrorMetric(DenseMetric):
     def compare(self, prediction: Tensor, label: Tensor) -> np.ndarray:
         """Whether there is a label, and the errors."""
         label = label.to(prediction)
-        valid = label.isfinite()
+        valid = has_label(label, self.label)
         if not valid.any():
             return np.zeros(4)
         error = (prediction[valid] - label[valid]).double()

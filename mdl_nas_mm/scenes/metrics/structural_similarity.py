@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mdl_nas_mm.registry import METRICS
 
-from .dense_metric import DenseMetric
+from .dense_metric import DenseMetric, has_label
 
 # What five scales of windows of 11 pixels need.
 SHORTEST = 176
@@ -20,8 +20,8 @@ SHORTEST = 176
 class StructuralSimilarityMetric(DenseMetric):
     """``ms_ssim``, MS-SSIM (Wang et al., 2003) by torchmetrics, the mean over images.
 
-    Where there is no label, nan, both are 0, so that it is similar there. An image without any
-    label is left out.
+    Where a pixel has no label, as ``mdl_nas_mm.scenes.labels`` says of its kind, both are 0, so
+    that it is similar there. An image without any label is left out.
 
     Args:
         data_range: largest minus smallest value of what is compared.
@@ -61,7 +61,7 @@ class StructuralSimilarityMetric(DenseMetric):
                 f'{SHORTEST} or more'
             )
         label = label.to(prediction)
-        valid = label.isfinite()
+        valid = has_label(label, self.label)
         if not valid.any():
             return np.zeros(2)
         found, label = (torch.where(valid, each, 0)[None] for each in (prediction, label))

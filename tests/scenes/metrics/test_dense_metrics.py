@@ -30,6 +30,8 @@ from mdl_nas_mm.scenes.metrics import (
 )
 
 NAN = math.nan
+# What a pixel without a label holds.
+NONE = [('regression', NAN), ('depth_map', 0), ('normals', 0), ('edges', 255), ('saliency', 255)]
 
 
 def tensor(values):
@@ -259,6 +261,19 @@ def test_errors_of_regression_are_torchmetrics():
         assert value == pytest.approx(expected, rel=1e-6), name
 
 
+@pytest.mark.parametrize(('key', 'none'), NONE)
+def test_errors_of_regression_are_of_pixels_with_a_label_alone(key, none):
+    """Half of a map has none, whatever its kind holds there."""
+    label = np.stack([np.full((4, 6), 0.0), np.full((4, 6), 0.6)])
+    prediction, holes = label + [[[0.1]], [[0.3]]], label.copy()
+    holes[:, :, 3:] = none
+    found = evaluate(
+        RegressionErrorMetric(key), (prediction, holes), (prediction, label * 0 + none)
+    )
+    expected = dict(l1=(0.1 + 0.3) / 2, l2=(0.01 + 0.09) / 2)
+    assert found == {name: pytest.approx(value, rel=1e-5) for name, value in expected.items()}
+
+
 def test_the_loss_of_vanishing_points():
     prediction, label = np.zeros(9), np.full(9, 2.0)
     found = evaluate(RegressionErrorMetric('point'), (prediction, label))
@@ -303,6 +318,15 @@ class TestStructuralSimilarity:
         none = torch.full_like(image, NAN)
         both = evaluate(self.metric(), (noisy, image), (image, holes), (image, none))
         assert both['ms_ssim'] == pytest.approx(sum(single) / 2)
+
+    @pytest.mark.parametrize(('key', 'none'), NONE)
+    def test_what_is_predicted_where_no_label_is_does_not_matter(self, key, none):
+        torch.manual_seed(0)
+        label = torch.rand(1, 176, 200) + 0.1
+        found, label[:, :, :60] = label.clone(), none
+        found[:, :, :60] = torch.rand(1, 176, 60)
+        pairs = (found, label), (found, label * 0 + none)
+        assert evaluate(self.metric(key=key), *pairs)['ms_ssim'] == pytest.approx(1)
 
     def test_an_image_that_is_too_small_is_refused(self):
         with pytest.raises(ValueError, match="'gt_normals'.*175.*176"):
