@@ -400,6 +400,29 @@ def test_tiles_are_permuted_as_the_target_says():
         Compose([jigsaw])(dict(img=image(5, 8)))
 
 
+@pytest.mark.parametrize(
+    'target',
+    [
+        dict(type='mdl_nas_mm.DenoiseTarget'),
+        dict(type='mdl_nas_mm.InpaintTarget', size=0.3, is_central=False),
+        dict(type='mdl_nas_mm.JigsawTarget', grid=2, num_permutations=20),
+    ],
+    ids=lambda target: target['type'],
+)
+def test_what_is_drawn_may_be_the_same_each_time(target):
+    """For evaluations: whatever was drawn before, and wherever the data lie."""
+    by_image = Compose([dict(target, by_image=True)])
+
+    def drawn(pipeline, number, folder='data'):
+        path = f'{folder}/{number}.png'
+        return pipeline(dict(img=image(24, 24), img_path=path))['img'].tobytes()
+
+    first = [drawn(by_image, number) for number in range(8)]
+    assert first == [drawn(by_image, number, 'elsewhere') for number in range(8)]
+    assert len(set(first)) > 4
+    assert len({drawn(Compose([target]), 0) for _ in range(8)}) > 4
+
+
 def test_permutations_are_far_apart():
     found = distant_permutations(9, 20)
     distances = (found[:, None] != found[None]).sum(-1) + 9 * np.eye(20, dtype=int)

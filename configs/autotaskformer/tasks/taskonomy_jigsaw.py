@@ -16,15 +16,23 @@ model = dict(
     ),
     target=dict(type='mdl_nas_mm.SoftLabelTarget', channels=100),
 )
-_pipeline = [
+_load = [
     dict(type='LoadImageFromFile'),
     dict(type='mdl_nas_mm.SceneResize', scale=(222, 222), keep_ratio=False),
+]
+_train = [
+    *_load,
     dict(type='mdl_nas_mm.JigsawTarget', grid=3, num_permutations=100),
     dict(type='mdl_nas_mm.PackScene'),
 ]
-_data = dict(dataset=dict(label='autoencoding', pipeline=_pipeline))
-train_dataloader = _data
-val_dataloader = _data
-test_dataloader = _data
+# The same permutations in each evaluation.
+_val = [
+    *_load,
+    dict(type='mdl_nas_mm.JigsawTarget', grid=3, num_permutations=100, by_image=True),
+    dict(type='mdl_nas_mm.PackScene'),
+]
+train_dataloader = dict(dataset=dict(label='autoencoding', pipeline=_train))
+val_dataloader = dict(dataset=dict(label='autoencoding', pipeline=_val))
+test_dataloader = val_dataloader
 val_evaluator = dict(type='mdl_nas_mm.SoftLabelMetric')
 test_evaluator = val_evaluator

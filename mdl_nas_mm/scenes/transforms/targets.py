@@ -1,17 +1,30 @@
 """Targets that are made of the image itself: auto-encoding, denoising, inpainting, jigsaw.
 
 They come behind all transforms that move or colour the image, and but for auto-encoding change it,
-so that such a task shares images with no other in a group.
+so that such a task shares images with no other in a group. With ``by_image`` what they draw is
+the same each time, as an evaluation needs.
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mdl_nas_mm.registry import TRANSFORMS
+from mdl_nas_mm.utils.randomness import derive_seed
 
 from ..labels import POINT, REGRESSION
+
+
+def _generator(results: Mapping[str, Any], by_image: bool) -> Any:
+    """What draws: numpy itself, or a generator that follows from the name of the image's file."""
+    if not by_image:
+        return np.random
+    return np.random.RandomState(derive_seed(os.path.basename(results.get('img_path') or '')))
 
 
 @TRANSFORMS.register_module()
@@ -47,15 +60,18 @@ class DenoiseTarget(ImageTarget):
     Args:
         std: standard deviation of the noise, in values from 0 to 255.
         is_bgr: as of ``ImageTarget``.
+        by_image: whether an image, by the name of its file, has the same noise each time.
     """
 
-    def __init__(self, std: float = 25.0, is_bgr: bool = True) -> None:
+    def __init__(self, std: float = 25.0, is_bgr: bool = True, by_image: bool = False) -> None:
         super().__init__(is_bgr)
         self.std = std
+        self.by_image = by_image
 
     def change(self, results: dict) -> dict:
         image = results['img']
-        noisy = np.clip(image + np.random.normal(0, self.std, image.shape), 0, 255)
+        noise = _generator(results, self.by_image).normal(0, self.std, image.shape)
+        noisy = np.clip(image + noise, 0, 255)
         is_whole = np.issubdtype(image.dtype, np.integer)
         results['img'] = (np.rint(noisy) if is_whole else noisy).astype(image.dtype)
         return results
@@ -71,6 +87,7 @@ class InpaintTarget(ImageTarget):
         fill: what is painted, 0 to 255.
         only_hole: whether the target is the square alone, nan elsewhere.
         is_bgr: as of ``ImageTarget``.
+        by_image: whether an image, by the name of its file, has the square at one place each time.
     """
 
     def __init__(
@@ -80,6 +97,7 @@ class InpaintTarget(ImageTarget):
         fill: float = 127,
         only_hole: bool = False,
         is_bgr: bool = True,
+        by_image: bool = False,
     ) -> None:
         super().__init__(is_bgr)
         if not 0 < size <= 1:
@@ -88,14 +106,16 @@ class InpaintTarget(ImageTarget):
         self.is_central = is_central
         self.fill = fill
         self.only_hole = only_hole
+        self.by_image = by_image
 
     def change(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
         side = max(round(self.size * min(height, width)), 1)
         top, left = (height - side) // 2, (width - side) // 2
         if not self.is_central:
-            top = np.random.randint(height - side + 1)
-            left = np.random.randint(width - side + 1)
+            generator = _generator(results, self.by_image)
+            top = generator.randint(height - side + 1)
+            left = generator.randint(width - side + 1)
         hole = np.zeros((height, width), dtype=bool)
         hole[top : top + side, left : left + side] = True
         results['img'] = results['img'].copy()
@@ -115,10 +135,12 @@ class JigsawTarget(BaseTransform):
     Args:
         grid: tiles a side; the sides of the image must be multiples of it.
         num_permutations: P; the permutations are far from one another and the same in every run.
+        by_image: whether an image, by the name of its file, has the same permutation each time.
     """
 
-    def __init__(self, grid: int = 3, num_permutations: int = 100) -> None:
+    def __init__(self, grid: int = 3, num_permutations: int = 100, by_image: bool = False) -> None:
         self.grid = grid
+        self.by_image = by_image
         self.permutations = distant_permutations(grid**2, num_permutations)
 
     def transform(self, results: dict) -> dict:
@@ -129,7 +151,7 @@ class JigsawTarget(BaseTransform):
             raise ValueError(
                 f'JigsawTarget: an image of {height} x {width} has no {grid} x {grid} equal tiles'
             )
-        chosen = np.random.randint(len(self.permutations))
+        chosen = _generator(results, self.by_image).randint(len(self.permutations))
         tiles = image.reshape(grid, height // grid, grid, width // grid, -1).swapaxes(1, 2)
         tiles = tiles.reshape(grid**2, *tiles.shape[2:])[self.permutations[chosen]]
         tiles = tiles.reshape(grid, grid, *tiles.shape[1:]).swapaxes(1, 2)
