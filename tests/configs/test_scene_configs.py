@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from documentation.pages import files
 from helpers import ROOT, build_runner
+from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.datasets import CIFAR100
 from scenes.files import image, save
@@ -180,6 +182,24 @@ def test_tasks_train_alone_with_upstreams_runner(name, tmp_path):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert any(key.startswith('val/') for key in runner.message_hub.log_scalars)
+
+
+EVALUATED = sorted(FOLDER.glob('tasks/*.py')) + sorted(
+    (ROOT / 'configs' / 'autotaskformer' / 'tasks').glob('*.py')
+)
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in EVALUATED if p.stem != 'cifar100'], ids=lambda path: path.stem
+)
+def test_an_image_to_predict_goes_through_the_pipeline_of_an_evaluation(path):
+    """As mmseg's inferencer has it: of no data set, without labels and with no target made."""
+    pipeline = Config.fromfile(path).val_dataloader.dataset.pipeline
+    assert pipeline[0].type.rpartition('.')[2] in ('LoadImageFromFile', 'LoadSceneImage')
+    pipeline[0] = dict(type='InferencerLoader')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        found = Compose(pipeline)(dict(img=np.full((72, 96, 3), 127, np.uint8)))
+    assert not found['data_samples'].keys() and (found['inputs'] == 127).all()
 
 
 def test_the_config_of_the_page(tmp_path):

@@ -288,14 +288,20 @@ def test_labels_of_an_evaluation_keep_their_size(tmp_path):
     assert found['data_samples'].gt_normals.shape == SIZE
 
 
-def test_an_image_of_no_data_set_has_no_labels(tmp_path):
+@pytest.mark.parametrize('is_first', [True, False], ids=['resized first', 'resized last'])
+def test_an_image_of_no_data_set_has_no_labels(tmp_path, is_first):
+    """As one to predict, whether or not labels are loaded at their own size."""
     save(tmp_path / 'image.png', image(*SIZE))
-    pipeline = Compose(
-        [dict(type='LoadImageFromFile'), dict(type='mdl_nas_mm.LoadSceneLabel')]
-        + [dict(type='mdl_nas_mm.PackScene')]
-    )
+    load = [dict(type='mdl_nas_mm.LoadSceneLabel')]
+    resize = [
+        dict(type='mdl_nas_mm.SceneResize', scale=(12, 12), keep_ratio=False),
+        dict(type='mdl_nas_mm.ScenePad', size=(16, 16)),
+    ]
+    steps = resize + load if is_first else load + resize
+    pipeline = Compose([dict(type='LoadImageFromFile'), *steps, dict(type='mdl_nas_mm.PackScene')])
     found = pipeline(dict(img_path=str(tmp_path / 'image.png')))
     assert set(found) == {'inputs', 'data_samples'} and not found['data_samples'].keys()
+    assert found['inputs'].shape == (3, 16, 16)
     with raises_naming(ValueError, 'LoadSceneLabel'):
         pipeline(dict(img_path=str(tmp_path / 'image.png'), seg_fields=[]))
 
@@ -360,14 +366,16 @@ def test_a_label_that_was_not_padded_is_named():
 
 
 def test_the_image_as_target():
-    results = Compose([dict(type='mdl_nas_mm.ImageTarget')])(dict(img=image(*SIZE)))
+    results = Compose([dict(type='mdl_nas_mm.ImageTarget')])(dict(img=image(*SIZE), sample_idx=0))
     np.testing.assert_allclose(results['gt_regression'][2, 3] * 255, results['img'][2, 3, ::-1])
 
 
 def test_noise_is_added_to_the_image_alone():
     np.random.seed(0)
     before = np.full((40, 50, 3), 120, dtype=np.uint8)
-    results = Compose([dict(type='mdl_nas_mm.DenoiseTarget', std=10.0)])(dict(img=before))
+    results = Compose([dict(type='mdl_nas_mm.DenoiseTarget', std=10.0)])(
+        dict(img=before, sample_idx=0)
+    )
     np.testing.assert_allclose(results['gt_regression'], 120 / 255, rtol=1e-6)
     assert results['img'].dtype == np.uint8
     assert abs(results['img'].std() - 10) < 0.5 and abs(results['img'].mean() - 120) < 0.5
@@ -377,7 +385,7 @@ def test_noise_is_added_to_the_image_alone():
 def test_a_square_is_painted_over(only_hole):
     before = image(8, 12)
     target = dict(type='mdl_nas_mm.InpaintTarget', size=0.5, fill=0, only_hole=only_hole)
-    results = Compose([target])(dict(img=before.copy()))
+    results = Compose([target])(dict(img=before.copy(), sample_idx=0))
     hole = np.zeros((8, 12), dtype=bool)
     hole[2:6, 4:8] = True
     assert not results['img'][hole].any()
@@ -391,13 +399,13 @@ def test_a_square_is_painted_over(only_hole):
 def test_tiles_are_permuted_as_the_target_says():
     jigsaw = dict(type='mdl_nas_mm.JigsawTarget', grid=2, num_permutations=5)
     tiles = np.repeat(np.repeat(np.arange(4).reshape(2, 2), 3, 0), 4, 1).astype(np.uint8)
-    results = Compose([jigsaw])(dict(img=np.stack([tiles] * 3, -1)))
+    results = Compose([jigsaw])(dict(img=np.stack([tiles] * 3, -1), sample_idx=0))
     chosen = distant_permutations(4, 5)[results['gt_point'].argmax()]
     found = [results['img'][row * 3, column * 4, 0] for row in range(2) for column in range(2)]
     assert found == chosen.tolist() and results['gt_point'].sum() == 1
     assert results['img'].shape == (6, 8, 3)
     with raises_naming(ValueError, 'JigsawTarget', '2 x 2'):
-        Compose([jigsaw])(dict(img=image(5, 8)))
+        Compose([jigsaw])(dict(img=image(5, 8), sample_idx=0))
 
 
 @pytest.mark.parametrize(
@@ -415,12 +423,15 @@ def test_what_is_drawn_may_be_the_same_each_time(target):
 
     def drawn(pipeline, number, folder='data'):
         path = f'{folder}/{number}.png'
-        return pipeline(dict(img=image(24, 24), img_path=path))['img'].tobytes()
+        return pipeline(dict(img=image(24, 24), img_path=path, sample_idx=0))['img'].tobytes()
 
     first = [drawn(by_image, number) for number in range(8)]
     assert first == [drawn(by_image, number, 'elsewhere') for number in range(8)]
     assert len(set(first)) > 4
     assert len({drawn(Compose([target]), 0) for _ in range(8)}) > 4
+    # One to predict stays as it is.
+    found = by_image(dict(img=image(24, 24)))
+    assert set(found) == {'img'} and (found['img'] == image(24, 24)).all()
 
 
 def test_permutations_are_far_apart():

@@ -2,7 +2,8 @@
 
 They come behind all transforms that move or colour the image, and but for auto-encoding change it,
 so that such a task shares images with no other in a group. With ``by_image`` what they draw is
-the same each time, as an evaluation needs.
+the same each time, as an evaluation needs. An image that no data set knows is one to predict, which
+is noisy, has a hole or is a puzzle already: it stays as it is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from mdl_nas_mm.registry import TRANSFORMS
 from mdl_nas_mm.utils.randomness import derive_seed
 
 from ..labels import POINT, REGRESSION
+
+
+def _is_of_data_set(results: Mapping[str, Any]) -> bool:
+    """Whether a data set, which numbers its images, has given an image."""
+    return 'sample_idx' in results
 
 
 def _generator(results: Mapping[str, Any], by_image: bool) -> Any:
@@ -43,6 +49,8 @@ class ImageTarget(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Adds the target; subclasses then change the image."""
+        if not _is_of_data_set(results):
+            return results
         image = results['img'][..., ::-1] if self.is_bgr else results['img']
         results[REGRESSION.key] = np.ascontiguousarray(image, dtype=np.float32) / 255
         results.setdefault('seg_fields', []).append(REGRESSION.key)
@@ -145,6 +153,8 @@ class JigsawTarget(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Permutes the tiles and adds the target."""
+        if not _is_of_data_set(results):
+            return results
         image, grid = results['img'], self.grid
         height, width = image.shape[:2]
         if height % grid or width % grid:
