@@ -25,6 +25,7 @@ from scenes.layouts import (
 )
 
 from mdl_nas_mm.datasets.hold_out import hold_out
+from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search import run_search
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.tasks.pass_groups import pass_groups_of
@@ -230,6 +231,23 @@ def test_ignored_pixels_are_no_part_of_a_mean(name):
     for task in small_joint(name).model.tasks.values():
         if task.model.type == 'EncoderDecoder':
             assert task.model.decode_head.loss_decode.avg_non_ignore
+
+
+def test_losses_of_taskonomy_are_the_published():
+    """L1 of images, both depths on a log scale, L2 of curvature and vanishing points."""
+    others = dict.fromkeys(('depth', 'depth_euclidean'), 'LogDepthLoss')
+    others |= dict.fromkeys(('segment_unsup2d', 'segment_unsup25d'), 'PixelEmbeddingLoss')
+    others |= dict.fromkeys(('class_object', 'class_scene'), 'SoftCrossEntropyLoss')
+    others |= dict.fromkeys(('curvature', 'vanishing_points'), 'MaskedL2Loss')
+    found = {}
+    for path in sorted((FOLDER / 'tasks').glob('taskonomy_*.py')):
+        model = Config.fromfile(path).model
+        if model.type != 'EncoderDecoder':
+            label = path.stem.removeprefix('taskonomy_')
+            with DefaultScope.overwrite_default_scope('mmseg'):
+                (loss,) = MODELS.build(model.target).loss
+            found[label] = type(loss).__name__
+    assert found == dict.fromkeys(found, 'MaskedL1Loss') | others and len(found) == 15
 
 
 def test_every_task_config_is_of_a_joint_one():

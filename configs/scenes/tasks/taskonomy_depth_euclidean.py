@@ -2,7 +2,14 @@
 
 _base_ = ['../_base_/taskonomy.py', '../_base_/taskonomy_schedule.py']
 
-model = dict(target=dict(type='mdl_nas_mm.RegressionTarget', channels=1))
+model = dict(
+    target=dict(
+        type='mdl_nas_mm.RegressionTarget',
+        channels=1,
+        activation='exp',
+        loss=dict(type='mdl_nas_mm.LogDepthLoss'),
+    )
+)
 train_dataloader = dict(dataset=dict(label='depth_euclidean'))
 val_dataloader = dict(dataset=dict(label='depth_euclidean'))
 test_dataloader = dict(dataset=dict(label='depth_euclidean'))

@@ -149,13 +149,24 @@ class RegressionTarget(Target):
     Args:
         channels: of the image.
         loss: see ``Target``; by default L1.
+        activation: of the logits: ``'linear'``, ``'softplus'``, ``'exp'`` or ``'sigmoid'``.
+            Distances under ``LogDepthLoss`` need one that is positive.
     """
 
     label = REGRESSION.field
     prediction = 'pred_regression'
 
-    def __init__(self, channels: int, loss: Losses = L1) -> None:
+    def __init__(self, channels: int, loss: Losses = L1, activation: str = 'linear') -> None:
         super().__init__(channels, loss)
+        if activation not in _ACTIVATIONS:
+            raise ValueError(
+                f'RegressionTarget: activation is {activation!r}, expected one of '
+                f'{tuple(_ACTIVATIONS)}'
+            )
+        self.activation = activation
+
+    def output(self, logits: Tensor) -> Tensor:
+        return _ACTIVATIONS[self.activation](logits)
 
 
 @MODELS.register_module()

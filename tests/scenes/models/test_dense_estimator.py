@@ -253,6 +253,20 @@ def test_the_activations_of_depth():
         build(target('DepthTarget', activation='sigmoid'))
 
 
+def test_distances_are_learned_on_a_log_scale():
+    """As a regression, whose label is nan where there is none."""
+    loss = target('LogDepthLoss')
+    model = build(target('RegressionTarget', channels=1, activation='exp', loss=loss))
+    model.decode_head, label = ones([0.5]), torch.full((1, 4, 4), 2.0)
+    label[:, 0] = torch.nan
+    losses = run(model, [(4, 4)], [sample((4, 4), gt_regression=label)], 'loss')
+    assert losses['decode.loss_log'].item() == pytest.approx(math.log(2) - 0.5, rel=1e-6)
+    (found,) = model.eval().postprocess_result(torch.full((1, 1, 4, 4), 0.5), [sample((4, 4))])
+    assert found.pred_regression.data[0, 0, 0].item() == pytest.approx(math.exp(0.5))
+    with pytest.raises(ValueError, match="RegressionTarget.*'log'.*exp"):
+        build(target('RegressionTarget', channels=1, activation='log'))
+
+
 def test_what_is_wrong_with_labels_is_said_in_a_line():
     model = build(ALL['depth'][0])
     with pytest.raises(ValueError, match="a/b.jpg: .*'gt_depth_map'.*DepthTarget"):
