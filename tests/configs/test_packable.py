@@ -8,9 +8,9 @@ from mdl_nas_mm.apis.metainfo import self_contained
 from mdl_nas_mm.deposit.configs import TESTED, needed, stored_backbone
 from mdl_nas_mm.tasks import resolve_joint_config
 
-FOLDERS = ('demo', 'mdl_nas', 'multi_task', 'scenes', 'zoo')
-# These two need the deposit that the demo makes.
-ON_A_BASE = ('demo_pose', 'demo_sketch')
+FOLDERS = ('autotaskformer', 'demo', 'mdl_nas', 'multi_task', 'scenes', 'zoo')
+# These need a deposit that another config makes.
+ON_A_BASE = ('demo_pose', 'demo_sketch', 'generalise_taskonomy-3tasks', 'transfer_nyud-3tasks')
 # The files of CIFAR-100 are pickles, so that its data set has to be trusted.
 OF_PICKLES = '_cifar100-20tasks'
 PATHS = [
