@@ -53,7 +53,8 @@ class SkeletonChoice:
             checkpoint: that the training has written.
 
         Raises:
-            ValueError: a task has no heads of skeletons, or the checkpoint says nothing of them.
+            ValueError: a task has no heads of skeletons, or the checkpoint says nothing of them,
+                or not which, as nothing was learned of them.
         """
         found, probabilities = {}, {}
         learned = checkpoint.get('method', {}).get('step', {})
@@ -63,6 +64,12 @@ class SkeletonChoice:
                 raise ValueError(f'checkpoint {path} does not fit: {key!r} is missing')
             found[task] = skeletons[int(checkpoint['state_dict'][key])]
             logits = learned.get(f'skeletons.{task}.logits')
+            said = cfg.model.tasks[task].model[_HEAD].get('chosen')
+            if logits is None and said is None and len(skeletons) > 1:
+                raise ValueError(
+                    f'checkpoint {path}: task {task!r} has learned none of its {len(skeletons)} '
+                    'skeletons; --validate finds the best one'
+                )
             if logits is not None:
                 left = learned[f'skeletons.{task}.left']
                 pi = logits.float().masked_fill(~left, -float('inf')).softmax(0).tolist()

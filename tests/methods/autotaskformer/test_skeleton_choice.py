@@ -8,6 +8,7 @@ from helpers import build_runner, call_tool, predict, read_json, refusal_of_tool
 from image_group import joint_config, write_images
 from methods.autotaskformer.encoder_tree import with_heads
 from mmengine.config import Config
+from refusals import assert_names
 from shared_images import IMAGES, own_batch, segmentor
 
 from mdl_nas_mm.apis import load_task
@@ -180,6 +181,22 @@ def test_uniform_sampling_is_decided_by_a_validation(trained, tmp_path, monkeypa
     assert set(said['scores']) == {'seg', 'parts'} and not said['probabilities']
     for task, name in said['skeletons'].items():
         assert said['scores'][task][name] == max(said['scores'][task].values())
+
+
+def test_what_was_not_learned_is_not_chosen(trained, tmp_path, monkeypatch):
+    """A checkpoint of uniform sampling, unless the config says which skeleton answers."""
+    checkpoint = read_checkpoint(trained / 'tree.pth')
+    checkpoint.pop('method')
+    write_torch_file(tmp_path / 'uniform.pth', checkpoint)
+    given = ('--checkpoint', tmp_path / 'uniform.pth', '--out', tmp_path / 'out')
+    message = refusal_of_tool(monkeypatch, 'skeletons', trained / 'tree.py', *given)
+    assert_names(message, 'uniform.pth', "'alone'", 10, '--validate')
+    cfg = Config.fromfile(trained / 'tree.py')
+    for task, name in CHOSEN.items():
+        cfg.tasks[task].model.decode_head.chosen = name
+    cfg.dump(tmp_path / 'said.py')
+    call_tool(monkeypatch, 'skeletons', tmp_path / 'said.py', *given)
+    assert read_json(tmp_path / 'out' / 'skeletons.json')['skeletons'] == CHOSEN
 
 
 def test_what_does_not_fit(trained, tmp_path, monkeypatch):
