@@ -233,6 +233,22 @@ def test_ignored_pixels_are_no_part_of_a_mean(name):
             assert task.model.decode_head.loss_decode.avg_non_ignore
 
 
+@pytest.mark.parametrize(
+    ('name', 'weights'),
+    [
+        ('swin-t_nyud-4tasks', dict(seg=1, depth=1, normals=10, edges=50)),
+        ('swin-t_pascal-5tasks', dict(seg=1, parts=2, saliency=5, normals=10, edges=50)),
+    ],
+)
+def test_weights_and_losses_are_those_of_atrc_and_invpt(name, weights):
+    cfg = resolve_joint_config(Config.fromfile(FOLDER / f'{name}.py'))
+    assert {task: info.loss_weight for task, info in cfg.tasks.items()} == weights
+    for task in {'edges', 'saliency'} & set(weights):
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            (loss,) = MODELS.build(cfg.model.tasks[task].model.target).loss
+        assert (type(loss).__name__, loss.pos_weight) == ('BalancedBCELoss', 0.95)
+
+
 def test_losses_of_taskonomy_are_the_published():
     """L1 of images, both depths on a log scale, L2 of curvature and vanishing points."""
     others = dict.fromkeys(('depth', 'depth_euclidean'), 'LogDepthLoss')
