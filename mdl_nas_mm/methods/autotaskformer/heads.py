@@ -96,8 +96,8 @@ class SkeletonHeads(BaseModule):
             SEG_MODELS.build(head_of(configs[s.name] | common, s, self.cells, in_channels))
             for s in self.skeletons
         )
-        index = 0 if chosen is None else self._index(chosen, 'chosen')
-        self.register_buffer('chosen', torch.tensor(index))
+        self._first = 0 if chosen is None else self._index(chosen, 'chosen')
+        self.register_buffer('chosen', torch.tensor(self._first))
         self.align_corners = self.heads[0].align_corners
         self.num_classes = self.heads[0].num_classes
         self.out_channels = self.heads[0].out_channels
@@ -125,8 +125,8 @@ class SkeletonHeads(BaseModule):
 
     @property
     def answering(self) -> Any:
-        """The head of the chosen skeleton."""
-        return self.heads[int(self.chosen)]
+        """The head of the chosen skeleton; of one without memory that of its config."""
+        return self.heads[self._first if self.chosen.is_meta else int(self.chosen)]
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits by the chosen skeleton of the maps of all ``cells``, each (B, C, H, W)."""

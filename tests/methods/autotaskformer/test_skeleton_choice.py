@@ -1,5 +1,6 @@
 """Stage 1: the chosen skeletons as a supernet of their own, and what becomes of it."""
 
+import json
 import random
 
 import pytest
@@ -181,6 +182,14 @@ def test_uniform_sampling_is_decided_by_a_validation(trained, tmp_path, monkeypa
     assert set(said['scores']) == {'seg', 'parts'} and not said['probabilities']
     for task, name in said['skeletons'].items():
         assert said['scores'][task][name] == max(said['scores'][task].values())
+
+
+def test_it_is_counted_without_memory(trained, monkeypatch, capsys):
+    """The head that answers is then the one that the config says."""
+    sizes = (f'{task}=32' for task in CHOSEN)
+    call_tool(monkeypatch, 'analyze', trained / 'tree.py', '--json', '--input-size', *sizes)
+    tasks = json.loads(capsys.readouterr().out)['tasks']
+    assert set(tasks) == set(CHOSEN) and all(task['flops'] > 0 for task in tasks.values())
 
 
 def test_what_was_not_learned_is_not_chosen(trained, tmp_path, monkeypatch):
