@@ -24,9 +24,12 @@ from .spec import JointSpec, SubnetSpec
 
 # A layer's uses, and whose weights are meant that several tasks may take rows of.
 Weights = tuple[list[ParamUse], Owners]
-# Joint specs that are counted together; more do not fit into a processor's cache.
-_CHUNK = 1024
-_ONES = np.array([bin(byte).count('1') for byte in range(256)], np.uint8)
+# Bytes of each table that are looked up together; more do not fit into a processor's cache.
+_CHUNK = 1 << 18
+# Of each number of 16 bits, how many of them are set.
+_ONES = np.unpackbits(np.arange(1 << 16, dtype='>u2').view(np.uint8)).reshape(-1, 16).sum(1, 'u1')
+# What some tasks have in common of rows, columns, channels, share ratios and bits.
+_BOTH = (np.minimum, np.minimum, np.minimum, np.maximum, np.bitwise_and)
 
 
 class BatchLedger:
@@ -55,7 +58,7 @@ class BatchLedger:
         # Number 0 is the part that an architecture does not have.
         self._tables: list[np.ndarray] = [np.zeros((1, self._width), np.int64) for _ in range(4)]
         self._own: np.ndarray = np.zeros(1, np.int64)
-        self._bits: np.ndarray = np.zeros((1, self._width, self._most_bytes(weights)), np.uint8)
+        self._bits: np.ndarray = np.zeros((1, self._width, self._most_words(weights)), np.uint16)
 
     def totals(self, joints: Sequence[JointSpec]) -> np.ndarray:
         """Parameters (P_share + sum of P_spe, and heads) of joint specs of one set of tasks."""
@@ -75,16 +78,18 @@ class BatchLedger:
 
     def encode(self, specs: Sequence[SubnetSpec], task: str) -> np.ndarray:
         """(len(specs), parts): the number of each part of each of a task's architectures."""
-        rows = np.zeros((len(specs), len(self._slots)), np.int64)
         # Tasks that own nothing together have the same numbers.
         known = self._parts.setdefault(self._groups_of(task), {})
-        for row, spec in enumerate(specs):
+        rows = []
+        for spec in specs:
+            row = [0] * len(self._slots)
             for part in self._parts_of(spec, task):
                 found = known.get(part)
                 if found is None:
                     found = known[part] = self._add(part, task)
-                rows[row, found[0]] = found[1]
-        return rows
+                row[found[0]] = found[1]
+            rows.append(row)
+        return np.array(rows, np.int64).reshape(len(specs), len(self._slots))
 
     def _parts_of(self, spec: SubnetSpec, task: str) -> list[tuple]:
         parts = self.layout.parts(self.counted(spec))
@@ -95,7 +100,9 @@ class BatchLedger:
     def unions(self, encoded: Sequence[np.ndarray]) -> np.ndarray:
         """Backbone parameters of joint specs, from the encoded architectures of each task."""
         encoded, count = self._merged(encoded), len(encoded[0])
-        chunks = [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
+        layers, longest = len(self._slots) * self._width, max(8, 2 * self._bits.shape[2])
+        most = max(1, _CHUNK // (layers * longest))
+        chunks = [slice(start, start + most) for start in range(0, count, most)]
         return np.concatenate([self._unions([rows[chunk] for rows in encoded]) for chunk in chunks])
 
     def _merged(self, encoded: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -118,34 +125,35 @@ class BatchLedger:
 
     def specific(self, encoded: np.ndarray) -> np.ndarray:
         """Backbone parameters of encoded architectures that no other task could share."""
-        rows = self._shared_rows([encoded], (0,))
-        shared = np.einsum('npl,npl->n', rows, self._tables[1][encoded])
-        return self._own[encoded].sum(axis=1) - shared
+        own = self._known_of(encoded)
+        return self._own[encoded].sum(axis=1) - self._shared(own)
 
     def _unions(self, encoded: list[np.ndarray]) -> np.ndarray:
-        columns = [self._tables[1][rows] for rows in encoded]
         own = (self._own[rows].sum(axis=1) for rows in encoded)
         total: np.ndarray = sum(own, np.zeros(len(encoded[0]), np.int64))
+        common: dict[tuple[int, ...], list[np.ndarray]] = {
+            (task,): self._known_of(rows) for task, rows in enumerate(encoded)
+        }
         for size in range(2, len(encoded) + 1):
             for tasks in combinations(range(len(encoded)), size):
-                fewest = _over(np.minimum, columns, tasks)
-                both = np.einsum('npl,npl->n', self._shared_rows(encoded, tasks), fewest)
-                total = total + (-1) ** (size + 1) * both
+                pairs = zip(common[tasks[:-1]], common[tasks[-1:]], strict=True)
+                common[tasks] = [both(*pair) for both, pair in zip(_BOTH, pairs)]
+                total = total + (-1) ** (size + 1) * self._shared(common[tasks])
         return total
 
-    def _shared_rows(self, encoded: list[np.ndarray], tasks: tuple[int, ...]) -> np.ndarray:
-        """(joint specs, parts, layers): how many rows all of these tasks share."""
-        prefixes, _, channels, ratios = self._tables
-        rows = _over(np.minimum, [prefixes[e] for e in encoded], tasks)
+    def _known_of(self, encoded: np.ndarray) -> list[np.ndarray]:
+        """What the tables and the bits say of one task's architectures."""
+        return [table[encoded] for table in (*self._tables, self._bits)]
+
+    def _shared(self, known: Sequence[np.ndarray]) -> np.ndarray:
+        """(joint specs,): elements that tasks share which have this in common."""
+        rows, columns, channels, ratios, bits = known
         if self._passing is not None:
-            fewer = _over(np.minimum, [channels[e] for e in encoded], tasks)
-            higher = _over(np.maximum, [ratios[e] for e in encoded], tasks)
             slots, layers = np.ogrid[: rows.shape[1], : rows.shape[2]]
-            rows = rows + self._passing[slots, layers, fewer, higher]
-        if self._bits.shape[2]:
-            common = _over(np.bitwise_and, [self._bits[e] for e in encoded], tasks)
-            rows = rows + _ONES[common].sum(axis=3, dtype=np.int64)
-        return rows
+            rows = rows + self._passing[slots, layers, channels, ratios]
+        if bits.shape[2]:
+            rows = rows + _ONES[bits].sum(axis=3, dtype=np.int64)
+        return np.einsum('npl,npl->n', rows, columns)
 
     def _groups_of(self, task: str) -> tuple:
         """The layers of which a task owns weights with others, and with whom."""
@@ -164,7 +172,7 @@ class BatchLedger:
         """Enters a part into the tables; its slot and number."""
         uses = self.layout.part_uses(part)
         new = np.zeros((4, 1, self._width), np.int64)
-        bits = np.zeros((1, *self._bits.shape[1:]), np.uint8)
+        bits = np.zeros((1, *self._bits.shape[1:]), np.uint16)
         for place, (layer, owners) in enumerate(self._weights(uses)):
             if task not in owners:
                 continue
@@ -181,7 +189,7 @@ class BatchLedger:
                 rows = rows if owners.are_all else ~rows
                 lengths = replace(first, columns=1).row_lengths(rows)
                 packed = np.packbits(lengths.astype(bool))
-                bits[0, place, : len(packed)] = packed
+                bits[0, place].view(np.uint8)[: len(packed)] = packed
         self._tables = [np.concatenate(pair) for pair in zip(self._tables, new)]
         self._own = np.append(self._own, sum(use.size for use in uses))
         self._bits = np.concatenate((self._bits, bits))
@@ -210,8 +218,8 @@ class BatchLedger:
                 tables[slot, place, len(passing) + 1 :, i] = passing[-1]
         return tables
 
-    def _most_bytes(self, weights: list[list[Weights]]) -> int:
-        """Bytes that a bit for each row of a layer takes at most, where rows are compared so."""
+    def _most_words(self, weights: list[list[Weights]]) -> int:
+        """16 bits each, for a bit of each row of a layer where rows are compared so."""
         rows = [
             layer[0].groups * layer[0].max_channels
             for of_part in weights
@@ -219,7 +227,7 @@ class BatchLedger:
             if not owners.are_all
             or (self._prefix(layer[0]) is None and self._levels(layer[0]) is None)
         ]
-        return -(-max(rows, default=0) // 8)
+        return -(-max(rows, default=0) // 16)
 
     def _prefix(self, use: ParamUse) -> int | None:
         return self.ledger.sharing[use.role].prefix(use.share_ratio, use.channels)
@@ -231,14 +239,6 @@ class BatchLedger:
 
     def _largest(self) -> SubnetSpec:
         return self.counted(self.layout.space.largest())
-
-
-def _over(function: np.ufunc, arrays: list[np.ndarray], tasks: tuple[int, ...]) -> np.ndarray:
-    """The function over some tasks' arrays."""
-    result = arrays[tasks[0]]
-    for task in tasks[1:]:
-        result = function(result, arrays[task])
-    return result
 
 
 def uses_by_layer(uses: Sequence[ParamUse]) -> list[list[ParamUse]]:
