@@ -12,7 +12,9 @@ CKPT = f'work_dirs/joint/iter_{STEPS}.pth'
 SPEC = 'work_dirs/joint/search/joint_spec.json'
 CHOSEN = f'--checkpoint {CKPT} --joint-spec {SPEC}'
 SIZES = '--input-size seg=96x128 depth=96x128 normals=96x128'
-FEW = '--runs 1 --warmup 0 --random-specs 2'
+# Of one architecture there is no correlation, for which a table could be refused: how well a single
+# run predicts is luck.
+FEW = '--runs 1 --warmup 0 --random-specs 1'
 ROOM_TASK = "dict(config='mdl_nas_mm::demo/tasks/room_{0}.py', score={1}, images='rooms')"
 # All that a step and a validation need, of the demo's own config or of new tasks.
 JOINT_ROOMS = """_base_ = ['mdl_nas_mm::demo/demo_rooms.py']
