@@ -9,6 +9,8 @@ from refusals import raises_naming
 
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.families.swin import SWIN, SwinShape
+from mdl_nas_mm.families.swin_unet import SWIN_UNET
+from mdl_nas_mm.families.swin_unet.shape import SwinUNetShape
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.transformer.timed_parts import TimedPart
 from mdl_nas_mm.families.vit import VIT, ViTShape
@@ -42,6 +44,13 @@ def swin(*stages):
     return space, timing_of(SWIN, SWIN_SHAPE, (16, 16))
 
 
+def tree(**shape):
+    level = dict(depth=(1, 2), num_heads=2, mlp_ratio=1, window_side=(2, 3), share_ratio=1)
+    widths = ((6, 8), (8, 10), 9, (4, 5))
+    space = SWIN_UNET.space([dict(level, embed_dim=width) for width in widths])
+    return space, timing_of(SWIN_UNET, SwinUNetShape(**shape), (16, 16))
+
+
 CASES = {
     'ViT': vit(),
     'ViT with windows': vit(MANY, window=2),
@@ -49,6 +58,8 @@ CASES = {
     'ViT per stage': vit(dict(MANY, per_stage=True), window=2),
     'Swin': swin(STAGE, dict(STAGE, embed_dim=(4, 5, 7), depth=1)),
     'Swin per stage': swin(*[dict(STAGE, depth=(1, 2), per_stage=True)] * 2),
+    'Swin with decoders': tree(),
+    'Swin with skip connections': tree(skip_connections=True),
 }
 cases = pytest.mark.parametrize(('space', 'timing'), CASES.values(), ids=CASES)
 

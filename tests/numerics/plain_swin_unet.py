@@ -90,7 +90,16 @@ class PlainSwinUNet(nn.Module):
     """
 
     def __init__(
-        self, spec, outputs, patch_size, head_dim, in_channels, qkv_bias, post_norm, out_cells
+        self,
+        spec,
+        outputs,
+        patch_size,
+        head_dim,
+        in_channels,
+        qkv_bias,
+        post_norm,
+        skip_connections,
+        out_cells,
     ):
         super().__init__()
         self.patch_size, self.outputs = patch_size, outputs
@@ -110,6 +119,8 @@ class PlainSwinUNet(nn.Module):
             if before:
                 entry = PlainMerging if cell[0] == 'e' else PlainExpanding
                 module.entry = entry(dims[before], dims[cell])
+            if cell[0] == 'd' and skip_connections:
+                module.skip = nn.Linear(dims[f'e{cell[-1]}'], dims[cell], bias=False)
             if cell in out_cells:
                 module.norm = nn.LayerNorm(dims[cell])
             self.tree[cell.replace('.', '_')] = module
@@ -130,7 +141,10 @@ class PlainSwinUNet(nn.Module):
             elif cell[0] == 'e':
                 x = module.entry(maps[before])
             else:
-                x = module.entry(maps[before], *maps[f'e{cell[-1]}'].shape[1:3])
+                beside = maps[f'e{cell[-1]}']
+                x = module.entry(maps[before], *beside.shape[1:3])
+                if hasattr(module, 'skip'):
+                    x = x + module.skip(beside)
             for block in module.blocks:
                 x = block(x)
             maps[cell] = x
@@ -178,6 +192,9 @@ def plain_tree_of(backbone, spec, task, parameters):
                 take(f'{source}.norm.{leaf}', f'{there}.entry.norm.{leaf}', dim)
             ours, theirs = f'{source}.expansion.weight', f'{there}.entry.expansion.weight'
             take(ours, theirs, 4 * dim, dim_before)
+            if backbone.shape.skip_connections:
+                beside = stages[f'e{cell[-1]}'].embed_dim
+                take(f'{here}.skip.weight', f'{there}.skip.weight', dim, beside)
         for i, block in enumerate(stages[cell].blocks):
             prefix, target = f'{here}.blocks.{i}', f'{there}.blocks.{i}'
             slicer.block(prefix, block, dim, backbone.shape.head_dim)

@@ -51,10 +51,11 @@ def test_swin(changes):
         check(swin, spec, size, counted_elastic(swin, spec, size))
 
 
+@pytest.mark.parametrize('skip', [False, True])
 @pytest.mark.parametrize('skeletons', ['single-scale', ['d3.1', 'e1+d2.1'], ['d4.3']], ids=str)
-def test_swin_unet(skeletons):
+def test_swin_unet(skeletons, skip):
     """Only the cells that the skeletons need; windows of small maps are the maps."""
-    tree = build_swin_unet(skeletons=skeletons)
+    tree = build_swin_unet(skeletons=skeletons, skip_connections=skip)
     needed = union(tree.skeletons_of(None))
     for i, spec in enumerate(draw_specs(tree, 2)):
         size = SIZES[i % 5]

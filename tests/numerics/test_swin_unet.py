@@ -50,6 +50,14 @@ def test_norms_behind_the_sums():
         check_subnet(backbone, spec, TASKS[i % 2], SIZES[i % 4])
 
 
+@pytest.mark.parametrize('skeletons', ['single-scale', ['d4.2', 'e1+d3.2']], ids=str)
+def test_skip_connections(skeletons):
+    backbone = build_swin_unet('Sequential', skip_connections=True, skeletons=skeletons)
+    for i, spec in enumerate(draw_specs(backbone, 1)):
+        own = restrict(spec, cells_for(backbone, None))
+        check_subnet(backbone, own, TASKS[i % 2], SIZES[i % 4])
+
+
 @pytest.mark.parametrize('kind', SKELETONS)
 def test_a_skeleton_has_just_its_cells(kind):
     """Its maps are those of the whole tree, and so are their gradients' places."""
@@ -188,21 +196,19 @@ def numel(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize('post_norm', [False, True])
-def test_the_ledger_counts_what_a_model_of_just_these_cells_has(post_norm):
-    backbone = build_swin_unet('Sequential', post_norm=post_norm)
+@pytest.mark.parametrize('options', [{}, dict(post_norm=True), dict(skip_connections=True)])
+def test_the_ledger_counts_what_a_model_of_just_these_cells_has(options):
+    backbone = build_swin_unet('Sequential', **options)
     ledger = backbone.ledger()
     for skeleton, spec in zip(SKELETONS['single-scale'], draw_specs(backbone, 8)):
         own = restrict(spec, skeleton.cells)
         space = SearchSpace.fixed(own, CELL_TREE).to_config()
-        fixed = ElasticSwinUNet(
-            space=space, skeletons=list(skeleton.cells), post_norm=post_norm, **SHAPE
-        )
+        fixed = ElasticSwinUNet(space=space, skeletons=list(skeleton.cells), **options, **SHAPE)
         assert numel(fixed) == ledger.params(own) == fixed.ledger().params(own)
         owned = ElasticSwinUNet(
             space=space,
             skeletons=list(skeleton.cells),
-            post_norm=post_norm,
+            **options,
             sharing='AllSpecific',
             tasks=TASKS,
             **SHAPE,

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from mdl_nas_mm.elastic.layers import ElasticLayerNorm
+from mdl_nas_mm.elastic.layers import ElasticLayerNorm, ElasticLinear
 from mdl_nas_mm.sharing import AllShared, Sharing
 
 from ..swin.model import ElasticSwinBlock
@@ -80,13 +80,22 @@ class ElasticDecoderCell(nn.Module):
         embed_dim: widest embedding of this one.
         blocks: see ``cell_blocks``.
         has_norm: whether its map is returned, normalised.
+        skipped: widest embedding of the encoder's cell of the same size, whose map a linear layer
+            adds to the upsampled one; 0 for no skip connection.
     """
 
     def __init__(
-        self, before: int, embed_dim: int, blocks: Sequence[nn.Module], has_norm: bool
+        self,
+        before: int,
+        embed_dim: int,
+        blocks: Sequence[nn.Module],
+        has_norm: bool,
+        skipped: int = 0,
     ) -> None:
         super().__init__()
         self.upsample = ElasticPatchExpanding(before, embed_dim)
+        if skipped:
+            self.skip = ElasticLinear(skipped, embed_dim, AllShared(), (), bias=False)
         self.blocks = nn.ModuleList(blocks)
         if has_norm:
             self.norm = ElasticLayerNorm(embed_dim, AllShared(), (), NORM_EPS)

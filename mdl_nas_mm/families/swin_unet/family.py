@@ -25,7 +25,7 @@ def _reorderings(spec: SubnetSpec, shape: SwinUNetShape) -> list[Reordering]:
 
 
 def _timed_parts(settings: Mapping[str, Any], shape: Mapping[str, Any]) -> CellParts:
-    return CellParts()
+    return CellParts(has_skips=bool(shape.get('skip_connections')))
 
 
 SWIN_UNET = register_family(

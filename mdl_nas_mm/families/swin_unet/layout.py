@@ -36,9 +36,10 @@ class SwinUNetLayout:
             if not self.largest[cell].blocks:
                 # Of another task: a backbone has just the cells that its own skeletons need.
                 continue
-            stage, before = stages[cell], predecessor(cell)
+            stage, sources = stages[cell], (predecessor(cell), self.shape.skipped_from(cell))
             dim = stage.embed_dim
-            parts.append(('entry', cell, stages[before].embed_dim if before else 0, dim))
+            widths = [stages[source].embed_dim if source else 0 for source in sources]
+            parts.append(('entry', cell, dim, *widths))
             # Plain numbers: their hashes are far cheaper than those of blocks.
             parts += [
                 (
@@ -66,8 +67,8 @@ class SwinUNetLayout:
         """Every parameter that ``spec`` uses."""
         return tuple(use for part in self.parts(spec) for use in self.part_uses(part))
 
-    def _entry(self, cell: str, before: int, dim: int) -> list[ParamUse]:
-        """What brings images, or the map of the cell before, to a cell's size."""
+    def _entry(self, cell: str, dim: int, before: int, skipped: int) -> list[ParamUse]:
+        """What brings images, or the map of the cell before, to a cell's size, and its skip."""
         width, source = self.largest[cell].embed_dim, predecessor(cell)
         if source is None:
             patch = self.shape.in_channels * self.shape.patch_size**2
@@ -82,7 +83,12 @@ class SwinUNetLayout:
         name = f'{module_of(cell)}.upsample'
         sizes = (4 * dim, 4 * width, before, widest)
         uses = linear_uses(f'{name}.expansion', 'stem', *sizes, 1.0, bias=False)
-        return uses + vector_uses(f'{name}.norm', 'stem', dim, width)
+        uses += vector_uses(f'{name}.norm', 'stem', dim, width)
+        beside = self.shape.skipped_from(cell)
+        if beside is None:
+            return uses
+        sizes = (dim, width, skipped, self.largest[beside].embed_dim)
+        return uses + linear_uses(f'{module_of(cell)}.skip', 'stem', *sizes, 1.0, bias=False)
 
     def _block(self, cell: str, index: int, dim: int, block: WindowBlockSpec) -> list[ParamUse]:
         name, whole = f'{module_of(cell)}.blocks.{index}', self.largest[cell]
@@ -122,6 +128,9 @@ class SwinUNetLayout:
             else:
                 rows, columns = shape.map_of(before, input_size)
                 total += rows * columns * stages[before].embed_dim * 4 * dim
+            beside = shape.skipped_from(cell)
+            if beside is not None:
+                total += height * width * stages[beside].embed_dim * dim
             for block in stages[cell].blocks:
                 window = min(block.window_side, height, width)
                 total += block_flops(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -62,6 +62,8 @@ class ElasticSwinUNet(ElasticBackbone):
         head_dim: width of a head; None for the widest embedding over the most heads.
         qkv_bias: whether q, k and v have a bias.
         post_norm: whether the sums are normalised too.
+        skip_connections: whether a decoder's cell adds a linear map of the encoder's map of its
+            size to the upsampled one, as Swin-Unet's concatenation does; the paper has none.
         out_channels: channels of each cell's map, in the order of ``CELLS``; by default the
             widest embeddings.
         drop_path_rate: stochastic depth of the block that is farthest from the images, linearly
@@ -87,6 +89,7 @@ class ElasticSwinUNet(ElasticBackbone):
         head_dim: int | None = 32,
         qkv_bias: bool = True,
         post_norm: bool = False,
+        skip_connections: bool = False,
         out_channels: Sequence[int] | None = None,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
@@ -106,6 +109,7 @@ class ElasticSwinUNet(ElasticBackbone):
             head_dim=derive_head_dim(self.space, head_dim),
             qkv_bias=qkv_bias,
             post_norm=post_norm,
+            skip_connections=skip_connections,
             out_cells=in_order(ends),
         )
         layout = SwinUNetLayout(self.space, shape)
@@ -141,7 +145,9 @@ class ElasticSwinUNet(ElasticBackbone):
                     self.add_module(norm_of(cell), norm)
             else:
                 before = largest[cast(str, predecessor(cell))].embed_dim
-                module = ElasticDecoderCell(before, stage.embed_dim, blocks, has_norm)
+                beside = shape.skipped_from(cell)
+                skipped = largest[beside].embed_dim if beside else 0
+                module = ElasticDecoderCell(before, stage.embed_dim, blocks, has_norm, skipped)
                 self.decoders[decoder_key(cell)] = module
 
     def _blocks_before(self, cell: str) -> int:
@@ -201,7 +207,7 @@ class ElasticSwinUNet(ElasticBackbone):
         before = self._blocks_before(cell)
         if kind == 'blocks':
             return before + int(index) + 1
-        if kind == 'upsample':
+        if kind in ('upsample', 'skip'):
             return before
         return before + len(self.largest[cell].blocks) if kind == 'downsample' else None
 
@@ -214,8 +220,7 @@ class ElasticSwinUNet(ElasticBackbone):
         stages = self._stages(task, spec)
         maps: dict[str, Tensor] = {}
         for cell in stages:
-            before = predecessor(cell)
-            maps[cell] = self._run(cell, x, maps[before] if before else None, task, stages)
+            maps[cell] = self._run(cell, x, maps.__getitem__, task, stages)
         return tuple(self._output(maps[cell], cell) for cell in self.output_cells(task))
 
     def forward_shared(
@@ -230,9 +235,7 @@ class ElasticSwinUNet(ElasticBackbone):
 
         def run(cell: str, images: Tensor) -> Tensor:
             def compute(images: Tensor) -> tuple[Tensor]:
-                before = predecessor(cell)
-                x = run(before, images) if before else None
-                return (self._run(cell, images, x, task, stages),)
+                return (self._run(cell, images, lambda c: run(c, images), task, stages),)
 
             return shared.features(key(cell), images, compute)[0]
 
@@ -262,22 +265,25 @@ class ElasticSwinUNet(ElasticBackbone):
         self,
         cell: str,
         images: Tensor,
-        before: Tensor | None,
+        map_of: Callable[[str], Tensor],
         task: str | None,
         stages: Mapping[str, CellSpec],
     ) -> Tensor:
-        """A cell's map (B, H, W, C), of the one before; of images for the first."""
-        x, source = before, predecessor(cell)
-        if x is None or source is None:
+        """A cell's map (B, H, W, C), of those that it comes from; of images for the first."""
+        source, beside = predecessor(cell), self.shape.skipped_from(cell)
+        if source is None:
             x, grid = self.patch_embed(images, stages[cell].embed_dim)
             x = x.unflatten(1, grid)
         elif cell.startswith('e'):
             merging = self.get_submodule(f'{module_of(source)}.downsample')
-            x = merging(x, stages[cell].embed_dim)
+            x = merging(map_of(source), stages[cell].embed_dim)
         else:
             size = self.shape.map_of(cell, (images.shape[2], images.shape[3]))
             upsample = self.get_submodule(f'{module_of(cell)}.upsample')
-            x = upsample(x, stages[cell].embed_dim, size)
+            x = upsample(map_of(source), stages[cell].embed_dim, size)
+        if beside is not None:
+            skip = self.get_submodule(f'{module_of(cell)}.skip')
+            x = x + skip(map_of(beside), task, stages[cell].embed_dim, 1.0)
         modules = cast(Iterable[nn.Module], self.get_submodule(f'{module_of(cell)}.blocks'))
         for module, block in zip(modules, stages[cell].blocks):
             args = (x, task, block, False)

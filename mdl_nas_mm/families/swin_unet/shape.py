@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .skeletons import level_of
+from .skeletons import level_of, skipped_from
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class SwinUNetShape:
         patch_size: side of a square patch in pixels.
         head_dim: width of one attention head.
         post_norm: whether a block's two sums are normalised too.
+        skip_connections: whether decoders are given the encoder's map of their size.
         out_cells: cells whose output is normalised and returned.
     """
 
@@ -23,7 +24,12 @@ class SwinUNetShape:
     head_dim: int = 32
     qkv_bias: bool = True
     post_norm: bool = False
+    skip_connections: bool = False
     out_cells: tuple[str, ...] = ()
+
+    def skipped_from(self, cell: str) -> str | None:
+        """The cell of the encoder whose map is added to a decoder's; None where there is none."""
+        return skipped_from(cell) if self.skip_connections else None
 
     def map_of(self, cell: str, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of a cell's map for an image; a rest at a border counts as one."""

@@ -37,6 +37,11 @@ def predecessor(cell: str) -> str | None:
     return f'd{behind}.{level + 1}' if level + 1 < behind else f'e{behind}'
 
 
+def skipped_from(cell: str) -> str | None:
+    """The cell whose map a skip connection brings to a decoder's; its predecessors have it."""
+    return f'e{level_of(cell)}' if cell.startswith('d') else None
+
+
 def with_predecessors(cells: Iterable[str]) -> tuple[str, ...]:
     """All cells that have to be run for some, in the order of ``CELLS``."""
     needed: set[str] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 
@@ -11,7 +11,7 @@ from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.stage_space import StageSpace
 
 from .dimensions import CellSpec, WindowBlockSpec
-from .skeletons import CELLS, predecessor
+from .skeletons import CELLS, predecessor, skipped_from
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class CellPart:
         kind: ``entry``, all that lies between the blocks of the cell that is run before and those
             of this one; ``block``.
         before: width of the cell's predecessor, of an ``entry``; 0 for images.
+        skipped: of an ``entry`` with a skip connection the width of the cell that it comes from.
         is_shifted: whether the windows of a block are.
     """
 
@@ -33,6 +34,7 @@ class CellPart:
     mlp_ratio: float | None = None
     window_side: int | None = None
     is_shifted: bool | None = None
+    skipped: int | None = None
 
     def __str__(self) -> str:
         values = {key: value for key, value in asdict(self).items() if value is not None}
@@ -41,9 +43,14 @@ class CellPart:
 
 @dataclass(frozen=True)
 class CellParts:
-    """The parts of trees of cells."""
+    """The parts of trees of cells.
+
+    Attributes:
+        has_skips: whether they have skip connections.
+    """
 
     kind: type[CellPart] = CellPart
+    has_skips: bool = False
 
     def parts(self, spec: SubnetSpec) -> list[CellPart]:
         """The parts of an architecture, in their order."""
@@ -51,7 +58,7 @@ class CellParts:
         widths = _widths(spec.stages)
         for cell, stage in zip(CELLS, spec.stages):
             if stage.blocks:
-                found.append(CellPart('entry', cell, stage.embed_dim, widths[predecessor(cell)]))
+                found.append(self._entry(cell, stage.embed_dim, widths))
                 found += _of_blocks(cell, stage)
         return found
 
@@ -62,8 +69,9 @@ class CellParts:
         for cell, stage in zip(CELLS, space.stages):
             choices[cell] = stage.named['embed_dim']
             if stage.blocks:
-                for before, dim in product(choices[predecessor(cell)], choices[cell]):
-                    found[CellPart('entry', cell, dim, before)] = None
+                sources = (predecessor(cell), self._skipped_from(cell))
+                for *widths, dim in product(*(choices[each] for each in sources), choices[cell]):
+                    found[self._entry(cell, dim, dict(zip(sources, widths)))] = None
                 for dim in choices[cell]:
                     for i, block in enumerate(stage.blocks):
                         for sizes in block.with_every_size(block.extreme(-1, -1)):
@@ -86,13 +94,22 @@ class CellParts:
                 gains = []
                 for option in options:
                     parts = {*_of_blocks(cell, option)}
-                    parts.add(CellPart('entry', cell, option.embed_dim, widths[predecessor(cell)]))
+                    parts.add(self._entry(cell, option.embed_dim, widths))
                     gains.append(len(missing & parts))
                 stages.append(options[gains.index(max(gains))])
             spec = SubnetSpec(tuple(stages))
             if not missing.isdisjoint(self.parts(spec)):
                 missing.difference_update(self.parts(spec))
                 yield spec
+
+    def _skipped_from(self, cell: str) -> str | None:
+        return skipped_from(cell) if self.has_skips else None
+
+    def _entry(self, cell: str, dim: int, widths: Mapping[str | None, int]) -> CellPart:
+        """What lies in front of a cell's blocks, by the widths of the cells that it comes from."""
+        beside = self._skipped_from(cell)
+        skipped = widths[beside] if beside else None
+        return CellPart('entry', cell, dim, widths[predecessor(cell)], skipped=skipped)
 
 
 def _widths(stages: list[CellSpec] | tuple[CellSpec, ...]) -> dict[str | None, int]:

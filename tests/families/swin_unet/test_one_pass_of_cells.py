@@ -53,11 +53,11 @@ BACKBONE = dict(
 )
 
 
-def config():
+def config(**changes):
     heads = {task: segmentor(CLASSES[task], width) for task, width in WIDTHS.items()}
     return dict(
         type='MultiTaskModel',
-        backbone=BACKBONE,
+        backbone=dict(BACKBONE, **changes),
         tasks={task: dict(scope='mmseg', model=model) for task, model in heads.items()},
     )
 
@@ -80,9 +80,10 @@ def run_cells():
     hook.remove()
 
 
+@pytest.mark.parametrize('skip', [False, True], ids=['no skips', 'skips'])
 @pytest.mark.parametrize('missing', [False, True], ids=['all labels', 'missing labels'])
-def test_a_step_of_one_pass_is_that_of_a_pass_for_each_task(missing, run_cells):
-    ours = build(config())
+def test_a_step_of_one_pass_is_that_of_a_pass_for_each_task(missing, skip, run_cells):
+    ours = build(config(skip_connections=skip))
     theirs = copy.deepcopy(ours)
     optimizers = [optimizer_of(model) for model in (ours, theirs)]
     assert find_pass_groups({GROUP: TASKS}, BACKBONE, config()['tasks']).of == {GROUP: (TASKS,)}
