@@ -154,9 +154,11 @@ def report(args: argparse.Namespace, results: Mapping[str, object]) -> None:
     """Prints the results with what they were measured on, and keeps them."""
     left_out = ('--write', args.write, f'--write={args.write}')
     words = [word for word in sys.argv[1:] if word not in left_out]
+    # Where files lie on a machine says nothing of the result.
+    places = ('write', 'work_dir')
     result = dict(
         command=shlex.join(['python', f'benchmarks/{Path(sys.argv[0]).name}', *words]),
-        options={key: value for key, value in vars(args).items() if value and key != 'write'},
+        options={key: value for key, value in vars(args).items() if value and key not in places},
         machine=machine(),
         # Of the last quarter of an hour, what the script itself makes of it included.
         load=round(os.getloadavg()[2], 1),
