@@ -1,7 +1,11 @@
 """Names of state-dict entries: whose each is, and back again."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import mdl_nas_mm
 from mdl_nas_mm.spec.owners import (
     ALL,
     Owners,
@@ -64,3 +68,16 @@ def test_scores_are_no_weights():
 def test_other_keys_are_no_entries_of_a_joint_model():
     assert is_of_joint_model('module.backbone.norm.weight') and is_of_joint_model('tasks.a.fc.bias')
     assert not any(map(is_of_joint_model, ('steps', 'module.norm', 3)))
+
+
+def test_no_other_file_builds_or_reads_the_names_of_specific_weights_and_scores():
+    package, found = Path(mdl_nas_mm.__file__).parent, []
+    for path in sorted(package.rglob('*.py')):
+        tree = ast.parse(path.read_text(encoding='utf-8'))
+        said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and id(node) not in said:
+                if text.startswith(('.specific', 'specific.')) or text == '.score':
+                    found.append(f'{path.relative_to(package)}: {text!r}')
+    assert not found

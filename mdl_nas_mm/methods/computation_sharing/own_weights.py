@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mdl_nas_mm.spec import ParamUse, SubnetSpec
-from mdl_nas_mm.spec.owners import owners_of
+from mdl_nas_mm.spec.owners import owners_of, specific_name
 from mdl_nas_mm.tasks import MultiTaskModel
 
 from .layers import linear_layers
@@ -67,7 +67,7 @@ def own_weights(model: MultiTaskModel, task: str, spec: SubnetSpec) -> dict[str,
     for use in backbone.layout.uses(spec.root):
         if use.layer not in layers or not use.name.endswith('.weight'):
             continue
-        own = f'{use.layer}.specific.{ledger.owners(use, task).label}.weight'
+        own = specific_name(use.name, ledger.owners(use, task))
         if own not in parameters or not owners_of(own).among([task]):
             raise ValueError(
                 f'task {task!r}: all tasks of the base share {use.name!r}; differences need a base '
