@@ -11,7 +11,7 @@ import torch
 from measuring import medians
 from torch import Tensor
 
-from mdl_nas_mm.apis.shared_scores import SharedModels, images_of, metrics_of
+from mdl_nas_mm.apis.shared_scores import SharedModels, images_of, score_and_metrics
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.methods.computation_sharing.running import SharingSettings
 from mdl_nas_mm.tasks import delta_t, relative_change
@@ -31,10 +31,10 @@ def group(deposit: Deposit, tasks: Sequence[str], settings: SharingSettings) -> 
 def score(
     path: Path, tasks: Sequence[str], models: SharedModels | None = None, **data: Any
 ) -> dict[str, float]:
-    """Task -> its metric; see ``metrics_of``."""
+    """Task -> its metric; see ``score_and_metrics``."""
     opened, found = Deposit(path), {}
     for task in tasks:
-        _, metrics, _ = metrics_of(opened, task, models, **data)
+        _, metrics, _ = score_and_metrics(opened, task, models, **data)
         name = METRICS[task][0]
         value = next(v for k, v in metrics.items() if k.rpartition('/')[2] == name)
         found[task] = round(float(value), 4)

@@ -15,7 +15,7 @@ from mdl_nas_mm.header.contents import metric_of, unit_of
 from mdl_nas_mm.methods.computation_sharing.running import SharingSettings
 
 from .differences import base_and_sub_tasks
-from .shared_scores import FITTED, SharedModels, images_of, metrics_of
+from .shared_scores import FITTED, SharedModels, images_of, score_and_metrics
 from .sharing_report import Prepare
 
 
@@ -74,7 +74,7 @@ def video_scores(
         runs = []
         for distance in range(before + 1):
             models = _FromKeyFrames(opened, tasks, settings, fitted, distance)
-            score, _, _ = metrics_of(opened, task, models, **given)
+            score, _, _ = score_and_metrics(opened, task, models, **given)
             runs.append((score, models.work))
         scores, works = zip(*runs)
         parts = (fmean(w[key] / w['whole'] for w in works) for key in ('executed', 'counted'))

@@ -98,7 +98,7 @@ class SharedModels(SharedPass):
         return predictions
 
 
-def metrics_of(
+def score_and_metrics(
     deposit: Deposit, task: str, models: SharedModels | None = None, **data: Any
 ) -> tuple[float, dict[str, float], bool]:
     """A task's score on its validation split, all metrics, and whether more of the score is better.
@@ -125,7 +125,7 @@ def images_of(deposit: Deposit, task: str, most: int | None = None, **data: Any)
     """Batches of a task's validation images as its backbone is given them, (B, C, H, W).
 
     Args:
-        deposit, task, data: see ``metrics_of``.
+        deposit, task, data: see ``score_and_metrics``.
         most: how many images, at most; all by default.
     """
     prepare = deposit.load_task(task).data_preprocessor
@@ -180,12 +180,12 @@ def _of_task(
 ) -> list[float]:
     images = images_of(opened, task, FITTED, **data)
     theirs, ours = (opened.load_task(each).backbone for each in (base, task))
-    exact, _, greater = metrics_of(opened, task, **data)
+    exact, _, greater = score_and_metrics(opened, task, **data)
 
     def score(thresholds: list[float]) -> float:
         settings = SharingSettings('tasks', threshold={task: thresholds}, attention='queries')
         models = SharedModels(opened, (base, task), settings, images)
-        found = metrics_of(opened, task, models, **data)[0]
+        found = score_and_metrics(opened, task, models, **data)[0]
         return found if greater else -found
 
     differences = block_differences(theirs, ours, images)

@@ -163,7 +163,7 @@ def _check_packages(suffix: str) -> None:
             raise ValueError(f'{name} is missing: pip install onnx onnxscript onnxruntime')
 
 
-class _Segmentor(nn.Module):
+class _PixelLogits(nn.Module):
     """The logits of every pixel, as mmseg has them in whole mode."""
 
     def __init__(self, model: BaseModel, size: tuple[int, int]) -> None:
@@ -225,7 +225,7 @@ def _part(model: BaseModel, part: str, size: tuple[int, int]) -> tuple[nn.Module
     kind = _whole_kind(model)
     assert kind is not None
     is_segmentor = hasattr(model, 'encode_decode')
-    return _Segmentor(model, size) if is_segmentor else _Forward(model), kind
+    return _PixelLogits(model, size) if is_segmentor else _Forward(model), kind
 
 
 def _attention(

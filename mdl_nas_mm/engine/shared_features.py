@@ -16,7 +16,7 @@ from mdl_nas_mm.tasks import MultiTaskModel
 
 
 @dataclass(frozen=True)
-class _OfTask:
+class _TaskFeatures:
     """A task's images, where their features are among those of all, and these features."""
 
     images: Tensor
@@ -51,7 +51,7 @@ class SharedFeatures:
         self._backbone, self._subnets = model.backbone, subnets
         self._outputs: list[Tensor] = []
         self._leaves: list[Tensor] = []
-        self._found: dict[str, _OfTask] = {}
+        self._found: dict[str, _TaskFeatures] = {}
         self._apart: dict[str, list[Tensor | None]] = {}
         sizes: dict[torch.Size, dict[str, Tensor]] = {}
         for task in subnets:
@@ -73,7 +73,7 @@ class SharedFeatures:
                         if x not in leaves:
                             leaves[x] = x.detach().requires_grad_(x.requires_grad)
                     features = [leaves[x] for x in outputs]
-                    self._found[task] = _OfTask(own, rows[task], features)
+                    self._found[task] = _TaskFeatures(own, rows[task], features)
             self._outputs += leaves.keys()
             self._leaves += leaves.values()
 

@@ -12,7 +12,7 @@ from mdl_nas_mm.spec import SearchSpace
 
 from .columns import JointColumns
 from .loss_predictor import LossPredictor
-from .predictor_score import check_counts
+from .predictor_score import check_score_counts
 from .scored import Pair
 
 
@@ -33,7 +33,7 @@ class LossPredictorScore:
     """
 
     def __init__(self, spaces: Mapping[str, SearchSpace], file: str, finalists: int = 10) -> None:
-        check_counts(dict(finalists=finalists))
+        check_score_counts(dict(finalists=finalists))
         self.finalists, self.file = finalists, file
         self.predictor, self.columns = LossPredictor.load(file), JointColumns(spaces)
         self.predictor.check(self.columns, file)
@@ -41,7 +41,7 @@ class LossPredictorScore:
     @staticmethod
     def check_config(cfg: Mapping[str, Any]) -> None:
         """See ``EstimatedScore``."""
-        check_counts(cfg['search_cfg']['score'])
+        check_score_counts(cfg['search_cfg']['score'])
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float]:
         """The scores of (task, architecture) pairs."""

@@ -37,7 +37,7 @@ class EstimatedScore(Protocol):
         """What a report says of it, JSON-able."""
 
 
-def check_counts(config: Mapping[str, Any]) -> None:
+def check_score_counts(config: Mapping[str, Any]) -> None:
     """Raises ValueError for numbers of samples and finalists of a score that are none."""
     for key in ('samples', 'finalists'):
         check_at_least(config.get(key, 1), 1, f'search_cfg.score: {key}')
@@ -73,7 +73,7 @@ class PredictorScore:
         seed: int = 0,
         file: str | None = None,
     ) -> None:
-        check_counts(dict(samples=samples, finalists=finalists))
+        check_score_counts(dict(samples=samples, finalists=finalists))
         self.finalists, self.file = finalists, file
         if file is not None:
             self.predictor = Predictor.load(file)
@@ -91,7 +91,7 @@ class PredictorScore:
     @staticmethod
     def check_config(cfg: Mapping[str, Any]) -> None:
         """See ``EstimatedScore``."""
-        check_counts(cfg['search_cfg']['score'])
+        check_score_counts(cfg['search_cfg']['score'])
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float]:
         return self.predictor(pairs)

@@ -25,7 +25,7 @@ def tasks_of_pair(name: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _RatioPlace:
     """A share ratio that is chosen: of one block, or of all blocks of a stage that are alike."""
 
     stage: int
@@ -96,7 +96,7 @@ def _cosines(conflicts: Mapping[str, Any]) -> dict[tuple[str, str], list[float]]
     return found
 
 
-def _places(spec: SubnetSpec, space: SearchSpace) -> Iterator[_Place]:
+def _places(spec: SubnetSpec, space: SearchSpace) -> Iterator[_RatioPlace]:
     """The share ratios of the backbone that have a choice."""
     for i, (stage, own) in enumerate(zip(spec.root.stages, space.root.stages)):
         every = tuple(range(len(stage.blocks)))
@@ -109,7 +109,7 @@ def _places(spec: SubnetSpec, space: SearchSpace) -> Iterator[_Place]:
                     followers = (d.name for d in choices.dimensions if d.name in tied)
                     names = [n for n in followers if _follows(n, dimension.name, choices)]
                     if len(options) > 1:
-                        yield _Place(i, blocks, (dimension.name, *names), tuple(options))
+                        yield _RatioPlace(i, blocks, (dimension.name, *names), tuple(options))
 
 
 def _follows(name: str, other: str, choices: Any) -> bool:
@@ -117,7 +117,7 @@ def _follows(name: str, other: str, choices: Any) -> bool:
     return by_name[name].tied_to == other
 
 
-def _layers_of(place: _Place, spec: SubnetSpec, ledger: Ledger) -> list[str]:
+def _layers_of(place: _RatioPlace, spec: SubnetSpec, ledger: Ledger) -> list[str]:
     """The layers that a share ratio is of: those whose uses change with it."""
     ends = [place.put(spec, place.choices[end]).root for end in (0, -1)]
     pairs = zip(*(ledger.layout.uses(each) for each in ends))

@@ -44,7 +44,7 @@ _ADDING = {
 _WRONG = (AttributeError, IndexError, KeyError, TypeError)
 
 
-def full_name(module: str, name: str) -> str:
+def python3_name(module: str, name: str) -> str:
     """What Python 3 calls it; torch writes pickles that Python 2 could read."""
     return f'{"builtins" if module == "__builtin__" else module}.{name}'
 
@@ -105,7 +105,7 @@ class Scan:
         name, taken = opcode.name, _taken(opcode, stack)
         if name in _NAMING:
             found = argument.split(' ', 1) if argument else taken
-            named = _Name(full_name(*found))
+            named = _Name(python3_name(*found))
             self.names.add(named)
             # INST names a class and makes one of it at once.
             stack.append(_Made(2 * self._count(taken)) if name in _CALLING else named)

@@ -17,7 +17,7 @@ from mmengine.logging import HistoryBuffer
 
 from .files import written_whole
 from .one_line import WRONG_VALUES
-from .pickle_scan import STORAGES, Scan, full_name
+from .pickle_scan import STORAGES, Scan, python3_name
 from .private import MULTIARRAY, HistoryBufferOfNumbers
 from .process_wide import process_wide
 
@@ -221,7 +221,7 @@ class _Unpickler(pickle.Unpickler):
     """Finds what is named here, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        full = full_name(module, name)
+        full = python3_name(module, name)
         if full in _STANDING_IN:
             return _STANDING_IN[full]
         if full in _PLAIN or full in _MMENGINE:

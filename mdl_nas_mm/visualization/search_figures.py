@@ -15,14 +15,14 @@ from .chart import CHOSEN, EVOLUTION, MUTED, RANDOM, SHARED, SPECIFIC, Chart, sh
 _ROW = 0.245  # height of a row of text, in inches
 
 
-def unit_of(report: Mapping, task: str) -> float:
+def shown_unit(report: Mapping, task: str) -> float:
     """The unit in which a task's score is shown, see ``shown_score``."""
     return report.get('shown', {}).get(task, 1.0)
 
 
 def task_score(report: Mapping, task: str, score: float) -> str:
     """A task's score as people know its metric."""
-    return shown_score(score, unit_of(report, task))
+    return shown_score(score, shown_unit(report, task))
 
 
 def plot_generations(report: Mapping) -> Chart:
@@ -116,7 +116,7 @@ def plot_scores(report: Mapping, tasks: Sequence[str]) -> Chart:
 
     def plot(chart: Chart) -> None:
         for axes, task in zip(chart.axes, tasks):
-            counted = unit_of(report, task)
+            counted = shown_unit(report, task)
             for point in front:
                 score = point['scores'][task]
                 place = [point['total']], [score / counted]

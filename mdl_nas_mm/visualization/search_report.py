@@ -25,7 +25,7 @@ from .search_figures import (
     plot_scores,
     task_score,
 )
-from .search_run import answers, commands, facts
+from .search_run import answers, facts, next_commands
 
 
 def result_lines(
@@ -117,7 +117,7 @@ def _page(report: Mapping, folder: Path, generations: Chart, front: Chart) -> st
         f'and too small to be seen is in the tables below. {per_task}</p>',
         task_cards(tasks, {task: plot_layers(report, [task]) for task in tasks}, 'layers'),
         *_conflicts(report),
-        *commands(report, folder),
+        *next_commands(report, folder),
         '<h2>All numbers</h2>',
         *facts(report),
         *_details(report),

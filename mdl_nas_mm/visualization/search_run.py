@@ -41,7 +41,7 @@ def answers(report: Mapping, folder: Path) -> Iterable[str]:
         yield f'<div class="cards tasks">{"".join(shown)}</div>'
 
 
-def commands(report: Mapping, folder: Path) -> Iterable[str]:
+def next_commands(report: Mapping, folder: Path) -> Iterable[str]:
     """What may be run next, to copy."""
     run = report.get('run')
     if run is None or not run['config']:

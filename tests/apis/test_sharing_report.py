@@ -14,7 +14,7 @@ from mdl_nas_mm.apis import MultiTaskInferencer
 from mdl_nas_mm.apis.differences import difference_of
 from mdl_nas_mm.apis.key_frames import video_scores
 from mdl_nas_mm.apis.reuse import read_thresholds
-from mdl_nas_mm.apis.shared_scores import SharedModels, images_of, metrics_of, thresholds_for
+from mdl_nas_mm.apis.shared_scores import SharedModels, images_of, score_and_metrics, thresholds_for
 from mdl_nas_mm.apis.sharing_report import densities_of, read_sweep
 from mdl_nas_mm.apis.sub_tasks import share_computation
 from mdl_nas_mm.deposit import Deposit
@@ -94,18 +94,18 @@ def test_densities_are_those_of_weights_and_inputs(deposit, frames):
 
 def test_thresholds_keep_the_score(deposit):
     opened = Deposit(deposit)
-    exact, _, greater = metrics_of(opened, 'depth')
+    exact, _, greater = score_and_metrics(opened, 'depth')
     found = thresholds_for(deposit, 20.0, tasks=['depth'], steps=3)
     blocks = sum(len(stage.blocks) for stage in opened.joint['depth'].stages)
     assert list(found) == ['depth'] and len(found['depth']) == blocks
     settings = SharingSettings('tasks', threshold=found, attention='queries')
     models = SharedModels(opened, ('seg', 'depth'), settings, images_of(opened, 'depth'))
-    score, _, _ = metrics_of(opened, 'depth', models)
+    score, _, _ = score_and_metrics(opened, 'depth', models)
     assert (score - exact) * (1 if greater else -1) >= -0.2 * abs(exact) - 1e-6
     assert 0 < models.work['executed'] <= models.work['whole']
     assert [len(batch) for batch in images_of(opened, 'depth', 3)] == [2, 1]
     nothing = SharedModels(opened, ('seg', 'depth'), SharingSettings('tasks'))
-    assert metrics_of(opened, 'depth', nothing)[0] == pytest.approx(exact, rel=1e-4)
+    assert score_and_metrics(opened, 'depth', nothing)[0] == pytest.approx(exact, rel=1e-4)
 
 
 def test_scores_of_videos_are_means_over_key_frames(deposit, frames):
@@ -115,7 +115,7 @@ def test_scores_of_videos_are_means_over_key_frames(deposit, frames):
     opened = Deposit(deposit)
     assert list(found) == ['seg', 'depth', 'edges']
     for task, own in found.items():
-        alone, _, _ = metrics_of(opened, task, clip_length=2, batch_size=1)
+        alone, _, _ = score_and_metrics(opened, task, clip_length=2, batch_size=1)
         assert own.score == pytest.approx(alone, rel=1e-3), task
         assert own.executed > 0 and own.counted > 0
     nothing = video_scores(deposit, SharingSettings('none'), before=0)

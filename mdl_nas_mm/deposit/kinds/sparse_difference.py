@@ -91,12 +91,12 @@ class SparseDifference(TaskSpecificKind):
         self, task: str, contents: Contents, weights_of: Callable[[str], Mapping[Run, Tensor]]
     ) -> dict[Run, list]:
         """The base's rows, with what differs put into them."""
-        found: dict[Run, list[_Part]] = {}
+        found: dict[Run, list[_DifferenceRun]] = {}
         if task == self.task:
             region, offset = contents.region(task), 0
             base, places = weights_of(self.base), _Places(self, region.own_size)
             for part in region.own:
-                found[part.use.run] = [_Part(self, part, base, offset, places)]
+                found[part.use.run] = [_DifferenceRun(self, part, base, offset, places)]
                 offset += part.size
         return found
 
@@ -132,7 +132,7 @@ class _Places:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _DifferenceRun:
     """What one run of a weight is: a piece."""
 
     kind: SparseDifference

@@ -10,7 +10,7 @@ from typing import Any
 from mdl_nas_mm.registry import SEARCH_SCORES
 from mdl_nas_mm.search.evaluations import Evaluations
 from mdl_nas_mm.search.history import Outcome
-from mdl_nas_mm.search.predictor_score import check_counts
+from mdl_nas_mm.search.predictor_score import check_score_counts
 from mdl_nas_mm.search.scored import Pair
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import ResolvedConfig, Scoring
@@ -64,7 +64,7 @@ class MeanRelativeScore:
         seed: int = 0,
         file: str | None = None,
     ) -> None:
-        check_counts(dict(samples=samples))
+        check_score_counts(dict(samples=samples))
         self.evaluate, self.file, self.samples = evaluate, file, samples
         self.scorings = read_metrics(cfg, metrics or {})
         if file is not None:
@@ -83,7 +83,7 @@ class MeanRelativeScore:
             ValueError: a metric is none, or it is not known which is better of it; or there are no
                 samples.
         """
-        check_counts(cfg.search_cfg.score)
+        check_score_counts(cfg.search_cfg.score)
         if all(task.search is not None for task in cfg.tasks.values()):
             read_metrics(cfg, cfg.search_cfg.score.get('metrics') or {})
 
