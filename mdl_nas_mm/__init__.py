@@ -1,8 +1,9 @@
 """One elastic backbone for many vision tasks: joint training, joint search, one deposit.
 
 Shapes of tensors are written with these letters: B images of a batch, C channels, H and W height
-and width (of images in pixels, of maps in patches or tokens), N tokens; such as (B, N, C) for what
-a transformer's block gets, or (B, C, H, W) for images and maps.
+and width (of images in pixels, of maps in patches or tokens), h and w those of a map that is made
+of it, N tokens of an image, R rows, which are the tokens of all images, K tasks or classes; such as
+(B, N, C) for what a transformer's block gets, or (B, C, H, W) for images and maps.
 """
 
 import sys
