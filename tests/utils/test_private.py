@@ -3,11 +3,16 @@
 Each test says what is relied on and, where it fails, which release of which library is installed.
 """
 
+import ast
 import copy
+import importlib
 import io
 import logging
 from collections import OrderedDict
 from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -22,6 +27,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader, Runner
 from mmpretrain.models import ClsDataPreprocessor
 from mmseg.models import FCNHead
+from PIL import Image
 from torch import nn
 
 from mdl_nas_mm.utils import private
@@ -49,6 +55,14 @@ class Net(BaseModel):
 
     def forward(self, *args, **kwargs):
         return dict(loss=self.layer.weight.sum())
+
+
+def test_every_name_is_tested():
+    defined, used = (ast.parse(Path(f).read_text()) for f in (private.__file__, __file__))
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    names = {node.name for node in defined.body if isinstance(node, kinds)}
+    names |= {target.id for n in defined.body if isinstance(n, ast.Assign) for target in n.targets}
+    assert names <= {node.attr for node in ast.walk(used) if isinstance(node, ast.Attribute)}
 
 
 def test_numpy_unpickles_from_multiarray():
@@ -140,6 +154,14 @@ def test_a_replaced_buffer_is_saved_as_before():
         assert net.get_buffer(name).shape == (2,) and (name in net.state_dict()) == is_saved
 
 
+def test_a_copy_has_another_child_and_shares_the_others():
+    whole, other = nn.Sequential(OrderedDict(a=nn.Linear(2, 2), b=nn.Linear(2, 2))), nn.Identity()
+    copied, x = private.with_child(whole, 'b', other), torch.randn(3, 2)
+    torch.testing.assert_close(copied(x), whole.a(x))
+    assert set(dict(copied.named_parameters())) == {'a.weight', 'a.bias'}
+    assert copied.a is whole.a and isinstance(whole.b, nn.Linear)
+
+
 def test_workers_start_with_what_a_loader_is_told_later():
     loader = torch.utils.data.DataLoader(range(2), num_workers=1)
     private.start_workers(loader, torch.manual_seed)
@@ -213,6 +235,30 @@ def test_checkpoint_hook_saves_no_best_any_more():
     private.save_no_best(hook)
     # A runner is not even asked.
     hook.after_val_epoch(None, dict(acc=1.0))
+
+
+@pytest.mark.parametrize(
+    ('library', 'name', 'key'),
+    [
+        ('mmpretrain', 'VisualizationHook', 'enable'),
+        ('mmdet', 'DetVisualizationHook', 'draw'),
+        ('mmseg', 'SegVisualizationHook', 'draw'),
+        ('mmpose', 'PoseVisualizationHook', 'enable'),
+    ],
+)
+def test_hook_draws_with_the_visualizer_it_is_given(library, name, key, tmp_path):
+    engine = importlib.import_module(f'{library}.engine.hooks')
+    samples = importlib.import_module(f'{library}.structures')
+    kinds = dict(mmpretrain='DataSample', mmdet='DetDataSample', mmseg='SegDataSample')
+    sample = getattr(samples, kinds.get(library, 'PoseDataSample'))()
+    Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
+    sample.set_metainfo(dict(img_path=str(tmp_path / 'a.png')))
+    hook, visualizer = getattr(engine, name)(interval=1, **{key: True}), MagicMock()
+    private.draw_into(hook, visualizer)
+    runner = SimpleNamespace(iter=0, train_loop=None, val_evaluator=MagicMock())
+    batch = dict(inputs=[torch.zeros(3, 8, 8)], data_samples=[sample])
+    hook.after_val_iter(runner, 0, batch, [sample])
+    assert visualizer.add_datasample.called or visualizer.visualize_cls.called
 
 
 def test_wrapper_clips_with_what_it_is_told():
