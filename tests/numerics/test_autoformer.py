@@ -78,6 +78,17 @@ def test_without_the_preset_smaller_ones_differ_and_the_log_says_so(stored, logg
     assert (ours[:, :16] - theirs).norm() > 0.01 * theirs.norm()
 
 
+@pytest.mark.parametrize('out_type', [None, dict(a='featmap', b='cls_token')])
+def test_the_log_names_a_class_token_that_autoformer_does_not_classify_by(stored, logged, out_type):
+    """It is the default. Of maps, which AutoFormer has not, there is nothing to say."""
+    ElasticViT(SPACE, **SETTINGS | dict(out_type='featmap')).inherit(stored)
+    assert not [r for r in logged.records if r.levelno == logging.WARNING]
+    given = dict(SHAPE, norm_eps=1e-5, qkv_bias='packed', tasks=('a', 'b'), out_type=out_type)
+    ElasticViT(SPACE, **given).inherit(stored)
+    (line,) = [r.getMessage() for r in logged.records if r.levelno == logging.WARNING]
+    assert "out_type='cls_token'" in line and "out_type='avg_featmap'" in line
+
+
 def test_what_the_preset_says_can_be_said_otherwise():
     vit = ElasticViT(SPACE, preset='autoformer', out_type='featmap', norm_eps=0.1)
     assert vit.shape.qkv_bias == 'packed' and vit.shape.max_relative_position == 14

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -25,6 +26,10 @@ def _unlike_autoformer(vit: Any) -> str | None:
     own = dict(norm_eps=vit.norm.eps)
     if not shape.max_relative_position:
         own['max_relative_position'] = 0
+    kinds = vit.out_type.values() if isinstance(vit.out_type, Mapping) else [vit.out_type]
+    # AutoFormer has a class token, and classifies by the mean of the patches.
+    if 'cls_token' in kinds:
+        own['out_type'] = 'cls_token'
     blocks = zip(space.smallest().stages[0].blocks, space.largest().stages[0].blocks)
     # Of the most heads alone both layouts of the bias are the same.
     if any(small.num_heads != large.num_heads for small, large in blocks):
