@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -248,7 +249,7 @@ def _plot_architecture(chart: Chart, axes: Axes, spec: Mapping, shown: _Columns)
 def plot_layers(report: Mapping, tasks: Sequence[str]) -> Chart:
     """Shared and specific parameters of every layer; one column of axes a task.
 
-    A block has a bar for each of its layers, in their order, with the norm before it. They have the
+    A block has a bar for each of its layers, in their order, with the norm beside it. They have the
     same scale for all tasks; what is outside of the blocks and too small to be seen at that scale
     is left out.
     """
@@ -300,19 +301,21 @@ def _block_labels(layers: Sequence[Mapping]) -> dict[str, str]:
 def _bars(layers: Sequence[Mapping]) -> dict[str, list[list[Mapping]]]:
     """Label of a row -> its bars, each of one or two layers.
 
-    A norm goes into the bar of the layer that follows it.
+    A norm goes into the bar of the layer that follows it in its block; else of the one before it.
     """
     rows: dict[str, list[list[Mapping]]] = {}
-    norms: list[Mapping] = []
     labels = _block_labels(layers)
-    for layer in layers:
-        block = _block_of(layer)
-        if block and layer['role'] == 'norm':
-            norms.append(layer)
-            continue
-        label = labels[block] if block else shortened(layer['layer'], 22)
-        rows.setdefault(label, []).append([*norms, layer])
-        norms = []
+    for block, group in groupby(layers, _block_of):
+        norms: list[Mapping] = []
+        for layer in group:
+            if block and layer['role'] == 'norm':
+                norms.append(layer)
+                continue
+            label = labels[block] if block else shortened(layer['layer'], 22)
+            rows.setdefault(label, []).append([*norms, layer])
+            norms = []
+        if norms:
+            rows.setdefault(labels[block], [[]])[-1].extend(norms)
     return rows
 
 

@@ -137,7 +137,7 @@ def _bars_of_a_block(report: Mapping) -> str:
     named = [role for role in roles if role not in ('stem', 'norm')]
     if not named:
         return ''
-    norms = ', each with the norm before it' if 'norm' in roles else ''
+    norms = ', each with the norm beside it' if 'norm' in roles else ''
     return f'The bars of a block, from above: {_listed(named)}{norms}. '
 
 

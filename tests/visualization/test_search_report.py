@@ -12,6 +12,7 @@ from reports import SWIN, VIT, make_report
 
 from mdl_nas_mm.visualization.conflicts import beside_shares, read_conflicts
 from mdl_nas_mm.visualization.page import short
+from mdl_nas_mm.visualization.search_figures import plot_layers
 from mdl_nas_mm.visualization.search_report import duration, write_report
 
 FILES = ['report.html', 'generations.png', 'front.png', 'scores.png']
@@ -255,3 +256,22 @@ def test_generations_are_numbered_from_one(tmp_path):
     assert (
         f'<td class="text">{len(report["generations"])}</td><td>{last["candidates"]}</td>' in text
     )
+
+
+def test_a_norm_is_in_the_bar_of_the_layer_beside_it_in_its_block():
+    """Of a family whose blocks begin with norms, and of one whose blocks end with them."""
+    first = [('norm1', 'norm'), ('conv', 'conv'), ('norm2', 'norm'), ('fc', 'mlp')]
+    last = [('conv', 'conv'), ('norm1', 'norm'), ('fc', 'mlp'), ('norm2', 'norm')]
+    for order, beside in ((first, dict(conv='norm1', fc='norm2')), (last, {})):
+        layers = [
+            dict(layer=f'blocks.{i}.{name}', role=role, shared=10, specific=1)
+            for i in range(2)
+            for name, role in order
+        ]
+        tips = plot_layers(dict(layers=dict(a=layers)), ['a']).tips
+        bars = {tuple(line.partition(':')[0] for line in tip.splitlines()) for tip in tips}
+        assert {name for bar in bars for name in bar} == {layer['layer'] for layer in layers}
+        assert all(len({name.rpartition('.')[0] for name in bar}) == 1 for bar in bars)
+        for i in range(2):
+            for layer, norm in beside.items():
+                assert (f'blocks.{i}.{norm}', f'blocks.{i}.{layer}') in bars
