@@ -28,8 +28,8 @@ class ElasticBackbone(ElasticPart):
 
     Beside what an ``ElasticPart`` defines, a subclass defines ``forward_subnet``,
     ``active_channels``, ``depth_of``, ``map_widths`` and ``trial_sizes``. Its arguments that are
-    ``task_settings`` of the family are attributes of the same name, and buffers do not depend on
-    the space.
+    ``task_settings`` of the family are attributes of the same name. Buffers are common to all
+    tasks; an architecture uses the first elements along each of their dimensions, if any.
     """
 
     family: ClassVar[Family]
