@@ -235,15 +235,22 @@ class Runs:
         """Share ratios from the conflicts of the model that shares all, which has no ratios."""
         path = self.folder / f'seed{seed}' / 'proposed.json'
         if not path.is_file():
+            start = config_of(self.args, Row('Sequential', RATIOS), seed)
+            proposed = start_from(start, self._conflicts(seed))
+            assert proposed is not None
+            write_json(path, proposed.to_dict())
+        return path
+
+    def _conflicts(self, seed: int) -> dict[str, Any]:
+        """Of the model that shares all; the report has them beside what searches share."""
+        path = self.folder / f'seed{seed}' / 'conflicts.json'
+        if not path.is_file():
             cfg = config_of(self.args, ROWS['all shared'], seed)
             checkpoint = self._trained(ROWS['all shared'], copy.deepcopy(cfg), seed, '')
             cfg.work_dir = str(path.parent / 'conflicts')
             with quiet():
-                conflicts = conflicts_of(cfg, checkpoint)
-            proposed = start_from(config_of(self.args, Row('Sequential', RATIOS), seed), conflicts)
-            assert proposed is not None
-            write_json(path, proposed.to_dict())
-        return path
+                write_json(path, conflicts_of(cfg, checkpoint))
+        return json.loads(path.read_text())
 
 
 def main() -> None:

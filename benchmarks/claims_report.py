@@ -15,6 +15,8 @@ from typing import Any
 from claims import ROWS
 from trainings import shown
 
+from mdl_nas_mm.visualization.conflicts import beside_shares
+
 # The paper's rows that ours are beside, for MDL-NAS-B (Tables 4 to 6): classification, detection,
 # segmentation; parameters of the backbones, of separate models and the full method with heads;
 # S-Score. Fig. 2 shows its rows without numbers.
@@ -64,6 +66,23 @@ def table(rows: Rows) -> str:
     return '\n'.join(lines)
 
 
+def agreement(folder: Path) -> str:
+    """Markdown: whether searches share less where gradients disagree, of seeds with conflicts."""
+    found: dict[str, list[float]] = {}
+    for path in sorted(folder.glob('seed*/conflicts.json')):
+        conflicts = json.loads(path.read_text())
+        for name in ROWS:
+            report = path.parent / 'searches' / name / 'report.json'
+            if report.is_file():
+                shown_in = dict(json.loads(report.read_text()), conflicts=conflicts)
+                _, correlation = beside_shares(shown_in)
+                if correlation is not None:
+                    found.setdefault(name, []).append(correlation)
+    lines = ['| searched | rank correlation of cosines and shared parts | seeds |', '|---|---|---|']
+    lines += [f'| {name} | {shown(values)} | {len(values)} |' for name, values in found.items()]
+    return '\n'.join(lines) if found else ''
+
+
 def draw(rows: Rows, path: Path) -> None:
     """Parameters of the backbones against the S-Score, with deviations where there are any."""
     import matplotlib
@@ -103,7 +122,7 @@ def main() -> None:
     rows = rows_in(args.folder)
     if not any(rows.values()):
         raise SystemExit(f'{args.folder}: no row is on disk yet; run claims.py first')
-    text = table(rows)
+    text = '\n\n'.join(filter(None, (table(rows), agreement(args.folder))))
     print(text)
     if args.write:
         args.write.write_text(f'{text}\n')

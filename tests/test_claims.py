@@ -31,3 +31,29 @@ def test_a_row_that_is_run_again_has_the_same_digits(tmp_path):
     assert found['all shared'] != found['both, sequential']
     # Nothing is trained again where the rows are on disk.
     assert found == rows_of(tmp_path / 'once')
+
+
+def test_the_report_says_whether_searches_share_less_where_gradients_disagree(tmp_path):
+    """Cosines rise with what is shared in one seed, and fall in the other: 1 and -1."""
+    scores = dict(scores=dict(a=1.0, b=2.0), s_score=3.0, backbone=10, total=20)
+    for seed, sign in enumerate((1, -1)):
+        folder = tmp_path / f'seed{seed}'
+        search = folder / 'searches' / 'both, mask'
+        search.mkdir(parents=True)
+        (folder / 'both, mask.json').write_text(json.dumps(scores))
+        names = [f'blocks.{i}.attn' for i in range(4)]
+        layers = [
+            dict(layer=name, role='attn', shared=2 + i, specific=8 - i)
+            for i, name in enumerate(names)
+        ]
+        report = dict(tasks=['a', 'b'], layers=dict(a=layers, b=layers))
+        (search / 'report.json').write_text(json.dumps(report))
+        found = [
+            dict(layer=name, role='attn', size={}, cosine={'a, b': dict(mean=sign * i, std=None)})
+            for i, name in enumerate(names)
+        ]
+        conflicts = dict(tasks=['a', 'b'], steps=1, layers=found, whole=found[0])
+        (folder / 'conflicts.json').write_text(json.dumps(conflicts))
+    command = [sys.executable, 'benchmarks/claims_report.py', str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert '| both, mask | 0.00 ± 1.41 | 2 |' in done.stdout.splitlines()
