@@ -6,8 +6,6 @@ from mdl_nas_mm.header.contents import tasks_of
 from mdl_nas_mm.utils import command_line
 from mdl_nas_mm.utils.command_line import Parser, there, writable
 
-_DEFAULT = '(default: %(default)s).'
-
 
 def parse_args() -> argparse.Namespace:
     parser = Parser(
@@ -23,10 +21,7 @@ def parse_args() -> argparse.Namespace:
     text = 'Of a config: the file that mdl-nas predictor has written.'
     add('--predictor', type=there('predictor'), help=text)
     command_line.add_request(parser)
-    command_line.add_controller_options(parser)
-    add('--pool', type=int, default=50, help=f'Encoders in its pool {_DEFAULT}')
-    add('--layers', type=int, default=1, help=f'Layers that a mutation widens {_DEFAULT}')
-    add('--seed', type=int, default=0, help=f'Of all that is random {_DEFAULT}')
+    command_line.add_control_options(parser)
     text = 'JSON file to write the architectures into, which joint_spec can be.'
     add('--out', type=writable, help=text)
     command_line.add_cfg_options(parser)
@@ -56,18 +51,22 @@ def main() -> None:
     with command('control', 'WARNING') as say:
         cfg = None
         if args.predictor is not None:
-            cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
-            cfg = resolve_joint_config(cfg)
-        settings = Evolution(args.pool, cycles_of(args.cycles, cfg), args.layers, args.seed)
+            given = (args.source, args.cfg_options, args.trust_checkpoint)
+            cfg = resolve_joint_config(read_config(*given))
+        options = dict(pool=args.pool, cycles=args.cycles, layers=args.layers, seed=args.seed)
+        given = {key: value for key, value in options.items() if value is not None}
+        settings = Evolution(**dict(cycles=cycles_of(None, cfg)) | given)
         tasks = tasks_of(args.source) if cfg is None else cfg.tasks
         prefer = None if args.prefer is None else read_preferences(args.prefer, tasks)
         check_request(args.budget, prefer, list(tasks))
-        given = (settings, command_line.parse_alike(args.alike, tasks), args.latency)
+        alike = command_line.parse_alike(args.alike, tasks)
         if cfg is None:
-            controller = controller_of_file(args.source, *given, command_line.trusted_classes(args))
+            trust = command_line.trusted_classes(args)
+            controller = controller_of_file(args.source, given, alike, args.latency, trust)
         else:
             sizes = command_line.parse_sizes(args.input_size, tasks)
-            controller = Controller.of(cfg, str(args.predictor), sizes, *given)
+            how = (sizes, settings, alike, args.latency)
+            controller = Controller.of(cfg, str(args.predictor), *how)
         found = controller.configure(args.budget, prefer)
         say(*found.lines(), sep='\n')
         if args.out:

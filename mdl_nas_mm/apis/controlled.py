@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,7 +30,7 @@ _OF_ARCHITECTURE = ('spec', 'region', 'params', 'needs', 'scored', 'stored')
 
 def controller_of_file(
     path: str | Path,
-    settings: Evolution | None = None,
+    settings: Evolution | Mapping[str, int] | None = None,
     alike: Sequence[Sequence[str]] = (),
     latency: str | Path | None = None,
     trust: Collection[str] = (),
@@ -38,15 +39,18 @@ def controller_of_file(
 
     Args:
         path: the file.
-        settings: of its searches; by default those of the file, as ``alike``.
-        alike: sets of related tasks.
+        settings: of its searches; of a mapping the others, and by default all, are those of the
+            file.
+        alike: sets of related tasks; by default those of the file.
         latency, trust: see ``load_controlled``.
 
     Raises:
         FileNotFoundError, ValueError: see ``load_controlled`` and ``Controller``.
     """
     found = load_controlled(path, trust, latency).controller
-    settings, alike = settings or found.evolution, alike or found.alike
+    if not isinstance(settings, Evolution):
+        settings = replace(found.evolution, **(settings or {}))
+    alike = alike or found.alike
     return Controller(found.columns, found.predictor, found.costs, settings, alike)
 
 

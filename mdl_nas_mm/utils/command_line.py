@@ -135,15 +135,35 @@ def add_trained_config(parser: argparse.ArgumentParser) -> None:
     add_trust_checkpoint(parser)
 
 
-def add_controller_options(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--alike``, ``--cycles`` and ``--input-size``, of what chooses architectures."""
+def add_controller_options(parser: argparse.ArgumentParser, of_file: str = '') -> None:
+    """Adds ``--alike``, ``--cycles`` and ``--input-size``, of what chooses architectures.
+
+    Args:
+        parser: of the command.
+        of_file: what the help says of the defaults of a packed file, if the command takes one.
+    """
     add = parser.add_argument
-    text = 'Related tasks, whose decoders are alike (default: none; of a file, its own).'
+    text = f'Related tasks, whose decoders are alike (default: none{of_file}).'
     add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
-    text = 'Mutations of each search (default: control.cycles of the config, or 10).'
+    text = f'Mutations of each search (default: control.cycles of the config, or 10{of_file}).'
     add('--cycles', type=int, help=text)
     text = "Sizes of the images of a config (default: of each task's validation)."
     add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
+
+
+def add_control_options(parser: argparse.ArgumentParser) -> None:
+    """Adds those and ``--pool``, ``--layers`` and ``--seed``, which a packed file has as well.
+
+    Those that are not given are None.
+    """
+    of_file = '; of a file, its own'
+    add_controller_options(parser, of_file)
+    for name, text, usual in (
+        ('--pool', 'Encoders in the pool of the search', 50),
+        ('--layers', 'Layers that a mutation widens', 1),
+        ('--seed', 'Of all that is random', 0),
+    ):
+        parser.add_argument(name, type=int, help=f'{text} (default: {usual}{of_file}).')
 
 
 def _local_rank(text: str) -> int:

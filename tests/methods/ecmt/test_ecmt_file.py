@@ -31,6 +31,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.families import ElasticResNet
 from mdl_nas_mm.header.contents import contents
 from mdl_nas_mm.methods.ecmt import Evolution, file
+from mdl_nas_mm.methods.ecmt import controller as controller_module
 from mdl_nas_mm.methods.ecmt.costs import MACS
 from mdl_nas_mm.methods.ecmt.file import load_controlled
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
@@ -89,8 +90,25 @@ def test_a_file_gives_a_controller(written):
     assert found.row.tolist() == controlled.front[0].found.row.tolist()
     other = controller_of_file(packed, Evolution(cycles=0), [('seg', 'parts')], trust=TRUST)
     assert other.evolution.cycles == 0 and other.alike == [('seg', 'parts')]
+    assert controller_of_file(packed, dict(seed=3), trust=TRUST).evolution == Evolution(seed=3)
     with raises_naming(FileNotFoundError, 'latency', 'a laptop'):
         controller_of_file(packed, latency='a laptop', trust=TRUST)
+
+
+def test_the_command_searches_as_the_file_says(written, tmp_path, monkeypatch):
+    packed, kept = written[1], dict(pool=9, cycles=3, layers=2, seed=5)
+    other = altered(packed, tmp_path / 'other', lambda m: m['control'].update(evolution=kept))
+    found = []
+
+    def evolve(columns, cost, losses, budget, prefer, settings, *rest):
+        found.append(settings)
+        return searched(columns, cost, losses, budget, prefer, settings, *rest)
+
+    searched = controller_module.evolve
+    monkeypatch.setattr(controller_module, 'evolve', evolve)
+    for given, changed in ([], {}), (['--cycles', '0', '--seed', '0'], dict(cycles=0, seed=0)):
+        call_tool(monkeypatch, 'control', other, *given, '--trust', *TRUST)
+        assert found.pop() == Evolution(**kept | changed)
 
 
 @torch.no_grad()
