@@ -122,9 +122,11 @@ def check_settings(cfg: Config) -> list[str]:
             'train_cfg.val_interval is not used: nothing is validated without '
             "val_cfg = dict(type='MultiTaskValLoop')"
         )
-    if cfg.get('train_cfg') is not None:
-        own = (cfg.train_cfg.get('step') or {}).get('param_scheduler')
-        _check_schedules(own, cfg.tasks, 'train_cfg.step.param_scheduler')
+    step = (cfg.get('train_cfg') or {}).get('step')
+    if step is not None:
+        _check_schedules(step.get('param_scheduler'), cfg.tasks, 'train_cfg.step.param_scheduler')
+        kind = named_in(step, STEPS, _SCOPE, 'train_cfg.step')
+        warnings += getattr(kind, 'check_config', lambda _: ())(cfg)
     check_score(cfg)
     warnings += _check_hooks(cfg)
     if cfg.get('visualizer') is not None:

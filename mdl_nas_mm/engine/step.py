@@ -64,6 +64,18 @@ class Step(nn.Module):
         self.optim_wrapper: OptimWrapper | None = None
         self.schedules: list[ParamScheduler] = []
 
+    @staticmethod
+    def check_config(cfg: Mapping[str, Any]) -> Sequence[str]:
+        """Looks through a resolved joint config that names it, before anything is built.
+
+        Returns:
+            A line for each setting that may not be meant; the log warns of it.
+
+        Raises:
+            ValueError: it cannot be trained by it.
+        """
+        return ()
+
     def adapt(self, model: MultiTaskModel, specs: JointSpec | None) -> None:
         """Makes parameters and buffers whose sizes depend on the model; optimizers come later.
 

@@ -152,6 +152,19 @@ class AutoTaskFormerStep(SkeletonStep):
             {task: SkeletonLogits(len(names), leave_out) for task, names in self.names.items()}
         )
 
+    @staticmethod
+    def check_config(cfg: Mapping[str, Any]) -> Sequence[str]:
+        """Says so where the temperature does not reach its end with the training's."""
+        temperature = cfg['train_cfg']['step'].get('temperature')
+        given = temperature.get('steps') if isinstance(temperature, Mapping) else None
+        max_iters = cfg['train_cfg']['max_iters']
+        if given is None or given == max_iters:
+            return ()
+        return [
+            f'train_cfg.step.temperature.steps is {given}, train_cfg.max_iters is {max_iters}: '
+            'the temperature does not reach its end where the training does; give both one number'
+        ]
+
     def _of(self, task: str) -> SkeletonLogits:
         return cast(SkeletonLogits, self.skeletons[task])
 

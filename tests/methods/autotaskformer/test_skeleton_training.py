@@ -12,7 +12,7 @@ from helpers import build_runner, differences, run_python
 from image_group import joint_config, write_images
 from methods.autotaskformer.encoder_tree import SKELETONS, heads, tree_config, with_heads
 from mmengine.optim import OptimWrapper
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 from shared_images import (
     GROUP,
     IMAGES,
@@ -262,6 +262,17 @@ def test_what_does_not_fit_is_said_before_the_first_step(tmp_path):
     cfg = training(tmp_path / 'data', temperature=dict(steps=4, start=0.1, end=5.0))
     with raises_naming(ValueError, 'temperature', 0.1, 5.0):
         build_runner(cfg, tmp_path / 'rises').train()
+
+
+def test_a_temperature_of_another_length_than_the_training_is_said(tmp_path):
+    cfg = training(tmp_path / 'data')
+    build_runner(cfg, tmp_path / 'alike')
+    cfg.train_cfg.max_iters = 3
+    build_runner(cfg, tmp_path / 'shorter')
+    said = [next((tmp_path / name).rglob('*.log')).read_text() for name in ('alike', 'shorter')]
+    assert 'temperature.steps' not in said[0]
+    (line,) = [line for line in said[1].splitlines() if 'train_cfg.step.temperature.steps' in line]
+    assert_names(line, 'WARNING', COOL['steps'], 'train_cfg.max_iters', 3)
 
 
 def test_skeletons_of_a_step_that_are_none():
