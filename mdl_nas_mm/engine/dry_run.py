@@ -55,20 +55,25 @@ def dry_run(runner: MultiTaskRunner) -> None:
     with seeded(derive_seed(runner.seed, 'dry run')):
         model = copy.deepcopy(runner.model)
         model.leave_groups()
-        _train(runner, model.train())
+        unlabelled = _train(runner, model.train())
         if runner.val_loop is not None:
             # Upstream's metrics print tables, here of a single batch.
             with quiet():
                 _validate(runner, model.eval())
-    runner.ranks.wait()
+    # It waits for all, too.
+    for task in sorted({task for own in runner.ranks.all_gather(unlabelled) for task in own}):
+        runner.logger.warning(
+            f'task {task!r}: there is nothing to learn in its first training batch, as where no '
+            'image has a label or all labels are ignored'
+        )
     took = time.monotonic() - start
     runner.logger.info(f'dry run: a batch of every task has passed, {took:.1f} s')
 
 
 @torch.no_grad()
-def _train(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
-    """The losses of the largest architectures."""
-    loop = runner.train_loop
+def _train(runner: MultiTaskRunner, model: MultiTaskModel) -> list[str]:
+    """The losses of the largest architectures; gives the tasks that have none or one of 0."""
+    loop, without = runner.train_loop, []
     given_specs = fixed_spec(runner.cfg) or {}
     for name, loader in loop.dataloader.loaders.items():
         pass_groups = loop.pass_groups.of[name]
@@ -83,12 +88,15 @@ def _train(runner: MultiTaskRunner, model: MultiTaskModel) -> None:
         passes = Passes(model, runner.optim_wrapper, given, loop.plan, loop.iter)
         for group in pass_groups:
             pass_batch = PassBatch.of(group, first, batch, count_labels(given))
+            without += [task for task in group if task not in pass_batch.tasks]
             if not pass_batch.tasks:
                 continue
             with passes.prepared(pass_batch) as data:
                 for task in pass_batch.tasks:
                     spec = given_specs.get(task) or loop.spaces[task].largest()
-                    loop.step.loss(passes, task, spec, data[task])
+                    loss, _ = loop.step.loss(passes, task, spec, data[task])
+                    without += [] if loss else [task]
+    return without
 
 
 def _validate(runner: MultiTaskRunner, model: MultiTaskModel) -> None:

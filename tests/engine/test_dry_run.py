@@ -161,6 +161,36 @@ def test_validation_that_is_not_configured_is_said(data, tmp_path):
     assert 'val_interval' in line and 'val_cfg' in line
 
 
+def dry_warnings(cfg, folder):
+    """What a training of one step says of its first batches."""
+    cfg.train_cfg.max_iters = 1
+    build_runner(cfg, folder).train()
+    (log,) = folder.rglob('*.log')
+    return [line for line in log.read_text().splitlines() if 'first training batch' in line]
+
+
+def test_first_batch_without_a_label_is_said(data, tmp_path):
+    """All pixels are 255, which upstream ignores."""
+    cfg = only(joint_config(data, changes=DRY), 'seg', 'cls')
+    for path in (data / 'seg' / 'annotations' / 'training').iterdir():
+        labels = mmcv.imread(str(path), 'unchanged')
+        mmcv.imwrite(np.full_like(labels, 255), str(tmp_path / path.name))
+    cfg.tasks.seg.train_dataloader.dataset.data_prefix = dict(seg_map_path=str(tmp_path))
+    (line,) = dry_warnings(cfg, tmp_path / 'run')
+    assert_names(line, 'WARNING', "task 'seg'")
+
+
+def test_first_batch_of_an_image_group_without_a_label_is_said(tmp_path):
+    """A task's data set has the last images alone; the group's begin with those of the other."""
+    root = image_group.write_images(tmp_path / 'data')
+    cfg = image_group.joint_config(root)
+    image_group.write_list(root, 'last', (4, 5))
+    for task, listed in (('parts', 'all'), ('seg', 'last')):
+        cfg.tasks[task].train_dataloader.dataset.ann_file = f'{listed}.txt'
+    (line,) = dry_warnings(cfg, tmp_path / 'run')
+    assert_names(line, 'WARNING', "task 'seg'")
+
+
 def test_missing_runtime_base_is_named(data, tmp_path, monkeypatch):
     cfg = joint_config(data)
     cfg.pop('runner_type')
