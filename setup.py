@@ -38,8 +38,10 @@ def readme() -> str:
 def self_contained(text: str) -> str:
     """Return Markdown without what works inside of the repository alone.
 
-    Pictures that lie in it are left out, and of links to its files their text stays.
+    Pictures that lie in it are left out, with the section that they make up, and of links to its
+    files their text stays.
     """
+    text = re.sub(r'^## What it looks like\n.*?(?=^## )', '', text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r'^!\[[^\]]*\]\((?!https?://)[^)]*\)\n+', '', text, flags=re.MULTILINE)
     return re.sub(r'(?<!!)\[([^\]]*)\]\((?!https?://|#)[^)]*\)', r'\1', text)
 
@@ -80,17 +82,18 @@ class BuildPyWithMim(build_py):
 
 
 class BdistWheelWithMim(bdist_wheel):
-    """Puts `.mim` beside the metadata of a wheel too, where OneDL's mim looks for it.
+    """Puts `.mim` into a folder of its own as well, where OneDL's mim looks for it.
 
     That mim takes the folder of the first file that is listed as installed for that of the
-    package. The list is sorted and `mdl_nas_mm-*.dist-info` comes before `mdl_nas_mm`.
+    package. The list is sorted, and begins with the command, `../../../bin/mdl-nas`: a dot comes
+    after a plus.
     """
 
     def write_wheelfile(self, wheelfile_base: str, *args: str, **kwargs: str) -> None:
         """Write the wheel's description, then `.mim`."""
         super().write_wheelfile(wheelfile_base, *args, **kwargs)
         if not is_editable(self):
-            copy_mim(Path(wheelfile_base) / '.mim')
+            copy_mim(Path(wheelfile_base).parent / f'+{PACKAGE}' / '.mim')
 
 
 if __name__ == '__main__':
