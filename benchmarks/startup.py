@@ -18,6 +18,7 @@ COMMANDS = {
     'mdl-nas deposit pack --help': ['deposit', 'pack', '--help'],
     'mdl-nas search, without a config': ['search'],
     'mdl-nas train --cfg-options a': ['train', __file__, '--cfg-options', 'a'],
+    'mdl-nas latency --runs 0': ['latency', __file__, '--task', 'a', '--out', 'o', '--runs', '0'],
     'mdl-nas train, of a config that is not there': ['train', 'absent.py'],
     'mdl-nas deposit list, of a file that is not there': ['deposit', 'list', 'absent'],
     'import of what a training needs': None,

@@ -1,6 +1,7 @@
 """What is wrong with the arguments of a command line ends in one line, and status 1 or 2."""
 
 import os
+import sys
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from helpers import (
     write_config,
 )
 from mmengine.utils import digit_version
+from refusals import assert_names
 
 CONFIG = str(ROOT / 'configs' / 'demo' / 'demo_joint.py')
 # Tools that take a config first, with what else they need.
@@ -166,11 +168,7 @@ def test_sizes_of_analyze(monkeypatch, size, says):
             [CONFIG, '--checkpoint', 'c', '--predictor', 'absent', '--out', 'o'],
         ),
         ('control', ['absent.py', '--predictor', 'binary']),
-        ('control', [CONFIG, '--predictor', 'binary', '--cycles', '-1']),
         ('hypervolume', [CONFIG, '--checkpoint', 'c', '--predictor', 'absent', '--reference', '1']),
-        ('latency', [CONFIG, '--task', 'cls', '--out', 'o', '--input-size', '0']),
-        ('latency', [CONFIG, '--task', 'cls', '--out', 'o', '--batch-size', '0']),
-        ('latency', [CONFIG, '--task', 'cls', '--out', 'o', '--runs', '-1']),
         ('analyze', [CONFIG, '--joint-spec', 'folder']),
         ('analyze', [CONFIG, '--checkpoint', 'folder']),
         ('analyze', [CONFIG, '--checkpoint', 'empty']),
@@ -184,9 +182,40 @@ def test_other_arguments(monkeypatch, tool, args):
     assert status == 1 and line.startswith('error: ') and '\n' not in line
 
 
-def test_too_few_samples_are_refused_before_any_is_measured(monkeypatch):
-    line, status = said(monkeypatch, 'predictor', CONFIG, '--checkpoint', 'empty', '--samples', '3')
-    assert status == 1 and '3 samples' in line and '20' in line
+LATENCY = [CONFIG, '--task', 'cls', '--out', 'o']
+OUT_OF_RANGE = [
+    ('control', [CONFIG, '--predictor', 'binary', '--cycles', '-1']),
+    ('control', ['binary', '--pool', '0']),
+    ('conflicts', [CONFIG, '--checkpoint', 'empty', '--steps', '0']),
+    ('demo', ['--processes', '0']),
+    ('export', ['empty', '--task', 'a', '--out', 'a.txt']),
+    ('export', ['empty', '--out', 'a.onnx', '--input-size', '0', '8']),
+    ('hypervolume', [CONFIG, '--checkpoint', 'empty', '--predictor', 'empty', '--count', '0']),
+    ('infer', ['empty', 'image.png', '--batch-size', '0']),
+    ('infer', ['empty', 'image.png', '--threshold', 'nan']),
+    ('latency', [*LATENCY, '--input-size', '0']),
+    ('latency', [*LATENCY, '--input-size', '32by32']),
+    ('latency', [*LATENCY, '--batch-size', '0']),
+    ('latency', [*LATENCY, '--runs', '-1']),
+    ('latency', [*LATENCY, '--threads', 'two']),
+    ('latency', [*LATENCY, '--random-specs', '0']),
+    ('predictor', [CONFIG, '--checkpoint', 'empty', '--samples', '3']),
+    ('sharing_report', ['--deposit', 'empty', '--key-frames', '-1']),
+]
+
+
+@pytest.mark.parametrize(('tool', 'args'), OUT_OF_RANGE)
+def test_numbers_out_of_range_are_refused_before_anything_is_imported(
+    monkeypatch, capsys, tool, args
+):
+    """Nothing of a command's own is there that could read what the files hold."""
+    monkeypatch.setitem(sys.modules, 'mdl_nas_mm.engine.command', None)
+    monkeypatch.setitem(sys.modules, 'mdl_nas_mm.engine.errors', None)
+    _, status = said(monkeypatch, tool, *args)
+    line = capsys.readouterr().err.removesuffix('\n')
+    option = next(word for word in reversed(args) if word.startswith('--'))
+    assert status == 2 and line.startswith('error: ')
+    assert_names(line, option, args[args.index(option) + 1])
 
 
 NOT_THERE = [
@@ -194,7 +223,6 @@ NOT_THERE = [
     ('infer', ['empty', 'text.txt', 'folder'], 'folder'),
     ('deposit', ['pack', CONFIG, '--checkpoint', 'gone.pth', '--out', 'o'], 'gone.pth'),
     ('deposit', ['verify', 'empty', '--before', 'empty', '--images', 'gone.png'], 'gone.png'),
-    ('export', ['empty', '--task', 'a', '--out', 'a.txt'], '.onnx'),
     ('hypervolume', [CONFIG, '--checkpoint', 'empty', '--beside', 'gone.json'], 'gone.json'),
     ('pack_control', [CONFIG, '--checkpoint', 'empty', '--latency', 'gone.json'], 'gone.json'),
     ('predictor', [CONFIG, '--checkpoint', 'gone.pth'], 'gone.pth'),

@@ -4,7 +4,13 @@ import argparse
 import copy
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, there
+from mdl_nas_mm.utils.command_line import (
+    Parser,
+    add_cfg_options,
+    add_trust_checkpoint,
+    at_least,
+    there,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +30,12 @@ def parse_args() -> argparse.Namespace:
         metavar='CONFIG',
         help='Joint config that share ratios are proposed for (default: the same).',
     )
-    add('--steps', type=int, default=20, help="How many steps' batches (default: %(default)s).")
+    add(
+        '--steps',
+        type=at_least(1),
+        default=20,
+        help="How many steps' batches (default: %(default)s).",
+    )
     add(
         '--work-dir',
         help='Folder of the log and the results (default: work_dirs/<config>/conflicts).',

@@ -8,7 +8,7 @@ import json
 import os
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser
+from mdl_nas_mm.utils.command_line import Parser, at_least
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'demo'
 # Seconds on the machine that the README names; only to tell the time left.
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     add('--work-dir', default='work_dirs/demo', help=text)
     # Each on one thread; a step is the same, but for rounding, whatever their number.
     text = 'That train together (default: up to two, each on a GPU or a core of its own).'
-    add('--processes', type=int, help=text)
+    add('--processes', type=at_least(1), help=text)
     return parser.parse_args()
 
 

@@ -6,6 +6,7 @@ from mdl_nas_mm.utils.command_line import (
     Parser,
     add_trust_checkpoint,
     add_trusted_classes,
+    at_least,
     there,
     trusted_classes,
     writable,
@@ -34,14 +35,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--input-size',
-        type=int,
+        type=at_least(1),
         nargs=2,
         metavar=('HEIGHT', 'WIDTH'),
         help='Pixels of the images (default: what the config says).',
     )
     add_trust_checkpoint(parser)
     add_trusted_classes(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not args.out.endswith(('.onnx', '.pt2')):
+        parser.error(f'--out {args.out}: name it .onnx or .pt2')
+    return args
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mdl_nas_mm.utils import command_line
-from mdl_nas_mm.utils.command_line import Parser, there
+from mdl_nas_mm.utils.command_line import Parser, at_least, there
 
 _DEFAULT = '(default: %(default)s).'
 
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     add('--reference', nargs='+', type=float, help=text)
     text = 'Of each architecture: 10G (multiply-adds), "5M params", 25ms (default: any).'
     add('--budget', help=text)
-    add('--count', type=int, default=20, help=f'Preferences {_DEFAULT}')
+    add('--count', type=at_least(1), default=20, help=f'Preferences {_DEFAULT}')
     text = 'Of the Dirichlet distribution (default: control.alpha of the config, or 0.2).'
     add('--alpha', type=float, help=text)
     text = 'For milliseconds: a table from mdl-nas latency.'

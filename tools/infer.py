@@ -4,7 +4,7 @@ import argparse
 
 from mdl_nas_mm.header.contents import tasks_of
 from mdl_nas_mm.utils import command_line
-from mdl_nas_mm.utils.command_line import Parser, there
+from mdl_nas_mm.utils.command_line import Parser, at_least, there
 
 EPILOG = """\
 Of every image IMAGE, OUT then has
@@ -33,15 +33,15 @@ def parse_args() -> argparse.Namespace:
     add('--tasks', nargs='+', help='Names of tasks (default: all).')
     add('--out-dir', default='outputs', help='The folder to write into (default: %(default)s).')
     add('--device', help='Such as cpu, cuda, cuda:1 (default: a GPU if there is one).')
-    add('--batch-size', type=int, default=1, help='Images of a batch (default: %(default)s).')
+    add('--batch-size', type=at_least(1), default=1, help='Images at once (default: %(default)s).')
     text = 'Lowest score of objects and key points that are drawn (default: %(default)s).'
     add('--pred-score-thr', type=float, default=0.3, help=text)
-    add('--max-pixels', type=int, help='Larger images are left out (default: 100 million).')
+    add('--max-pixels', type=at_least(1), help='Larger images are left out (default: 100 million).')
     add('--no-save-vis', action='store_true', help='Write predictions alone, and no drawings.')
     text = 'Take over what was computed for another task, the frame before, or both.'
     add('--reuse', choices=('tasks', 'frames', 'both'), help=text)
     text = 'With --reuse: differences that count as none; 0 is exact (default: %(default)s).'
-    add('--threshold', type=float, default=0.0, help=text)
+    add('--threshold', type=at_least(0, float), default=0.0, help=text)
     add('--thresholds', help='With --reuse: thresholds between tasks, of mdl-nas sharing-report.')
     command_line.add_request(parser)
     command_line.add_trusted_classes(parser)

@@ -2,7 +2,14 @@
 
 import argparse
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, parse_size, there, writable
+from mdl_nas_mm.utils.command_line import (
+    Parser,
+    add_cfg_options,
+    at_least,
+    image_size,
+    there,
+    writable,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,17 +24,17 @@ def parse_args() -> argparse.Namespace:
     add('--task', required=True, help='The task whose images and outputs are measured.')
     add('--out', type=writable, required=True, help='The JSON file to write.')
     text = "Size of the images (default: that of the task's validation)."
-    add('--input-size', metavar='HEIGHTxWIDTH', help=text)
-    add('--batch-size', type=int, default=1, help='Images at once (default: %(default)s).')
+    add('--input-size', type=image_size, metavar='HEIGHTxWIDTH', help=text)
+    add('--batch-size', type=at_least(1), default=1, help='Images at once (default: %(default)s).')
     add('--device', default='cpu', help='Such as cpu, cuda, cuda:1 (default: %(default)s).')
-    add('--threads', type=int, default=1, help='Threads of the CPU (default: %(default)s).')
+    add('--threads', type=at_least(1), default=1, help='Threads of the CPU (default: %(default)s).')
     text = 'Timed runs of each architecture (default: %(default)s).'
-    add('--runs', type=int, default=10, help=text)
-    add('--warmup', type=int, default=2, help='Runs before these (default: %(default)s).')
+    add('--runs', type=at_least(1), default=10, help=text)
+    add('--warmup', type=at_least(0), default=2, help='Runs before these (default: %(default)s).')
     text = 'Tasks whose necks and heads are timed as well, for budgets of mdl-nas control.'
     add('--heads', nargs='+', default=[], metavar='TASK', help=text)
     text = 'Architectures for the comparison (default: %(default)s).'
-    add('--random-specs', type=int, default=20, help=text)
+    add('--random-specs', type=at_least(1), default=20, help=text)
     add_cfg_options(parser)
     return parser.parse_args()
 
@@ -42,13 +49,10 @@ def main() -> None:
     from mdl_nas_mm.utils.config_file import read_config
 
     with command('latency') as say:
-        if args.random_specs < 1:
-            raise ValueError(f'--random-specs {args.random_specs}: expected at least 1')
         cfg = read_config(args.config, args.cfg_options)
         cfg = resolve_joint_config(cfg, check_files=False)
-        size = None if args.input_size is None else parse_size(args.input_size)
         how = (args.device, args.threads, args.runs, args.warmup)
-        meter = LatencyMeter(cfg, args.task, size, args.batch_size, *how)
+        meter = LatencyMeter(cfg, args.task, args.input_size, args.batch_size, *how)
         table = meter.measure(args.heads, track=lambda specs: track(specs, 'measuring the parts'))
         table.save(args.out)
         result = meter.compare(

@@ -3,7 +3,7 @@
 import argparse
 
 from mdl_nas_mm.utils import command_line
-from mdl_nas_mm.utils.command_line import Parser, there, writable
+from mdl_nas_mm.utils.command_line import Parser, at_least, there, writable
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
         'all alike).',
     )
     text = 'Training images to calibrate with (default: %(default)s).'
-    add('--images', type=int, default=16, help=text)
+    add('--images', type=at_least(1), default=16, help=text)
     command_line.add_trusted_classes(parser)
     return parser.parse_args()
 

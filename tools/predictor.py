@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser, add_run_options, there, writable
+from mdl_nas_mm.utils.command_line import Parser, add_run_options, at_least, there, writable
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     text = 'Of a config: the trained supernet, whose losses are measured.'
     add('--checkpoint', type=there('checkpoint'), help=text)
     text = 'Architectures to measure (default: %(default)s).'
-    add('--samples', type=int, default=2000, help=text)
+    add('--samples', type=at_least(20), default=2000, help=text)
     add('--work-dir', help='Folder of the losses (default: work_dirs/<config>/predictor).')
     text = 'The safetensors file to write (default: predictor.safetensors beside the losses).'
     add('--out', type=writable, help=text)
@@ -44,7 +44,6 @@ def losses(args: argparse.Namespace, say: Callable[[str], None]) -> Path | None:
     from mdl_nas_mm.tasks import resolve_joint_config
     from mdl_nas_mm.utils.config_file import read_config
 
-    loss_predictor.check_samples(args.samples)
     cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
     folder = Path(args.work_dir or f'work_dirs/{Path(args.source).stem}/predictor')
     given = (args.samples, args.seed, args.launcher)

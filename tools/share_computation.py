@@ -3,7 +3,13 @@
 import argparse
 import os.path as osp
 
-from mdl_nas_mm.utils.command_line import Parser, add_cfg_options, add_trust_checkpoint, there
+from mdl_nas_mm.utils.command_line import (
+    Parser,
+    add_cfg_options,
+    add_trust_checkpoint,
+    at_least,
+    there,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     add('--task', nargs='+', default=[], help='Tasks of the config to train (default: all).')
     add('--work-dir', help='Folder of stages and the result (default: work_dirs/<name of config>).')
     text = 'Processes of a training, one a GPU (default: %(default)s).'
-    add('--processes', type=int, default=1, help=text)
+    add('--processes', type=at_least(1), default=1, help=text)
     add_cfg_options(parser)
     add_trust_checkpoint(parser)
     return parser.parse_args()

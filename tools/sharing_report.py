@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from mdl_nas_mm.utils.command_line import Parser, add_trusted_classes, there, trusted_classes
+from mdl_nas_mm.utils import command_line
+from mdl_nas_mm.utils.command_line import Parser, at_least, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,18 +22,18 @@ def parse_args() -> argparse.Namespace:
     text = 'Densities: of a video, or of its frames in their order.'
     add('--video', nargs='+', type=there('video'), help=text)
     text = 'Differences that count as none, of densities and videos (default: %(default)s).'
-    add('--threshold', type=float, default=0.0, help=text)
+    add('--threshold', type=at_least(0, float), default=0.0, help=text)
     text = 'Thresholds with which sub-tasks lose so many percent, for mdl-nas infer --thresholds.'
     add('--loss', type=float, help=text)
     text = 'Scores of validation images as frames whose key frames lie 0 to so many before.'
-    add('--key-frames', type=int, help=text)
+    add('--key-frames', type=at_least(0), help=text)
     text = 'Settings of the validation data sets for these two, KEY=VALUE: images set aside.'
     add('--data', nargs='+', action=DictAction, help=text)
     text = 'Scores against lambdas: folders of share-computation.'
     add('--sweep', nargs='+', type=there('folder'), help=text)
     text = 'The folder to write into (default: %(default)s).'
     add('--out-dir', type=Path, default='outputs/sharing', help=text)
-    add_trusted_classes(parser)
+    command_line.add_trusted_classes(parser)
     args = parser.parse_args()
     asked = args.video, args.loss, args.key_frames
     if bool(args.deposit) != any(each is not None for each in asked):
@@ -53,7 +54,7 @@ def main() -> None:
     from mdl_nas_mm.visualization import plot_sweep, write_densities
 
     with command('sharing-report') as say:
-        out, trust = args.out_dir, trusted_classes(args)
+        out, trust = args.out_dir, command_line.trusted_classes(args)
         if args.video:
             found = densities_of(args.deposit, args.video, args.threshold, trust=trust)
             say(*write_densities(found, out), sep='\n')

@@ -69,6 +69,30 @@ def writable(text: str) -> str:
     return text
 
 
+def at_least(least: float, kind: type = int) -> Callable[[str], Any]:
+    """An argument's type: a number, refused before anything large is imported if it is below."""
+
+    def checked(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f'{text!r} is no {kind.__name__}') from None
+        # Not nan either.
+        if not value >= least:
+            raise argparse.ArgumentTypeError(f'{text}, expected at least {least:g}')
+        return value
+
+    return checked
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """An argument's type: see ``parse_size``."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix('--input-size ')) from None
+
+
 class SettingsAction(argparse.Action):
     """``key=value`` ... as settings by key."""
 
@@ -146,7 +170,7 @@ def add_controller_options(parser: argparse.ArgumentParser, of_file: str = '') -
     text = f'Related tasks, whose decoders are alike (default: none{of_file}).'
     add('--alike', nargs='+', default=[], metavar='TASK,TASK', help=text)
     text = f'Mutations of each search (default: control.cycles of the config, or 10{of_file}).'
-    add('--cycles', type=int, help=text)
+    add('--cycles', type=at_least(0), help=text)
     text = "Sizes of the images of a config (default: of each task's validation)."
     add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
 
@@ -158,12 +182,12 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
     """
     of_file = '; of a file, its own'
     add_controller_options(parser, of_file)
-    for name, text, usual in (
-        ('--pool', 'Encoders in the pool of the search', 50),
-        ('--layers', 'Layers that a mutation widens', 1),
-        ('--seed', 'Of all that is random', 0),
+    for name, kind, text, usual in (
+        ('--pool', at_least(1), 'Encoders in the pool of the search', 50),
+        ('--layers', at_least(1), 'Layers that a mutation widens', 1),
+        ('--seed', int, 'Of all that is random', 0),
     ):
-        parser.add_argument(name, type=int, help=f'{text} (default: {usual}{of_file}).')
+        parser.add_argument(name, type=kind, help=f'{text} (default: {usual}{of_file}).')
 
 
 def _local_rank(text: str) -> int:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import ROOT, call_tool, read_json, refusal_of_tool
+from helpers import ROOT, call_tool, read_json
 from mmengine.config import Config
-from refusals import assert_names, raises_naming
+from refusals import raises_naming
 
 from mdl_nas_mm.apis.latency import LatencyMeter, comparison_lines
 from mdl_nas_mm.elastic.latency_table import LatencyTable
@@ -145,18 +145,11 @@ def test_a_table_that_does_not_predict_is_warned_of(meter):
         assert ('-0.35' in lines[-1]) == is_poor
 
 
-@pytest.mark.parametrize(
-    ('options', 'named'),
-    [
-        (['--input-size', '32by32'], ("--input-size '32by32'",)),
-        (['--random-specs', '0'], ('--random-specs', 0)),
-        (['--threads', '0'], ('threads', 0)),
-    ],
-)
-def test_the_tool_refuses_in_one_line(monkeypatch, tmp_path, options, named):
-    args = (CONFIG, '--task', 'cls', '--out', tmp_path / 'table.json', *options)
-    assert_names(refusal_of_tool(monkeypatch, 'latency', *args), 'error: ', *named)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize('key', ['batch_size', 'threads', 'runs', 'warmup'])
+def test_numbers_out_of_range(key):
+    cfg = resolve_joint_config(Config.fromfile(CONFIG), check_files=False)
+    with raises_naming(ValueError, 'latency', key, -1):
+        LatencyMeter(cfg, 'cls', **{key: -1})
 
 
 def test_a_clock_marks_the_stream_of_its_own_gpu(monkeypatch):
