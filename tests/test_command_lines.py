@@ -243,6 +243,17 @@ def test_what_is_not_there_or_cannot_be_written_is_refused_first(monkeypatch, to
     assert named in line
 
 
+@pytest.mark.parametrize('tool', ['deposit', 'pack_control'])
+def test_a_deposit_that_is_there_is_not_lost(monkeypatch, tmp_path, tool):
+    args = [*(['pack'] if tool == 'deposit' else []), CONFIG, '--checkpoint', 'empty']
+    args += [] if tool == 'deposit' else ['--predictor', 'empty']
+    line, _ = said(monkeypatch, tool, *args, '--out', 'binary')
+    assert_names(line, 'error: ', 'binary', '--overwrite')
+    assert (tmp_path / 'binary').read_bytes() == DEPOSITS['binary']
+    line, _ = said(monkeypatch, tool, *args, '--out', 'binary', '--overwrite')
+    assert '--overwrite' not in line
+
+
 def test_scale_and_preview_of_demonstration_data(monkeypatch, tmp_path, capsys):
     """Rooms and videos are as few as digits; a picture that would not be drawn is refused."""
     call_tool(monkeypatch, 'make_demo_data', '--what', 'rooms', '--scale', '0.01', '--root', 'r')

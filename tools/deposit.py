@@ -4,7 +4,7 @@ from argparse import BooleanOptionalAction, Namespace
 
 from mdl_nas_mm.header.contents import contents
 from mdl_nas_mm.utils import command_line
-from mdl_nas_mm.utils.command_line import Parser, there, writable
+from mdl_nas_mm.utils.command_line import Parser, there
 from mdl_nas_mm.utils.early_errors import early_errors
 
 
@@ -22,9 +22,7 @@ def parse_args() -> Namespace:
     out = command_named('extract', 'Write a config and a checkpoint for other tools.')
     less = command_named('remove', 'Remove a task.')
     test = command_named('test', 'Evaluate tasks on their validation split.')
-    given = dict(dest='deposit', type=writable, required=True)
-    pack.add_argument('--out', **given, help='The file to write.')
-    pack.add_argument('--overwrite', action='store_true', help='Replace a file that is there.')
+    command_line.add_new_deposit(pack, 'deposit')
     for command in (add, show, out, less, test):
         command.add_argument('deposit', type=there('deposit'), help='The file.')
     for command in (pack, add):
@@ -53,7 +51,10 @@ def parse_args() -> Namespace:
     command_line.add_request(out)
     for command in (pack, add, verify, out, less, test):
         command_line.add_trusted_classes(command)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.command == 'pack':
+        command_line.check_new_deposit(args.deposit, vars(args).pop('overwrite'))
+    return args
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from mdl_nas_mm.utils import command_line
-from mdl_nas_mm.utils.command_line import Parser, at_least, there, writable
+from mdl_nas_mm.utils.command_line import Parser, at_least, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     command_line.add_trained_config(parser)
     text = 'The file that mdl-nas predictor has written.'
     add('--predictor', type=there('predictor'), required=True, help=text)
-    add('--out', type=writable, required=True, help='The safetensors file to write.')
+    command_line.add_new_deposit(parser, 'out')
     text = 'Of the grid, such as 4G 25ms "5M params" (default: any cost).'
     add('--budgets', nargs='+', default=[], help=text)
     text = 'Tables of machines where it runs, from mdl-nas latency; the first is for --budgets.'
@@ -35,7 +35,9 @@ def parse_args() -> argparse.Namespace:
     text = 'Training images to calibrate with (default: %(default)s).'
     add('--images', type=at_least(1), default=16, help=text)
     command_line.add_trusted_classes(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    command_line.check_new_deposit(args.out, args.overwrite)
+    return args
 
 
 def main() -> None:

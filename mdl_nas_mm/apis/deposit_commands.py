@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mmengine.device import get_device
@@ -40,13 +39,10 @@ def pack(
     checkpoint: str,
     joint_spec: str | None,
     scored: bool,
-    overwrite: bool,
     trust_checkpoint: bool,
     trust: Collection[str],
 ) -> Iterator[str]:
     """Writes a deposit of the chosen subnets of a supernet; see ``save_deposit``."""
-    if Path(deposit).exists() and not overwrite:
-        raise ValueError(f'{deposit} is there already; --overwrite replaces it')
     cfg, joint = deposits.read_chosen(config, joint_spec, trust_checkpoint)
     counts = save_deposit(cfg, checkpoint, joint, deposit, scored, trust)
     yield from _added(deposit, joint, 0, counts)

@@ -195,6 +195,20 @@ def _local_rank(text: str) -> int:
     return int(text)
 
 
+def add_new_deposit(parser: argparse.ArgumentParser, dest: str) -> None:
+    """Adds ``--out``, which is ``dest``, and ``--overwrite``; see ``check_new_deposit``."""
+    given = dict(dest=dest, metavar='DEPOSIT', type=writable, required=True)
+    parser.add_argument('--out', **given, help='The safetensors file to write.')
+    text = 'Replace a file that is there.'
+    parser.add_argument('--overwrite', action='store_true', help=text)
+
+
+def check_new_deposit(path: str, overwrite: bool) -> None:
+    """Raises SystemExit for a deposit that is there and would be lost."""
+    if Path(path).exists() and not overwrite:
+        raise SystemExit(f'error: {path} is there already; --overwrite replaces it')
+
+
 def add_trusted_classes(parser: argparse.ArgumentParser) -> None:
     """Adds ``--trust`` and ``--import``, for deposits with classes of the user's own."""
     parser.add_argument(
