@@ -27,8 +27,8 @@ def check_classes(task: str, model: Mapping, dataset: Any) -> None:
         dataset: a built one, which may be put around others.
 
     Raises:
-        ValueError: the data has more classes than the head, or other keypoints; or no object is
-            of one of its classes.
+        ValueError: the data has more classes than the head, or other keypoints; no object is of
+            one of its classes; or classes that its file does not have would number the others anew.
     """
     check_head(task, model, getattr(dataset, 'metainfo', {}))
     parts = list(_innermost(dataset))
@@ -136,10 +136,24 @@ def check_categories(task: str, path: str, classes: Sequence[str], raises: bool 
 
 
 def _check_names(task: str, dataset: Any, raises: bool) -> None:
-    """Compares the class names of a data set with those in its file."""
+    """Compares the class names of a data set with those in its file.
+
+    Upstream numbers the classes that are there. So one that is not shifts those behind it, and an
+    answer of the last number ends an evaluation, after the training.
+    """
     classes, path = _classes_of(dataset), _file_of(dataset)
-    if classes and len(getattr(dataset, 'cat_ids', classes)) < len(classes) and osp.isfile(path):
-        check_categories(task, path, classes, raises)
+    there = len(getattr(dataset, 'cat_ids', classes))
+    if not classes or there >= len(classes) or not osp.isfile(path):
+        return
+    check_categories(task, path, classes, raises)
+    absent, _ = absent_names(path, classes)
+    is_shifted = any(name in absent for name in classes[:there])
+    if raises and (is_shifted or getattr(dataset, 'test_mode', False)):
+        raise ValueError(
+            f'task {task!r}: classes {_listed(absent)} are no categories of {path}, and others '
+            'would have their numbers; add them to its categories, or set metainfo.classes of '
+            'all data sets to those that it has'
+        )
 
 
 def _has_objects(dataset: Any) -> bool:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers import ROOT
+from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
 from mdl_nas_mm.datasets.hold_out import hold_out
@@ -70,7 +71,8 @@ def _coco(root: Path, rng: np.random.Generator) -> None:
                     iscrowd=0,
                 )
             )
-        categories = [dict(id=1, name='person'), dict(id=2, name='bicycle')]
+        names = CocoDataset.METAINFO['classes']
+        categories = [dict(id=number, name=name) for number, name in enumerate(names, 1)]
         content = dict(images=images, annotations=annotations, categories=categories)
         (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
 

@@ -136,6 +136,19 @@ def test_one_class_that_the_file_does_not_have_is_warned_of(data, tmp_path):
     assert "task 'det': classes (cat) are no categories of" in log
 
 
+@pytest.mark.parametrize(('split', 'place'), [('train', 0), ('train', 8), ('val', 0), ('val', 9)])
+def test_a_class_that_is_absent_and_would_number_others(data, tmp_path, monkeypatch, split, place):
+    """Upstream's evaluation fails, after the training, or all that it says is of other classes."""
+    categories = json.loads((data / 'det/annotations/val.json').read_text())['categories']
+    names = [category['name'] for category in categories]
+    names[place] = 'cat'
+    cfg = only(joint_config(data), 'det')
+    cfg.tasks.det[f'{split}_dataloader'].dataset.metainfo = dict(classes=tuple(names))
+    path = write_config(cfg, tmp_path / 'joint.py')
+    says = refusal_of_tool(monkeypatch, 'train', path, '--work-dir', tmp_path / 'work')
+    assert_names(says, 'error: ', "'det'", '(cat)', f'annotations/{split}.json')
+
+
 def test_a_class_that_has_another_number_in_validation(data, tmp_path, monkeypatch):
     """Upstream numbers the folders of classes that it finds; scores would be of other classes."""
     own = shutil.copytree(data, tmp_path / 'demo')
