@@ -6,7 +6,7 @@ from mdl_nas_mm.utils.command_line import (
     Parser,
     add_cfg_options,
     at_least,
-    image_size,
+    sides_of_image,
     there,
     writable,
 )
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     add('--task', required=True, help='The task whose images and outputs are measured.')
     add('--out', type=writable, required=True, help='The JSON file to write.')
     text = "Size of the images (default: that of the task's validation)."
-    add('--input-size', type=image_size, metavar='HEIGHTxWIDTH', help=text)
+    add('--input-size', type=sides_of_image, metavar='HEIGHTxWIDTH', help=text)
     add('--batch-size', type=at_least(1), default=1, help='Images at once (default: %(default)s).')
     add('--device', default='cpu', help='Such as cpu, cuda, cuda:1 (default: %(default)s).')
     add('--threads', type=at_least(1), default=1, help='Threads of the CPU (default: %(default)s).')

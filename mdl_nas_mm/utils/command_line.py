@@ -85,7 +85,7 @@ def at_least(least: float, kind: type = int) -> Callable[[str], Any]:
     return checked
 
 
-def image_size(text: str) -> tuple[int, int]:
+def sides_of_image(text: str) -> tuple[int, int]:
     """An argument's type: see ``parse_size``."""
     try:
         return parse_size(text)
