@@ -32,6 +32,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import torch
 from measuring import parser, report
 from mmengine.config import Config
+from operators import milliseconds
 from sharing_groups import (
     HELD_OUT,
     METRICS,
@@ -148,6 +149,27 @@ class Rows:
     def milliseconds(self) -> dict[str, Any]:
         """Of all four tasks on an image, heads and state included; processor time of one thread."""
         thresholds, path = self.row('activations')['thresholds'], self._path('activations')
+        cases = self._ways(thresholds)
+        separate, shared = cases['separate'], self._shared_models
+        found = dict(image=timed(cases, images_of(Deposit(path), TASKS[1], batch_size=1)))
+        for kind in ('still', 'moving'):
+            folder = VIDEOS / 'val' / f'{kind}_0'
+            data = dict(data_root=str(folder), ann_file='gt_sets/labelled.txt')
+            groups = {k: shared('activations', s) for k, s in video_settings(thresholds).items()}
+            cases = dict(separate=separate, **{name: g.run for name, g in groups.items()})
+            found[kind] = timed(cases, images_of(Deposit(path), TASKS[1], batch_size=1, **data))
+            sizes = {k: round(g.state.bytes / 1024) for k, g in groups.items() if g.state}
+            found[f'{kind}, state KiB'] = sizes
+        return found
+
+    def profile(self) -> dict[str, Any]:
+        """Milliseconds of an image by kind of operator: why fewer products save less time."""
+        cases = self._ways(self.row('activations')['thresholds'])
+        images = images_of(Deposit(self._path('activations')), TASKS[1], batch_size=1)
+        return {name: milliseconds(cases[name], images) for name in ('separate', 'activations')}
+
+    def _ways(self, thresholds: Mapping[str, list[float]]) -> dict[str, Callable]:
+        """What runs all four tasks on an image, for each of the ways."""
         models = {t: Deposit(self._path(t if t != BASE else 'base')).load_task(t) for t in TASKS}
         one = load_around_one(Deposit(self._path('joint')), TASKS)
         new = {task: Deposit(self._path('incremental')).load_task(task) for task in TASKS}
@@ -160,27 +182,17 @@ class Rows:
 
             return run
 
-        def shared(name: str, settings: SharingSettings) -> SharedModels:
-            return group(Deposit(self._path(name)), TASKS, settings)
-
-        queries = dict(attention='queries', threshold=thresholds)
-        cases = dict(
+        queries = SharingSettings('tasks', threshold=thresholds, attention='queries')
+        return dict(
             separate=plain(models),
             joint=plain(one, True),
             incremental=plain(new),
-            weights=shared('weights', SharingSettings('tasks')).run,
-            activations=shared('activations', SharingSettings('tasks', **queries)).run,
+            weights=self._shared_models('weights', SharingSettings('tasks')).run,
+            activations=self._shared_models('activations', queries).run,
         )
-        found = dict(image=timed(cases, images_of(Deposit(path), TASKS[1], batch_size=1)))
-        for kind in ('still', 'moving'):
-            folder = VIDEOS / 'val' / f'{kind}_0'
-            data = dict(data_root=str(folder), ann_file='gt_sets/labelled.txt')
-            groups = {k: shared('activations', s) for k, s in video_settings(thresholds).items()}
-            cases = dict(separate=plain(models), **{name: g.run for name, g in groups.items()})
-            found[kind] = timed(cases, images_of(Deposit(path), TASKS[1], batch_size=1, **data))
-            sizes = {k: round(g.state.bytes / 1024) for k, g in groups.items() if g.state}
-            found[f'{kind}, state KiB'] = sizes
-        return found
+
+    def _shared_models(self, name: str, settings: SharingSettings) -> SharedModels:
+        return group(Deposit(self._path(name)), TASKS, settings)
 
     def _shared(self, name: str, with_activations: bool) -> dict[str, Any]:
         cfg = sharing_config(self.seed, self._path('owned'), with_activations)
@@ -223,6 +235,7 @@ ROWS = (
     'activations',
     'videos',
     'milliseconds',
+    'profile',
 )
 
 
