@@ -26,10 +26,10 @@ KINDS = {
 }
 
 
-def milliseconds(run: Callable[[Tensor], object], images: Iterable[Tensor]) -> dict[str, float]:
-    """Of a call, the mean over the images but the first: in all, of each kind, and of Python.
+def by_kind(run: Callable[[Tensor], object], images: Iterable[Tensor]) -> dict[str, float]:
+    """Milliseconds of a call: in all, of each kind of operator, and of Python.
 
-    The profiler lengthens all that is short, Python most.
+    Means over the images but the first. The profiler lengthens all that is short, Python most.
     """
     first, *images = images
     found: Counter[str] = Counter()

@@ -32,7 +32,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import torch
 from measuring import parser, report
 from mmengine.config import Config
-from operators import milliseconds
+from operators import by_kind
 from sharing_groups import (
     HELD_OUT,
     METRICS,
@@ -166,7 +166,7 @@ class Rows:
         """Milliseconds of an image by kind of operator: why fewer products save less time."""
         cases = self._ways(self.row('activations')['thresholds'])
         images = images_of(Deposit(self._path('activations')), TASKS[1], batch_size=1)
-        return {name: milliseconds(cases[name], images) for name in ('separate', 'activations')}
+        return {name: by_kind(cases[name], images) for name in ('separate', 'activations')}
 
     def _ways(self, thresholds: Mapping[str, list[float]]) -> dict[str, Callable]:
         """What runs all four tasks on an image, for each of the ways."""

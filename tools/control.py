@@ -51,8 +51,8 @@ def main() -> None:
     with command('control', 'WARNING') as say:
         cfg = None
         if args.predictor is not None:
-            given = (args.source, args.cfg_options, args.trust_checkpoint)
-            cfg = resolve_joint_config(read_config(*given))
+            cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
+            cfg = resolve_joint_config(cfg)
         options = dict(pool=args.pool, cycles=args.cycles, layers=args.layers, seed=args.seed)
         given = {key: value for key, value in options.items() if value is not None}
         settings = Evolution(**dict(cycles=cycles_of(None, cfg)) | given)

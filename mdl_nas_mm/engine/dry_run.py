@@ -95,7 +95,8 @@ def _train(runner: MultiTaskRunner, model: MultiTaskModel) -> list[str]:
                 for task in pass_batch.tasks:
                     spec = given_specs.get(task) or loop.spaces[task].largest()
                     loss, _ = loop.step.loss(passes, task, spec, data[task])
-                    without += [] if loss else [task]
+                    if not loss:
+                        without.append(task)
     return without
 
 
