@@ -32,7 +32,6 @@ from mmengine.config import ConfigDict
 import mdl_nas_mm.families  # noqa: F401
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.methods.ecmt.controller import Controller
-from mdl_nas_mm.methods.ecmt.costs import MACS, MILLISECONDS
 from mdl_nas_mm.methods.ecmt.hypervolume import hypervolume
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.registry import MODELS
@@ -40,6 +39,7 @@ from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor
 from mdl_nas_mm.tasks import MultiTaskModel, task_scope
 from mdl_nas_mm.tasks.part_flops import weightless
+from mdl_nas_mm.utils.budgets import MACS, MILLISECONDS
 
 SIZE = (448, 576)
 ROUNDS = 9

@@ -24,7 +24,6 @@ from mdl_nas_mm.apis.latency import LatencyMeter
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.methods.ecmt import Controller
-from mdl_nas_mm.methods.ecmt.costs import MILLISECONDS
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
@@ -32,6 +31,7 @@ from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.utils import clock
+from mdl_nas_mm.utils.budgets import MILLISECONDS
 
 SIZE, SPACE = (192, 256), dict(width_ratio=(0.4, 0.7, 1.0))
 # Parts of the way from the smallest to the largest, and what is preferred.

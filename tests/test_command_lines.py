@@ -201,6 +201,11 @@ OUT_OF_RANGE = [
     ('latency', [*LATENCY, '--random-specs', '0']),
     ('predictor', [CONFIG, '--checkpoint', 'empty', '--samples', '3']),
     ('sharing_report', ['--deposit', 'empty', '--key-frames', '-1']),
+    ('control', ['binary', '--budget', '5 furlongs']),
+    ('hypervolume', [CONFIG, '--checkpoint', 'empty', '--predictor', 'empty', '--budget', '0']),
+    ('infer', ['empty', 'image.png', '--budget', '3 ms']),
+    ('pack_control', [CONFIG, '--checkpoint', 'empty', '--out', 'o', '--budgets', 'much']),
+    ('search', [CONFIG, '--checkpoint', 'empty', '--budget', 'many']),
 ]
 
 

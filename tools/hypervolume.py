@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mdl_nas_mm.utils import command_line
-from mdl_nas_mm.utils.command_line import Parser, at_least, there
+from mdl_nas_mm.utils.command_line import Parser, at_least, request_budget, there
 
 _DEFAULT = '(default: %(default)s).'
 
@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     text = 'Worst loss of each task, in the order of their names (default: of the config).'
     add('--reference', nargs='+', type=float, help=text)
     text = 'Of each architecture: 10G (multiply-adds), "5M params", 25ms (default: any).'
-    add('--budget', help=text)
+    add('--budget', type=request_budget, help=text)
     add('--count', type=at_least(1), default=20, help=f'Preferences {_DEFAULT}')
     text = 'Of the Dirichlet distribution (default: control.alpha of the config, or 0.2).'
     add('--alpha', type=float, help=text)

@@ -3,7 +3,7 @@
 import argparse
 
 from mdl_nas_mm.utils import command_line
-from mdl_nas_mm.utils.command_line import Parser, at_least, there
+from mdl_nas_mm.utils.command_line import Parser, at_least, request_budget, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     add('--predictor', type=there('predictor'), required=True, help=text)
     command_line.add_new_deposit(parser, 'out')
     text = 'Of the grid, such as 4G 25ms "5M params" (default: any cost).'
-    add('--budgets', nargs='+', default=[], help=text)
+    add('--budgets', nargs='+', type=request_budget, default=[], help=text)
     text = 'Tables of machines where it runs, from mdl-nas latency; the first is for --budgets.'
     table = there('latency table')
     add('--latency', nargs='+', type=table, default=[], metavar='FILE', help=text)

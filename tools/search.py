@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mdl_nas_mm.utils.command_line import Parser, add_run_options, there
+from mdl_nas_mm.utils.command_line import Parser, add_run_options, search_budget, there
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,6 +17,7 @@ def parse_args() -> argparse.Namespace:
     add('--checkpoint', type=there('checkpoint'), help=text)
     add(
         '--budget',
+        type=search_budget,
         help='The most that all tasks together may cost, such as 235M (default: see search_cfg).',
     )
     add(

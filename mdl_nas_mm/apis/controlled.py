@@ -12,7 +12,6 @@ from typing import Any
 from mdl_nas_mm.deposit import Deposit, extract, pack
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.methods.ecmt import Controller, Evolution
-from mdl_nas_mm.methods.ecmt.costs import read_budget
 from mdl_nas_mm.methods.ecmt.file import control_of, load_controlled
 from mdl_nas_mm.methods.ecmt.preferences import check_request
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
@@ -20,6 +19,7 @@ from mdl_nas_mm.spec import Counts
 from mdl_nas_mm.tasks import ResolvedConfig
 from mdl_nas_mm.tasks.input_size import validation_size
 from mdl_nas_mm.utils.amounts import check_at_least
+from mdl_nas_mm.utils.budgets import read_budget
 from mdl_nas_mm.utils.files import sha256_of
 
 from .tasks import task_infos

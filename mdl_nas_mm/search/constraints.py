@@ -11,9 +11,10 @@ from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import ResolvedConfig
 from mdl_nas_mm.tasks.part_flops import PartFlops
 from mdl_nas_mm.tasks.timed_layers import PartTimes
+from mdl_nas_mm.utils.budgets import parse_count, parse_milliseconds
 from mdl_nas_mm.utils.task_names import check_tasks
 
-from .measures import Measure, flops_of, latency_of, parse_count, parse_milliseconds
+from .measures import Measure, flops_of, latency_of
 
 # What each is, for who reads the reference.
 CONSTRAINT_KEYS = dict(

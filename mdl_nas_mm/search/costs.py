@@ -19,11 +19,12 @@ from mdl_nas_mm.spec import BatchLedger, JointSpec, Ledger, SearchSpace, SubnetS
 from mdl_nas_mm.tasks.part_flops import PartFlops
 from mdl_nas_mm.tasks.pass_groups import PassGroup
 from mdl_nas_mm.tasks.timed_layers import PartTimes
+from mdl_nas_mm.utils.budgets import parse_count, parse_milliseconds
 
 from .budget import floor_spec, smallest_sizes
 from .exact.choices import Costs
 from .exact.regions import shared_regions
-from .measures import flops_of, latency_of, parse_count, parse_milliseconds
+from .measures import flops_of, latency_of
 
 
 class Cost(Protocol):

@@ -1,12 +1,9 @@
-"""What one architecture costs one task: multiply-adds, milliseconds; and how people write it."""
+"""What one architecture costs one task: multiply-adds, milliseconds."""
 
 from __future__ import annotations
 
 import logging
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,8 +15,6 @@ from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import validation_size
 from mdl_nas_mm.tasks.part_flops import PartFlops
 from mdl_nas_mm.tasks.timed_layers import PartTimes
-
-_UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12}
 
 
 @dataclass(frozen=True)
@@ -134,31 +129,3 @@ def check_table(
     """
     own = {key: getattr(table.timing, key) for key in ('batch_size', 'device', 'threads')}
     table.check(Timing.of(backbone, task, size, **own), space.root)
-
-
-def parse_count(text: int | float | str, what: str, example: str) -> int:
-    """A count from ``235_000_000``, ``'235M'`` or ``'1.5G'``.
-
-    Raises:
-        ValueError: it is not a positive number with such a unit.
-    """
-    match = re.fullmatch(r'([0-9.]+(?:e[0-9]+)?)([KMGT]?)', str(text).strip().replace('_', ''))
-    value = 0.0
-    if match is not None:
-        with suppress(ValueError):
-            value = float(match[1]) * _UNITS[match[2]]
-    if not 1 <= value < math.inf:
-        raise ValueError(f'{what} {text!r}: expected {example}')
-    return int(value)
-
-
-def parse_milliseconds(text: int | float | str, what: str) -> float:
-    """Milliseconds from ``'40ms'`` or ``'0.04s'``, or ValueError."""
-    match = re.fullmatch(r'([0-9.]+)(ms|s)', str(text).strip())
-    value = 0.0
-    if match is not None:
-        with suppress(ValueError):
-            value = float(match[1]) * (1 if match[2] == 'ms' else 1000)
-    if value <= 0:
-        raise ValueError(f"{what} {text!r}: expected a time such as '40ms' or '0.04s'")
-    return value

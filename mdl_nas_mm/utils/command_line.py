@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .budgets import read_budget
 from .task_names import check_tasks
 from .upstream import upstream_config_path
 
@@ -83,6 +84,22 @@ def at_least(least: float, kind: type = int) -> Callable[[str], Any]:
         return value
 
     return checked
+
+
+def request_budget(text: str) -> str:
+    """An argument's type: the budget of a request, refused as ``read_budget`` does."""
+    try:
+        read_budget(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix('budget ')) from None
+    return text
+
+
+def search_budget(text: str) -> str:
+    """An argument's type: a number and perhaps a unit, which the cost of the search reads."""
+    if not text[:1].isdigit():
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a number, such as 235M')
+    return text
 
 
 def sides_of_image(text: str) -> tuple[int, int]:
@@ -231,7 +248,7 @@ def add_trusted_classes(parser: argparse.ArgumentParser) -> None:
 def add_request(parser: argparse.ArgumentParser) -> None:
     """Adds ``--budget``, ``--prefer`` and ``--latency``, of a controlled model."""
     text = 'Of a controlled model: at most 10G (multiply-adds), "5M params" or 25ms (default: any).'
-    parser.add_argument('--budget', help=text)
+    parser.add_argument('--budget', type=request_budget, help=text)
     text = 'Of a controlled model, how much tasks matter, in any scale (default: all alike).'
     parser.add_argument('--prefer', nargs='+', metavar='TASK=NUMBER', help=text)
     text = 'For milliseconds: a table from mdl-nas latency, or words that name one in the file.'

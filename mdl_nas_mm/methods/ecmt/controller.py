@@ -19,18 +19,10 @@ from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, sampled_spaces
 from mdl_nas_mm.tasks.input_size import validation_size
 from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.utils.amounts import shown_amount
+from mdl_nas_mm.utils.budgets import MACS, MILLISECONDS, read_budget
 from mdl_nas_mm.utils.task_names import check_tasks
 
-from .costs import (
-    MACS,
-    MILLISECONDS,
-    JointCost,
-    Size,
-    milliseconds,
-    multiply_adds,
-    parameters,
-    read_budget,
-)
+from .costs import JointCost, Size, milliseconds, multiply_adds, parameters
 from .evolve import Evolution, InfeasibleBudget, evolve
 from .preferences import normalised
 from .tables import chosen_table

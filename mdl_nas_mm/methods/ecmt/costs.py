@@ -6,7 +6,6 @@ slimmable decoder costs depends on how many channels the encoder gives it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,16 +14,16 @@ import numpy as np
 
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.search.columns import JointColumns
-from mdl_nas_mm.search.measures import check_table, parse_count, parse_milliseconds
+from mdl_nas_mm.search.measures import check_table
 from mdl_nas_mm.spec import SubnetSpec
 from mdl_nas_mm.spec.layout import names_of_some
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.tasks.part_flops import TaskFlops
 from mdl_nas_mm.tasks.timed_layers import head_time
+from mdl_nas_mm.utils.budgets import MACS, MILLISECONDS, PARAMS
 
 from .tabled import TabledCost
 
-MACS, PARAMS, MILLISECONDS = 'multiply-adds', 'parameters', 'milliseconds'
 Size = tuple[int, int]
 
 
@@ -191,20 +190,3 @@ def milliseconds(
 
     cost = joint_cost(MILLISECONDS, columns, encoder, decoder, columns_read(model, columns))
     return replace(cost, without=without)
-
-
-def read_budget(budget: str | float) -> tuple[str, float]:
-    """Unit and amount of '10G' (multiply-adds), '5M params', or '25ms'.
-
-    Raises:
-        ValueError: it is in no such unit.
-    """
-    text = str(budget).strip()
-    if re.fullmatch(r'[0-9.]+m?s', text):
-        return MILLISECONDS, parse_milliseconds(text, 'budget')
-    number, _, unit = text.partition(' ')
-    units = {'': MACS, 'MACs': MACS, 'multiply-adds': MACS, 'params': PARAMS, PARAMS: PARAMS}
-    example = 'multiply-adds such as 10G, parameters such as "5M params", or a time such as 25ms'
-    if unit not in units:
-        raise ValueError(f'budget {text!r}: unknown unit {unit!r}, expected {example}')
-    return units[unit], float(parse_count(number, 'budget', example))

@@ -29,10 +29,11 @@ from mdl_nas_mm.spec.owners import in_backbone, task_entry
 from mdl_nas_mm.tasks import MultiTaskModel, task_scope
 from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.trust import check_config
+from mdl_nas_mm.utils.budgets import MACS, MILLISECONDS, PARAMS
 from mdl_nas_mm.utils.process_wide import process_wide
 
 from .controller import Configuration, Controller
-from .costs import MACS, MILLISECONDS, PARAMS, Size
+from .costs import Size
 from .evolve import Evolution
 from .runtime import Calibrated, ControlledModel
 from .tables import chosen_table

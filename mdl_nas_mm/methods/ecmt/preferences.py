@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from mdl_nas_mm.search.preferences import check_preferences
-
-from .costs import read_budget
+from mdl_nas_mm.utils.budgets import read_budget
 
 
 def read_preferences(said: Iterable[str], tasks: Collection[str]) -> dict[str, float]:

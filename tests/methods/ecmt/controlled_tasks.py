@@ -3,7 +3,7 @@
 from elastic_head import ElasticHead
 from shared_images import own_batch
 
-from mdl_nas_mm.methods.ecmt.costs import MACS
+from mdl_nas_mm.utils.budgets import MACS
 
 TASKS = ('seg', 'parts', 'alone')
 SIZES = dict.fromkeys(TASKS, (16, 16))

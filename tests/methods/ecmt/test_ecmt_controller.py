@@ -15,12 +15,12 @@ from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.methods.ecmt import Controller, Evolution, InfeasibleBudget
 from mdl_nas_mm.methods.ecmt.control_settings import ControlSettings, cycles_of
 from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
-from mdl_nas_mm.methods.ecmt.costs import MACS, PARAMS, read_budget
 from mdl_nas_mm.methods.ecmt.hypervolume import hypervolume
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.tasks.part_flops import weightless
+from mdl_nas_mm.utils.budgets import MACS, PARAMS, read_budget
 
 SIZE = dict.fromkeys(('seg', 'parts', 'alone'), (16, 16))
 

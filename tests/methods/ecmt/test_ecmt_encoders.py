@@ -12,10 +12,10 @@ from shared_images import BACKBONES
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.methods.ecmt import Controller
-from mdl_nas_mm.methods.ecmt.costs import MACS
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
 from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.budgets import MACS
 
 TASKS = ('seg', 'parts', 'alone')
 HEAD = dict(

@@ -32,11 +32,11 @@ from mdl_nas_mm.families import ElasticResNet
 from mdl_nas_mm.header.contents import contents
 from mdl_nas_mm.methods.ecmt import Evolution, file
 from mdl_nas_mm.methods.ecmt import controller as controller_module
-from mdl_nas_mm.methods.ecmt.costs import MACS
 from mdl_nas_mm.methods.ecmt.file import load_controlled
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.utils.budgets import MACS
 
 
 def table_of(controlled, milliseconds=2.0, hardware='a machine'):

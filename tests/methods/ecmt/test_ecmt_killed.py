@@ -9,9 +9,10 @@ from slim_space import TASKS, columns_of, multiply_adds
 
 from mdl_nas_mm.methods.ecmt import Controller
 from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
-from mdl_nas_mm.methods.ecmt.costs import MACS, JointCost
+from mdl_nas_mm.methods.ecmt.costs import JointCost
 from mdl_nas_mm.methods.ecmt.tabled import TabledCost
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
+from mdl_nas_mm.utils.budgets import MACS
 
 
 def asked(folder, die_at=None):

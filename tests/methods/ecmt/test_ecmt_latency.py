@@ -10,12 +10,13 @@ from slim_space import chain
 
 from mdl_nas_mm.elastic.latency_table import LatencyTable, Timing
 from mdl_nas_mm.methods.ecmt import Controller, InfeasibleBudget
-from mdl_nas_mm.methods.ecmt.costs import MILLISECONDS, milliseconds
+from mdl_nas_mm.methods.ecmt.costs import milliseconds
 from mdl_nas_mm.methods.ecmt.tables import chosen_table
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
 from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.utils.budgets import MILLISECONDS
 
 STAGE = dict(embed_dim=(8, 12), depth=(1, 2), num_heads=(1, 2), mlp_ratio=(1, 2))
 VIT = dict(type='ElasticViT', img_size=32, patch_size=16, head_dim=4, space=dict(STAGE))
