@@ -3,11 +3,12 @@
     python benchmarks/ecmt.py [--seeds 3] [--steps 180] [--write benchmarks/results/ecmt.json]
 
 A slimmable ResNet-18 and slimmable FCN heads learn segmentation, depth, normals and edges: with
-CI-KD, without it, and the largest network by itself, with the same images and steps. Then, all in
-losses on the validation images: the smallest and the largest network; searched encoders beside
-random ones of as many multiply-adds, with the same decoders; hypervolumes; and each task's loss by
-the width of its own decoder, which its preference sets. Each row of each seed is a file in the work
-directory, so that an interrupted run goes on where it was.
+CI-KD, without it, and networks of one width by themselves, of all tasks and of each alone, with the
+same images and steps. Then, all in losses on the validation images: the smallest and the largest
+network; searched encoders beside random ones of as many multiply-adds, with the same decoders;
+hypervolumes; static networks by what they cost (Fig. 6), which ``mdl-nas hypervolume --beside``
+takes; and each task's loss by the width of its own decoder, which its preference sets. Each row of
+each seed is a file in the work directory, so that an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,14 @@ from mdl_nas_mm.datasets.rooms import write_rooms
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.methods.ecmt import Controller
 from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
+from mdl_nas_mm.methods.ecmt.costs import multiply_adds
 from mdl_nas_mm.methods.ecmt.hypervolume import hypervolume
+from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor
 from mdl_nas_mm.search.loss_samples import measure_losses
 from mdl_nas_mm.search.losses import LossEvaluator
-from mdl_nas_mm.tasks import ResolvedConfig, resolve_joint_config
+from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 
@@ -53,15 +57,22 @@ RANDOM = 3
 REFERENCE = (1.8, 1.4, 7.1, 2.9)
 
 
-def config_of(args: argparse.Namespace, seed: int, kd: float | None) -> ResolvedConfig:
-    """The joint config; without ``kd`` of the largest network alone."""
+def config_of(
+    args: argparse.Namespace,
+    seed: int,
+    kd: float | None = None,
+    width: float = 1.0,
+    tasks: Sequence[str] = tuple(TASKS),
+) -> Config:
+    """The joint config of some tasks; without ``kd`` of a network of one width alone."""
     cfg = Config.fromfile(str(ROOT / 'configs/demo/demo_rooms.py'))
     cfg.randomness = dict(seed=seed)
     cfg.pop('search_cfg')
+    cfg.tasks = {task: cfg.tasks[task] for task in tasks}
     cfg.backbone = dict(
         type='ElasticResNet',
         depth=18,
-        space=dict(width_ratio=RATIOS if kd is not None else 1.0),
+        space=dict(width_ratio=RATIOS if kd is not None else width),
         sharing='AllShared',
         stem_channels=16,
         base_channels=16,
@@ -69,7 +80,7 @@ def config_of(args: argparse.Namespace, seed: int, kd: float | None) -> Resolved
         dilations=(1, 1, 1, 2),
         out_indices=(3,),
     )
-    for task, classes in TASKS.items():
+    for task in tasks:
         head = dict(
             _delete_=True,
             type='mdl_nas_mm.ElasticFCNHead',
@@ -77,7 +88,7 @@ def config_of(args: argparse.Namespace, seed: int, kd: float | None) -> Resolved
             in_channels=128,
             in_index=0,
             channels=48,
-            num_classes=classes,
+            num_classes=TASKS[task],
             num_convs=1,
             concat_input=False,
             norm_cfg=dict(type='BN'),
@@ -87,6 +98,8 @@ def config_of(args: argparse.Namespace, seed: int, kd: float | None) -> Resolved
         if task == 'seg':
             head['loss_decode'] = dict(type='CrossEntropyLoss', avg_non_ignore=True)
         cfg.tasks[task].model = dict(decode_head=head)
+        if len(tasks) == 1:
+            cfg.tasks[task].pop('images')
     cfg.recalibrate_images = 16
     cfg.train_cfg.update(max_iters=args.steps, val_interval=args.steps + 1)
     if kd is not None:
@@ -161,7 +174,21 @@ class Rows:
 
     def static(self) -> dict[str, Any]:
         """The largest network, trained by itself."""
-        return self._extremes(self._supernet('static', None))
+        return self._extremes(self._static(1.0))
+
+    def static_costs(self) -> dict[str, Any]:
+        """Networks of one width, of all tasks and of each alone, as ``--beside`` reads them."""
+        points = []
+        for level, width in enumerate(RATIOS):
+            for tasks in (tuple(TASKS), *((task,) for task in TASKS)):
+                net, kind = self._static(width, tasks), 'multi-task'
+                if len(tasks) == 1:
+                    kind = 'single-task'
+                cost = self._static_cost(level, tasks)
+                losses = self._extremes(net)['largest']
+                name = f'{", ".join(tasks)}, width {width}'
+                points.append(dict(kind=kind, name=name, cost=cost, losses=losses))
+        return dict(points=points)
 
     def predictor(self) -> dict[str, Any]:
         return self._controller.predictor.about['held_out']
@@ -211,8 +238,19 @@ class Rows:
     def _controller(self) -> Controller:
         return self.distilled.controller(self.args.samples, self.seed)
 
-    def _supernet(self, name: str, kd: float | None) -> Supernet:
+    def _supernet(self, name: str, kd: float) -> Supernet:
         return Supernet(config_of(self.args, self.seed, kd), self.folder / name)
+
+    def _static(self, width: float, tasks: Sequence[str] = tuple(TASKS)) -> Supernet:
+        cfg = config_of(self.args, self.seed, width=width, tasks=tasks)
+        return Supernet(cfg, self.folder / f'static_{width}_{"_".join(tasks)}')
+
+    def _static_cost(self, level: int, tasks: Sequence[str]) -> float:
+        """Multiply-adds of a network of one width."""
+        model = weightless(self.distilled.cfg.model)
+        columns = JointColumns({task: model.spaces[task] for task in tasks})
+        cost = multiply_adds(model, columns, dict.fromkeys(tasks, SIZE))
+        return float(cost(np.full((1, len(columns)), level))[0])
 
     def _extremes(self, net: Supernet) -> dict[str, Any]:
         model = net.losses.model
@@ -239,7 +277,16 @@ class Rows:
         return found[:RANDOM]
 
 
-ROWS = ('with_ci_kd', 'without', 'static', 'predictor', 'search', 'control', 'preference')
+ROWS = (
+    'with_ci_kd',
+    'without',
+    'static',
+    'predictor',
+    'search',
+    'control',
+    'preference',
+    'static_costs',
+)
 
 
 def main() -> None:

@@ -95,6 +95,10 @@ def unresolved(cfg: Config) -> Config:
             if key not in KEYS_OF_TASK:
                 raise ValueError(f'resolved config: tasks.{name}.{key} is not used; see its {MADE}')
         task.update({key: of_tasks[name] for key, of_tasks in made.items()})
+        for key in ('search_dataloader', 'search_evaluator'):
+            # It is whole: what it leaves out of the validation's is not to come back.
+            if isinstance(task[key], Mapping):
+                task[key] = dict(task[key], _delete_=True)
         task.model = task.model.get('model')
         by_task = {key: backbone.get(key) for key in settings}
         task.backbone = {k: v[name] for k, v in by_task.items() if isinstance(v, Mapping)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -125,8 +125,16 @@ def upstream_of(name: str, path: str | None, folder: str) -> Config:
 def _merged(config: dict[str, Any], changes: dict[str, Any]) -> ConfigDict:
     """A config with what differs in it; ``_delete_`` replaces."""
     merged = Config(config)
-    merged.merge_from_dict(changes)
+    # mmengine reads digits as places in a list, and fails at keys that are no text.
+    merged.merge_from_dict(changes, allow_list_keys=_has_text_keys(changes))
     return without_delete(dict(merged.items()))
+
+
+def _has_text_keys(config: Any) -> bool:
+    """Whether all keys are text, unlike those of mmpose's ``keypoint_info``."""
+    if not isinstance(config, Mapping):
+        return True
+    return all(isinstance(key, str) and _has_text_keys(value) for key, value in config.items())
 
 
 def _with_slot(merged: ConfigDict) -> ConfigDict:

@@ -107,6 +107,18 @@ def test_upstream_file_lies_beside_the_joint_config(data, tmp_path, monkeypatch)
     assert cfg.val_evaluator.cls == original.val_evaluator
 
 
+def test_numbered_keys_are_merged_as_others(data, tmp_path):
+    """Those of mmpose's key points."""
+    cfg = joint_config(data)
+    own = 'val_dataloader = dict(dataset=dict(metainfo=dict(keypoint_info={0: "nose", 1: "ear"})))'
+    base = str(ROOT / 'configs' / 'demo' / 'tasks' / 'cls.py')
+    (tmp_path / 'own.py').write_text(f'_base_ = [{base!r}]\n{own}\n')
+    cfg.tasks.cls.config = str(tmp_path / 'own.py')
+    cfg.tasks.cls.val_dataloader.dataset.metainfo = dict(keypoint_info={1: 'eye'})
+    dataset = resolve_joint_config(cfg).val_dataloader.cls.dataset
+    assert dataset.metainfo.keypoint_info == {0: 'nose', 1: 'eye'}
+
+
 def test_delete_replaces_a_whole_part(data):
     cfg = joint_config(data)
     cfg.tasks.cls.model = dict()

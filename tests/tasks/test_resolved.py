@@ -48,6 +48,26 @@ def test_what_was_written_resolves_to_the_same(resolved, tmp_path, kind):
     assert again.pretty_text.count('resolved') == resolved.pretty_text.count('resolved')
 
 
+def test_a_search_on_other_data_than_the_validation_is_read_again(data, tmp_path):
+    """Key points are numbered; and nothing comes back of what a search leaves out."""
+    points = {0: dict(name='nose', id=0), 1: dict(name='ear', id=1)}
+    cfg = joint_config(data)
+    whole = resolve_joint_config(cfg).search_dataloader['cls']
+    for loader, info in (('val', points), ('search', {1: points[1]})):
+        dataset = dict(whole['dataset'], metainfo=dict(keypoint_info=info))
+        own = dict(whole, _delete_=loader == 'search', dataset=dataset)
+        cfg.tasks.cls[f'{loader}_dataloader'] = own
+    resolved = resolve_joint_config(cfg)
+    resolved.dump(tmp_path / 'resolved.py')
+    again = resolve_joint_config(Config.fromfile(tmp_path / 'resolved.py'))
+    assert again.to_dict() == resolved.to_dict()
+    infos = [
+        again[f'{split}_dataloader']['cls']['dataset']['metainfo']['keypoint_info']
+        for split in ('val', 'search')
+    ]
+    assert [list(info) for info in infos] == [[0, 1], [1]]
+
+
 def test_settings_of_what_was_written_may_change(written):
     written.merge_from_dict(
         {'train_dataloader.cls.batch_size': 1, 'tasks.seg.score_weight': 2.0, 'subspace': None}
