@@ -1,6 +1,7 @@
 """What ECMT's parts gain on the bundled scenes, over several seeds, as measured.
 
-    python benchmarks/ecmt.py [--seeds 3] [--steps 180] [--write benchmarks/results/ecmt.json]
+    python benchmarks/ecmt.py [--seeds 3] [--steps 180] [--rows ROW ...]
+        [--write benchmarks/results/NAME.json]
 
 A slimmable ResNet-18 and slimmable FCN heads learn segmentation, depth, normals and edges: with
 CI-KD, without it, and networks of one width by themselves, of all tasks and of each alone, with the
@@ -295,6 +296,7 @@ def main() -> None:
     parser.add_argument('--steps', type=int, default=180)
     parser.add_argument('--samples', type=int, default=60, help='of the predictor')
     parser.add_argument('--preferences', type=int, default=6)
+    parser.add_argument('--rows', nargs='+', choices=ROWS, default=ROWS, help='which to measure')
     parser.add_argument('--work-dir', default='work_dirs/ecmt')
     parser.add_argument('--write', help='JSON file for the results')
     args = parser.parse_args()
@@ -303,7 +305,7 @@ def main() -> None:
     torch.set_num_threads(1)
     write_rooms('data/rooms')
     seeds = [Rows(args, seed) for seed in range(args.seeds)]
-    report(args, {name: [rows.row(name) for rows in seeds] for name in ROWS})
+    report(args, {name: [rows.row(name) for rows in seeds] for name in args.rows})
 
 
 if __name__ == '__main__':
