@@ -2,23 +2,19 @@
 
 import json
 import re
-from dataclasses import asdict
 
 import cv2
 import numpy as np
 import pytest
-import torch
+from described import build, describe_deposit
 from helpers import ROOT
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 from new_tasks import describe_base
 from real_layout import SIZE, write_data
-from safetensors.torch import save_file
 
 from mdl_nas_mm.families.transformer import TRANSFORMER
-from mdl_nas_mm.header.manifest import encode
-from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import Counts, Ledger
+from mdl_nas_mm.spec import Ledger
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 
 FOLDER = ROOT / 'configs' / 'incremental'
@@ -54,33 +50,6 @@ def write_persons(root):
     (root / 'person_detection_results' / name).write_text(json.dumps(boxes))
 
 
-def build(cfg):
-    with torch.device('meta'), task_scope('mdl_nas_mm'):
-        return MODELS.build(cfg.model)
-
-
-def describe_deposit(cfg, path):
-    """A deposit of a config's architectures as far as a config of new tasks asks for it."""
-    backbone, joint = build(cfg).backbone, TRANSFORMER.read_joint(cfg.joint_spec)
-    regions = {
-        task: dict(spec=spec.to_dict(), settings=backbone.settings_of(task, spec))
-        for task, spec in joint.items()
-    }
-    zeros = dict.fromkeys(joint, 0)
-    manifest = dict(
-        backbone=cfg.model.backbone,
-        tasks={
-            task: dict(spec=spec.to_dict(), region=task, scope='mmdet', model={})
-            for task, spec in joint.items()
-        },
-        history=[dict(regions=regions, base_segments=[])],
-        counts=asdict(Counts(0, zeros, zeros, zeros)),
-        hashes={},
-        provenance={},
-    )
-    save_file({}, path, encode(manifest))
-
-
 @pytest.fixture(scope='module')
 def layout(tmp_path_factory):
     """A folder with data sets and bases where the configs expect them."""
@@ -101,7 +70,8 @@ def layout(tmp_path_factory):
             if base.suffix == '.pth':
                 describe_base(theirs, base)
             else:
-                describe_deposit(resolve_joint_config(theirs), base)
+                theirs = resolve_joint_config(theirs)
+                describe_deposit(theirs, TRANSFORMER.read_joint(theirs.joint_spec), base)
     return folder
 
 
