@@ -44,7 +44,8 @@ svg text { font-family: system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-s
 .bar i:last-child { border: 0; }
 .key { display: inline-block; width: .75em; height: .75em; border-radius: .15em;
   margin: 0 .3em 0 0; }
-img { display: block; width: 100%; height: auto; margin: .3rem 0; image-rendering: auto; }
+img { display: inline-block; width: 100%; height: auto; margin: .3rem .3rem 0 0;
+  image-rendering: auto; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line);

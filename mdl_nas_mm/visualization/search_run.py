@@ -12,7 +12,8 @@ from PIL import Image
 
 from .page import folded, table
 
-_WIDTH = 640
+# Pixels that a picture keeps, and how much larger a tiny one is shown, such as a digit.
+_WIDTH, _ENLARGED = 640, 5
 
 
 def facts(report: Mapping) -> Iterable[str]:
@@ -63,7 +64,10 @@ def _embedded(path: Path, task: str) -> str:
     image = Image.open(path).convert('RGB')
     if image.width > _WIDTH:
         image = image.resize((_WIDTH, round(image.height * _WIDTH / image.width)))
-    file = io.BytesIO()
-    image.save(file, 'JPEG', quality=85)
+    file, kind = io.BytesIO(), 'jpeg' if _ENLARGED * image.width > _WIDTH else 'png'
+    image.save(file, kind, quality=85)
     data = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="an answer of {escape(task)}" src="data:image/jpeg;base64,{data}"/>'
+    return (
+        f'<img alt="an answer of {escape(task)}" style="max-width: {_ENLARGED * image.width}px" '
+        f'src="data:image/{kind};base64,{data}"/>'
+    )

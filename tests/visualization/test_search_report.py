@@ -236,14 +236,18 @@ def test_the_page_says_how_the_search_ran_and_what_is_next(tmp_path):
 
 
 def test_answers_are_a_part_of_the_page(tmp_path):
+    """Large ones are made smaller; tiny ones are shown a little larger, without loss."""
     report = make_report(('cls', 'det'), VIT)
-    report['answers'] = dict(cls=['answers/cls_0.png', 'answers/gone.png'], det=[])
+    report['answers'] = dict(cls=['answers/cls_0.png', 'answers/gone.png'], det=['answers/det.png'])
     (tmp_path / 'answers').mkdir()
-    Image.new('RGB', (1300, 20), (9, 99, 199)).save(tmp_path / 'answers' / 'cls_0.png')
+    for name, size in (('cls_0', (1300, 20)), ('det', (20, 20))):
+        Image.new('RGB', size, (9, 99, 199)).save(tmp_path / 'answers' / f'{name}.png')
     write_report(report, tmp_path)
     page = Page((tmp_path / 'report.html').read_text())
-    (picture,) = [attributes for tag, attributes in page.elements if tag == 'img']
-    assert picture['src'].startswith('data:image/jpeg;base64,')
+    large, tiny = (attributes for tag, attributes in page.elements if tag == 'img')
+    assert large['src'].startswith('data:image/jpeg;base64,')
+    assert tiny['src'].startswith('data:image/png;base64,')
+    assert tiny['style'] == 'max-width: 100px'
 
 
 def test_generations_are_numbered_from_one(tmp_path):

@@ -147,7 +147,6 @@ def test_the_command_line(files, tmp_path, monkeypatch, capsys):
         (['--budget', '10'], ['smallest', MACS]),
         (['--prefer', 'seg=0'], ['preferences']),
         (['--prefer', 'seg'], ["'seg'", 'TASK=NUMBER']),
-        (['--budget', '3 apples'], ['apples']),
         (['--latency', str(tmp_path / 'none.json')], ['none.json']),
     ):
         said = refusal_of_tool(monkeypatch, *arguments, *extra)

@@ -196,9 +196,6 @@ def test_a_request_that_means_nothing_loads_no_model(written, request_, named, m
         MultiTaskInferencer(written[1], device='cpu', trust=TRUST, **request_)
     with raises_naming(ValueError, named):
         extract_chosen(written[1], 'seg', 'nowhere', trust=TRUST, **request_)
-    if 'budget' in request_:
-        said = refusal_of_tool(monkeypatch, 'control', written[1], '--budget', request_['budget'])
-        assert_names(said, named)
 
 
 def test_a_file_has_the_latency_tables_of_some_machines(supernet, controlled, tmp_path):
