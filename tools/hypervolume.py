@@ -67,6 +67,8 @@ def main() -> None:
             lambda done, of: print(f'losses: {done}/{of}'),
         )
         say(f'hypervolume {found["hypervolume"]:.6g} of {args.count} preferences')
+        if found['beyond']:
+            say(f'no loss of {", ".join(found["beyond"])} is below its reference')
         say(f'of one width in all layers: {found["uniform_hypervolume"]:.6g}')
         say(f'of the largest architecture: {found["largest_hypervolume"]:.6g}')
         say(folder / 'report.json')

@@ -102,13 +102,14 @@ def controllability(
         measure: joint spec -> the losses of all tasks.
         trial: what it is asked.
         file: where losses are kept, so that an interrupted measurement goes on.
-        depends_on: all that losses depend on beside the trial, as JSON has it.
+        depends_on: all that losses depend on beside the architectures, as JSON has it.
         on_done: called with how many are done, and how many there are.
 
     Returns:
         ``tasks``, ``points``, ``extremes`` and ``uniform`` (each with ``cost`` and ``losses``, of
         points also ``preferences`` and ``predicted``), ``hypervolume``, ``uniform_hypervolume``,
-        ``largest_hypervolume``, ``marginal`` and ``control_parameters``.
+        ``largest_hypervolume``, ``marginal``, ``control_parameters``, and ``beyond``: the tasks
+        with no loss of a point below the reference, for which the hypervolume is 0.
 
     Raises:
         ValueError: the reference point has another number of tasks; or see ``configure``.
@@ -123,8 +124,7 @@ def controllability(
     uniform = np.round(shares * top).astype(np.int64)
     uniform = uniform[cost(uniform) <= controller.limit(trial.budget)]
     rows = [own.row for own in found] + [top, 0 * top] + list(uniform)
-    header = dict(depends_on, trial=[*map(float, trial.reference), str(trial.budget)])
-    header = json.loads(json.dumps({**header, 'rows': [row.tolist() for row in rows]}))
+    header = json.loads(json.dumps({**depends_on, 'rows': [row.tolist() for row in rows]}))
     losses = _measured(columns.joint, measure, rows, file, header, tasks, on_done)
     points = [
         dict(_point(own.cost, losses[i], tasks), preferences=own.preferences, predicted=own.losses)
@@ -152,6 +152,11 @@ def controllability(
         largest_hypervolume=volume(others[:1]),
         marginal={task: _marginal(task, points) for task in tasks},
         control_parameters=controller.predictor.parameters,
+        beyond=[
+            task
+            for task, worst in zip(tasks, trial.reference)
+            if min(point['losses'][task] for point in points) >= worst
+        ],
     )
 
 

@@ -1,5 +1,6 @@
 """From a budget and preferences to architectures of a joint config."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -236,6 +237,12 @@ def test_controllability_is_measured_once_and_summed_up(controller, tmp_path):
     file.write_bytes(b''.join(lines[:3]) + lines[3][:9])
     same = controllability(controller, measured(columns, again), trial, file, dict(of='this'))
     assert same == found and len(again) == len(calls) - 2
+    # Another reference measures nothing again; no loss of the last task is below its own.
+    other = dataclasses.replace(trial, reference=(3.0, 3.0, 1.0))
+    nothing = controllability(controller, measured(columns, again), other, file, dict(of='this'))
+    assert len(again) == len(calls) - 2
+    assert (nothing['hypervolume'], nothing['beyond']) == (0, [found['tasks'][-1]])
+    assert found['beyond'] == []
     with raises_naming(ValueError, str(file), "'of'"):
         controllability(controller, measured(columns, []), trial, file, dict(of='that'))
     with raises_naming(ValueError, 'reference point', 2, 3):
