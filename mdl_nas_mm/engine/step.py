@@ -18,6 +18,7 @@ from mdl_nas_mm.utils.private import ParamScheduler
 from .balancing import Balancer
 from .freeze import freeze_rest, partial_masks
 from .grad_sync import spread_overflow
+from .pass_batch import PassBatch
 from .passes import Passes
 from .plan import StepPlan
 from .statistics import without_statistics
@@ -26,9 +27,9 @@ from .statistics import without_statistics
 class Step(nn.Module):
     """How the batches of a step become gradients. A config names one in ``train_cfg.step``.
 
-    A subclass defines ``run``; see ``Passes`` for what it is composed of. Parameters that it makes
-    are its own: every process has all of them, with the gradient of all processes' passes, they
-    have an optimizer of their own, and lie in checkpoints beside the model's, where only a
+    A subclass defines ``train_batch``; see ``Passes`` for what it is composed of. Parameters that
+    it makes are its own: every process has all of them, with the gradient of all processes' passes,
+    they have an optimizer of their own, and lie in checkpoints beside the model's, where only a
     training that is resumed looks for them. Buffers lie there too.
 
     Args:
@@ -91,11 +92,31 @@ class Step(nn.Module):
         """Is told that the model has its initial weights, before a checkpoint is loaded."""
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
-        """Runs this process's passes of one step.
+        """Runs this process's passes of one step, group by group and batch by batch.
 
         Args:
             passes: the batches of this process, and what is done with them.
             specs: task -> subnets of this step, for all tasks, also those of other ranks.
+        """
+        passes.announce(each for batch in passes.batches() for each in batch.subnets(specs))
+        for batch in passes.batches():
+            with passes.prepared(batch) as data:
+                self.train_batch(passes, batch, data, batch.subnets(specs))
+
+    def train_batch(
+        self,
+        passes: Passes,
+        batch: PassBatch,
+        data: Mapping[str, dict],
+        subnets: Sequence[Mapping[str, SubnetSpec]],
+    ) -> None:
+        """Runs the passes over one batch of a task, or of several tasks that share a pass.
+
+        Args:
+            passes: see ``run``.
+            batch: says how much each task counts in it.
+            data: what ``Passes.prepared`` gives of it.
+            subnets: the passes, one after the other: each task -> its subnet.
         """
         raise NotImplementedError
 

@@ -61,13 +61,9 @@ class WeighedStep(Step):
 
     def run(self, passes, specs) -> None:
         self.steps += 1
-        orders = {task: group[::-1] for task, group in specs.items()}
-        passes.announce(each for batch in passes.batches() for each in batch.subnets(orders))
-        for batch in passes.batches():
-            with passes.prepared(batch) as data:
-                self._train(passes, batch, data, batch.subnets(orders))
+        super().run(passes, {task: group[::-1] for task, group in specs.items()})
 
-    def _train(self, passes, batch, data, subnets) -> None:
+    def train_batch(self, passes, batch, data, subnets) -> None:
         teachers, logged = {}, {}
         for each in subnets:
             with passes.shared(each, data):

@@ -87,20 +87,14 @@ class SkeletonStep(Step):
                     'skeletons'
                 )
 
-    def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
-        """Group by group, batch by batch, subnet by subnet, task by task."""
-        passes.announce(each for batch in passes.batches() for each in batch.subnets(specs))
-        for batch in passes.batches():
-            with passes.prepared(batch) as data:
-                self._train(passes, batch, data, batch.subnets(specs))
-
-    def _train(
+    def train_batch(
         self,
         passes: Passes,
         batch: PassBatch,
         data: Mapping[str, dict],
         subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:
+        """Subnet by subnet, task by task."""
         values: dict[str, dict[str, Tensor]] = {}
         for number, each in enumerate(subnets):
             with passes.shared(each, data):

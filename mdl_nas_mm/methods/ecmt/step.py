@@ -46,20 +46,14 @@ class ECMTStep(Step):
         check_at_least(kd_weight, 0, 'train_cfg.step: kd_weight')
         self.kd_weight, self.compare = kd_weight, ChannelMeanLoss()
 
-    def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
-        """Group by group, batch by batch, subnet by subnet; a task's first subnet teaches."""
-        passes.announce(each for batch in passes.batches() for each in batch.subnets(specs))
-        for batch in passes.batches():
-            with passes.prepared(batch) as data:
-                self._train(passes, batch, data, batch.subnets(specs))
-
-    def _train(
+    def train_batch(
         self,
         passes: Passes,
         batch: PassBatch,
         data: Mapping[str, dict],
         subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:
+        """Subnet by subnet; a task's first one teaches."""
         teachers: dict[str, Captured] = {}
         students = len(subnets) - 1
         for each in subnets:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mdl_nas_mm.engine.distillation import Distillation, capture
+from mdl_nas_mm.engine.distillation import Captured, Distillation, capture
 from mdl_nas_mm.engine.pass_batch import PassBatch
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import Step
@@ -38,24 +38,22 @@ class JointStep(Step):
         self.distillation = None if distill is None else Distillation(**distill)
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
-        """Group by group, batch by batch, subnet by subnet, task by task."""
-        orders = {task: self._order(group) for task, group in specs.items()}
-        passes.announce(each for batch in passes.batches() for each in batch.subnets(orders))
-        train = self._train if self.distillation is None else self._distil
-        for batch in passes.batches():
-            with passes.prepared(batch) as data:
-                train(passes, batch, data, batch.subnets(orders))
+        """As ``Step``; where it distils, each task's last subnet comes first."""
+        if self.distillation is not None:
+            specs = {task: [group[-1], *group[:-1]] for task, group in specs.items()}
+        super().run(passes, specs)
 
-    def _order(self, specs: Sequence[SubnetSpec]) -> list[SubnetSpec]:
-        return list(specs) if self.distillation is None else [specs[-1], *specs[:-1]]
-
-    def _train(
+    def train_batch(
         self,
         passes: Passes,
         batch: PassBatch,
         data: Mapping[str, dict],
         subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:
+        """Subnet by subnet, task by task."""
+        if self.distillation is not None:
+            self._distil(self.distillation, passes, batch, data, subnets)
+            return
         values: dict[str, Mapping[str, Tensor]] = {}
         for each in subnets:
             with passes.shared(each, data):
@@ -68,13 +66,13 @@ class JointStep(Step):
 
     def _distil(
         self,
+        distillation: Distillation,
         passes: Passes,
         batch: PassBatch,
         data: Mapping[str, dict],
         subnets: Sequence[Mapping[str, SubnetSpec]],
     ) -> None:
-        distillation, teachers = self.distillation, {}
-        assert distillation is not None
+        teachers: dict[str, Captured] = {}
         for each in subnets:
             with passes.shared(each, data):
                 for task, spec in each.items():
