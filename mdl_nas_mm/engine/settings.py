@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -126,7 +126,7 @@ def check_settings(cfg: Config) -> list[str]:
     if step is not None:
         _check_schedules(step.get('param_scheduler'), cfg.tasks, 'train_cfg.step.param_scheduler')
         kind = named_in(step, STEPS, _SCOPE, 'train_cfg.step')
-        warnings += getattr(kind, 'check_config', lambda _: ())(cfg)
+        warnings += _own_check(kind, cfg)
     check_score(cfg)
     warnings += _check_hooks(cfg)
     if cfg.get('visualizer') is not None:
@@ -151,7 +151,13 @@ def check_score(cfg: Config) -> None:
     config = (cfg.get('search_cfg') or {}).get('score')
     if config is not None:
         kind = named_in(config, SEARCH_SCORES, _SCOPE, 'search_cfg.score')
-        getattr(kind, 'check_config', lambda _: None)(cfg)
+        _own_check(kind, cfg)
+
+
+def _own_check(kind: Any, cfg: Config) -> Sequence[str]:
+    """What a class says of a config by its ``check_config``, where it has one."""
+    check = getattr(kind, 'check_config', None)
+    return () if check is None else check(cfg) or ()
 
 
 def _misspelt(cfg: Config) -> Iterator[str]:
