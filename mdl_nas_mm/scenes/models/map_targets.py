@@ -28,8 +28,24 @@ def _ignored(label: Tensor) -> Tensor:
     return label.masked_fill(label == EDGES.invalid, torch.nan)
 
 
+class _ActivatedTarget(Target):
+    """What an activation makes of the logits."""
+
+    def __init__(self, channels: int, loss: Losses, activation: str) -> None:
+        super().__init__(channels, loss)
+        if activation not in _ACTIVATIONS:
+            raise ValueError(
+                f'{type(self).__name__}: activation is {activation!r}, expected one of '
+                f'{tuple(_ACTIVATIONS)}'
+            )
+        self.activation = activation
+
+    def output(self, logits: Tensor) -> Tensor:
+        return _ACTIVATIONS[self.activation](logits)
+
+
 @MODELS.register_module()
-class DepthTarget(Target):
+class DepthTarget(_ActivatedTarget):
     """Depth in metres; labels of 0 and below are none.
 
     Args:
@@ -51,14 +67,10 @@ class DepthTarget(Target):
         max_depth: float | None = None,
         loss: Losses = L1,
     ) -> None:
-        super().__init__(1, loss)
+        super().__init__(1, loss, activation)
         scale = max_depth if activation == 'sigmoid' else 1.0
-        if activation not in _ACTIVATIONS or scale is None:
-            raise ValueError(
-                f'DepthTarget: activation is {activation!r} and max_depth {max_depth}, expected '
-                f'one of {tuple(_ACTIVATIONS)}, and max_depth for sigmoid'
-            )
-        self.activation = activation
+        if scale is None:
+            raise ValueError('DepthTarget: activation sigmoid needs max_depth, which is None')
         self._scale: float = scale
         self.min_depth, self.max_depth = min_depth, max_depth
 
@@ -66,7 +78,7 @@ class DepthTarget(Target):
         return label.masked_fill(~(label > 0), torch.nan)
 
     def output(self, logits: Tensor) -> Tensor:
-        return self._scale * _ACTIVATIONS[self.activation](logits)
+        return self._scale * super().output(logits)
 
     def predict(self, logits: Tensor) -> Tensor:
         return self.output(logits).clamp(self.min_depth, self.max_depth)
@@ -140,7 +152,7 @@ class SaliencyTarget(_BinaryTarget):
 
 
 @MODELS.register_module()
-class RegressionTarget(Target):
+class RegressionTarget(_ActivatedTarget):
     """Any image of values; labels that are nan are none.
 
     Curvature (2 channels), reshading, key points and edges as heat maps (1), auto-encoding,
@@ -157,16 +169,7 @@ class RegressionTarget(Target):
     prediction = 'pred_regression'
 
     def __init__(self, channels: int, loss: Losses = L1, activation: str = 'linear') -> None:
-        super().__init__(channels, loss)
-        if activation not in _ACTIVATIONS:
-            raise ValueError(
-                f'RegressionTarget: activation is {activation!r}, expected one of '
-                f'{tuple(_ACTIVATIONS)}'
-            )
-        self.activation = activation
-
-    def output(self, logits: Tensor) -> Tensor:
-        return _ACTIVATIONS[self.activation](logits)
+        super().__init__(channels, loss, activation)
 
 
 @MODELS.register_module()
