@@ -29,7 +29,7 @@ class SwinUNetShape:
 
     def skipped_from(self, cell: str) -> str | None:
         """The cell of the encoder whose map is added to a decoder's; None where there is none."""
-        return skipped_from(cell) if self.skip_connections else None
+        return skipped_from(cell, self.skip_connections)
 
     def map_of(self, cell: str, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of a cell's map for an image; a rest at a border counts as one."""

@@ -37,9 +37,14 @@ def predecessor(cell: str) -> str | None:
     return f'd{behind}.{level + 1}' if level + 1 < behind else f'e{behind}'
 
 
-def skipped_from(cell: str) -> str | None:
-    """The cell whose map a skip connection brings to a decoder's; its predecessors have it."""
-    return f'e{level_of(cell)}' if cell.startswith('d') else None
+def skipped_from(cell: str, has_skips: bool) -> str | None:
+    """The cell whose map a skip connection brings to a decoder's; its predecessors have it.
+
+    Args:
+        cell: of the encoder, which has none, or of a decoder.
+        has_skips: whether decoders have skip connections.
+    """
+    return f'e{level_of(cell)}' if has_skips and cell.startswith('d') else None
 
 
 def with_predecessors(cells: Iterable[str]) -> tuple[str, ...]:

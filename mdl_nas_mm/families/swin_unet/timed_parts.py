@@ -69,7 +69,7 @@ class CellParts:
         for cell, stage in zip(CELLS, space.stages):
             choices[cell] = stage.named['embed_dim']
             if stage.blocks:
-                sources = (predecessor(cell), self._skipped_from(cell))
+                sources = (predecessor(cell), skipped_from(cell, self.has_skips))
                 for *widths, dim in product(*(choices[each] for each in sources), choices[cell]):
                     found[self._entry(cell, dim, dict(zip(sources, widths)))] = None
                 for dim in choices[cell]:
@@ -102,12 +102,9 @@ class CellParts:
                 missing.difference_update(self.parts(spec))
                 yield spec
 
-    def _skipped_from(self, cell: str) -> str | None:
-        return skipped_from(cell) if self.has_skips else None
-
     def _entry(self, cell: str, dim: int, widths: Mapping[str | None, int]) -> CellPart:
         """What lies in front of a cell's blocks, by the widths of the cells that it comes from."""
-        beside = self._skipped_from(cell)
+        beside = skipped_from(cell, self.has_skips)
         skipped = widths[beside] if beside else None
         return CellPart('entry', cell, dim, widths[predecessor(cell)], skipped=skipped)
 
