@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from mmengine.runner import BaseLoop, Runner
@@ -166,8 +167,8 @@ class MultiTaskTrainLoop(BaseLoop):
             validation_due: whether the validation after them was not completed.
         """
         self.validation_due = validation_due
-        self._iter, self.plan = iteration, self._plan()
         cfg, seed = self.runner.cfg, self.runner.seed
+        self._iter, self.plan = iteration, replace(self.plan, seed=seed)
         self.sampler = build_sampler(self._sampler, self.spaces, seed, fixed_spec(cfg))
         self.dataloader.restart(seed, iteration)
 
