@@ -22,8 +22,10 @@ camera or away from it is the data's choice; no transform depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -102,3 +104,12 @@ def kind_of(key: str) -> LabelKind | None:
 def kind_named(label: str) -> LabelKind:
     """The kind of a label by its name in configs, such as ``depth``; regression by default."""
     return _NAMES.get(label, REGRESSION)
+
+
+def is_of_data_set(results: Mapping[str, Any]) -> bool:
+    """Whether a data set, which numbers its images, has given an image; else it is to be predicted.
+
+    Args:
+        results: of the image, in a pipeline.
+    """
+    return 'sample_idx' in results

@@ -303,7 +303,7 @@ def test_an_image_of_no_data_set_has_no_labels(tmp_path, is_first):
     assert set(found) == {'inputs', 'data_samples'} and not found['data_samples'].keys()
     assert found['inputs'].shape == (3, 16, 16)
     with raises_naming(ValueError, 'LoadSceneLabel'):
-        pipeline(dict(img_path=str(tmp_path / 'image.png'), seg_fields=[]))
+        pipeline(dict(img_path=str(tmp_path / 'image.png'), sample_idx=0))
 
 
 def test_names_behind_a_dot_tell_labels_apart(tmp_path):

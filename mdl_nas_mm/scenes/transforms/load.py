@@ -9,7 +9,7 @@ from mdl_nas_mm.registry import TRANSFORMS
 
 from ..checks import label_error
 from ..encodings import read_array, read_label, unit_normals
-from ..labels import NORMALS, SEGMENTATION, LabelKind, kind_named
+from ..labels import NORMALS, SEGMENTATION, LabelKind, is_of_data_set, kind_named
 from .resize import resize_label
 from .view import add_view
 
@@ -23,8 +23,7 @@ class LoadSceneLabel(BaseTransform):
     labels that not every transform can take (depth, normals, regression, vanishing points) comes
     the map ``scene_view``, by which ``PackScene`` knows what the transforms did.
 
-    Without ``labels`` and ``seg_fields``, as an image has none that no data set knows, nothing is
-    loaded.
+    Of an image that no data set has given, as one to predict, nothing is loaded.
 
     Args:
         resize: whether a label of another size than its image is resized, instead of refused.
@@ -41,7 +40,7 @@ class LoadSceneLabel(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Adds the labels to ``results``."""
         if 'labels' not in results:
-            if 'seg_fields' in results:
+            if is_of_data_set(results):
                 raise ValueError(
                     'LoadSceneLabel: the data set names no labels; it reads those of '
                     "mdl_nas_mm's data sets of scenes"

@@ -77,10 +77,7 @@ class SceneResize(Resize):
 
     def transform(self, results: dict) -> dict:
         """Resizes the image and its labels, which are of the image's size."""
-        if 'seg_fields' not in results:
-            # An image that no data set knows, as ``LoadSceneLabel`` tells by this.
-            return super().transform(results)
-        fields = results['seg_fields']
+        fields = results.get('seg_fields', [])
         kinds = {key: kind_of(key) for key in fields if results.get(key) is not None}
         smooth = {key: kind for key, kind in kinds.items() if kind is not None and kind.smooth}
         results['seg_fields'] = [key for key in fields if key not in smooth]

@@ -18,12 +18,7 @@ from mmcv.transforms import BaseTransform
 from mdl_nas_mm.registry import TRANSFORMS
 from mdl_nas_mm.utils.randomness import derive_seed
 
-from ..labels import POINT, REGRESSION
-
-
-def _is_of_data_set(results: Mapping[str, Any]) -> bool:
-    """Whether a data set, which numbers its images, has given an image."""
-    return 'sample_idx' in results
+from ..labels import POINT, REGRESSION, is_of_data_set
 
 
 def _generator(results: Mapping[str, Any], by_image: bool) -> Any:
@@ -49,7 +44,7 @@ class ImageTarget(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Adds the target; subclasses then change the image."""
-        if not _is_of_data_set(results):
+        if not is_of_data_set(results):
             return results
         image = results['img'][..., ::-1] if self.is_bgr else results['img']
         results[REGRESSION.key] = np.ascontiguousarray(image, dtype=np.float32) / 255
@@ -153,7 +148,7 @@ class JigsawTarget(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Permutes the tiles and adds the target."""
-        if not _is_of_data_set(results):
+        if not is_of_data_set(results):
             return results
         image, grid = results['img'], self.grid
         height, width = image.shape[:2]
