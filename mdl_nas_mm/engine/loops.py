@@ -105,10 +105,12 @@ class MultiTaskTrainLoop(BaseLoop):
     def _check_norms(self) -> None:
         """Raises ValueError for batch norms that would wait for batches without a label."""
         for task in self.synchronised:
-            loader = self.dataloader.loaders.get(self.runner.cfg.tasks[task].images)
-            joined = loader and loader.dataset.dataset
-            if joined and joined.labelled(task) < len(joined):
-                raise ValueError(without_sync(task))
+            images = self.runner.cfg.tasks[task].images
+            if images in self.dataloader.groups:
+                # Of ``NamedSamples``, which has what the joined data set has.
+                joined = self.dataloader.loaders[images].dataset.dataset
+                if joined.labelled(task) < len(joined):
+                    raise ValueError(without_sync(task))
 
     def _plan(self) -> StepPlan:
         runner = self.runner

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from distributed.processes import Processes
 from distributed.trainings import training
+from engine.test_image_group_training import group_config
 from helpers import ROOT, only, refusal_of_tool, write_config
 from image_group import joint_config, write_images
 from refusals import assert_names, raises_naming
@@ -108,6 +109,16 @@ def test_synchronised_batch_norm_in_the_backbone(tmp_path):
         task.model.decode_head.in_channels = WIDTHS['ResNet']
     first, second = last_lines(2, cfg, tmp_path)
     assert_names(first, 'error: ', 'UpstreamBackbone', 'SyncBN', 'norm_cfg', "'GN'", "'BN'")
+    assert second == first
+
+
+def test_synchronised_batch_norm_where_images_lack_labels(data, tmp_path):
+    """A process would wait for a batch that another one does not have."""
+    cfg = only(group_config(data, tmp_path / 'data'), 'parts', 'seg')
+    cfg.groups = dict(rooms=2)
+    cfg.tasks.parts.model.decode_head.norm_cfg = dict(type='SyncBN')
+    first, second = last_lines(2, cfg, tmp_path)
+    assert_names(first, 'error: ', "'parts'", 'SyncBN', "'GN'")
     assert second == first
 
 
