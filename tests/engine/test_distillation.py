@@ -92,6 +92,11 @@ def test_logits_that_cannot_be_compared_are_named():
         Distillation()
 
 
+def test_a_task_that_there_is_not_is_refused(data, tmp_path):
+    with raises_naming(ValueError, 'distill.tasks', "'pose'", 'cls'):
+        build_runner(training(data, dict(BOTH, tasks=['cls', 'pose'])), tmp_path).train()
+
+
 def training(data, distill, sharing='Sequential'):
     step = dict(type='JointStep', distill=distill)
     changes = {'train_cfg.step': step, 'train_cfg.max_iters': 2, 'default_hooks.logger.interval': 1}

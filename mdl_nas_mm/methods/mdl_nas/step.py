@@ -13,6 +13,7 @@ from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import Step
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.utils.task_names import check_tasks
 
 
 @STEPS.register_module()
@@ -35,7 +36,10 @@ class JointStep(Step):
         distill: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(spaces, freeze_rest, optim_wrapper)
-        self.distillation = None if distill is None else Distillation(**distill)
+        self.distillation: Distillation | None = None
+        if distill is not None:
+            self.distillation = Distillation(**distill)
+            check_tasks('train_cfg.step: distill.tasks', self.distillation.tasks or (), spaces)
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
         """As ``Step``; where it distils, each task's last subnet comes first."""
