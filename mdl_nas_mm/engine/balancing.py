@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mdl_nas_mm.registry import BALANCERS
+from mdl_nas_mm.utils.amounts import is_number
 from mdl_nas_mm.utils.task_names import check_tasks
 
 
@@ -76,7 +77,7 @@ class UncertaintyWeighting(Balancer):
     ) -> None:
         super().__init__(tasks)
         self.classification = self._known(classification, 'classification')
-        if not (isinstance(init, (int, float)) and math.isfinite(init)):
+        if not (is_number(init) and math.isfinite(init)):
             raise ValueError(f'train_cfg.step.balance.init is {init!r}, expected a number')
         self.log_variances = nn.Parameter(torch.full((len(self.tasks),), float(init)))
 
@@ -119,9 +120,12 @@ class DynamicWeightAverage(Balancer):
 
     def __init__(self, tasks: Sequence[str], window: int, temperature: float = 2.0) -> None:
         super().__init__(tasks)
-        for name, value in (('window', window), ('temperature', temperature)):
-            if not (isinstance(value, (int, float)) and value > 0):
-                raise ValueError(f'train_cfg.step.balance.{name} is {value!r}, has to be above 0')
+        if type(window) is not int or window < 1:
+            raise ValueError(f'train_cfg.step.balance.window is {window!r}, not a number of steps')
+        if not (is_number(temperature) and temperature > 0):
+            raise ValueError(
+                f'train_cfg.step.balance.temperature is {temperature!r}, has to be above 0'
+            )
         self.window, self.temperature = window, temperature
         each = torch.zeros(len(self.tasks), dtype=torch.float64)
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))

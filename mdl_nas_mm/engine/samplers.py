@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mdl_nas_mm.registry import SUBNET_SAMPLERS
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.utils.amounts import check_count
 from mdl_nas_mm.utils.randomness import derive_seed
 
 # Task -> its subnets; see ``spaces`` of ``SubnetSampler`` for the task None.
@@ -76,8 +77,7 @@ class SandwichSampler(SubnetSampler):
         num_random: int = 2,
     ) -> None:
         super().__init__(spaces, seed)
-        if num_random < 0:
-            raise ValueError(f'SandwichSampler: num_random={num_random}, expected one from 0')
+        check_count('SandwichSampler', 'num_random', num_random, 0)
         self.num_random = num_random
 
     def propose(self, iteration: int) -> Proposal:
@@ -106,8 +106,7 @@ class UniformSampler(SubnetSampler):
         num_random: int = 1,
     ) -> None:
         super().__init__(spaces, seed)
-        if num_random < 1:
-            raise ValueError(f'UniformSampler: num_random={num_random}, expected one from 1')
+        check_count('UniformSampler', 'num_random', num_random, 1)
         self.num_random = num_random
 
     def propose(self, iteration: int) -> Proposal:

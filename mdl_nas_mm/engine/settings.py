@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from mmengine.runner import LogProcessor, Runner
 
 from mdl_nas_mm.registry import BALANCERS, SEARCH_SCORES, STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.tasks.loader_settings import check_eval_loader, check_train_loader
+from mdl_nas_mm.utils.amounts import is_number
 from mdl_nas_mm.utils.private import acts_by_epoch
 from mdl_nas_mm.utils.registries import named_in
 
@@ -188,7 +190,7 @@ def _check_loop(config: Mapping | None, where: str, usual: type) -> None:
         raise ValueError('train_cfg.max_iters, the number of steps, is missing')
     for key in ('max_iters', 'val_interval'):
         value = config.get(key, 1)
-        if not isinstance(value, (int, float)) or value < 1 or value != int(value):
+        if not (is_number(value) and 1 <= value < math.inf and value == int(value)):
             raise ValueError(f'{where}.{key} is {value!r}, not a number of steps')
 
 

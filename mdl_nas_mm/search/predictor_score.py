@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 
 from mdl_nas_mm.registry import SEARCH_SCORES
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
-from mdl_nas_mm.utils.amounts import check_at_least
+from mdl_nas_mm.utils.amounts import check_count
 
 from .predictor import Predictor
 from .scored import Pair, Score
@@ -40,7 +40,7 @@ class EstimatedScore(Protocol):
 def check_score_counts(config: Mapping[str, Any]) -> None:
     """Raises ValueError for numbers of samples and finalists of a score that are none."""
     for key in ('samples', 'finalists'):
-        check_at_least(config.get(key, 1), 1, f'search_cfg.score: {key}')
+        check_count('search_cfg.score', key, config.get(key, 1), 1)
 
 
 @SEARCH_SCORES.register_module()

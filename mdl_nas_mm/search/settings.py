@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mdl_nas_mm.utils.amounts import check_count, is_number
+
 
 @dataclass(frozen=True)
 class EvolutionSettings:
@@ -32,18 +34,15 @@ class EvolutionSettings:
 
     def __post_init__(self) -> None:
         for key in ('population', 'generations', 'parents'):
-            if getattr(self, key) < 1:
-                raise ValueError(f'search: {key} is {getattr(self, key)}, expected at least 1')
+            check_count('search', key, getattr(self, key), 1)
         for key in ('crossovers', 'mutations'):
-            if getattr(self, key) < 0:
-                raise ValueError(f'search: {key} is {getattr(self, key)}, expected at least 0')
+            check_count('search', key, getattr(self, key), 0)
         for key in ('block_prob', 'stage_prob'):
-            if not 0 <= getattr(self, key) <= 1:
-                raise ValueError(f'search: {key} is {getattr(self, key)}, expected 0 to 1')
-        if self.max_evaluations is not None and self.max_evaluations < 1:
-            raise ValueError(
-                f'search: max_evaluations is {self.max_evaluations}, expected at least 1'
-            )
+            value = getattr(self, key)
+            if not (is_number(value) and 0 <= value <= 1):
+                raise ValueError(f'search: {key} is {value!r}, expected 0 to 1')
+        if self.max_evaluations is not None:
+            check_count('search', 'max_evaluations', self.max_evaluations, 1)
         children = self.crossovers + self.mutations
         if children > self.population:
             raise ValueError(

@@ -122,6 +122,10 @@ def test_any_number_of_processes_does_the_same(data, tmp_path, step):
             ('balance.window', '0'),
         ),
         (
+            dict(type='JointStep', balance=dict(type='DynamicWeightAverage', window=2.5)),
+            ('balance.window', '2.5'),
+        ),
+        (
             dict(type='JointStep', balance=dict(type='DynamicWeightAverage', windows=3)),
             ('balance.windows',),
         ),

@@ -49,7 +49,10 @@ def test_steps_follow_from_seed_iteration_and_task():
     assert alone.propose(7)['det'] == steps[7]['det']
 
 
-@pytest.mark.parametrize(('sampler', 'number'), [(UniformSampler, 0), (SandwichSampler, -1)])
-def test_too_few_subnets_are_refused(sampler, number):
-    with raises_naming(ValueError, sampler.__name__, 'num_random', str(number)):
+@pytest.mark.parametrize(
+    ('sampler', 'number'),
+    [(UniformSampler, 0), (SandwichSampler, -1), (SandwichSampler, 1.5), (UniformSampler, '2')],
+)
+def test_numbers_of_subnets_that_are_none_are_refused(sampler, number):
+    with raises_naming(ValueError, sampler.__name__, 'num_random', repr(number)):
         sampler(dict(cls=SPACE), num_random=number)

@@ -69,6 +69,7 @@ REFUSED = [
     ({'train_cfg.max_iter': 3}, ('train_cfg.max_iter:',)),
     ({'train_cfg.max_iters': -1}, ('train_cfg.max_iters', -1)),
     ({'train_cfg.val_interval': 0}, ('train_cfg.val_interval', 0)),
+    ({'train_cfg.val_interval': float('inf')}, ('train_cfg.val_interval', float('inf'))),
     ({'val_cfg.fp16': True}, ('val_cfg.fp16', 'float32')),
     ({'val_cfg.type': 'ValLoop'}, ('val_cfg.type', "'ValLoop'", "'MultiTaskValLoop'")),
     # Recipes.

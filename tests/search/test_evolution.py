@@ -359,6 +359,11 @@ def test_the_best_is_found_among_what_was_never_proposed_together(space, make_le
     ('changes', 'named'),
     [
         (dict(population=0), ('population', 0)),
+        (dict(population='50'), ('population', "'50'")),
+        (dict(generations=2.5), ('generations', 2.5)),
+        (dict(crossovers=2.5), ('crossovers', 2.5)),
+        (dict(max_evaluations='many'), ('max_evaluations', "'many'")),
+        (dict(block_prob='0.1'), ('block_prob', "'0.1'")),
         (dict(generations=0), ('generations', 0)),
         (dict(parents=-1), ('parents', -1)),
         (dict(crossovers=-1), ('crossovers', -1)),

@@ -164,6 +164,12 @@ def file(space, tmp_path):
     return path
 
 
+@pytest.mark.parametrize(('key', 'value'), [('samples', 2.5), ('finalists', '10'), ('samples', 0)])
+def test_counts_that_are_none_are_refused(key, value):
+    with raises_naming(ValueError, 'search_cfg.score', key, repr(value)):
+        PredictorScore.check_config(dict(search_cfg=dict(score={key: value})))
+
+
 def test_it_is_of_its_own_tasks_and_spaces(space, file):
     predictor = Predictor.load(file)
     part = dict(embed_dim=8, depth=2, num_heads=(1, 3), mlp_ratio=1, share_ratio=0.5)
