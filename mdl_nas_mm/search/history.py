@@ -127,7 +127,7 @@ class History:
 
     def _load(self) -> None:
         header = {'fingerprint': self.fingerprint}
-        if self._is_to_begin(json.dumps(header).encode()):
+        if self.writes and self._is_to_begin(json.dumps(header).encode()):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_bytes(b'')
             self._append(header)

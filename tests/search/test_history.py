@@ -99,6 +99,17 @@ def written(path, count=3):
     return history
 
 
+def test_what_is_only_read_is_left_as_it_is(tmp_path):
+    """Somebody may be writing it: the end of its header, or of a line."""
+    path = tmp_path / 'h.jsonl'
+    written(path)
+    header, *lines = path.read_bytes().splitlines(keepends=True)
+    for content, count in ((header[:-1], 0), (header, 0), (header + lines[0] + lines[1][:-9], 1)):
+        path.write_bytes(content)
+        assert len(History.read(path)) == count
+        assert path.read_bytes() == content
+
+
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 def test_every_evaluation_survives_a_kill(tmp_path):
     child = os.fork()
