@@ -114,8 +114,10 @@ class History:
         if (task, spec) in self.evaluations:
             raise ValueError(f'history {self.path}: task {task!r} has a score for {spec} already')
         entry = {'task': task, 'spec': spec.to_dict(), 'score': outcome.score}
-        entry |= {'metrics': to_json(outcome.metrics)} if outcome.failure is None else {}
-        entry |= {} if outcome.failure is None else {'failure': outcome.failure}
+        if outcome.failure is None:
+            entry['metrics'] = to_json(outcome.metrics)
+        else:
+            entry['failure'] = outcome.failure
         self._append(entry)
         self.evaluations[task, spec] = outcome
 
