@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mdl_nas_mm.elastic import ElasticBackbone, activate
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import JointSpec, Ledger, Owners, SubnetSpec, check_joint
+from mdl_nas_mm.spec import JointSpec, Owners, SubnetSpec, check_joint
 from mdl_nas_mm.spec.owners import SCORE, part_entry, scores_in
 from mdl_nas_mm.tasks import MultiTaskModel, given_spec, pass_groups_of, task_scope, validation_size
 from mdl_nas_mm.tasks.elastic_parts import part_name
@@ -66,13 +66,8 @@ def analyze(
         joint = given_spec(cfg)
     joint = joint or JointSpec({name: space.largest() for name, space in model.spaces.items()})
     check_joint(joint, model.spaces)
-    ledger = Ledger(
-        model.supernet.layout,
-        model.supernet.sharing,
-        initial_scores(model.backbone) if scores is None else scores,
-        model.head_sizes(),
-    )
-    counts = ledger.count(joint)
+    masks = initial_scores(model.backbone) if scores is None else scores
+    counts = model.supernet.ledger(model.head_sizes(), masks).count(joint)
     tasks = {}
     for name in names:
         size = (input_sizes or {}).get(name) or validation_size(cfg.val_dataloader[name], name)

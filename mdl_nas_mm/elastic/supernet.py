@@ -114,12 +114,22 @@ class Supernet:
             found |= {f'{member.prefix}.{k}': v for k, v in member.part.scores().items()}
         return found
 
-    def ledger(self, heads: Mapping[str, int] | None = None) -> Ledger:
-        """The ledger of all of it with the present scores."""
+    def ledger(
+        self,
+        heads: Mapping[str, int] | None = None,
+        scores: Mapping[str, np.ndarray] | None = None,
+    ) -> Ledger:
+        """The ledger of all of it.
+
+        Args:
+            heads: see ``Ledger``.
+            scores: as ``scores`` gives them; by default the present ones.
+        """
         owner_sets = self.backbone.owner_sets()
         for member in self._here():
             owner_sets |= {f'{member.prefix}.{k}': v for k, v in member.part.owner_sets().items()}
-        return Ledger(self.layout, self.sharing, self.scores(), heads, owner_sets)
+        scores = self.scores() if scores is None else scores
+        return Ledger(self.layout, self.sharing, scores, heads, owner_sets)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Those of the backbone, then of the parts that are here."""

@@ -275,4 +275,4 @@ def _supernet(header: Mapping[str, Any], folder: Path) -> tuple[Supernet, Ledger
     path = folder / 'scores.npz'
     scores = _read_scores(path) if path.is_file() else {}
     supernet = Supernet(backbone, members_of(from_json(header['models'])))
-    return supernet, Ledger(supernet.layout, supernet.sharing, scores, header['heads'])
+    return supernet, supernet.ledger(header['heads'], scores)

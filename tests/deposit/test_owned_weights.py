@@ -19,11 +19,12 @@ from refusals import raises_naming
 from safetensors.torch import load_file
 
 from mdl_nas_mm.apis import save_deposit
+from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.apis.deposits import add_to_deposit
 from mdl_nas_mm.deposit import Deposit, extract, largest_differences, load_tasks, remove, verify
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.families.transformer import TRANSFORMER
-from mdl_nas_mm.search import run_search
+from mdl_nas_mm.search import choose_again, run_search
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import fixed_spec, resolve_joint_config, task_scope
 
@@ -131,12 +132,18 @@ def test_from_a_training_to_an_extracted_task(data, sharing, tmp_path):
     cfg = config(data, sharing)
     build_runner(cfg, tmp_path / 'training').train()
     cfg, checkpoint = resolve_joint_config(config(data, sharing)), tmp_path / 'training/iter_2.pth'
-    best = run_search(cfg, checkpoint, tmp_path / 'search').best
+    found = run_search(cfg, checkpoint, tmp_path / 'search')
+    again = choose_again(tmp_path / 'search' / 'history.jsonl', '1G', tmp_path / 'again')
+    assert (again.joint, again.total) == (found.best, found.total)
+    best = found.best
     path = tmp_path / 'a.safetensors'
     counts = save_deposit(cfg, checkpoint, best, path, trust=TRUST)
     model, deposit = load_supernet(cfg, checkpoint).eval(), Deposit(path, TRUST)
     assert counts == deposit.counts == model.backbone.ledger(model.head_sizes()).count(best)
     assert 'cls+seg' in counts.specific
+    report = analyze(cfg, best, dict.fromkeys(TASKS, (16, 16)), model.backbone.scores())
+    assert report['specific'] == counts.specific
+    assert report['total'] == found.total == counts.total
     together, answers = load_tasks(path, trust=TRUST), {}
     with torch.no_grad():
         for task in TASKS:
