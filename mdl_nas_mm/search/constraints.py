@@ -81,6 +81,8 @@ class Constraints:
             for key in settings:
                 if key not in CONSTRAINT_KEYS:
                     raise ValueError(f'{where}: unknown key {key!r}, expected {[*CONSTRAINT_KEYS]}')
+            if not settings.keys() & {'flops', 'latency'}:
+                raise ValueError(f'{where}: it limits nothing; give flops, latency, or both')
             if ('latency' in settings) != ('table' in settings):
                 raise ValueError(f'{where}: latency and its table belong together')
             size = settings.get('input_size')

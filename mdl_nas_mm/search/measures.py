@@ -49,8 +49,11 @@ def flops_of(
         size: (height, width); by default that of the images.
         has_pass: whether the backbone's are counted; else another task's are that it shares.
         others: tasks that share the pass.
+
+    Raises:
+        ValueError: no size is known, or what is given is none.
     """
-    size = tuple(size or validation_size(images, task))
+    size = _pair(task, validation_size(images, task) if size is None else size)
 
     def count(spec: SubnetSpec) -> int:
         own = backbone.flops(task, spec, size, others=others) if has_pass else 0
@@ -87,11 +90,12 @@ def latency_of(
         others: tasks that share the pass.
 
     Raises:
-        ValueError: the table does not fit, or is poor.
+        ValueError: the table does not fit, or is poor; or the size is none.
     """
     measured = table.timing
+    size = _pair(task, measured.input_size if size is None else size)
     if has_pass:
-        check_table(table, backbone, task, tuple(size or measured.input_size), space)
+        check_table(table, backbone, task, size, space)
         if not poor_table:
             table.check_useful()
     head = part_times(task, table)
@@ -110,6 +114,16 @@ def latency_of(
         return own + (head(spec) if head is not None else 0.0)
 
     return Measure(lru_cache(None)(predict), unit)
+
+
+def _pair(task: str, size: Sequence[int]) -> tuple[int, int]:
+    """A size as the search compares it, or ValueError."""
+    sides = size if isinstance(size, (list, tuple)) else ()
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise ValueError(
+            f'search: input_size of task {task!r} is {size!r}, expected (height, width)'
+        )
+    return sides[0], sides[1]
 
 
 def check_table(

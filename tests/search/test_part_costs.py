@@ -73,6 +73,22 @@ def test_parameters_and_multiply_adds_have_the_head_in_them(data, model):  # noq
     assert {allow('seg', joint['seg']) for joint in joints} == {True, False}
 
 
+@pytest.mark.parametrize('wrong', [224, [224], [224, '224'], [0, 224], 'large'])
+def test_sizes_that_are_none_are_refused(data, model, wrong):  # noqa: F811
+    limits = dict(seg=dict(flops='1G', input_size=wrong))
+    with raises_naming(ValueError, 'input_size', "'seg'", repr(wrong)):
+        problem_of(model, searched(data, '1G', constraints=limits))
+    cost = dict(type='FlopsCost', input_size=dict(SIZES, seg=wrong))
+    with raises_naming(ValueError, 'input_size', "'seg'", repr(wrong)):
+        problem_of(model, searched(data, '1G', cost=cost))
+
+
+@pytest.mark.parametrize('limit', [dict(), dict(input_size=[20, 28])])
+def test_a_limit_that_limits_nothing_is_refused(data, model, limit):  # noqa: F811
+    with raises_naming(ValueError, 'search_cfg.constraints.seg', 'flops', 'latency'):
+        problem_of(model, searched(data, '1G', constraints=dict(seg=limit)))
+
+
 def test_a_latency_table_says_that_it_does_not_cover_the_head(
     data,  # noqa: F811
     model,
