@@ -96,16 +96,18 @@ class Predictor:
             found.update(zip(((task, spec) for spec in specs), values.tolist()))
         return [found[pair] for pair in pairs]
 
-    def check(self, spaces: Mapping[str, SearchSpace]) -> None:
-        """Raises ValueError unless it knows these tasks, and the extremes of their spaces."""
+    def check(self, spaces: Mapping[str, SearchSpace], name: str | Path = '') -> None:
+        """Raises ValueError, naming its file, unless it knows these tasks, and the extremes of
+        their spaces."""
+        where = f'predictor {name}'.rstrip()
         for task, space in spaces.items():
             if task not in self.spaces:
-                raise ValueError(f'predictor: it is of {sorted(self.spaces)}, not of task {task!r}')
+                raise ValueError(f'{where}: it is of {sorted(self.spaces)}, not of task {task!r}')
             try:
                 extremes = (space.smallest(0), space.smallest(), space.largest(0), space.largest())
                 self._encoders[task](extremes)
             except ValueError as error:
-                raise ValueError(f'predictor: task {task!r} had another space: {error}') from None
+                raise ValueError(f'{where}: task {task!r} had another space: {error}') from None
 
     def save(self, path: str | Path) -> None:
         """Writes tensors and JSON into one safetensors file."""

@@ -77,7 +77,7 @@ class PredictorScore:
         self.finalists, self.file = finalists, file
         if file is not None:
             self.predictor = Predictor.load(file)
-            self.predictor.check(spaces)
+            self.predictor.check(spaces, file)
             return
         joints = sample(samples, seed)
         pairs = list(dict.fromkeys((task, joint[task]) for task in spaces for joint in joints))

@@ -174,12 +174,12 @@ def test_it_is_of_its_own_tasks_and_spaces(space, file):
     predictor = Predictor.load(file)
     part = dict(embed_dim=8, depth=2, num_heads=(1, 3), mlp_ratio=1, share_ratio=0.5)
     predictor.check(dict(cls=SearchSpace.from_config(part, TRANSFORMER)))
-    with raises_naming(ValueError, "'det'"):
-        predictor.check(dict.fromkeys(TASKS, space))
+    with raises_naming(ValueError, file, "'det'"):
+        PredictorScore(None, None, dict.fromkeys(TASKS, space), file.parent, file=str(file))
     for change in (dict(num_heads=4), dict(embed_dim=16), dict(share_ratio=0.25)):
         other = SearchSpace.from_config({**part, **change}, TRANSFORMER)
-        with raises_naming(ValueError, "'cls'", next(iter(change))):
-            predictor.check(dict(cls=other))
+        with raises_naming(ValueError, file, "'cls'", next(iter(change))):
+            predictor.check(dict(cls=other), file)
     with raises_naming(ValueError, '2 stages'):
         predictor.check(dict(cls=SearchSpace.from_config([part, part], TRANSFORMER)))
 
