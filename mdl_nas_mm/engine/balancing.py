@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -187,33 +186,34 @@ class GradientAggregation(Balancer):
             raise ValueError(
                 f"train_cfg.step.balance.aggregator is {aggregator!r}, expected dict(type='UPGrad')"
             )
-        self.aggregator = _torchjd_aggregator(**aggregator)
+        settings = dict(aggregator)
+        self.aggregator = _torchjd_aggregator(settings.pop('type'), settings)
 
     def aggregate(self, gradients: Tensor) -> Tensor:
         """As the aggregator does."""
         return self.aggregator(gradients)
 
 
-def _torchjd_aggregator(type: str, **settings: Any) -> Callable[[Tensor], Tensor]:
+def _torchjd_aggregator(name: str, settings: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
     where = 'train_cfg.step.balance.aggregator'
     try:
         from torchjd import aggregation
     except ImportError as error:
         raise ValueError(f"{where}: needs torchjd: pip install 'mdl_nas_mm[balancing]'") from error
-    found = getattr(aggregation, type, None)
-    if not (isinstance(found, builtins.type) and issubclass(found, aggregation.Aggregator)):
+    found = getattr(aggregation, name, None)
+    if not (isinstance(found, type) and issubclass(found, aggregation.Aggregator)):
         raise ValueError(
-            f'{where}: torchjd.aggregation has no {type!r}; its older versions have CAGrad and '
+            f'{where}: torchjd.aggregation has no {name!r}; its older versions have CAGrad and '
             'NashMTL only beside cvxpy'
         )
     if hasattr(found, 'reset'):
         raise ValueError(
-            f'{where}: {type} remembers earlier steps, which a checkpoint would not have'
+            f'{where}: {name} remembers earlier steps, which a checkpoint would not have'
         )
     try:
         return found(**settings)
     except (ImportError, TypeError) as error:
-        raise ValueError(f'{where}: {type}: {error}') from error
+        raise ValueError(f'{where}: {name}: {error}') from error
 
 
 def build_balancer(config: Mapping[str, Any], tasks: Sequence[str]) -> Balancer:
