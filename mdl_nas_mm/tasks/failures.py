@@ -142,17 +142,16 @@ def in_sample(results: Mapping, where: str) -> Generator[None]:
         raise SampleError(f'{place}: {in_one_line(error)}') from error
 
 
-def batches_of(task: str, where: str, loader: Iterable, start: int = 0) -> Iterator[Any]:
+def batches_of(task: str, where: str, loader: Iterable) -> Iterator[Any]:
     """A loader's batches, of which a failure names the task, the number and the file.
 
     Args:
         task: what errors call it.
-        where: what is counted, from ``start``.
+        where: what is counted, from 0.
         loader: a data loader, or anything else that gives batches.
-        start: number of the first batch.
     """
     batches = iter(loader)
-    for number in count(start):
+    for number in count():
         with in_task(task, f'{where} {number}'):
             batch = next(batches, None)
         if batch is None:

@@ -25,20 +25,22 @@ from .pass_groups import PassGroup
 from .resolved import ResolvedConfig
 from .scope import task_scope
 
+# Of the order of the data, and of what is random in upstream's transforms.
+_SEED = 0
+
 
 class BatchNormRecalibration:
     """Estimates the running statistics of whatever subnets of a pass group are asked for.
 
     The statistics of training are a mean over all subnets of a step, while each has its own.
-    They are a function of the subnets and the seed alone, whatever was random before. Those of a
-    backbone that the group's tasks have in common are estimated once for all of them.
+    They are a function of the subnets alone, whatever was random before. Those of a backbone that
+    the group's tasks have in common are estimated once for all of them.
 
     Args:
         model: the supernet.
         pass_group: whose subnets: a task, or several on the same images.
         loaders: task -> config of its training loader.
         images: training images to estimate from; the first ones, rounded up to a batch.
-        seed: of the order of the data, and of what is random in upstream's transforms.
         solo: process group of this process alone, where there are more.
     """
 
@@ -48,12 +50,11 @@ class BatchNormRecalibration:
         pass_group: PassGroup,
         loaders: Mapping[str, Mapping | None],
         images: int,
-        seed: int = 0,
         solo: dist.ProcessGroup | None = None,
     ) -> None:
         self.pass_group, self.solo = pass_group, solo
         self.scopes = {task: model.scopes[task] for task in pass_group}
-        self.seed = derive_seed(seed, *pass_group, 'recalibrate')
+        self.seed = derive_seed(_SEED, *pass_group, 'recalibrate')
         self.batches: Sequence[Mapping[str, dict]] = ()
         if not norms_of(model.backbone, *(model.tasks[task] for task in pass_group)):
             return
@@ -63,7 +64,7 @@ class BatchNormRecalibration:
             if config is None:
                 raise ValueError(f'task {task!r}: recalibrate_images needs a train_dataloader')
             configs[task] = config
-        loaded = self._loaded(configs, -(-images // configs[pass_group[0]]['batch_size']), seed)
+        loaded = self._loaded(configs, -(-images // configs[pass_group[0]]['batch_size']))
         prepare = {task: model.tasks[task].data_preprocessor for task in pass_group}
         with seeded(self.seed):
             self.batches = [
@@ -71,17 +72,15 @@ class BatchNormRecalibration:
                 for batch in loaded
             ]
 
-    def _loaded(
-        self, configs: Mapping[str, Mapping], count: int, seed: int
-    ) -> Iterator[Mapping[str, dict]]:
+    def _loaded(self, configs: Mapping[str, Mapping], count: int) -> Iterator[Mapping[str, dict]]:
         """Task -> its samples, of each batch; without tasks of which it has no label."""
         lead = self.pass_group[0]
         if len(self.pass_group) == 1:
-            alone = build_train_loader(lead, self.scopes[lead], configs[lead], seed)
+            alone = build_train_loader(lead, self.scopes[lead], configs[lead], _SEED)
             batches = batches_of(lead, 'recalibration, batch', alone)
             return ({lead: batch} for batch in islice(batches, count))
         name = join_names(self.pass_group)
-        loader = build_group_train_loader(name, self.scopes, configs, seed)
+        loader = build_group_train_loader(name, self.scopes, configs, _SEED)
         groups = (group.batches for group in islice(loader, count))
         return ({t: own for t, own in group.items() if own is not None} for group in groups)
 

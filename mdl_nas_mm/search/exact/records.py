@@ -33,12 +33,11 @@ class Best:
 
     Args:
         budget: elements.
-        point: a point that is known, within the budget or not.
     """
 
-    def __init__(self, budget: float, point: Point | None = None) -> None:
+    def __init__(self, budget: float) -> None:
         self.budget = budget
-        self.point = point if point is not None and point.total <= budget else None
+        self.point: Point | None = None
 
     def targets(self) -> tuple[np.ndarray, np.ndarray]:
         """Pairs (score, total): a point is of use if it reaches a score within that total."""
