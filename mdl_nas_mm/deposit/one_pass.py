@@ -20,7 +20,7 @@ from mdl_nas_mm.elastic.plain import share_parameters
 from mdl_nas_mm.header.manifest import malformed
 from mdl_nas_mm.header.names import BACKBONE
 from mdl_nas_mm.spec.spec import united
-from mdl_nas_mm.tasks.image_groups import check_names, image_groups
+from mdl_nas_mm.tasks.image_groups import check_image_names, image_groups
 from mdl_nas_mm.tasks.pass_groups import PassGroup, PassGroups, as_lists, difference_of_images
 from mdl_nas_mm.tasks.pipelines import Transform, build_transforms, merged_stages
 from mdl_nas_mm.utils.data_paths import prepared_dataset
@@ -101,7 +101,7 @@ def stored_pass_groups(deposit: Deposit, tasks: Sequence[str] | None = None) -> 
     for batch in deposit.manifest['history']:
         own = {t: deposit.tasks[t] for t in names if deposit.tasks[t]['region'] in batch['regions']}
         with malformed(f'deposit {deposit.path}: manifest'):
-            check_names(own)
+            check_image_names(own)
         groups = image_groups(own)
         for name, members in groups.items():
             # Another training may have called other images so.

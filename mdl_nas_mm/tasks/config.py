@@ -17,7 +17,7 @@ from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.utils.type_names import with_names, without_delete
 
 from . import data_files
-from .image_groups import check_names
+from .image_groups import check_image_names
 from .incremental import check_inputs, resolve_base
 from .loader_settings import check_counts
 from .pass_groups import check_tied, pass_groups_of
@@ -72,7 +72,7 @@ def resolve_joint_config(cfg: Config, check_files: bool = True) -> ResolvedConfi
     cfg.tasks = {name: cfg.tasks[name] for name in sorted(cfg.tasks)}
     old = resolve_base(cfg, folder)
     check_subnets(cfg, folder)
-    check_names(cfg.tasks)
+    check_image_names(cfg.tasks)
     settings = family_of(cfg.backbone).task_settings
     tasks = {name: resolve_task(name, task, folder, settings) for name, task in cfg.tasks.items()}
     for name, task in tasks.items():

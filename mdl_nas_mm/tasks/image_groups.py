@@ -23,7 +23,7 @@ def image_groups(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str,
     return {name: members for name, members in groups.items() if len(members) > 1}
 
 
-def check_names(tasks: Mapping[str, Mapping[str, Any]]) -> None:
+def check_image_names(tasks: Mapping[str, Mapping[str, Any]]) -> None:
     """Raises ValueError for a name of images that none can have."""
     for name, task in tasks.items():
         images = task.get('images')

@@ -242,7 +242,7 @@ def check_inputs(cfg: Config) -> None:
     for task, spec in joint.items():
         for key in ('train_dataloader', 'search_dataloader'):
             size = input_size(cfg[key][task])
-            if size is None or not all(isinstance(side, int) for side in size):
+            if size is None:
                 continue
             try:
                 with torch.no_grad(), activate(task, spec):
