@@ -66,23 +66,16 @@ def measure_conflicts(
     """
     layers = _Layers(model.backbone, joint)
     parameters = [p for p in model.parameters_by_owners()[ALL] if p.requires_grad]
-    names = {id(p): f'{BACKBONE}.{name}' for name, p in model.backbone.named_parameters()}
+    of_backbone = {p: f'{BACKBONE}.{name}' for name, p in model.backbone.named_parameters()}
+    names, sizes = [of_backbone.get(p) for p in parameters], [p.numel() for p in parameters]
     found: dict[tuple[str, str, str], list[float]] = {}
     steps = 0
     model.train()
     for steps, given in enumerate(batches, 1):
-        for task_rows in _rows(model, optim_wrapper, given, plan, joint, steps - 1):
-            parts = {
-                task: dict(
-                    zip(
-                        (names.get(id(p)) for p in parameters),
-                        row.split([p.numel() for p in parameters]),
-                    )
-                )
-                for task, row in task_rows.items()
-            }
-            for key, value in layers.compare(parts):
-                found.setdefault(key, []).append(value)
+        rows = _rows(model, optim_wrapper, given, plan, joint, steps - 1)
+        parts = {task: dict(zip(names, row.split(sizes))) for task, row in rows.items()}
+        for key, value in layers.compare(parts):
+            found.setdefault(key, []).append(value)
     return dict(
         tasks=list(joint),
         joint_spec=joint.to_dict(),
@@ -106,7 +99,7 @@ def _rows(
     plan: StepPlan,
     joint: JointSpec,
     step: int,
-) -> Iterator[dict[str, Tensor]]:
+) -> dict[str, Tensor]:
     """Task -> its gradient of all shared weights, of the tasks that have a loss in a step."""
     kept = _CapturedGradients(tuple(joint))
     passes = Passes(model, optim_wrapper, batches, plan, step, balance=kept)
@@ -119,11 +112,13 @@ def _rows(
                     passes.backward(task, loss, passes.factor(task, batch))
     passes.finish()
     model.zero_grad()
-    if kept.rows is not None:
-        tasks = [key.removesuffix('/grad_norm') for key in passes.losses]
-        # A task with more batches than others counts more, but its gradient is not larger.
-        counts = [plan.shares[task] * len(plan.shares) for task in tasks]
-        yield {task: row.double() / n for task, row, n in zip(tasks, kept.rows, counts)}
+    if kept.rows is None:
+        return {}
+    # Nothing else is logged in these passes.
+    tasks = [key.removesuffix('/grad_norm') for key in passes.losses]
+    # A task with more batches than others counts more, but its gradient is not larger.
+    counts = [plan.shares[task] * len(plan.shares) for task in tasks]
+    return {task: row.double() / n for task, row, n in zip(tasks, kept.rows, counts)}
 
 
 class _Layers:
