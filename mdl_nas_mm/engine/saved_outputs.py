@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class DrawnFilesHook(Hook):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._visualizers: dict[str, Visualizer] = {}
-        self._drawn: Counter[tuple[str, str]] = Counter()
+        self._drawn: set[tuple[str, str]] = set()
 
     def after_val_iter(
         self,
@@ -67,7 +67,12 @@ class DrawnFilesHook(Hook):
             path = sample.get('img_path')
             name = Path(path).stem if path else f'{at.index:06}_{place:03}'
             image = pixels_of(sample, data_batch, place)
-            before = self._drawn[at.task, name]
-            self._drawn[at.task, name] += 1
-            file = self.folder / at.task / (f'{name}_{before}.png' if before else f'{name}.png')
+            file = self.folder / at.task / f'{self._free(at.task, name)}.png'
             draw_sample(self._visualizers[at.task], scope, sample, image, file)
+
+    def _free(self, task: str, name: str) -> str:
+        """The first of name, name_1 and so on that no drawing of the task has."""
+        names = (f'{name}_{number}' if number else name for number in count())
+        free = next(each for each in names if (task, each) not in self._drawn)
+        self._drawn.add((task, free))
+        return free

@@ -2,16 +2,22 @@
 
 import pickle
 from collections import Counter
+from types import SimpleNamespace
 
 import mmseg
 import numpy as np
 import pytest
+import torch
 from helpers import TASKS, build_runner, call_tool, joint_config, only, write_config
 from mmengine.utils import digit_version
+from mmpretrain.structures import DataSample
 from persons import write_persons
 from PIL import Image
 from pose_task import classifier, pose_task
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mdl_nas_mm.engine.saved_outputs import DrawnFilesHook
+from mdl_nas_mm.engine.validation import Evaluated
 
 HOOKS = [
     dict(type='mmpretrain.VisualizationHook', enable=True, interval=5),
@@ -75,6 +81,21 @@ def test_test_tool_keeps_drawings_and_predictions(data, tmp_path, monkeypatch):
         assert len(drawings) == len(predicted) == 10
         assert all(np.asarray(Image.open(drawing)).std() > 5 for drawing in drawings)
     assert 'pred_score' in pickle.loads((tmp_path / 'out' / 'cls.pkl').read_bytes())[0]
+
+
+def test_no_drawing_takes_the_place_of_another(tmp_path):
+    """Two persons of an image, beside an image that is named as the drawing of the second one."""
+    samples = []
+    for name in ('a', 'a', 'a_1'):
+        path = tmp_path / f'{name}.png'
+        Image.new('RGB', (8, 8)).save(path)
+        sample = DataSample(metainfo=dict(img_path=str(path)))
+        samples.append(sample.set_gt_label(0).set_pred_score(torch.tensor([0.1, 0.9])))
+    at = Evaluated('cls', 0, SimpleNamespace(dataset_meta=dict(classes=('x', 'y'))))
+    tasks = dict(cls=SimpleNamespace(scope='mmpretrain'))
+    runner = SimpleNamespace(val_loop=SimpleNamespace(at=at), cfg=SimpleNamespace(tasks=tasks))
+    DrawnFilesHook(tmp_path / 'shown').after_val_iter(runner, 0, {}, samples)
+    assert len(list((tmp_path / 'shown' / 'cls').iterdir())) == 3
 
 
 @pytest.fixture(scope='module')
