@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.latency_table import LatencyTable
@@ -75,9 +76,11 @@ class Constraints:
             FileNotFoundError: there is no such table.
         """
         limits, given = [], (cfg.get('search_cfg') or {}).get('constraints') or {}
+        _check_named('search_cfg.constraints', given)
         for task, settings in given.items():
             where = f'search_cfg.constraints.{task}'
             check_tasks(where, [task], cfg.tasks)
+            _check_named(where, settings)
             for key in settings:
                 if key not in CONSTRAINT_KEYS:
                     raise ValueError(f'{where}: unknown key {key!r}, expected {[*CONSTRAINT_KEYS]}')
@@ -113,6 +116,11 @@ class Constraints:
                     f'search: the limit {constraint} is below what the smallest architecture '
                     f'takes, {_shown(least, constraint.measure.unit)}'
                 )
+
+
+def _check_named(where: str, settings: Any) -> None:
+    if not isinstance(settings, Mapping):
+        raise ValueError(f'{where}: {settings!r}, expected settings by name')
 
 
 def _shown(value: float, unit: str) -> str:

@@ -82,10 +82,12 @@ class SearchPlan:
             raise ValueError(
                 "search_cfg: 'with_heads' is of parameters, leave it out beside 'cost'"
             )
-        known = [each.name for each in fields(EvolutionSettings)]
-        for key in given.get('evolution', {}):
+        evolution, known = given.get('evolution') or {}, [f.name for f in fields(EvolutionSettings)]
+        if not isinstance(evolution, Mapping):
+            raise ValueError(f'search_cfg.evolution: {evolution!r}, expected settings by name')
+        for key in evolution:
             if key not in known:
-                raise ValueError(f'search_cfg, evolution: unknown key {key!r}, expected {known}')
+                raise ValueError(f'search_cfg.evolution: unknown key {key!r}, expected {known}')
         answers = given.get('answers', 0)
         if not isinstance(answers, int) or answers < 0:
             raise ValueError(f'search_cfg.answers: {answers!r}, expected a number of images')
@@ -100,7 +102,7 @@ class SearchPlan:
             budget=parse_budget(given['budget'], parts.get('cost')),
             with_heads=given.get('with_heads', True),
             seed=given.get('seed', 0),
-            evolution=EvolutionSettings(**given.get('evolution', {})),
+            evolution=EvolutionSettings(**evolution),
             random_baseline=given.get('random_baseline', False),
             metrics={task: info.score.metric for task, info in cfg.tasks.items()},
             weights={

@@ -28,6 +28,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.search import (
+    EvolutionSettings,
     ParameterCost,
     check_search,
     choose_again,
@@ -61,7 +62,7 @@ def supernet(data, tmp_path_factory, quick_mmengine):
 
 def with_search(data, budget, **settings):
     cfg = joint_config(data)
-    cfg.search_cfg = dict(budget=budget, evolution=EVOLUTION, **settings)
+    cfg.search_cfg = dict(dict(budget=budget, evolution=EVOLUTION), **settings)
     return cfg
 
 
@@ -700,6 +701,8 @@ def test_another_budget_keeps_the_limits_and_the_space(data, supernet, cfg, whol
         (dict(det=dict(flops='much')), ("constraints.det.flops 'much'", 'multiply-adds')),
         (dict(det=dict(latency='4ms')), ('constraints.det', 'latency', 'table')),
         (dict(det=dict(flops=5)), ('limit', 'det', '5 multiply-adds')),
+        (dict(det='1G'), ('constraints.det', "'1G'")),
+        (['det'], ('constraints', "['det']")),
     ],
     ids=str,
 )
@@ -711,6 +714,13 @@ def test_limits_that_are_refused(data, supernet, tmp_path, constraints, named):
         with raises_naming(ValueError, *named):
             refusing()
     assert not list(tmp_path.iterdir())
+
+
+def test_an_evolution_without_settings_is_the_papers(data):
+    plan = SearchPlan.from_config(resolve_joint_config(with_search(data, '1G', evolution=None)))
+    assert plan.evolution == EvolutionSettings()
+    with raises_naming(ValueError, 'search_cfg.evolution', '[50]'):
+        SearchPlan.from_config(resolve_joint_config(with_search(data, '1G', evolution=[50])))
 
 
 def test_one_config_trains_and_searches(data, tmp_path):
