@@ -70,7 +70,7 @@ def freeze_rest(optimizer: Optimizer, masks: dict[Tensor, Tensor]) -> Generator[
             for key, tensor in optimizer.state[parameter].items():
                 if _is_elementwise(tensor, parameter):
                     old = state.get(key)
-                    # The first step makes the state; all optimizers of torch begin with zeros.
+                    # The first step makes the state, of zeros in torch's optimizers but Rprop.
                     tensor.copy_(torch.where(mask, tensor, 0.0 if old is None else old))
 
 

@@ -151,8 +151,14 @@ def choose_again(history: str | Path, budget: int | float | str, folder: str | P
         raise ValueError(
             f'search: no joint spec of what was scored has at most {budget:,} {cost.unit}{least}'
         )
-    more: dict[str, Any] = dict(constraints=constraints, random=None)
-    more.update(evaluations=len(found), saved_by_cache=0, failed=failures(found), seconds=None)
+    more: dict[str, Any] = dict(
+        constraints=constraints,
+        random=None,
+        evaluations=len(found),
+        saved_by_cache=0,
+        failed=failures(found),
+        seconds=None,
+    )
     log, earlier = [], beside / 'report.json'
     if earlier.is_file():
         before = read_json(earlier, str(earlier), MAX_BYTES)
