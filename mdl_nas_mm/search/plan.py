@@ -8,6 +8,7 @@ from typing import Any
 
 from mdl_nas_mm.tasks import ResolvedConfig, Task, pass_groups_of
 from mdl_nas_mm.tasks.pass_groups import PassGroup
+from mdl_nas_mm.utils.amounts import check_count
 
 from .costs import ParameterCost
 from .preferences import check_preferences
@@ -88,9 +89,8 @@ class SearchPlan:
         for key in evolution:
             if key not in known:
                 raise ValueError(f'search_cfg.evolution: unknown key {key!r}, expected {known}')
-        answers = given.get('answers', 0)
-        if not isinstance(answers, int) or answers < 0:
-            raise ValueError(f'search_cfg.answers: {answers!r}, expected a number of images')
+        for key in ('seed', 'answers'):
+            check_count('search_cfg', key, given.get(key, 0), 0)
         parts = {part: given[part] for part in PARTS if given.get(part) is not None}
         for part, config in parts.items():
             check_part_config(part, config)

@@ -307,7 +307,7 @@ def test_budgets_that_are_refused(budget):
         (dict(budget='1M', evolution=dict(population=0)), ('population', 0)),
         (dict(budget='1M', evolution=dict(population=3)), ('crossovers', 'mutations', 3)),
         (dict(budget='1G', start=dict(cls=dict(embed_dim=5))), ('search_cfg.start', 'num_heads')),
-        (dict(budget='1G', answers='many'), ('search_cfg.answers', 'many')),
+        (dict(budget='1G', answers='many'), ('search_cfg', 'answers', 'many')),
         (dict(budget='1G', start={}), ('search_cfg.start', 'each task')),
     ],
     ids=str,
@@ -721,6 +721,13 @@ def test_an_evolution_without_settings_is_the_papers(data):
     assert plan.evolution == EvolutionSettings()
     with raises_naming(ValueError, 'search_cfg.evolution', '[50]'):
         SearchPlan.from_config(resolve_joint_config(with_search(data, '1G', evolution=[50])))
+
+
+@pytest.mark.parametrize('seed', [None, '7', 1.5, -1])
+def test_a_seed_by_which_no_search_goes_on_is_refused(data, seed):
+    """A search that was killed takes the same steps again."""
+    with raises_naming(ValueError, 'search_cfg', 'seed', repr(seed)):
+        SearchPlan.from_config(resolve_joint_config(with_search(data, '1G', seed=seed)))
 
 
 def test_one_config_trains_and_searches(data, tmp_path):
