@@ -8,6 +8,7 @@ from typing import Any
 from mdl_nas_mm.registry import MODELS
 from mdl_nas_mm.sharing import Sharing
 from mdl_nas_mm.spec import Dimensions
+from mdl_nas_mm.utils.registries import registered_here
 
 from .backbone import ElasticBackbone
 from .family import Family
@@ -18,11 +19,10 @@ def backbone_class(config: Mapping, where: str) -> type[ElasticBackbone]:
     """The class of a backbone's config.
 
     Raises:
-        ValueError: it is no registered one. mmengine would look among all that can be imported.
+        ValueError: it is no registered one.
     """
     name = config.get('type')
-    MODELS.import_from_location()
-    found = MODELS.module_dict.get(str(name).removeprefix('mdl_nas_mm.'))
+    found = registered_here(name, MODELS)
     if not isinstance(found, type) or not issubclass(found, ElasticBackbone):
         raise ValueError(
             f'{where}: {ascii(name)[:80]} is no registered elastic backbone; one of your own '
@@ -33,11 +33,7 @@ def backbone_class(config: Mapping, where: str) -> type[ElasticBackbone]:
 
 def part_class(config: Any) -> type[ElasticPart] | None:
     """The class of a module's config, where it is a registered elastic one."""
-    name = config.get('type') if isinstance(config, Mapping) else None
-    if not isinstance(name, str):
-        return None
-    MODELS.import_from_location()
-    found = MODELS.module_dict.get(name.removeprefix('mdl_nas_mm.'))
+    found = registered_here(config.get('type'), MODELS) if isinstance(config, Mapping) else None
     is_part = isinstance(found, type) and issubclass(found, ElasticPart)
     return found if is_part else None
 

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from mdl_nas_mm.registry import SCOPE, SEARCH_COSTS, SEARCH_SCORES, SEARCH_SELECTIONS
+from mdl_nas_mm.registry import SEARCH_COSTS, SEARCH_SCORES, SEARCH_SELECTIONS
+from mdl_nas_mm.utils.registries import registered_here
 
 _REGISTRIES = dict(cost=SEARCH_COSTS, score=SEARCH_SCORES, selection=SEARCH_SELECTIONS)
 # What there is to build them from: a constructor is given what it names of these.
@@ -22,13 +23,12 @@ def registered_class(part: str, config: Mapping) -> type:
     """The class that a part's config names.
 
     Raises:
-        ValueError: it is no registered one. mmengine would look among all that can be imported.
+        ValueError: it is no registered one.
     """
     registry = _REGISTRIES[part]
     if not isinstance(config, Mapping):
         raise ValueError(f'search_cfg.{part}: {ascii(config)[:80]}, expected a dict with a type')
-    registry.import_from_location()
-    found = registry.module_dict.get(str(config.get('type')).removeprefix(f'{SCOPE}.'))
+    found = registered_here(config.get('type'), registry)
     if found is None:
         raise ValueError(
             f'search_cfg.{part}: {ascii(config.get("type"))[:80]} is no registered '

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from mdl_nas_mm.registry import SHARING_POLICIES
+from mdl_nas_mm.utils.registries import registered_here
 
 from .all_shared import AllShared
 from .all_specific import AllSpecific
@@ -91,9 +92,7 @@ def read_policy(config: str | Mapping) -> SharingKind:
     if 'type' not in settings:
         raise ValueError("sharing: a policy has no 'type'")
     name = settings.pop('type')
-    SHARING_POLICIES.import_from_location()
-    # mmengine would look for the name among all that can be imported.
-    kind = SHARING_POLICIES.module_dict.get(name) if isinstance(name, str) else None
+    kind = registered_here(name, SHARING_POLICIES)
     if kind is None:
         known = tuple(sorted(SHARING_POLICIES.module_dict))
         raise ValueError(f'sharing policy {name!r} is not one of {known}')

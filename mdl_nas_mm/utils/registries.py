@@ -41,6 +41,21 @@ def registered(name: Any, kind: Registry, scope: str) -> Any:
     return None
 
 
+def registered_here(name: Any, registry: Registry) -> Any:
+    """What is registered with this package under a name; None where nothing is.
+
+    mmengine would look for the name among all that can be imported, which a stranger's file may
+    not make it do.
+
+    Args:
+        name: as in a config, with the package's prefix or without.
+        registry: one of ``mdl_nas_mm.registry``.
+    """
+    registry.import_from_location()
+    plain = name.removeprefix(f'{registry.scope}.') if isinstance(name, str) else None
+    return registry.module_dict.get(plain)
+
+
 def named_in(config: Any, kind: Registry, scope: str, where: str) -> Any:
     """The class or function that a config names.
 
