@@ -82,12 +82,8 @@ def _cut(
     return fit_weight(key, value, target.shape, groups)
 
 
-def _no_stock_model(backbone: Any, library: str, model: Mapping) -> dict[str, Any]:
-    raise NoStockClassError(f'{type(backbone).__name__} names no class of {library} that it equals')
-
-
-def _no_stock_part(part: Any, library: str, config: Mapping) -> dict[str, Any]:
-    raise NoStockClassError(f'{type(part).__name__} names no class of {library} that it equals')
+def _no_stock(module: Any, library: str, config: Mapping) -> dict[str, Any]:
+    raise NoStockClassError(f'{type(module).__name__} names no class of {library} that it equals')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +107,7 @@ class PartFamily:
     spaces: Mapping[str, Mapping | Sequence[Mapping]] = field(default_factory=dict)
     derived_settings: Callable[[Any], dict[str, Any]] = lambda shape: {}
     completed: Callable[[Any, Mapping[str, Any]], Any] = lambda config, settings: config
-    stock_part: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock_part
+    stock_part: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock
 
     def space(
         self,
@@ -164,7 +160,7 @@ class Family(PartFamily):
     published_key: Callable[[str], str] = lambda key: key
     fit: Fit = _cut
     reorderings: Callable[[SubnetSpec, Any], list[Reordering]] = lambda spec, shape: []
-    stock_model: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock_model
+    stock_model: Callable[[Any, str, Mapping], dict[str, Any]] = _no_stock
     row_steps: Callable[[Any, int, tuple[int, int]], Any] | None = None
     stock_key: Callable[[str], str] | None = None
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -74,7 +73,8 @@ def measure_losses(
     evaluator = LossEvaluator(model, cfg, solo)
     path = Path(folder) / f'losses.{rank}.jsonl'
     own = missing[rank::processes]
-    with appending(path, header) as write, _progress(len(own), rank) as done:
+    done = _progress(len(own), rank)
+    with appending(path, header) as write:
         for number in own:
             losses = evaluator(columns.joint(_row(columns, seed, number)))
             write(dict(sample=number, losses=losses))
@@ -112,9 +112,8 @@ def _read_all(folder: Path, header: Mapping, columns: JointColumns) -> dict[int,
     return known
 
 
-@contextmanager
-def _progress(samples: int, rank: int) -> Generator[Callable[[], None]]:
-    """Gives what is called after each sample; the first process logs how far it is."""
+def _progress(samples: int, rank: int) -> Callable[[], None]:
+    """What is called after each sample; the first process logs how far it is."""
     logger, started, numbers = MMLogger.get_current_instance(), time.monotonic(), count(1)
     said = started
 
@@ -128,4 +127,4 @@ def _progress(samples: int, rank: int) -> Generator[Callable[[], None]]:
                 f'Losses: {number}/{samples} of this process, eta {timedelta(seconds=round(left))}'
             )
 
-    yield done
+    return done
