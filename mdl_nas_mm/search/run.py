@@ -70,6 +70,7 @@ def run_search(
         ValueError: the budget or another limit cannot be met, a setting is not valid, the
             checkpoint does not fit the config, or another process is searching in the folder.
     """
+    # What is wrong with it is said before processes are started and weights are read.
     SearchPlan.from_config(cfg)
     if launcher != 'none':
         start_processes(launcher, _TIMEOUT, backend_of(cfg))
