@@ -132,7 +132,10 @@ class Predictor:
             for task, space in about['spaces'].items():
                 networks[task] = ScoreNetwork(len(Encoder(space).columns))
                 names = networks[task].state_dict()
-                networks[task].load_state_dict({name: tensors[f'{task}.{name}'] for name in names})
+                state = {name: tensors[f'{task}.{name}'] for name in names}
+                if not all(value.isfinite().all() for value in state.values()):
+                    raise ValueError(f'task {task!r}: a weight is not finite')
+                networks[task].load_state_dict(state)
             return cls(about['spaces'], networks, about['held_out'])
 
 

@@ -1,5 +1,6 @@
 """The predictor orders what it has not seen, is data in a file, and saves a search evaluations."""
 
+import math
 import random
 
 import numpy as np
@@ -200,3 +201,11 @@ def test_a_file_that_is_no_predictor_is_named(file, damage):
         Predictor.load(file)
     with raises_naming(FileNotFoundError, 'none.safetensors'):
         Predictor.load(file.with_name('none.safetensors'))
+
+
+def test_weights_that_are_not_finite_are_damage(file):
+    predictor = Predictor.load(file)
+    torch.nn.init.constant_(predictor.networks['cls'].linear.bias, math.nan)
+    predictor.save(file)
+    with raises_naming(ValueError, f'predictor {file}', "'cls'", 'finite'):
+        Predictor.load(file)
