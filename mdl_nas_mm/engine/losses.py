@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -32,9 +31,9 @@ class LossGatherer:
         if not self.ranks.alone:
             parts = self._summed(parts)
         losses = dict(parts)
-        found = [losses.get(f'{task}/loss') for task in self.ranks.assignment.tasks]
-        total = sum(loss for loss in found if loss is not None)
-        losses['loss'] = cast(Tensor, total)
+        keys = [f'{task}/loss' for task in self.ranks.assignment.tasks]
+        found = [losses[key] for key in keys if key in losses]
+        losses['loss'] = sum(found[1:], found[0]) if found else torch.zeros(())
         return losses
 
     def _summed(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:

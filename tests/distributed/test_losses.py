@@ -33,3 +33,10 @@ def check_names():
 
 def test_losses_are_summed_by_name(tmp_path):
     run_processes(3, check_names, folder=tmp_path)
+
+
+def test_the_sum_of_no_losses_is_one():
+    """As of a step in which no image has a label of any task; samplers are told it too."""
+    ranks = TaskGroups.make(assign_ranks(('a', 'b'), None, 1), timedelta(seconds=60))
+    losses = LossGatherer(ranks)({})
+    assert set(losses) == {'loss'} and torch.equal(losses['loss'], torch.zeros(()))
