@@ -243,13 +243,19 @@ class SearchRun:
     def _random_baseline(
         self, result: SearchResult, evaluations: int, score: Score
     ) -> list[dict] | None:
-        """The log of a random search with as many evaluations, if there is to be one."""
+        """The log of a random search with as many evaluations, if there is to be one.
+
+        One that fails is said: run again, its candidates would be the same.
+        """
         if not self.plan.random_baseline:
             return None
         self.progress.begin('Random search', len(result.log))
         at_random, seed = self.plan.evolution.at_random(evaluations), self.plan.seed + 1
-        report = self.progress.generation
-        return self.problem.search(score, at_random, seed, report).log
+        try:
+            return self.problem.search(score, at_random, seed, self.progress.generation).log
+        except SearchFailed as error:
+            MMLogger.get_current_instance().warning(f'random search: there is none, {error}')
+            return None
 
 
 def check_search(cfg: ResolvedConfig) -> None:

@@ -37,7 +37,9 @@ from mdl_nas_mm.search import (
     smallest_total,
 )
 from mdl_nas_mm.search import run as run_module
+from mdl_nas_mm.search.evolution import SearchFailed
 from mdl_nas_mm.search.plan import SearchPlan
+from mdl_nas_mm.search.problem import SearchProblem
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 from mdl_nas_mm.utils.files import held
 from mdl_nas_mm.visualization import search_hook as hook_module
@@ -721,6 +723,21 @@ def test_an_evolution_without_settings_is_the_papers(data):
     assert plan.evolution == EvolutionSettings()
     with raises_naming(ValueError, 'search_cfg.evolution', '[50]'):
         SearchPlan.from_config(resolve_joint_config(with_search(data, '1G', evolution=[50])))
+
+
+def test_a_random_search_that_fails_costs_no_result(cfg, supernet, whole, tmp_path, monkeypatch):
+    """Its candidates, all of which have failed, are no others when it is run again."""
+    cfg, search = copy.deepcopy(cfg), SearchProblem.search
+    cfg.search_cfg.random_baseline = True
+
+    def failing(self, score, settings, *others):
+        if not settings.crossovers:
+            raise SearchFailed('search: every candidate so far has failed')
+        return search(self, score, settings, *others)
+
+    monkeypatch.setattr(SearchProblem, 'search', failing)
+    assert run_search(cfg, supernet, tmp_path).best == whole[1].best
+    assert read_json(tmp_path / 'report.json')['random'] is None
 
 
 @pytest.mark.parametrize('seed', [None, '7', 1.5, -1])
