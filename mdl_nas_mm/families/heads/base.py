@@ -51,6 +51,7 @@ class SlimHead(ElasticPart):
         upstream: name and library of the class that it is with equal ratios.
         channels_key: upstream's argument for the channels of all layers; None where it has none.
         has_list: whether ``in_channels`` has one for each of several maps.
+        is_single: whether it has just one architecture.
     """
 
     shape_class: ClassVar[Any]
@@ -63,6 +64,7 @@ class SlimHead(ElasticPart):
         shape = self.shape_class.of(settings)
         super().__init__(settings=settings, **kwargs)
         self.has_list = isinstance(kwargs['in_channels'], Sequence)
+        self.is_single = self.space.smallest() == self.space.largest()
         self.layout = self.slim = SlimLayout(self.space, shape)
 
     def settings_of(self, task: str | None, spec: SubnetSpec) -> dict[str, Any]:
@@ -97,6 +99,15 @@ class SlimHead(ElasticPart):
             for layer in self.shape.layers()
         ]
 
+    def check_channels(self, given: int, used: int, expected: int) -> None:
+        """Raises ValueError where a map has other channels than ``in_channels`` says.
+
+        A head of just one architecture may take those in use alone: all others are zeros.
+        """
+        fits = used <= expected <= given if self.is_single else given == expected
+        if not fits:
+            raise ValueError(f'in_channels is {expected}, what it is given has {given} channels')
+
     def active_counts(self) -> dict[str, int]:
         """Width -> channels of the active architecture."""
         return self.slim.counts(self.chosen(active()).spec)
@@ -124,9 +135,14 @@ class SlimDecodeHead(FeaturesOfHead, SlimHead):
                 _put(self, layer.norm, make_norm(layer, counts, norm_cfg))
 
     def narrow_maps(self, inputs: Sequence[Tensor], counts: Mapping[str, int]) -> Tensor:
-        """What it looks at (B, C, H, W): of the backbone's maps the channels in use."""
+        """What it looks at (B, C, H, W): of the backbone's maps the channels in use.
+
+        Raises:
+            ValueError: see ``check_channels``.
+        """
         maps, narrow = self.shape.maps, list(inputs)
-        for name, i in zip(maps.names, maps.index):
+        for name, i, channels in zip(maps.names, maps.index, maps.channels):
+            self.check_channels(inputs[i].shape[1], counts[name], channels)
             narrow[i] = inputs[i][:, : counts[name]]
         return decoded_maps(self, narrow)
 

@@ -80,5 +80,11 @@ class ElasticLinearClsHead(SlimHead, LinearClsHead):
         self.fc = SlimLinear(self.slim.largest['features'], self.num_classes)
 
     def pre_logits(self, feats: Sequence[Tensor]) -> Tensor:
-        """The inputs (B, features) that the active architecture takes."""
-        return super().pre_logits(feats)[:, : self.active_counts()['features']]
+        """The inputs (B, features) that the active architecture takes.
+
+        Raises:
+            ValueError: see ``check_channels``.
+        """
+        features, used = super().pre_logits(feats), self.active_counts()['features']
+        self.check_channels(features.shape[1], used, self.shape.in_channels)
+        return features[:, :used]

@@ -194,3 +194,18 @@ def test_a_ratio_that_leaves_nothing_of_a_narrow_encoder(data, tmp_path):  # noq
         build_model(resolve_joint_config(cfg))
     cfg.tasks.cls.model.head.space = SPACE
     build_model(resolve_joint_config(cfg))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('ratio', [(0.5, 1.0), 1.0], ids=['slimmable', 'of one width'])
+def test_fewer_channels_than_the_encoder_gives_are_refused(data, tmp_path, ratio):  # noqa: F811
+    """A weight has no columns for the others; torch would read those of the next row."""
+    cfg = slim_config(data, tmp_path)
+    for task, head in (('cls', 'head'), ('seg', 'decode_head')):
+        cfg.tasks[task].model[head].update(in_channels=CHANNELS - 8, space=dict(width_ratio=ratio))
+    model = build_model(resolve_joint_config(cfg)).eval()
+    for task, upstream in model.tasks.items():
+        spec = model.spaces[task].largest()
+        with raises_naming(ValueError, 'in_channels', CHANNELS - 8, CHANNELS):
+            with activate(task, spec):
+                upstream(images(), mode='tensor')

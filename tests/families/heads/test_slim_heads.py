@@ -121,6 +121,17 @@ def test_a_head_is_as_fast_as_its_widths():
     assert found == [pixels * small, pixels * large]
 
 
+@cases
+@pytest.mark.parametrize('given', [10, 14])
+def test_maps_of_other_channels_are_refused(case, given):
+    """Of 14 channels the first 12 would be taken without a word."""
+    head, _ = elastic_of(case)
+    *others, last = inputs_of(case)
+    shape = (last.shape[0], given, *last.shape[2:])
+    with raises_naming(ValueError, 'in_channels', 12, given):
+        head((*others, torch.zeros(shape)))
+
+
 def test_what_is_refused():
     with raises_naming(ValueError, 'norm_cfg', 'GN'):
         ElasticFCNHead(**ONE, space='whole', norm_cfg=dict(type='GN', num_groups=2))
