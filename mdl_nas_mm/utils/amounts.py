@@ -12,6 +12,13 @@ def shown_amount(value: float) -> str:
     return f'{value:,.0f}' if float(value).is_integer() else f'{value:,.6g}'
 
 
+def shown_least(value: float) -> str:
+    """As ``shown_amount``, but no less than the value, so that it is enough as a budget."""
+    shown = shown_amount(value)
+    # Half of the last of six digits.
+    return shown if float(shown.replace(',', '')) >= value else shown_amount(value * (1 + 5e-6))
+
+
 def shown_score(score: float, unit: float = 1.0) -> str:
     """A score as its metric is known: percent, or what its evaluator gives of any other.
 

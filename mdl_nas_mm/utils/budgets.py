@@ -8,15 +8,23 @@ from contextlib import suppress
 
 MACS, PARAMS, MILLISECONDS = 'multiply-adds', 'parameters', 'milliseconds'
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12}
+# As refusals print numbers, which are copied from there; one comma alone may be a decimal one.
+_THOUSANDS = re.compile(r'(?<![\d,.])\d{1,3}(,\d{3})+(?![\d,])')
+
+
+def _without_commas(text: int | float | str) -> str:
+    """The text of a number without the commas between its thousands."""
+    return _THOUSANDS.sub(lambda match: match[0].replace(',', ''), str(text).strip())
 
 
 def parse_count(text: int | float | str, what: str, example: str) -> int:
-    """A count from ``235_000_000``, ``'235M'`` or ``'1.5G'``.
+    """A count from ``235_000_000``, ``'235,000,000'``, ``'235M'`` or ``'1.5G'``.
 
     Raises:
         ValueError: it is not a positive number with such a unit.
     """
-    match = re.fullmatch(r'([0-9.]+(?:e[0-9]+)?)([KMGT]?)', str(text).strip().replace('_', ''))
+    number = _without_commas(text).replace('_', '')
+    match = re.fullmatch(r'([0-9.]+(?:e[0-9]+)?)([KMGT]?)', number)
     value = 0.0
     if match is not None:
         with suppress(ValueError):
@@ -28,7 +36,7 @@ def parse_count(text: int | float | str, what: str, example: str) -> int:
 
 def parse_milliseconds(text: int | float | str, what: str) -> float:
     """Milliseconds from ``'40ms'`` or ``'0.04s'``, or ValueError."""
-    match = re.fullmatch(r'([0-9.]+)(ms|s)', str(text).strip())
+    match = re.fullmatch(r'([0-9.]+)(ms|s)', _without_commas(text))
     value = 0.0
     if match is not None:
         with suppress(ValueError):
@@ -45,7 +53,7 @@ def read_budget(budget: str | float) -> tuple[str, float]:
         ValueError: it is in no such unit.
     """
     text = str(budget).strip()
-    if re.fullmatch(r'[0-9.]+m?s', text):
+    if re.fullmatch(r'[0-9.,]+m?s', text):
         return MILLISECONDS, parse_milliseconds(text, 'budget')
     number, _, unit = text.partition(' ')
     units = {'': MACS, 'MACs': MACS, 'multiply-adds': MACS, 'params': PARAMS, PARAMS: PARAMS}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mdl_nas_mm.search.columns import JointColumns
-from mdl_nas_mm.utils.amounts import shown_amount
+from mdl_nas_mm.utils.amounts import shown_amount, shown_least
 
 from .preferences import decoder_places
 
@@ -29,7 +29,7 @@ class InfeasibleBudget(ValueError):
 
     def __init__(self, budget: float, least: float, unit: str = '') -> None:
         text = f'budget {shown_amount(budget)} {unit}'.rstrip()
-        super().__init__(f'{text}: the smallest that is possible has {shown_amount(least)}')
+        super().__init__(f'{text}: the smallest that is possible has {shown_least(least)}')
         self.budget, self.least = budget, least
 
 

@@ -17,7 +17,7 @@ from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, pass_groups_of
 from mdl_nas_mm.tasks.recalibrate import BatchNormRecalibration
-from mdl_nas_mm.utils.amounts import shown_amount
+from mdl_nas_mm.utils.amounts import shown_least
 from mdl_nas_mm.utils.clock import Clock
 from mdl_nas_mm.utils.private import BatchNorm
 
@@ -125,7 +125,7 @@ class ControlledModel:
         if not fitting:
             raise ValueError(
                 f'budget {budget!r}: none of the {len(self.front)} calibrated architectures fits, '
-                f'the smallest has {shown_amount(min(costs, default=math.inf))} {cost}; '
+                f'the smallest has {shown_least(min(costs, default=math.inf))} {cost}; '
                 'search for one'
             )
         scales = dict(zip(tasks, controller.predictor.scales))
