@@ -128,6 +128,8 @@ def data_of_losses(
 ) -> dict[str, Any]:
     """All that the losses of an architecture depend on, as JSON has it."""
     found = dict(
+        # Columns of rows are in their order.
+        tasks=list(cfg.tasks),
         checkpoint=sha256_of(local_file(checkpoint)),
         images=to_json(cfg[f'{split}_dataloader']),
         recalibrate_images=cfg.get('recalibrate_images', 0),

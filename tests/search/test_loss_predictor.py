@@ -74,6 +74,13 @@ def test_a_measurement_goes_on_where_it_was(supernet, tmp_path):
     np.testing.assert_array_equal(more[2][:5], losses)
     with raises_naming(ValueError, 'losses.0.jsonl', 'seed'):
         measure_losses(*supernet, tmp_path, samples=5, seed=2)
+    # The samples are of other architectures where the tasks are in another order.
+    header = json.loads(lines[0])
+    for tasks in (dict(tasks=header['tasks'][::-1]), {}):
+        other = {k: v for k, v in header.items() if k != 'tasks'} | tasks
+        file.write_bytes(json.dumps(other).encode() + b'\n' + lines[1])
+        with raises_naming(ValueError, 'losses.0.jsonl', 'tasks'):
+            measure_losses(*supernet, tmp_path, samples=5, seed=1)
     file.write_bytes(lines[0] + b'{"sample": 0}\n')
     with raises_naming(ValueError, 'losses.0.jsonl', 'damaged'):
         measure_losses(*supernet, tmp_path, samples=5, seed=1)
