@@ -51,7 +51,8 @@ def controller_of(cfg: ResolvedConfig, table) -> Controller:
     model = weightless(cfg.model).eval()
     columns = JointColumns(model.spaces)
     rows = columns.sample(200, np.random.default_rng(0))
-    losses = np.stack([2 - columns.encoded(rows)[:, columns.of_task(t)].mean(1) for t in TASKS], 1)
+    encoded = columns.encoded(rows)
+    losses = np.stack([2 - encoded[:, columns.of_task(t)].mean(1) for t in columns.spaces], 1)
     predictor = LossPredictor.fit(columns, rows, losses, PredictorSettings(epochs=10))
     return Controller.of_model(model, predictor, dict.fromkeys(TASKS, SIZE), latency=table)
 
@@ -74,7 +75,7 @@ def main() -> None:
     # With one thread the processor's seconds, as ``medians`` has them.
     clock.time = SimpleNamespace(perf_counter=time.process_time)
     cfg = config(args)
-    meter = LatencyMeter(cfg, 'seg', SIZE, runs=args.runs, warmup=1)
+    meter = LatencyMeter(cfg, next(iter(cfg.tasks)), SIZE, runs=args.runs, warmup=1)
     table = meter.measure(tuple(TASKS))
     controller = controller_of(cfg, table)
     cost, top = controller.costs[MILLISECONDS], (controller.columns.choices - 1)[None]

@@ -217,9 +217,9 @@ WALKS = {
                 'control ecmt.py --predictor predictor.safetensors --budget 10G '
                 f'--prefer seg=1 depth=0.3 --out chosen.json {SIZES}'
             ),
-            'mdl-nas latency CONFIG --task seg --heads seg depth normals --input-size 448x576 '
+            'mdl-nas latency CONFIG --task depth --heads depth normals seg --input-size 448x576 '
             '--out latency.json': (
-                'latency ecmt.py --task seg --heads seg depth normals --input-size 96x128 '
+                'latency ecmt.py --task depth --heads depth normals seg --input-size 96x128 '
                 f'--out latency.json {FEW}'
             ),
             'mdl-nas control CONFIG --predictor predictor.safetensors --latency latency.json '

@@ -117,9 +117,10 @@ def multiply_adds(
     Args:
         model: of any weights, or without memory for them.
         columns: of the rows.
-        sizes: task -> (height, width) of its images; the encoder's are those of the first.
+        sizes: task -> (height, width) of its images; the encoder's are those of the first of
+            ``columns``.
     """
-    lead, behind = next(iter(sizes)), {}
+    lead, behind = next(iter(columns.spaces)), {}
     for task, size in sizes.items():
         upstream = model.tasks[task]
         modules = [n for n in ('neck', 'decode_head', 'head') if getattr(upstream, n, None)]
@@ -166,7 +167,8 @@ def milliseconds(
     Args:
         model: without memory for its weights, or with.
         columns: of the rows.
-        sizes: task -> (height, width) of its images; the encoder's are those of the first.
+        sizes: task -> (height, width) of its images; the encoder's are those of the first of
+            ``columns``.
         table: what ``mdl-nas latency`` measured for the first task.
 
     Raises:

@@ -16,6 +16,7 @@ from mdl_nas_mm.apis.analyze import analyze
 from mdl_nas_mm.methods.ecmt import Controller, Evolution, InfeasibleBudget
 from mdl_nas_mm.methods.ecmt.control_settings import ControlSettings, cycles_of
 from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
+from mdl_nas_mm.methods.ecmt.costs import multiply_adds
 from mdl_nas_mm.methods.ecmt.hypervolume import hypervolume
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
@@ -80,6 +81,19 @@ def test_costs_are_those_of_the_models(files, controller):
         total = sum(ledger.count(joint).specific.values()) + ledger.count(joint).shared
         total += sum(ledger.count(joint).heads.values())
         assert controller.costs[PARAMS](row[None])[0] == pytest.approx(total, rel=1e-9)
+
+
+def test_the_encoder_has_the_images_of_the_first_task_in_whatever_order_sizes_are(files):
+    model = weightless(files[1].model).eval()
+    columns = JointColumns(model.spaces)
+    sizes = dict(seg=(32, 32), parts=(32, 32), alone=(16, 16))
+    assert next(iter(columns.spaces)) == 'alone'
+    row = columns.choices[None] - 1
+    first, other = (
+        multiply_adds(model, columns, dict(own))(row)[0]
+        for own in (sorted(sizes.items()), sizes.items())
+    )
+    assert first == other
 
 
 @pytest.mark.parametrize('unit', [MACS, PARAMS])
