@@ -36,3 +36,19 @@ def test_what_an_extraction_writes_reads_back(resolved, task):
     assert found.model.to_dict() == info['model'].to_dict()
     assert found.test_evaluator == info['val_evaluator']
     assert found.load_from.endswith('weights.pth')
+
+
+def test_numbered_keys_are_written_and_read_back():
+    """Those of mmpose's key points; mmengine writes them as dict({0: ...})."""
+    points = {0: dict(name='nose', id=0), 1: dict(name='ear', id=1)}
+    own = dict(dataset=dict(type='CocoDataset', metainfo=dict(keypoint_info=points)))
+    text = config_text(
+        dict(type='TopdownPoseEstimator', backbone=dict(type='ResNet')),
+        dict(scope='mmpose', val_dataloader=own, val_evaluator=dict(type='CocoMetric')),
+        'weights.pth',
+        "task 'pose'",
+        training=dict(train_dataloader=own),
+    )
+    found = Config.fromstring(text, '.py')
+    for loader in (found.train_dataloader, found.test_dataloader):
+        assert loader.dataset.metainfo.keypoint_info == points

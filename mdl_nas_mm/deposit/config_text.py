@@ -119,6 +119,9 @@ def _check_read_back(text: str, content: Mapping, where: str) -> None:
 def _literal(node: ast.expr, where: str) -> Any:
     """What an expression of numbers, texts and containers is."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+        # So mmengine writes keys that are no names, such as the numbers of mmpose's key points.
+        if len(node.args) == 1 and isinstance(node.args[0], ast.Dict) and not node.keywords:
+            return _literal(node.args[0], where)
         if not node.args and all(keyword.arg for keyword in node.keywords):
             return {keyword.arg: _literal(keyword.value, where) for keyword in node.keywords}
     if isinstance(node, ast.Dict) and all(node.keys):
