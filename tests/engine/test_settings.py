@@ -12,7 +12,7 @@ from mmengine.runner import IterBasedTrainLoop, LogProcessor, Runner, ValLoop
 from refusals import assert_names, raises_naming
 from torch.utils.data import DataLoader
 
-from mdl_nas_mm.engine.settings import check_settings
+from mdl_nas_mm.engine.settings import JOINT_KEYS, check_settings
 from mdl_nas_mm.tasks import resolve_joint_config
 
 # Those of new tasks need their base.
@@ -186,6 +186,8 @@ REFUSED = [
 ]
 NOT_USED = [
     ({'param_schedulers': []}, ('param_schedulers', 'param_scheduler ')),
+    ({'recalibrate_image': 256}, ('recalibrate_image', 'recalibrate_images ')),
+    ({'computation_share': dict()}, ('computation_share', 'computation_sharing ')),
     ({'optim_wraper': dict()}, ('optim_wraper', 'optim_wrapper')),
     (
         {f'{LOADER}.sampler': dict(_delete_=True, type='ClassAwareSampler')},
@@ -323,3 +325,12 @@ def test_the_list_of_settings_is_complete(prefix, names):
     known = listed()
     missing = {prefix + name for name in names()} - known
     assert not missing
+
+
+def test_every_key_that_is_asked_for_is_documented_and_not_to_be_misspelt():
+    """docs/reference/config.md has ``JOINT_KEYS``, docs/settings.md mmengine's own."""
+    asked = set()
+    for path in (ROOT / 'mdl_nas_mm').rglob('*.py'):
+        asked |= set(re.findall(r"\bcfg\.get\('(\w+)'", path.read_text()))
+    assert {'recalibrate_images', 'search_cfg', 'control'} <= asked
+    assert asked <= {*inspect.signature(Runner).parameters, *JOINT_KEYS}
