@@ -134,19 +134,9 @@ def test_settings_out_of_range(data, tmp_path, monkeypatch, option, says):
     assert says in line
 
 
-@pytest.mark.parametrize(
-    ('size', 'says'),
-    [
-        ('nope=16', "unknown task 'nope', expected some of ['cls', 'det', 'seg']"),
-        ('cls=0', '1 to 16384 pixels a side'),
-        ('cls=-4', 'expected TASK=HEIGHTxWIDTH'),
-        ('cls=99999999', '1 to 16384 pixels a side'),
-        ('cls', 'expected TASK=HEIGHTxWIDTH'),
-    ],
-)
-def test_sizes_of_analyze(monkeypatch, size, says):
-    line, status = said(monkeypatch, 'analyze', CONFIG, '--input-size', size)
-    assert status == 1 and says in line
+def test_size_of_a_task_that_there_is_not(monkeypatch):
+    line, status = said(monkeypatch, 'analyze', CONFIG, '--input-size', 'nope=16')
+    assert status == 1 and "unknown task 'nope', expected some of ['cls', 'det', 'seg']" in line
 
 
 @pytest.mark.parametrize(
@@ -206,6 +196,11 @@ OUT_OF_RANGE = [
     ('infer', ['empty', 'image.png', '--budget', '3 ms']),
     ('pack_control', [CONFIG, '--checkpoint', 'empty', '--out', 'o', '--budgets', 'much']),
     ('search', [CONFIG, '--checkpoint', 'empty', '--budget', 'many']),
+    *(('analyze', [CONFIG, '--input-size', size]) for size in ('cls=0', 'cls=-4', 'cls', '9x9')),
+    ('analyze', [CONFIG, '--input-size', 'cls=99999999']),
+    ('control', ['binary', '--input-size', 'seg']),
+    *(('infer', ['empty', 'image.png', '--prefer', given]) for given in ('seg', 'seg=', '=1')),
+    ('pack_control', [CONFIG, '--checkpoint', 'empty', '--out', 'o', '--prefer', 'seg=much']),
 ]
 
 

@@ -127,6 +127,7 @@ LIGHT += [
     ['train', 'mdl_nas_mm::absent.py'],
     ['deposit', 'test', 'absent'],
     ['deposit', 'list', 'absent'],
+    *(['deposit', command, 'deposit', '--task', 'absent'] for command in ('remove', 'test')),
 ]
 LIGHT += [['deposit', 'list', 'deposit']]
 

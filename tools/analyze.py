@@ -9,6 +9,7 @@ from mdl_nas_mm.utils.command_line import (
     add_cfg_options,
     add_trust_checkpoint,
     parse_sizes,
+    size_of_task,
     there,
 )
 
@@ -24,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--input-size',
         nargs='+',
+        type=size_of_task,
         default=[],
         metavar='TASK=HEIGHTxWIDTH',
         help="Sizes of the images, such as det=800x1280 (default: of each task's validation).",

@@ -2,7 +2,7 @@
 
 from argparse import BooleanOptionalAction, Namespace
 
-from mdl_nas_mm.header.contents import contents
+from mdl_nas_mm.header.contents import check_task, contents, tasks_of
 from mdl_nas_mm.utils import command_line
 from mdl_nas_mm.utils.command_line import Parser, there
 from mdl_nas_mm.utils.early_errors import early_errors
@@ -59,10 +59,12 @@ def parse_args() -> Namespace:
 
 def main() -> None:
     args = parse_args()
-    if args.command == 'list':
-        with early_errors():
+    with early_errors():
+        if args.command == 'list':
             print(*contents(args.deposit), sep='\n')
-        return
+            return
+        if getattr(args, 'task', None) is not None:
+            check_task(args.deposit, args.task, tasks_of(args.deposit))
     # Large libraries are imported once the arguments are known to be right.
     from mdl_nas_mm.apis import deposit_commands
     from mdl_nas_mm.engine.command import command

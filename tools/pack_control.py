@@ -26,6 +26,7 @@ def parse_args() -> argparse.Namespace:
     add(
         '--prefer',
         nargs='+',
+        type=command_line.number_of_task,
         action='append',
         default=[],
         metavar='TASK=NUMBER',

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.known import dimensions_of, family_of, sharing_of
 from mdl_nas_mm.elastic.plain import plain_config, set_parameter, statistics_of
+from mdl_nas_mm.header.contents import check_task
 from mdl_nas_mm.header.manifest import decode, malformed
 from mdl_nas_mm.header.names import BACKBONE, head_keys
 from mdl_nas_mm.spec import Counts
@@ -214,8 +215,7 @@ class Deposit:
 
     def check_task(self, task: str | None) -> None:
         """Raises ValueError for a task that is not in the deposit."""
-        if task not in self.tasks:
-            raise ValueError(f'deposit {self.path}: no task {task!r}, it has {sorted(self.tasks)}')
+        check_task(self.path, task, self.tasks)
 
     def copy_manifest(self) -> dict[str, Any]:
         """A manifest to change."""

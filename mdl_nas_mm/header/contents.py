@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,12 @@ def tasks_of(path: str | Path) -> list[str]:
     manifest, _ = _header(path)
     with malformed(f'deposit {path}: manifest'):
         return list(manifest['tasks'])
+
+
+def check_task(path: str | Path, task: str | None, tasks: Collection[str]) -> None:
+    """Raises ValueError for a task that is not one of those of a deposit."""
+    if task not in tasks:
+        raise ValueError(f'deposit {path}: no task {task!r}, it has {sorted(tasks)}')
 
 
 def _header(path: str | Path) -> tuple[Mapping, Mapping[str, HeaderEntry]]:

@@ -110,6 +110,27 @@ def sides_of_image(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(str(error).removeprefix('--input-size ')) from None
 
 
+def size_of_task(text: str) -> str:
+    """An argument's type: the form of TASK=HEIGHTxWIDTH, which ``parse_sizes`` reads."""
+    try:
+        parse_size(text.partition('=')[2], text, 'TASK=HEIGHTxWIDTH')
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix('--input-size ')) from None
+    return text
+
+
+def number_of_task(text: str) -> str:
+    """An argument's type: the form of TASK=NUMBER, whose task is looked up later."""
+    task, _, number = text.partition('=')
+    try:
+        float(number)
+    except ValueError:
+        task = ''
+    if not task:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected TASK=NUMBER, such as seg=1')
+    return text
+
+
 class SettingsAction(argparse.Action):
     """``key=value`` ... as settings by key."""
 
@@ -189,7 +210,8 @@ def add_controller_options(parser: argparse.ArgumentParser, of_file: str = '') -
     text = f'Mutations of each search (default: control.cycles of the config, or 10{of_file}).'
     add('--cycles', type=at_least(0), help=text)
     text = "Sizes of the images of a config (default: of each task's validation)."
-    add('--input-size', nargs='+', default=[], metavar='TASK=HEIGHTxWIDTH', help=text)
+    given = dict(nargs='+', type=size_of_task, default=[], metavar='TASK=HEIGHTxWIDTH')
+    add('--input-size', **given, help=text)
 
 
 def add_control_options(parser: argparse.ArgumentParser) -> None:
@@ -250,7 +272,8 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     text = 'Of a controlled model: at most 10G (multiply-adds), "5M params" or 25ms (default: any).'
     parser.add_argument('--budget', type=request_budget, help=text)
     text = 'Of a controlled model, how much tasks matter, in any scale (default: all alike).'
-    parser.add_argument('--prefer', nargs='+', metavar='TASK=NUMBER', help=text)
+    given = dict(nargs='+', type=number_of_task, metavar='TASK=NUMBER')
+    parser.add_argument('--prefer', **given, help=text)
     text = 'For milliseconds: a table from mdl-nas latency, or words that name one in the file.'
     parser.add_argument('--latency', help=text)
 

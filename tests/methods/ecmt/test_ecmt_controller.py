@@ -161,7 +161,6 @@ def test_the_command_line(files, tmp_path, monkeypatch, capsys):
     for extra, names in (
         (['--budget', '10'], ['smallest', MACS]),
         (['--prefer', 'seg=0'], ['preferences']),
-        (['--prefer', 'seg'], ["'seg'", 'TASK=NUMBER']),
         (['--latency', str(tmp_path / 'none.json')], ['none.json']),
     ):
         said = refusal_of_tool(monkeypatch, *arguments, *extra)
