@@ -9,7 +9,7 @@ from mdl_nas_mm.utils.command_line import Parser, at_least, there
 EPILOG = """\
 Of every image IMAGE, OUT then has
   vis/IMAGE.jpg           the drawings of all tasks beside each other
-  vis/TASK/IMAGE.jpg      the drawing of one task
+  vis/TASK/IMAGE.jpg      the drawing of one task; of a .png both are .png
   preds/TASK/IMAGE.json   its prediction; a map is beside it, of labels as PNG, others as NPY
 and of every video VIDEO vis/VIDEO.mp4 and vis/TASK/VIDEO.mp4.
 An image that cannot be used is named and left out; the exit status is 1 then.

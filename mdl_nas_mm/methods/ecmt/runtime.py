@@ -126,7 +126,7 @@ class ControlledModel:
             raise ValueError(
                 f'budget {budget!r}: none of the {len(self.front)} calibrated architectures fits, '
                 f'the smallest has {shown_least(min(costs, default=math.inf))} {cost}; '
-                'search for one'
+                'search for one: search=True of configure in Python, or mdl-nas deposit extract'
             )
         scales = dict(zip(tasks, controller.predictor.scales))
         most = [task for task in tasks if wanted[task] == 1]
