@@ -169,8 +169,13 @@ _KNOWN: dict[str, Family] = {}
 
 
 def register_family(family: Family) -> Family:
-    """Makes a family known by its name."""
-    _KNOWN[family.name] = family
+    """Makes a family known by its name.
+
+    Raises:
+        ValueError: another one has that name.
+    """
+    if _KNOWN.setdefault(family.name, family) is not family:
+        raise ValueError(f'family {family.name!r}: there is one of this name already')
     return family
 
 

@@ -1,12 +1,16 @@
 """What the package asks of a family, asked of the toy one."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 from extension.toy_family import MIXER, MixerParts, ToyMixer
+from refusals import raises_naming
 from torch.utils.flop_counter import FlopCounterMode
 
+from mdl_nas_mm.elastic import family
+from mdl_nas_mm.elastic.family import register_family
 from mdl_nas_mm.elastic.plain import plain_part
 from mdl_nas_mm.spec import SubnetSpec, footprint
 
@@ -85,3 +89,12 @@ def test_an_architecture_is_read_as_it_is_written(backbone):
     for spec in specs(backbone):
         read = MIXER.dimensions.read(spec.to_dict())
         assert read == spec and isinstance(read, SubnetSpec)
+
+
+def test_a_name_is_that_of_one_family(monkeypatch):
+    """Those that a package of one's own brings replace none that is there."""
+    monkeypatch.setattr(family, '_KNOWN', dict(family.known_families()))
+    assert register_family(MIXER) is MIXER
+    with raises_naming(ValueError, "'ToyMixer'"):
+        register_family(replace(MIXER))
+    assert family.known_families()['ToyMixer'] is MIXER
