@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from mdl_nas_mm.utils.files import named_failures
+from mdl_nas_mm.utils.files import held, named_failures
 from mdl_nas_mm.utils.strict_json import strict_json
 
 
@@ -44,10 +44,16 @@ def read_losses(path: Path, header: Mapping, tasks: Iterable[str]) -> dict[int, 
 
 @contextmanager
 def appending(path: Path, header: Mapping) -> Generator[Callable[[Mapping], None]]:
-    """Appends lines to a file, each on disk before the next; begins it if it is not there."""
+    """Appends lines to a file, each on disk before the next; begins it if it is not there.
+
+    Raises:
+        ValueError: another process appends to it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = path.read_bytes() if path.exists() else b''
-    with named_failures(path), path.open('ab') as file:
+    lock = path.with_name(f'.{path.name}.lock')
+    busy = f'{path}: another process is writing it; wait for it, or choose another folder'
+    with held(lock, busy), named_failures(path), path.open('ab') as file:
+        content = path.read_bytes()
         # What a kill has left of a line.
         file.truncate(content.rfind(b'\n') + 1)
 

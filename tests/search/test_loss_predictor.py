@@ -14,6 +14,7 @@ from torch import nn
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.registry import SEARCH_SCORES
 from mdl_nas_mm.search.columns import JointColumns
+from mdl_nas_mm.search.loss_files import appending, read_losses
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
 from mdl_nas_mm.search.loss_samples import measure_losses
 from mdl_nas_mm.search.losses import LossEvaluator
@@ -84,6 +85,19 @@ def test_a_measurement_goes_on_where_it_was(supernet, tmp_path):
     file.write_bytes(lines[0] + b'{"sample": 0}\n')
     with raises_naming(ValueError, 'losses.0.jsonl', 'damaged'):
         measure_losses(*supernet, tmp_path, samples=5, seed=1)
+
+
+def test_two_measurements_do_not_write_one_file(tmp_path):
+    """Neither cuts off the other's line, and what the first one has written is whole."""
+    file, header = tmp_path / 'losses.0.jsonl', dict(seed=0)
+    with appending(file, header) as write:
+        write(dict(sample=0, losses=dict(cls=1.0)))
+        with raises_naming(ValueError, 'losses.0.jsonl'):
+            with appending(file, header):
+                pass
+        write(dict(sample=1, losses=dict(cls=2.0)))
+    assert read_losses(file, header, ['cls']) == {0: dict(cls=1.0), 1: dict(cls=2.0)}
+    assert [path.name for path in tmp_path.iterdir()] == ['losses.0.jsonl']
 
 
 def test_without_images_to_measure_on(supernet, tmp_path):
