@@ -15,6 +15,7 @@ from mdl_nas_mm.engine.distillation import (
     capture,
 )
 from mdl_nas_mm.engine.passes import Passes
+from mdl_nas_mm.methods.mdl_nas import JointStep
 from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
 
 BOTH = dict(
@@ -95,6 +96,16 @@ def test_logits_that_cannot_be_compared_are_named():
 def test_a_task_that_there_is_not_is_refused(data, tmp_path):
     with raises_naming(ValueError, 'distill.tasks', "'pose'", 'cls'):
         build_runner(training(data, dict(BOTH, tasks=['cls', 'pose'])), tmp_path).train()
+
+
+def test_settings_that_there_are_not_are_refused():
+    spaces = dict(cls=None)
+    for distill, names in (
+        (dict(BOTH, task=['cls']), ("'task'", 'distill', 'tasks')),
+        ('features', ("'features'", 'distill')),
+    ):
+        with raises_naming(ValueError, *names):
+            JointStep(spaces, distill=distill)
 
 
 def training(data, distill, sharing='Sequential'):

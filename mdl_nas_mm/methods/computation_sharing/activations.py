@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mdl_nas_mm.utils.amounts import check_at_least
+from mdl_nas_mm.utils.arguments import check_arguments
 
 from .layers import linear_layers
 
@@ -70,6 +71,12 @@ class ActivationPenalty:
                 )
         check_at_least(self.coefficient, 0, 'train_cfg.step: of activations, coefficient')
 
+    @classmethod
+    def of(cls, config: Mapping[str, Any], where: str = 'activations') -> ActivationPenalty:
+        """From a config; ``where`` is the setting of the step that it is."""
+        check_arguments(f'train_cfg.step: {where}', config, cls)
+        return cls(**config)
+
     def __call__(
         self, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], images: int
     ) -> Tensor:
@@ -113,7 +120,9 @@ class Frames:
             raise ValueError(
                 f'train_cfg.step: use {self.use!r} of frames, expected one of {OFFSETS}'
             )
-        if not self.first <= 0 <= self.last or self.first == self.last:
+        if not all(isinstance(offset, int) for offset in (self.first, self.last)) or (
+            not self.first <= 0 <= self.last or self.first == self.last
+        ):
             raise ValueError(
                 f'train_cfg.step: frames from {self.first} to {self.last}, expected others before '
                 'or behind the labelled one, 0'
@@ -124,7 +133,9 @@ class Frames:
         """From ``coefficient``, ``grain`` and ``reduction`` of the penalty, and the rest."""
         settings = dict(config)
         offsets = {key: settings.pop(key) for key in ('first', 'last', 'use') if key in settings}
-        return cls(ActivationPenalty(**settings), **offsets)
+        given: dict[str, Any] = dict(offsets, penalty=ActivationPenalty.of(settings, 'frames'))
+        check_arguments('train_cfg.step: frames', given, cls)
+        return cls(**given)
 
     @property
     def others(self) -> list[int]:

@@ -46,7 +46,7 @@ class FixedDifference(DifferenceStep):
     ) -> None:
         super().__init__(spaces, optim_wrapper, norms_and_biases)
         self.path, self.start = difference, load_difference(difference)
-        self.activations = None if activations is None else ActivationPenalty(**activations)
+        self.activations = None if activations is None else ActivationPenalty.of(activations)
         self.frames = None if frames is None else Frames.of(frames)
         self._position = (0, 0)
 

@@ -13,6 +13,7 @@ from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import Step
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import SearchSpace, SubnetSpec
+from mdl_nas_mm.utils.arguments import check_arguments
 from mdl_nas_mm.utils.task_names import check_tasks
 
 
@@ -38,6 +39,7 @@ class JointStep(Step):
         super().__init__(spaces, freeze_rest, optim_wrapper)
         self.distillation: Distillation | None = None
         if distill is not None:
+            check_arguments('train_cfg.step: distill', distill, Distillation)
             self.distillation = Distillation(**distill)
             check_tasks('train_cfg.step: distill.tasks', self.distillation.tasks or (), spaces)
 

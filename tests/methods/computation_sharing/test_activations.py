@@ -103,6 +103,11 @@ def test_one_offset_counts_as_often_as_there_are_others():
         (lambda: ActivationPenalty(1.0, reduction='max'), "'max'"),
         (lambda: Frames.of(dict(coefficient=1.0, first=0, last=0)), 'frames'),
         (lambda: Frames.of(dict(coefficient=1.0, first=1, last=2)), 'frames'),
+        (lambda: Frames.of(dict(coefficient=1.0, first=-1.0, last=2)), 'frames'),
+        (lambda: Frames.of(dict(coefficient=1.0, first=-1)), 'last'),
+        (lambda: Frames.of(dict(coefficient=1.0, first=-1, last=1, ues='one')), 'ues'),
+        (lambda: ActivationPenalty.of(dict(coeficient=1.0)), 'coeficient'),
+        (lambda: ActivationPenalty.of({}), 'coefficient'),
         (lambda: Frames.of(dict(coefficient=1.0, first=-1, last=1, use='all')), "'all'"),
     ],
 )
