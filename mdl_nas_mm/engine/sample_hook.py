@@ -48,10 +48,10 @@ class SampleSubnetHook(Hook):
         """
         backbone, step = _elastic_backbone(runner.model), runner.model.train_step
         settings = dict(spaces={None: backbone.space}, seed=f'{runner.seed}/sandwich')
-        sampler = SUBNET_SAMPLERS.build({**self.sampler, **settings})
+        subnets = SuccessiveSubnets(SUBNET_SAMPLERS.build({**self.sampler, **settings}))
 
         def train_step(*args: Any, **kwargs: Any) -> Any:
-            with activate(backbone.task, subnet_of(sampler, runner.iter)):
+            with activate(backbone.task, subnets[runner.iter]):
                 return step(*args, **kwargs)
 
         replace_train_step(runner.model, train_step)
@@ -61,10 +61,42 @@ class SampleSubnetHook(Hook):
         restore_train_step(runner.model)
 
 
-def subnet_of(sampler: SubnetSampler, iteration: int) -> SubnetSpec:
-    """The subnet of one iteration; successive iterations go through one proposal after another."""
-    number, place = divmod(iteration, len(sampler.propose(0)[None]))
-    return sampler.propose(number)[None][place]
+class SuccessiveSubnets:
+    """Iteration -> its subnet; iterations go through one proposal of a sampler after another.
+
+    Each proposal is asked for once, as it may be of any number of subnets. Only a run that is
+    resumed asks for those of the iterations before as well.
+
+    Args:
+        sampler: of the task None.
+
+    Raises:
+        ValueError: a proposal is empty.
+    """
+
+    def __init__(self, sampler: SubnetSampler) -> None:
+        self._sampler = sampler
+        self._begin()
+
+    def _begin(self) -> None:
+        # The number of the present proposal, and the iteration of its first subnet.
+        self._number = self._first = 0
+        self._specs = self._proposed()
+
+    def __getitem__(self, iteration: int) -> SubnetSpec:
+        if iteration < self._first:
+            self._begin()
+        while iteration >= self._first + len(self._specs):
+            self._first += len(self._specs)
+            self._number += 1
+            self._specs = self._proposed()
+        return self._specs[iteration - self._first]
+
+    def _proposed(self) -> list[SubnetSpec]:
+        specs = self._sampler.propose(self._number)[None]
+        if not specs:
+            raise ValueError(f'{type(self._sampler).__name__} proposes no subnet')
+        return specs
 
 
 def _elastic_backbone(model: nn.Module) -> ElasticBackbone:

@@ -7,8 +7,8 @@ from refusals import raises_naming
 from stock import ARCH, SAMPLED, SPACE, backbone_of, build_runner, write_config
 
 from mdl_nas_mm.elastic.active import active
-from mdl_nas_mm.engine.sample_hook import subnet_of
-from mdl_nas_mm.engine.samplers import SandwichSampler
+from mdl_nas_mm.engine.sample_hook import SuccessiveSubnets
+from mdl_nas_mm.engine.samplers import SandwichSampler, SubnetSampler
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import SearchSpace
 from mdl_nas_mm.utils.randomness import derive_seed
@@ -45,7 +45,8 @@ def sizes(spec):
 @pytest.mark.parametrize('num_random', [0, 2, 3])
 def test_iterations_go_through_sandwiches(space, num_random):
     length = num_random + 2
-    drawn = [subnet_of(sampler(space, 7, num_random), i) for i in range(3 * length)]
+    subnets = SuccessiveSubnets(sampler(space, 7, num_random))
+    drawn = [subnets[i] for i in range(3 * length)]
     for number in range(3):
         sandwich = drawn[number * length : (number + 1) * length]
         rng = random.Random(derive_seed(7, 'sandwich', number))
@@ -56,15 +57,36 @@ def test_iterations_go_through_sandwiches(space, num_random):
 
 
 def test_a_sample_is_a_function_of_seed_and_iteration(space):
-    first = [subnet_of(sampler(space, 1), i) for i in range(8)]
-    backwards = [subnet_of(sampler(space, 1), i) for i in reversed(range(8))]
-    assert first == backwards[::-1]
-    assert first != [subnet_of(sampler(space, 2), i) for i in range(8)]
+    subnets, others = (SuccessiveSubnets(sampler(space, seed)) for seed in (1, 2))
+    first = [subnets[i] for i in range(8)]
+    assert first == [subnets[i] for i in reversed(range(8))][::-1]
+    assert first == [SuccessiveSubnets(sampler(space, 1))[i] for i in range(8)]
+    assert first != [others[i] for i in range(8)]
+
+
+class OneMoreEachTime(SubnetSampler):
+    """Proposes one subnet, then two, then three."""
+
+    asked = 0
+
+    def propose(self, iteration):
+        self.asked += 1
+        return {None: [f'{iteration}.{place}' for place in range(iteration + 1)]}
+
+
+def test_a_sampler_may_propose_any_number_of_subnets(space):
+    asked = OneMoreEachTime({None: space}, 0)
+    subnets = SuccessiveSubnets(asked)
+    assert [subnets[i] for i in range(6)] == ['0.0', '1.0', '1.1', '2.0', '2.1', '2.2']
+    # Each proposal once.
+    assert asked.asked == 3
+    assert SuccessiveSubnets(OneMoreEachTime({None: space}, 0))[4] == '2.1'
 
 
 def test_one_architecture_is_taken_always():
     space = SearchSpace.fixed(FIXED, TRANSFORMER)
-    assert {subnet_of(sampler(space, 0), i) for i in range(9)} == {FIXED}
+    subnets = SuccessiveSubnets(sampler(space, 0))
+    assert {subnets[i] for i in range(9)} == {FIXED}
 
 
 def test_a_resumed_run_samples_what_the_whole_one_does(config, ran, tmp_path):
@@ -99,7 +121,8 @@ def test_nothing_stays_active_when_a_step_raises(config, monkeypatch):
     monkeypatch.setattr(runner.model.head, 'loss', fail)
     with pytest.raises(RuntimeError, match='boom'):
         runner.train()
-    assert seen[0].spec == subnet_of(sampler(runner.model.backbone.space, runner.seed), 0)
+    proposed = SuccessiveSubnets(sampler(runner.model.backbone.space, runner.seed))
+    assert seen[0].spec == proposed[0]
     assert active() is None
 
 

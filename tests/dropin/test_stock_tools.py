@@ -12,7 +12,7 @@ import pytest
 import torch
 from stock import ARCH, SAMPLED, SOURCES, SPACE, STOCK, backbone_of, write_config
 
-from mdl_nas_mm.engine.sample_hook import subnet_of
+from mdl_nas_mm.engine.sample_hook import SuccessiveSubnets
 from mdl_nas_mm.engine.samplers import SandwichSampler
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import SearchSpace
@@ -70,8 +70,8 @@ def test_train_resume_test_infer(task, source, sources, data_of, tmp_path, run_t
     trained, evaluated = [TRANSFORMER.read(ARCH)] * 4, TRANSFORMER.read(ARCH)
     if source == 'sampled':
         space = SearchSpace.from_config(SPACE, TRANSFORMER)
-        sampler = SandwichSampler({None: space}, seed='3/sandwich')
-        trained, evaluated = [subnet_of(sampler, i) for i in range(4)], space.largest()
+        subnets = SuccessiveSubnets(SandwichSampler({None: space}, seed='3/sandwich'))
+        trained, evaluated = [subnets[i] for i in range(4)], space.largest()
     assert ran.in_training == trained
 
     # tools/test.py finds what the training's last evaluation found.
