@@ -83,6 +83,11 @@ def check_space(path: str | Path, checkpoint: Mapping, backbone: ElasticBackbone
         return
     ours, dimensions = describe_backbone(backbone)['space'], backbone.space.dimensions
     sizes = [dimension.name for dimension in dimensions.all if not dimension.is_ratio]
+    if len(theirs['space']) != len(ours):
+        raise ValueError(
+            f'checkpoint {path} is of another space: it has {len(theirs["space"])} stages, '
+            f'not {len(ours)}'
+        )
     for i, (old, new) in enumerate(zip(theirs['space'], ours)):
         for key in ('depth', *sizes):
             # A stage that no architecture has says nothing of sizes.

@@ -26,6 +26,8 @@ from helpers import (
 from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.engine.checkpoint import (
+    check_space,
+    describe_backbone,
     load_supernet,
     load_weights,
     read_checkpoint,
@@ -57,6 +59,15 @@ def test_checkpoint_says_what_it_is_of(data, trained):
     assert checkpoint['meta']['backbone']['sharing']['ffn']['type'] == 'Sequential'
     model = build_model(training(data))
     assert set(checkpoint['state_dict']) == set(model.state_dict())
+
+
+def test_a_checkpoint_of_another_number_of_stages_is_refused(data):
+    backbone = build_model(training(data)).backbone
+    meta = dict(backbone=describe_backbone(backbone))
+    check_space('mine.pth', dict(meta=meta), backbone)
+    meta['backbone']['space'] = meta['backbone']['space'] * 3
+    with raises_naming(ValueError, 'mine.pth', 'stages', 3, 1):
+        check_space('mine.pth', dict(meta=meta), backbone)
 
 
 def test_a_crash_while_writing_leaves_the_last_one(data, tmp_path, monkeypatch):
