@@ -13,7 +13,9 @@ import mmcv
 import numpy as np
 from mmengine.logging import MMLogger
 
-from .input_images import InputImage, Video, unique_name
+from mdl_nas_mm.utils.unique_name import unique_name
+
+from .input_images import InputImage, Video
 
 _CODEC = cv2.VideoWriter_fourcc(*'mp4v')
 

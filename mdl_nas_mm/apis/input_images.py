@@ -12,6 +12,8 @@ import numpy as np
 from mmcv import VideoReader
 from mmengine.logging import MMLogger
 
+from mdl_nas_mm.utils.unique_name import unique_name
+
 from .image_files import (
     MAX_PIXELS,
     BadImage,
@@ -208,13 +210,3 @@ def _frames(video: Video, report: Report) -> Iterator[tuple[int, np.ndarray]]:
 def _short(path: Path) -> str:
     """Its name without a suffix, so short that there is room for a number and another one."""
     return path.stem.encode(errors='replace')[:_LONGEST_NAME].decode(errors='ignore')
-
-
-def unique_name(name: str, names: set[str]) -> str:
-    """The name, with a number if it has been there before."""
-    unique, number = name, 1
-    while unique in names:
-        number += 1
-        unique = f'{name}_{number}'
-    names.add(unique)
-    return unique

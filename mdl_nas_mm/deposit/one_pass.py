@@ -24,6 +24,7 @@ from mdl_nas_mm.tasks.image_groups import check_image_names, image_groups
 from mdl_nas_mm.tasks.pass_groups import PassGroup, PassGroups, as_lists, difference_of_images
 from mdl_nas_mm.tasks.pipelines import Transform, build_transforms, merged_stages
 from mdl_nas_mm.utils.data_paths import prepared_dataset
+from mdl_nas_mm.utils.unique_name import unique_name
 
 from .configs import USED
 from .regions import Region
@@ -97,15 +98,18 @@ def stored_pass_groups(deposit: Deposit, tasks: Sequence[str] | None = None) -> 
         ValueError: see ``same_backbones``.
     """
     names = list(deposit.tasks) if tasks is None else list(tasks)
+    for task in names:
+        deposit.check_task(task)
     of: dict[str, tuple[PassGroup, ...]] = {}
+    taken = set(deposit.tasks)
     for batch in deposit.manifest['history']:
         own = {t: deposit.tasks[t] for t in names if deposit.tasks[t]['region'] in batch['regions']}
         with malformed(f'deposit {deposit.path}: manifest'):
             check_image_names(own)
         groups = image_groups(own)
         for name, members in groups.items():
-            # Another training may have called other images so.
-            label = name if name not in of else f'{name}_{len(of)}'
+            # Another training may have called other images so, or a task.
+            label = unique_name(name, taken)
             of[label] = tuple(one_pass(deposit, members))
         grouped = {task for members in groups.values() for task in members}
         of |= {task: ((task,),) for task in own if task not in grouped}
