@@ -138,7 +138,7 @@ def _give_scores(model: MultiTaskModel, scores: Mapping[str, np.ndarray] | None)
 def _task_flops(model: MultiTaskModel, task: str, joint: JointSpec, size: Size) -> dict[str, int]:
     backbone, upstream = model.backbone, model.tasks[task]
     with torch.no_grad(), task_scope(model.scopes[task]):
-        images = torch.empty(1, 3, *size, device='meta')
+        images = torch.empty(1, backbone.shape.in_channels, *size, device='meta')
         with activate(task, joint[task]):
             features = backbone(images)
             neck = 0

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mdl_nas_mm.tasks import task_scope
 from mdl_nas_mm.utils.config_file import read_config
 from mdl_nas_mm.utils.data_only import data_only
+from mdl_nas_mm.utils.data_paths import prepared_dataset
 from mdl_nas_mm.utils.files import written_whole
 from mdl_nas_mm.utils.private import untraceable
 
@@ -75,12 +76,14 @@ def default_size(model: nn.Module, dataloader: Mapping[str, Any]) -> tuple[int, 
     Raises:
         ValueError: there is none.
     """
-    for step in reversed(dataloader.get('dataset', {}).get('pipeline', ())):
-        if step['type'].endswith('CenterCrop'):
-            return _height_width(step['crop_size'])
-        if step['type'].endswith('TopdownAffine'):
+    for step in reversed(prepared_dataset(dataloader).get('pipeline', ())):
+        # Configs of mmengine's new style have the class itself. All sizes are (width, height).
+        name = getattr(step['type'], '__name__', step['type'])
+        if name.endswith('CenterCrop'):
+            return _height_width(step['crop_size'])[::-1]
+        if name.endswith('TopdownAffine'):
             return _height_width(step['input_size'])[::-1]
-        if step['type'].endswith('Resize') and not step.get('keep_ratio') and 'scale' in step:
+        if name.endswith('Resize') and not step.get('keep_ratio') and 'scale' in step:
             return _height_width(step['scale'])[::-1]
     for size in (
         getattr(model.data_preprocessor, 'size', None),
@@ -106,7 +109,7 @@ def check_file(path: str | Path) -> None:
 def export(
     model: nn.Module, path: str | Path, input_size: tuple[int, int], part: str = 'whole'
 ) -> float:
-    """Writes a model for preprocessed images (B, 3, H, W), with any number of them.
+    """Writes a model for preprocessed images (B, C, H, W), with any number of them.
 
     ``whole`` gives a classifier's logits (B, classes), a segmentor's of every pixel
     (B, classes, H, W), a top-down pose estimator's heatmaps; ``features`` gives each map of its
@@ -130,7 +133,8 @@ def export(
     check_exportable(model, part)
     path, suffix = Path(path), Path(path).suffix
     module, name = _part(model, part, input_size)
-    images = torch.randn(2, 3, *input_size, generator=torch.Generator().manual_seed(0))
+    shape = (_channels(model), *input_size)
+    images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         # What backbones compute from sizes once and keep must not be computed while tracing.
         outputs = _as_tuple(module(images))
@@ -151,7 +155,14 @@ def export(
             run = _save_onnx(program, temporary, names)
         else:
             run = _save_program(program, temporary)
-        return _check(module, run, input_size)
+        return _check(module, run, shape)
+
+
+def _channels(model: nn.Module) -> int:
+    """Of the images that a model takes, as the first convolution of its backbone says."""
+    backbone: Any = model.backbone
+    first = next((m for m in backbone.modules() if isinstance(m, nn.Conv2d)), None)
+    return getattr(getattr(backbone, 'shape', first), 'in_channels', 3)
 
 
 def _check_packages(suffix: str) -> None:
@@ -271,11 +282,11 @@ def _save_program(program: torch.export.ExportedProgram, path: Path) -> Any:
 
 
 @torch.no_grad()
-def _check(module: nn.Module, run: Any, input_size: tuple[int, int]) -> float:
+def _check(module: nn.Module, run: Any, shape: tuple[int, int, int]) -> float:
     """The largest difference between torch and what was exported, or ValueError."""
     worst = 0.0
     for count in (1, 3):
-        images = torch.randn(count, 3, *input_size, generator=torch.Generator().manual_seed(count))
+        images = torch.randn(count, *shape, generator=torch.Generator().manual_seed(count))
         for found, expected in zip(_as_tuple(run(images)), _as_tuple(module(images)), strict=True):
             difference = (found - expected).abs().max().item()
             if not difference <= _TOLERANCE * expected.abs().max().item():

@@ -177,8 +177,10 @@ def _check_equal(
     tolerance: float,
 ) -> None:
     """Raises ValueError unless two models answer the same, up to zeros, to random images."""
-    for size in getattr(deposited, 'backbone', deposited).trial_sizes():
-        images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    backbone = getattr(deposited, 'backbone', deposited)
+    for size in backbone.trial_sizes():
+        shape = (1, backbone.shape.in_channels, *size)
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         pairs = zip(*(_tensors(answers(one, images)) for one in (model, deposited)), strict=True)
         for found, expected in pairs:
             zeros = expected.shape[1] - found.shape[1]

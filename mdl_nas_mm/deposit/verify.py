@@ -70,19 +70,19 @@ def largest_differences(
     for task, info in old.tasks.items():
         models = [deposit.load_task(task) for deposit in (old, new)]
         found[task] = 0.0
-        for image in images or _noise(info):
+        for image in images or _noise(info, models[0].backbone.shape.in_channels):
             with task_scope(info['scope']):
                 answers = [list(_tensors(_answer(model, image))) for model in models]
             found[task] = max(found[task], _difference(*answers))
     return found
 
 
-def _noise(info: dict) -> list[np.ndarray]:
+def _noise(info: dict, channels: int) -> list[np.ndarray]:
     """Images of random pixels, where it is known of the size that a task is validated with."""
     generator = np.random.default_rng(0)
     loader = info.get('val_dataloader')
     height, width = (input_size(loader) if loader is not None else None) or (224, 224)
-    return [generator.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
+    return [generator.integers(0, 256, (height, width, channels), np.uint8) for _ in range(2)]
 
 
 def _answer(model: BaseModel, image: np.ndarray) -> Any:

@@ -239,6 +239,7 @@ def check_inputs(cfg: Config) -> None:
     joint = given_spec(cfg)
     with task_scope('mdl_nas_mm'), torch.device('meta'):
         backbone = MODELS.build(cfg.model.backbone)
+    channels = backbone.shape.in_channels
     for task, spec in joint.items():
         for key in ('train_dataloader', 'search_dataloader'):
             size = input_size(cfg[key][task])
@@ -246,7 +247,7 @@ def check_inputs(cfg: Config) -> None:
                 continue
             try:
                 with torch.no_grad(), activate(task, spec):
-                    backbone(torch.empty(1, 3, *size, device='meta'))
+                    backbone(torch.empty(1, channels, *size, device='meta'))
             except ValueError as error:
                 raise ValueError(
                     f'task {task!r}, images of {size[0]} x {size[1]}, architecture of '

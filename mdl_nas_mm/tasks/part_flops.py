@@ -61,7 +61,8 @@ class TaskFlops:
         self._known: dict[tuple[SubnetSpec, ...], int] = {}
         with self._active(model.spaces[task].largest()):
             # Of any architecture: maps are padded to one width.
-            self._features = model.backbone(torch.empty(1, 3, *size, device='meta'))
+            channels = model.backbone.shape.in_channels
+            self._features = model.backbone(torch.empty(1, channels, *size, device='meta'))
             for name, module, inputs in self._inputs():
                 if name not in self._parts:
                     self._fixed += counted(module, inputs)[1]

@@ -165,3 +165,17 @@ def test_the_tool_prints_one_json_object_or_tables(monkeypatch, capsys, tmp_path
 def test_the_tool_refuses_in_one_line(monkeypatch, capsys):
     with raises_naming(SystemExit, "task 'seg'"):
         run_tool(monkeypatch, capsys, CONFIG, '--input-size', 'cls=28')
+
+
+def test_images_of_one_channel_are_counted():
+    """Grey ones: the layer in front alone takes less."""
+    grey = Config.fromfile(CONFIG)
+    grey.backbone.in_channels = 1
+    found, usual = (
+        analyze(resolve_joint_config(each, check_files=False), input_sizes=SIZES)
+        for each in (grey, Config.fromfile(CONFIG))
+    )
+    for task in SIZES:
+        one, three = (report['tasks'][task] for report in (found, usual))
+        assert one['head_flops'] == three['head_flops'] > 0
+        assert one['backbone_flops'] < three['backbone_flops']

@@ -14,6 +14,7 @@ from extracting import (
     write_pose_deposit,
 )
 from helpers import TASKS, call_tool, refusal_of_tool
+from mmcv.transforms import CenterCrop
 from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.deposit import Deposit
@@ -144,8 +145,18 @@ def test_what_is_exported_is_no_other_model(vit, tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(model.backbone(draw(2)), before))
 
 
+def test_images_of_one_channel_are_exported(data, tmp_path):
+    """Grey ones."""
+    cfg = swin_config(data, {'backbone.in_channels': 1})
+    path = write_deposit(tmp_path / 'grey', cfg, dict.fromkeys(TASKS, swin_arch((8, 16))))
+    model, _ = load_model(path, 'det')
+    assert export(model, tmp_path / 'a.pt2', SIZE, 'backbone') < 1e-5
+
+
 PIPELINES = {
     'crop': ([dict(type='ResizeEdge', scale=40), dict(type='CenterCrop', crop_size=32)], (32, 32)),
+    'crop, width first': ([dict(type='CenterCrop', crop_size=(48, 32))], (32, 48)),
+    'class': ([dict(type=CenterCrop, crop_size=32)], (32, 32)),
     'width first': ([dict(type='mmcv.Resize', scale=(48, 32)), dict(type='Pack')], (32, 48)),
     'pose': ([dict(type='TopdownAffine', input_size=(192, 256))], (256, 192)),
     'proportions': ([dict(type='Resize', scale=(64, 32), keep_ratio=True)], (16, 16)),
@@ -155,7 +166,9 @@ PIPELINES = {
 @pytest.mark.parametrize(('pipeline', 'expected'), PIPELINES.values(), ids=PIPELINES)
 def test_default_size(vit, pipeline, expected):
     model = Deposit(vit).load_task('det')
-    assert default_size(model, dict(dataset=dict(pipeline=pipeline))) == expected
+    dataset = dict(pipeline=pipeline)
+    for around in (dataset, dict(type='RepeatDataset', dataset=dataset)):
+        assert default_size(model, dict(dataset=around)) == expected
 
 
 def test_no_default_size(swin):

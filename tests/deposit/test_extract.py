@@ -26,7 +26,7 @@ from mmengine.runner import Runner, load_checkpoint
 from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis import evaluate_deposit
-from mdl_nas_mm.deposit import Deposit
+from mdl_nas_mm.deposit import Deposit, largest_differences
 from mdl_nas_mm.deposit.extract import extract
 from mdl_nas_mm.tasks import task_scope
 
@@ -361,3 +361,16 @@ def test_tool(data, tmp_path, monkeypatch, capsys):
     few = write_deposit(tmp_path / 'b.safetensors', vit_config(data), archs)
     arguments = ('extract', few, '--task', 'cls', '--out', tmp_path, '--stock')
     assert_names(refusal_of_tool(monkeypatch, 'deposit', *arguments), "'cls'", 'stock')
+
+
+def test_images_of_one_channel_are_extracted_and_verified(data, tmp_path):
+    """Grey ones."""
+    grey = dict(mean=[120.0], std=[60.0], bgr_to_rgb=False)
+    changes = {f'tasks.{task}.model.data_preprocessor': grey for task in ('det', 'seg')}
+    changes['tasks.cls.model.data_preprocessor'] = dict(mean=[120.0], std=[60.0], to_rgb=False)
+    cfg = swin_config(data, changes | {'backbone.in_channels': 1})
+    path = write_deposit(tmp_path / 'grey', cfg, dict.fromkeys(TASKS, swin_arch((8, 16))))
+    for stock in (False, True):
+        model = load(extract(path, 'det', tmp_path / f'{stock}', stock))
+        assert next(model.backbone.parameters()).shape[1] == 1
+    assert largest_differences(path, path) == dict.fromkeys(TASKS, 0.0)
