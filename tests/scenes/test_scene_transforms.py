@@ -370,6 +370,13 @@ def test_the_image_as_target():
     np.testing.assert_allclose(results['gt_regression'][2, 3] * 255, results['img'][2, 3, ::-1])
 
 
+def test_a_grey_image_as_target():
+    """Its columns are no colours."""
+    grey = image(*SIZE)[..., 0]
+    results = Compose([dict(type='mdl_nas_mm.ImageTarget')])(dict(img=grey, sample_idx=0))
+    np.testing.assert_allclose(results['gt_regression'] * 255, grey, rtol=1e-6)
+
+
 def test_noise_is_added_to_the_image_alone():
     np.random.seed(0)
     before = np.full((40, 50, 3), 120, dtype=np.uint8)

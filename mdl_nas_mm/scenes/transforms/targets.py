@@ -30,7 +30,7 @@ def _generator(results: Mapping[str, Any], by_image: bool) -> Any:
 
 @TRANSFORMS.register_module()
 class ImageTarget(BaseTransform):
-    """The image is to be predicted: ``gt_regression`` (H, W, 3), RGB from 0 to 1.
+    """The image is to be predicted: ``gt_regression`` (H, W, 3), RGB from 0 to 1; (H, W) of grey.
 
     Args:
         is_bgr: whether the image is BGR, as upstream loads it.
@@ -46,7 +46,9 @@ class ImageTarget(BaseTransform):
         """Adds the target; subclasses then change the image."""
         if not is_of_data_set(results):
             return results
-        image = results['img'][..., ::-1] if self.is_bgr else results['img']
+        image = results['img']
+        # A grey one may be (H, W), whose last dimension is no colour.
+        image = image[..., ::-1] if self.is_bgr and image.ndim == 3 else image
         results[REGRESSION.key] = np.ascontiguousarray(image, dtype=np.float32) / 255
         results.setdefault('seg_fields', []).append(REGRESSION.key)
         return self.change(results)
