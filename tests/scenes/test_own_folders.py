@@ -143,7 +143,9 @@ def test_a_list_without_names_is_named(folder):
 @pytest.mark.parametrize(
     'clip',
     [dict(clip_length=0), dict(clip_step=0), dict(clip_length='2'), dict(clip_after=-1)]
-    + [dict(clip_length=4), dict(clip_length=3, clip_after=3)],
+    + [dict(clip_length=4), dict(clip_length=3, clip_after=3)]
+    # The image itself would be in none of these.
+    + [dict(clip_after=1), dict(clip_length=1, clip_after=2)],
 )
 def test_clips_that_cannot_be_are_named(folder, clip):
     with raises_naming(ValueError, 'SceneFolders', *clip, *clip.values()):

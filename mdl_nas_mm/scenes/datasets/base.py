@@ -72,6 +72,11 @@ class SceneDataset(BaseSegDataset):
         clip = dict(clip_length=clip_length, clip_step=clip_step, clip_after=clip_after)
         for key, least in dict(clip_length=1, clip_step=1, clip_after=0).items():
             check_count(named(self), key, clip[key], least)
+        if clip_after >= clip_length:
+            raise ValueError(
+                f'{named(self)}: clip_after={clip_after} of clip_length={clip_length} frames '
+                'leaves none for the image itself'
+            )
         self.allow_missing = allow_missing
         self.clip_length = clip_length
         self.clip_step = clip_step
