@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     text = 'Differences that count as none, of densities and videos (default: %(default)s).'
     add('--threshold', type=at_least(0, float), default=0.0, help=text)
     text = 'Thresholds with which sub-tasks lose so many percent, for mdl-nas infer --thresholds.'
-    add('--loss', type=float, help=text)
+    add('--loss', type=at_least(0, float), help=text)
     text = 'Scores of validation images as frames whose key frames lie 0 to so many before.'
     add('--key-frames', type=at_least(0), help=text)
     text = 'Settings of the validation data sets for these two, KEY=VALUE: images set aside.'

@@ -21,6 +21,7 @@ from mdl_nas_mm.methods.computation_sharing.running import (
 from mdl_nas_mm.methods.computation_sharing.thresholds import block_differences, choose_thresholds
 from mdl_nas_mm.tasks import JointEvaluation, Task, build_eval_loader
 from mdl_nas_mm.tasks.task import Split
+from mdl_nas_mm.utils.amounts import check_at_least
 
 from .differences import base_and_sub_tasks
 
@@ -165,8 +166,7 @@ def thresholds_for(
         FileNotFoundError: there is no such deposit.
         ValueError: no task is a difference, the loss is negative, or a task cannot be scored.
     """
-    if loss < 0:
-        raise ValueError(f'loss {loss} percent, expected at least 0')
+    check_at_least(loss, 0, 'loss in percent')
     opened, data = Deposit(deposit, trust), dict(data or {})
     base, *subs = base_and_sub_tasks(opened)
     for task in tasks:

@@ -164,7 +164,7 @@ def balanced(labels: Sequence[int], count: int) -> list[int]:
 
 def _check_count(count: int, total: int) -> None:
     """Raises ValueError unless both parts get something."""
-    if not 0 < count < total:
+    if not isinstance(count, int) or not 0 < count < total:
         raise ValueError(f'{COUNTS} is {count}, expected 1 to {total - 1} of {total} images')
 
 

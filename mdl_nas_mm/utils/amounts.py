@@ -43,6 +43,12 @@ def check_at_least(value: Any, least: float, where: str) -> None:
         raise ValueError(f'{where} {value!r}, expected a number of at least {least:g}')
 
 
+def check_above(value: Any, limit: float, where: str) -> None:
+    """Raises ValueError, naming ``where``, unless a value is a finite number above a limit."""
+    if not (is_number(value) and limit < value < math.inf):
+        raise ValueError(f'{where} {value!r}, expected a number above {limit:g}')
+
+
 def check_count(where: str, key: str, value: Any, least: int) -> None:
     """Raises ValueError unless a setting is a whole number that is not too small."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:

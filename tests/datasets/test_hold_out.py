@@ -145,6 +145,11 @@ def test_other_content_is_not_written_over(cfg, tmp_path):
             ("'cls'", 'held_out_images', 20, 'class', '2 images'),
         ),
         (
+            {'held_out_images.det': 4.5},
+            ValueError,
+            ("'det'", 'held_out_images', 4.5),
+        ),
+        (
             {'held_out_images': dict(seg=0)},
             ValueError,
             ("'seg'", 'held_out_images', 0, 15, 16),

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from mdl_nas_mm.utils.amounts import check_at_least
+
 from .activations import inputs_of
 from .layers import block_layers
 
@@ -57,10 +59,9 @@ def choose_thresholds(
         A threshold a block, and the score with them.
 
     Raises:
-        ValueError: the loss is negative.
+        ValueError: the loss is negative, or no finite number.
     """
-    if loss < 0:
-        raise ValueError(f'loss {loss!r} of score, expected at least 0')
+    check_at_least(loss, 0, 'loss of score')
 
     def at(part: float) -> list[float]:
         return [_quantile(each, part) for each in differences]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from mdl_nas_mm.utils.amounts import check_count, is_number
+from mdl_nas_mm.utils.amounts import check_above, check_count, is_number
 from mdl_nas_mm.utils.task_names import check_tasks
 
 
@@ -26,8 +26,7 @@ class ControlSettings:
     cycles: int = 10
 
     def __post_init__(self) -> None:
-        if not is_number(self.alpha) or not self.alpha > 0:
-            raise ValueError(f'control: alpha is {self.alpha!r}, expected a number above 0')
+        check_above(self.alpha, 0, 'control: alpha is')
         check_count('control', 'cycles', self.cycles, 0)
         reference = self.reference
         for loss in reference.values() if isinstance(reference, Mapping) else [reference]:

@@ -13,6 +13,7 @@ import numpy as np
 from mdl_nas_mm.search.loss_files import appending, read_losses
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import ResolvedConfig
+from mdl_nas_mm.utils.amounts import check_above, check_count
 
 from .control_settings import ControlSettings
 from .controller import Controller
@@ -41,11 +42,8 @@ class Trial:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 1 or not self.alpha > 0:
-            raise ValueError(
-                f'hypervolume: {self.count} preferences, alpha {self.alpha}, expected at least one '
-                'and an alpha above 0'
-            )
+        check_count('hypervolume', 'count', self.count, 1)
+        check_above(self.alpha, 0, 'hypervolume: alpha is')
         if not np.isfinite(self.reference).all():
             raise ValueError(f'reference point: {self.reference}, expected finite losses')
         check_request(self.budget, None, ())

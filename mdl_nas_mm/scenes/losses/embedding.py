@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.utils.amounts import check_count
 
 
 def pair_loss(embeddings: Tensor, segments: Tensor) -> Tensor:
@@ -46,6 +47,7 @@ class PixelEmbeddingLoss(nn.Module):
         self, pixels: int = 256, loss_weight: float = 1.0, loss_name: str = 'loss_embedding'
     ) -> None:
         super().__init__()
+        check_count('PixelEmbeddingLoss', 'pixels', pixels, 2)
         self.pixels, self.loss_weight, self.loss_name = pixels, loss_weight, loss_name
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from mdl_nas_mm.registry import METRICS
+from mdl_nas_mm.utils.amounts import check_above
 
 from ..labels import DEPTH
 from .dense_metric import DenseMetric, ratio
@@ -58,6 +59,7 @@ class DepthErrorMetric(DenseMetric):
                 f'DepthErrorMetric: depths from {min_depth} to {max_depth}, expected at least 0, '
                 'and a larger one'
             )
+        check_above(least, 0, 'DepthErrorMetric: least is')
         self.least = least
 
     def compare(self, prediction: Tensor, label: Tensor) -> np.ndarray:

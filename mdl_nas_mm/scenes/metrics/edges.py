@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from mdl_nas_mm.registry import METRICS
-from mdl_nas_mm.utils.amounts import check_at_least
+from mdl_nas_mm.utils.amounts import check_at_least, check_count
 
 from ..labels import EDGES
 from ..thinning import thin
@@ -52,7 +52,7 @@ class EdgeMetric(DenseMetric):
     ) -> None:
         super().__init__(collect_device, prefix)
         check_at_least(max_distance, 0, 'EdgeMetric: max_distance is')
-        check_at_least(thresholds, 1, 'EdgeMetric: thresholds is')
+        check_count('EdgeMetric', 'thresholds', thresholds, 1)
         self.max_distance = max_distance
         self.thresholds = np.linspace(0, 1, thresholds + 2)[1:-1]
 

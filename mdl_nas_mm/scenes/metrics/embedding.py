@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mdl_nas_mm.registry import METRICS
+from mdl_nas_mm.utils.amounts import check_count
 
 from ..labels import SEGMENTATION
 from ..losses.embedding import pair_loss
@@ -33,6 +34,7 @@ class EmbeddingMetric(DenseMetric):
         self, pixels: int = 256, collect_device: str = 'cpu', prefix: str | None = None
     ) -> None:
         super().__init__(collect_device, prefix)
+        check_count('EmbeddingMetric', 'pixels', pixels, 2)
         self.pixels = pixels
 
     def compare(self, prediction: Tensor, label: Tensor) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from mdl_nas_mm.registry import METRICS
-from mdl_nas_mm.utils.amounts import check_at_least
+from mdl_nas_mm.utils.amounts import check_above
 
 from .dense_metric import DenseMetric, has_label
 
@@ -39,7 +39,7 @@ class RegressionErrorMetric(DenseMetric):
         super().__init__(collect_device, prefix)
         self.prediction, self.label = f'pred_{key}', f'gt_{key}'
         if data_range is not None:
-            check_at_least(data_range, 0, 'RegressionErrorMetric: data_range is')
+            check_above(data_range, 0, 'RegressionErrorMetric: data_range is')
         self.data_range = data_range
 
     def compare(self, prediction: Tensor, label: Tensor) -> np.ndarray:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mdl_nas_mm.registry import METRICS
+from mdl_nas_mm.utils.amounts import check_above
 
 from .dense_metric import DenseMetric, has_label
 
@@ -50,6 +51,7 @@ class StructuralSimilarityMetric(DenseMetric):
             raise ValueError(
                 "StructuralSimilarityMetric needs torchmetrics: pip install 'mdl_nas_mm[scenes]'"
             ) from error
+        check_above(data_range, 0, 'StructuralSimilarityMetric: data_range is')
         self.prediction, self.label = f'pred_{key}', f'gt_{key}'
         self.data_range, self._ms_ssim = data_range, ms_ssim
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdl_nas_mm.registry import MODELS
+from mdl_nas_mm.utils.amounts import check_above
 
 from ..labels import DEPTH, EDGES, NORMALS, REGRESSION, SALIENCY, SEGMENTATION
 from .target import Target
@@ -71,6 +72,8 @@ class DepthTarget(_ActivatedTarget):
         scale = max_depth if activation == 'sigmoid' else 1.0
         if scale is None:
             raise ValueError('DepthTarget: activation sigmoid needs max_depth, which is None')
+        if max_depth is not None:
+            check_above(max_depth, min_depth, 'DepthTarget: max_depth is')
         self._scale: float = scale
         self.min_depth, self.max_depth = min_depth, max_depth
 

@@ -49,6 +49,8 @@ def test_where_everything_matters_nothing_is():
     assert max(found) < 0.05 and reached == -float(sum(found))
     with raises_naming(ValueError, 'loss', '-1'):
         choose_thresholds(ASCENDING, lambda _: 0.0, -1)
+    with raises_naming(ValueError, 'nan'):
+        choose_thresholds(ASCENDING, lambda _: 0.0, float('nan'))
 
 
 def backbones(kind):

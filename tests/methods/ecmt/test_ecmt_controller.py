@@ -265,8 +265,11 @@ def test_controllability_is_measured_once_and_summed_up(controller, tmp_path):
         Trial(reference=(1.0, float('nan')))
     with raises_naming(ValueError, 'furlongs'):
         Trial(reference=(1.0,), budget='5 furlongs')
-    with raises_naming(ValueError, 'alpha', 0):
-        Trial(reference=(1.0,), alpha=0)
+    for alpha in (0, float('inf')):
+        with raises_naming(ValueError, 'alpha', repr(alpha)):
+            Trial(reference=(1.0,), alpha=alpha)
+        with raises_naming(ValueError, 'control', 'alpha', repr(alpha)):
+            ControlSettings(alpha=alpha)
 
 
 def test_preferences_are_of_a_dirichlet_distribution():

@@ -92,6 +92,12 @@ def test_balanced_bce_of_an_images_own_balance():
         BalancedBCELoss(95)
 
 
+@pytest.mark.parametrize('pixels', [1, 2.0])
+def test_embeddings_of_fewer_than_two_pixels_are_refused(pixels):
+    with raises_naming(ValueError, 'PixelEmbeddingLoss', 'pixels', pixels):
+        PixelEmbeddingLoss(pixels)
+
+
 def test_soft_cross_entropy_is_that_of_torch():
     torch.manual_seed(0)
     logits = torch.randn(3, 5, 1, 1, dtype=torch.float64)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmseg.evaluation import DepthMetric, IoUMetric
+from refusals import raises_naming
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import (
     fbeta_score,
@@ -272,6 +273,23 @@ def test_errors_of_regression_are_of_pixels_with_a_label_alone(key, none):
     )
     expected = dict(l1=(0.1 + 0.3) / 2, l2=(0.01 + 0.09) / 2)
     assert found == {name: pytest.approx(value, rel=1e-5) for name, value in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ('kind', 'settings'),
+    [
+        (RegressionErrorMetric, dict(data_range=0)),
+        (RegressionErrorMetric, dict(data_range='1')),
+        (EmbeddingMetric, dict(pixels=1)),
+        (EmbeddingMetric, dict(pixels=256.0)),
+        (DepthErrorMetric, dict(least=0)),
+        (DepthErrorMetric, dict(least=NAN)),
+    ],
+)
+def test_settings_are_refused_before_a_training(kind, settings):
+    """With each of these a validation would fail, or be of nothing."""
+    with raises_naming(ValueError, kind.__name__, *settings, *map(repr, settings.values())):
+        kind(**settings)
 
 
 def test_the_loss_of_vanishing_points():

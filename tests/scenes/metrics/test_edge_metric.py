@@ -110,6 +110,7 @@ def test_processes_exchange_counts_alone():
         (dict(max_distance=-1), ('max_distance', -1)),
         (dict(max_distance=float('nan')), ('max_distance', 'nan')),
         (dict(thresholds=0), ('thresholds', 0)),
+        (dict(thresholds=9.5), ('thresholds', 9.5)),
         (dict(thresholds='all'), ('thresholds', "'all'")),
     ],
 )

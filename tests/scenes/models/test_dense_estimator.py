@@ -6,7 +6,10 @@ import pytest
 import torch
 from dense_models import BACKBONES, GN, build, fcn, run, sample
 from mmengine.config import ConfigDict
+from refusals import raises_naming
 from torch.nn import functional as F
+
+from mdl_nas_mm.scenes.models import DepthTarget
 
 SIZES = [(37, 51), (41, 45)]
 
@@ -251,6 +254,9 @@ def test_the_activations_of_depth():
         assert found.pred_depth_map.data.flatten()[0].item() == pytest.approx(depth), name
     with pytest.raises(ValueError, match='sigmoid'):
         build(target('DepthTarget', activation='sigmoid'))
+    for depths in (dict(max_depth=0), dict(min_depth=2.0, max_depth=1.0), dict(max_depth='10')):
+        with raises_naming(ValueError, 'DepthTarget', 'max_depth', repr(depths['max_depth'])):
+            DepthTarget(**depths)
 
 
 def test_distances_are_learned_on_a_log_scale():
