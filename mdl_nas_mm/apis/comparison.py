@@ -25,6 +25,7 @@ from mdl_nas_mm.tasks import (
     resolve_joint_config,
     task_scope,
 )
+from mdl_nas_mm.tasks.scores import finite_numbers
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.strict_json import read_json
@@ -89,7 +90,7 @@ def _one(joint: Config, folder: Path) -> None:
     spec = given_spec(cfg)[name]
     with quiet():
         _, metrics = task.evaluate(model.subnet(name, spec), task.val)
-    write_json(folder / _METRICS, {key: float(value) for key, value in metrics.items()})
+    write_json(folder / _METRICS, finite_numbers(metrics))
 
 
 def compare(

@@ -26,6 +26,7 @@ from mdl_nas_mm.header.contents import metric_of, unit_of
 from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
+from mdl_nas_mm.tasks.scores import finite_numbers
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.strict_json import read_json
@@ -253,8 +254,8 @@ def score(deposit: str | Path) -> dict[str, dict]:
 
     Returns:
         Task -> ``metric``, ``score`` (percent), ``score_in_supernet`` (as it was deposited),
-        ``metrics`` (all of the evaluator), ``params`` (with head) and ``flops`` (multiply-adds
-        of the backbone on one validation image).
+        ``metrics`` (all numbers of the evaluator), ``params`` (with head) and ``flops``
+        (multiply-adds of the backbone on one validation image).
     """
     opened, results = Deposit(deposit), {}
     print('  every task on its validation split', flush=True)
@@ -271,7 +272,7 @@ def score(deposit: str | Path) -> dict[str, dict]:
             metric=metric_of(info),
             score=outside,
             score_in_supernet=info['scored'],
-            metrics={key: float(value) for key, value in metrics.items()},
+            metrics=finite_numbers(metrics),
             params=opened.counts.backbones[task] + opened.counts.head_of(task),
             flops=backbone.flops(None, backbone.arch, tuple(images.shape[-2:])),
         )

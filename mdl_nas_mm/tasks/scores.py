@@ -202,6 +202,15 @@ class Scoring:
         return NoScore(f'task {self.task!r}: {self.key!r} is {value}, which is no score; {why}')
 
 
+def finite_numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Those of an evaluator's metrics that are one finite number each, as JSON has them.
+
+    Others are lists of classes, and nan where a split has nothing of a class.
+    """
+    found = ((name, _number(value)) for name, value in metrics.items())
+    return {name: n for name, n in found if n is not None and math.isfinite(n)}
+
+
 def as_before(scope: str, score: Score, evaluator: Any) -> Score:
     """A score as it counted before unknown metrics had to say how: by its name, else as percent."""
     found = find_metric(scope, score.metric, evaluator)

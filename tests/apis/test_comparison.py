@@ -1,6 +1,7 @@
 """The demo of dense tasks: together in one pass, and each alone, in stages."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from helpers import read_json
 from mmengine.config import Config
 from PIL import Image
 
+from mdl_nas_mm.apis import comparison
 from mdl_nas_mm.apis.comparison import compare, train_alone
 from mdl_nas_mm.apis.pipeline import Stages, run_pipeline
 from mdl_nas_mm.datasets.rooms import write_rooms
@@ -45,6 +47,24 @@ def done(joint, tmp_path_factory, quick_mmengine):
     scored = read_json(folder / 'evaluate' / 'tasks.json')
     together = {task: result['metrics'] for task, result in scored.items()}
     return folder, deposit, compare(joint, deposit, together, alone, repeats=1), alone
+
+
+def test_a_training_alone_is_not_lost_for_a_metric_that_is_nan(tmp_path, monkeypatch):
+    """As of a class that the validation split lacks."""
+    metrics = dict(mAP=np.float64(0.5), cat_precision=np.nan, classwise=[0.5, 1.0])
+    task = SimpleNamespace(val=0, evaluate=lambda model, split: (50.0, metrics))
+    cfg = SimpleNamespace(tasks=dict(det=task))
+    model = SimpleNamespace(subnet=lambda name, spec: None)
+    for name, found in (
+        ('resolve_joint_config', cfg),
+        ('train_stage', None),
+        ('trained_checkpoint', None),
+        ('load_supernet', model),
+        ('given_spec', dict(det=None)),
+    ):
+        monkeypatch.setattr(comparison, name, lambda *_, found=found: found)
+    comparison._one(cfg, tmp_path)
+    assert read_json(tmp_path / 'metrics.json') == dict(mAP=0.5)
 
 
 def test_tasks_are_compared_with_their_single_task_models(done):

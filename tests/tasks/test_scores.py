@@ -18,6 +18,14 @@ from mdl_nas_mm.tasks import (
     resolve_joint_config,
     score_of,
 )
+from mdl_nas_mm.tasks.scores import finite_numbers
+
+
+def test_numbers_of_metrics_are_those_that_json_has():
+    """As mmdet gives nan of classes that a split lacks, and mmpretrain lists of all classes."""
+    metrics = dict(top1=np.float32(0.5), one=torch.tensor(1.0), cat_precision=math.nan)
+    metrics |= dict(classwise=[1.0, 2.0], matrix=torch.eye(2), text='0.1', least=-math.inf)
+    assert finite_numbers(metrics) == dict(top1=0.5, one=1.0)
 
 
 def test_scores_are_in_percent():
