@@ -72,8 +72,9 @@ class MultiTaskInferencer:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the deposit has no such task, or was altered; or no inferencer of a task's
-            library is known; or ``reuse`` or ``threshold`` mean nothing; or see ``configure``.
+        ValueError: the deposit has no such task, or was altered; no task is named; no inferencer
+            of a task's library is known; ``reuse`` or ``threshold`` mean nothing; or see
+            ``configure``.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class MultiTaskInferencer:
         latency: str | Path | None = None,
     ) -> None:
         opened = Deposit(deposit, trust)
+        if tasks is not None and (isinstance(tasks, str) or not tasks):
+            raise ValueError(f'tasks: {tasks!r}, expected a list of some of {list(opened.tasks)}')
         self.tasks = tuple(opened.tasks if tasks is None else tasks)
         sharing = None
         if reuse is None and (threshold or thresholds is not None):

@@ -319,6 +319,13 @@ def test_tool(deposit, images, tmp_path, monkeypatch, capsys):
         assert_names(refusal_of_tool(monkeypatch, 'infer', *arguments), 'error: ', named)
 
 
+@pytest.mark.parametrize('tasks', [[], 'cls'])
+def test_tasks_are_names_and_some(deposit, tasks):
+    """Without any each image would be left out; of a text each letter would be one."""
+    with raises_naming(ValueError, 'tasks', repr(tasks), 'det'):
+        MultiTaskInferencer(deposit, tasks, device='cpu')
+
+
 def test_a_device_that_is_not_there_is_refused(deposit):
     with raises_naming(ValueError, "'gpu'"):
         MultiTaskInferencer(deposit, ['cls'], 'gpu')
