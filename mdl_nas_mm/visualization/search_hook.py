@@ -43,9 +43,11 @@ class SearchHook(Hook):
         result = search_supernet(runner.model, runner.ranks, runner.cfg, checkpoint, folder)
         if result is not None:
             path = folder / 'report.json'
-            page, *_ = write_report(read_json(path, str(path), MAX_BYTES), folder)
+            report = read_json(path, str(path), MAX_BYTES)
+            page, *_ = write_report(report, folder)
+            counted = f'{result.total:,} {report.get("unit", "parameters")}'
             runner.logger.info(
-                f'Search: S-Score {result.score:.2f}, {result.total:,} parameters, '
+                f'Search: S-Score {result.score:.2f}, {counted}, '
                 f'{folder / "joint_spec.json"}, {page}'
             )
 

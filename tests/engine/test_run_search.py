@@ -5,6 +5,7 @@ import io
 import json
 import math
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ from mdl_nas_mm.search.evolution import SearchFailed
 from mdl_nas_mm.search.plan import SearchPlan
 from mdl_nas_mm.search.problem import SearchProblem
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
-from mdl_nas_mm.utils.files import held
+from mdl_nas_mm.utils.files import held, write_json
 from mdl_nas_mm.visualization import search_hook as hook_module
 from mdl_nas_mm.visualization import write_report
 
@@ -788,6 +789,22 @@ def test_a_training_searches_in_what_its_checkpoint_holds(data, tmp_path, monkey
     assert searched.keys() == saved.keys()
     assert all(torch.equal(searched[key], saved[key]) for key in saved)
     assert any(not torch.equal(trained[key], saved[key]) for key in saved)
+
+
+def test_the_log_of_a_training_says_what_its_search_has_counted(tmp_path, monkeypatch):
+    """A budget may be of multiply-adds or of milliseconds."""
+    result, lines = SimpleNamespace(score=50.0, total=1000), []
+    for name in ('_last_checkpoint', 'read_checkpoint', 'load_weights'):
+        monkeypatch.setattr(hook_module, name, lambda *_, **__: None)
+    monkeypatch.setattr(hook_module, 'own_state', lambda *_: dict(state_dict={}))
+    monkeypatch.setattr(hook_module, 'search_supernet', lambda *_: result)
+    monkeypatch.setattr(hook_module, 'write_report', lambda report, folder: ['report.html'])
+    runner = SimpleNamespace(cfg={}, ranks=None, model=None, work_dir=str(tmp_path))
+    runner.logger = SimpleNamespace(info=lines.append)
+    for report, unit in (({}, 'parameters'), (dict(unit='multiply-adds'), 'multiply-adds')):
+        write_json(tmp_path / 'search' / 'report.json', report)
+        hook_module.SearchHook().after_train(runner)
+        assert f'1,000 {unit},' in lines[-1]
 
 
 class Remember(Hook):
