@@ -65,6 +65,7 @@ def write_rooms(
     manifest = dict(version=VERSION, seed=seed, images=images, size=[height, width])
     total = sum(images.values())
     needed = {name: (f'*.{ending}', total) for name, ending in dict(images='png', **LABELS).items()}
+    needed |= {f'gt_sets/{split}.txt': ('', 1) for split in images}
 
     def write(folder: Path) -> None:
         tick = ImageCounter(total, progress)
@@ -129,7 +130,13 @@ def write_room_videos(
         for kind in CLIPS
         for number in range(count)
     ]
-    needed = {f'{split}/{kind}_{number}/images': ('*.png', frames) for split, kind, number in names}
+    needed = {}
+    for split, kind, number in names:
+        clip = f'{split}/{kind}_{number}'
+        endings = dict(images='png', **LABELS)
+        needed |= {f'{clip}/{name}': (f'*.{end}', frames) for name, end in endings.items()}
+        files = ['gt_sets/labelled.txt', *(['video.avi'] if avi else [])]
+        needed |= {f'{clip}/{file}': ('', 1) for file in files}
 
     def write(folder: Path) -> None:
         tick = ImageCounter(len(names) * frames, progress)
