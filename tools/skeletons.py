@@ -53,15 +53,17 @@ def main() -> None:
             choice = best_validated(cfg, load_supernet(cfg, args.checkpoint))
         else:
             choice = SkeletonChoice.read(cfg, args.checkpoint, checkpoint)
-        choice = choice.of(args.tasks)
+        choice, joint = choice.of(args.tasks), None
+        if args.joint_spec:
+            joint = read_joint_spec(args.joint_spec, CELL_TREE, f'joint_spec {args.joint_spec!r}')
+            joint = choice.restricted(joint)
         folder = Path(args.out or Path(args.checkpoint).parent / 'skeletons')
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / 'skeletons.json', choice.to_dict())
         plot_skeletons(choice.skeletons, folder / 'skeletons.png')
         chosen_config(cfg, choice).dump(folder / 'config.py')
-        if args.joint_spec:
-            joint = read_joint_spec(args.joint_spec, CELL_TREE, f'joint_spec {args.joint_spec!r}')
-            write_json(folder / 'joint_spec.json', choice.restricted(joint).to_dict())
+        if joint is not None:
+            write_json(folder / 'joint_spec.json', joint.to_dict())
         content = chosen_checkpoint(cfg, choice, checkpoint)
         write_torch_file(folder / 'supernet.pth', content)
         say(*choice.lines(), '', folder / 'config.py', folder / 'supernet.pth', sep='\n')

@@ -98,7 +98,14 @@ class SkeletonChoice:
         return SkeletonChoice(chosen, self.probabilities, self.scores)
 
     def restricted(self, joint: JointSpec) -> JointSpec:
-        """Architectures of more tasks, as those of these tasks, with the cells of these alone."""
+        """Architectures of more tasks, as those of these tasks, with the cells of these alone.
+
+        Raises:
+            ValueError: there is none of a task, or it lacks a cell.
+        """
+        for task in self.skeletons:
+            if task not in joint:
+                raise ValueError(f'joint spec: there is no architecture of task {task!r}')
         return JointSpec({task: restrict(joint[task], self.cells) for task in self.skeletons})
 
     def lines(self) -> list[str]:

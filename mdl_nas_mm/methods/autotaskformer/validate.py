@@ -17,12 +17,19 @@ def best_validated(cfg: ResolvedConfig, model: MultiTaskModel) -> SkeletonChoice
     Args:
         cfg: of the training; it is evaluated on what its search would be.
         model: that was trained; its answering heads are those that were found then.
+
+    Raises:
+        ValueError: a task has nothing to be evaluated on, or no finite score.
     """
     chosen, scores = {}, {}
     for task, skeletons in skeletons_of(cfg).items():
         info, head = cfg.tasks[task], model.tasks[task].decode_head
         split = info.search or info.val
-        assert split is not None
+        if split is None:
+            raise ValueError(
+                f'task {task!r}: search_dataloader or val_dataloader, to evaluate skeletons on, '
+                'is missing'
+            )
         evaluation, gains = info.evaluation(split), {}
         for number, skeleton in enumerate(skeletons):
             head.chosen.fill_(number)

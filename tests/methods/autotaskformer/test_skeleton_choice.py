@@ -2,6 +2,7 @@
 
 import json
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from helpers import build_runner, call_tool, predict, read_json, refusal_of_tool
 from image_group import joint_config, write_images
 from methods.autotaskformer.encoder_tree import with_heads
 from mmengine.config import Config
-from refusals import assert_names
+from refusals import assert_names, raises_naming
 from shared_images import IMAGES, own_batch, segmentor
 
 from mdl_nas_mm.apis import load_task
@@ -17,6 +18,7 @@ from mdl_nas_mm.deposit import extract
 from mdl_nas_mm.engine.checkpoint import load_supernet, read_checkpoint
 from mdl_nas_mm.families.swin_unet import SKELETONS, Skeleton
 from mdl_nas_mm.families.swin_unet.dimensions import cells_of, restrict
+from mdl_nas_mm.methods.autotaskformer import validate
 from mdl_nas_mm.methods.autotaskformer.choice import SkeletonChoice
 from mdl_nas_mm.methods.autotaskformer.heads import weighing
 from mdl_nas_mm.search import run_search
@@ -190,6 +192,28 @@ def test_it_is_counted_without_memory(trained, monkeypatch, capsys):
     call_tool(monkeypatch, 'analyze', trained / 'tree.py', '--json', '--input-size', *sizes)
     tasks = json.loads(capsys.readouterr().out)['tasks']
     assert set(tasks) == set(CHOSEN) and all(task['flops'] > 0 for task in tasks.values())
+
+
+def test_architectures_of_other_tasks_are_refused_before_anything_is_written(
+    trained, tmp_path, monkeypatch
+):
+    cfg = resolve_joint_config(Config.fromfile(trained / 'tree.py'))
+    spec = load_supernet(cfg, trained / 'tree.pth').backbone.space.largest().to_dict()
+    (tmp_path / 'joint.json').write_text(json.dumps(dict(seg=spec, parts=spec)))
+    given = ('--checkpoint', trained / 'tree.pth', '--joint-spec', tmp_path / 'joint.json')
+    message = refusal_of_tool(
+        monkeypatch, 'skeletons', trained / 'tree.py', *given, '--out', tmp_path / 'out'
+    )
+    assert_names(message, "'alone'", 'joint')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_skeletons_are_validated_on_something(monkeypatch):
+    monkeypatch.setattr(validate, 'skeletons_of', lambda cfg: dict(seg=()))
+    cfg = SimpleNamespace(tasks=dict(seg=SimpleNamespace(search=None, val=None)))
+    model = SimpleNamespace(tasks=dict(seg=SimpleNamespace(decode_head=None)))
+    with raises_naming(ValueError, "'seg'", 'val_dataloader'):
+        validate.best_validated(cfg, model)
 
 
 def test_what_was_not_learned_is_not_chosen(trained, tmp_path, monkeypatch):
