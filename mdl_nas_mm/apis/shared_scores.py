@@ -58,7 +58,9 @@ class SharedModels(SharedPass):
         backbones = {task: model.backbone for task, model in self.models.items()}
         self.shared = SharedComputation(tasks[0], backbones, settings)
         if self.shared.needs_gates and images:
-            self.shared.fit_gates(torch.cat(list(images)))
+            # One pass has images of one size.
+            alike = [each for each in images if each.shape[1:] == images[0].shape[1:]]
+            self.shared.fit_gates(torch.cat(alike))
         self.state: State | None = None
         self.work = dict.fromkeys(('executed', 'counted', 'whole'), 0.0)
         self._task, self._images = tasks[0], torch.empty(0)

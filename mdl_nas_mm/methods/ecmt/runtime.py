@@ -93,6 +93,9 @@ class ControlledModel:
             checkpoint: the supernet.
             controller: of the same config.
             images: how many, rounded up to a batch.
+
+        Raises:
+            ValueError: a task's batches are of several sizes.
         """
         model, pass_groups = load_supernet(cfg, checkpoint), pass_groups_of(cfg)
         own = [group for of_loader in pass_groups.of.values() for group in of_loader]
@@ -103,7 +106,7 @@ class ControlledModel:
             for task in group:
                 inputs = [batch[task]['inputs'] for batch in batches if task in batch]
                 if inputs:
-                    found[task] = torch.cat(inputs)
+                    found[task] = _joined(task, inputs)
         return cls(model, controller, found)
 
     def request(
@@ -267,6 +270,17 @@ class ControlledModel:
             for task, images in self.images.items():
                 with self.model.scope(task), activate(task, found.joint[task]):
                     self.model.tasks[task](images, mode='tensor')
+
+
+def _joined(task: str, batches: Sequence[Tensor]) -> Tensor:
+    """All images of a task's batches, or ValueError where they are of several sizes."""
+    sizes = dict.fromkeys(f'{each.shape[-2]} x {each.shape[-1]}' for each in batches)
+    if len(sizes) > 1:
+        raise ValueError(
+            f'task {task!r}: its training images, to calibrate batch norms with, are of '
+            f'{", ".join(sizes)}; give them one size, as RandomCrop with padding does'
+        )
+    return torch.cat(list(batches))
 
 
 def _named_norms(model: MultiTaskModel) -> dict[str, BatchNorm]:

@@ -1,5 +1,7 @@
 """One model that changes its architecture: calibrated, switched, asked."""
 
+from types import SimpleNamespace
+
 import torch
 from controlled_tasks import TASKS, TRUST, images, logits, middle
 from refusals import raises_naming
@@ -8,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mdl_nas_mm.apis import load_task, save_deposit
 from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine.checkpoint import load_supernet
+from mdl_nas_mm.methods.ecmt import runtime
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import pass_groups_of, recalibrations, task_scope
@@ -85,6 +88,22 @@ def test_without_images_nothing_is_calibrated(controlled):
 
 
 @torch.no_grad()
+def test_images_of_several_sizes_to_calibrate_with_are_refused(monkeypatch):
+    """As a training has whose batches are padded to their own largest image."""
+    sizes = iter([(8, 8), (8, 12)])
+    batches = [dict(seg=dict(inputs=torch.zeros(2, 3, *size))) for size in sizes]
+    groups = SimpleNamespace(of=dict(seg=(('seg',),)))
+    for name, found in (
+        ('load_supernet', None),
+        ('pass_groups_of', groups),
+        ('BatchNormRecalibration', SimpleNamespace(batches=batches)),
+    ):
+        monkeypatch.setattr(runtime, name, lambda *_, found=found: found)
+    cfg = SimpleNamespace(tasks=dict(seg=SimpleNamespace(train={})))
+    with raises_naming(ValueError, "'seg'", '8 x 8', '8 x 12'):
+        ControlledModel.of(cfg, 'a.pth', None)
+
+
 def test_a_backbone_of_several_tasks_is_estimated_once(supernet):
     """Its norms count one pass a batch, and have the statistics of the plain backbone's own."""
     cfg, path, _ = supernet
