@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.registry import STEPS
 from mdl_nas_mm.spec import SearchSpace
-from mdl_nas_mm.utils.amounts import check_at_least
+from mdl_nas_mm.utils.amounts import check_at_least, is_number
 from mdl_nas_mm.utils.randomness import derive_seed
 
 from .gates import Gates, check_grains
@@ -64,6 +64,18 @@ class GatedDifference(DifferenceStep):
         self.lambda_w, self.density, self.ramp, self.strength = lambda_w, density, ramp, strength
         self.grains = check_grains(gates)
         self._position = (0, 0)
+
+    @staticmethod
+    def check_config(cfg: Mapping[str, Any]) -> Sequence[str]:
+        """Says so where the wanted density is not reached with the training's end."""
+        loop = cfg['train_cfg']
+        ramp, steps = loop['step'].get('ramp', 0), loop['max_iters']
+        if loop['step'].get('density') is None or not is_number(ramp) or ramp <= steps:
+            return ()
+        return [
+            f'train_cfg.step.ramp is {ramp}, train_cfg.max_iters is {steps}: the training ends '
+            'before the wanted density is the one that is given'
+        ]
 
     def make(self) -> None:
         """See ``DifferenceStep``."""

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.methods.computation_sharing import GatedDifference
 from mdl_nas_mm.methods.computation_sharing.gates import (
@@ -112,3 +112,16 @@ def test_unknown_gates_are_refused(grains):
 def test_settings_out_of_range_are_refused(settings, named):
     with raises_naming(ValueError, 'train_cfg.step', named):
         GatedDifference({}, **settings)
+
+
+def test_a_ramp_beyond_the_training_is_said():
+    for step, said in (
+        (dict(density=0.1, ramp=11), True),
+        (dict(density=0.1, ramp=10), False),
+        (dict(density=0.1), False),
+        (dict(lambda_w=1e-3, ramp=11), False),
+    ):
+        lines = GatedDifference.check_config(dict(train_cfg=dict(max_iters=10, step=step)))
+        assert len(lines) == said
+        if said:
+            assert_names(lines[0], 'train_cfg.step.ramp', 11, 'train_cfg.max_iters', 10)
