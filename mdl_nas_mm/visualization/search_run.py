@@ -63,7 +63,8 @@ def _embedded(path: Path, task: str) -> str:
     """A picture as an element that needs no other file."""
     image = Image.open(path).convert('RGB')
     if image.width > _WIDTH:
-        image = image.resize((_WIDTH, round(image.height * _WIDTH / image.width)))
+        height = max(1, round(image.height * _WIDTH / image.width))
+        image = image.resize((_WIDTH, height))
     file, kind = io.BytesIO(), 'jpeg' if _ENLARGED * image.width > _WIDTH else 'png'
     image.save(file, kind, quality=85)
     data = base64.b64encode(file.getvalue()).decode()
