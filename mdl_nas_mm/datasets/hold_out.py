@@ -86,7 +86,10 @@ def _groups(cfg: Config) -> dict[str, Sequence[str]]:
     together = image_groups(tasks)
     images_of = {task: name for name, members in together.items() for task in members}
     found: dict[str, Sequence[str]] = {}
-    for name in cfg.get(COUNTS) or {}:
+    counts = cfg.get(COUNTS) or {}
+    if not isinstance(counts, Mapping):
+        raise ValueError(f'{COUNTS} is {counts!r}, expected task -> images to set aside')
+    for name in counts:
         if name in images_of:
             raise ValueError(
                 f'{COUNTS}.{name}: task {name!r} has its images in common with others, which are '

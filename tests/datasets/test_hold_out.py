@@ -116,6 +116,7 @@ def test_other_content_is_not_written_over(cfg, tmp_path):
     'changes, error, named',
     [
         ({'held_out_images': None}, ValueError, ('held_out_images', 'tasks')),
+        ({'held_out_images': 5}, ValueError, ('held_out_images', 5)),
         (
             {'tasks.det.train_dataloader.dataset.ann_file': None},
             ValueError,
