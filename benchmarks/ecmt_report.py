@@ -79,7 +79,7 @@ def table(found: Mapping[str, list[list[Point]]], tasks: Sequence[str]) -> str:
     for kind, seeds in found.items():
         # Controlled networks have a cost of their own each.
         for own in zip(*seeds) if not kind.startswith('controlled') else ():
-            losses = [shown([point[1][task] for point in own]) for task in tasks]
+            losses = [shown([point[1][task] for point in own], 3) for task in tasks]
             lines.append(f'| {kind} | {own[0][0] / 1e6:.1f} | {" | ".join(losses)} |')
     return '\n'.join(lines)
 

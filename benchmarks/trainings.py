@@ -72,9 +72,9 @@ def set_steps(cfg: Config, steps: int) -> None:
     second.T_max = max(1, steps - warm)
 
 
-def shown(values: Sequence[float]) -> str:
+def shown(values: Sequence[float], digits: int = 2) -> str:
     """Mean and deviation of a sample; ``-`` of none."""
     if not values:
         return '-'
-    deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
-    return f'{statistics.fmean(values):.2f}{deviation}'
+    deviation = f' ± {statistics.stdev(values):.{digits}f}' if len(values) > 1 else ''
+    return f'{statistics.fmean(values):.{digits}f}{deviation}'
