@@ -41,7 +41,7 @@ from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor
 from mdl_nas_mm.search.loss_samples import measure_losses
 from mdl_nas_mm.search.losses import LossEvaluator
-from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks import MultiTaskModel, resolve_joint_config
 from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
@@ -248,9 +248,13 @@ class Rows:
         cfg = config_of(self.args, self.seed, width=width, tasks=tasks)
         return Supernet(cfg, self.folder / f'static_{width}_{"_".join(tasks)}')
 
+    @cached_property
+    def _without_weights(self) -> MultiTaskModel:
+        return weightless(self.distilled.cfg.model)
+
     def _static_cost(self, level: int, tasks: Sequence[str]) -> float:
         """Multiply-adds of a network of one width."""
-        model = weightless(self.distilled.cfg.model)
+        model = self._without_weights
         columns = JointColumns({task: model.spaces[task] for task in tasks})
         cost = multiply_adds(model, columns, dict.fromkeys(tasks, SIZE))
         return float(cost(np.full((1, len(columns)), level))[0])

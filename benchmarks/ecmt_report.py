@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from trainings import shown
 
 from mdl_nas_mm.visualization.chart import CHOSEN, EVOLUTION, SHARED, SPECIFIC, Chart
@@ -99,8 +100,6 @@ def picture(found: Mapping[str, list[list[Point]]], tasks: Sequence[str]) -> Cha
 
 
 def _draw(axes: Any, kind: str, seeds: list[list[Point]], task: str) -> None:
-    import numpy as np
-
     form, colour = KINDS[kind]
     if kind.startswith('controlled'):
         own = [(c / 1e6, losses[task]) for each in seeds for c, losses in each if task in losses]

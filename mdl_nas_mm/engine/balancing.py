@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mdl_nas_mm.registry import BALANCERS
-from mdl_nas_mm.utils.amounts import is_number
+from mdl_nas_mm.utils.amounts import check_count, is_number
 from mdl_nas_mm.utils.task_names import check_tasks
 
 
@@ -119,8 +119,7 @@ class DynamicWeightAverage(Balancer):
 
     def __init__(self, tasks: Sequence[str], window: int, temperature: float = 2.0) -> None:
         super().__init__(tasks)
-        if type(window) is not int or window < 1:
-            raise ValueError(f'train_cfg.step.balance.window is {window!r}, not a number of steps')
+        check_count('train_cfg.step', 'balance.window', window, 1)
         if not (is_number(temperature) and temperature > 0):
             raise ValueError(
                 f'train_cfg.step.balance.temperature is {temperature!r}, has to be above 0'

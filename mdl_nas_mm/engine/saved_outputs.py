@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
 from mdl_nas_mm.tasks import task_scope
+from mdl_nas_mm.utils.unique_name import unique_name
 
 from .task_pictures import draw_sample, pixels_of, task_visualizer
 from .validation import MultiTaskValLoop
@@ -47,7 +47,7 @@ class DrawnFilesHook(Hook):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._visualizers: dict[str, Visualizer] = {}
-        self._drawn: set[tuple[str, str]] = set()
+        self._drawn: dict[str, set[str]] = {}
 
     def after_val_iter(
         self,
@@ -67,12 +67,6 @@ class DrawnFilesHook(Hook):
             path = sample.get('img_path')
             name = Path(path).stem if path else f'{at.index:06}_{place:03}'
             image = pixels_of(sample, data_batch, place)
-            file = self.folder / at.task / f'{self._free(at.task, name)}.png'
+            name = unique_name(name, self._drawn.setdefault(at.task, set()), first=1)
+            file = self.folder / at.task / f'{name}.png'
             draw_sample(self._visualizers[at.task], scope, sample, image, file)
-
-    def _free(self, task: str, name: str) -> str:
-        """The first of name, name_1 and so on that no drawing of the task has."""
-        names = (f'{name}_{number}' if number else name for number in count())
-        free = next(each for each in names if (task, each) not in self._drawn)
-        self._drawn.add((task, free))
-        return free
