@@ -16,6 +16,8 @@ from helpers import (
 from mmengine.utils import digit_version
 from refusals import assert_names
 
+from mdl_nas_mm.utils.command_line import search_budget
+
 CONFIG = str(ROOT / 'configs' / 'demo' / 'demo_joint.py')
 # Tools that take a config first, with what else they need.
 WITH_CONFIG = dict(
@@ -216,6 +218,10 @@ def test_numbers_out_of_range_are_refused_before_anything_is_imported(
     option = next(word for word in reversed(args) if word.startswith('--'))
     assert status == 2 and line.startswith('error: ')
     assert_names(line, option, args[args.index(option) + 1])
+
+
+def test_a_budget_of_a_search_may_begin_with_its_point():
+    assert [search_budget(text) for text in ('.5M', ' 3ms', '7')] == ['.5M', ' 3ms', '7']
 
 
 NOT_THERE = [

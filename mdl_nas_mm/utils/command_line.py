@@ -97,7 +97,7 @@ def request_budget(text: str) -> str:
 
 def search_budget(text: str) -> str:
     """An argument's type: a number and perhaps a unit, which the cost of the search reads."""
-    if not text[:1].isdigit():
+    if not text.strip().removeprefix('.')[:1].isdigit():
         raise argparse.ArgumentTypeError(f'{text!r}: expected a number, such as 235M')
     return text
 
