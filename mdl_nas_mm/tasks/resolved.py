@@ -44,6 +44,18 @@ class ResolvedConfig(Config):
         return resolved
 
     @property
+    def pretty_text(self) -> str:
+        """Its text as Python; formatted once, which takes a second or two, while nothing changes.
+
+        A runner asks for it at its start, several times, and for each checkpoint.
+        """
+        content = repr(self.to_dict())
+        # Beside the config's own keys, where copies of the config have it as well.
+        if self.__dict__.get('_formatted', ('',))[0] != content:
+            self.__dict__['_formatted'] = content, super().pretty_text
+        return self.__dict__['_formatted'][1]
+
+    @property
     def tasks(self) -> dict[str, Task]:
         """The tasks, by name, in the order of the names."""
         return {name: self._task(name, info) for name, info in self['tasks'].items()}

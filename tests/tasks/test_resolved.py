@@ -9,6 +9,7 @@ from helpers import TASKS, joint_config
 from mmengine.config import Config
 from new_tasks import architectures, base_config, describe_base, new_config
 from refusals import raises_naming
+from yapf.yapflib import yapf_api
 
 from mdl_nas_mm.tasks import ResolvedConfig, Score, Split, resolve_joint_config
 
@@ -34,6 +35,26 @@ def test_copies_are_of_the_type(resolved):
     for other in (resolved.copy(), copy.deepcopy(resolved), pickle.loads(pickle.dumps(resolved))):
         assert type(other) is ResolvedConfig
         assert other.to_dict() == resolved.to_dict()
+
+
+def test_its_text_is_formatted_once_while_nothing_changes(data, monkeypatch):
+    formatted = []
+    upstream = yapf_api.FormatCode
+    monkeypatch.setattr(
+        yapf_api, 'FormatCode', lambda text, **kw: formatted.append(text) or upstream(text, **kw)
+    )
+    resolved = resolve_joint_config(joint_config(data))
+    text = resolved.pretty_text
+    assert text == Config(resolved.to_dict()).pretty_text
+    formatted.clear()
+    for other in (resolved, resolved.copy(), copy.deepcopy(resolved)):
+        assert other.pretty_text == text
+    assert not formatted
+    changed = copy.deepcopy(resolved)
+    changed['tasks'].cls.loss_weight = 3.5
+    changed.work_dir = 'elsewhere'
+    assert changed.pretty_text == Config(changed.to_dict()).pretty_text != text
+    assert resolved.pretty_text == text and len(formatted) == 2
 
 
 @pytest.mark.parametrize('kind', ['py', 'yaml', 'json'])

@@ -10,6 +10,8 @@ data_root = 'data/demo/det/'
 classes = ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
 width = 96
 channels = 64
+# Equal to mmcv's own, and several times as fast on a CPU.
+roi_layer = dict(type='RoIAlign', output_size=7, sampling_ratio=1, use_torchvision=True)
 
 model = dict(
     type='MaskRCNN',
@@ -44,7 +46,7 @@ model = dict(
         type='StandardRoIHead',
         bbox_roi_extractor=dict(
             type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=1),
+            roi_layer=roi_layer,
             out_channels=channels,
             featmap_strides=[4],
         ),
@@ -60,7 +62,7 @@ model = dict(
         ),
         mask_roi_extractor=dict(
             type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=1),
+            roi_layer=roi_layer,
             out_channels=channels,
             featmap_strides=[4],
         ),
