@@ -47,6 +47,9 @@ class Stages:
             they are.
         expected: stage -> seconds that it took elsewhere, to tell how long the rest may take; all
             0 where that is not known.
+
+    Raises:
+        ValueError: ``stages.json`` is damaged.
     """
 
     def __init__(self, work_dir: str | Path, expected: Mapping[str, float]) -> None:
@@ -55,7 +58,7 @@ class Stages:
         self.file = self.work_dir / 'stages.json'
         self.state: dict[str, dict] = {}
         if self.file.is_file():
-            self.state = read_json(self.file, str(self.file))
+            self.state = _state_of(self.file)
         self.fingerprint = ''
 
     def run(self, name: str, settings: str, action: Callable[[Path], object]) -> Path:
@@ -112,6 +115,17 @@ class Stages:
         pace = took / planned if planned and took else 1.0
         stage, rest = self.expected[name] * pace, sum(self.expected[s] for s in left) * pace
         return f'about {_minutes(stage)}; about {_minutes(rest)} until all is done'
+
+
+def _state_of(file: Path) -> dict[str, dict]:
+    """Stage -> its fingerprint, its seconds, and whether it is done."""
+    state = read_json(file, str(file))
+    stages = list(state.values()) if isinstance(state, dict) else [state]
+    kinds = dict(fingerprint=str, seconds=float, done=bool)
+    for stage in stages:
+        if not isinstance(stage, dict) or {k: type(v) for k, v in stage.items()} != kinds:
+            raise ValueError(f'{file} is damaged; remove it to run all stages anew')
+    return state
 
 
 def _minutes(seconds: float) -> str:

@@ -148,6 +148,13 @@ def test_stage_that_was_killed_goes_on_with_what_it_left(tmp_path):
     assert found == ['half']
 
 
+@pytest.mark.parametrize('content', ['[1]', '{"first": {"done": true}}', '{"first": 3}'])
+def test_what_says_how_far_stages_are_may_be_damaged(tmp_path, content):
+    (tmp_path / 'stages.json').write_text(content)
+    with raises_naming(ValueError, 'stages.json', 'damaged'):
+        Stages(tmp_path, dict(first=1))
+
+
 def test_changed_settings_start_a_stage_and_all_later_ones_anew(tmp_path):
     def run_all(second):
         stages, ran = Stages(tmp_path, dict(a=1, b=1, c=1)), []

@@ -22,7 +22,7 @@ from scenes.layouts import (
 from scipy.io import savemat
 
 from mdl_nas_mm.registry import DATASETS, MODELS
-from mdl_nas_mm.scenes.encodings import human_parts, read_array
+from mdl_nas_mm.scenes.encodings import binary, human_parts, read_array
 from mdl_nas_mm.scenes.transforms import LoadSceneImage, LoadSceneLabel
 
 
@@ -457,3 +457,21 @@ def test_cifar100_names_are_those_of_its_files(tmp_path, monkeypatch):
         path.write_bytes(pickle.dumps(names | changes))
         with raises_naming(ValueError, path, *named):
             build('CIFAR100Task', tmp_path, coarse='fish', download=False)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'largest'),
+    [
+        (np.uint8, 255),
+        (np.uint16, 65535),
+        (np.float32, 1),
+        (np.float32, 255),
+        (np.int32, 1),
+        (np.int32, 255),
+        (np.int64, 65535),
+        (bool, 1),
+    ],
+)
+def test_edges_of_all_types_of_numbers(kind, largest):
+    array = np.eye(3, dtype=kind) * kind(largest)
+    assert (binary(array) == np.eye(3)).all()

@@ -54,7 +54,7 @@ class SkeletonChoice:
 
         Raises:
             ValueError: a task has no heads of skeletons, or the checkpoint says nothing of them,
-                or not which, as nothing was learned of them.
+                or not which, as nothing was learned of them, or names one that is not there.
         """
         found, probabilities = {}, {}
         learned = checkpoint.get('method', {}).get('step', {})
@@ -62,7 +62,13 @@ class SkeletonChoice:
             key = task_entry(task, f'{_HEAD}.chosen')
             if key not in checkpoint['state_dict']:
                 raise ValueError(f'checkpoint {path} does not fit: {key!r} is missing')
-            found[task] = skeletons[int(checkpoint['state_dict'][key])]
+            chosen = int(checkpoint['state_dict'][key])
+            if not 0 <= chosen < len(skeletons):
+                raise ValueError(
+                    f'checkpoint {path}: {key!r} is {chosen}, task {task!r} has {len(skeletons)} '
+                    'skeletons'
+                )
+            found[task] = skeletons[chosen]
             logits = learned.get(f'skeletons.{task}.logits')
             said = cfg.model.tasks[task].model[_HEAD].get('chosen')
             if logits is None and said is None and len(skeletons) > 1:

@@ -232,6 +232,16 @@ def test_what_was_not_learned_is_not_chosen(trained, tmp_path, monkeypatch):
     assert read_json(tmp_path / 'out' / 'skeletons.json')['skeletons'] == CHOSEN
 
 
+def test_a_skeleton_that_is_not_there(trained, tmp_path, monkeypatch):
+    checkpoint = read_checkpoint(trained / 'tree.pth')
+    key = next(key for key in checkpoint['state_dict'] if key.endswith('decode_head.chosen'))
+    checkpoint['state_dict'][key].fill_(24)
+    write_torch_file(tmp_path / 'other.pth', checkpoint)
+    given = ('--checkpoint', tmp_path / 'other.pth', '--out', tmp_path / 'out')
+    message = refusal_of_tool(monkeypatch, 'skeletons', trained / 'tree.py', *given)
+    assert_names(message, 'other.pth', key, 24)
+
+
 def test_what_does_not_fit(trained, tmp_path, monkeypatch):
     given = (trained / 'tree.py', '--checkpoint', trained / 'tree.pth', '--out', tmp_path)
     assert "'sag'" in refusal_of_tool(monkeypatch, 'skeletons', *given, '--tasks', 'sag')
