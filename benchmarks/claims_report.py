@@ -1,4 +1,4 @@
-"""A table and a picture of the rows that ``claims.py`` has on disk, however many there are.
+"""Tables and a picture of the rows that ``claims.py`` has on disk, however many there are.
 
 python benchmarks/claims_report.py work_dirs/claims/demo [--write docs/claims_demo.md]
 """
@@ -37,6 +37,31 @@ PAPER = {
     'both, sequential': '82.9 / 48.0 / 50.8, 256M, 181.7 (Table 4; 3x)',
     'ratios 0 or 1 (AB4)': '83.0 / 46.3 / 49.6, 117M, 178.9 (supplement, Table 4)',
 }
+# What is claimed, the row that is to be ahead, the one that it is compared with, and by how much it
+# is ahead in the paper, where that has both (MDL-NAS-B, Tables 4 to 6; supplement, Table 4).
+CLAIMS = [
+    ('sharing a part of every layer beats sharing all', 'mask ratios (AB3, D)', 'all shared', 3.6),
+    ('', 'sequential ratios (AB3, D)', 'all shared', 2.9),
+    ('it beats sharing nothing', 'mask ratios (AB3, D)', 'all specific', 2.3),
+    ('', 'sequential ratios (AB3, D)', 'all specific', 1.6),
+    ('searching sizes helps', 'sizes (AB2, D)', 'all shared', 1.2),
+    ('searching sizes and ratios beats ratios alone', 'both, mask', 'mask ratios (AB3, D)', None),
+    ('', 'both, sequential', 'sequential ratios (AB3, D)', None),
+    ('the full method beats separate models', 'both, mask', 'separate', 3.1),
+    ('', 'both, sequential', 'separate', 3.9),
+    ('one architecture a task beats one for all', 'sizes (AB2, D)', 'sizes (AB2, S)', 0.3),
+    ('', 'mask ratios (AB3, D)', 'mask ratios (AB3, S)', 0.2),
+    ('', 'sequential ratios (AB3, D)', 'sequential ratios (AB3, S)', 0.1),
+    ('sharing inside layers beats whole ones', 'both, sequential', 'ratios 0 or 1 (AB4)', 0.5),
+    ('evolution beats chance', 'both, sequential', 'both, sequential, at random', None),
+    (
+        'a start from conflicts helps the search',
+        'both, sequential, from conflicts',
+        'both, sequential',
+        None,
+    ),
+    ('conflicts say what to share', 'ratios from conflicts', 'all shared', None),
+]
 NUMBERS = dict(s_score='S-Score', backbone='backbones (M)', total='with heads (M)')
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -63,6 +88,19 @@ def table(rows: Rows) -> str:
             columns.append(shown([each[key] * scale for each in found]))
         cells = (name, *columns, str(len(found)), PAPER.get(name, '-'))
         lines.append(f'| {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def claims(rows: Rows) -> str:
+    """Markdown: differences of rows of the same seed, which have much in common, by claim."""
+    lines = ['| claim | rows | ahead by | in seeds | the paper |', '|---|---|---|---|---|']
+    for claim, row, other, of_paper in CLAIMS:
+        score, others = ({each['seed']: each['s_score'] for each in rows[r]} for r in (row, other))
+        ahead = [score[seed] - others[seed] for seed in score if seed in others]
+        if ahead:
+            holds = f'{sum(each > 0 for each in ahead)} of {len(ahead)}'
+            paper = '-' if of_paper is None else f'{of_paper:+.1f}'
+            lines.append(f'| {claim} | {row} - {other} | {shown(ahead)} | {holds} | {paper} |')
     return '\n'.join(lines)
 
 
@@ -122,7 +160,7 @@ def main() -> None:
     rows = rows_in(args.folder)
     if not any(rows.values()):
         raise SystemExit(f'{args.folder}: no row is on disk yet; run claims.py first')
-    text = '\n\n'.join(filter(None, (table(rows), agreement(args.folder))))
+    text = '\n\n'.join(filter(None, (table(rows), claims(rows), agreement(args.folder))))
     print(text)
     if args.write:
         args.write.write_text(f'{text}\n')

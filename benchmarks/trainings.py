@@ -77,4 +77,5 @@ def shown(values: Sequence[float], digits: int = 2) -> str:
     if not values:
         return '-'
     deviation = f' ± {statistics.stdev(values):.{digits}f}' if len(values) > 1 else ''
-    return f'{statistics.fmean(values):.{digits}f}{deviation}'
+    # Zero is not to be negative.
+    return f'{round(statistics.fmean(values), digits) + 0.0:.{digits}f}{deviation}'

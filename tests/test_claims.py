@@ -33,6 +33,28 @@ def test_a_row_that_is_run_again_has_the_same_digits(tmp_path):
     assert found == rows_of(tmp_path / 'once')
 
 
+def report_of(folder):
+    """The lines of the report of what is on disk."""
+    command = [sys.executable, 'benchmarks/claims_report.py', str(folder)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+def test_the_report_compares_rows_of_the_same_seed(tmp_path):
+    """Seeds differ much, and a seed that one of two rows lacks says nothing of their difference."""
+    of_rows = {'both, mask': {0: 101, 1: 203, 2: 500}, 'separate': {1: 200, 0: 100}}
+    for name, by_seed in of_rows.items():
+        for seed, s_score in by_seed.items():
+            (tmp_path / f'seed{seed}').mkdir(exist_ok=True)
+            row = dict(scores=dict(a=s_score), s_score=s_score, backbone=10, total=20, seed=seed)
+            (tmp_path / f'seed{seed}' / f'{name}.json').write_text(json.dumps(row))
+    expected = (
+        '| the full method beats separate models | both, mask - separate | 2.00 ± 1.41 | 2 of 2 '
+        '| +3.1 |'
+    )
+    assert expected in report_of(tmp_path)
+
+
 def test_the_report_says_whether_searches_share_less_where_gradients_disagree(tmp_path):
     """Cosines rise with what is shared in one seed, and fall in the other: 1 and -1."""
     scores = dict(scores=dict(a=1.0, b=2.0), s_score=3.0, backbone=10, total=20)
@@ -40,7 +62,7 @@ def test_the_report_says_whether_searches_share_less_where_gradients_disagree(tm
         folder = tmp_path / f'seed{seed}'
         search = folder / 'searches' / 'both, mask'
         search.mkdir(parents=True)
-        (folder / 'both, mask.json').write_text(json.dumps(scores))
+        (folder / 'both, mask.json').write_text(json.dumps(dict(scores, seed=seed)))
         names = [f'blocks.{i}.attn' for i in range(4)]
         layers = [
             dict(layer=name, role='attn', shared=2 + i, specific=8 - i)
@@ -54,6 +76,4 @@ def test_the_report_says_whether_searches_share_less_where_gradients_disagree(tm
         ]
         conflicts = dict(tasks=['a', 'b'], steps=1, layers=found, whole=found[0])
         (folder / 'conflicts.json').write_text(json.dumps(conflicts))
-    command = [sys.executable, 'benchmarks/claims_report.py', str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    assert '| both, mask | 0.00 ± 1.41 | 2 |' in done.stdout.splitlines()
+    assert '| both, mask | 0.00 ± 1.41 | 2 |' in report_of(tmp_path)
