@@ -85,7 +85,9 @@ def _best(
     size, score, count = map(torch.cat, (sizes, scores, counts))
     order = size.argsort(descending=True, stable=True)
     order = order[score[order].argsort(descending=True, stable=True)]
-    most = max(density * sum(value.numel() for value in values.values()), float(count[order[0]]))
+    # 0.29 of 100 is 29, and 28.99... in floats.
+    most = round(density * sum(value.numel() for value in values.values()), 6)
+    most = max(most, float(count[order[0]]))
     taken = torch.zeros(len(order), dtype=torch.bool)
     taken[order] = count[order].double().cumsum(0) <= most
     parts = taken.split([len(each) for each in sizes])

@@ -150,6 +150,13 @@ def test_places_are_fixed_by_gate_or_size(first):
         fix_places(state, 0.2, 'luck')
 
 
+def test_a_density_of_hundredths_keeps_all_of_them():
+    values = 1 + torch.arange(100.0).view(10, 10)
+    state = {'differences.layer': values, 'gates.layer.elements': torch.full((10, 10), 9.0)}
+    for percent in range(1, 101):
+        assert len(fix_places(state, percent / 100, 'size').weights['layer'].values) == percent
+
+
 @pytest.mark.parametrize('activations', [None, dict(coefficient=1e-3)], ids=['second', 'third'])
 def test_places_stay_and_values_move(data, base, first, places, second, tmp_path, activations):
     begin, checkpoint = load_difference(places), read_checkpoint(second / 'iter_4.pth')
