@@ -10,7 +10,13 @@ from documentation.pages import LINK, OUTSIDE, ROOT, SITE, anchors, files, pages
 from mmengine.config import Config
 
 from mdl_nas_mm.engine.settings import check_settings
-from mdl_nas_mm.registry import BALANCERS, MODELS, STEPS, SUBNET_SAMPLERS
+from mdl_nas_mm.registry import (
+    BALANCERS,
+    MODELS,
+    STEPS,
+    SUBNET_SAMPLERS,
+    WEIGHT_INITIALIZERS,
+)
 from mdl_nas_mm.search import EvolutionSettings
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.tasks.part_flops import weightless
@@ -138,6 +144,17 @@ def test_table_has_every_class_of_a_registry_with_its_arguments(registry):
     for key, value in ours.items():
         there = [p for p in inspect.signature(value).parameters if p not in ('args', 'kwargs')]
         assert [argument.name for argument in said[key].arguments] == there
+
+
+def test_class_is_shown_by_the_name_that_a_config_gives():
+    shown = [each.name for each in sources.registered('WEIGHT_INITIALIZERS')]
+    WEIGHT_INITIALIZERS.import_from_location()
+    assert 'Deposited' in shown and set(shown) <= set(WEIGHT_INITIALIZERS.module_dict)
+
+
+def test_table_says_of_an_argument_what_it_is_and_not_what_is_kept_under_its_name():
+    said = {each.name: each.text for each in sources.described('SkeletonHeads').arguments}
+    assert 'by default the first' in said['chosen']
 
 
 def test_tables_say_what_other_classes_say_of_an_argument_and_not_where():

@@ -34,6 +34,7 @@ class Described:
     """A class.
 
     Attributes:
+        name: its own, or that by which a config asks for it.
         registry: the one that it is registered in, or nothing.
         text: of its docstring, the first paragraph.
         arguments: of its constructor, or of that of the first base that has one.
@@ -65,7 +66,7 @@ def described(name: str) -> Described:
     node = _nodes()[name]
     text = ast.get_docstring(node) or ''
     paragraph = ' '.join(text.split('\n\n')[0].split())
-    return Described(name, _registry(node), paragraph, tuple(_arguments(node)))
+    return Described(_asked_as(node), _registry(node), paragraph, tuple(_arguments(node)))
 
 
 def registered(registry: str) -> list[Described]:
@@ -103,11 +104,20 @@ def _last(node: ast.AST | None) -> str:
 
 
 def _registry(node: ast.ClassDef) -> str:
-    calls = [each.func for each in node.decorator_list if isinstance(each, ast.Call)]
-    for function in calls:
-        if isinstance(function, ast.Attribute) and function.attr == 'register_module':
-            return _last(function.value)
-    return ''
+    places = (getattr(call.func, 'value', None) for call in _registering(node))
+    return _last(next(places, None))
+
+
+def _asked_as(node: ast.ClassDef) -> str:
+    """The name of a class in its registry."""
+    keywords = [each for call in _registering(node) for each in call.keywords]
+    return next((ast.literal_eval(e.value) for e in keywords if e.arg == 'name'), node.name)
+
+
+def _registering(node: ast.ClassDef) -> list[ast.Call]:
+    """The decorators that register it."""
+    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
+    return [each for each in calls if _last(each.func) == 'register_module']
 
 
 def _arguments(node: ast.ClassDef) -> Iterator[Argument]:
@@ -176,7 +186,9 @@ def entries(docstring: str) -> dict[str, str]:
             inside = line in ('Args:', 'Attributes:')
             names = []
         elif inside and re.match(r'    \S', line) and (entry := _ENTRY.match(line.strip())):
-            names = [entry[1], *re.findall(r'\w+', entry[2])]
+            # An argument may be kept as an attribute of another meaning, which is told after it.
+            every = [entry[1], *re.findall(r'\w+', entry[2])]
+            names = [name for name in every if name not in found]
             found |= dict.fromkeys(names, entry[3])
         elif inside:
             found |= {name: f'{found[name]} {line.strip()}'.rstrip() for name in names}
