@@ -32,7 +32,8 @@ class ElasticPart(BaseModule):
     Args:
         space: the search space's name or config; see ``PartFamily.space``. None for a module of
             just ``arch``, without weights that it does not use.
-        sharing: the sharing policies' config; see ``Sharing.from_config``.
+        sharing: a kind of sharing by its name or config, or one for each kind of layers, as
+            ``dict(norm='AllSpecific', attn='Mask')``; None shares everything.
         tasks: names of the tasks that own specific weights.
         arch: architecture outside of ``activate``: a dict as ``Dimensions.read`` reads it, or the
             path of a JSON file or of a deposit; see ``read_arch``. Without it the largest

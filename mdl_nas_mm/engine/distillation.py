@@ -66,6 +66,9 @@ class ChannelMeanLoss(nn.Module):
 
     So features of subnets of different widths can be compared: the channel-invariant knowledge
     distillation (CI-KD) of ECMT.
+
+    Args:
+        loss_weight: multiplies the loss.
     """
 
     file_refusal = 'is of a training alone'

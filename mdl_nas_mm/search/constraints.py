@@ -19,8 +19,8 @@ from .measures import Measure, flops_of, latency_of
 
 # What each is, for who reads the reference.
 CONSTRAINT_KEYS = dict(
-    flops="The most multiply-adds of the backbone, such as `'5G'`.",
-    input_size='Height and width that they are counted on; by default those of the first image.',
+    flops="The most multiply-adds of backbone and elastic parts on an image, such as `'5G'`.",
+    input_size='Height and width of the image; by default as candidates are scored on.',
     latency="The most time, such as `'40ms'`.",
     table='The file of `mdl-nas latency` that time is predicted by.',
     poor_table='Whether a table that predicts its own machine badly is taken, False.',

@@ -123,13 +123,13 @@ class LossPredictor:
         if self.tasks != list(columns.spaces):
             raise ValueError(
                 f'{where}: it is of the tasks {self.tasks}, not of {list(columns.spaces)}; learn '
-                'it anew with tools/predictor.py'
+                'it anew with mdl-nas predictor'
             )
         for key in ours:
             if theirs.get(key) != ours[key]:
                 raise ValueError(
                     f'{where}: it is of another space, which differs in {key!r}; learn it anew '
-                    'with tools/predictor.py'
+                    'with mdl-nas predictor'
                 )
 
     def save(self, path: str | Path) -> None:

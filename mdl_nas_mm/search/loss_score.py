@@ -18,7 +18,7 @@ from .scored import Pair
 
 @SEARCH_SCORES.register_module()
 class LossPredictorScore:
-    """The negative loss that ``tools/predictor.py`` has learned to predict; no evaluation.
+    """The negative loss that ``mdl-nas predictor`` has learned to predict; no evaluation.
 
     The loss of a task follows from the backbone and the task's own parts.
 

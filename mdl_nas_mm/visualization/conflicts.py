@@ -24,7 +24,7 @@ def read_conflicts(path: str) -> dict[str, Any]:
     try:
         conflict_table(found)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f'{path}: no conflicts.json of tools/conflicts.py ({error!r})') from None
+        raise ValueError(f'{path}: no conflicts.json of mdl-nas conflicts ({error!r})') from None
     return found
 
 

@@ -98,6 +98,7 @@ class ElasticASPPHead(SlimDecodeHead, ASPPHead):
 
     Args:
         multiple: channels are rounded to multiples of it.
+        init_cfg: see ``ElasticPart``.
         kwargs: those of ``ElasticPart`` and of ``ASPPHead``.
     """
 

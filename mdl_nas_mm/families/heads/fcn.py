@@ -97,6 +97,7 @@ class ElasticFCNHead(SlimDecodeHead, FCNHead):
 
     Args:
         multiple: channels are rounded to multiples of it.
+        init_cfg: see ``ElasticPart``.
         kwargs: those of ``ElasticPart`` and of ``FCNHead``.
     """
 

@@ -30,7 +30,7 @@ class SlimBackbone(ElasticBackbone):
     what they do upstream.
 
     Args:
-        space, sharing, tasks, arch, task, init_cfg: see ``ElasticBackbone``.
+        space, sharing, tasks, arch, task, init_cfg: see ``ElasticPart``.
         shape: what is fixed.
         out_indices: which stages are returned.
 

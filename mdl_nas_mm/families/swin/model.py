@@ -130,7 +130,7 @@ class ElasticSwin(ElasticBackbone):
     a space of one architecture it is the published Swin.
 
     Args:
-        space, sharing, tasks, arch, task: see ``ElasticBackbone``; one space a stage.
+        space, sharing, tasks, arch, task: see ``ElasticPart``; one space a stage.
         img_size: shorter side in pixels of the smallest images that will come, if known: windows
             are then checked against it at once, not in the first step.
         patch_size: side of a patch in pixels.

@@ -52,11 +52,10 @@ class ElasticSwinUNet(ElasticBackbone):
     parameters is met without them (62.21 M, with them 62.26 M), and published Swins have none.
 
     Args:
-        space, sharing, tasks, arch, task: see ``ElasticBackbone``; a stage of the space for each
+        space, sharing, tasks, arch, task: see ``ElasticPart``; a stage of the space for each
             level, which all of its cells have, or one for each cell.
-        skeletons: ``single-scale``, ``multi-scale`` or names of skeletons, see
-            ``read_skeletons``; or task -> these. Where no task is active, it returns the maps
-            of all of them.
+        skeletons: ``'single-scale'``, ``'multi-scale'`` or a list of names such as ``'d3.1'``; or
+            task -> these. Where no task is active, it returns the maps of all of them.
         patch_size: side of a patch in pixels.
         in_channels: channels of the images.
         head_dim: width of a head; None for the widest embedding over the most heads.

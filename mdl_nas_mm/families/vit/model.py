@@ -114,7 +114,7 @@ class ElasticViT(ElasticBackbone):
     serve every architecture; for a linear map or a convolution this equals slicing its weight.
 
     Args:
-        space, sharing, tasks, arch, task: see ``ElasticBackbone``.
+        space, sharing, tasks, arch, task: see ``ElasticPart``.
         img_size: pixels, one side or (height, width), for which positions are stored; they are
             interpolated for other sizes.
         patch_size: side of a patch in pixels.
@@ -128,8 +128,9 @@ class ElasticViT(ElasticBackbone):
         max_relative_position: farthest distance in patches of the relative positions, by default
             14; 0 for none.
         class_token: whether there is a class token in front of the patches.
-        out_type: output of all tasks, or task -> output: the class token (B, C), the default, the
-            mean of the patches (B, C), or maps (B, C, h, w).
+        out_type: output of all tasks, or task -> output: ``'cls_token'``, the class token (B, C),
+            the default, ``'avg_featmap'``, the mean of the patches (B, C), or ``'featmap'``, maps
+            (B, C, h, w).
         out_indices: blocks whose output is returned, of the deepest architecture, negative ones
             from the end; or task -> such blocks. A shallower architecture returns the blocks at
             the same fraction of its depth. The final norm is applied to the last block only.

@@ -51,10 +51,10 @@ class SkeletonHeads(BaseModule):
         in_channels: channels of the maps at 1/4, 1/8, 1/16 and 1/32.
         head: config of a decode head, without inputs; each skeleton has a copy.
         heads: skeleton -> a config of its own in place of that.
-        skeletons: see ``read_skeletons``; those that the backbone has for the task.
+        skeletons: those that the backbone has for the task, said in the same way.
         chosen: the skeleton that answers; by default the first, until a training says another.
         init_cfg: see ``mmengine.model.BaseModule``.
-        num_classes, out_channels, threshold: of all heads; see ``BaseDecodeHead``.
+        num_classes, out_channels, threshold: of all heads, as of mmseg's ``BaseDecodeHead``.
 
     Attributes:
         cells: those whose maps it is given, in this order.

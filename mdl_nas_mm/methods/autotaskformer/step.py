@@ -35,7 +35,7 @@ class SkeletonStep(Step):
 
     Args:
         spaces, freeze_rest, optim_wrapper: see ``Step``.
-        skeletons: see ``read_skeletons``; or task -> its own.
+        skeletons: those of ``ElasticSwinUNet``, said in the same way; or task -> its own.
     """
 
     def __init__(
@@ -127,8 +127,10 @@ class AutoTaskFormerStep(SkeletonStep):
 
     Args:
         spaces, freeze_rest, optim_wrapper, skeletons: see ``SkeletonStep``.
-        temperature: arguments of ``Temperature``, as a dict.
-        leave_out: a weight below which a skeleton is no longer computed, see ``SkeletonLogits``.
+        temperature: ``dict(steps=..., start=5.0, end=0.1)``: in how many steps it falls, and from
+            where to where.
+        leave_out: skeletons whose weight, averaged over some 100 passes, falls below it are no
+            longer computed; None keeps all.
     """
 
     def __init__(

@@ -27,9 +27,11 @@ class FixedDifference(DifferenceStep):
     Args:
         spaces, optim_wrapper, norms_and_biases: see ``DifferenceStep``.
         difference: the file of places and first values; the stage before has written it.
-        activations: settings of ``ActivationPenalty``, of differences from the base's activations
-            on the same images; without it only the task's loss is trained on.
-        frames: settings of ``Frames.of``, where images are clips.
+        activations: ``coefficient``, ``grain`` and ``reduction`` of a penalty of differences from
+            the base's activations on the same images, see ``ActivationPenalty``; without it only
+            the task's loss is trained on.
+        frames: the same of differences between frames, with ``first``, ``last`` and ``use``, where
+            images are clips; see ``Frames``.
 
     Raises:
         FileNotFoundError, ValueError: see ``load_difference``; or a setting is none.

@@ -24,11 +24,11 @@ class GatedDifference(DifferenceStep):
     """Differences times hard-concrete gates, with a penalty of their number (Eq. 6 and 7).
 
     One sample of the gates serves all passes of a step, the same on all processes. A model that
-    is evaluated or saved has the gates without chance.
+    is evaluated or saved has the gates without chance. Parameters are named
+    ``gates.<layer>.<grain>`` and ``differences.<layer>``, for ``paramwise_cfg``.
 
     Args:
-        spaces, optim_wrapper, norms_and_biases: see ``DifferenceStep``. Parameters are named
-            ``gates.<layer>.<grain>`` and ``differences.<layer>``, for ``paramwise_cfg``.
+        spaces, optim_wrapper, norms_and_biases: see ``DifferenceStep``.
         lambda_w: what an expected element costs (Eq. 7).
         density: instead, the part of all elements that there shall be in the end. What is expected
             is held near it by ``strength`` times the square of how far it is away.

@@ -25,8 +25,9 @@ class JointStep(Step):
 
     Args:
         spaces, freeze_rest, optim_wrapper: see ``Step``.
-        distill: arguments of ``Distillation``. Then a task's last subnet runs first, and the
-            others learn from it as well. The paper has nothing of the kind.
+        distill: ``dict(features=..., logits=..., tasks=...)``, configs of losses of both, and which
+            tasks, by default all; see ``Distillation``. Then a task's last subnet runs first, and
+            the others learn from it as well. The paper has nothing of the kind.
     """
 
     def __init__(

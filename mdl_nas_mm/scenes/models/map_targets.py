@@ -55,7 +55,7 @@ class DepthTarget(_ActivatedTarget):
             gradient where depth is not positive, as it may be with ``'linear'``.
         min_depth: predictions are at least that.
         max_depth: and at most that; None for no limit.
-        loss: see ``Target``; by default L1, as ASTMT, ATRC and InvPT have.
+        loss: config of one, or of several; by default L1, as ASTMT, ATRC and InvPT have.
     """
 
     label = DEPTH.field
@@ -94,7 +94,8 @@ class NormalsTarget(Target):
     Logits are resized first and made unit vectors then.
 
     Args:
-        loss: of unit vectors, see ``Target``; by default L1, as ASTMT, ATRC and InvPT have.
+        loss: config of one of unit vectors, or of several; by default L1, as ASTMT, ATRC and
+            InvPT have.
     """
 
     label = NORMALS.field
@@ -135,7 +136,7 @@ class EdgesTarget(_BinaryTarget):
     """Probabilities of edges; labels are 1 and 0, or 255 for none.
 
     Args:
-        loss: of logits, see ``Target``; by default balanced BCE with 0.95.
+        loss: config of one of logits, or of several; by default balanced BCE with 0.95.
     """
 
     label = EDGES.field
@@ -147,7 +148,7 @@ class SaliencyTarget(_BinaryTarget):
     """Probabilities of being salient; labels are 1 and 0, or 255 for none.
 
     Args:
-        loss: of logits, see ``Target``; by default balanced BCE with 0.95.
+        loss: config of one of logits, or of several; by default balanced BCE with 0.95.
     """
 
     label = SALIENCY.field
@@ -163,7 +164,7 @@ class RegressionTarget(_ActivatedTarget):
 
     Args:
         channels: of the image.
-        loss: see ``Target``; by default L1.
+        loss: config of one, or of several; by default L1.
         activation: of the logits: ``'linear'``, ``'softplus'``, ``'exp'`` or ``'sigmoid'``.
             Distances under ``LogDepthLoss`` need one that is positive.
     """

@@ -29,7 +29,7 @@ class SoftLabelTarget(_PointTarget):
 
     Args:
         channels: how many classes.
-        loss: of logits, see ``Target``; by default soft cross entropy.
+        loss: config of one of logits, or of several; by default soft cross entropy.
     """
 
     def __init__(self, channels: int, loss: Losses = SOFT_CROSS_ENTROPY) -> None:
@@ -45,7 +45,7 @@ class VectorTarget(_PointTarget):
 
     Args:
         channels: how many.
-        loss: see ``Target``; by default L2.
+        loss: config of one, or of several; by default L2.
     """
 
     def __init__(self, channels: int = 9, loss: Losses = L2) -> None:
