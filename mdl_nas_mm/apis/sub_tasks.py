@@ -43,7 +43,15 @@ from .tasks import task_infos
 STAGES = ('gates', 'places', 'activations')
 SUMMARY = 'summary.json'
 _FILE = 'difference.safetensors'
-_SETTINGS = ('density', 'by', 'tasks', *STAGES)
+# What each is, for who reads the reference.
+SUB_TASK_KEYS = dict(
+    gates='What is other in the config of the first stage, above all `train_cfg`; needed.',
+    places='The same of the second stage, whose `train_cfg.step.difference` is filled in; needed.',
+    activations='The same of the third stage; there is none without it.',
+    density='The part of all elements that stays after the first stage; else what has open gates.',
+    by='Which elements stay: those of the likeliest `gate`, the default, or of the largest `size`.',
+    tasks='Task -> any of these, for this task alone.',
+)
 
 
 def share_computation(
@@ -145,8 +153,9 @@ def _settings(cfg: Config, task: str) -> dict[str, Any]:
     found.merge_from_dict(dict(stages=own))
     settings = dict(found.stages)
     for key in settings:
-        if key not in _SETTINGS:
-            raise ValueError(f'computation_sharing: unknown key {key!r}, expected {_SETTINGS}')
+        if key not in SUB_TASK_KEYS:
+            known = [*SUB_TASK_KEYS]
+            raise ValueError(f'computation_sharing: unknown key {key!r}, expected {known}')
     for key in STAGES[:2]:
         if settings.get(key) is None:
             raise ValueError(f'computation_sharing: {key!r} is missing, what the stage has other')

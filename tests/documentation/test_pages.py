@@ -170,6 +170,11 @@ def test_tables_have_what_a_config_says_alone():
         )
 
 
+def test_backbones_are_told_of_once():
+    assert 'ElasticFCNHead' in (text := tables.classes_table('MODELS'))
+    assert 'ElasticViT' in tables.backbones_table() and 'ElasticViT' not in text
+
+
 def test_table_of_a_backbone_has_every_argument_and_default():
     said = {each.name: each for each in sources.described('ElasticSwin').arguments}
     parameters = inspect.signature(MODELS.get('ElasticSwin')).parameters

@@ -24,8 +24,9 @@ def class_table(name: str) -> str:
 
 
 def classes_table(registry: str) -> str:
-    """Every class of a registry, with its arguments."""
-    return '\n\n'.join(map(_section, registered(registry)))
+    """Every class of a registry, with its arguments, but backbones, which have a table."""
+    backbones = subclasses('ElasticBackbone')
+    return '\n\n'.join(_section(e) for e in registered(registry) if e.name not in backbones)
 
 
 def backbones_table(_: str = '') -> str:
