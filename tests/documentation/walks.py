@@ -167,7 +167,7 @@ WALKS = {
     ),
     'export.md': Walk(
         {
-            'mdl-nas deposit extract work_dirs/demo/deposit.safetensors --task det '
+            'mdl-nas deposit extract work_dirs/demo/deposit/deposit.safetensors --task det '
             '--out work_dirs/det': (
                 'deposit extract mine.safetensors --task det --out work_dirs/det'
             ),
@@ -175,10 +175,10 @@ WALKS = {
             '--training joint.py': (
                 'deposit extract mine.safetensors --task det --out trained --training joint.py'
             ),
-            'mdl-nas export work_dirs/demo/deposit.safetensors --task cls --out cls.onnx': (
+            'mdl-nas export work_dirs/demo/deposit/deposit.safetensors --task cls --out cls.onnx': (
                 'export mine.safetensors --task seg --input-size 32 32 --out seg.onnx'
             ),
-            'mdl-nas export work_dirs/demo/deposit.safetensors --task det --part features '
+            'mdl-nas export work_dirs/demo/deposit/deposit.safetensors --task det --part features '
             '--input-size 480 640 --out det.onnx': (
                 'export mine.safetensors --task det --part features --input-size 48 48 '
                 '--out det.onnx'
@@ -208,7 +208,7 @@ WALKS = {
     ),
     'ecmt.md': Walk(
         {
-            'mdl-nas predictor CONFIG --checkpoint work_dirs/joint/iter_9900.pth': (
+            'mdl-nas predictor CONFIG --checkpoint FILE --out predictor.safetensors': (
                 'predictor ecmt.py --checkpoint work_dirs/ecmt/iter_1.pth --samples 30 '
                 '--out predictor.safetensors'
             ),
