@@ -74,7 +74,7 @@ docs: .venv-docs/installed ## the documentation site, work_dirs/site/index.html,
 	.venv-docs/bin/pip install --quiet -r requirements-docs.txt
 	@touch $@
 
-doctor: ## say whether this environment can run the suite
+doctor: ## say whether this environment can run this package
 	@if [ -x $(BIN)/python ]; then $(BIN)/python tools/doctor.py $(ARGS); \
 	else $(PYTHON) tools/doctor.py $(ARGS); fi
 

@@ -115,7 +115,7 @@ def main() -> None:
     lines = [f'| {" | ".join(row)} |' for row in (head, ('---',) * len(head), *rows())]
     text = '\n'.join(
         [
-            '# Sizes: the paper and this suite',
+            '# Sizes: the paper and this package',
             '',
             'Made by `python benchmarks/paper_tables.py --write docs/paper_tables.md`; counts '
             'alone, of images of 224 x 224 (classification), 800 x 1280 (detection) and '

@@ -1,4 +1,4 @@
-"""Whether an environment can run the suite, and what to do where it cannot.
+"""Whether an environment can run this package, and what to do where it cannot.
 
 Nothing but the standard library is imported before it is asked about, so that what is missing
 becomes a line of the report instead of a traceback.
@@ -244,9 +244,9 @@ def report(findings: list[Finding]) -> str:
         if finding.advice:
             lines.append(f'{"":6}{"":{width}}  -> {finding.advice}')
     failures = sum(finding.level == FAIL for finding in findings)
-    verdict = 'This environment can run the suite.'
+    verdict = 'This environment can run this package.'
     if failures:
-        verdict = f'This environment cannot run the suite: {failures} to put right, marked FAIL.'
+        verdict = f'This environment cannot run this package: {failures} to put right, marked FAIL.'
     return '\n'.join([*lines, '', verdict])
 
 

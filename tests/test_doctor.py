@@ -175,10 +175,10 @@ def test_upstream_config_that_is_not_there():
 def test_report_ends_with_the_verdict():
     fine = doctor.Finding(doctor.OK, 'a', '1.0')
     broken = doctor.Finding(doctor.FAIL, 'longer', 'broken', 'mend it')
-    assert doctor.report([fine]).endswith('can run the suite.')
+    assert doctor.report([fine]).endswith('can run this package.')
     text = doctor.report([fine, broken])
     assert '-> mend it' in text
-    assert 'cannot run the suite: 1 ' in text
+    assert 'cannot run this package: 1 ' in text
 
 
 def test_tool_runs_without_the_stack():

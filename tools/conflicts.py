@@ -1,4 +1,4 @@
-"""Measures why tasks conflict: python tools/conflicts.py CONFIG --checkpoint FILE."""
+"""Compares tasks' gradients: python tools/conflicts.py CONFIG --checkpoint FILE."""
 
 import argparse
 import copy

@@ -1,4 +1,4 @@
-"""Says whether this environment can run the suite, and what to do where it cannot.
+"""Says whether this environment can run this package, and what to do where it cannot.
 
 python tools/doctor.py [--config CONFIG]
 """
@@ -17,14 +17,14 @@ from mdl_nas_mm.utils.command_line import Parser  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
-    text = 'Say whether this environment can run the suite, and what to do where it cannot.'
+    text = 'Say whether this environment can run this package, and what to do where it cannot.'
     parser = Parser(description=text)
     parser.add_argument('--config', help='Also look for the data folders of this config.')
     return parser.parse_args()
 
 
 def main() -> int:
-    """Print the report; return 0 if the suite can run here, else 1."""
+    """Print the report; return 0 if the package can run here, else 1."""
     args = parse_args()
     findings = doctor.examine(args.config)
     print(doctor.report(findings))

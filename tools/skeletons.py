@@ -1,4 +1,4 @@
-"""Chooses where each task ends: python tools/skeletons.py CONFIG --checkpoint FILE."""
+"""Chooses where each task leaves the backbone: python tools/skeletons.py CONFIG --checkpoint ..."""
 
 import argparse
 from pathlib import Path
