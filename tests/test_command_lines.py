@@ -281,6 +281,24 @@ def test_what_is_no_config_has_no_settings_to_override(monkeypatch, capsys, tool
     assert status == 2 and '--cfg-options' in capsys.readouterr().err
 
 
+AGAIN = ['--from', 'text.txt', '--budget', '1M']
+
+
+@pytest.mark.parametrize(
+    ('tool', 'args', 'option'),
+    [
+        ('search', [*AGAIN, '--random-baseline'], '--random-baseline'),
+        ('search', [*AGAIN, '--start', 'list.json'], '--start'),
+        ('search', [*AGAIN, '--cfg-options', 'max_iters=1'], '--cfg-options'),
+        ('deposit', ['verify', 'empty', '--images', 'image.png'], '--images'),
+        ('deposit', ['verify', '--after', 'empty'], '--after'),
+    ],
+)
+def test_options_that_would_be_dropped_are_refused(monkeypatch, capsys, tool, args, option):
+    _, status = said(monkeypatch, tool, *args)
+    assert status == 2 and option in capsys.readouterr().err
+
+
 def test_a_config_is_controlled_with_a_predictor(monkeypatch, capsys):
     _, status = said(monkeypatch, 'control', CONFIG, '--budget', '1G')
     assert status == 2 and '--predictor' in capsys.readouterr().err

@@ -52,6 +52,8 @@ def parse_args() -> Namespace:
     for command in (pack, add, verify, out, less, test):
         command_line.add_trusted_classes(command)
     args = parser.parse_args()
+    if args.command == 'verify' and not args.before and (args.after or args.images):
+        parser.error('--after and --images go with --before')
     if args.command == 'pack':
         command_line.check_new_deposit(args.deposit, vars(args).pop('overwrite'))
     return args
@@ -61,8 +63,7 @@ def main() -> None:
     args = parse_args()
     with early_errors():
         if args.command == 'list':
-            print(*contents(args.deposit), sep='\n')
-            return
+            return print(*contents(args.deposit), sep='\n')
         if getattr(args, 'task', None) is not None:
             check_task(args.deposit, args.task, tasks_of(args.deposit))
     # Large libraries are imported once the arguments are known to be right.

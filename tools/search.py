@@ -32,11 +32,8 @@ def parse_args() -> argparse.Namespace:
         '--work-dir',
         help='Folder of results (default: work_dirs/<config>/search, or beside HISTORY).',
     )
-    add(
-        '--random-baseline',
-        action='store_true',
-        help='Also search at random, with as many evaluations.',
-    )
+    text = 'Also search at random, with as many evaluations.'
+    add('--random-baseline', action='store_true', help=text)
     text = 'JSON of joint specs, such as proposed.json, to start from (default: random).'
     add('--start', type=there('joint specs'), help=text)
     text = 'File of mdl-nas conflicts, to show beside what is shared.'
@@ -45,6 +42,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.history and (args.config or args.checkpoint or not args.budget):
         parser.error('--from takes a --budget, and neither a config nor a --checkpoint')
+    if args.history and (args.start or args.random_baseline or args.cfg_options):
+        parser.error('--start, --random-baseline and --cfg-options are of a search, not of --from')
     if not args.history and not (args.config and args.checkpoint):
         parser.error('give a config and --checkpoint, or --from with --budget')
     return args
