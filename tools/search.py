@@ -8,8 +8,8 @@ from mdl_nas_mm.utils.command_line import Parser, add_run_options, search_budget
 
 def parse_args() -> argparse.Namespace:
     parser = Parser(
-        description='Find the joint spec of the highest S-Score under a budget. '
-        'Started again, it goes on where it was.'
+        description='Find the architectures of all tasks, a joint spec, with the highest sum of '
+        'scores under a budget. Started again, it goes on where it was.'
     )
     add = parser.add_argument
     add('config', nargs='?', type=there('config'), help='Path of a joint config with search_cfg.')
