@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 from documentation.pages import LINK, OUTSIDE, ROOT, SITE, anchors, files, pages, prose
@@ -38,6 +39,13 @@ def test_every_readme_is_a_page():
     found = {p.relative_to(ROOT).as_posix() for p in (ROOT / 'mdl_nas_mm').rglob('*.md')}
     found |= {p.relative_to(ROOT).as_posix() for p in (ROOT / 'configs').rglob('*.md')}
     assert {path for path in found if '.mim' not in path} <= set(OUTSIDE.values())
+
+
+def test_one_page_leads_to_all_others():
+    """README.md says so of it."""
+    page = pages()['which_page.md']
+    there = {(page.parent / target).resolve() for target, _ in LINK.findall(page.read_text())}
+    assert set(map(Path.resolve, pages().values())) - there == {page.resolve()}
 
 
 def test_links_lead_to_files_and_headings():
