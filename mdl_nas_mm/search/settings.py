@@ -9,7 +9,10 @@ from mdl_nas_mm.utils.amounts import check_count, is_number
 
 @dataclass(frozen=True)
 class EvolutionSettings:
-    """How the evolution goes; the defaults are the paper's (Appendix E).
+    """How the evolution goes.
+
+    The defaults are the paper's (Appendix E) and, where it tells nothing, AutoFormer's: crossovers,
+    mutations and ``stage_prob``.
 
     Attributes:
         population: new candidates a generation.
