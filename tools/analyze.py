@@ -20,7 +20,8 @@ def parse_args() -> argparse.Namespace:
         'joint config, and what they store together. Needs neither weights nor data.'
     )
     parser.add_argument('config', type=there('config'), help='Path of a joint config.')
-    parser.add_argument('--joint-spec', help='JSON of the architectures (default: the largest).')
+    text = 'JSON of the architectures (default: those of the config, or the largest).'
+    parser.add_argument('--joint-spec', help=text)
     parser.add_argument('--checkpoint', help='Supernet whose mask scores decide what is shared.')
     parser.add_argument(
         '--input-size',

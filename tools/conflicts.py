@@ -23,7 +23,8 @@ def parse_args() -> argparse.Namespace:
     add('config', type=there('config'), help='Path of a joint config.')
     text = 'A checkpoint of its training.'
     add('--checkpoint', type=there('checkpoint'), required=True, help=text)
-    add('--joint-spec', help='JSON of the architectures (default: the largest, most shared ones).')
+    text = 'JSON of the architectures (default: those of the config, or the largest, most shared).'
+    add('--joint-spec', help=text)
     add(
         '--start-of',
         type=there('config'),

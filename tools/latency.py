@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     text = 'Timed runs of each architecture (default: %(default)s).'
     add('--runs', type=at_least(1), default=10, help=text)
     add('--warmup', type=at_least(0), default=2, help='Runs before these (default: %(default)s).')
-    text = 'Tasks whose necks and heads are timed as well, for budgets of mdl-nas control.'
+    text = 'Tasks whose necks and heads are timed as well, so that budgets count them.'
     add('--heads', nargs='+', default=[], metavar='TASK', help=text)
     text = 'Architectures for the comparison (default: %(default)s).'
     add('--random-specs', type=at_least(1), default=20, help=text)
