@@ -1,4 +1,4 @@
-"""AutoTaskFormer of 37.2 to 108.7 M parameters on sixteen tasks of Taskonomy, ten skeletons each.
+"""AutoTaskFormer of 37.2 to 116.7 M parameters (the paper: 108.7) on sixteen tasks of Taskonomy.
 
     python tools/train.py configs/autotaskformer/b_taskonomy-16tasks.py
 

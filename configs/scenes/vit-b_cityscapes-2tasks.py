@@ -1,4 +1,4 @@
-"""Segmentation and depth of Cityscapes in elastic architectures up to ViT-B, one pass each.
+"""Segmentation and depth of Cityscapes in one elastic architecture up to ViT-B and one pass.
 
     python tools/train.py configs/scenes/vit-b_cityscapes-2tasks.py
 

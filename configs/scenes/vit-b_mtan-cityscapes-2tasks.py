@@ -1,4 +1,4 @@
-"""Segmentation and disparity of MTAN's Cityscapes in architectures up to ViT-B, one pass each.
+"""Segmentation and disparity of MTAN's Cityscapes in one architecture up to ViT-B, one pass.
 
     python tools/train.py configs/scenes/vit-b_mtan-cityscapes-2tasks.py
 

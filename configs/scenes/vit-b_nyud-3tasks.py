@@ -1,4 +1,4 @@
-"""Three tasks of NYUD-v2 in elastic architectures up to ViT-B, one pass each.
+"""Three tasks of NYUD-v2 in one elastic architecture up to ViT-B and one pass.
 
     python tools/train.py configs/scenes/vit-b_nyud-3tasks.py
 

@@ -1,4 +1,4 @@
-"""Four tasks of NYUD-v2 in elastic architectures up to ViT-B, one pass each.
+"""Four tasks of NYUD-v2 in one elastic architecture up to ViT-B and one pass.
 
     python tools/train.py configs/scenes/vit-b_nyud-4tasks.py
 

@@ -1,4 +1,4 @@
-"""Five tasks of PASCAL-Context in elastic architectures up to ViT-B, one pass each.
+"""Five tasks of PASCAL-Context in one elastic architecture up to ViT-B and one pass.
 
     python tools/train.py configs/scenes/vit-b_pascal-5tasks.py
 
