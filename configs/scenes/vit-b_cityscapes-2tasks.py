@@ -11,6 +11,7 @@ _base_ = [
     '_base_/cityscapes_schedule.py',
 ]
 
+# Delta_T: scores of such models of one task, as reference=dict(mIoU=...).
 _head = dict(type='FCNHead', in_channels=768, in_index=0)
 backbone = dict(img_size=(256, 256))
 tasks = {name: dict(model=dict(decode_head=_head)) for name in ('seg', 'depth')}
