@@ -24,7 +24,8 @@ def parse_args() -> argparse.Namespace:
         help='Path of a config of new tasks with computation_sharing.',
     )
     add('--task', nargs='+', default=[], help='Tasks of the config to train (default: all).')
-    add('--work-dir', help='Folder of stages and the result (default: work_dirs/<name of config>).')
+    text = "Folder of stages and result (default: the config's, or work_dirs/<name of config>)."
+    add('--work-dir', help=text)
     text = 'Processes of a training, one a GPU (default: %(default)s).'
     add('--processes', type=at_least(1), default=1, help=text)
     add_cfg_options(parser)

@@ -9,9 +9,8 @@ from mdl_nas_mm.utils.command_line import Parser, add_run_options, there
 def parse_args() -> argparse.Namespace:
     parser = Parser(description='Train all tasks of a joint config together.')
     parser.add_argument('config', type=there('config'), help='Path of a joint config.')
-    parser.add_argument(
-        '--work-dir', help='Folder of logs and checkpoints (default: work_dirs/<name of config>).'
-    )
+    text = "Folder of logs and checkpoints (default: the config's, or work_dirs/<name of config>)."
+    parser.add_argument('--work-dir', help=text)
     parser.add_argument(
         '--resume',
         nargs='?',
