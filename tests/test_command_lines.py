@@ -292,6 +292,8 @@ AGAIN = ['--from', 'text.txt', '--budget', '1M']
         ('search', [*AGAIN, '--cfg-options', 'max_iters=1'], '--cfg-options'),
         ('deposit', ['verify', 'empty', '--images', 'image.png'], '--images'),
         ('deposit', ['verify', '--after', 'empty'], '--after'),
+        ('predictor', ['empty', '--out', 'o', '--samples', '20'], '--samples'),
+        ('predictor', ['empty', '--out', 'o', '--work-dir', 'w'], '--work-dir'),
     ],
 )
 def test_options_that_would_be_dropped_are_refused(monkeypatch, capsys, tool, args, option):

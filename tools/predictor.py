@@ -21,8 +21,7 @@ def parse_args() -> argparse.Namespace:
     )
     text = 'Of a config: the trained supernet, whose losses are measured.'
     add('--checkpoint', type=there('checkpoint'), help=text)
-    text = 'Architectures to measure (default: %(default)s).'
-    add('--samples', type=at_least(20), default=2000, help=text)
+    add('--samples', type=at_least(20), help='Architectures to measure (default: 2000).')
     add('--work-dir', help='Folder of the losses (default: work_dirs/<config>/predictor).')
     text = 'The safetensors file to write (default: predictor.safetensors beside the losses).'
     add('--out', type=writable, help=text)
@@ -32,8 +31,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not (args.checkpoint or args.out):
         parser.error('give a history.jsonl with --out, or a config with --checkpoint')
-    if args.cfg_options and not args.checkpoint:
-        parser.error('--cfg-options are of a config, which takes --checkpoint')
+    for option in ('samples', 'work_dir', 'cfg_options'):
+        if getattr(args, option) and not args.checkpoint:
+            parser.error(f'--{option.replace("_", "-")}: of a config, which takes --checkpoint')
     return args
 
 
@@ -46,7 +46,7 @@ def losses(args: argparse.Namespace, say: Callable[[str], None]) -> Path | None:
 
     cfg = read_config(args.source, args.cfg_options, args.trust_checkpoint)
     folder = Path(args.work_dir or f'work_dirs/{Path(args.source).stem}/predictor')
-    given = (args.samples, args.seed, args.launcher)
+    given = (args.samples or 2000, args.seed, args.launcher)
     measured = measure_losses(resolve_joint_config(cfg), args.checkpoint, folder, *given)
     if measured is None:
         return None
