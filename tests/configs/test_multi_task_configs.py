@@ -201,6 +201,7 @@ def test_one_joint_step(name, layout, tmp_path, monkeypatch):
     monkeypatch.setattr(MultiTaskModel, 'loss', recording)
     monkeypatch.setattr(MultiTaskTrainLoop, 'run_iter', run_one)
     cfg = small(name, layout)
+    cfg.train_cfg.dry_run = False
     runner = build_runner(cfg, tmp_path)
     model = runner.model
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
