@@ -13,7 +13,9 @@ from mdl_nas_mm.families.swin import SWIN, SwinLayout, SwinShape
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import VIT, ViTLayout, ViTShape
 from mdl_nas_mm.sharing import Sharing
+from mdl_nas_mm.sharing.composed import ComposedSharing
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace
+from mdl_nas_mm.spec.composed import ComposedLayout, PartLayout
 
 SIZES = dict(embed_dim=(6, 8), depth=(1, 2), num_heads=(1, 2, 3), mlp_ratio=(1, 2))
 RATIOS = (0, 0.3, 0.5, 1)
@@ -129,6 +131,25 @@ def test_policies_at_the_ends():
     stem = sum(use.size for use in layout.uses(joint['a']) if use.role == 'stem')
     assert specific.shared == stem
     assert specific.total == stem + 3 * (shared.params(joint['a']) - stem)
+
+
+def test_an_elastic_part_beside_what_some_tasks_have_is_counted_once():
+    """What a task's backbone has beside those of others is no part of its head."""
+    root, part = (ViTLayout(ONE_RATIO, SHAPE, owned) for owned in (dict(naive=('a', 'b')), None))
+    placed = {'a.head': PartLayout('heads.a', part, lambda spec: spec.part('a.head'))}
+    layout = ComposedLayout(root, placed)
+    policies = Sharing.from_config('AllShared', ROLES)
+    sharing, rng = ComposedSharing(policies, {'a.head': policies}), random.Random(0)
+    ledger, plain = Ledger(layout, sharing, heads=dict(a=5)), Ledger(part, policies)
+    for _ in range(10):
+        joint = JointSpec({'a': layout.space.sample(rng), 'b': ONE_RATIO.sample(rng)})
+        counts, own = ledger.count(joint), joint['a'].part('a.head')
+        assert counts.heads == dict(a=5 + plain.params(own), b=0)
+        for task, spec in joint.items():
+            dim = spec.root.stages[0].embed_dim
+            # Of so few blocks one convolution of 3 x 3 each, and a norm.
+            convolutions = spec.root.depth * (9 * dim**2 + 2 * dim)
+            assert counts.backbones[task] == plain.params(spec.root) + convolutions
 
 
 def test_mask_without_scores_is_refused():

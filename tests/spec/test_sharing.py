@@ -80,3 +80,18 @@ def test_mask_by_ratio_shares_exactly_the_ratio_of_the_best_in_use():
     assert policy.shared_channels(0.5, 4, 1, np.zeros(4, np.float32)).tolist() == [
         [True, True, False, False]
     ]
+
+
+@pytest.mark.parametrize('threshold', ['score', 'ratio'])
+def test_scores_for_given_channels_share_just_these_at_any_ratio_that_fits(threshold):
+    """By its threshold of scores the policy shares a score of 0 where the ratio is 0."""
+    policy = Mask(threshold)
+    rng = np.random.default_rng(0)
+    for count in range(7):
+        shared = np.zeros((2, 6), bool)
+        for row in shared:
+            row[rng.permutation(6)[:count]] = True
+        scores = policy.scores_for(shared).astype(np.float32).reshape(-1)
+        # That of ratios alone decides how many are shared, so only one ratio fits.
+        for ratio in (0.0, 0.5, 1.0) if threshold == 'score' else (count / 6,):
+            assert policy.shared_channels(ratio, 6, 2, scores).tolist() == shared.tolist()
