@@ -11,8 +11,8 @@ from refusals import raises_naming
 from scenes.files import as_colours, image, save, slanted
 
 from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.scenes.labels import DEPTH, NORMALS, REGRESSION, SEGMENTATION
-from mdl_nas_mm.scenes.transforms import resize_label
+from mdl_nas_mm.scenes.labels import DEPTH, DISPARITY, NORMALS, REGRESSION, SEGMENTATION
+from mdl_nas_mm.scenes.transforms import SceneResize, resize_label
 from mdl_nas_mm.scenes.transforms.targets import distant_permutations
 
 SIZE = (6, 8)
@@ -152,9 +152,10 @@ def test_resized_labels_stay_what_they_are(tmp_path, resize):
         assert set(np.unique(found['gt_sem_seg'])) <= set(range(5))
 
 
-def test_means_are_of_valid_pixels_of_one_surface():
+@pytest.mark.parametrize('kind', [DEPTH, DISPARITY], ids=lambda kind: kind.key)
+def test_means_are_of_valid_pixels_of_one_surface(kind):
     ramp = np.float32([[1.0, 1.02, 1.04, 1.06, 3.0, 3.0, 0.0, 3.0]] * 2)
-    twice = resize_label(ramp, DEPTH, (16, 4))[0]
+    twice = resize_label(ramp, kind, (16, 4))[0]
     # Between two pixels, a quarter from the nearest.
     np.testing.assert_allclose(twice[:6], [1, 1.005, 1.015, 1.025, 1.035, 1.045], rtol=1e-6)
     # The step from 1.06 to 3 is not rounded off; where there is none, there is none around it.
@@ -191,6 +192,17 @@ def test_scaling_divides_depth_if_told(tmp_path):
     squeeze = dict(type='mdl_nas_mm.SceneResize', scale=(8, 12), divide_depth=True)
     with raises_naming(ValueError, 'SceneResize', 'keep_ratio'):
         run(tmp_path, ('depth',), squeeze)
+
+
+def test_disparity_grows_where_depth_is_divided():
+    """The product of both stays what it is, focal length times baseline."""
+    disparity = np.linspace(1, 1.1, 12, dtype=np.float32).reshape(3, 4)
+    resize, found = SceneResize(scale_factor=2.0, keep_ratio=True, divide_depth=True), []
+    for key, label in (('gt_depth_map', 500 / disparity), ('gt_disparity', disparity)):
+        image = np.zeros((3, 4, 3), np.uint8)
+        found.append(resize({'img': image, key: label, 'seg_fields': [key]})[key])
+    np.testing.assert_allclose(found[0] * found[1], 500, rtol=1e-3)
+    assert found[1].shape == (6, 8) and found[1].min() == pytest.approx(2)
 
 
 def test_random_scales_use_it(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from mdl_nas_mm.methods.computation_sharing.running import (
     by_task,
     totals,
 )
+from mdl_nas_mm.methods.computation_sharing.running.elements import ElementExecution
+from mdl_nas_mm.methods.computation_sharing.running.rows import RowExecution
 
 BUILDERS = dict(
     ViT=vit,
@@ -76,13 +79,45 @@ def test_single_precision_stays_exact_over_a_video(build, execution):
     assert greatest_error(model, tasks, frames, relative=True) < 1e-4
 
 
-@pytest.mark.parametrize('changed', ['norm1.weight', 'attn.rel_pos_embed_k.embeddings_table_v'])
+@pytest.mark.parametrize(
+    'changed',
+    [
+        *('patch_embed.proj.weight', 'cls_token', 'pos_embed', 'blocks.1.norm1.weight'),
+        'blocks.1.attn.rel_pos_embed_k.embeddings_table_v',
+    ],
+)
 def test_differences_beside_the_linear_layers_are_seen(changed):
     base = vit()
     sub = copy.deepcopy(base)
-    sub.blocks[1].get_parameter(changed).data += 0.1
+    parameter = sub.get_parameter(changed)
+    # Norms would take the same number in all channels out again.
+    parameter.data += 0.1 * torch.randn(parameter.shape, dtype=parameter.dtype)
     tasks = dict(a=base, b=sub)
     assert greatest_error(shared(tasks, reuse='both'), tasks, moving_patch(3)) < 1e-9
+
+
+def change_of(execution, difference, threshold):
+    """What an execution makes of a difference (R, C) from the frame before."""
+    known = torch.randint(9, difference.shape).double()
+    source = SimpleNamespace(is_base=False, pairs=dict(fc1=SimpleNamespace(inputs=known)))
+    part = SimpleNamespace(name='fc1', differs=False)
+    return execution.change(part, known + difference, source, threshold)
+
+
+def test_a_row_has_changed_where_its_root_mean_square_is_above_the_threshold():
+    difference = torch.zeros(4, 16, dtype=torch.float64)
+    difference[1], difference[2], difference[3, 0] = 0.5, 0.25, 2
+    mask = change_of(RowExecution({}, {}, dense=1.0), difference, 0.25)
+    assert mask.tolist() == [False, True, False, True]
+    # Half of the rows is as many as are gathered, one more is not.
+    assert change_of(RowExecution({}, {}, dense=0.5), difference, 0.25) is not None
+    assert change_of(RowExecution({}, {}, dense=0.5), difference, 0.125) is None
+
+
+def test_elements_up_to_the_threshold_are_none():
+    difference = torch.tensor([[0.5, -0.25, 0.25, -0.375]], dtype=torch.float64)
+    found = change_of(ElementExecution({}), difference, 0.25)
+    assert found.tolist() == [[0.5, 0, 0, -0.375]]
 
 
 def random_masks(model, images, generator):
@@ -225,6 +260,9 @@ def test_a_key_frame_comes_in_time_and_when_much_has_moved():
         _, state = model(frame, state)
         keys.append(state.is_key)
     assert keys == [True, False, False, True, True, True]
+    # All rows of the fifth have changed, which is never more than all of them.
+    model = shared(dict(a=vit(class_token=False)), reuse='frames', moved=1.0)
+    assert model(frames[4], model(frames[3])[1])[1].is_key is False
 
 
 def test_what_moves_leaves_nothing_until_it_stands():

@@ -78,8 +78,8 @@ def test_whole_is_what_the_layout_counts(build, size):
     assert counted == backbone.flops(None, backbone.arch, size)
 
 
-def work(source, w=0.0, a=1.0, whole=1000):
-    return Work('b', 'x', source, w, a, whole, 0, 10)
+def work(source, w=0.0, a=1.0, whole=1000, part='x'):
+    return Work('b', part, source, w, a, whole, 0, 10)
 
 
 def test_the_paper_counts_differences_by_their_densities():
@@ -87,6 +87,8 @@ def test_the_paper_counts_differences_by_their_densities():
     assert work('base', w=0.1, a=0.25).counted == pytest.approx(350)
     assert work('frame', w=0.1, a=0.25).counted == pytest.approx(250)
     assert work('plain', w=0.1).counted == 1000
+    # Products of queries, keys and values are dense in the paper.
+    assert work('frame', part='blocks.0.attention', a=0.25).counted == 1000
 
 
 @torch.no_grad()
@@ -154,6 +156,10 @@ def test_the_boundary_is_where_the_sum_is_least():
     assert boundary(of((0.0, 0.5), (0.1, 0.5), (0.8, 0.3), (0.9, 0.3))) == 2
     assert boundary(of((0.9, 0.3), (0.0, 0.1))) == 0
     assert boundary(of((0.0, 0.5), (0.5, 0.4), (0.0, 0.9))) == 3
+    # What the weights differ by counts as well, and a large layer more than a small one.
+    assert boundary(of((0.2, 0.25))) == 0 and boundary(of((0.2, 0.35))) == 1
+    small, large = (Density('', n, 0.0, a, 0.4) for n, a in ((100, 0.5), (1000, 0.3)))
+    assert boundary([small, large]) == 2
 
 
 def test_densities_of_a_video_are_measured_with_the_thresholds():

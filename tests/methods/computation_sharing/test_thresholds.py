@@ -53,6 +53,15 @@ def test_where_everything_matters_nothing_is():
         choose_thresholds(ASCENDING, lambda _: 0.0, float('nan'))
 
 
+def test_few_differences_and_a_loss_that_is_just_allowed():
+    """Half of the differences lies below the third of four; half a point more is too much."""
+    differences = [torch.tensor([0.0, 1.0, 2.0, 3.0])]
+    score = lambda thresholds: 10 - thresholds[0]  # noqa: E731
+    assert choose_thresholds(differences, score, 2.0, steps=1) == ([2.0], 8.0)
+    assert choose_thresholds(differences, score, 3.0, steps=1) == ([3.0], 7.0)
+    assert choose_thresholds(differences, score, 1.9, steps=1) == ([0.0], 10.0)
+
+
 def backbones(kind):
     torch.manual_seed(0)
     if kind == 'ViT':

@@ -242,8 +242,20 @@ def test_controllability_is_measured_once_and_summed_up(controller, tmp_path):
     assert found['hypervolume'] == pytest.approx(hypervolume(losses, (3, 3, 3)))
     assert found['hypervolume'] <= found['largest_hypervolume'] + 1e-9
     assert found['uniform_hypervolume'] == pytest.approx(found['largest_hypervolume'])
-    marginal = found['marginal']['seg']
-    assert sum(entry['points'] for entry in marginal) == 6
+    largest, smallest = (point['losses'].values() for point in found['extremes'])
+    assert list(smallest) == [2.0] * 3
+    assert found['largest_hypervolume'] == pytest.approx(np.prod([3 - x for x in largest]))
+    for i, task in enumerate(found['tasks']):
+        asked = np.array([point['preferences'][task] for point in found['points']])
+        expected = []
+        for middle in (0.1, 0.3, 0.5, 0.7, 0.9):
+            within = np.abs(asked - middle) <= 0.1
+            if within.any():
+                mean = pytest.approx(losses[within, i].mean())
+                expected.append(
+                    dict(preference=pytest.approx(middle), loss=mean, points=within.sum())
+                )
+        assert found['marginal'][task] == expected and len(expected) > 1
     assert found['control_parameters'] == controller.predictor.parameters
     # Killed in the middle of a line.
     lines = file.read_bytes().splitlines(keepends=True)
@@ -256,6 +268,10 @@ def test_controllability_is_measured_once_and_summed_up(controller, tmp_path):
     assert len(again) == len(calls) - 2
     assert (nothing['hypervolume'], nothing['beyond']) == (0, [found['tasks'][-1]])
     assert found['beyond'] == []
+    # One point below the reference is enough.
+    between = dataclasses.replace(trial, reference=(3.0, 3.0, float(losses[:, 2].mean())))
+    some = controllability(controller, measured(columns, again), between, file, dict(of='this'))
+    assert losses[:, 2].min() < between.reference[2] < losses[:, 2].max() and some['beyond'] == []
     with raises_naming(ValueError, str(file), "'of'"):
         controllability(controller, measured(columns, []), trial, file, dict(of='that'))
     with raises_naming(ValueError, 'reference point', 2, 3):

@@ -5,16 +5,20 @@ import math
 import numpy as np
 import pytest
 import torch
+from controlled_tasks import RESNET
 from helpers import build_runner, quick_mmengine  # noqa: F401
 from image_group import joint_config, write_images
 from shared_images import BACKBONES
+from torch.utils.flop_counter import FlopCounterMode
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.methods.ecmt import Controller
+from mdl_nas_mm.methods.ecmt.costs import multiply_adds, parameters
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
 from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.tasks.part_flops import weightless
 from mdl_nas_mm.utils.budgets import MACS
 
 TASKS = ('seg', 'parts', 'alone')
@@ -76,3 +80,32 @@ def test_two_steps_and_a_request(encoder, tmp_path, quick_mmengine):  # noqa: F8
         with activate(task, spec):
             inside = model.tasks[task](images, mode='tensor')
         torch.testing.assert_close(plain(images, mode='tensor'), inside, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_costs_have_all_stages_that_any_task_takes(tmp_path):
+    """The first task takes fewer than the others; decoders read what the encoder gives them."""
+    cfg = joint_config(write_images(tmp_path))
+    cfg.backbone = {key: value for key, value in RESNET.items() if key != 'out_indices'}
+    for task in TASKS:
+        stage, channels = (2, 12) if task == 'alone' else (3, 24)
+        cfg.tasks[task].backbone = dict(out_indices=(stage,))
+        cfg.tasks[task].model.decode_head.update(HEAD, in_channels=channels)
+    model = weightless(resolve_joint_config(cfg).model).eval()
+    columns, images = JointColumns(model.spaces), torch.empty(1, 3, 16, 16, device='meta')
+    assert next(iter(columns.spaces)) == 'alone'
+    cost = multiply_adds(model, columns, dict.fromkeys(TASKS, (16, 16)))
+    for row in (columns.choices - 1, *columns.sample(4, np.random.default_rng(0))):
+        encoders, behind = [], 0
+        for task, spec in columns.joint(row).items():
+            with model.scope(task), activate(task, spec):
+                with FlopCounterMode(display=False) as encoder:
+                    model.backbone(images)
+                with FlopCounterMode(display=False) as whole:
+                    model.tasks[task](images, mode='tensor')
+            encoders.append(encoder.get_total_flops() // 2)
+            behind += whole.get_total_flops() // 2 - encoders[-1]
+        assert len(set(encoders)) == 2
+        assert cost(row[None])[0] == max(encoders) + behind
+    everything = sum(parameter.numel() for parameter in model.parameters())
+    assert parameters(model, columns)((columns.choices - 1)[None])[0] == everything

@@ -60,7 +60,9 @@ def test_widths_of_decoders_by_equation_4():
     """0.6 + 0.4 times the preference, to the nearest of the set, of two the larger."""
     for preference, width in ((0, 0.6), (0.25, 0.7), (0.3, 0.7), (0.5, 0.8), (1, 1.0)):
         assert RATIOS[decoder_places(preference, [RATIOS])[0]] == width
-    assert RATIOS[decoder_places(0.125, [RATIOS])[0]] == 0.7
+    # Halfway between two, whatever a binary number makes of it.
+    for preference, width in ((0.125, 0.7), (0.625, 0.9), (0.875, 1.0)):
+        assert RATIOS[decoder_places(preference, [RATIOS])[0]] == width
     assert RATIOS[decoder_places(1.0, [RATIOS], lowered=0.5)[0]] == 0.8
     # Layers that have lost choices to rounding.
     assert decoder_places(0.5, [(0.6, 1.0), (0.6, 0.9, 1.0)]).tolist() == [1, 1]
@@ -154,6 +156,25 @@ def test_decoders_that_leave_no_encoder_are_lowered_together(problem):
     with raises_naming(InfeasibleBudget, f'{least - 1:,.6g}', f'{least:,.6g}') as error:
         evolve(columns, cost, losses, least - 1, prefer)
     assert error.value.least == least
+
+
+def test_decoders_are_lowered_to_the_smallest_where_nothing_else_fits():
+    """Of so many widths the second smallest is nearest already to a twentieth of the way."""
+    columns = columns_of(decoder=1, ratios=tuple(np.linspace(0.5, 1, 41).tolist()))
+    cost = lambda rows: rows.sum(1).astype(float)  # noqa: E731
+    losses, prefer = losses_of(columns), dict.fromkeys(TASKS, 1.0)
+    found = evolve(columns, cost, losses, 0.0, prefer)
+    assert found.lowered == 0 == found.cost and not found.row.any()
+
+
+def test_each_layer_reaches_its_largest_whatever_others_may_choose():
+    """The first has two widths, and both are too expensive but the smaller one."""
+    columns = columns_of(3, 3, ('seg',), ratios=((0.6, 1.0), RATIOS, RATIOS))
+    cost = lambda rows: 1000.0 * rows[:, 0] + rows[:, 1:3].sum(1)  # noqa: E731
+    losses = lambda rows: -rows[:, 1:3].sum(1, keepdims=True).astype(float)  # noqa: E731
+    settings = Evolution(pool=2, cycles=200, seed=1)
+    found = evolve(columns, cost, losses, 999.0, dict(seg=1.0), settings)
+    assert found.row[:3].tolist() == [0, 4, 4]
 
 
 def test_evolution_comes_near_the_best_encoder():

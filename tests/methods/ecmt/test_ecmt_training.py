@@ -63,9 +63,9 @@ def means(model, spec, images):
 
 
 def objective(model, specs, kd, missing=False):
-    """Algorithm 1 in plain torch, one model after the other."""
+    """Algorithm 1 in plain torch, one model after the other; and what is distilled by task."""
     labelled = {task: places_of(task, 0, 0, missing) for task in TASKS}
-    total, teachers = 0.0, {}
+    total, teachers, distilled = 0.0, {}, dict.fromkeys(TASKS, 0.0)
     for number, spec in enumerate(specs):
         for task, places in labelled.items():
             data = model.preprocess(task, own_batch(task, 0, 0, places))
@@ -76,8 +76,9 @@ def objective(model, specs, kd, missing=False):
                 continue
             levels = [(a - b).square().mean() for a, b in zip(own, teachers[task])]
             learned = sum(levels) / len(levels)
+            distilled[task] += learned.item()
             total = total + kd * learned / (len(specs) - 1) / len(TASKS)
-    return total / len(specs) / len(TASKS)
+    return total / len(specs) / len(TASKS), distilled
 
 
 @pytest.mark.parametrize('missing', [False, True], ids=['all labels', 'missing labels'])
@@ -86,13 +87,17 @@ def test_a_step_has_the_gradients_of_algorithm_1(backbone, missing):
     model = build(model_config(backbone, 'AllShared'))
     specs = subnets(model)
     found, logged = gradients_of(model, specs, KD, missing)
-    objective(model, specs, KD, missing).backward()
+    loss, distilled = objective(model, specs, KD, missing)
+    loss.backward()
     for name, parameter in model.named_parameters():
         expected = parameter.grad
         if name.startswith('tasks.'):
             expected = expected * len(TASKS)
         torch.testing.assert_close(found[name], expected, rtol=1e-6, atol=1e-10)
-    assert all(logged[f'{task}/ci_kd'] > 0 for task in TASKS)
+    # The mean over students of what is distilled, without its weight.
+    for task, value in distilled.items():
+        assert value > 0
+        assert logged[f'{task}/ci_kd'] == pytest.approx(value / (len(specs) - 1), rel=1e-6)
     apart, _ = gradients_of(model, specs, KD, missing, together=False)
     for name in found:
         torch.testing.assert_close(found[name], apart[name], rtol=1e-6, atol=1e-10)

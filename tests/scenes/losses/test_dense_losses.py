@@ -43,12 +43,22 @@ def test_each_image_counts_alike_however_many_labels_it_has():
 def test_log_depth():
     value = LogDepthLoss()(image([math.e, 1.0]), image([1.0, math.e**3])).item()
     assert value == pytest.approx((1 + 3) / 2)
+    # What is nearer than a millimetre counts as so far.
+    value = LogDepthLoss()(image([0.05, 1e-4]), image([0.005, 1e-5])).item()
+    assert value == pytest.approx(math.log(10) / 2)
 
 
 def test_berhu():
     """c = 5 / 5 = 1: the errors 0.5 and 1 are linear, 5 costs (25 + 1) / 2."""
     value = BerHuLoss()(image([0.5, 1.0, 5.0, 7.0]), image([0.0, 0.0, 0.0, NAN])).item()
     assert value == pytest.approx((0.5 + 1 + 13) / 3)
+
+
+def test_gradient_of_berhu():
+    """Its c is no function of the predictions: 1 up to c = 1, x / c beyond."""
+    prediction = image([0.5, -0.75, 2.0, 5.0]).requires_grad_()
+    BerHuLoss()(prediction, torch.zeros_like(prediction)).backward()
+    torch.testing.assert_close(prediction.grad, image([1.0, -1.0, 2.0, 5.0]) / 4)
 
 
 def test_normals_cosine_is_that_of_torch():

@@ -67,6 +67,20 @@ class TestDepth:
         logs = math.log(1.5) ** 2
         assert found['rmse_log'] == pytest.approx(math.sqrt(2 * logs / 3))
 
+    def test_at_its_limits(self):
+        """A label at the largest depth is none, and a ratio of 1.25 is not below it."""
+        found = evaluate(DepthErrorMetric(max_depth=9.0), ([[[1.25, 3.0]]], [[[1.0, 9.0]]]))
+        assert (found['abs_err'], found['d1'], found['d2']) == (0.25, 0, 1)
+
+    def test_least_is_of_ratios_and_logarithms_alone(self):
+        found = evaluate(DepthErrorMetric(least=0.5), ([[[0.25, -1.0]]], [[[1.0, 0.5]]]))
+        assert found['abs_err'] == (0.75 + 1.5) / 2
+        assert found['abs_rel'] == (0.75 + 3) / 2
+        assert found['rmse'] == math.sqrt((0.75**2 + 1.5**2) / 2)
+        # Ratios of 2 and 1.
+        assert found['rmse_log'] == pytest.approx(math.sqrt(math.log(2) ** 2 / 2))
+        assert found['d3'] == 0.5
+
     def test_image_by_image_it_is_upstreams(self):
         rng = np.random.default_rng(0)
         ours, theirs = DepthErrorMetric(max_depth=9.0), DepthMetric(max_depth_eval=9.0)
@@ -158,6 +172,11 @@ class TestNormals:
         found = evaluate(NormalsMetric(), (turned(np.full((2, 2), 0.01)), turned(np.zeros((2, 2)))))
         assert found['mean'] == pytest.approx(0.01, abs=1e-4)
 
+    def test_angles_of_one_bin_are_spread_evenly_in_it(self):
+        angles = np.array([[10.01, 10.02, 10.03, 10.04]])
+        found = evaluate(NormalsMetric(), (turned(angles), turned(0 * angles)))
+        assert found['median'] == pytest.approx(np.median(angles), abs=1e-3)
+
     def test_nothing_to_measure_is_nan(self):
         pair = turned([0.0]), np.zeros((3, 1, 1))
         assert all(map(math.isnan, evaluate(NormalsMetric(), pair).values()))
@@ -176,13 +195,16 @@ class TestSaliency:
     def test_it_is_sklearns(self):
         rng = np.random.default_rng(0)
         pairs = [(rng.random((1, 9, 10)), (rng.random((1, 9, 10)) < 0.4) * 1.0) for _ in range(3)]
-        pairs.append((pairs[0][0] * 0.1, pairs[0][1] * 0))
+        # Of nothing salient: nothing found, or much.
+        pairs += [(pairs[0][0] * part, pairs[0][1] * 0) for part in (0.1, 0.7)]
         found = evaluate(SaliencyMetric(), *pairs)
         flat = [(p.astype(np.float32).ravel(), y.ravel() > 0) for p, y in pairs]
 
         def by_image(score, threshold):
-            at = np.float32(threshold)
-            return np.mean([score(y, p > at, zero_division=1.0 * (not y.any())) for p, y in flat])
+            found = [(y, p > np.float32(threshold)) for p, y in flat]
+            return np.mean(
+                [score(y, z, zero_division=1.0 * (not (y.any() or z.any()))) for y, z in found]
+            )
 
         best = 0
         for threshold in np.linspace(0.2, 0.9, 15):
@@ -237,6 +259,9 @@ def test_errors_of_regression_by_hand():
     assert found == dict(l1=pytest.approx((2 + 1) / 2), l2=pytest.approx((5 + 1) / 2))
     found = evaluate(RegressionErrorMetric(data_range=10.0), *pairs)
     assert found['psnr'] == pytest.approx((10 * math.log10(100 / 5) + 20) / 2)
+    # Without any error, or with so small a one, it is 100 of an image.
+    found = evaluate(RegressionErrorMetric(data_range=1.0), ([1e-7], [0.0]), ([1.0], [1.0]))
+    assert found['psnr'] == 100
 
 
 def test_errors_of_regression_are_torchmetrics():

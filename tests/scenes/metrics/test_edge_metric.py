@@ -80,6 +80,8 @@ def test_perfect_edges_score_one_and_no_edges_zero():
     label = columns((10, 40), {5: 1, 20: 1})
     assert evaluate(EdgeMetric(), (label * 0.7, label)) == dict(odsF=1, oisF=1)
     assert evaluate(EdgeMetric(), (label * 0, label)) == dict(odsF=0, oisF=0)
+    # What is as large as the threshold is an edge.
+    assert evaluate(EdgeMetric(thresholds=1), (label * 0.5, label)) == dict(odsF=1, oisF=1)
 
 
 def test_predictions_where_nothing_is_known_do_not_count():

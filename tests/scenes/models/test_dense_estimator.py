@@ -252,6 +252,8 @@ def test_the_activations_of_depth():
         model = build(target('DepthTarget', activation=name, max_depth=10.0)).eval()
         (found,) = model.postprocess_result(logits, [sample(size)])
         assert found.pred_depth_map.data.flatten()[0].item() == pytest.approx(depth), name
+    far = DepthTarget('linear', max_depth=10.0).predict(torch.tensor([9.0, 11.0]))
+    assert far.tolist() == [9, 10]
     with pytest.raises(ValueError, match='sigmoid'):
         build(target('DepthTarget', activation='sigmoid'))
     for depths in (dict(max_depth=0), dict(min_depth=2.0, max_depth=1.0), dict(max_depth='10')):

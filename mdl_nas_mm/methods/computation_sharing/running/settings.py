@@ -33,9 +33,9 @@ class SharingSettings:
             it, ``'queries'`` just the changed rows themselves, which then see all changed keys
             and values, while the others keep what they attended to.
         key_every: every how many frames one is computed without the frame before; 0 for never.
-        moved: part of the first block's rows that changed from which on a frame is such a one; it
-            leaves nothing to the next frame, so that after a movement there is one more.
-        dense: part of the rows from which on all are computed, without gathering.
+        moved: where more than this part of the first block's rows changed, a frame is such a one;
+            it leaves nothing to the next frame, so that after a movement there is one more.
+        dense: where more than this part of the rows changed, all are computed, without gathering.
         cost: what ``'both'`` compares: ``'densities'``, how much differs; with rows as execution
             also ``'times'``, which are measured on this machine, each shape once, and say in place
             of ``dense`` when all rows are computed. From run to run another source may be chosen,
