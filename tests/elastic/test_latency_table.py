@@ -146,10 +146,25 @@ def test_a_missing_choice_is_named():
     table = numbered(space, timing)
     with raises_naming(ValueError, 'latency table', 'stem', 'stage 0, embed_dim 10'):
         table.check(timing, wider)
+    # Also one that is neither the smallest nor the largest.
+    between = SearchSpace.from_config(dict(STAGE, embed_dim=(6, 7, 8)), TRANSFORMER)
+    with raises_naming(ValueError, 'latency table', 'stem', 'stage 0, embed_dim 7'):
+        table.check(timing, between)
     spec = TRANSFORMER.read(dict(embed_dim=8, depth=2, num_heads=3, mlp_ratio=2.5))
     choices = 'stage 0, embed_dim 8, num_heads 3, mlp_ratio 2.5, attention whole'
     with raises_naming(ValueError, 'block', choices):
         table.predict(spec)
+
+
+def test_a_table_that_predicts_badly_is_of_no_use():
+    space, timing = CASES['ViT']
+    table = numbered(space, timing)
+    for about in ({}, dict(comparison={}), dict(comparison=dict(spearman=0.5))):
+        replace(table, about=about).check_useful()
+    # The other way round is as bad as no relation at all.
+    for correlation in (0.49, -0.9):
+        with raises_naming(ValueError, 'latency table', f'{correlation:.2f}'):
+            replace(table, about=dict(comparison=dict(spearman=correlation))).check_useful()
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,14 @@ def test_every_subnet_equals_the_plain_model_of_its_slices(changes):
         assert vit.ledger().params(spec, task) == numel(plain)
 
 
+def test_it_counts_to_the_block_in_front_of_it():
+    """For decays of learning rates; of six blocks it is behind the second, third, fifth, last."""
+    vit = build(propagation='naive')
+    depths = [vit.depth_of(f'propagations.naive.{i}.convs.0.weight') for i in range(4)]
+    assert depths == [2, 3, 5, 6]
+    assert depths == [vit.depth_of(f'blocks.{i}.norm1.weight') for i in (1, 2, 4, 5)]
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_it_starts_as_the_identity(kind):
     """Outputs equal those without, to the bit; with a class token, in windows or not."""

@@ -16,7 +16,9 @@ from mdl_nas_mm.search import (
     search,
     smallest_total,
 )
-from mdl_nas_mm.search.costs import SumOfTasks
+from mdl_nas_mm.search.constraints import Constraint, Constraints
+from mdl_nas_mm.search.costs import LatencyCost, SumOfTasks, _microseconds
+from mdl_nas_mm.search.measures import Measure
 from mdl_nas_mm.search.registered import build, check_part_config
 from mdl_nas_mm.search.ties import Ties
 from mdl_nas_mm.spec import JointSpec, SearchSpace
@@ -74,6 +76,30 @@ def test_of_equal_candidates_the_cheapest_and_then_the_first_is_chosen(space):
     assert BestCandidate({}).best({}, points, 9) is points[1]
     assert BestCandidate({}).best({}, points, 3) is None
     assert BestCandidate({}).front({}, points) == [points[1]]
+    # Of one total the best is in front, in whatever order they were found.
+    better = ScoredJoint(joints[0], 2.0, 4, {})
+    for order in ([*points, better], [better, *points]):
+        assert BestCandidate({}).front({}, order) == [better]
+        assert BestCandidate({}).best({}, order, 4) is better
+
+
+def test_what_costs_just_the_limit_is_allowed(space):
+    smallest, largest = space.smallest(), space.largest()
+    costs = {smallest: 3.5, largest: 4.0}
+    measure = Measure(costs.__getitem__, 'ms')
+    limits = Constraints((Constraint('cls', measure, 4.0), Constraint('det', measure, 3.5)))
+    allowed = {(t, s): limits.allow(t, s) for t in ('cls', 'det', 'seg') for s in costs}
+    assert [pair for pair, is_allowed in allowed.items() if not is_allowed] == [('det', largest)]
+    limits.check(JointSpec(dict(cls=smallest, det=smallest)))
+    with raises_naming(ValueError, 'det', '3.5', '4.0'):
+        limits.check(JointSpec(dict(cls=smallest, det=largest)))
+
+
+def test_milliseconds_are_rounded_to_the_nearest_microsecond(space):
+    """In floating-point numbers 1.001 ms are 1000.999... of them."""
+    assert 1000 * 1.001 < 1001
+    assert _microseconds(lambda _: 1.001, space.smallest()) == 1001
+    assert LatencyCost.parse_budget('1.001ms') == 1001
 
 
 def test_a_budget_of_another_unit(space, make_ledger, proposed):

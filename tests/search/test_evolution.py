@@ -161,6 +161,34 @@ def test_the_log_only_rises_and_ends_at_the_result(space, make_ledger):
     assert all(entry['mean'] <= entry['best'] for entry in result.log)
 
 
+def test_the_log_counts_what_was_scored_and_what_failed(space, make_ledger, proposed):
+    """The mean is that of the candidates without a failure; what had a score is spared."""
+    ledger, seen, asked = make_ledger(space, 'Sequential'), set(), 0
+    failed = {task: (task, heads) for task, heads in (('cls', 1), ('det', 2))}
+
+    def value(task, spec):
+        heads = spec.stages[0].blocks[0].num_heads
+        return None if failed[task] == (task, heads) else ledger.params(spec) / 10
+
+    weights = dict(cls=1.0, det=3.0)
+    args = (each(value), 10**9, SMALL, random.Random(0), weights)
+    log, left = find(space, TASKS, ledger, *args).log, list(proposed)
+    for entry in log:
+        new, left = left[: entry['candidates']], left[entry['candidates'] :]
+        values = [{task: value(task, spec) for task, spec in joint.items()} for joint in new]
+        scores = [
+            sum(weights[t] * v for t, v in own.items())
+            for own in values
+            if None not in own.values()
+        ]
+        assert 0 < len(scores) < len(new)
+        assert entry['mean'] == pytest.approx(sum(scores) / len(scores))
+        seen.update(pair for joint in new for pair in joint.items())
+        asked += len(new) * len(TASKS)
+        assert (entry['evaluations'], entry['spared']) == (len(seen), asked - len(seen))
+    assert not left and log[-1]['spared'] > 0
+
+
 def test_same_seed_same_run(space, make_ledger):
     ledger = make_ledger(space, 'Sequential')
     targets = JointSpec({task: space.sample(random.Random(9)) for task in TASKS})

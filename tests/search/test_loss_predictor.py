@@ -9,6 +9,7 @@ import pytest
 import torch
 from image_group import saved_supernet
 from refusals import raises_naming
+from scipy import stats
 from torch import nn
 
 from mdl_nas_mm.engine.checkpoint import load_supernet
@@ -123,12 +124,20 @@ def learned(supernet):
 
 
 def test_it_predicts_what_it_has_not_seen_and_says_how_well(learned):
-    columns, _, losses, predictor = learned
+    columns, rows, losses, predictor = learned
     for i, task in enumerate(columns.spaces):
         own = predictor.about['held_out'][task]
         assert own['samples'] == 40
         assert own['error'] < 0.25 * losses[:, i].std()
         assert own['kendall'] > 0.7 and own['spearman'] > 0.85
+    # A tenth of a permutation by the seed.
+    unseen = np.random.default_rng(0).permutation(400)[:40]
+    predicted = predictor(columns.encoded(rows[unseen]))
+    for i, task in enumerate(columns.spaces):
+        own, pair = predictor.about['held_out'][task], (losses[unseen, i], predicted[:, i])
+        assert own['error'] == pytest.approx(np.mean(np.abs(pair[0] - pair[1])))
+        assert own['kendall'] == pytest.approx(stats.kendalltau(*pair).statistic)
+        assert own['spearman'] == pytest.approx(stats.spearmanr(*pair).statistic)
     again = LossPredictor.fit(*learned[:3], PredictorSettings(epochs=40))
     assert all(torch.equal(again.weights[name], predictor.weights[name]) for name in again.weights)
 

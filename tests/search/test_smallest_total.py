@@ -97,6 +97,32 @@ def test_equals_trying_everything(make_ledger, config, tasks, sharing):
         assert total == min(getattr(counts, name) for counts in totals)
 
 
+def test_ratios_of_alike_blocks_suit_the_fewest_blocks(make_ledger):
+    """Those that suit all three best need not suit the first one.
+
+    The higher ratio shares one more row of the projection, and under the mask none of the first
+    block's norm less, but the whole norm of each other block.
+    """
+    sizes = dict(embed_dim=6, depth=(1, 3), num_heads=2, mlp_ratio=1, per_stage=True)
+    ratios = dict(attn_share_ratio=(0.4, 0.45), ffn_share_ratio=1)
+    space = SearchSpace.from_config(sizes | ratios, TRANSFORMER)
+    ledger = make_ledger(space, dict(norm='Mask', attn='Sequential', ffn='AllShared'))
+    for i in range(3):
+        ledger.scores[f'blocks.{i}.norm1'][:] = 0.42 if i else 0.9
+    one, three = (
+        {
+            ledger.count(JointSpec(dict.fromkeys('ab', spec))).total: spec
+            for spec in members(space)
+            if spec.depth == depth
+        }
+        for depth in (1, 3)
+    )
+    assert one[min(one)].stages[0].blocks[0].attn_share_ratio == 0.45
+    assert three[min(three)].stages[0].blocks[0].attn_share_ratio == 0.4
+    joint, total = smallest_of(space, ledger, ('a', 'b'))
+    assert total == min(one) and set(joint.values()) == {one[min(one)]}
+
+
 def test_no_extreme_of_the_ratios_is_always_best(make_ledger):
     """With policies that pull in opposite directions, a middle ratio can be the best one."""
     space = SearchSpace.from_config(

@@ -32,6 +32,7 @@ def test_scores_are_in_percent():
     assert score_of('cls', {'accuracy/top1': 91.5}, 'accuracy/top1') == 91.5
     assert score_of('det', {'pascal_voc/mAP': 0.652}, 'pascal_voc/mAP') == pytest.approx(65.2)
     assert score_of('seg', {'mIoU': 60.0, 'aAcc': 80.0}, 'mIoU') == 60.0
+    assert score_of('seg', {'mIoU': 0.0}, 'mIoU') == 0.0
     assert score_of('det', {'coco/bbox_mAP': 0.25}, 'coco/bbox_mAP') == 25.0
     assert score_of('det', {'coco/bbox_mAP': torch.tensor(0.5)}, 'coco/bbox_mAP') == 50.0
     assert score_of('pose', {'PCK': 0.5}, 'PCK') == score_of('pose', {'AUC': 0.5}, 'AUC') == 50.0

@@ -28,7 +28,7 @@ class RowExecution(Execution[Tensor | None]):
         masks: see ``Execution``.
         gates: name of a part -> says of which rows the difference of the part's weights counts. A
             part that differs and has none is computed for all rows.
-        dense: part of the rows from which on all are computed.
+        dense: where more than this part of the rows changed, all are computed.
         times: of parts, as measured; by these is chosen, if given, in place of numbers of rows.
     """
 
