@@ -11,6 +11,8 @@ from numerics.small_vit import SPACE, TASKS, build_vit, draw_images, draw_specs
 from refusals import raises_naming
 
 from mdl_nas_mm.families import ElasticViT
+from mdl_nas_mm.families.vit.propagation import ElasticPropagation
+from mdl_nas_mm.sharing import read_policy
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.spec.batch_ledger import BatchLedger
 
@@ -62,6 +64,17 @@ def test_it_counts_to_the_block_in_front_of_it():
     depths = [vit.depth_of(f'propagations.naive.{i}.convs.0.weight') for i in range(4)]
     assert depths == [2, 3, 5, 6]
     assert depths == [vit.depth_of(f'blocks.{i}.norm1.weight') for i in (1, 2, 4, 5)]
+
+
+def test_convolutions_begin_as_vitdets():
+    """He's initialisation by the outputs, whose variance is 2 / (outputs times kernel)."""
+    torch.manual_seed(0)
+    part = ElasticPropagation('bottleneck', 128, read_policy('AllSpecific'), ('a', 'b'), 1e-6)
+    for conv, outputs in zip(part.convs, (64, 64, 128), strict=True):
+        first, other = conv.all_of('weight')
+        expected = (2 / (outputs * conv.side**2)) ** 0.5
+        assert first.std().item() == pytest.approx(expected, rel=0.05)
+        assert torch.equal(first, other)
 
 
 @pytest.mark.parametrize('kind', KINDS)

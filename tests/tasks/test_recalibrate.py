@@ -1,4 +1,4 @@
-"""Statistics of batch norms that are estimated for one architecture, by what the norms are given."""
+"""Statistics of batch norms, estimated for one architecture, by what the norms are given."""
 
 import pytest
 import torch
