@@ -1,14 +1,16 @@
 """The elements in the file are those that the ledger counts, each once."""
 
 import random
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from deposits import SHARINGS, pack_joint
 from helpers import TASKS, build_model, joint_config, random_joint
 from safetensors import safe_open
 
 from mdl_nas_mm.deposit.regions import mask_bits, region_of
-from mdl_nas_mm.deposit.segments import lay_out
+from mdl_nas_mm.deposit.segments import Block, Segments, lay_out
 from mdl_nas_mm.spec import JointSpec, Ledger, Owners, footprint
 from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import resolve_joint_config
@@ -144,3 +146,23 @@ def test_one_architecture_for_all_is_stored_once_where_all_is_shared(data):
     joint = JointSpec(dict.fromkeys(TASKS, spec))
     check(ledger, joint)
     assert ledger.count(joint).backbone_total == ledger.params(spec)
+
+
+def test_what_stands_in_front_of_a_kept_segment_is_kept():
+    """Segment x is used for another parameter; in front of it is y, and of that in turn z."""
+
+    def block(segment, row, start):
+        return Block(segment, np.array([row]), start, start + 4, 0)
+
+    first, second, third = ((name, 0) for name in ('first', 'second', 'third'))
+    blocks = {
+        first: [block('z', 5, 0), block('y', 5, 4), block('v', 6, 0)],
+        second: [block('y', 2, 0), block('x', 2, 4), block('w', 2, 8)],
+        third: [block('x', 0, 0)],
+    }
+    segments = Segments(blocks, dict.fromkeys('vwxyz', 4))
+    region = SimpleNamespace(label='x', parts={third: None}, earlier=frozenset())
+    assert segments.used_by(region) == {'x'}
+    assert segments.needed_by([region], 'vwxyz') == set('xyz')
+    assert segments.needed_by([region], 'vwxz') == {'x'}
+    assert segments.needed_by([region], 'wxy') == set('xy')

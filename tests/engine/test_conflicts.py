@@ -33,7 +33,7 @@ from shared_images import (
 from mdl_nas_mm.apis.conflicts import conflicts_of
 from mdl_nas_mm.engine.conflicts import measure_conflicts, most_shared
 from mdl_nas_mm.families.transformer import TRANSFORMER
-from mdl_nas_mm.spec import JointSpec
+from mdl_nas_mm.spec import JointSpec, SearchSpace
 from mdl_nas_mm.visualization.conflicts import conflict_table
 
 TOGETHER, ALONE = (TASKS,), tuple((task,) for task in TASKS)
@@ -162,6 +162,15 @@ def test_the_tool(data, tmp_path, monkeypatch, capsys):
     assert read_json(folder / 'conflicts.json') == found
     absent = refusal_of_tool(monkeypatch, 'conflicts', *given, '--start-of', 'absent.py')
     assert_names(absent, 'absent.py')
+    # Of given architectures, these are looked at.
+    smallest = SearchSpace.from_config(cfg.backbone.space, TRANSFORMER).smallest()
+    fixed = copy.deepcopy(cfg)
+    fixed.train_cfg.pop('sampler')
+    fixed.search_cfg = None
+    fixed.joint_spec = {task: smallest.to_dict() for task in cfg.tasks}
+    of_given = conflicts_of(fixed, checkpoint, 1)['joint_spec']
+    assert set(TRANSFORMER.read_joint(of_given).values()) == {smallest}
+    assert smallest not in TRANSFORMER.read_joint(found['joint_spec']).values()
     with raises_naming(ValueError, 'conflicts', 0):
         conflicts_of(cfg, checkpoint, 0)
     with raises_naming(ValueError, 'conflicts', 'tasks'):

@@ -75,6 +75,8 @@ def test_convolutions_begin_as_vitdets():
         expected = (2 / (outputs * conv.side**2)) ** 0.5
         assert first.std().item() == pytest.approx(expected, rel=0.05)
         assert torch.equal(first, other)
+    # Each task's is the identity.
+    assert [w.any().item() for w in part.norms[-1].all_of('weight')] == [False, False]
 
 
 @pytest.mark.parametrize('kind', KINDS)

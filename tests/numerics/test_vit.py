@@ -190,6 +190,14 @@ def numel(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.parametrize('spread', [0.02, 0.4])
+def test_positions_begin_with_the_spread_that_is_asked_for(spread):
+    torch.manual_seed(0)
+    space = dict(embed_dim=32, depth=1, num_heads=2, mlp_ratio=1)
+    vit = ElasticViT(space, img_size=64, patch_size=8, head_dim=16, position_std=spread)
+    assert vit.pos_embed.std().item() == pytest.approx(spread, rel=0.1)
+
+
 def test_ledger_counts_what_a_real_module_has():
     """A subnet counts as many elements as the model built for it alone."""
     vit = build_vit('Sequential')

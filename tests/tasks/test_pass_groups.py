@@ -7,6 +7,8 @@ from refusals import raises_naming
 from shared_images import BACKBONES, CLASSES, segmentor
 
 from mdl_nas_mm.elastic.known import family_of
+from mdl_nas_mm.families.swin_unet import SWIN_UNET
+from mdl_nas_mm.families.swin_unet.dimensions import restrict
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks.pass_groups import check_tied, find_pass_groups, tied
 
@@ -88,6 +90,18 @@ def test_subnets_are_tied_to_those_of_the_first_task():
     necks = [spec.part('seg.neck') for spec in proposed['seg']]
     assert [spec.part('seg.neck') for spec in found['seg']] == [*necks, necks[-1]]
     assert found['parts'] == proposed['parts']
+
+
+def test_each_may_have_some_stages_of_one_architecture():
+    """The cells that its skeletons need: in each of the passes, tasks get those of all."""
+    level = dict(depth=(1, 2), num_heads=2, mlp_ratio=1, window_side=2, share_ratio=1)
+    space = SWIN_UNET.space([dict(level, embed_dim=dims) for dims in ((4, 6), (6, 8), 8, 10)])
+    rng, cells = random.Random(0), dict(seg={'e1', 'e2', 'd2.1'}, parts={'e1', 'e2', 'e3'})
+    wholes = [space.sample(rng) for _ in range(4)]
+    proposed = {task: [restrict(spec, own) for spec in wholes] for task, own in cells.items()}
+    expected = [restrict(spec, set().union(*cells.values())) for spec in wholes]
+    assert len(set(expected)) == 4
+    assert tied([('seg', 'parts')], proposed) == dict(seg=expected, parts=expected)
 
 
 def test_given_architectures_have_to_be_the_same():
