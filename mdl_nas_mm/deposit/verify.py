@@ -117,5 +117,5 @@ def _difference(first: list[Tensor], second: list[Tensor]) -> float:
         a, b = a.double(), b.double()
         apart = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs())
         if apart.numel():
-            largest = max(largest, apart.nan_to_num(float('inf')).max().item())
+            largest = max(largest, apart.nan_to_num(float('inf'), float('inf')).max().item())
     return largest
