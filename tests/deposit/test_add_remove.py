@@ -14,6 +14,7 @@ from refusals import raises_naming
 from safetensors.torch import load_file
 
 from mdl_nas_mm.deposit import Deposit, remove
+from mdl_nas_mm.deposit.pack import _without_owner
 from mdl_nas_mm.spec import JointSpec
 
 KINDS = ('ViT', 'Swin')
@@ -123,6 +124,12 @@ def refused_unchanged(path, named, action):
         action()
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_counts_of_what_was_shared_with_a_removed_task_are_added_up():
+    heads = {'a': 1, 'b': 2, 'a+b': 4, 'b+c': 8, 'a+b+c': 16}
+    assert _without_owner(heads, 'a') == {'b': 2 + 4, 'b+c': 8 + 16}
+    assert _without_owner(heads, 'c') == {'a': 1, 'b': 2 + 8, 'a+b': 4 + 16}
 
 
 def test_what_cannot_be_added_or_removed(data, tmp_path):

@@ -194,8 +194,15 @@ def test_what_a_file_says_of_it_is_checked(whole, tmp_path, value, names):
     ],
 )
 def test_tensors_that_fit_nothing_are_refused(whole, tmp_path, change):
-    """With all hashes right."""
-    path = shutil.copy(whole, tmp_path / 'a.safetensors')
+    path = rewritten(whole, tmp_path, change)
+    for read in (lambda: Deposit(path).load_task('b'), lambda: verify(path)):
+        with raises_naming(ValueError, 'difference/b'):
+            read()
+
+
+def rewritten(whole, folder, change):
+    """A file with other gaps and values, and with all hashes right."""
+    path = shutil.copy(whole, folder / 'a.safetensors')
     tensors, manifest = load_file(path), Deposit(path).copy_manifest()
     names = ['difference/b/gaps', 'difference/b/values']
     found = change(*(tensors[name] for name in names))
@@ -203,6 +210,19 @@ def test_tensors_that_fit_nothing_are_refused(whole, tmp_path, change):
     manifest['counts']['specific']['b'] = found[1].numel()
     manifest['hashes'].update({name: content_hash(tensors[name]) for name in names})
     save_file(tensors, path, encode(manifest))
-    for read in (lambda: Deposit(path).load_task('b'), lambda: verify(path)):
-        with raises_naming(ValueError, 'difference/b'):
-            read()
+    return path
+
+
+def test_the_last_place_is_that_of_the_last_element(whole, tmp_path):
+    size = Deposit(whole).region('b').own_size
+
+    def ending_at(last):
+        def change(gaps, values):
+            places = _places_of(gaps.numpy())
+            return torch.from_numpy(_gaps_between(np.append(places[:-1], last))), values
+
+        return rewritten(whole, tmp_path, change)
+
+    assert all(verify(ending_at(size - 1)).values())
+    with raises_naming(ValueError, 'difference/b/gaps', size):
+        verify(ending_at(size))
