@@ -171,6 +171,9 @@ WRAPPINGS = {
     'model': lambda state: dict(model=state, optimizer={}, epoch=3),
     'state_dict': lambda state: dict(meta={}, state_dict=before('backbone.', state)),
     'teacher': lambda state: dict(teacher=before('module.backbone.', state), student=state),
+    'of two the first': lambda state: dict(
+        model={key: value + 1 for key, value in state.items()}, state_dict=state
+    ),
     'module in model': lambda state: dict(model=dict(module=before('module.', state))),
     'with a neck and a head': lambda state: dict(
         state_dict={

@@ -186,6 +186,28 @@ def test_crossover_takes_everything_from_the_parents(config):
     assert mixed > 0
 
 
+@pytest.mark.parametrize('per_stage', [False, True])
+def test_crossover_takes_as_much_from_each_parent(per_stage):
+    """Of a width, a depth, a block that they do not have in common."""
+    config = dict(SPACES['tied'], per_stage=per_stage)
+    space, rng = SearchSpace.from_config(config, TRANSFORMER), random.Random(0)
+    taken = dict(width=[], depth=[], block=[])
+    for _ in range(1000):
+        first, second = space.sample(rng), space.sample(rng)
+        (child,), (a,), (b,) = (
+            s.stages for s in (space.crossover(first, second, rng), first, second)
+        )
+        for name, of in (
+            ('width', lambda stage: stage.embed_dim),
+            ('depth', lambda stage: len(stage.blocks)),
+            ('block', lambda stage: stage.blocks[1]),
+        ):
+            if of(a) != of(b):
+                taken[name].append(of(child) == of(a))
+    for name, from_first in taken.items():
+        assert 0.45 < sum(from_first) / len(from_first) < 0.55, name
+
+
 def sizes(spec):
     """A spec without its share ratios."""
     return [
@@ -196,16 +218,15 @@ def sizes(spec):
 
 def test_sandwich():
     space, rng = SearchSpace.from_config(SPACES['tied'], TRANSFORMER), random.Random(0)
-    ratios = set()
+    ratios = [set() for _ in range(4)]
     for _ in range(50):
         specs = space.sandwich(rng, num_random=2)
-        assert len(specs) == 4
-        for spec in specs:
+        for spec, of_place in zip(specs, ratios, strict=True):
             space.check(spec)
-            ratios.add(spec.stages[0].blocks[0].attn_share_ratio)
+            of_place.add(spec.stages[0].blocks[0].attn_share_ratio)
         assert sizes(specs[0]) == sizes(space.smallest())
         assert sizes(specs[-1]) == sizes(space.largest())
-    assert ratios == {0.4, 0.5, 0.6}
+    assert ratios == [{0.4, 0.5, 0.6}] * 4
 
 
 def test_sandwich_of_a_single_architecture_is_one_spec():
