@@ -90,3 +90,17 @@ def test_tasks_of_different_stages_share_what_leads_to_them(case, monkeypatch):
                 found = backbone(images)
             assert all(map(torch.equal, found, expected[task]))
     assert stages == list(range(backbone.returned[-1] + 1))
+
+
+@torch.no_grad()
+def test_architectures_that_differ_share_nothing(case):
+    backbone, _, _ = case
+    images, expected = torch.randn(2, 3, 64, 64), []
+    specs = [backbone.space.smallest(), backbone.space.largest()]
+    for spec in specs:
+        with activate('many', spec):
+            expected.append(backbone(images))
+    with SharedPass():
+        for spec, alone in zip(specs, expected):
+            with activate('many', spec):
+                assert all(map(torch.equal, backbone(images), alone))

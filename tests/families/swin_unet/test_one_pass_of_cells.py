@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from mdl_nas_mm.apis import MultiTaskInferencer, SharedPass
 from mdl_nas_mm.deposit import Deposit, agreeing_backbones, extract, load_around_one
+from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticSwinUNet
 from mdl_nas_mm.families.swin_unet import Skeleton, cells_of, restrict
 from mdl_nas_mm.families.swin_unet.shape import module_of
@@ -60,6 +62,23 @@ def config(**changes):
         backbone=dict(BACKBONE, **changes),
         tasks={task: dict(scope='mmseg', model=model) for task, model in heads.items()},
     )
+
+
+@torch.no_grad()
+def test_a_cell_behind_another_one_is_run_by_itself():
+    """Of two trees that differ in their first cell alone."""
+    torch.manual_seed(0)
+    tree = ElasticSwinUNet(**{k: v for k, v in BACKBONE.items() if k != 'type'}).eval()
+    wide, images, expected = tree.space.largest(), torch.randn(1, 3, 32, 32), []
+    narrow = tree.space.smallest().stages[0]
+    specs = [wide, replace(wide, stages=(narrow, *wide.stages[1:]))]
+    for spec in specs:
+        with activate('edges', spec):
+            expected.append(tree(images))
+    with SharedPass():
+        for spec, alone in zip(specs, expected):
+            with activate('edges', spec):
+                assert all(map(torch.equal, tree(images), alone))
 
 
 @pytest.fixture
