@@ -55,6 +55,9 @@ def test_the_parts_of_all_ranks_are_the_whole_batch_once(batches, world_size):
             found[task] += parts
     for task in TASKS:
         assert sum(part.weight for part in found[task]) == pytest.approx(1)
+        # Each counts as many images of the step as it has, also where they are not equally many.
+        images = [p.weight * sizes[task] * assignment.batches_per_step[task] for p in found[task]]
+        assert images == pytest.approx([round(count) for count in images]) and min(images) > 0.9
         for batch in range(assignment.batches_per_step[task]):
             own = [part for part in found[task] if part.batch == batch]
             assert [part.part for part in own] == list(range(own[0].parts))

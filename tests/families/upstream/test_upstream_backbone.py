@@ -75,6 +75,20 @@ def test_a_plain_copy_has_its_weights_and_statistics(pair):
     assert not any(parameter.is_meta for parameter in plain.state_dict().values())
 
 
+def test_depths_of_its_layers_are_those_that_upstream_says():
+    """For decays of learning rates, where the backbone tells them by the names of its weights."""
+    sizes = dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=16)
+    backbone = build(dict(type='mmpretrain.VisionTransformer', arch=sizes, img_size=32))
+    depths = {
+        name: backbone.get_layer_depth(f'backbone.{name}', 'backbone.')
+        for name, _ in backbone.named_parameters()
+    }
+    for name, depth in depths.items():
+        own = name.removeprefix('module.')
+        assert depth == backbone.module.get_layer_depth(f'backbone.{own}', 'backbone.')
+    assert depths['module.layers.2.ln1.weight'] == (3, 5) and depths['module.cls_token'] == (0, 5)
+
+
 def test_tasks_share_a_pass():
     ours, calls = build(RESNET, tasks=('a', 'b')).eval(), []
     ours.module.register_forward_hook(lambda *_: calls.append(1))
