@@ -10,6 +10,9 @@ import torch
 from helpers import build_runner, differences, joint_config, only, refusal_of_tool, write_config
 from refusals import assert_names, raises_naming
 
+from mdl_nas_mm.engine.dry_run import dry_run
+from mdl_nas_mm.families.transformer import TRANSFORMER
+from mdl_nas_mm.spec import SearchSpace
 from mdl_nas_mm.tasks import resolve_joint_config
 from mdl_nas_mm.tasks.failures import TaskError
 
@@ -56,13 +59,62 @@ def test_a_resumed_training_is_the_same_to_the_bit(data, without, tmp_path):
     assert not differences(resumed['optimizer'], plain['optimizer'])
 
 
-def test_it_leaves_no_sample_in_an_evaluator_and_no_mode(data, tmp_path):
-    from mdl_nas_mm.engine.dry_run import dry_run
-
-    runner = build_runner(joint_config(data), tmp_path)
+def prepared(cfg, folder):
+    """A runner as it is before its dry run."""
+    runner = build_runner(cfg, folder)
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     runner._val_loop = runner.build_val_loop(runner._val_loop)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    return runner
+
+
+class Remembering:
+    """A pipeline with a memory, as of transforms that mix in earlier samples."""
+
+    def __init__(self, pipeline):
+        self.pipeline, self.seen = pipeline, []
+
+    def __call__(self, results):
+        self.seen.append(results)
+        return self.pipeline(results)
+
+
+def test_it_leaves_no_sample_in_a_transform(data, tmp_path):
+    runner, pipelines = prepared(joint_config(data), tmp_path), []
+    for loader in runner.train_loop.dataloader.loaders.values():
+        dataset = loader.dataset
+        while hasattr(dataset, 'dataset'):
+            dataset = dataset.dataset
+        dataset.pipeline = Remembering(dataset.pipeline)
+        pipelines.append(dataset.pipeline)
+    dry_run(runner)
+    assert len(pipelines) == 3 and not any(pipeline.seen for pipeline in pipelines)
+
+
+def test_it_tries_the_architectures_that_are_given(data, tmp_path, monkeypatch):
+    cfg = joint_config(data)
+    space = SearchSpace.from_config(cfg.backbone.space, TRANSFORMER)
+    for expected, changes in (
+        (space.largest(), {}),
+        (space.smallest(), dict(joint_spec=dict.fromkeys(cfg.tasks, space.smallest().to_dict()))),
+    ):
+        cfg.merge_from_dict(changes)
+        if changes:
+            cfg.search_cfg = cfg.train_cfg.sampler = None
+        runner, tried = prepared(cfg, tmp_path), {}
+        loss = runner.train_loop.step.loss
+
+        def noted(passes, task, spec, batch, loss=loss, tried=tried):
+            tried[task] = spec
+            return loss(passes, task, spec, batch)
+
+        monkeypatch.setattr(runner.train_loop.step, 'loss', noted)
+        dry_run(runner)
+        assert tried == dict.fromkeys(cfg.tasks, expected)
+
+
+def test_it_leaves_no_sample_in_an_evaluator_and_no_mode(data, tmp_path):
+    runner = prepared(joint_config(data), tmp_path)
     before = copy.deepcopy(runner.model.state_dict())
     random = torch.get_rng_state()
     dry_run(runner)
