@@ -1,9 +1,10 @@
-"""The part of a convolution's weight that an architecture uses, and its gradient."""
+"""The part of a layer that an architecture uses: of a kernel and its gradient, of a batch norm."""
 
 import pytest
 import torch
+from torch import nn
 
-from mdl_nas_mm.families.slimmable.layers import SlimConv2d, kernel
+from mdl_nas_mm.families.slimmable.layers import SlimBatchNorm2d, SlimConv2d, kernel
 
 CUTS = {
     'all': (6, [(0, 8)]),
@@ -35,7 +36,7 @@ def test_gradients_of_two_widths_add_up(groups):
     conv = SlimConv2d(8, 8, 3, padding=1, groups=groups).double()
     for channels in (8, 5, 3):
         x = torch.randn(2, channels, 4, 4, dtype=torch.float64)
-        plain = torch.nn.Conv2d(
+        plain = nn.Conv2d(
             channels, channels, 3, padding=1, groups=channels if groups > 1 else 1
         ).double()
         weight = conv.weight[:channels] if groups > 1 else conv.weight[:channels, :channels]
@@ -48,3 +49,22 @@ def test_gradients_of_two_widths_add_up(groups):
         expected = torch.zeros_like(conv.weight)
         expected[:channels, : plain.weight.shape[1]] = plain.weight.grad
         torch.testing.assert_close(conv.weight.grad, expected + (0 if before is None else before))
+
+
+@pytest.mark.parametrize('settings', [{}, dict(momentum=None), dict(track_running_stats=False)])
+def test_a_narrow_norm_is_one_of_its_leading_channels(settings):
+    """Of its statistics too, also where they are the mean over all batches."""
+    torch.manual_seed(0)
+    slim, plain = SlimBatchNorm2d(6, **settings), nn.BatchNorm2d(4, **settings)
+    for parameter in slim.parameters():
+        nn.init.normal_(parameter)
+    plain.load_state_dict({k: v[:4] if v.dim() else v for k, v in slim.state_dict().items()})
+    for number in range(6):
+        for norm in (slim, plain):
+            norm.train(number < 4)
+        images = number + torch.randn(3, 4, 5, 5)
+        torch.testing.assert_close(slim(images), plain(images))
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(slim.state_dict()[name][:4] if value.dim() else value, value)
+    if slim.running_mean is not None:
+        assert not slim.running_mean[4:].any() and (slim.running_var[4:] == 1).all()

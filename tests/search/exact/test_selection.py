@@ -306,6 +306,19 @@ def test_sums_that_differ_by_rounding_are_ties():
     check(scored, cost, dict(a=1.0, b=1.0, c=1.0))
 
 
+def test_the_ninth_decimal_of_a_score_decides():
+    """It is no rounding; what lies behind the eleventh is."""
+    cost = build(LAYOUTS['ViT'](), 'Sequential')
+    space = cost.ledger.layout.space
+    small, large = space.smallest(), space.largest()
+    weights = dict(a=1.0, b=1.0)
+    for more, best in ((1e-9, large), (1e-13, small)):
+        scored = dict(a={small: 80.0, large: 80.0 + more}, b={small: 70.0})
+        found = select(scored, cost, 10**12, weights)
+        assert found.joint == JointSpec(dict(a=best, b=small))
+        assert found.score == scored['a'][best] + 70
+
+
 def test_nothing_to_choose_from():
     cost = build(LAYOUTS['ViT'](), 'Sequential')
     scored = sample_scored(cost.ledger.layout.space, 'ab', 3, seed=10)
