@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import pytest
@@ -40,10 +41,10 @@ TOGETHER, ALONE = (TASKS,), tuple((task,) for task in TASKS)
 STEPS = (0, 3)
 
 
-def measured(model, joint, pass_groups):
-    wrapper = OptimWrapper(optimizer_of(model))
+def measured(model, joint, pass_groups, **changes):
+    wrapper, plan = OptimWrapper(optimizer_of(model)), replace(plan_of(pass_groups), **changes)
     batches = [{GROUP: [group_batch(step, 0, missing=True)]} for step in STEPS]
-    return measure_conflicts(model, wrapper, batches, plan_of(pass_groups), joint)
+    return measure_conflicts(model, wrapper, batches, plan, joint)
 
 
 def gradients(model, joint, step):
@@ -134,6 +135,18 @@ def test_they_are_those_of_each_task_by_itself(sharing, pass_groups):
     # The last task has no label in the second step.
     assert found['whole']['cosine']['seg, edges']['count'] == 1
     assert conflict_table(found).row_count == len(found['layers']) + 1
+
+
+def test_a_task_with_more_batches_has_no_larger_gradient():
+    model = build(model_config('ViT', 'AllShared'))
+    joint = JointSpec(dict.fromkeys(TASKS, model.backbone.space.largest()))
+    alike, unlike = (
+        measured(model, joint, ALONE, shares=dict(zip(TASKS, shares)))['whole']
+        for shares in ((1 / 3,) * 3, (0.6, 0.3, 0.1))
+    )
+    for what in ('size', 'cosine'):
+        for name, number in alike[what].items():
+            assert unlike[what][name]['mean'] == pytest.approx(number['mean'], rel=1e-6), name
 
 
 @pytest.mark.parametrize(('sharing', 'end'), [('Sequential', -1), ('Mask', 0)])

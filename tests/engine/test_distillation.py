@@ -84,6 +84,21 @@ def test_soft_targets():
     assert loss(teacher, teacher).abs() < 1e-6
 
 
+def test_levels_and_logits_count_as_their_mean():
+    """Of maps of two levels, and of the logits of a head and an auxiliary one."""
+    torch.manual_seed(0)
+    maps = [[torch.randn(2, 3, side, side) for side in (8, 4)] for _ in range(2)]
+    logits = [[torch.randn(2, 5, 4, 4) for _ in range(2)] for _ in range(2)]
+    found = Distillation(**BOTH)('seg', *map(Captured, maps, logits))
+    levels = [2 * F.mse_loss(a.mean(1), b.mean(1)) for a, b in zip(*maps)]
+    assert found['distill_features'].item() == pytest.approx(sum(levels).item() / 2)
+    heads = [
+        4 * F.kl_div((a / 2).log_softmax(1), (b / 2).softmax(1), reduction='sum') / 32
+        for a, b in zip(*logits)
+    ]
+    assert found['distill_logits'].item() == pytest.approx(sum(heads).item() / 2, rel=1e-5)
+
+
 def test_logits_that_cannot_be_compared_are_named():
     distillation = Distillation(logits=dict(type='SoftTargetLoss'))
     own, target = Captured(logits=[torch.zeros(4, 2)]), Captured(logits=[torch.zeros(5, 2)])

@@ -49,6 +49,17 @@ def test_steps_follow_from_seed_iteration_and_task():
     assert alone.propose(7)['det'] == steps[7]['det']
 
 
+def test_sandwiches_follow_from_seed_iteration_and_task():
+    def of(tasks, seed=3):
+        return SandwichSampler(dict.fromkeys(tasks, SPACE), seed, 2)
+
+    both, other, alone = of(['cls', 'det']), of(['cls', 'det'], 4), of(['det'])
+    steps = [both.propose(i) for i in (7, 8)]
+    assert steps == [both.propose(i) for i in (7, 8)] and steps[0] != steps[1]
+    assert steps[0]['cls'] != steps[0]['det'] == alone.propose(7)['det']
+    assert steps[0] != other.propose(7)
+
+
 @pytest.mark.parametrize(
     ('sampler', 'number'),
     [(UniformSampler, 0), (SandwichSampler, -1), (SandwichSampler, 1.5), (UniformSampler, '2')],
