@@ -27,6 +27,7 @@ from shared_images import (
     specs_of,
 )
 from shared_images import largest_difference as difference_of_models
+from torch import nn
 
 from mdl_nas_mm.engine.amp import CPUAmpOptimWrapper
 from mdl_nas_mm.engine.balancing import GradientAggregation
@@ -281,3 +282,26 @@ def test_without_torchjd_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'torchjd', None)
     with raises_naming(ValueError, 'balance.aggregator', 'pip install', 'balancing'):
         GradientAggregation(TASKS, dict(type='UPGrad'))
+
+
+def test_scaled_losses_are_aggregated_as_they_are_and_scaled_again():
+    """What a loss scaler multiplies is taken out for the aggregator, and it takes it out later."""
+    torch.manual_seed(0)
+    used, unused, own = (nn.Parameter(torch.randn(3)) for _ in range(3))
+    factors = dict(a=torch.randn(3), b=torch.randn(3))
+    gradients = TaskGradients([used, unused], ['a', 'b', 'c'])
+    for task, factor in factors.items():
+        with gradients.of(task):
+            # A task of three counts a third.
+            (8 * ((factor * used).sum() + own.sum()) / 3).backward()
+    given = []
+    norms = gradients.combine(lambda rows: given.append(rows.clone()) or rows.amax(0), 8.0, False)
+    expected = torch.stack(list(factors.values()))
+    torch.testing.assert_close(given[0][:, :3], expected)
+    assert not given[0][:, 3:].any()
+    torch.testing.assert_close(used.grad, 8 * expected.amax(0))
+    # An optimizer leaves alone what has no gradient.
+    assert unused.grad is None
+    assert {task: norm.item() for task, norm in norms.items()} == {
+        task: pytest.approx(factor.norm().item()) for task, factor in factors.items()
+    }

@@ -62,13 +62,16 @@ def test_gradient_is_the_mean_over_the_owners(cfg, batches):
     for task in TASKS:
         given = {task: [copy.deepcopy(batches[task]) for _ in range(BATCHES[task])]}
         again = Passes(model, wrapper, given, plan, 0)
-        for batch in again.batches():
+        for number, batch in enumerate(again.batches()):
+            again.log(task, batch, dict(number=torch.tensor(float(number))))
             with again.prepared(batch) as inputs:
                 for spec in specs[task]:
                     loss, _ = model.loss(task, spec, inputs[task])
                     (loss / len(specs[task]) / BATCHES[task]).backward()
         separate[task] = gradients(model)
         model.zero_grad()
+        # The log has the mean over a task's batches.
+        assert again.losses[f'{task}/number'] == (BATCHES[task] - 1) / 2
     expected = (3 * separate['cls'][NAMES[0]] + separate['seg'][NAMES[0]]) / 4
     torch.testing.assert_close(found[NAMES[0]], expected, rtol=1e-4, atol=1e-7)
     torch.testing.assert_close(found[NAMES[1]], separate['det'][NAMES[1]], rtol=1e-4, atol=1e-7)
