@@ -2,6 +2,7 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import extension.toy_method  # noqa: F401
 import pytest
@@ -175,3 +176,17 @@ def test_another_method_is_refused_when_resumed(data, whole, tmp_path, changes, 
 def test_mistakes_are_named(data, tmp_path, key, value, named):
     with raises_naming(ValueError, *named):
         build_runner(toy(data, {f'train_cfg.{key}': value}), tmp_path).train()
+
+
+def test_each_schedule_goes_on_also_where_an_update_is_skipped():
+    step = Step({})
+    step.own = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    step.optim_wrapper = OptimWrapper(torch.optim.SGD([step.own], lr=1.0))
+    steps = []
+    step.schedules = [SimpleNamespace(step=lambda i=i: steps.append(i)) for i in range(2)]
+    scaler = SimpleNamespace(unscale_=lambda optimizer: step.own.grad.div_(4))
+    for gradient, expected in (([float('inf'), 4.0], [1.0, 2.0]), ([2.0, 4.0], [0.5, 1.0])):
+        step.own.grad = torch.tensor(gradient)
+        step.update_own(scaler)
+        assert step.own.tolist() == expected
+    assert steps == [0, 1, 0, 1]
