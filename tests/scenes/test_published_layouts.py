@@ -22,7 +22,7 @@ from scenes.layouts import (
 from scipy.io import savemat
 
 from mdl_nas_mm.registry import DATASETS, MODELS
-from mdl_nas_mm.scenes.encodings import binary, human_parts, read_array
+from mdl_nas_mm.scenes.encodings import binary, classes, human_parts, read_array
 from mdl_nas_mm.scenes.transforms import LoadSceneImage, LoadSceneLabel
 
 
@@ -475,3 +475,11 @@ def test_cifar100_names_are_those_of_its_files(tmp_path, monkeypatch):
 def test_edges_of_all_types_of_numbers(kind, largest):
     array = np.eye(3, dtype=kind) * kind(largest)
     assert (binary(array) == np.eye(3)).all()
+
+
+def test_negative_classes_are_none():
+    """Whatever their number, of files whose numbers have a sign."""
+    found = classes(np.array([[-1, -2, 3], [255, 0, 7]], np.int16), ignored=(7,))
+    assert found.tolist() == [[255, 255, 3], [255, 0, 255]]
+    found = classes(np.array([[-1.0, 1.0, 0.0]]), zero_ignored=True)
+    assert found.tolist() == [[255, 0, 255]]

@@ -42,7 +42,9 @@ def hidden_features(embed_dim: int, mlp_ratio: float) -> int:
 
 
 def derive_head_dim(space: SearchSpace, head_dim: int | None) -> int:
-    """The width of a head, where it is not given that of the widest block with the most heads.
+    """The width of a head; where it is not given, the widest embedding over the most heads.
+
+    Where the blocks of a stage have different choices of heads, these are those of its first block.
 
     Raises:
         ValueError: the heads do not divide the embedding, or stages have different widths.

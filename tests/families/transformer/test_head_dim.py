@@ -15,6 +15,11 @@ def test_given_none_it_is_the_widest_embedding_over_the_most_heads():
     assert ElasticViT('deit-t', head_dim=None).shape.head_dim == 64
 
 
+def test_of_blocks_with_different_heads_the_first_says_it():
+    space = dict(VIT, depth=2, num_heads=[(2, 4), (3, 6)])
+    assert ElasticViT(space, head_dim=None).shape.head_dim == 24
+
+
 @pytest.mark.parametrize(
     ('build', 'named'),
     [
