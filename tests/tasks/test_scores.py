@@ -173,3 +173,9 @@ def test_evaluation_leaves_no_gradients(cfg):
     step = model.subnet('cls', spec).val_step
     evaluate(step, evaluation, lambda task, index, batch, out: outputs.extend(out))
     assert not any(sample.pred_score.requires_grad for sample in outputs)
+
+
+def test_a_number_as_scale_is_what_a_unit_counts():
+    units = {'percent': 1, 'fraction': 1, 2.5: 2.5}
+    for scale, unit in units.items():
+        assert Score.read('det', dict(metric='mine', scale=scale, rule='less')).unit == unit

@@ -4,6 +4,7 @@ import pytest
 from refusals import raises_naming
 
 from mdl_nas_mm.families import ElasticSwin, ElasticViT
+from mdl_nas_mm.families.transformer.dimensions import hidden_features
 
 VIT = dict(embed_dim=(48, 96), depth=1, num_heads=(2, 4), mlp_ratio=2)
 SWIN = [dict(embed_dim=24 << i, depth=1, num_heads=2 << i, mlp_ratio=2) for i in range(4)]
@@ -41,3 +42,7 @@ def test_of_blocks_with_different_heads_the_first_says_it():
 def test_heads_that_do_not_divide(build, named):
     with raises_naming(ValueError, *named):
         build()
+
+
+def test_hidden_widths_are_rounded_down():
+    assert [hidden_features(*pair) for pair in ((216, 3.5), (6, 0.6), (7, 0.5))] == [756, 3, 3]

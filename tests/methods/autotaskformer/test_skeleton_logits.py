@@ -116,3 +116,15 @@ def test_what_has_fallen_below_the_threshold_is_left_out_for_good():
 def test_entropy():
     assert float(logits_of([2.0, 2.0, 2.0]).entropy) == pytest.approx(math.log(3))
     assert float(logits_of([90.0, 0.0, 0.0]).entropy) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_is_left_out_does_not_come_back():
+    logits = SkeletonLogits(3, threshold=0.3)
+    logits.observe(torch.tensor([0.0, 0.0, 1.0]))
+    assert logits.left.tolist() == [True, True, True]
+    for _ in range(12):
+        logits.observe(torch.tensor([0.5, 0.0, 0.5]))
+    assert logits.left.tolist() == [True, False, True]
+    for _ in range(100):
+        logits.observe(torch.tensor([0.0, 1.0, 0.0]))
+    assert logits.mean[1] > 0.3 and not logits.left[1]

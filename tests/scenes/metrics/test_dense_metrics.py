@@ -183,6 +183,11 @@ class TestNormals:
 
 
 class TestSaliency:
+    def test_what_is_as_large_as_the_threshold_is_not_found(self):
+        """So that 0.85 tells the two apart, and no other threshold does."""
+        found = evaluate(SaliencyMetric(), ([[[0.86, 0.85]]], [[[1, 0]]]))
+        assert found['maxF_image'] == found['maxF_pooled'] == found['mIoU'] == 1
+
     def test_by_hand(self):
         """At thresholds below 0.3 one of two found pixels is right, above it is one of one."""
         found = evaluate(SaliencyMetric(), ([[[0.3, 0.8, 0.9, 0.1]]], [[[0, 1, 255, 1]]]))

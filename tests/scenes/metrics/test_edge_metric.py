@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from mdl_nas_mm.scenes.metrics import EdgeMetric
-from mdl_nas_mm.scenes.metrics.edges import matched
+from mdl_nas_mm.scenes.metrics.edges import _best, matched
 
 
 def test_matching_by_hand():
@@ -119,3 +119,10 @@ def test_processes_exchange_counts_alone():
 def test_settings_that_are_none_are_refused(settings, named):
     with raises_naming(ValueError, 'EdgeMetric', *named):
         EdgeMetric(**settings)
+
+
+def test_between_two_thresholds_both_rates_are_interpolated():
+    """From precision 1 and recall 0.2 to 0.2 and 1, by 0.6 and 0.6."""
+    matched_predicted_labelled = np.array([[2, 10], [2, 50], [10, 10]], float)
+    best, place = _best(matched_predicted_labelled)
+    assert best == pytest.approx(0.6, rel=1e-3) and place == 0
