@@ -18,6 +18,7 @@ from mdl_nas_mm.search import (
 )
 from mdl_nas_mm.search.constraints import Constraint, Constraints
 from mdl_nas_mm.search.costs import LatencyCost, SumOfTasks, _microseconds
+from mdl_nas_mm.search.evolution import leaders
 from mdl_nas_mm.search.measures import Measure
 from mdl_nas_mm.search.registered import build, check_part_config
 from mdl_nas_mm.search.ties import Ties
@@ -76,6 +77,7 @@ def test_of_equal_candidates_the_cheapest_and_then_the_first_is_chosen(space):
     assert BestCandidate({}).best({}, points, 9) is points[1]
     assert BestCandidate({}).best({}, points, 3) is None
     assert BestCandidate({}).front({}, points) == [points[1]]
+    assert leaders(points[:2], points[0]) == [joints[1], joints[0]]
     # Of one total the best is in front, in whatever order they were found.
     better = ScoredJoint(joints[0], 2.0, 4, {})
     for order in ([*points, better], [better, *points]):
