@@ -61,7 +61,8 @@ def test_it_orders_what_it_has_not_seen(space, scored):
         truth = [known(task, spec) for spec in unseen]
         assert stats.kendalltau(predicted, truth).statistic > 0.9
         assert predictor.held_out[task]['records'] == 120
-        assert predictor.held_out[task]['kendall'] > 0.85
+        # Of the two Kendall's is the smaller where the order is nearly right.
+        assert 0.85 < predictor.held_out[task]['kendall'] < predictor.held_out[task]['spearman']
         assert predictor.held_out[task]['spearman'] > 0.95
 
 
