@@ -232,6 +232,18 @@ def test_what_was_not_learned_is_not_chosen(trained, tmp_path, monkeypatch):
     assert read_json(tmp_path / 'out' / 'skeletons.json')['skeletons'] == CHOSEN
 
 
+def test_what_was_left_out_has_no_probability(trained):
+    """The others' add up to 1."""
+    checkpoint = read_checkpoint(trained / 'tree.pth')
+    out = next(i for i, name in enumerate(NAMES) if name != CHOSEN['alone'])
+    checkpoint['method']['step']['skeletons.alone.left'][out] = False
+    cfg = resolve_joint_config(Config.fromfile(trained / 'tree.py'))
+    found = SkeletonChoice.read(cfg, 'tree.pth', checkpoint).probabilities
+    assert found['alone'][NAMES[out]] == 0 < found['seg'][NAMES[out]]
+    for task in CHOSEN:
+        assert sum(found[task].values()) == pytest.approx(1)
+
+
 def test_a_skeleton_that_is_not_there(trained, tmp_path, monkeypatch):
     checkpoint = read_checkpoint(trained / 'tree.pth')
     key = next(key for key in checkpoint['state_dict'] if key.endswith('decode_head.chosen'))
