@@ -142,6 +142,18 @@ def test_it_predicts_what_it_has_not_seen_and_says_how_well(learned):
     assert all(torch.equal(again.weights[name], predictor.weights[name]) for name in again.weights)
 
 
+def test_it_learns_nothing_of_what_is_held_out(learned):
+    columns, rows, losses, _ = learned
+    others = losses.copy()
+    others[np.random.default_rng(0).permutation(400)[:40]] *= 7
+    first, second = (
+        LossPredictor.fit(columns, rows, each, PredictorSettings(epochs=1))
+        for each in (losses, others)
+    )
+    assert all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
+    assert first.about['held_out'] != second.about['held_out']
+
+
 def test_it_is_algorithm_3_with_one_last_layer(learned):
     """Its numbers are those of a module with a linear layer a task."""
     columns, rows, _, predictor = learned
