@@ -245,8 +245,8 @@ def normals_8bit(array: np.ndarray, centre: float = 127.5) -> np.ndarray:
 def binary(array: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     """Edges or saliency: what is above a part of the largest value of its type (1 for floats).
 
-    Integers of more than 16 bits, as which some libraries read any grey image, count as what they
-    fit: 8 bits or 16.
+    Integers of more than 16 bits, as which some libraries read any grey image, count as of the
+    smallest type that holds them.
 
     Returns:
         (H, W) float32, 0 or 1.
@@ -257,10 +257,10 @@ def binary(array: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     if values.dtype == bool or values.max() <= 1:
         return (values > threshold).astype(np.float32)
     largest = 255
-    if np.issubdtype(values.dtype, np.integer) and values.dtype.itemsize <= 2:
-        largest = np.iinfo(values.dtype).max
-    elif values.max() > 255:
-        largest = np.iinfo(np.uint16).max
+    if np.issubdtype(values.dtype, np.integer):
+        is_wide = values.dtype.itemsize > 2
+        kind = np.min_scalar_type(int(values.max())) if is_wide else values.dtype
+        largest = np.iinfo(kind).max
     return (values > threshold * largest).astype(np.float32)
 
 

@@ -466,6 +466,7 @@ def test_cifar100_names_are_those_of_its_files(tmp_path, monkeypatch):
         (np.uint16, 65535),
         (np.float32, 1),
         (np.float32, 255),
+        (np.float32, 300),
         (np.int32, 1),
         (np.int32, 255),
         (np.int64, 65535),
