@@ -56,10 +56,13 @@ def run(work_dir: Path, processes: int | None) -> None:
     from mdl_nas_mm import visualization
     from mdl_nas_mm.apis.incremental import add_tasks
     from mdl_nas_mm.apis.pipeline import Stages, run_pipeline, usual_processes
+    from mdl_nas_mm.apis.workers import import_ahead
     from mdl_nas_mm.datasets import write_demo_data
     from mdl_nas_mm.deposit import Deposit
 
     stages, processes = Stages(work_dir, EXPECTED), processes or usual_processes()
+    if processes > 1:
+        import_ahead(('mmpretrain', 'mmdet', 'mmseg', 'mmpose'))
     stages.run('data', '', lambda _: write_demo_data('data/demo'))
     pretrain = Config.fromfile(CONFIGS / 'demo_pretrain.py')
     joint = Config.fromfile(CONFIGS / 'demo_joint.py')

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -32,6 +30,7 @@ from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.strict_json import read_json
 
 from .tasks import evaluate_deposit, save_deposit
+from .workers import run_on_processes
 
 _DEPOSIT = 'deposit.safetensors'
 
@@ -191,13 +190,9 @@ def _run_on_processes(processes: int, cfg: Config, folder: Path, *command: str |
     path = folder / 'config.py'
     cfg.dump(str(path))
     name, *options = command
-    start = ('torch.distributed.run', f'--nproc-per-node={processes}', '--standalone')
     given = (path, '--launcher', 'pytorch', '--work-dir', folder, *options)
-    line = list(map(str, (sys.executable, '-m', *start, '-m', 'mdl_nas_mm', name, *given)))
-    try:
-        subprocess.run(line, check=True)
-    except subprocess.CalledProcessError:
-        raise ValueError(f'{folder}: mdl-nas {name} has failed, as said above') from None
+    if not run_on_processes(processes, str(name), *map(str, given)):
+        raise ValueError(f'{folder}: mdl-nas {name} has failed, as said above')
 
 
 def trained_checkpoint(folder: Path) -> Path:

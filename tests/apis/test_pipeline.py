@@ -179,7 +179,9 @@ def test_each_process_has_a_gpu_or_a_core_of_its_own(monkeypatch, gpus, cores, u
 def test_processes_that_would_share_a_gpu_are_refused(configs, tmp_path, monkeypatch):
     """NCCL would fail with them, and say nothing of it that helps."""
     started = []
-    monkeypatch.setattr(pipeline.subprocess, 'run', lambda command, check: started.append(command))
+    monkeypatch.setattr(
+        pipeline, 'run_on_processes', lambda *command: started.append(command) or True
+    )
     cfg = copy.deepcopy(configs[0])
     for gpus, backend in ((1, None), (1, 'gloo'), (2, None), (0, None)):
         monkeypatch.setattr(torch.cuda, 'device_count', lambda gpus=gpus: gpus)

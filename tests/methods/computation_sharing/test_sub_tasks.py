@@ -276,24 +276,22 @@ def stage_after_gates(data, base, shared, folder):
     assert 0 < load_difference(folder / 'more/places/difference.safetensors').density <= 0.3
 
 
-def test_a_stage_of_several_processes_is_a_training_under_torchrun(
+def test_a_stage_of_several_processes_is_a_training_as_under_torchrun(
     data, base, shared, tmp_path, monkeypatch, capsys
 ):
     """What it is started with is enough for one process to do the same here."""
     seen = []
 
-    def here(command, check):
-        seen.append(command)
-        launched = command[command.index('mdl_nas_mm') + 1 :]
-        start = launched.index('--launcher')
-        assert launched[start + 1] == 'pytorch' and check
-        name, *args = launched[:start] + launched[start + 2 :]
-        call_tool(monkeypatch, name, *args)
+    def here(processes, name, *args):
+        seen.append(processes)
+        start = args.index('--launcher')
+        assert args[start + 1] == 'pytorch'
+        call_tool(monkeypatch, name, *args[:start], *args[start + 2 :])
+        return True
 
-    monkeypatch.setattr(pipeline.subprocess, 'run', here)
+    monkeypatch.setattr(pipeline, 'run_on_processes', here)
     stage_after_gates(data, base, shared, tmp_path)
-    (command,) = seen
-    assert command[1:4] == ['-m', 'torch.distributed.run', '--nproc-per-node=2']
+    assert seen == [2]
     assert capsys.readouterr().out.count('done before') == 1
     found, expected = (each / 'more/places/difference.safetensors' for each in (tmp_path, shared))
     assert found.read_bytes() == expected.read_bytes()
