@@ -7,9 +7,10 @@ would still move it there.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,7 +19,12 @@ from torch.optim import Optimizer
 
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.supernet import Supernet
-from mdl_nas_mm.spec import SubnetSpec, footprint, score_footprint
+from mdl_nas_mm.spec import Ledger, SubnetSpec, footprint, score_footprint
+
+_Masks = dict[Tensor, Tensor]
+# Where nothing that is trained chooses channels: the ledger, which remembers what it works out,
+# and the last passes with their masks, as one architecture that is trained has the same each time.
+_KEPT: WeakKeyDictionary[object, tuple[Ledger, object, _Masks]] = WeakKeyDictionary()
 
 
 def used_mask(parameter: Tensor, lengths: np.ndarray, first_column: int = 0) -> Tensor:
@@ -34,17 +40,29 @@ def used_mask(parameter: Tensor, lengths: np.ndarray, first_column: int = 0) -> 
 
 def partial_masks(
     elastic: ElasticBackbone | Supernet, passes: Iterable[tuple[str, SubnetSpec]]
-) -> dict[Tensor, Tensor]:
+) -> _Masks:
     """Parameter -> mask of its used elements, for those that the passes used only in part.
 
     Passes of tasks whose weights are not here count for the shared ones.
     """
-    parameters, ledger, passes = dict(elastic.named_parameters()), elastic.ledger(), list(passes)
+    passes, parameters = tuple(passes), dict(elastic.named_parameters())
+    now = passes, tuple(parameter.device for parameter in parameters.values())
+    ledger, last, masks = _KEPT.get(elastic) or (elastic.ledger(), None, {})
+    if now != last:
+        masks = _partial_masks(ledger, parameters, passes)
+        if not ledger.scores:
+            _KEPT[elastic] = ledger, now, masks
+    return masks
+
+
+def _partial_masks(
+    ledger: Ledger, parameters: Mapping[str, Tensor], passes: Sequence[tuple[str, SubnetSpec]]
+) -> _Masks:
     runs: dict[str, list[tuple[int, np.ndarray]]] = {}
     used = footprint(ledger, passes) | score_footprint(ledger, passes)
     for (name, first_column), lengths in used.items():
         runs.setdefault(name, []).append((first_column, lengths))
-    masks: dict[Tensor, Tensor] = {}
+    masks: _Masks = {}
     for name, found in runs.items():
         parameter = parameters.get(name)
         if parameter is None or sum(lengths.sum() for _, lengths in found) == parameter.numel():
@@ -55,7 +73,7 @@ def partial_masks(
 
 
 @contextmanager
-def freeze_rest(optimizer: Optimizer, masks: dict[Tensor, Tensor]) -> Generator[None]:
+def freeze_rest(optimizer: Optimizer, masks: _Masks) -> Generator[None]:
     """Undoes, after the optimizer's step inside the block, what it did outside the masks."""
     before = {
         parameter: (parameter.detach().clone(), _clone_state(optimizer, parameter))
@@ -66,12 +84,14 @@ def freeze_rest(optimizer: Optimizer, masks: dict[Tensor, Tensor]) -> Generator[
     with torch.no_grad():
         for parameter, (value, state) in before.items():
             mask = masks[parameter]
-            parameter.copy_(torch.where(mask, parameter, value))
+            torch.where(mask, parameter, value, out=parameter)
             for key, tensor in optimizer.state[parameter].items():
                 if _is_elementwise(tensor, parameter):
-                    old = state.get(key)
                     # The first step makes the state, of zeros in torch's optimizers but Rprop.
-                    tensor.copy_(torch.where(mask, tensor, 0.0 if old is None else old))
+                    old = state.get(key)
+                    torch.where(
+                        mask, tensor, tensor.new_zeros(()) if old is None else old, out=tensor
+                    )
 
 
 def _clone_state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:

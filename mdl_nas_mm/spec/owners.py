@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 BACKBONE = 'backbone'
@@ -123,6 +124,7 @@ class StateEntry:
         return self.owners.are_all and not self.is_score
 
 
+@lru_cache(2**16)
 def read_name(name: str) -> StateEntry:
     """What the name of an entry of a joint model, a backbone or a layer says."""
     if _is_outside_backbone(name):

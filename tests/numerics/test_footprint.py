@@ -1,5 +1,6 @@
 """Which elements get a gradient and move, against the closed form of what a subnet uses."""
 
+import copy
 import random
 
 import torch
@@ -86,6 +87,32 @@ def test_a_task_never_reaches_the_weights_of_another(build, sharing):
     for name, parameter in backbone.named_parameters():
         if '.specific.b.' in name:
             assert parameter.grad is None, name
+
+
+@backbones_with_sharings
+def test_masks_are_those_of_the_passes_and_scores_of_now(build, sharing):
+    """Also where passes are the same as before."""
+    backbone, rng = build(sharing), random.Random(0)
+    first, second = ([(task, backbone.space.sample(rng)) for task in TASKS] for _ in range(2))
+
+    def masks_of(passes):
+        fresh = partial_masks(copy.deepcopy(backbone), passes)
+        found = partial_masks(backbone, passes)
+        names = {parameter: name for name, parameter in backbone.named_parameters()}
+        assert len(found) == len(fresh)
+        for mask, expected in zip(found.values(), fresh.values()):
+            torch.testing.assert_close(mask, expected, rtol=0, atol=0)
+        return {names[parameter]: mask for parameter, mask in found.items()}
+
+    of_first = masks_of(first)
+    assert masks_of(first).keys() == of_first.keys()
+    masks_of(second)
+    with torch.no_grad():
+        for name, parameter in backbone.named_parameters():
+            if name.endswith('score'):
+                parameter.copy_(parameter.flip(0))
+    masks_of(second)
+    masks_of(first)
 
 
 @backbones_with_sharings
