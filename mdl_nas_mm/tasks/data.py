@@ -24,7 +24,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from mdl_nas_mm.utils.data_paths import innermost_dataset
 from mdl_nas_mm.utils.private import start_workers
-from mdl_nas_mm.utils.randomness import derive_seed, seeded
+from mdl_nas_mm.utils.randomness import derive_seed, seeded, set_seed
 from mdl_nas_mm.utils.registries import registered
 
 from .classes import check_categories
@@ -49,9 +49,16 @@ class PositionSeeded(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: tuple[int, int]) -> Any:
-        item, position = index
-        with seeded(derive_seed(self.seed, position)):
-            return self.dataset[item]
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[tuple[int, int]]) -> list[Any]:
+        """A batch, as loaders ask for it: the generators' states are read and put back once."""
+        samples = []
+        with seeded(0):
+            for item, position in indices:
+                set_seed(derive_seed(self.seed, position))
+                samples.append(self.dataset[item])
+        return samples
 
     def get_data_info(self, key: tuple[int, int]) -> dict:
         """For samplers that group images by their sizes."""

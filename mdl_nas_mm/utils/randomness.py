@@ -19,6 +19,12 @@ def derive_seed(*parts: int | str) -> int:
     return zlib.crc32('/'.join(str(part) for part in parts).encode())
 
 
+def set_seed(seed: int) -> None:
+    """Seeds the generators that ``seeded`` does, for good: inside of such a block, many times."""
+    for _, set_one, _ in _generators():
+        set_one(seed)
+
+
 @contextmanager
 def seeded(seed: int) -> Generator[None]:
     """Seeds Python, numpy and torch on every device inside the block; restores their states after.
@@ -29,8 +35,8 @@ def seeded(seed: int) -> Generator[None]:
     with process_wide():
         generators = _generators()
         states = [get() for get, _, _ in generators]
-        for _, set_seed, _ in generators:
-            set_seed(seed)
+        for _, set_one, _ in generators:
+            set_one(seed)
         try:
             yield
         finally:

@@ -97,6 +97,29 @@ def test_an_epoch_has_each_image_once():
         assert (epochs[0] == epochs[1]) != shuffle
 
 
+class Drawn:
+    """Each item is its index and a number of each generator."""
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        return index, random.random(), np.random.rand(), float(torch.rand(()))
+
+
+def test_a_batch_has_the_samples_that_are_asked_for_one_by_one():
+    dataset, keys = PositionSeeded(Drawn(), seed=5), [(3, 0), (1, 1), (3, 2)]
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    batch = dataset.__getitems__(keys)
+    assert before == (
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state().tolist(),
+    )
+    assert batch == [dataset[key] for key in keys]
+    assert len({numbers for sample in batch for numbers in sample[1:]}) == 9
+
+
 def test_tasks_draw_their_own_orders(cfg):
     """Two tasks on the same data do not see it in step."""
     config = cfg.train_dataloader.cls
