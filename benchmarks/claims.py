@@ -113,13 +113,19 @@ ROWS = {
 }
 
 
+def take_papers_steps(cfg: Config) -> None:
+    """Sandwiches, and one learning rate for all, in place of what makes the demo short."""
+    cfg.train_cfg.sampler = dict(type='SandwichSampler', num_random=1)
+    cfg.optim_wrapper.pop('paramwise_cfg', None)
+
+
 def config_of(args: argparse.Namespace, row: Row, seed: int, *tasks: str) -> Config:
     """The joint config of a row's training."""
     cfg = Config.fromfile(str(ROOT / DOMAINS[args.domain][0]))
     cfg.load_from, cfg.randomness = None, dict(seed=seed)
     cfg.tasks = {name: task for name, task in cfg.tasks.items() if not tasks or name in tasks}
-    # The paper's steps, and upstream's settings of each task.
-    cfg.train_cfg.sampler = dict(type='SandwichSampler', num_random=1)
+    take_papers_steps(cfg)
+    # Upstream's settings of each task.
     for task in cfg.tasks.values():
         # Images in common would tie the architectures of some rows, and not those of others.
         for key in ('images', 'train_dataloader', 'model'):
@@ -201,6 +207,7 @@ class Runs:
             return None
         cfg = Config.fromfile(str(ROOT / config))
         cfg.randomness = dict(seed=seed)
+        take_papers_steps(cfg)
         if self.args.steps:
             set_steps(cfg, self.args.steps)
         return str(trained(cfg, self.folder / f'seed{seed}' / 'pretrain'))

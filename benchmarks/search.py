@@ -1,6 +1,6 @@
 """Evolution against random search with as many evaluations, on the demo's trained supernet.
 
-    python benchmarks/search.py [--checkpoint work_dirs/demo/joint/iter_1050.pth] [--seeds 3]
+    python benchmarks/search.py [--checkpoint work_dirs/demo/joint/iter_800.pth] [--seeds 3]
 
 ``make demo`` trains the supernet. Every (task, architecture) is scored once, whichever search and
 seed asks for it first, and kept in ``work_dirs/benchmark_search``. Reports the S-Score of the best
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> list[dict]:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument('--checkpoint', default='work_dirs/demo/joint/iter_1050.pth')
+    options.add_argument('--checkpoint', default='work_dirs/demo/joint/iter_850.pth')
     options.add_argument('--work-dir', default='work_dirs/benchmark_search')
     options.add_argument('--seeds', type=int, default=3)
     args = options.parse_args()
