@@ -15,7 +15,8 @@ tasks = dict(
         search_dataloader=dict(
             dataset=dict(ann_file='annotations/search.json', data_prefix=dict(img='images/search/'))
         ),
-        search_evaluator=dict(ann_file='data/demo/det/annotations/search.json'),
+        # Masks do not count for the score.
+        search_evaluator=dict(ann_file='data/demo/det/annotations/search.json', metric=['bbox']),
         # Short trainings: upstream's fc_cls of std 0.01 predicts background for long.
         model=dict(
             roi_head=dict(
@@ -36,6 +37,7 @@ tasks = dict(
     seg=dict(
         config='mdl_nas_mm::demo/tasks/seg.py',
         score='mIoU',
+        train_dataloader=dict(batch_size=12),
         backbone=dict(out_type='featmap', out_indices=(2, 3, 4, -1)),
         search_dataloader=dict(
             dataset=dict(
@@ -44,14 +46,11 @@ tasks = dict(
         ),
     ),
 )
-load_from = 'work_dirs/demo_pretrain/iter_300.pth'
-max_iters = 1050
-# One random subnet of each task a step: more and cheaper steps than those of a sandwich.
-train_cfg = dict(
-    max_iters=max_iters,
-    val_interval=max_iters,
-    sampler=dict(_delete_=True, type='UniformSampler'),
-)
+load_from = 'work_dirs/demo_pretrain/iter_450.pth'
+max_iters = 800
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+# The decoder of segmentation, which has no pre-trained weights, is the slowest to learn.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'tasks.seg': dict(lr_mult=2.0)}))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=20, T_max=max_iters - 20),
