@@ -74,7 +74,9 @@ def run_on_processes(processes: int, *command: str) -> bool:
         LOCAL_WORLD_SIZE=str(processes),
         MASTER_ADDR=_HOST,
         MASTER_PORT=str(store.port),
+        # The store is here; torch 2.1 asks for the number, too.
         TORCHELASTIC_USE_AGENT_STORE='True',
+        TORCHELASTIC_RESTART_COUNT='0',
     )
     with _main_stays_here():
         context = start_processes(
