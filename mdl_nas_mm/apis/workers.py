@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 import threading
@@ -22,8 +23,6 @@ from types import ModuleType
 import torch
 from torch.distributed import TCPStore
 from torch.multiprocessing import start_processes
-
-from mdl_nas_mm.__main__ import main
 
 _HOST = '127.0.0.1'
 # What torchrun gives processes to end in that were asked to.
@@ -101,7 +100,7 @@ def _work(rank: int, environment: Mapping[str, str], command: tuple[str, ...]) -
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.argv[:] = ['mdl-nas', *command]
     try:
-        main()
+        runpy.run_module('mdl_nas_mm', run_name='__main__')
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
     except Exception:
