@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> list[dict]:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument('--checkpoint', default='work_dirs/demo/joint/iter_850.pth')
+    options.add_argument('--checkpoint', default='work_dirs/demo/joint/iter_800.pth')
     options.add_argument('--work-dir', default='work_dirs/benchmark_search')
     options.add_argument('--seeds', type=int, default=3)
     args = options.parse_args()

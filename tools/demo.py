@@ -12,8 +12,8 @@ from mdl_nas_mm.utils.command_line import Parser, at_least
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'demo'
 # Seconds on the machine that the README names; only to tell the time left.
-EXPECTED = dict(data=15, pretrain=57, joint=317, search=59, deposit=6, evaluate=6)
-EXPECTED |= dict(sketch=35, pose=51, add=4)
+EXPECTED = dict(data=13, pretrain=55, joint=335, search=68, deposit=6, evaluate=6)
+EXPECTED |= dict(sketch=45, pose=67, add=5)
 
 
 def parse_args() -> argparse.Namespace:
