@@ -33,6 +33,7 @@ from mmengine.structures import BaseDataElement
 
 from mdl_nas_mm.datasets import write_demo_data
 from mdl_nas_mm.elastic import activate
+from mdl_nas_mm.elastic.shared_pass import SharedPass
 from mdl_nas_mm.engine import MultiTaskRunner
 from mdl_nas_mm.engine.assignment import assign_ranks
 from mdl_nas_mm.engine.plan import StepPlan
@@ -452,3 +453,15 @@ def read_json(path: Path):
 def random_joint(model: MultiTaskModel, rng: random.Random) -> JointSpec:
     """A joint spec drawn from a model's space."""
     return JointSpec({task: model.backbone.space.sample(rng) for task in model.tasks})
+
+
+def check_share_nothing(backbone, task, specs, images):
+    """Of subnets in one shared pass each answers as it does by itself, to the bit."""
+    expected = []
+    for spec in specs:
+        with activate(task, spec):
+            expected.append(backbone(images))
+    with SharedPass():
+        for spec, alone in zip(specs, expected):
+            with activate(task, spec):
+                assert all(map(torch.equal, backbone(images), alone))

@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
+from helpers import check_share_nothing
 
 from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.elastic.plain import plain_part
@@ -95,12 +96,5 @@ def test_tasks_of_different_stages_share_what_leads_to_them(case, monkeypatch):
 @torch.no_grad()
 def test_architectures_that_differ_share_nothing(case):
     backbone, _, _ = case
-    images, expected = torch.randn(2, 3, 64, 64), []
     specs = [backbone.space.smallest(), backbone.space.largest()]
-    for spec in specs:
-        with activate('many', spec):
-            expected.append(backbone(images))
-    with SharedPass():
-        for spec, alone in zip(specs, expected):
-            with activate('many', spec):
-                assert all(map(torch.equal, backbone(images), alone))
+    check_share_nothing(backbone, 'many', specs, torch.randn(2, 3, 64, 64))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from apis.rooms_deposits import IMAGES, pack_rooms, room_images, rooms_config
 from apis.rooms_deposits import TASKS as ROOM_TASKS
-from helpers import build_model
+from helpers import build_model, check_share_nothing
 from mmengine.config import Config
 from shared_images import (
     CLASSES,
@@ -27,7 +27,6 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from mdl_nas_mm.apis import MultiTaskInferencer, SharedPass
 from mdl_nas_mm.deposit import Deposit, agreeing_backbones, extract, load_around_one
-from mdl_nas_mm.elastic import activate
 from mdl_nas_mm.families import ElasticSwinUNet
 from mdl_nas_mm.families.swin_unet import Skeleton, cells_of, restrict
 from mdl_nas_mm.families.swin_unet.shape import module_of
@@ -69,16 +68,9 @@ def test_a_cell_behind_another_one_is_run_by_itself():
     """Of two trees that differ in their first cell alone."""
     torch.manual_seed(0)
     tree = ElasticSwinUNet(**{k: v for k, v in BACKBONE.items() if k != 'type'}).eval()
-    wide, images, expected = tree.space.largest(), torch.randn(1, 3, 32, 32), []
-    narrow = tree.space.smallest().stages[0]
+    wide, narrow = tree.space.largest(), tree.space.smallest().stages[0]
     specs = [wide, replace(wide, stages=(narrow, *wide.stages[1:]))]
-    for spec in specs:
-        with activate('edges', spec):
-            expected.append(tree(images))
-    with SharedPass():
-        for spec, alone in zip(specs, expected):
-            with activate('edges', spec):
-                assert all(map(torch.equal, tree(images), alone))
+    check_share_nothing(tree, 'edges', specs, torch.randn(1, 3, 32, 32))
 
 
 @pytest.fixture
