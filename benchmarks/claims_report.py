@@ -76,31 +76,46 @@ def rows_in(folder: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def tasks_of(rows: Rows) -> list[str]:
+    """The names that the rows' scores have."""
+    return list(next(found for found in rows.values() if found)[0]['scores'])
+
+
+def of_paper(rows: Rows) -> bool:
+    """Whether the tasks are those of the paper, whose numbers may stand beside."""
+    return tasks_of(rows) == ['cls', 'det', 'seg']
+
+
 def table(rows: Rows) -> str:
     """The rows as markdown: mean and deviation over seeds."""
-    tasks = list(next(found for found in rows.values() if found)[0]['scores'])
-    names = ('', *tasks, *NUMBERS.values(), 'seeds', 'the paper')
+    tasks = tasks_of(rows)
+    names = ('', *tasks, *NUMBERS.values(), 'seeds')
+    names += ('the paper',) * of_paper(rows)
     lines = [f'| {" | ".join(names)} |', '|---' * len(names) + '|']
     for name, found in rows.items():
         columns = [shown([each['scores'][task] for each in found]) for task in tasks]
         for key in NUMBERS:
             scale = 1 if key == 's_score' else 1e-6
             columns.append(shown([each[key] * scale for each in found]))
-        cells = (name, *columns, str(len(found)), PAPER.get(name, '-'))
+        cells = (name, *columns, str(len(found)))
+        cells += (PAPER.get(name, '-'),) * of_paper(rows)
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
 
 
 def claims(rows: Rows) -> str:
     """Markdown: differences of rows of the same seed, which have much in common, by claim."""
-    lines = ['| claim | rows | ahead by | in seeds | the paper |', '|---|---|---|---|---|']
-    for claim, row, other, of_paper in CLAIMS:
+    lines = ['| claim | rows | ahead by | in seeds |', '|---|---|---|---|']
+    if of_paper(rows):
+        lines = [f'{lines[0]} the paper |', f'{lines[1]}---|']
+    for claim, row, other, gain in CLAIMS:
         score, others = ({each['seed']: each['s_score'] for each in rows[r]} for r in (row, other))
         ahead = [score[seed] - others[seed] for seed in score if seed in others]
         if ahead:
             holds = f'{sum(each > 0 for each in ahead)} of {len(ahead)}'
-            paper = '-' if of_paper is None else f'{of_paper:+.1f}'
-            lines.append(f'| {claim} | {row} - {other} | {shown(ahead)} | {holds} | {paper} |')
+            line = f'| {claim} | {row} - {other} | {shown(ahead)} | {holds} |'
+            paper = '-' if gain is None else f'{gain:+.1f}'
+            lines.append(f'{line} {paper} |' if of_paper(rows) else line)
     return '\n'.join(lines)
 
 

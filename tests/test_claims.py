@@ -45,14 +45,21 @@ def test_the_report_compares_rows_of_the_same_seed(tmp_path):
     of_rows = {'both, mask': {0: 101, 1: 203, 2: 500}, 'separate': {1: 200, 0: 100}}
     for name, by_seed in of_rows.items():
         for seed, s_score in by_seed.items():
+            scores = dict(cls=s_score, det=0, seg=0)
             (tmp_path / f'seed{seed}').mkdir(exist_ok=True)
-            row = dict(scores=dict(a=s_score), s_score=s_score, backbone=10, total=20, seed=seed)
+            row = dict(scores=scores, s_score=s_score, backbone=10, total=20, seed=seed)
             (tmp_path / f'seed{seed}' / f'{name}.json').write_text(json.dumps(row))
     expected = (
         '| the full method beats separate models | both, mask - separate | 2.00 ± 1.41 | 2 of 2 '
         '| +3.1 |'
     )
     assert expected in report_of(tmp_path)
+    # Of other tasks the paper has no numbers.
+    for path in tmp_path.glob('seed*/*.json'):
+        path.write_text(path.read_text().replace('det', 'depth'))
+    lines = report_of(tmp_path)
+    assert expected.removesuffix(' +3.1 |') in lines
+    assert not any('paper' in line for line in lines)
 
 
 def test_the_report_says_whether_searches_share_less_where_gradients_disagree(tmp_path):
