@@ -54,6 +54,8 @@ DOMAINS = dict(
 # Of all architectures, the largest one.
 SIZES = dict(embed_dim=96, depth=5, num_heads=3, mlp_ratio=3)
 RATIOS = (0.5, 0.7, 0.9)
+# As many candidates for all, some 40 joint specs.
+EVOLUTION = dict(population=10, generations=4, parents=4, crossovers=4, mutations=4)
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ class Runs:
             for find in (lambda s, end: s.smallest(end), lambda s, end: s.largest(end))
             for end in (0, -1)
         ]
-        evolution = dict(cfg.search_cfg.evolution)
+        evolution = dict(EVOLUTION)
         if row.at_random:
             report = folder.parent / row.at_random / 'report.json'
             if not report.is_file():
