@@ -76,6 +76,10 @@ class Stages:
         folder = self.work_dir / name
         if self.state.get(name, {}).get('fingerprint') != self.fingerprint:
             shutil.rmtree(folder, ignore_errors=True)
+            # What later stages took belongs to the settings of before.
+            stages = list(self.expected)
+            for stage in stages[stages.index(name) :]:
+                self.state.pop(stage, None)
             self.state[name] = dict(fingerprint=self.fingerprint, seconds=0.0, done=False)
         folder.mkdir(parents=True, exist_ok=True)
         # Before it runs: what a killed process left of the stage is known to be of these settings.
