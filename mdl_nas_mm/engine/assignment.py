@@ -7,7 +7,7 @@ several in turn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mdl_nas_mm.spec import Owners
 
@@ -122,11 +122,33 @@ def assign_ranks(
                 f'groups: {said}, but these tasks have the same images and so the same batches; '
                 f'write {name}=... for all of them'
             )
-    leads = {task: members[0] for members in groups.values() for task in members}
-    leads = {task: leads.get(task, task) for task in tasks}
+    leads = _leads(tasks, groups)
     ranks = _ranks_of_leads({task: batches[task] for task in leads.values()}, world_size)
     batches = {task: batches[task] for task in tasks}
     return RankAssignment({task: ranks[lead] for task, lead in leads.items()}, batches)
+
+
+def assign_scoring(
+    tasks: Sequence[str],
+    batches: Mapping[str, int] | None,
+    world_size: int,
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> RankAssignment:
+    """As ``assign_ranks``, for what only scores architectures.
+
+    With fewer ranks than tasks each rank works for all: one task may take most of the time, which
+    is not known before, and a task's architectures can be split where its batches cannot.
+    """
+    found = assign_ranks(tasks, batches, world_size, groups)
+    if world_size < len(set(_leads(tasks, groups or {}).values())):
+        return replace(found, ranks=dict.fromkeys(found.ranks, tuple(range(world_size))))
+    return found
+
+
+def _leads(tasks: Sequence[str], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Task -> the first task of its image group, itself where it is in none."""
+    leads = {task: members[0] for members in groups.values() for task in members}
+    return {task: leads.get(task, task) for task in tasks}
 
 
 def _by_task(batches: Mapping[str, int], groups: Mapping[str, Sequence[str]]) -> dict[str, int]:

@@ -146,11 +146,14 @@ class Evaluations:
     def _own(self, joints: Sequence[JointSpec], ranks: TaskGroups) -> dict[Pair, Outcome]:
         """Evaluates this rank's part of the joint specs."""
         own, part = {}, self.parts[-1]
-        for group in dict.fromkeys(self.pass_group_of.get(task, (task,)) for task in ranks.tasks):
+        groups = dict.fromkeys(self.pass_group_of.get(task, (task,)) for task in ranks.tasks)
+        for number, group in enumerate(groups):
             # Tasks of a pass group have the same ranks.
             sharers = ranks.assignment.ranks[group[0]]
             of_group = [joint for joint in joints if not set(group).isdisjoint(joint)]
-            for joint in of_group[sharers.index(ranks.rank) :: len(sharers)]:
+            # What is left over goes to another rank for each group.
+            first = (sharers.index(ranks.rank) + number) % len(sharers)
+            for joint in of_group[first :: len(sharers)]:
                 outcomes = self._one(joint)
                 for pair, outcome in outcomes.items():
                     if pair not in part.evaluations:

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
 
-from mdl_nas_mm.engine.assignment import assign_ranks
+from mdl_nas_mm.engine.assignment import assign_scoring
 from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.engine.groups import TaskGroups, new_group
 from mdl_nas_mm.engine.launch import backend_of, check_same_config, start_processes
@@ -55,7 +55,8 @@ def run_search(
 
     Writes ``history.jsonl`` (every evaluation) as it goes, and when complete ``joint_spec.json``
     (the result), ``front.json`` (the best of every budget) and ``report.json``. In several
-    processes, each of which has to call this, every task is scored by its own ranks.
+    processes, each of which has to call this, every task is scored by its own ranks; where these
+    are fewer than the tasks, by all.
 
     Args:
         cfg: a resolved joint config with ``search_cfg``; see ``SearchPlan``.
@@ -76,7 +77,7 @@ def run_search(
         start_processes(launcher, _TIMEOUT, backend_of(cfg))
         check_same_config(cfg)
     given = (cfg.get('groups'), get_world_size(), cfg.image_groups)
-    assignment = assign_ranks(tuple(cfg.tasks), *given)
+    assignment = assign_scoring(tuple(cfg.tasks), *given)
     ranks = TaskGroups.make(assignment, _TIMEOUT)
     model = load_supernet(cfg, checkpoint, ranks)
     return search_supernet(model, ranks, cfg, checkpoint, work_dir)

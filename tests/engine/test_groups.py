@@ -3,7 +3,7 @@
 import pytest
 from refusals import raises_naming
 
-from mdl_nas_mm.engine.assignment import assign_ranks
+from mdl_nas_mm.engine.assignment import assign_ranks, assign_scoring
 from mdl_nas_mm.engine.plan import StepPlan
 
 TASKS = ('cls', 'det', 'seg')
@@ -42,6 +42,25 @@ def test_fewer_ranks_than_tasks_take_several_in_turn():
     assert assignment.ranks == dict(cls=(0,), det=(1,), seg=(1,))
     assert assignment.tasks_of(1) == ('det', 'seg')
     assert assign_ranks(TASKS, None, 1).tasks_of(0) == TASKS
+
+
+@pytest.mark.parametrize(
+    ('groups', 'world_size', 'expected'),
+    [
+        ({}, 1, [(0,), (0,), (0,)]),
+        ({}, 2, [(0, 1), (0, 1), (0, 1)]),
+        ({}, 3, [(0,), (1,), (2,)]),
+        ({}, 4, [(0, 1), (2,), (3,)]),
+        # Tasks on the same images are scored together.
+        (dict(rooms=('det', 'seg')), 2, [(0,), (1,), (1,)]),
+        (dict(rooms=TASKS), 2, [(0, 1), (0, 1), (0, 1)]),
+    ],
+)
+def test_what_only_scores_is_split_over_ranks_that_are_fewer_than_tasks(
+    groups, world_size, expected
+):
+    found = assign_scoring(TASKS, None, world_size, groups)
+    assert list(found.ranks.values()) == expected
 
 
 @pytest.mark.parametrize('world_size', [1, 2, 3, 4, 5, 6, 9, 12])
