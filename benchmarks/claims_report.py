@@ -150,15 +150,16 @@ def draw(rows: Rows, path: Path) -> None:
             continue
         score, size = ([each[key] for each in found] for key in ('s_score', 'backbone'))
         several = len(found) > 1
+        at = (statistics.fmean(size) / 1e6, statistics.fmean(score))
+        axes.annotate(str(i + 1), at, xytext=(4, 4), textcoords='offset points', fontsize=8)
         axes.errorbar(
-            statistics.fmean(size) / 1e6,
-            statistics.fmean(score),
+            *at,
             yerr=statistics.stdev(score) if several else None,
             xerr=statistics.stdev(size) / 1e6 if several else None,
             fmt=markers[i // 10],
             color=f'C{i % 10}',
             capsize=3,
-            label=f'{name} ({len(found)})',
+            label=f'{i + 1} {name} ({len(found)})',
         )
     axes.set(xlabel='parameters of the backbones (M)', ylabel='S-Score')
     axes.legend(fontsize=7, loc='center left', bbox_to_anchor=(1, 0.5), title='row (seeds)')
