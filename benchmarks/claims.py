@@ -136,6 +136,10 @@ def config_of(args: argparse.Namespace, row: Row, seed: int, *tasks: str) -> Con
     cfg.backbone.space.update(share_ratio=row.ratios, per_stage=False)
     if not row.sizes:
         cfg.subspace = dict(SIZES, share_ratio=row.ratios)
+        if len(row.ratios) > 1:
+            # A sandwich has one architecture where sizes do not vary; a step of what is searched
+            # has three, as the paper has four in every search (supplement, D).
+            cfg.train_cfg.sampler = dict(type='UniformSampler', num_random=3)
     if args.steps:
         set_steps(cfg, args.steps)
     return cfg
