@@ -4,6 +4,7 @@ python tools/train.py configs/mdl_nas/mdl-nas-b_ab3-seq_joint-1x.py
 
 The fine search space alone: a subnet differs from another in its share ratios. The sizes are those
 of mdl-nas-b_all-shared_joint-1x.py.
+A step has four subnets a task, as a sandwich; all have these sizes, and share ratios of their own.
 Trains on all images but those that a search scores on (_base_/held_out.py).
 Hardware of the paper: 16 V100 for each of the three tasks (16+16+16). Its subnets are those of
 mdl-nas-b_ab3-seq-s_search.py and mdl-nas-b_ab3-seq-d_search.py.
@@ -13,3 +14,4 @@ _base_ = ['_base_/mdl-nas-b_ab3.py', '_base_/held_out.py', '_base_/joint_1x.py']
 
 tasks = {{_base_.held_out}}
 backbone = dict(sharing='Sequential')
+train_cfg = dict(sampler=dict(type='UniformSampler', num_random=4))

@@ -12,7 +12,9 @@ from mmengine.registry import DATASETS
 from real_layout import HELD_OUT, write_data
 from refusals import raises_naming
 
+from mdl_nas_mm.elastic.known import family_of
 from mdl_nas_mm.engine.checkpoint import check_space, describe_backbone, load_weights
+from mdl_nas_mm.engine.method import build_sampler
 from mdl_nas_mm.families.swin import SWIN
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.families.vit import VIT
@@ -169,6 +171,17 @@ def test_recipe_is_the_papers(name, resolve):
     epochs = 36 if any(word in name for word in ('3x', 'search')) and 'ab' not in name else 12
     epochs = 36 if 'separate' in name else epochs
     assert (optimizer.lr, cfg.train_cfg.max_iters) == (rate, epochs * -(-117_266 // 16))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_step_has_four_subnets_a_task(name, resolve):
+    """Sandwich training (supplement, C and D), also where nothing but share ratios varies."""
+    cfg = resolve(name)
+    joint = fixed_spec(cfg)
+    spaces = sampled_spaces(cfg, family_of(cfg.model.backbone).space(cfg.model.backbone.space))
+    proposed = build_sampler(cfg.train_cfg.get('sampler'), spaces, 0, joint).propose(0)
+    for specs in proposed.values():
+        assert len(set(specs)) == len(specs) == (4 if joint is None else 1)
 
 
 @pytest.mark.parametrize('name', [name for name in NAMES if name.endswith('_search')])
