@@ -11,8 +11,8 @@ from mdl_nas_mm.utils.amounts import check_count, is_number
 class EvolutionSettings:
     """How the evolution goes.
 
-    The defaults are the paper's (Appendix E) and, where it tells nothing, AutoFormer's: crossovers,
-    mutations and ``stage_prob``.
+    The defaults are the paper's (Section 3.3, Appendix E) and AutoFormer's: crossovers, mutations
+    and ``stage_prob``. Of these the paper has one, for the depth: P_m, as for blocks.
 
     Attributes:
         population: new candidates a generation.
