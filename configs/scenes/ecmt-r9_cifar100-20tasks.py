@@ -3,8 +3,8 @@
     python tools/train.py configs/scenes/ecmt-r9_cifar100-20tasks.py
 
 Then docs/ecmt.md: predictor, control, hypervolume. Settings of the paper: 75 epochs, batches of 256
-images of each task, Adam 1e-3, lambda 0.01, weights from scratch, 150 search cycles, hypervolume to
-1, alpha 1. Its numbers:
+images, here of each task, Adam 1e-3, lambda 0.01, weights from scratch, 150 search cycles,
+hypervolume to 1, alpha 1. Its numbers:
 
     largest, 72.92 GMACs            HV 0.0089, one static model
     controlled, 38.40 and 72.92     HV 0.0026 and 0.0082, 0.02M control parameters

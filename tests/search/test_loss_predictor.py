@@ -174,6 +174,7 @@ def test_it_is_algorithm_3_with_one_last_layer(learned):
             own = head(features)[:, 0].double() * weights['scale'][i] + weights['mean'][i]
             np.testing.assert_allclose(found[:, i], own, rtol=1e-5, atol=1e-5)
     body_size = sum(p.numel() for p in body.parameters())
+    assert body_size == 100 * len(columns) + 15_250
     assert predictor.parameters == body_size + 3 * 51
 
 
