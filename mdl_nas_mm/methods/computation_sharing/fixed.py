@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -104,7 +105,8 @@ class FixedDifference(DifferenceStep):
             others = self.frames.split(data['inputs'])
             data = dict(data, inputs=others.pop(0))
         model, images = passes.model, len(data['inputs'])
-        theirs = self._of_base(passes, task, spec, data['inputs'])
+        state = _random_state(data['inputs'])
+        theirs = self._of_base(passes, task, spec, data['inputs'], state)
         with inputs_of(model.backbone) as ours:
             loss, values = passes.forward(task, spec, data)
         # Later passes put theirs in the same place.
@@ -112,19 +114,21 @@ class FixedDifference(DifferenceStep):
         if self.activations is not None:
             penalties['loss_activations'] = self.activations(ours, theirs, images)
         if self.frames is not None:
-            penalties['loss_frames'] = self._frames(passes, task, spec, ours, others)
+            penalties['loss_frames'] = self._frames(passes, task, spec, ours, others, state)
         if penalties:
             total = torch.stack(list(penalties.values())).sum() / passes.plan.weights[task]
             loss = passes.checked(task, spec, loss + total)
         return loss, {**values, **penalties}
 
-    def _of_base(self, passes: Passes, task: str, spec: SubnetSpec, images: Tensor) -> dict:
+    def _of_base(
+        self, passes: Passes, task: str, spec: SubnetSpec, images: Tensor, state: list[Tensor]
+    ) -> dict:
         """The inputs of the base's layers, with whatever is dropped in the task's own pass."""
         if self.activations is None:
             return {}
-        devices, model = [images.device] if images.is_cuda else [], passes.model
+        model = passes.model
         with inputs_of(model.backbone) as found, passes.optim_wrapper.optim_context(model):
-            with torch.random.fork_rng(devices):
+            with _random_from(state, images):
                 self.run_base(model.backbone, task, spec, images)
         return dict(found)
 
@@ -135,14 +139,16 @@ class FixedDifference(DifferenceStep):
         spec: SubnetSpec,
         ours: Mapping[str, Tensor],
         others: Mapping[int, Tensor],
+        state: list[Tensor],
     ) -> Tensor:
-        """The penalty of the differences between frames, ()."""
+        """The penalty of the differences between frames, in which the same is dropped, ()."""
         assert self.frames is not None
         generator = torch.Generator().manual_seed(derive_seed(*self._position, 'offset'))
         offsets, factor = self.frames.chosen(generator)
         found = []
         for offset in offsets:
-            there = self._inputs(passes, task, spec, others[offset])
+            with _random_from(state, others[offset]):
+                there = self._inputs(passes, task, spec, others[offset])
             found.append(self.frames.penalty(ours, there, len(others[offset])))
         return factor * torch.stack(found).sum()
 
@@ -160,6 +166,22 @@ class FixedDifference(DifferenceStep):
 
     def _places(self, key: str) -> Tensor:
         return self.get_buffer(f'places/{key}')
+
+
+def _random_state(images: Tensor) -> list[Tensor]:
+    """That of torch's generators on the processor and, if they are there, on the images' device."""
+    of_device = [torch.cuda.get_rng_state(images.device)] if images.is_cuda else []
+    return [torch.get_rng_state(), *of_device]
+
+
+@contextmanager
+def _random_from(state: list[Tensor], images: Tensor) -> Generator[None]:
+    """Random numbers are those behind a state, and afterwards as if there had been none."""
+    with torch.random.fork_rng([images.device] if images.is_cuda else []):
+        torch.set_rng_state(state[0])
+        for of_device in state[1:]:
+            torch.cuda.set_rng_state(of_device, images.device)
+        yield
 
 
 def trained_difference(start: Difference, state: Mapping[str, Tensor]) -> Difference:

@@ -151,3 +151,20 @@ def test_the_penalty_of_a_step_is_that_of_two_separate_backbones(data, tmp_path,
     logged = runner.message_hub.get_scalar('train/more/loss_activations').current()
     assert total > 0
     assert logged == pytest.approx(0.01 * total / len(seen['images']), rel=1e-4)
+
+
+def test_equal_frames_have_no_penalty_whatever_is_dropped(data, tmp_path, monkeypatch):
+    """Stochastic depth drops the same paths in the passes of all frames, as in the base's."""
+    base = base_deposit(data, tmp_path / 'base', backbone='Swin')
+    cfg = sub_task(data, base, gated(), backbone='Swin')
+    state = train(cfg, tmp_path / 'gates')['method']['step']
+    path = tmp_path / 'difference.safetensors'
+    save_difference(path, fix_places(state, 0.5))
+    # Every frame of the clip is the one image.
+    monkeypatch.setattr(Frames, 'split', lambda self, clip: {-1: clip, 0: clip, 1: clip})
+    step = fixed(path, frames=dict(coefficient=0.01, first=-1, last=1))
+    changes = {'train_cfg.max_iters': 2, 'backbone': dict(drop_path_rate=0.5)}
+    runner = build_runner(sub_task(data, base, step, changes, 'Swin'), tmp_path / 'work')
+    assert max(getattr(m, 'drop_prob', 0) for m in runner.model.backbone.modules()) == 0.5
+    runner.train()
+    assert runner.message_hub.get_scalar('train/more/loss_frames').data[0].tolist() == [0, 0]
