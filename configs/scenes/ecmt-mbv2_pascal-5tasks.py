@@ -69,5 +69,6 @@ held_out_images = dict(pascal=500)
 # 100 epochs of 4,498 images.
 max_iters = 56225
 train_cfg = dict(max_iters=max_iters, val_interval=5623, step=dict(kd_weight=0.001))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'backbone.': dict(decay_mult=1 / 5)}))
 param_scheduler = [dict(type='PolyLR', by_epoch=False, end=max_iters, power=0.9, eta_min=0.0)]
 default_hooks = dict(checkpoint=dict(interval=5623))

@@ -74,5 +74,6 @@ held_out_images = dict(nyud=80)
 # 100 epochs of 715 images.
 max_iters = 8938
 train_cfg = dict(max_iters=max_iters, val_interval=894, step=dict(kd_weight=1.0))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'backbone.': dict(decay_mult=1 / 3)}))
 param_scheduler = [dict(type='PolyLR', by_epoch=False, end=max_iters, power=0.9, eta_min=0.0)]
 default_hooks = dict(checkpoint=dict(interval=894))

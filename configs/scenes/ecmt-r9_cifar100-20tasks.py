@@ -24,5 +24,8 @@ control = dict(reference=1.0, alpha=1.0, cycles=150)
 # 75 epochs of 2,250 images, 256 of each task a step.
 max_iters = 660
 train_cfg = dict(max_iters=max_iters, val_interval=110, step=dict(kd_weight=0.01))
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(
+    optimizer=dict(lr=1e-3),
+    paramwise_cfg=dict(custom_keys={'backbone.': dict(decay_mult=1 / 20)}),
+)
 default_hooks = dict(checkpoint=dict(interval=110))

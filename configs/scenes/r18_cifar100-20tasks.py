@@ -20,5 +20,10 @@ backbone = dict(
 max_iters = 733
 train_cfg = dict(type='MultiTaskTrainLoop', max_iters=max_iters, val_interval=100)
 val_cfg = dict(type='MultiTaskValLoop')
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4))
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4),
+    # Of the mean over tasks, where published code adds up losses.
+    paramwise_cfg=dict(custom_keys={'backbone.': dict(decay_mult=1 / 20)}),
+)
 default_hooks = dict(checkpoint=dict(interval=100))

@@ -18,3 +18,4 @@ tasks = dict(
         model=dict(decode_head=_head),
     )
 )
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'backbone.': dict(decay_mult=1 / 4)}))
