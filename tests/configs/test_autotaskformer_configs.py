@@ -153,6 +153,20 @@ def test_scores_are_those_of_the_baselines():
     assert ours == theirs
 
 
+def test_heads_are_those_of_the_baselines():
+    """A difference between them shall be one of the backbones."""
+    ours, theirs = (
+        resolve_joint_config(Config.fromfile(path)).model.tasks
+        for path in (FOLDER / 's_taskonomy-16tasks.py', SCENES / 'swin-t_taskonomy-16tasks.py')
+    )
+    for name, task in ours.items():
+        own, head = task.model.decode_head.head, theirs[name].model.decode_head
+        assert own.type == head.type
+        # Of FCNHead the defaults are two convolutions, and one more behind them and the input.
+        for key, default in dict(channels=None, num_convs=2, concat_input=True).items():
+            assert own.get(key, default) == head.get(key, default), name
+
+
 def test_the_table_names_all_of_them():
     text = (FOLDER / 'README.md').read_text()
     for name in (*NAMES, *NEW_TASKS):

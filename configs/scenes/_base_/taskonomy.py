@@ -31,6 +31,8 @@ model = dict(
         in_channels=768,
         in_index=3,
         channels=256,
+        num_convs=1,
+        concat_input=False,
         norm_cfg=dict(type='BN'),
         align_corners=False,
     ),
