@@ -56,7 +56,8 @@ def main() -> None:
     from mdl_nas_mm.utils.config_file import read_config
     from mdl_nas_mm.utils.data_only import data_only
     from mdl_nas_mm.utils.files import write_json
-    from mdl_nas_mm.visualization.conflicts import conflict_table
+    from mdl_nas_mm.visualization.conflict_picture import plot_conflicts
+    from mdl_nas_mm.visualization.conflicts import conflict_tables
 
     with one_line_errors(), data_only(args.trust_checkpoint):
         cfg = read_config(args.config, args.cfg_options, args.trust_checkpoint)
@@ -67,8 +68,10 @@ def main() -> None:
         start = read_config(args.start_of, None, False) if args.start_of else copy.deepcopy(cfg)
         found = conflicts_of(cfg, args.checkpoint, args.steps)
         write_json(folder / 'conflicts.json', found)
-        Console(width=max(100, Console().width)).print(conflict_table(found))
+        plot_conflicts(found, folder / 'conflicts.png')
+        Console(width=max(100, Console().width)).print(*conflict_tables(found))
         print(folder / 'conflicts.json')
+        print(folder / 'conflicts.png')
         proposed = start_from(start, found)
         if proposed is not None:
             write_json(folder / 'proposed.json', proposed.to_dict())

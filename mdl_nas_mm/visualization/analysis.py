@@ -19,7 +19,7 @@ def analysis_tables(report: dict) -> list[Table]:
         (params, columns),
         (flops, ('input', 'backbone', 'without attention products', 'neck', 'heads', 'in all')),
     ):
-        table.add_column('task')
+        table.add_column('task', overflow='fold')
         for name in names:
             table.add_column(name, justify='right')
     most = max(task['flops'] for task in report['tasks'].values())
@@ -40,7 +40,9 @@ def analysis_tables(report: dict) -> list[Table]:
     for each in report['passes']:
         values = (each['backbone_flops'], None, None, None, each['flops'])
         shown = ('' if value is None else _count(value, unit) for value in values)
-        flops.add_row(f'{" and ".join(each["tasks"])} in one pass', '', *shown)
+        tasks = each['tasks']
+        named = ' and '.join(tasks) if len(tasks) <= 3 else f'{len(tasks)} tasks'
+        flops.add_row(f'{named} in one pass', '', *shown)
     sums = Table(title='all tasks')
     sums.add_column('')
     sums.add_column('backbones', justify='right')

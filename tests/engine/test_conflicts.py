@@ -35,7 +35,7 @@ from mdl_nas_mm.apis.conflicts import conflicts_of
 from mdl_nas_mm.engine.conflicts import measure_conflicts, most_shared
 from mdl_nas_mm.families.transformer import TRANSFORMER
 from mdl_nas_mm.spec import JointSpec, SearchSpace
-from mdl_nas_mm.visualization.conflicts import conflict_table
+from mdl_nas_mm.visualization.conflicts import conflict_tables
 
 TOGETHER, ALONE = (TASKS,), tuple((task,) for task in TASKS)
 STEPS = (0, 3)
@@ -134,7 +134,8 @@ def test_they_are_those_of_each_task_by_itself(sharing, pass_groups):
     assert seen == set(expected[0]) | set(expected[1])
     # The last task has no label in the second step.
     assert found['whole']['cosine']['seg, edges']['count'] == 1
-    assert conflict_table(found).row_count == len(found['layers']) + 1
+    rows = [table.row_count for table in conflict_tables(found)]
+    assert rows == [len(found['layers']), len(TASKS)]
 
 
 def test_a_task_with_more_batches_has_no_larger_gradient():
@@ -167,7 +168,7 @@ def test_the_tool(data, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert 'cosine' in out and 'blocks.0.attn' in out and 'proposed.json' in out
     found = read_json(folder / 'conflicts.json')
-    assert found['steps'] == 2
+    assert found['steps'] == 2 and (folder / 'conflicts.png').is_file()
     assert all(-1 <= pair['mean'] <= 1 for pair in found['whole']['cosine'].values())
     proposed = TRANSFORMER.read_joint(read_json(folder / 'proposed.json'))
     assert list(proposed) == ['cls', 'det', 'seg']
