@@ -31,16 +31,10 @@ def parse_args() -> argparse.Namespace:
         metavar='CONFIG',
         help='Joint config that share ratios are proposed for (default: the same).',
     )
-    add(
-        '--steps',
-        type=at_least(1),
-        default=20,
-        help="How many steps' batches (default: %(default)s).",
-    )
-    add(
-        '--work-dir',
-        help='Folder of the log and the results (default: work_dirs/<config>/conflicts).',
-    )
+    text = "How many steps' batches (default: %(default)s)."
+    add('--steps', type=at_least(1), default=20, help=text)
+    text = 'Folder of the log and the results (default: work_dirs/<config>/conflicts).'
+    add('--work-dir', help=text)
     add_trust_checkpoint(parser)
     add_cfg_options(parser)
     return parser.parse_args()

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from .chart import Chart, shortened
-from .conflicts import pairs_of
+from .conflicts import compared_pairs
 
 _LONGEST = 40
 
@@ -23,7 +23,7 @@ def plot_conflicts(conflicts: Mapping[str, Any], path: str | Path) -> None:
         conflicts: what ``mdl-nas conflicts`` has written.
         path: PNG to write.
     """
-    layers, pairs, tasks = conflicts['layers'], pairs_of(conflicts), conflicts['tasks']
+    layers, pairs, tasks = conflicts['layers'], compared_pairs(conflicts), conflicts['tasks']
     cosines = _means(layers, 'cosine', pairs)
     sizes = _means(layers, 'size', tasks)
     sizes[sizes == 0] = np.nan

@@ -37,7 +37,7 @@ def conflict_tables(conflicts: Mapping[str, Any]) -> list[Table]:
     They fit whatever the number of tasks: where there are more pairs than ``_MOST_PAIRS``, a row
     has the mean, the lowest and the highest cosine.
     """
-    pairs, steps = pairs_of(conflicts), conflicts['steps']
+    pairs, steps = compared_pairs(conflicts), conflicts['steps']
     layers = Table(title=f'gradients of what tasks share, over {steps} steps: mean and deviation')
     for name in ('layer', 'role', *cosine_names(pairs)):
         layers.add_column(name, overflow='fold')
@@ -57,7 +57,7 @@ def conflict_tables(conflicts: Mapping[str, Any]) -> list[Table]:
     return [layers, tasks]
 
 
-def pairs_of(conflicts: Mapping[str, Any]) -> list[str]:
+def compared_pairs(conflicts: Mapping[str, Any]) -> list[str]:
     """The pairs of tasks that share anything, as ``'a, b'``."""
     found = (pair for layer in conflicts['layers'] for pair in layer['cosine'])
     return list(dict.fromkeys(found))
@@ -113,7 +113,7 @@ def beside_shares(report: Mapping[str, Any]) -> tuple[list[tuple], float | None]
         if not parts or not layer['cosine']:
             continue
         mean = fmean(each['mean'] for each in layer['cosine'].values())
-        cosines = shown_cosines(layer, pairs_of(conflicts))
+        cosines = shown_cosines(layer, compared_pairs(conflicts))
         sizes = [_shown(layer['size'].get(task), '.3g') for task in conflicts['tasks']]
         shared = [f'{parts[task]:.0%}' if task in parts else '-' for task in tasks]
         rows.append((layer['layer'], layer['role'], *cosines, *sizes, *shared))
@@ -128,7 +128,7 @@ def beside_names(report: Mapping[str, Any]) -> tuple[str, ...]:
     conflicts = report['conflicts']
     sizes = (f'size of {task}' for task in conflicts['tasks'])
     shared = (f'shared by {task}' for task in report['tasks'])
-    return ('layer', 'role', *cosine_names(pairs_of(conflicts)), *sizes, *shared)
+    return ('layer', 'role', *cosine_names(compared_pairs(conflicts)), *sizes, *shared)
 
 
 def _shown(number: Mapping[str, Any] | None, form: str) -> str:
