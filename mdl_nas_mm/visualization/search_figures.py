@@ -129,6 +129,10 @@ def plot_scores(report: Mapping, tasks: Sequence[str]) -> Chart:
             chart.tip(star, f'chosen, {task}: {task_score(report, task, score)}')
             if len(tasks) > 1:
                 axes.set_title(shortened(task, 24), fontsize=10)
+            # Scores that are no metric's, such as predicted ones, have no unit.
+            if task in report.get('shown', {}):
+                less = ', less is better' if counted < 0 else ''
+                axes.set_ylabel(f'{shortened(report["metrics"][task], 24)}{less}', fontsize=9)
             axes.xaxis.set_major_formatter(EngFormatter(sep='\N{THIN SPACE}'))
             axes.xaxis.set_major_locator(MaxNLocator(3))
             axes.yaxis.set_major_locator(MaxNLocator(4))

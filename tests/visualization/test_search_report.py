@@ -12,7 +12,7 @@ from reports import SWIN, VIT, make_report
 
 from mdl_nas_mm.visualization.conflicts import beside_shares, read_conflicts
 from mdl_nas_mm.visualization.page import short
-from mdl_nas_mm.visualization.search_figures import plot_layers
+from mdl_nas_mm.visualization.search_figures import plot_layers, plot_scores
 from mdl_nas_mm.visualization.search_report import duration, write_report
 
 FILES = ['report.html', 'generations.png', 'front.png', 'scores.png']
@@ -181,6 +181,19 @@ def test_a_generation_without_a_mean_is_drawn(tmp_path):
     report['generations'][2]['mean'] = None
     write_report(report, tmp_path)
     assert '<td>-</td>' in (tmp_path / 'report.html').read_text()
+
+
+def test_a_figure_of_scores_says_which_way_is_better(tmp_path):
+    """An error's scores are negative, and are shown in its own unit; predicted ones have none."""
+    report = make_report(('depth', 'seg'), VIT)
+    report['metrics'] = dict(depth='rmse', seg='mIoU')
+    assert [axes.get_ylabel() for axes in plot_scores(report, ('depth', 'seg')).axes[:2]] == [
+        '',
+        '',
+    ]
+    report['shown'] = dict(depth=-1.0, seg=1.0)
+    left, right = plot_scores(report, ('depth', 'seg')).axes[:2]
+    assert (left.get_ylabel(), right.get_ylabel()) == ('rmse, less is better', 'mIoU')
 
 
 def test_conflicts_beside_what_is_shared(tmp_path):
