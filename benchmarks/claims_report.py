@@ -110,12 +110,16 @@ def claims(rows: Rows) -> str:
     lines = ['| claim | rows | ahead by | in seeds |', '|---|---|---|---|']
     if of_paper(rows):
         lines = [f'{lines[0]} the paper |', f'{lines[1]}---|']
+    named, said = '', ''
     for claim, row, other, gain in CLAIMS:
+        # A claim of several comparisons is said once, before the first that there is.
+        named = claim or named
         score, others = ({each['seed']: each['s_score'] for each in rows[r]} for r in (row, other))
         ahead = [score[seed] - others[seed] for seed in score if seed in others]
         if ahead:
             holds = f'{sum(each > 0 for each in ahead)} of {len(ahead)}'
-            line = f'| {claim} | {row} - {other} | {shown(ahead)} | {holds} |'
+            first, said = '' if named == said else named, named
+            line = f'| {first} | {row} - {other} | {shown(ahead)} | {holds} |'
             paper = '-' if gain is None else f'{gain:+.1f}'
             lines.append(f'{line} {paper} |' if of_paper(rows) else line)
     return '\n'.join(lines)
