@@ -95,7 +95,9 @@ def table(rows: Rows) -> str:
     names += ('the paper',) * of_paper(rows)
     lines = [f'| {" | ".join(names)} |', '|---' * len(names) + '|']
     for name, found in rows.items():
-        columns = [shown([each['scores'][task] for each in found]) for task in tasks]
+        scores = [[each['scores'][task] for each in found] for task in tasks]
+        # Of metres and the like the third decimal counts.
+        columns = [shown(own, 2 if max(own, default=0) > 10 else 3) for own in scores]
         for key in NUMBERS:
             scale = 1 if key == 's_score' else 1e-6
             columns.append(shown([each[key] * scale for each in found]))
