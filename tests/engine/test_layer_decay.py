@@ -4,7 +4,10 @@ import pytest
 from helpers import WIDTH, build_model, joint_config, only
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import MODELS as MMPRETRAIN
+from refusals import raises_naming
+from slim_joint import slim_config
 
+from mdl_nas_mm.families import ElasticMobileNetV2
 from mdl_nas_mm.tasks import resolve_joint_config, task_scope
 
 RECIPE = dict(
@@ -97,6 +100,47 @@ def test_the_rates_are_those_of_upstreams_backbone(data, kind, sharing):
     heads = {value[0] for name, value in ours.items() if name.startswith('tasks.')}
     assert heads == {1.0}
     assert len({value[0] for value in ours.values()}) == (4 if kind == 'vit' else 5)
+
+
+def test_layers_of_a_slimmable_network_are_its_blocks(data, tmp_path):
+    """Layers that have one width may lie in blocks far from each other."""
+    model = build_model(slim_config(data, tmp_path))
+    rates = {name: rate for name, (rate, _) in settings_of(model).items()}
+    blocks = [f'layer{i}.{j}' for i in (1, 2, 3, 4) for j in (0, 1)]
+    for name, rate in rates.items():
+        place = name.removeprefix('backbone.')
+        number = next((i for i, b in enumerate(blocks) if place.startswith(f'{b}.')), -1)
+        assert rate == (0.5 ** (8 - number) if name.startswith('backbone.') else 1.0), name
+    mobile = ElasticMobileNetV2('whole', conv2=True, out_indices=(7,))
+    ends = ('conv1.conv.weight', 'layer1.0.conv.0.conv.weight', 'conv2.conv.weight')
+    assert [mobile.get_layer_depth(name)[0] for name in ends] == [0, 1, 18]
+
+
+def upstream_config(data, depth, library='mmpretrain'):
+    """A classifier on one of upstream's own ResNets."""
+    cfg = only(joint_config(data, 'AllShared'), 'cls')
+    sizes = dict(base_channels=4, stem_channels=4, out_indices=(3,))
+    module = dict(type=f'{library}.ResNet', depth=depth, **sizes)
+    cfg.backbone = dict(type='UpstreamBackbone', space='whole', module=module)
+    cfg.tasks.cls.pop('backbone')
+    cfg.tasks.cls.model.neck = dict(type='GlobalAveragePooling')
+    return cfg
+
+
+def test_layers_of_upstreams_own_backbone_are_those_that_it_says(data):
+    cfg = upstream_config(data, 50)
+    ours = settings_of(build_model(cfg))
+    theirs = of_upstream(cfg.backbone.module)
+    assert len({rate for rate, _ in theirs.values()}) == 8
+    own = {n.replace('.module.', '.'): v for n, v in ours.items() if n.startswith('backbone.')}
+    assert own == {n: v for n, v in theirs.items() if n.startswith('backbone.')}
+
+
+@pytest.mark.parametrize(('depth', 'library'), [(18, 'mmpretrain'), (50, 'mmseg')])
+def test_a_backbone_that_says_no_layers_is_refused(data, depth, library):
+    model = build_model(upstream_config(data, depth, library))
+    with raises_naming(ValueError, 'optim_wrapper.constructor', f'{library}.ResNet'):
+        settings_of(model)
 
 
 def test_a_recipe_without_weight_decay_has_the_optimizers_own(data):

@@ -151,12 +151,13 @@ class SlimBackbone(ElasticBackbone):
         return dict(out_indices=self.wanted_stages(task))
 
     def depth_of(self, name: str) -> int | None:
-        """Of which independent width a parameter's layer is, in the order of the spec."""
-        places = list(self.shape.widths())
-        for layer in self.shape.layers():
-            if name.startswith((f'{layer.name}.', f'{layer.norm}.')):
-                return places.index(layer.writes)
-        return None
+        """See ``ElasticBackbone``; what lies in no block is in front of the first."""
+        blocks = enumerate(self.shape.block_names(), 1)
+        return next((number for number, block in blocks if name.startswith(f'{block}.')), 0)
+
+    def depth_count(self) -> int:
+        """How many blocks follow on each other."""
+        return len(self.shape.block_names())
 
     def reorder_by_importance(self) -> None:
         """See ``ElasticBackbone``; channels of the maps that it returns stay where they are."""

@@ -95,11 +95,23 @@ class UpstreamBackbone(ElasticBackbone):
         return 1
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """As upstream's own, where it has one; see ``ElasticBackbone``."""
+        """As upstream's own says it.
+
+        Raises:
+            ValueError: it does not say it.
+        """
         module: Any = self.module
-        if not hasattr(module, 'get_layer_depth'):
-            return super().get_layer_depth(param_name, prefix)
-        return module.get_layer_depth(param_name, f'{prefix}module.')
+        # mmpretrain's ResNet looks for the names that it has in a model of its library.
+        name = param_name.replace(f'{prefix}module.', 'backbone.', 1)
+        try:
+            if not hasattr(module, 'get_layer_depth'):
+                raise NotImplementedError
+            return module.get_layer_depth(name, 'backbone.')
+        except NotImplementedError:
+            raise ValueError(
+                f'backbone.module: {self.module_config["type"]} does not say which layer a weight '
+                'is of, as rates that decay layer by layer need; remove optim_wrapper.constructor'
+            ) from None
 
     def map_widths(self) -> list[tuple[int, int]]:
         """Nothing is padded."""
