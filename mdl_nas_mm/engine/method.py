@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mdl_nas_mm.registry import STEPS, SUBNET_SAMPLERS
 from mdl_nas_mm.spec import JointSpec, SearchSpace
+from mdl_nas_mm.spec.owners import ALL
 from mdl_nas_mm.tasks import MultiTaskModel
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
@@ -59,8 +60,8 @@ def build_step(
         model, joint_spec: see ``Step.adapt``.
 
     Raises:
-        ValueError: it has parameters and no optimizer, an optimizer or schedules of nothing, or
-            no such interval.
+        ValueError: it has parameters and no optimizer, an optimizer or schedules of nothing, no
+            such interval, or gradients to look at of nothing that all tasks train.
     """
     config = dict(config or dict(type='JointStep'))
     schedules = config.pop('param_scheduler', None) or []
@@ -76,6 +77,7 @@ def build_step(
             step.balance = build_balancer(balance, tuple(spaces))
         step.adapt(model, joint_spec)
     step.grad_norm_interval = interval
+    _check_shared(step, model)
     has_parameters = any(True for _ in step.parameters())
     if has_parameters != (step.optim_config is not None):
         missing = 'is missing, for its own parameters' if has_parameters else 'has no parameters'
@@ -92,6 +94,19 @@ def build_step(
         there = dict(optimizer=step.optim_wrapper)
         step.schedules.append(PARAM_SCHEDULERS.build(dict(schedule), default_args=there))
     return step
+
+
+def _check_shared(step: Step, model: MultiTaskModel) -> None:
+    """Raises ValueError where it looks at gradients of shared weights, and none is trained."""
+    aggregates = step.balance is not None and step.balance.takes_gradients
+    if not (aggregates or step.grad_norm_interval):
+        return
+    if not any(p.requires_grad for p in model.parameters_by_owners()[ALL]):
+        key = f'balance: {type(step.balance).__name__}' if aggregates else 'grad_norm_interval'
+        raise ValueError(
+            f'train_cfg.step.{key} has nothing to look at: the tasks train no weight that all of '
+            'them share; remove it'
+        )
 
 
 def method_state(sampler: SubnetSampler, step: Step) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from mdl_nas_mm.engine.balancing import GradientAggregation
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.engine.method import build_step
 from mdl_nas_mm.engine.task_gradients import TaskGradients
+from mdl_nas_mm.spec.owners import ALL
 from mdl_nas_mm.utils.randomness import derive_seed, seeded
 
 aggregation = pytest.importorskip('torchjd.aggregation')
@@ -276,6 +277,24 @@ def test_mistakes_are_named(aggregator, named, monkeypatch):
     monkeypatch.setattr(aggregation, 'Remembering', remembering, raising=False)
     with raises_naming(ValueError, 'balance.aggregator', *named):
         GradientAggregation(TASKS, aggregator)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'name'),
+    [
+        (dict(balance=dict(type='GradientAggregation', aggregator=dict(type='UPGrad'))), 'balance'),
+        (dict(grad_norm_interval=1), 'grad_norm_interval'),
+    ],
+)
+def test_shared_weights_that_are_not_trained_have_no_gradients(settings, name):
+    """As those that new tasks of a base leave as they are."""
+    model = build(model_config('ViT', 'Sequential'))
+    given = (dict(type='JointStep', **settings), dict.fromkeys(TASKS, model.backbone.space), 0)
+    build_step(*given, model, None)
+    for parameter in model.parameters_by_owners()[ALL]:
+        parameter.requires_grad = False
+    with raises_naming(ValueError, f'train_cfg.step.{name}'):
+        build_step(*given, model, None)
 
 
 def test_without_torchjd_a_line_says_what_to_install(monkeypatch):
