@@ -223,7 +223,8 @@ def one_pass(
     """The package's step on the same batches."""
     specs = dict.fromkeys(plan.shares, specs_of(model, step))
     passes = Passes(model, wrapper(optimizer), batches, plan, step, **others)
-    train_step(JointStep({}, freeze_rest=False, distill=distill), passes, specs)
+    spaces = dict.fromkeys(plan.shares, model.backbone.space)
+    train_step(JointStep(spaces, freeze_rest=False, distill=distill), passes, specs)
     return passes
 
 

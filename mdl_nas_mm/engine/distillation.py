@@ -5,7 +5,8 @@ Shapes: B batch, C channels that a subnet has, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping
+import random
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,9 +14,62 @@ from typing import Any, cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mdl_nas_mm.registry import MODELS
-from mdl_nas_mm.spec import SubnetSpec
+from mdl_nas_mm.registry import MODELS, SUBNET_SAMPLERS
+from mdl_nas_mm.spec import SearchSpace, SubnetSpec
 from mdl_nas_mm.tasks import MultiTaskModel, task_scope
+from mdl_nas_mm.tasks.subnets import has_one_size
+from mdl_nas_mm.utils.registries import named_in
+
+from .samplers import FixedSampler, UniformSampler
+
+
+def check_teacher(cfg: Mapping[str, Any], what: str) -> Sequence[str]:
+    """Looks for the largest subnet among those that a resolved joint config trains in a step.
+
+    Args:
+        cfg: the config.
+        what: the setting by which others learn from it.
+
+    Returns:
+        A line where it is the only one, for the log.
+
+    Raises:
+        ValueError: it is not among them.
+    """
+    sampler = cfg['train_cfg'].get('sampler')
+    kind = sampler and named_in(sampler, SUBNET_SAMPLERS, 'mdl_nas_mm', 'train_cfg.sampler')
+    if kind and issubclass(kind, UniformSampler):
+        raise ValueError(
+            f'{what}: others learn from the largest subnet, and {kind.__name__} seldom has it in '
+            "a step; write train_cfg.sampler=dict(type='SandwichSampler')"
+        )
+    if has_one_size(cfg) or (kind and issubclass(kind, FixedSampler)):
+        return [f'{what} is not used: a step has one subnet of each task']
+    return ()
+
+
+def teacher_first(
+    spaces: Mapping[str, SearchSpace], specs: Mapping[str, Sequence[SubnetSpec]], usual: int
+) -> dict[str, list[SubnetSpec]]:
+    """Each task's subnets, the largest of its space, whatever it shares, in front of the others.
+
+    Args:
+        spaces: task -> its space.
+        specs: task -> its subnets of a step.
+        usual: the place of the subnet that teaches where the largest is none of them.
+    """
+    found: dict[str, list[SubnetSpec]] = {}
+    for task, group in specs.items():
+        largest = _sizes(spaces[task], spaces[task].largest())
+        of_size = [_sizes(spaces[task], spec) == largest for spec in group]
+        place = of_size.index(True) if any(of_size) else usual % len(group)
+        found[task] = [group[place], *group[:place], *group[place + 1 :]]
+    return found
+
+
+def _sizes(space: SearchSpace, spec: SubnetSpec) -> SubnetSpec:
+    """The architecture with share ratios that are the same for all of its size."""
+    return space.resample_ratios(spec, random.Random(0))
 
 
 @dataclass

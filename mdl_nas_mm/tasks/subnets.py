@@ -148,6 +148,16 @@ def fixed_spec(cfg: Config) -> JointSpec | None:
     return JointSpec({task: each.largest() for task, each in spaces.items()})
 
 
+def has_one_size(cfg: Config) -> bool:
+    """Whether the architectures that a resolved config trains of a task differ in nothing but in
+    how much they share, so that a step has one of each."""
+    backbone = cfg.model.backbone
+    if cfg.get('joint_spec') is not None or backbone.get('space') is None:
+        return True
+    spaces = sampled_spaces(cfg, family_of(backbone).space(backbone.space, backbone))
+    return all(each.smallest() == each.largest() for each in spaces.values())
+
+
 def sampled_spaces(cfg: Config, whole: SearchSpace) -> dict[str, SearchSpace]:
     """Task -> what training samples its subnets from and a search looks in.
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from helpers import TASKS, build_model, build_runner, joint_config, plan_alone
+from helpers import TASKS, WIDTH, build_model, build_runner, joint_config, plan_alone
 from mmengine.optim import OptimWrapper
-from refusals import raises_naming
+from refusals import assert_names, raises_naming
 from torch.nn import functional as F
 
 from mdl_nas_mm.engine.distillation import (
@@ -15,6 +15,7 @@ from mdl_nas_mm.engine.distillation import (
     capture,
 )
 from mdl_nas_mm.engine.passes import Passes
+from mdl_nas_mm.engine.settings import check_settings
 from mdl_nas_mm.methods.mdl_nas import JointStep
 from mdl_nas_mm.tasks import build_train_loader, resolve_joint_config
 
@@ -129,6 +130,58 @@ def training(data, distill, sharing='Sequential'):
     cfg = joint_config(data, sharing, changes)
     cfg.val_cfg = None
     return cfg
+
+
+def sizes_trained(cfg, folder, monkeypatch):
+    """Widths of the subnets of all passes of a training, in their order."""
+    runner = build_runner(cfg, folder)
+    seen, model, loss = [], runner.model, type(runner.model).loss
+    monkeypatch.setattr(model, 'loss', lambda *args: seen.append(args[1]) or loss(model, *args))
+    runner.train()
+    return [spec.stages[0].embed_dim for spec in seen]
+
+
+@pytest.mark.parametrize('sampler', ['SandwichSampler', 'LargestFirstSampler'])
+@pytest.mark.parametrize('step', ['JointStep', 'ECMTStep'])
+def test_the_largest_teaches_whatever_the_order(data, tmp_path, step, sampler, monkeypatch):
+    cfg = training(data, BOTH)
+    cfg.train_cfg.max_iters, cfg.train_cfg.sampler = 1, dict(type=sampler)
+    if step == 'ECMTStep':
+        cfg.train_cfg.step, cfg.recalibrate_images = dict(type=step), 4
+    assert sizes_trained(cfg, tmp_path, monkeypatch)[::4] == [WIDTH] * len(TASKS)
+
+
+def test_where_the_largest_is_not_trained_nobody_teaches(data, tmp_path):
+    cfg = training(data, BOTH)
+    cfg.train_cfg.sampler = dict(type='UniformSampler', num_random=2)
+    for step in (cfg.train_cfg.step, dict(type='ECMTStep')):
+        cfg.train_cfg.step = step
+        with raises_naming(ValueError, 'train_cfg.step', 'UniformSampler', 'SandwichSampler'):
+            check_settings(resolve_joint_config(cfg))
+    cfg.train_cfg.step = dict(type='ECMTStep', kd_weight=0)
+    check_settings(resolve_joint_config(cfg))
+
+
+def said(cfg):
+    """What the log says of distillation before a training."""
+    return [line for line in check_settings(resolve_joint_config(cfg)) if 'distill' in line]
+
+
+@pytest.mark.parametrize('how', ['joint_spec', 'space', 'sampler'])
+def test_who_has_nobody_to_learn_from_is_said(data, how):
+    cfg = training(data, BOTH)
+    cfg.train_cfg.pop('sampler')
+    assert said(cfg) == []
+    one = dict(embed_dim=16, depth=1, num_heads=1, mlp_ratio=1)
+    if how == 'joint_spec':
+        cfg.pop('search_cfg')
+        cfg.joint_spec = dict.fromkeys(TASKS, dict(one, attn_share_ratio=0.3, ffn_share_ratio=0.3))
+    elif how == 'space':
+        cfg.backbone.space = dict(one, share_ratio=(0.3, 0.6))
+    else:
+        cfg.train_cfg.sampler = dict(type='FixedSampler')
+    (line,) = said(cfg)
+    assert_names(line, 'train_cfg.step.distill')
 
 
 def test_the_joint_step_distils_and_logs_it(data, tmp_path, monkeypatch):

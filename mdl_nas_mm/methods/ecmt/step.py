@@ -7,7 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from mdl_nas_mm.engine.distillation import Captured, ChannelMeanLoss, capture
+from mdl_nas_mm.engine.distillation import (
+    Captured,
+    ChannelMeanLoss,
+    capture,
+    check_teacher,
+    teacher_first,
+)
 from mdl_nas_mm.engine.pass_batch import PassBatch
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import Step
@@ -45,6 +51,17 @@ class ECMTStep(Step):
         super().__init__(spaces, freeze_rest, optim_wrapper)
         check_at_least(kd_weight, 0, 'train_cfg.step: kd_weight')
         self.kd_weight, self.compare = kd_weight, ChannelMeanLoss()
+
+    @staticmethod
+    def check_config(cfg: Mapping[str, Any]) -> Sequence[str]:
+        """See ``check_teacher``; that of a single architecture, a usual baseline, is not said."""
+        if cfg['train_cfg']['step'].get('kd_weight', 1.0):
+            check_teacher(cfg, 'train_cfg.step: ECMTStep')
+        return ()
+
+    def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
+        """As ``Step``; each task's largest subnet comes first."""
+        super().run(passes, teacher_first(self.spaces, specs, usual=0))
 
     def train_batch(
         self,

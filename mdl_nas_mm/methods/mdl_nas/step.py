@@ -7,7 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from mdl_nas_mm.engine.distillation import Captured, Distillation, capture
+from mdl_nas_mm.engine.distillation import (
+    Captured,
+    Distillation,
+    capture,
+    check_teacher,
+    teacher_first,
+)
 from mdl_nas_mm.engine.pass_batch import PassBatch
 from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import Step
@@ -26,8 +32,9 @@ class JointStep(Step):
     Args:
         spaces, freeze_rest, optim_wrapper: see ``Step``.
         distill: ``dict(features=..., logits=..., tasks=...)``, configs of losses of both, and which
-            tasks, by default all; see ``Distillation``. Then a task's last subnet runs first, and
-            the others learn from it as well. The paper has nothing of the kind.
+            tasks, by default all; see ``Distillation``. Then a task's largest subnet, or without
+            that its last one, runs first, and the others learn from it as well. The paper has
+            nothing of the kind.
     """
 
     def __init__(
@@ -44,10 +51,17 @@ class JointStep(Step):
             self.distillation = Distillation(**distill)
             check_tasks('train_cfg.step: distill.tasks', self.distillation.tasks or (), spaces)
 
+    @staticmethod
+    def check_config(cfg: Mapping[str, Any]) -> Sequence[str]:
+        """Where it distils, see ``check_teacher``."""
+        if cfg['train_cfg']['step'].get('distill') is None:
+            return ()
+        return check_teacher(cfg, 'train_cfg.step.distill')
+
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
-        """As ``Step``; where it distils, each task's last subnet comes first."""
+        """As ``Step``; where it distils, each task's largest subnet comes first."""
         if self.distillation is not None:
-            specs = {task: [group[-1], *group[:-1]] for task, group in specs.items()}
+            specs = teacher_first(self.spaces, specs, usual=-1)
         super().run(passes, specs)
 
     def train_batch(
