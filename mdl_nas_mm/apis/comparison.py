@@ -32,6 +32,7 @@ from mdl_nas_mm.utils.strict_json import read_json
 
 from .analyze import analyze
 from .pipeline import Stages, train_stage, trained_checkpoint
+from .tasks import estimated_subnets
 
 _METRICS = 'metrics.json'
 
@@ -87,9 +88,9 @@ def _one(joint: Config, folder: Path) -> None:
     ((name, task),) = cfg.tasks.items()
     if task.val is None:
         raise ValueError(f'task {name!r} has no validation')
-    spec = given_spec(cfg)[name]
     with quiet():
-        _, metrics = task.evaluate(model.subnet(name, spec), task.val)
+        subnet = estimated_subnets(cfg, model, given_spec(cfg))[name]
+        _, metrics = task.evaluate(subnet, task.val)
     write_json(folder / _METRICS, finite_numbers(metrics))
 
 

@@ -19,7 +19,7 @@ from mdl_nas_mm.utils.fetch import local_file
 from mdl_nas_mm.utils.files import sha256_of
 
 from .input_images import open_inputs, read_images
-from .tasks import evaluated_groups, score_subnets, task_infos
+from .tasks import estimated_subnets, evaluated_groups, score_subnets, task_infos
 
 # Of a score; the same weights on another machine may round otherwise.
 SAME_SCORE = 1e-3
@@ -51,7 +51,7 @@ def add_to_deposit(
     """
     Deposit(path, trust)
     model = load_supernet(cfg, checkpoint)
-    subnets = {task: model.subnet(task, spec) for task, spec in joint.items()}
+    subnets = estimated_subnets(cfg, model, joint)
     scores = score_subnets(cfg, subnets) if scored else {}
     provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
     infos = task_infos(cfg, scores)

@@ -17,6 +17,7 @@ from mdl_nas_mm.engine.checkpoint import load_supernet
 from mdl_nas_mm.spec import Counts, JointSpec, check_joint
 from mdl_nas_mm.tasks import (
     JointEvaluation,
+    MultiTaskModel,
     PassGroups,
     ResolvedConfig,
     Split,
@@ -75,16 +76,33 @@ def save_deposit(
     """
     model = load_supernet(cfg, checkpoint)
     check_joint(joint, model.spaces)
+    subnets = estimated_subnets(cfg, model, joint)
+    scores = score_subnets(cfg, subnets) if scored else {}
+    provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
+    infos = task_infos(cfg, scores)
+    return pack(path, model, joint, cfg.model.backbone, infos, provenance, trust, subnets)
+
+
+def estimated_subnets(
+    cfg: ResolvedConfig, model: MultiTaskModel, joint: JointSpec
+) -> dict[str, nn.Module]:
+    """Task -> its subnet as it is deposited.
+
+    Its batch norms have the statistics of this architecture, where ``recalibrate_images`` says from
+    how many images.
+
+    Args:
+        cfg: the resolved joint config.
+        model: with its trained weights; batch norms outside of the backbone are changed.
+        joint: the architectures.
+    """
     pass_groups = list(_pass_groups_with_one_backbone(cfg, joint))
     subnets: dict[str, nn.Module] = {}
     for group in pass_groups:
         subnets |= model.subnets({task: joint[task] for task in group})
     for group, norms in recalibrations(cfg, model, pass_groups=pass_groups).items():
         norms.apply({task: subnets[task] for task in group})
-    scores = score_subnets(cfg, subnets) if scored else {}
-    provenance = dict(checkpoint=sha256_of(local_file(checkpoint)))
-    infos = task_infos(cfg, scores)
-    return pack(path, model, joint, cfg.model.backbone, infos, provenance, trust, subnets)
+    return subnets
 
 
 def _pass_groups_with_one_backbone(

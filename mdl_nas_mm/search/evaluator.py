@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -88,6 +89,20 @@ class SupernetEvaluator:
         print_log(f'search: {tasks} go on with batches of {size} images', 'current')
         return self(specs)
 
+    @contextmanager
+    def predictors(
+        self, specs: Mapping[str, SubnetSpec]
+    ) -> Generator[Mapping[str, Callable[[dict], list]]]:
+        """Task -> what predicts with its subnet, whose batch norms are estimated inside the block.
+
+        Args:
+            specs: of all tasks of an evaluation.
+        """
+        subnets: dict[str, Any] = self.model.subnets(specs)
+        norms = self.norms.get(tuple(self.evaluations[next(iter(specs))].tasks))
+        with nullcontext() if norms is None else norms.applied(subnets):
+            yield {task: subnet.val_step for task, subnet in subnets.items()}
+
     def _build(self, group: PassGroup, batch_size: int) -> None:
         # Starting workers for each subnet would take longer than evaluating it.
         settings = dict(batch_size=batch_size, persistent_workers=True)
@@ -103,10 +118,7 @@ class SupernetEvaluator:
     def _evaluate(
         self, specs: Mapping[str, SubnetSpec], evaluation: JointEvaluation
     ) -> dict[str, Outcome]:
-        subnets = self.model.subnets(specs)
-        norms = self.norms.get(tuple(evaluation.tasks))
-        with nullcontext() if norms is None else norms.applied(subnets):
-            predict = {task: subnet.val_step for task, subnet in subnets.items()}
+        with self.predictors(specs) as predict:
             metrics = evaluation.evaluate(predict)
         return {task: _outcome(evaluation.tasks[task], own) for task, own in metrics.items()}
 

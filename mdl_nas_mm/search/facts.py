@@ -7,10 +7,10 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import mmengine
 import torch
@@ -18,11 +18,12 @@ from mmengine.logging import print_log
 
 from mdl_nas_mm.engine.task_pictures import draw_sample, pixels_of, task_visualizer
 from mdl_nas_mm.spec import JointSpec
-from mdl_nas_mm.tasks import JointEvaluation, MultiTaskModel, ResolvedConfig
+from mdl_nas_mm.tasks import JointEvaluation, ResolvedConfig
 from mdl_nas_mm.tasks.input_size import input_size
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.version import __version__
 
+from .evaluator import SupernetEvaluator
 from .scored import ScoredJoint
 
 _ANSWERS, _OTHERS = 3, 400
@@ -81,7 +82,7 @@ class _Enough(Exception):
 
 
 def draw_answers(
-    model: MultiTaskModel,
+    evaluator: SupernetEvaluator,
     evaluations: Mapping[str, JointEvaluation],
     cfg: ResolvedConfig,
     joint: JointSpec,
@@ -89,10 +90,10 @@ def draw_answers(
 ) -> dict[str, list[str]]:
     """Draws what the chosen architectures answer to some images that they were scored on.
 
-    Batch norms are as trained. A drawing that fails is said and ends no search.
+    A drawing that fails is said and ends no search.
 
     Args:
-        model: the supernet, of the tasks of this process.
+        evaluator: what has scored them, of the tasks of this process.
         evaluations: task -> what it is evaluated with.
         cfg: the resolved joint config; ``search_cfg.answers`` says of how many images.
         joint: the chosen joint spec.
@@ -106,11 +107,9 @@ def draw_answers(
     if not most:
         return found
     for evaluation in {id(each): each for each in evaluations.values()}.values():
-        subnets = model.subnets({task: joint[task] for task in evaluation.tasks})
-        given = {task: subnet.val_step for task, subnet in subnets.items()}
-        predict = cast(Mapping[str, Callable[[dict], list]], given)
         try:
-            with quiet():
+            specs = {task: joint[task] for task in evaluation.tasks}
+            with quiet(), evaluator.predictors(specs) as predict:
                 evaluation.process(predict, partial(_draw, evaluation, cfg, folder, most, found))
         except _Enough:
             continue

@@ -223,7 +223,7 @@ class SearchRun:
         own = {task: each for task, each in own if leads(Owners.of(task))}
         sizes, flops = image_sizes(own, self.cfg), self.model.backbone.flops
         found = dict(
-            answers=draw_answers(self.model, own, self.cfg, joint, self.folder),
+            answers=draw_answers(self.evaluator, own, self.cfg, joint, self.folder),
             input_sizes=sizes,
             flops={task: flops(task, joint[task], size) for task, size in sizes.items()},
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
-from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig
+from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, recalibrations
 from mdl_nas_mm.tasks.evaluate import evaluate
 
 from .choice import SkeletonChoice, skeletons_of
@@ -13,6 +14,8 @@ from .choice import SkeletonChoice, skeletons_of
 
 def best_validated(cfg: ResolvedConfig, model: MultiTaskModel) -> SkeletonChoice:
     """Evaluates every skeleton of every task, with the largest architecture.
+
+    Batch norms have the statistics of each where ``recalibrate_images`` says from how many images.
 
     Args:
         cfg: of the training; it is evaluated on what its search would be.
@@ -22,6 +25,7 @@ def best_validated(cfg: ResolvedConfig, model: MultiTaskModel) -> SkeletonChoice
         ValueError: a task has nothing to be evaluated on, or no finite score.
     """
     chosen, scores = {}, {}
+    estimates = recalibrations(cfg, model)
     for task, skeletons in skeletons_of(cfg).items():
         info, head = cfg.tasks[task], model.tasks[task].decode_head
         split = info.search or info.val
@@ -34,7 +38,9 @@ def best_validated(cfg: ResolvedConfig, model: MultiTaskModel) -> SkeletonChoice
         for number, skeleton in enumerate(skeletons):
             head.chosen.fill_(number)
             subnet: Any = model.subnet(task, model.spaces[task].largest())
-            metrics = evaluate(subnet.val_step, evaluation)
+            norms = estimates.get((task,))
+            with nullcontext() if norms is None else norms.applied({task: subnet}):
+                metrics = evaluate(subnet.val_step, evaluation)
             gains[skeleton.name] = evaluation.scoring.gain(evaluation.scoring.score(metrics))
         finite = {name: gain for name, gain in gains.items() if math.isfinite(gain)}
         if not finite:

@@ -210,7 +210,8 @@ def test_architectures_of_other_tasks_are_refused_before_anything_is_written(
 
 def test_skeletons_are_validated_on_something(monkeypatch):
     monkeypatch.setattr(validate, 'skeletons_of', lambda cfg: dict(seg=()))
-    cfg = SimpleNamespace(tasks=dict(seg=SimpleNamespace(search=None, val=None)))
+    tasks = dict(seg=SimpleNamespace(search=None, val=None))
+    cfg = SimpleNamespace(tasks=tasks, get=lambda key, default: default)
     model = SimpleNamespace(tasks=dict(seg=SimpleNamespace(decode_head=None)))
     with raises_naming(ValueError, "'seg'", 'val_dataloader'):
         validate.best_validated(cfg, model)
