@@ -16,6 +16,7 @@ from mmengine.config import ConfigDict
 
 from mdl_nas_mm.elastic.known import made_backbone, part_class
 from mdl_nas_mm.elastic.supernet import Supernet
+from mdl_nas_mm.registry import SEARCH_SCORES
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec
 from mdl_nas_mm.spec.layer_counts import layer_counts
 from mdl_nas_mm.tasks import MultiTaskModel, task_scope
@@ -25,6 +26,7 @@ from mdl_nas_mm.tasks.timed_layers import PartTimes
 from mdl_nas_mm.trust import check_config
 from mdl_nas_mm.utils.files import held, write_json, written_whole
 from mdl_nas_mm.utils.jsonable import from_json
+from mdl_nas_mm.utils.registries import registered_here
 from mdl_nas_mm.utils.strict_json import MAX_BYTES, read_json
 from mdl_nas_mm.utils.torch_file import check_records
 
@@ -132,12 +134,13 @@ def choose_again(history: str | Path, budget: int | float | str, folder: str | P
 
     Raises:
         FileNotFoundError: there is no such search.
-        ValueError: nothing that was scored fits, a file is damaged, or another search is writing
-            into ``folder``.
+        ValueError: nothing that was scored fits, the search chose by other scores than those of
+            the history, a file is damaged, or another search is writing into ``folder``.
     """
     found, beside = History.read(history), Path(history).parent
     problem, constraints, excluded = _read_problem(beside, found.fingerprint)
     plan, cost, selection = problem.plan, problem.cost, problem.selection
+    _check_score(plan, history)
     budget = parse_budget(budget, plan.cost)
     scored: dict[str, dict[SubnetSpec, float]] = {task: {} for task in plan.metrics}
     for (task, spec), outcome in found.evaluations.items():
@@ -173,6 +176,18 @@ def choose_again(history: str | Path, budget: int | float | str, folder: str | P
     with alone_in(folder):
         write_results(Path(folder), problem, chosen, front, log, more)
     return chosen
+
+
+def _check_score(plan: SearchPlan, history: str | Path) -> None:
+    """Raises ValueError where a search chose by its score, not by evaluations of finalists."""
+    name = (plan.score or {}).get('type')
+    kind = registered_here(name, SEARCH_SCORES)
+    if kind is not None and getattr(kind, 'finalists', None) == 0:
+        raise ValueError(
+            f'history {history}: the search chose by {name}, and what is scored in it are the '
+            "tasks' metrics; run the search in the same folder with another --budget, which "
+            'evaluates nothing anew that is known'
+        )
 
 
 def learn_from_history(

@@ -12,7 +12,7 @@ from refusals import raises_naming
 
 from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.methods.autotaskformer.relative import MeanRelativeScore
-from mdl_nas_mm.search import check_search, run_search
+from mdl_nas_mm.search import check_search, choose_again, run_search
 from mdl_nas_mm.search.history import Outcome
 from mdl_nas_mm.tasks import resolve_joint_config
 
@@ -180,3 +180,6 @@ def test_a_search_and_one_that_goes_on(tmp_path):
     (tmp_path / 'again').mkdir()
     (tmp_path / 'again' / 'history.jsonl').write_text(''.join(lines[: len(lines) // 2]))
     assert run_search(cfg, checkpoint, tmp_path / 'again').chosen == result.chosen
+    # The history has metrics, of which this score is made with means.
+    with raises_naming(ValueError, 'history.jsonl', 'MeanRelativeScore', '--budget'):
+        choose_again(tmp_path / 'search' / 'history.jsonl', 10**9, tmp_path / 'other')
