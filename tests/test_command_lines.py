@@ -292,6 +292,12 @@ AGAIN = ['--from', 'text.txt', '--budget', '1M']
         ('search', [*AGAIN, '--cfg-options', 'max_iters=1'], '--cfg-options'),
         ('deposit', ['verify', 'empty', '--images', 'image.png'], '--images'),
         ('deposit', ['verify', '--after', 'empty'], '--after'),
+        ('infer', ['empty', 'image.png', '--prefer', 'seg=1', '--latency', 'x'], '--latency'),
+        (
+            'deposit',
+            ['extract', 'empty', '--task', 'a', '--out', 'o', '--latency', 'x'],
+            '--latency',
+        ),
         ('predictor', ['empty', '--out', 'o', '--samples', '20'], '--samples'),
         ('predictor', ['empty', '--out', 'o', '--work-dir', 'w'], '--work-dir'),
     ],

@@ -51,7 +51,7 @@ def parse_args() -> Namespace:
     command_line.add_request(out)
     for command in (pack, add, verify, out, less, test):
         command_line.add_trusted_classes(command)
-    args = parser.parse_args()
+    args = command_line.parse_request(parser)
     if args.command == 'verify' and not args.before and (args.after or args.images):
         parser.error('--after and --images go with --before')
     if args.command == 'pack':

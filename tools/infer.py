@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     add('--thresholds', help='With --reuse: thresholds between tasks, of mdl-nas sharing-report.')
     command_line.add_request(parser)
     command_line.add_trusted_classes(parser)
-    return parser.parse_args()
+    return command_line.parse_request(parser)
 
 
 def main() -> None:

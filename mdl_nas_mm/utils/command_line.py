@@ -278,6 +278,14 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--latency', help=text)
 
 
+def parse_request(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments, once it is known that nothing of ``add_request`` would be dropped."""
+    args = parser.parse_args()
+    if getattr(args, 'latency', None) and not args.budget:
+        parser.error('--latency goes with a --budget in milliseconds')
+    return args
+
+
 def trusted_classes(args: argparse.Namespace) -> list[str]:
     """What ``--trust`` names, once that is imported which ``--import`` does.
 
