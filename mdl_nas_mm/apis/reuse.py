@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mdl_nas_mm.elastic.backbone import ElasticBackbone
-from mdl_nas_mm.elastic.shared_pass import SharedPass
+from mdl_nas_mm.elastic.backbone import ElasticBackbone, of_task
+from mdl_nas_mm.elastic.shared_pass import SharedPass, no_shared_pass
 from mdl_nas_mm.methods.computation_sharing.running import (
     SharedComputation,
     SharingSettings,
@@ -106,7 +106,8 @@ class Reuse:
     """Who of some tasks shares computation, and what the frame before left.
 
     Tasks whose backbones have one architecture and that are given the same images are a group;
-    its first task is the base. Threads take their turns.
+    its first task is the base. Backbones that do not compute row by row run as they are. Threads
+    take their turns.
 
     Args:
         backbones: task -> backbone, in the order in which the tasks run.
@@ -123,7 +124,7 @@ class Reuse:
         self._lock, self._runs = threading.RLock(), {}
         groups: list[dict[str, ElasticBackbone]] = []
         for task, backbone in backbones.items():
-            if isinstance(backbone, ElasticBackbone) and backbone.family.row_steps:
+            if isinstance(backbone, ElasticBackbone) and _runs_by_rows(backbone):
                 fitting = (each for each in groups if _fits(each, prepared_by, task, backbone))
                 group = next(fitting, None)
                 if group is None:
@@ -214,7 +215,9 @@ class _Run:
         state = self._state
         if state is not None and state.size != tuple(images.shape):
             state = None
-        self._features, self._state = model(images, state)
+        # Where nothing is taken over, it runs the tasks' backbones.
+        with no_shared_pass():
+            self._features, self._state = model(images, state)
         # Models may write into what they are given.
         self._images = images.clone()
         self.passes += 1
@@ -224,6 +227,16 @@ class _Run:
             self.whole[task] += totals.whole
         if self._video is None:
             self._state = None
+
+
+def _runs_by_rows(backbone: ElasticBackbone) -> bool:
+    """Whether it can compute some rows alone: not with convolutions of a task between its blocks."""
+    settings = backbone.family.task_settings.items()
+    owned = {key: setting.default for key, setting in settings if setting.owns}
+    return backbone.family.row_steps is not None and all(
+        of_task(getattr(backbone, key), backbone.task, key) in (None, default)
+        for key, default in owned.items()
+    )
 
 
 def _fits(

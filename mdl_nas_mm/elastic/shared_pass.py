@@ -8,7 +8,8 @@ kept in a layer, or after the block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 
@@ -117,6 +118,16 @@ class SharedPass:
         """Makes features known; see ``features``."""
         versions = _versions(images, features)
         self._known.append(_Known(key, images, tuple(features), versions))
+
+
+@contextmanager
+def no_shared_pass() -> Generator[None]:
+    """Backbones run by themselves inside the block, whatever is entered around it."""
+    token = _SHARED.set(None)
+    try:
+        yield
+    finally:
+        _SHARED.reset(token)
 
 
 def shared_pass() -> SharedPass | None:

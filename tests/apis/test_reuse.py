@@ -61,6 +61,36 @@ def test_exact_reuse_changes_no_prediction(deposit, images, video, reuse):
     assert set(executed) == set(TASKS) and max(executed.values()) <= 1
 
 
+@pytest.mark.parametrize('reuse', ['frames', 'both'])
+def test_frames_that_have_nothing_in_common_are_computed_plainly(deposit, images, tmp_path, reuse):
+    """Each is another scene, as behind a cut or while the camera moves."""
+    rooms = [cv2.imread(path) for path in images] * 2
+    path, (height, width) = tmp_path / 'cuts.avi', rooms[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'FFV1'), 10, (width, height))
+    for room in rooms:
+        writer.write(room)
+    writer.release()
+    plain, _ = predictions(deposit, str(path))
+    found, inferencer = predictions(deposit, str(path), reuse=reuse)
+    assert inferencer.saved.key_frames == inferencer.saved.passes == len(rooms)
+    for task in TASKS:
+        for ours, theirs in zip(found[task], plain[task], strict=True):
+            np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-4, atol=1e-5)
+
+
+def test_a_task_with_convolutions_between_its_blocks_reuses_nothing(root, video, tmp_path):
+    cfg = rooms_config(root)
+    cfg.backbone.update(window_size=2)
+    cfg.backbone.propagation = dict.fromkeys(TASKS, 'none') | dict(depth='basic')
+    path = pack_rooms(tmp_path / 'a.safetensors', cfg)
+    plain, _ = predictions(path, video)
+    found, inferencer = predictions(path, video, reuse='both')
+    assert set(inferencer.saved.executed) == {*TASKS} - {'depth'}
+    for task in TASKS:
+        for ours, theirs in zip(found[task], plain[task], strict=True):
+            np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-4, atol=1e-5)
+
+
 def test_a_threshold_saves_and_is_near(deposit, video):
     plain, _ = predictions(deposit, video)
     found, inferencer = predictions(deposit, video, reuse='both', threshold=0.1)
