@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.logging import print_log
 from torch import nn
 
+from mdl_nas_mm.elastic import ElasticPart
 from mdl_nas_mm.sharing import SharingKind, read_policy
 from mdl_nas_mm.sharing.shared_rows import layers_by_channels
 from mdl_nas_mm.spec import Owners
@@ -164,8 +165,8 @@ def common_parameters(part: SharedPart, models: Mapping[str, nn.Module]) -> list
         models: all tasks of the part -> upstream model.
 
     Raises:
-        ValueError: a model has no such module, or one of another class than the others, or the
-            modules have nothing in common.
+        ValueError: a model has no such module, an elastic one, or one of another class than the
+            others, or the modules have nothing in common.
     """
     modules = {task: _module(part, task, models[task]) for task in part.tasks}
     first = part.tasks[0]
@@ -193,11 +194,19 @@ def common_parameters(part: SharedPart, models: Mapping[str, nn.Module]) -> list
 
 def _module(part: SharedPart, task: str, model: nn.Module) -> nn.Module:
     try:
-        return model.get_submodule(part.module)
+        found = model.get_submodule(part.module)
     except AttributeError:
         raise ValueError(
             f'parts.{part.name}: the model of task {task!r} has no module {part.module!r}'
         ) from None
+    names = part.module.split('.')
+    around = (model.get_submodule('.'.join(names[:depth])) for depth in range(1, len(names)))
+    if any(isinstance(module, ElasticPart) for module in (*around, *found.modules())):
+        raise ValueError(
+            f'parts.{part.name}: {part.module!r} is elastic in task {task!r}, and chooses sizes '
+            'for this task alone; remove the part'
+        )
+    return found
 
 
 def layers_in_part(part: SharedPart, module: nn.Module, common: Sequence[str]) -> dict[str, list]:

@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from elastic_head import with_elastic_head
 from helpers import TASKS, build_model, build_runner, differences, joint_config
 from mmengine.logging import MMLogger
 from refusals import raises_naming
@@ -202,4 +203,14 @@ def test_what_tasks_do_not_have_alike_is_no_part(data, module, tasks, named):
         cfg.tasks.seg.model.decode_head.in_channels = [4] * 4
     cfg.parts = dict(p=dict(module=module, tasks=tasks))
     with raises_naming(ValueError, 'parts.p', *named):
+        build_model(cfg)
+
+
+@pytest.mark.parametrize('module', ['decode_head', 'decode_head.convs'])
+def test_an_elastic_module_is_no_part(data, module):
+    """It could be trained, and failed in the first validation."""
+    cfg = with_elastic_head(data)
+    cfg.tasks.other = copy.deepcopy(cfg.tasks.seg)
+    cfg.parts = dict(p=dict(module=module, tasks=('seg', 'other')))
+    with raises_naming(ValueError, 'parts.p', repr(module), "'other'"):
         build_model(cfg)
