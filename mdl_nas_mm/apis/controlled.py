@@ -12,7 +12,7 @@ from typing import Any
 from mdl_nas_mm.deposit import Deposit, extract, pack
 from mdl_nas_mm.elastic.latency_table import LatencyTable
 from mdl_nas_mm.methods.ecmt import Controller, Evolution
-from mdl_nas_mm.methods.ecmt.file import control_of, load_controlled
+from mdl_nas_mm.methods.ecmt.file import WHOLE_SPACE, control_of, load_controlled
 from mdl_nas_mm.methods.ecmt.preferences import check_request
 from mdl_nas_mm.methods.ecmt.runtime import ControlledModel
 from mdl_nas_mm.spec import Counts
@@ -89,6 +89,8 @@ def make_controlled(
             ``save_controlled``.
     """
     check_at_least(images, 1, 'images')
+    if cfg.get('subspace') is not None:
+        raise ValueError(WHOLE_SPACE)
     for budget in budgets:
         read_budget(budget)
     sizes = {

@@ -139,12 +139,20 @@ def parameters(model: MultiTaskModel, columns: JointColumns) -> JointCost:
     """Weights of an encoder and the decoders of all tasks.
 
     Raises:
-        ValueError: the backbone has weights of single tasks.
+        ValueError: the backbone has weights of single tasks, or some tasks share necks or heads.
     """
-    if model.backbone.sharing.has_specific or names_of_some(model.backbone.layout):
+    if model.backbone.sharing.has_specific:
         raise ValueError(
             "backbone.sharing: an encoder that is controlled is shared by all tasks, 'AllShared'"
         )
+    some = names_of_some(model.backbone.layout)
+    if some:
+        raise ValueError(
+            f'backbone: {min(some)!r} is of a single task, and an encoder that is controlled is '
+            'shared by all'
+        )
+    if model.held_parts:
+        raise ValueError('parts: tasks that share necks or heads are not controlled')
     supernet, heads, tasks = model.supernet, model.head_sizes(), tuple(columns.spaces)
 
     def encoder(root: SubnetSpec) -> int:

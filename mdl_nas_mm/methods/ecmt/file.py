@@ -38,6 +38,7 @@ from .evolve import Evolution
 from .runtime import Calibrated, ControlledModel
 from .tables import chosen_table
 
+WHOLE_SPACE = 'subspace: what is controlled is the whole space of the backbone'
 _DAMAGE = (LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
@@ -56,13 +57,11 @@ def control_of(
         tables: latency tables of machines where it runs.
 
     Raises:
-        ValueError: tasks share necks or heads, or a part of the space alone is controlled.
+        ValueError: a part of the space alone is controlled.
     """
     controller = controlled.controller
-    if model.get('parts'):
-        raise ValueError('parts: tasks that share necks or heads are not controlled')
     if controller.columns.spaces != controlled.model.spaces:
-        raise ValueError('subspace: what is controlled is the whole space of the backbone')
+        raise ValueError(WHOLE_SPACE)
     tensors = {f'predictor/{k}': v for k, v in controller.predictor.weights.items()}
     images, places = _distinct(controlled.images)
     tensors |= {f'images/{number}': values for number, values in enumerate(images)}

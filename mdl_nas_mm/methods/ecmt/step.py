@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mdl_nas_mm.elastic.known import sharing_of
 from mdl_nas_mm.engine.distillation import (
     Captured,
     ChannelMeanLoss,
@@ -54,10 +55,20 @@ class ECMTStep(Step):
 
     @staticmethod
     def check_config(cfg: Mapping[str, Any]) -> Sequence[str]:
-        """See ``check_teacher``; that of a single architecture, a usual baseline, is not said."""
+        """See ``check_teacher``; that of a single architecture, a usual baseline, is not said.
+
+        Says what is trained but cannot be controlled afterwards.
+        """
         if cfg['train_cfg']['step'].get('kd_weight', 1.0):
             check_teacher(cfg, 'train_cfg.step: ECMTStep')
-        return ()
+        model = cfg['model']
+        own = {
+            'backbone.sharing': sharing_of(model['backbone']).has_specific,
+            'parts': bool(model.get('parts')),
+        }
+        return [
+            f'{key}: mdl-nas control takes no such model' for key, is_own in own.items() if is_own
+        ]
 
     def run(self, passes: Passes, specs: Mapping[str, Sequence[SubnetSpec]]) -> None:
         """As ``Step``; each task's largest subnet comes first."""

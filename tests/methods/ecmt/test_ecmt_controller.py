@@ -1,5 +1,6 @@
 """From a budget and preferences to architectures of a joint config."""
 
+import copy
 import dataclasses
 import json
 from types import SimpleNamespace
@@ -13,10 +14,12 @@ from mmengine.config import Config
 from refusals import assert_names, raises_naming
 
 from mdl_nas_mm.apis.analyze import analyze
+from mdl_nas_mm.apis.controlled import make_controlled
+from mdl_nas_mm.engine.settings import check_settings
 from mdl_nas_mm.methods.ecmt import Controller, Evolution, InfeasibleBudget
 from mdl_nas_mm.methods.ecmt.control_settings import ControlSettings, cycles_of
 from mdl_nas_mm.methods.ecmt.controllability import Trial, controllability
-from mdl_nas_mm.methods.ecmt.costs import multiply_adds
+from mdl_nas_mm.methods.ecmt.costs import multiply_adds, parameters
 from mdl_nas_mm.methods.ecmt.hypervolume import hypervolume
 from mdl_nas_mm.search.columns import JointColumns
 from mdl_nas_mm.search.loss_predictor import LossPredictor, PredictorSettings
@@ -147,6 +150,41 @@ def test_requests_that_cannot_be_met(files, controller):
         Controller(other, controller.predictor, {})
     with raises_naming(ValueError, 'p.safetensors', 'another space'):
         controller.predictor.check(other, 'p.safetensors')
+
+
+@pytest.mark.parametrize(
+    ('key', 'changes', 'named'),
+    [
+        ('backbone.sharing', {'backbone.sharing': 'Sequential'}, "'AllShared'"),
+        ('parts', dict(parts=dict(h=dict(module='decode_head', tasks=('seg', 'parts')))), 'heads'),
+        (
+            'backbone',
+            {
+                'backbone.propagation': dict(seg='basic', parts='none', alone='none'),
+                'backbone.window_size': 2,
+            },
+            'propagations.basic',
+        ),
+    ],
+)
+def test_models_of_which_tasks_own_something_are_not_controlled(tmp_path, key, changes, named):
+    """It is said before they are trained, where the config tells it, and not once calibrated."""
+    cfg = joint_config(write_images(tmp_path))
+    cfg.merge_from_dict(changes)
+    cfg.train_cfg.step, cfg.recalibrate_images = dict(type='ECMTStep'), 4
+    cfg = resolve_joint_config(cfg)
+    model = weightless(cfg.model).eval()
+    with raises_naming(ValueError, key, named):
+        parameters(model, JointColumns(model.spaces))
+    said = [line for line in check_settings(cfg) if line.startswith(f'{key}: ')]
+    assert len(said) == (key != 'backbone')
+
+
+def test_a_part_of_a_space_is_not_packed_to_be_controlled(files, tmp_path):
+    cfg = copy.deepcopy(files[1])
+    cfg.subspace = dict(cfg.backbone.space, depth=1)
+    with raises_naming(ValueError, 'subspace'):
+        make_controlled(cfg, tmp_path / 'none.pth', files[2], tmp_path / 'out.safetensors')
 
 
 def test_the_command_line(files, tmp_path, monkeypatch, capsys):
