@@ -29,6 +29,8 @@ class CheckpointHook(hooks.CheckpointHook):
 class EarlyStoppingHook(hooks.EarlyStoppingHook):
     """As mmengine's; more of ``s_score`` is better, also where ``rule`` is not given.
 
+    What it has seen goes into the checkpoint, so that a resumed training waits no longer.
+
     Args:
         check_finite: whether a validation in which ``monitor`` is not finite ends the training.
             By default, unlike mmengine's, it is left out: it says nothing of progress.
@@ -41,6 +43,18 @@ class EarlyStoppingHook(hooks.EarlyStoppingHook):
         """As mmengine's, of validations that say something."""
         if self.check_finite or math.isfinite(metrics.get(self.monitor, 0.0)):
             super().after_val_epoch(runner, metrics)
+            seen = dict(best=float(self.best_score), waited=self.wait_count)
+            runner.message_hub.update_info(self._seen, seen)
+
+    def before_train(self, runner: Runner) -> None:
+        """Goes on from what the validations of a resumed training have given."""
+        seen = runner.message_hub.runtime_info.get(self._seen)
+        if seen is not None:
+            self.best_score, self.wait_count = seen['best'], seen['waited']
+
+    @property
+    def _seen(self) -> str:
+        return f'early_stopping/{self.monitor}'
 
 
 def state_rules(cfg: ResolvedConfig) -> None:

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import os
+import signal
 
 import pytest
 from helpers import build_runner, joint_config, only
@@ -77,6 +79,33 @@ def test_one_validation_without_a_score_ends_nothing(data, tmp_path, special, mo
     said = [text for text in heard.texts if "'seg'" in text and 'nan' in text]
     assert len(said) == 2
     assert_names(said[0], "'mIoU'", 's_score')
+
+
+def test_a_resumed_training_waits_no_longer(data, tmp_path, special):
+    """Two of four validations without progress are before the signal that stops it."""
+    changes = {'train_cfg.max_iters': 9, 'train_cfg.val_interval': 1}
+    cfg = only(joint_config(data, changes=changes), 'seg')
+    cfg.custom_hooks = [dict(type='EarlyStoppingHook', monitor='s_score', patience=4)]
+    ends = []
+    for folder in ('whole', 'resumed'):
+        special[:] = [5.0, *[1.0] * 8]
+        runner = build_runner(cfg, tmp_path / folder)
+        if folder == 'resumed':
+            run_iter = runner.train_loop.run_iter
+
+            def asked(batches, run_iter=run_iter, loop=runner.train_loop):
+                run_iter(batches)
+                if loop.iter == 4:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            runner.train_loop.run_iter = asked
+            with pytest.raises(SystemExit):
+                runner.train()
+            cfg.resume = True
+            runner = build_runner(cfg, tmp_path / folder)
+        runner.train()
+        ends.append(runner.iter)
+    assert ends == [5, 5]
 
 
 def test_of_an_error_less_is_better(data, tmp_path):
