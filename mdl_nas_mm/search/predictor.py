@@ -18,7 +18,8 @@ from .encoding import Encoder
 from .predictor_files import opened_predictor, save_predictor
 from .scored import Pair, Scored
 
-_FEWEST = 10
+# Scores of a task that can be learned from.
+FEWEST = 10
 _FOLDS = 5
 _HIDDEN = 64
 _STEPS = 200
@@ -67,9 +68,9 @@ class Predictor:
         """
         for task in spaces:
             count = len(scored[task])
-            if count < _FEWEST:
+            if count < FEWEST:
                 raise ValueError(
-                    f'predictor: task {task!r} has {count} scores, expected at least {_FEWEST}'
+                    f'predictor: task {task!r} has {count} scores, expected at least {FEWEST}'
                 )
         configs = {task: space.choices() for task, space in spaces.items()}
         networks, held_out = {}, {}

@@ -12,7 +12,7 @@ from mdl_nas_mm.registry import SEARCH_SCORES
 from mdl_nas_mm.spec import JointSpec, SearchSpace, SubnetSpec
 from mdl_nas_mm.utils.amounts import check_count
 
-from .predictor import Predictor
+from .predictor import FEWEST, Predictor
 from .scored import Pair, Score
 
 FILE = 'predictor.safetensors'
@@ -73,7 +73,7 @@ class PredictorScore:
         seed: int = 0,
         file: str | None = None,
     ) -> None:
-        check_score_counts(dict(samples=samples, finalists=finalists))
+        _check(dict(samples=samples, finalists=finalists, file=file))
         self.finalists, self.file = finalists, file
         if file is not None:
             self.predictor = Predictor.load(file)
@@ -91,13 +91,22 @@ class PredictorScore:
     @staticmethod
     def check_config(cfg: Mapping[str, Any]) -> None:
         """See ``EstimatedScore``."""
-        check_score_counts(cfg['search_cfg']['score'])
+        _check(cfg['search_cfg']['score'])
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float]:
         return self.predictor(pairs)
 
     def describe(self) -> dict[str, Any]:
         return dict(type='PredictorScore', file=self.file, held_out=self.predictor.held_out)
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    """Raises ValueError for numbers that are none, or samples that are too few to learn from."""
+    check_score_counts(config)
+    if config.get('file') is None and config.get('samples', FEWEST) < FEWEST:
+        raise ValueError(
+            f'search_cfg.score: samples is {config["samples"]}, expected at least {FEWEST}'
+        )
 
 
 def log_held_out(task: str, held_out: Mapping[str, float | None]) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
+from mmengine.logging import MMLogger
+
 from mdl_nas_mm.elastic import ElasticBackbone
 from mdl_nas_mm.elastic.supernet import Supernet
 from mdl_nas_mm.spec import JointSpec, Ledger, SearchSpace, SubnetSpec, check_joint
@@ -74,6 +76,19 @@ class SearchProblem:
         """Raises ValueError for a budget, or another limit, that cannot be met."""
         check_budget(self.plan.budget, self.spaces, self.cost)
         self.limits.check(smallest_total(self.spaces, self.cost)[0])
+
+    def warn_of_start(self) -> None:
+        """Says which tasks are tied, and so do not start from what ``start`` has for them."""
+        start, ties = self.start or {}, self.plan.ties
+        tied = (
+            ties.joint({task: start[task] for task in ties.leading(self.spaces)}) if start else {}
+        )
+        others = [task for task in start if tied[task] != start[task]]
+        if others:
+            MMLogger.get_current_instance().warning(
+                f'search_cfg.start: {", ".join(others)} cannot start from what it has for them: '
+                'they are tied to tasks with other architectures there, and start from those'
+            )
 
     def search(
         self,

@@ -153,6 +153,7 @@ class SearchRun:
             self._of_best(None)
             return None
         _warn_of_validation(self.cfg)
+        self.problem.warn_of_start()
         for task in self.cfg.tasks.values():
             _scoring(task).say_note()
         history = self.evaluations.history

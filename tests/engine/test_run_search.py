@@ -21,6 +21,7 @@ from helpers import (
     write_config,
 )
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmseg.evaluation import IoUMetric
 from refusals import assert_names, raises_naming
 
@@ -186,6 +187,21 @@ def test_it_starts_from_given_architectures(data, supernet, tmp_path):
     spec = TRANSFORMER.read(arch)
     assert result.candidates[0].joint == dict.fromkeys(TASKS, spec)
     assert read_json(tmp_path / 'report.json')['random']
+
+
+def test_tied_tasks_that_start_apart_are_said(data, supernet, tmp_path, monkeypatch):
+    """They cannot: the first one's architecture is that of all."""
+    arch = dict(embed_dim=24, depth=2, num_heads=1, mlp_ratio=2, share_ratio=0.3)
+    start = dict.fromkeys(TASKS, arch) | dict(det=dict(arch, embed_dim=16))
+    other = with_search(data, '1G', start=start, tied='all')
+    other.search_cfg.evolution.generations = 1
+    said: list[str] = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', said.append)
+    result = run_search(resolve_joint_config(other), supernet, tmp_path)
+    assert result.candidates[0].joint == dict.fromkeys(TASKS, TRANSFORMER.read(arch))
+    (line,) = (line for line in said if 'search_cfg.start' in line)
+    assert_names(line, 'det')
+    assert 'cls' not in line and 'seg' not in line
 
 
 def test_a_seed_gives_another_search(data, supernet, whole, cfg, tmp_path):

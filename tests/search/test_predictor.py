@@ -166,7 +166,9 @@ def file(space, tmp_path):
     return path
 
 
-@pytest.mark.parametrize(('key', 'value'), [('samples', 2.5), ('finalists', '10'), ('samples', 0)])
+@pytest.mark.parametrize(
+    ('key', 'value'), [('samples', 2.5), ('finalists', '10'), ('samples', 0), ('samples', 9)]
+)
 def test_counts_that_are_none_are_refused(key, value):
     with raises_naming(ValueError, 'search_cfg.score', key, repr(value)):
         PredictorScore.check_config(dict(search_cfg=dict(score={key: value})))
