@@ -104,9 +104,11 @@ class MultiTaskModel(BaseModel):
         self.spaces: dict[str, SearchSpace] = {
             task: self.backbone.space.with_parts(spaces) for task, spaces in found.items()
         }
+        self._frozen: set[str] = set()
         for name, parameter in self.backbone.named_parameters():
             if not _is_trained(read_name(name), trained):
                 parameter.requires_grad = False
+                self._frozen.add(name)
 
     def _members(
         self, others: Mapping[str, nn.Module], configs: Mapping[str, Mapping]
@@ -294,9 +296,12 @@ class MultiTaskModel(BaseModel):
         return {owners: found[owners] for owners in sorted(found, key=order)}
 
     def frozen(self) -> dict[str, Tensor]:
-        """Name -> weight, of those of the backbone that are not trained."""
-        named = self.backbone.named_parameters(prefix=BACKBONE)
-        return {name: p.detach() for name, p in named if not p.requires_grad}
+        """Name -> weight, of those of the backbone that new tasks leave to their base.
+
+        What a backbone does not train itself, as by ``frozen_stages``, is none of them.
+        """
+        named = self.backbone.named_parameters()
+        return {f'{BACKBONE}.{name}': p.detach() for name, p in named if name in self._frozen}
 
     def get_layer_depth(self, param_name: str) -> tuple[int, int]:
         """Where a parameter lies; necks and heads are the last layer.

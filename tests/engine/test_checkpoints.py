@@ -24,6 +24,7 @@ from helpers import (
     write_config,
 )
 from refusals import assert_names, raises_naming
+from slim_joint import slim_config
 
 from mdl_nas_mm.engine.checkpoint import (
     check_space,
@@ -68,6 +69,34 @@ def test_a_checkpoint_of_another_number_of_stages_is_refused(data):
     meta['backbone']['space'] = meta['backbone']['space'] * 3
     with raises_naming(ValueError, 'mine.pth', 'stages', 3, 1):
         check_space('mine.pth', dict(meta=meta), backbone)
+
+
+@pytest.mark.parametrize('kind', ['slimmable', "upstream's"])
+def test_a_checkpoint_has_what_a_backbone_does_not_train(data, tmp_path, kind):
+    """No base has it."""
+    cfg = slim_config(data, tmp_path)
+    frozen = dict(frozen_stages=1, norm_eval=True, norm_cfg=dict(type='BN', requires_grad=False))
+    if kind == 'slimmable':
+        cfg.backbone.update(frozen)
+    else:
+        module = dict(type='mmseg.ResNet', depth=18, base_channels=8, stem_channels=8, **frozen)
+        cfg.backbone = dict(type='UpstreamBackbone', space='whole', module=module)
+        for task in cfg.tasks.values():
+            task.pop('backbone')
+        cfg.pop('search_cfg')
+        cfg.train_cfg.pop('sampler')
+    cfg.val_cfg = None
+    build_runner(cfg, tmp_path).train()
+    states = [read_checkpoint(tmp_path / f'iter_{i}.pth')['state_dict'] for i in (1, 2)]
+    cfg.resume, cfg.train_cfg.max_iters = True, 3
+    runner = build_runner(cfg, tmp_path)
+    runner.train()
+    states.append(runner.model.state_dict())
+    assert states[0].keys() == states[1].keys() == states[2].keys()
+    moved = {key for key in states[0] if not torch.equal(states[0][key], states[2][key])}
+    places = {key.removeprefix('backbone.').removeprefix('module.') for key in moved}
+    assert not any(place.startswith(('conv1.', 'bn1.', 'layer1.')) for place in places)
+    assert 'layer4.0.conv1.weight' in places
 
 
 def test_a_crash_while_writing_leaves_the_last_one(data, tmp_path, monkeypatch):
