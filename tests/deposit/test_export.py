@@ -15,11 +15,14 @@ from extracting import (
 )
 from helpers import TASKS, call_tool, refusal_of_tool
 from mmcv.transforms import CenterCrop
+from mmseg.registry import MODELS
 from refusals import assert_names, raises_naming
+from shared_images import segmentor
 
 from mdl_nas_mm.deposit import Deposit
 from mdl_nas_mm.deposit.export import default_size, export, load_model
 from mdl_nas_mm.deposit.extract import extract
+from mdl_nas_mm.tasks import task_scope
 
 if tuple(map(int, torch.__version__.split('.')[:2])) < (2, 6):
     pytest.skip('export needs torch 2.6', allow_module_level=True)
@@ -101,6 +104,20 @@ def test_parts_of_a_detector(backbone, part, request, tmp_path):
     expected = model.backbone(images) if part == 'backbone' else model.extract_feat(images)
     assert list(found) == ['features'] and len(expected) == 1
     torch.testing.assert_close(found['features'], expected[0], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_blocks_that_choose_their_window(tmp_path):
+    """Their bias tables are in an order of their own, which ONNX could not compute."""
+    stage = dict(embed_dim=8, depth=1, num_heads=2, mlp_ratio=1, window_side=(2, 4))
+    backbone = dict(type='mdl_nas_mm.ElasticSwinUNet', space=[stage] * 4, head_dim=4)
+    backbone['skeletons'] = ['e1']
+    with task_scope('mmseg'):
+        model = MODELS.build(dict(segmentor(3, 8), backbone=backbone)).eval()
+    assert export(model, tmp_path / 'a.onnx', (32, 32), 'backbone') < 1e-4
+    images = torch.randn(3, 3, 32, 32)
+    found = run_onnx(tmp_path / 'a.onnx', images)['features']
+    torch.testing.assert_close(found, model.backbone(images)[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -28,16 +28,22 @@ def ring_order(window: int, device: torch.device) -> Tensor:
     Offsets of the same distance, the longer of rows and columns, are a ring. The table of a smaller
     window is the first rings of a larger one's, so that it is the first rows in this order.
     """
-    side = 2 * window - 1
-    places = torch.arange(side, device=device) - (window - 1)
-    rings = torch.maximum(places.abs()[:, None], places.abs()[None, :]).flatten()
-    return rings.argsort(stable=True)
+    return torch.tensor(_rings(window), device=device)
 
 
 @cached(256)
 def ring_index(window: int, device: torch.device) -> Tensor:
     """As ``pair_index``, into rows in the order of ``ring_order``."""
-    return ring_order(window, device).argsort()[pair_index(window, device)]
+    places = {row: place for place, row in enumerate(_rings(window))}
+    ranks = torch.tensor([places[row] for row in range(len(places))], device=device)
+    return ranks[pair_index(window, device)]
+
+
+def _rings(window: int) -> list[int]:
+    """In plain Python: ONNX cannot sort as torch does."""
+    side, middle = 2 * window - 1, window - 1
+    rows = range(side * side)
+    return sorted(rows, key=lambda row: max(abs(row // side - middle), abs(row % side - middle)))
 
 
 # Of a logit; its exponential is 0 in every precision. Upstream's -100 gives 4e-44 instead, which
