@@ -230,7 +230,7 @@ class _Run:
 
 
 def _runs_by_rows(backbone: ElasticBackbone) -> bool:
-    """Whether it can compute some rows alone: not with convolutions of a task between its blocks."""
+    """Whether it can compute some rows alone: not with a task's convolutions between blocks."""
     settings = backbone.family.task_settings.items()
     owned = {key: setting.default for key, setting in settings if setting.owns}
     return backbone.family.row_steps is not None and all(
