@@ -54,13 +54,13 @@ def test_a_training_alone_is_not_lost_for_a_metric_that_is_nan(tmp_path, monkeyp
     metrics = dict(mAP=np.float64(0.5), cat_precision=np.nan, classwise=[0.5, 1.0])
     task = SimpleNamespace(val=0, evaluate=lambda model, split: (50.0, metrics))
     cfg = SimpleNamespace(tasks=dict(det=task))
-    model = SimpleNamespace(subnet=lambda name, spec: None)
     for name, found in (
         ('resolve_joint_config', cfg),
         ('train_stage', None),
         ('trained_checkpoint', None),
-        ('load_supernet', model),
-        ('given_spec', dict(det=None)),
+        ('load_supernet', None),
+        ('given_spec', None),
+        ('estimated_subnets', dict(det=None)),
     ):
         monkeypatch.setattr(comparison, name, lambda *_, found=found: found)
     comparison._one(cfg, tmp_path)
