@@ -23,6 +23,7 @@ from mdl_nas_mm.tasks import (
     fixed_spec,
     joint_evaluations,
     pass_groups_of,
+    recalibrated,
     recalibrations,
     sampled_spaces,
 )
@@ -173,8 +174,7 @@ class MultiTaskValLoop(BaseLoop):
         with ExitStack() as stack:
             for group in pass_groups:
                 subnets = self.runner.model.subnets({task: self.joint_spec[task] for task in group})
-                if self.norms:
-                    stack.enter_context(self.norms[group].applied(subnets))
+                stack.enter_context(recalibrated(self.norms or {}, group, subnets))
                 found.update({task: subnet.val_step for task, subnet in subnets.items()})
             yield found
 

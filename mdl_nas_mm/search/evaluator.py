@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from mdl_nas_mm.tasks import (
     MultiTaskModel,
     ResolvedConfig,
     pass_groups_of,
+    recalibrated,
     recalibrations,
 )
 from mdl_nas_mm.tasks.pass_groups import PassGroup
@@ -99,8 +100,8 @@ class SupernetEvaluator:
             specs: of all tasks of an evaluation.
         """
         subnets: dict[str, Any] = self.model.subnets(specs)
-        norms = self.norms.get(tuple(self.evaluations[next(iter(specs))].tasks))
-        with nullcontext() if norms is None else norms.applied(subnets):
+        pass_group = tuple(self.evaluations[next(iter(specs))].tasks)
+        with recalibrated(self.norms, pass_group, subnets):
             yield {task: subnet.val_step for task, subnet in subnets.items()}
 
     def _build(self, group: PassGroup, batch_size: int) -> None:

@@ -21,6 +21,7 @@ from mdl_nas_mm.tasks import (
     ResolvedConfig,
     joint_evaluations,
     pass_groups_of,
+    recalibrated,
     recalibrations,
     task_scope,
 )
@@ -85,8 +86,7 @@ class LossEvaluator:
         for pass_groups, batches in self.data:
             for group in pass_groups:
                 subnets = self.model.subnets({task: joint[task] for task in group})
-                estimated = self.norms[group].applied(subnets) if self.norms else nullcontext()
-                with estimated, quiet():
+                with recalibrated(self.norms, group, subnets), quiet():
                     found |= self._measured(group, subnets, batches)
         return found
 

@@ -79,10 +79,10 @@ class SearchProblem:
 
     def warn_of_start(self) -> None:
         """Says which tasks are tied, and so do not start from what ``start`` has for them."""
-        start, ties = self.start or {}, self.plan.ties
-        tied = (
-            ties.joint({task: start[task] for task in ties.leading(self.spaces)}) if start else {}
-        )
+        start, ties = self.start, self.plan.ties
+        if not start:
+            return
+        tied = ties.joint({task: start[task] for task in ties.leading(self.spaces)})
         others = [task for task in start if tied[task] != start[task]]
         if others:
             MMLogger.get_current_instance().warning(

@@ -13,7 +13,7 @@ from .joint_evaluation import JointEvaluation, joint_evaluations
 from .model import BackboneSlot, MultiTaskModel
 from .own_training import own_training
 from .pass_groups import PassGroups, find_pass_groups, pass_groups_of, tied
-from .recalibrate import recalibrations
+from .recalibrate import recalibrated, recalibrations
 from .resolved import ResolvedConfig
 from .scope import task_scope
 from .scores import NoScore, Score, Scoring, score_of
@@ -52,6 +52,7 @@ __all__ = [
     'own_training',
     'pass_groups_of',
     'process',
+    'recalibrated',
     'recalibrations',
     'relative_change',
     'resolve_joint_config',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -174,6 +174,21 @@ def recalibrations(
         pass_group: BatchNormRecalibration(model, pass_group, loaders, images, solo=solo)
         for pass_group in pass_groups
     }
+
+
+def recalibrated(
+    estimates: Mapping[PassGroup, BatchNormRecalibration],
+    pass_group: PassGroup,
+    subnets: Mapping[str, nn.Module],
+) -> AbstractContextManager[None]:
+    """A block in which the subnets of a pass group have statistics of their own.
+
+    Args:
+        estimates: what ``recalibrations`` gives; nothing where batch norms stay as trained.
+        pass_group: one of its pass groups.
+        subnets: task -> its subnet, of tasks of the pass group.
+    """
+    return estimates[pass_group].applied(subnets) if estimates else nullcontext()
 
 
 def norms_of(*models: nn.Module) -> list[BatchNorm]:

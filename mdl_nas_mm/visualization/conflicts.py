@@ -107,13 +107,13 @@ def beside_shares(report: Mapping[str, Any]) -> tuple[list[tuple], float | None]
     partly = {
         layer['role'] for task in tasks for layer in report['layers'][task] if layer['specific']
     }
-    rows, pairs = [], []
+    rows, pairs, compared = [], [], compared_pairs(conflicts)
     for layer in conflicts['layers']:
         parts = shares.get(layer['layer'])
         if not parts or not layer['cosine']:
             continue
         mean = fmean(each['mean'] for each in layer['cosine'].values())
-        cosines = shown_cosines(layer, compared_pairs(conflicts))
+        cosines = shown_cosines(layer, compared)
         sizes = [_shown(layer['size'].get(task), '.3g') for task in conflicts['tasks']]
         shared = [f'{parts[task]:.0%}' if task in parts else '-' for task in tasks]
         rows.append((layer['layer'], layer['role'], *cosines, *sizes, *shared))

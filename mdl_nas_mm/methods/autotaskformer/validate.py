@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from typing import Any
 
-from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, recalibrations
+from mdl_nas_mm.tasks import MultiTaskModel, ResolvedConfig, recalibrated, recalibrations
 from mdl_nas_mm.tasks.evaluate import evaluate
 
 from .choice import SkeletonChoice, skeletons_of
@@ -38,8 +37,7 @@ def best_validated(cfg: ResolvedConfig, model: MultiTaskModel) -> SkeletonChoice
         for number, skeleton in enumerate(skeletons):
             head.chosen.fill_(number)
             subnet: Any = model.subnet(task, model.spaces[task].largest())
-            norms = estimates.get((task,))
-            with nullcontext() if norms is None else norms.applied({task: subnet}):
+            with recalibrated(estimates, (task,), {task: subnet}):
                 metrics = evaluate(subnet.val_step, evaluation)
             gains[skeleton.name] = evaluation.scoring.gain(evaluation.scoring.score(metrics))
         finite = {name: gain for name, gain in gains.items() if math.isfinite(gain)}
