@@ -6,9 +6,11 @@ Other tests leave the formatter out, which takes seconds.
 import pytest
 from helpers import ROOT
 from mmengine.config import Config
+from yapf.yapflib import yapf_api
 
 from mdl_nas_mm.deposit.config_text import config_text
 from mdl_nas_mm.tasks import resolve_joint_config
+from mdl_nas_mm.utils.config_file import plain_text
 
 TASKS = ('cls', 'det', 'seg')
 
@@ -25,6 +27,16 @@ def test_what_a_checkpoint_holds_and_a_dump_writes_reads_back(resolved, tmp_path
     assert Config.fromstring(text, '.py').to_dict() == resolved.to_dict()
     resolved.dump(tmp_path / 'dumped.py')
     assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == resolved.to_dict()
+
+
+def test_its_plain_text_reads_back_and_is_not_formatted(resolved, monkeypatch):
+    monkeypatch.setattr(yapf_api, 'FormatCode', None)
+    text = plain_text(resolved)
+    assert Config.fromstring(text, '.py').to_dict() == resolved.to_dict()
+    turned = dict(reversed(resolved.to_dict().items()))
+    assert plain_text(Config(turned)) == text
+    turned['tasks']['cls']['loss_weight'] = 3.5
+    assert plain_text(Config(turned)) != text
 
 
 @pytest.mark.parametrize('task', TASKS)

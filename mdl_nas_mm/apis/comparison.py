@@ -26,6 +26,7 @@ from mdl_nas_mm.tasks import (
     task_scope,
 )
 from mdl_nas_mm.tasks.scores import finite_numbers
+from mdl_nas_mm.utils.config_file import plain_text
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.strict_json import read_json
@@ -60,7 +61,7 @@ def train_alone(
         cfg.pop('search_cfg', None)
         cfg.train_cfg.pop('sampler', None)
         configs[task] = cfg
-    text = '\n'.join(resolve_joint_config(cfg).pretty_text for cfg in configs.values())
+    text = '\n'.join(plain_text(resolve_joint_config(cfg)) for cfg in configs.values())
     folder = stages.run('alone', text, lambda f: _train_and_evaluate(configs, f, processes))
     return {task: read_json(folder / task / _METRICS, 'the metrics') for task in configs}
 

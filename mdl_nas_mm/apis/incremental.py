@@ -17,6 +17,7 @@ from mdl_nas_mm.engine.checkpoint import read_checkpoint
 from mdl_nas_mm.header.contents import metric_of, unit_of
 from mdl_nas_mm.spec.owners import owners_of
 from mdl_nas_mm.tasks import build_eval_loader, given_spec, resolve_joint_config
+from mdl_nas_mm.utils.config_file import plain_text
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.torch_file import write_torch_file
@@ -51,7 +52,7 @@ def add_tasks(
         cfg.base = str(deposit)
         cfg = resolve_joint_config(cfg)
         train = partial(train_stage, cfg, processes=processes)
-        folder = stages.run(name, cfg.pretty_text, train)
+        folder = stages.run(name, plain_text(cfg), train)
         trained.append((cfg, trained_checkpoint(folder)))
     folder = stages.run('add', '', lambda f: _add_all(Path(deposit), trained, f))
     summary = json.loads((folder / 'added.json').read_text())

@@ -25,6 +25,7 @@ from mdl_nas_mm.search import check_search, run_search
 from mdl_nas_mm.spec import JointSpec
 from mdl_nas_mm.tasks import build_eval_loader, resolve_joint_config, task_scope
 from mdl_nas_mm.tasks.scores import finite_numbers
+from mdl_nas_mm.utils.config_file import plain_text
 from mdl_nas_mm.utils.files import write_json
 from mdl_nas_mm.utils.quiet import quiet
 from mdl_nas_mm.utils.strict_json import read_json
@@ -192,7 +193,8 @@ def _run_on_processes(processes: int, cfg: Config, folder: Path, *command: str |
     """Runs ``mdl-nas COMMAND`` of a config in a folder, on several processes of this machine."""
     _check_gpus(cfg, processes)
     path = folder / 'config.py'
-    cfg.dump(str(path))
+    # A training writes it there once more, formatted.
+    path.write_text(plain_text(cfg), encoding='utf-8')
     name, *options = command
     given = (path, '--launcher', 'pytorch', '--work-dir', folder, *options)
     if not run_on_processes(processes, str(name), *map(str, given)):
@@ -237,10 +239,10 @@ def run_pipeline(
     if joint.get('val_dataloader') is None:
         raise ValueError('the joint config has no validation, which its deposit is scored on')
     joint.load_from = None
-    settings = joint.pretty_text
+    settings = plain_text(joint)
     if pretrain is not None:
         train = partial(train_stage, pretrain, processes=processes)
-        first = stages.run('pretrain', pretrain.pretty_text, train)
+        first = stages.run('pretrain', plain_text(pretrain), train)
         joint.load_from = str(trained_checkpoint(first))
     second = stages.run('joint', settings, partial(train_stage, joint, processes=processes))
     supernet = trained_checkpoint(second)

@@ -32,6 +32,7 @@ from mdl_nas_mm.tasks import (
     task_scope,
 )
 from mdl_nas_mm.tasks.input_size import input_size
+from mdl_nas_mm.utils.config_file import plain_text
 from mdl_nas_mm.utils.files import sha256_of, write_json
 from mdl_nas_mm.utils.task_names import check_tasks
 
@@ -234,7 +235,7 @@ def _train(
     stages = Stages(folder, dict.fromkeys(configs, 0.0))
     done, before, cfg = Path(), Path(), None
     for stage, cfg in configs.items():
-        text = f'{sha256_of(cfg.base)}\n{cfg.pretty_text}'
+        text = f'{sha256_of(cfg.base)}\n{plain_text(cfg)}'
         if stage != 'gates':
             cfg.load_from = str(trained_checkpoint(done))
             cfg['train_cfg']['step']['difference'] = str(before)

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 
 import mdl_nas_mm
+from mdl_nas_mm.utils.config_file import plain_text
 from mdl_nas_mm.utils.one_line import first_line
 
 from .errors import announce
@@ -88,7 +89,7 @@ def check_same_config(cfg: Config) -> None:
     """Raises ValueError, on every rank, where ranks have different configs or versions."""
     if not dist.is_initialized():
         return
-    content = f'{mdl_nas_mm.__version__} {torch.__version__} {cfg.pretty_text}'
+    content = f'{mdl_nas_mm.__version__} {torch.__version__} {plain_text(cfg)}'
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     digests = [None] * dist.get_world_size()
     dist.all_gather_object(digests, digest)

@@ -77,6 +77,11 @@ def read_training(
     return cfg
 
 
+def plain_text(cfg: Config) -> str:
+    """A config's text as Python, sorted by key, without what formatting it takes: seconds."""
+    return Config(cfg.to_dict(), format_python_code=False).pretty_text
+
+
 def _check_content(path: Path) -> None:
     """Raises what is wrong with the file itself, in which mmengine would not say where it is."""
     if path.suffix == '.py':
