@@ -232,10 +232,10 @@ class _Run:
 def _runs_by_rows(backbone: ElasticBackbone) -> bool:
     """Whether it can compute some rows alone: not with a task's convolutions between blocks."""
     settings = backbone.family.task_settings.items()
-    owned = {key: setting.default for key, setting in settings if setting.owns}
-    return backbone.family.row_steps is not None and all(
-        of_task(getattr(backbone, key), backbone.task, key) in (None, default)
-        for key, default in owned.items()
+    return backbone.family.row_steps is not None and not any(
+        setting.gives_weights(of_task(getattr(backbone, key), backbone.task, key))
+        for key, setting in settings
+        if setting.owns
     )
 
 

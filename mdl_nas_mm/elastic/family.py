@@ -49,6 +49,10 @@ class TaskSetting:
     of_largest: Callable[[Any, SubnetSpec, SubnetSpec], Any] | None = None
     timed: str | None = None
 
+    def gives_weights(self, value: Any) -> bool:
+        """Whether a task that has this value has weights of its own by it."""
+        return self.owns and value not in (None, self.default)
+
 
 class Fit(Protocol):
     """Brings a weight of another model to the size that a backbone has."""

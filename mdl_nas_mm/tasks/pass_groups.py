@@ -157,7 +157,7 @@ def _difference(
         values = [as_lists(of_task(backbone.get(key), task, key)) for task in (first, second)]
         if values[0] != values[1]:
             return f'backbone.{key}'
-        if setting.owns and values[0] not in (None, setting.default):
+        if setting.gives_weights(values[0]):
             return f'the weights of backbone.{key}'
     return difference_of_images(models[first], models[second])
 

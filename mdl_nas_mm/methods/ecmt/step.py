@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mdl_nas_mm.elastic.known import sharing_of
+from mdl_nas_mm.elastic.backbone import of_task
+from mdl_nas_mm.elastic.known import family_of, sharing_of
 from mdl_nas_mm.engine.distillation import (
     Captured,
     ChannelMeanLoss,
@@ -62,10 +63,14 @@ class ECMTStep(Step):
         if cfg['train_cfg']['step'].get('kd_weight', 1.0):
             check_teacher(cfg, 'train_cfg.step: ECMTStep')
         model = cfg['model']
+        backbone = model['backbone']
         own = {
-            'backbone.sharing': sharing_of(model['backbone']).has_specific,
+            'backbone.sharing': sharing_of(backbone).has_specific,
             'parts': bool(model.get('parts')),
         }
+        for key, setting in family_of(backbone).task_settings.items():
+            values = (of_task(backbone.get(key), task, key) for task in model['tasks'])
+            own[f'backbone.{key}'] = any(map(setting.gives_weights, values))
         return [
             f'{key}: mdl-nas control takes no such model' for key, is_own in own.items() if is_own
         ]

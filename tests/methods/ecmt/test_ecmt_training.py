@@ -29,6 +29,7 @@ from mdl_nas_mm.engine.passes import Passes
 from mdl_nas_mm.engine.step import train_step
 from mdl_nas_mm.methods.ecmt import ECMTStep, LargestFirstSampler
 from mdl_nas_mm.spec import SearchSpace, footprint
+from mdl_nas_mm.tasks import resolve_joint_config
 
 KD = 0.7
 
@@ -156,6 +157,22 @@ def ecmt_config(root):
     for task in cfg.tasks.values():
         task.model.decode_head.norm_cfg = dict(type='BN')
     return cfg
+
+
+@pytest.mark.parametrize(
+    'key, value',
+    [
+        ('sharing', 'Sequential'),
+        ('propagation', 'basic'),
+        ('propagation', dict(seg='none', parts='none', alone='naive')),
+    ],
+)
+def test_what_is_trained_but_cannot_be_controlled_is_said_before(tmp_path, key, value):
+    cfg = ecmt_config(tmp_path)
+    assert not ECMTStep.check_config(resolve_joint_config(cfg))
+    cfg.backbone[key] = value
+    notes = ECMTStep.check_config(resolve_joint_config(cfg))
+    assert notes == [f'backbone.{key}: mdl-nas control takes no such model']
 
 
 def norms(model):
