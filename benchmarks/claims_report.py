@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,14 +152,13 @@ def draw(rows: Rows, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
-    markers = 'osD^v<>P'
+    markers, places = 'osD^v<>P', {}
     for i, (name, found) in enumerate(rows.items()):
         if not found:
             continue
         score, size = ([each[key] for each in found] for key in ('s_score', 'backbone'))
         several = len(found) > 1
-        at = (statistics.fmean(size) / 1e6, statistics.fmean(score))
-        axes.annotate(str(i + 1), at, xytext=(4, 4), textcoords='offset points', fontsize=8)
+        places[i + 1] = at = statistics.fmean(size) / 1e6, statistics.fmean(score)
         axes.errorbar(
             *at,
             yerr=statistics.stdev(score) if several else None,
@@ -171,7 +170,28 @@ def draw(rows: Rows, path: Path) -> None:
         )
     axes.set(xlabel='parameters of the backbones (M)', ylabel='S-Score')
     axes.legend(fontsize=7, loc='center left', bbox_to_anchor=(1, 0.5), title='row (seeds)')
+    figure.canvas.draw()
+    for numbers in _close(places, axes.transData.transform):
+        text, at = ', '.join(map(str, numbers)), places[numbers[0]]
+        axes.annotate(text, at, xytext=(4, 4), textcoords='offset points', fontsize=8)
     figure.savefig(path, dpi=100)
+
+
+def _close(
+    places: Mapping[int, tuple[float, float]], pixels: Callable[[tuple[float, float]], Sequence]
+) -> list[list[int]]:
+    """The numbers of places, those together whose names would lie on each other's."""
+    groups: list[list[int]] = []
+    for number, at in places.items():
+        x, y = pixels(at)
+        for group in groups:
+            left, below = pixels(places[group[0]])
+            if abs(x - left) < 16 and abs(y - below) < 10:
+                group.append(number)
+                break
+        else:
+            groups.append([number])
+    return groups
 
 
 def main() -> None:
