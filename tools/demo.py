@@ -12,8 +12,8 @@ from mdl_nas_mm.utils.command_line import Parser, at_least
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'demo'
 # Seconds on the machine that the README names; only to tell the time left.
-EXPECTED = dict(data=13, pretrain=55, joint=335, search=68, deposit=6, evaluate=6)
-EXPECTED |= dict(sketch=45, pose=67, add=5)
+EXPECTED = dict(data=17, pretrain=63, joint=364, search=51, deposit=8, evaluate=7)
+EXPECTED |= dict(sketch=46, pose=71, add=4)
 
 
 def parse_args() -> argparse.Namespace:
