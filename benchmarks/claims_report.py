@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,21 +171,19 @@ def draw(rows: Rows, path: Path) -> None:
     axes.set(xlabel='parameters of the backbones (M)', ylabel='S-Score')
     axes.legend(fontsize=7, loc='center left', bbox_to_anchor=(1, 0.5), title='row (seeds)')
     figure.canvas.draw()
-    for numbers in _close(places, axes.transData.transform):
+    pixels = axes.transData.transform(list(places.values()))
+    for numbers in _close(dict(zip(places, pixels))):
         text, at = ', '.join(map(str, numbers)), places[numbers[0]]
         axes.annotate(text, at, xytext=(4, 4), textcoords='offset points', fontsize=8)
     figure.savefig(path, dpi=100)
 
 
-def _close(
-    places: Mapping[int, tuple[float, float]], pixels: Callable[[tuple[float, float]], Sequence]
-) -> list[list[int]]:
-    """The numbers of places, those together whose names would lie on each other's."""
+def _close(pixels: Mapping[int, Sequence[float]]) -> list[list[int]]:
+    """The numbers of points, (x, y) in pixels, those together that would lie on each other."""
     groups: list[list[int]] = []
-    for number, at in places.items():
-        x, y = pixels(at)
+    for number, (x, y) in pixels.items():
         for group in groups:
-            left, below = pixels(places[group[0]])
+            left, below = pixels[group[0]]
             if abs(x - left) < 16 and abs(y - below) < 10:
                 group.append(number)
                 break
